@@ -1,0 +1,8 @@
+//! Words that every module shares: names, units, outcomes, reasons, random streams. No I/O, no clock.
+
+pub mod names;
+pub mod outcome;
+pub mod random;
+pub mod units;
+
+pub use outcome::{DropReason, Outcome, Protocol, Reason};

@@ -1,0 +1,128 @@
+//! The closed sets behind the labels `outcome`, `reason` and `protocol`.
+//!
+//! Every set is an enum with a dense index, so that counters are arrays and a label can never be invented by traffic.
+
+/// Declares a closed label set: an enum, its members in order, their label values.
+macro_rules! label_set {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every member, in the order of its index.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+            /// How many members there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The dense index of this member, below [`Self::COUNT`].
+            #[inline]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+
+            /// The value of the label on `/metrics` and in `run.json`.
+            pub const fn label(self) -> &'static str {
+                match self { $($name::$variant => $label),+ }
+            }
+
+            /// The member with this label value.
+            pub fn from_label(label: &str) -> Option<Self> {
+                match label { $($label => Some($name::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.label())
+            }
+        }
+    };
+}
+
+label_set! {
+    /// How one timed piece of work ended.
+    Outcome {
+        /// Answered, and the answer was as expected.
+        Ok = "ok",
+        /// Failed, or answered with something that was not expected.
+        Error = "error",
+        /// No answer within the time limit; its duration is the time elapsed.
+        Timeout = "timeout",
+        /// Cut off by the end of the drain; its duration is a lower bound.
+        Interrupted = "interrupted",
+    }
+}
+
+label_set! {
+    /// Why a request, a connection or a session failed.
+    Reason {
+        /// The name could not be resolved.
+        Dns = "dns",
+        /// The peer refused the connection.
+        Refused = "refused",
+        /// The peer reset the connection.
+        Reset = "reset",
+        /// A time limit passed.
+        Timeout = "timeout",
+        /// The TLS handshake or a record failed.
+        Tls = "tls",
+        /// The peer broke the protocol (a bad frame, half a body, a wrong key).
+        Protocol = "protocol",
+        /// The status code is not among the expected ones.
+        Status = "status",
+        /// The expectation `that` does not hold.
+        Expect = "expect",
+        /// The peer closed a connection that nobody had asked it to close.
+        Closed = "closed",
+        /// An expression could not be evaluated, so nothing was sent.
+        Template = "template",
+        /// A data source had no row left, or a required extraction found nothing.
+        Data = "data",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+label_set! {
+    /// Why an arrival that was due was not started.
+    DropReason {
+        /// No user was free in time.
+        Busy = "busy",
+        /// A data source had no row left.
+        Data = "data",
+        /// The target was away and the profile says not to knock.
+        DeadTarget = "dead_target",
+    }
+}
+
+label_set! {
+    /// What a step speaks.
+    Protocol {
+        /// HTTP/1.1.
+        Http = "http",
+        /// WebSocket (RFC 6455).
+        Websocket = "websocket",
+        /// Socket.IO over Engine.IO.
+        Socketio = "socketio",
+        /// Plain TCP.
+        Tcp = "tcp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_round_trip_and_indexes_are_dense() {
+        for (i, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), i);
+            assert_eq!(Reason::from_label(reason.label()), Some(*reason));
+        }
+        assert_eq!(Outcome::COUNT, 4);
+        assert_eq!(DropReason::DeadTarget.label(), "dead_target");
+        assert_eq!(Protocol::from_label("gopher"), None);
+    }
+}

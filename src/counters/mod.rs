@@ -1,0 +1,1 @@
+//! The target's own series: sources, parsing, deltas, presets.

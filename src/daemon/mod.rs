@@ -1,0 +1,1 @@
+//! Schedules, reload, several profiles.

@@ -1,0 +1,1 @@
+//! Workers, coordinator, pacer, virtual users.

@@ -1,0 +1,1 @@
+//! Text, OpenMetrics and protobuf for /metrics.

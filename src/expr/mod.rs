@@ -1,0 +1,1 @@
+//! Values, templates, expressions and extraction.

@@ -1,0 +1,1 @@
+//! Resolved steps and their interpreter.

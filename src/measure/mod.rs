@@ -1,0 +1,1 @@
+//! Recorder, histograms, snapshots, and the catalogue of metric names.

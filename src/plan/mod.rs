@@ -1,0 +1,1 @@
+//! The profile, checked and resolved.

@@ -1,0 +1,1 @@
+//! The traffic profile as YAML, and its diagnostics.

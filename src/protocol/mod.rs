@@ -1,0 +1,1 @@
+//! The drivers: each with its keys as written and as resolved.

@@ -1,0 +1,1 @@
+//! SLOs and their judgement.
