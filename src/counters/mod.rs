@@ -1,1 +1,21 @@
-//! The target's own series: sources, parsing, deltas, presets.
+//! The target's own series, before and after each phase: sources, parsing, deltas, presets.
+//!
+//! A source is a Prometheus server asked by its HTTP API, or an exporter read directly. At each edge between phases an
+//! [`Observer`] takes a [`Reading`]; between two readings it reports an increase per series ([`CounterRow`]), the values
+//! that SLOs judge ([`Values`]), and what could not be read. An increase is the sum over raw samples with resets taken into
+//! account, interpolated at an edge that falls between two samples; what that leaves unsure is told. Nothing that is
+//! missing is ever taken for 0.
+
+pub mod access;
+pub mod error;
+pub mod observe;
+pub mod observer;
+pub mod presets;
+pub mod report;
+
+pub use access::{Access, Secret};
+pub use error::SourceError;
+pub use observe::{Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted};
+pub use observer::{Edge, Observer, Traffic};
+pub use presets::Preset;
+pub use report::{CounterRow, EdgeValue, Observed, Reading, SourceReport, ValueSeries, Values};

@@ -1,0 +1,61 @@
+//! Why a source could not be read. Texts from the other side are bounded and cleaned of secrets before they get here.
+
+use serde::{Deserialize, Serialize};
+
+/// What kept a source from being read. No message holds a token, a password or a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum SourceError {
+    /// No connection, or it broke.
+    #[error("can't be reached: {0}")]
+    Unreachable(String),
+    /// No answer in time.
+    #[error("gave no answer within {seconds} s")]
+    Timeout {
+        /// The time limit in seconds.
+        seconds: u64,
+    },
+    /// 401 or 403.
+    #[error("refused us with {status}: check bearer_token, or user and password in the URL")]
+    Unauthorized {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Another status that isn't success.
+    #[error("answered {status}: {message}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the answer.
+        message: String,
+    },
+    /// Prometheus understood and said no.
+    #[error("refused the query ({status}, {kind}): {message}")]
+    Query {
+        /// The HTTP status.
+        status: u16,
+        /// Prometheus' `errorType`.
+        kind: String,
+        /// Prometheus' `error`.
+        message: String,
+    },
+    /// An answer that isn't one of Prometheus' API.
+    #[error("doesn't answer like a Prometheus server: {0}; is the URL the server's root?")]
+    NotPrometheus(String),
+    /// An answer that isn't the text format.
+    #[error("doesn't answer in Prometheus' text format: {0}")]
+    NotText(String),
+    /// An answer longer than we are willing to keep.
+    #[error("answered with more than {limit} bytes; narrow what is asked for with `match`")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+/// The beginning of a text from the other side, on one line.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    let line = line.trim();
+    if line.is_empty() { "(an empty answer)".to_owned() } else { line.to_owned() }
+}

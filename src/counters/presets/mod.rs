@@ -1,0 +1,111 @@
+//! Presets: what matters in one system, one file each. A new one is a file and a line in [`ALL`].
+
+mod redis;
+
+use std::time::Duration;
+
+use super::observe::Kind;
+
+/// Most series that one metric may have in one source; one with more is left out, and said to be.
+pub const SERIES_OF_A_METRIC: usize = 100;
+
+/// Every preset.
+pub static ALL: &[&Preset] = &[&redis::PRESET];
+
+/// The preset of this name.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    ALL.iter().copied().find(|preset| preset.name == name)
+}
+
+/// The names of all presets, for messages.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|preset| preset.name)
+}
+
+/// What matters in one system.
+#[derive(Debug)]
+pub struct Preset {
+    /// As in `preset: redis`.
+    pub name: &'static str,
+    /// The metrics whose increase is reported.
+    pub metrics: &'static [Metric],
+    /// The values made of them.
+    pub values: &'static [Value],
+    /// Labels that tell parts of one system (a database, a command); values are summed over them.
+    pub parts: &'static [&'static str],
+    /// How a counter's starting again is told beside its falling.
+    pub starts: &'static [Start],
+    /// How long after an event the exporter may still not tell it.
+    pub late: Duration,
+    /// What the exporter itself causes in the system.
+    pub own_effect: &'static str,
+}
+
+/// One metric of a preset.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name today, then older names and common mistakes.
+    pub names: &'static [&'static str],
+    /// Counter or gauge.
+    pub kind: Kind,
+}
+
+/// A metric whose change says that counters started again.
+#[derive(Debug)]
+pub struct Start {
+    /// Its name; its value is in Unix seconds.
+    pub metric: &'static str,
+    /// The counters that it speaks for begin with this.
+    pub prefix: &'static str,
+    /// Changes up to this are no restart, in seconds (some exporters calculate it from an uptime in whole seconds).
+    pub jitter: f64,
+}
+
+/// A value of a preset.
+#[derive(Debug)]
+pub struct Value {
+    /// As in `redis.hit_ratio`.
+    pub name: &'static str,
+    /// How it is made.
+    pub formula: Formula,
+}
+
+/// How a value is made. Names are the first of a metric's `names`.
+#[derive(Debug)]
+pub enum Formula {
+    /// The increase of a counter.
+    Increase(Term),
+    /// A gauge.
+    Level(Term),
+    /// Increases by increases.
+    IncreaseRatio(Term, &'static [Term]),
+    /// Gauges by gauges, at the same instant.
+    LevelRatio(Term, &'static [Term]),
+    /// 1 less the increases by increases.
+    IncreaseRest(Term, &'static [Term]),
+    /// 1 less the gauges by gauges.
+    LevelRest(Term, &'static [Term]),
+}
+
+/// Series that are summed.
+#[derive(Debug)]
+pub struct Term {
+    /// The metric.
+    pub metric: &'static str,
+    /// Which of its series.
+    pub only: &'static [(&'static str, &'static str)],
+}
+
+impl Term {
+    /// All series of a metric.
+    pub const fn all(metric: &'static str) -> Self {
+        Self { metric, only: &[] }
+    }
+}
+
+impl Preset {
+    /// Its values' names: `redis.hit_ratio`, …
+    pub fn value_names(&self) -> Vec<String> {
+        self.values.iter().map(|value| format!("{}.{}", self.name, value.name)).collect()
+    }
+}

@@ -1,0 +1,53 @@
+//! Redis, as told by redis_exporter (the same names from 1.0 to 1.88).
+
+use std::time::Duration;
+
+use super::{Formula, Metric, Preset, Start, Term, Value};
+use crate::counters::observe::Kind::{Counter, Gauge};
+
+/// `preset: redis`.
+pub static PRESET: Preset = Preset {
+    name: "redis",
+    metrics: &[
+        Metric { names: &["redis_commands_processed_total"], kind: Counter },
+        Metric { names: &["redis_connections_received_total"], kind: Counter },
+        Metric { names: &["redis_rejected_connections_total"], kind: Counter },
+        Metric { names: &["redis_keyspace_hits_total"], kind: Counter },
+        Metric { names: &["redis_keyspace_misses_total"], kind: Counter },
+        Metric { names: &["redis_expired_keys_total"], kind: Counter },
+        Metric { names: &["redis_evicted_keys_total"], kind: Counter },
+        Metric { names: &["redis_net_input_bytes_total"], kind: Counter },
+        Metric { names: &["redis_net_output_bytes_total"], kind: Counter },
+        Metric { names: &["redis_cpu_sys_seconds_total", "redis_used_cpu_sys"], kind: Counter },
+        Metric { names: &["redis_cpu_user_seconds_total", "redis_used_cpu_user"], kind: Counter },
+        Metric { names: &["redis_connected_clients"], kind: Gauge },
+        Metric { names: &["redis_blocked_clients"], kind: Gauge },
+        Metric { names: &["redis_memory_used_bytes", "redis_used_memory_bytes"], kind: Gauge },
+        Metric { names: &["redis_memory_used_rss_bytes"], kind: Gauge },
+        Metric { names: &["redis_memory_max_bytes", "redis_config_maxmemory"], kind: Gauge },
+    ],
+    values: &[
+        Value {
+            name: "hit_ratio",
+            formula: Formula::IncreaseRatio(
+                Term::all("redis_keyspace_hits_total"),
+                &[Term::all("redis_keyspace_hits_total"), Term::all("redis_keyspace_misses_total")],
+            ),
+        },
+        Value {
+            name: "memory_used_ratio",
+            formula: Formula::LevelRatio(Term::all("redis_memory_used_bytes"), &[Term::all("redis_memory_max_bytes")]),
+        },
+        Value { name: "connected_clients", formula: Formula::Level(Term::all("redis_connected_clients")) },
+        Value { name: "blocked_clients", formula: Formula::Level(Term::all("redis_blocked_clients")) },
+        Value { name: "commands", formula: Formula::Increase(Term::all("redis_commands_processed_total")) },
+        Value { name: "evicted_keys", formula: Formula::Increase(Term::all("redis_evicted_keys_total")) },
+        Value { name: "rejected_connections", formula: Formula::Increase(Term::all("redis_rejected_connections_total")) },
+    ],
+    parts: &["db", "cmd"],
+    // redis_exporter calculates it from the uptime in whole seconds.
+    starts: &[Start { metric: "redis_start_time_seconds", prefix: "redis_", jitter: 2.0 }],
+    late: Duration::ZERO,
+    own_effect: "redis_exporter opens a connection and sends about six commands (CLIENT SETNAME, CONFIG GET, INFO, LATENCY, SLOWLOG) \
+                 at each scrape, which Redis counts in commands, connections and bytes",
+};
