@@ -1,1 +1,27 @@
-//! Values, templates, expressions and extraction.
+//! Values, templates and extraction: what varies from request to request.
+//!
+//! Owns the strict evaluation of `{{ … }}` and of expressions, the names and functions they may use, the variables of a
+//! virtual user, and taking values out of answers. Syntax, values, filters and tests are minijinja's; evaluation is not, since
+//! profiles are held to more than minijinja's strictest mode: comparing, calculating with or sending what is undefined or null,
+//! and ordering unlike types, are errors. Everything compiled is immutable and shared between threads by reference.
+
+mod compile;
+mod convert;
+mod error;
+mod extract;
+mod names;
+mod response;
+mod scope;
+mod template;
+
+pub use compile::Compiler;
+pub use convert::from_json;
+pub use error::{CompileError, EvalError, ExtractError};
+pub use extract::Extract;
+pub use names::{Names, Symbol, is_reserved};
+pub use response::{Response, ResponseObject};
+pub use scope::{Layer, Scope, Shared};
+pub use template::{Expression, JsonTemplate, Template};
+
+/// A value of an expression: `Send` and `Sync`, cheap to clone.
+pub type Value = minijinja::Value;

@@ -1,0 +1,21 @@
+//! Values made of parsed JSON.
+
+use super::Value;
+
+/// The value that a piece of JSON is. Mappings keep the order of their keys.
+pub fn from_json(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Value::from(integer),
+            (None, Some(integer)) => Value::from(integer),
+            // JSON's numbers that are no integers parse as floats.
+            (None, None) => number.as_f64().map_or(Value::UNDEFINED, Value::from),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => items.iter().map(from_json).collect(),
+        Json::Object(entries) => entries.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Extraction: values taken out of an answer by JSONPath (RFC 9535), by header or by regular expression.
+
+use regex::Regex;
+use serde_json_path::JsonPath;
+
+use super::Value;
+use super::convert::from_json;
+use super::error::{CompileError, ExtractError};
+use super::response::{ResponseObject, header};
+
+/// One extraction, compiled.
+#[derive(Debug, Clone)]
+pub struct Extract {
+    from: From,
+    required: bool,
+}
+
+#[derive(Debug, Clone)]
+enum From {
+    Json { path: JsonPath, all: bool },
+    Header(http::HeaderName),
+    Regex(Regex),
+}
+
+/// The largest compiled regular expression, in bytes.
+const REGEX_LIMIT: usize = 1 << 20;
+
+impl Extract {
+    /// The first node that a JSONPath finds in the body, or with `all` the list of all of them.
+    ///
+    /// # Errors
+    /// Not a JSONPath.
+    pub fn json(path: &str, all: bool, required: bool) -> Result<Self, CompileError> {
+        let parsed = JsonPath::parse(path).map_err(|error| {
+            let at = error.position().saturating_sub(1).min(path.len());
+            CompileError::new(
+                format!("`{path}` is not a JSONPath ({error}); write one like $.id or $.items[0].name"),
+                at..path.len(),
+            )
+        })?;
+        Ok(Self { from: From::Json { path: parsed, all }, required })
+    }
+
+    /// A header's value, its name in any case.
+    ///
+    /// # Errors
+    /// Not a header's name.
+    pub fn header(name: &str, required: bool) -> Result<Self, CompileError> {
+        let parsed = name.parse().map_err(|_| {
+            CompileError::new(format!("`{name}` is not a header's name; write one like x-request-id"), 0..name.len())
+        })?;
+        Ok(Self { from: From::Header(parsed), required })
+    }
+
+    /// The first group that takes part in a regular expression's first match in the body, or without groups the match.
+    ///
+    /// # Errors
+    /// Not a regular expression.
+    pub fn regex(pattern: &str, required: bool) -> Result<Self, CompileError> {
+        let parsed = regex::RegexBuilder::new(pattern).size_limit(REGEX_LIMIT).build().map_err(|error| {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            let why = last.strip_prefix("error: ").unwrap_or(last);
+            CompileError::new(format!("not a regular expression: {why}"), 0..pattern.len())
+        })?;
+        Ok(Self { from: From::Regex(parsed), required })
+    }
+
+    /// The value in an answer; `None` where there is none.
+    ///
+    /// # Errors
+    /// There is none, and it is required.
+    pub fn from_response(&self, response: &ResponseObject) -> Result<Option<Value>, ExtractError> {
+        let found = match &self.from {
+            From::Json { path, all } => response.tree().and_then(|tree| {
+                let nodes = path.query(tree);
+                match all {
+                    true if nodes.is_empty() => None,
+                    true => Some(nodes.iter().map(|node| from_json(node)).collect()),
+                    false => nodes.first().map(from_json),
+                }
+            }),
+            From::Header(name) => header(&response.response().headers, name.as_str()).map(Value::from),
+            From::Regex(regex) => {
+                let text = String::from_utf8_lossy(&response.response().body);
+                regex.captures(&text).and_then(|captures| {
+                    let group = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
+                    group.map(|found| Value::from(found.as_str()))
+                })
+            }
+        };
+        match found {
+            None if self.required => Err(ExtractError::Missing { place: self.place() }),
+            found => Ok(found),
+        }
+    }
+
+    fn place(&self) -> String {
+        match &self.from {
+            From::Json { path, .. } => format!("`{path}`"),
+            From::Header(name) => format!("header `{name}`"),
+            From::Regex(regex) => format!("`{regex}`"),
+        }
+    }
+}
