@@ -38,7 +38,7 @@ impl Default for Shared {
             seed: 0,
             scenario: 0,
             shard: 0,
-            env: Value::from_iter(std::iter::empty::<(String, Value)>()),
+            env: Value::from_pairs(std::iter::empty::<(String, Value)>()),
             vars: Vec::new(),
             setup: Vec::new(),
             metrics: None,
