@@ -1,1 +1,15 @@
 //! DNS, dialling, TLS, and a small HTTP client for the program's own questions.
+//!
+//! [`dial::dial`] turns an endpoint into a [`Stream`] and says how long DNS, TCP and TLS took, or which of them failed and
+//! why. The protocol drivers build on it; [`client::Client`] does too, for what the program itself asks (a Prometheus, an
+//! exporter). Nothing here retries and nothing here knows of steps or metrics.
+
+pub mod client;
+pub mod dial;
+mod dns;
+pub mod stream;
+pub mod tls;
+
+pub use dial::{DialError, DialTimes, Dialing, Endpoint, Stage, dial};
+pub use stream::{Meter, Stream};
+pub use tls::{Tls, TlsError, TlsOptions};

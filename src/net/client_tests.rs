@@ -1,0 +1,82 @@
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Answers one connection with `answer` and returns the request it read.
+async fn serve_once(answer: &'static [u8]) -> (Url, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:p%40ss@{}/metrics?token=hidden", listener.local_addr().unwrap()).parse().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.windows(4).any(|w| w == b"\r\n\r\n") && !request.ends_with(b"query=up%7Ba%3D%22b%22%7D") {
+            if socket.read_buf(&mut request).await.unwrap() == 0 {
+                break;
+            }
+        }
+        socket.write_all(answer).await.unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    (url, server)
+}
+
+fn client(change: impl FnOnce(&mut ClientOptions)) -> Client {
+    let mut options = ClientOptions::default();
+    change(&mut options);
+    Client::new(options)
+}
+
+#[tokio::test]
+async fn asks_and_is_answered() {
+    let (url, server) = serve_once(b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy").await;
+    let answer = client(|o| o.headers.push((HeaderName::from_static("x-scope"), HeaderValue::from_static("7"))))
+        .get(&url, &[])
+        .await
+        .unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (503, &b"busy"[..]));
+    let request = server.await.unwrap();
+    assert!(request.starts_with("GET /metrics?token=hidden HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("authorization: Basic dXNlcjpwQHNz\r\n"), "{request}");
+    assert!(request.contains("x-scope: 7\r\n") && request.contains("connection: close\r\n"));
+}
+
+#[tokio::test]
+async fn a_token_beats_the_url_and_forms_are_encoded() {
+    let (url, server) = serve_once(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    client(|o| o.auth = Auth::Bearer(Secret::new("t0ken"))).post_form(&url, &[("query", "up{a=\"b\"}")]).await.unwrap();
+    let request = server.await.unwrap();
+    assert!(request.contains("authorization: Bearer t0ken\r\n") && request.contains("x-www-form-urlencoded"));
+}
+
+#[tokio::test]
+async fn errors_are_typed_and_hold_no_secret() {
+    for (answer, max_body, reason) in [
+        (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], 99, Reason::Protocol),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", 99, Reason::Closed),
+        (b"", 99, Reason::Closed),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlong", 3, Reason::Other),
+    ] {
+        let (url, _server) = serve_once(answer).await;
+        let error = client(|o| o.max_body = max_body).get(&url, &[]).await.unwrap_err();
+        assert_eq!(error.reason, reason, "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hidden") && !text.contains("p@ss") && !text.contains("p%40ss"), "{text}");
+    }
+    let secret = format!("{:?}", client(|o| o.auth = Auth::Bearer(Secret::new("t0ken"))));
+    assert!(!secret.contains("t0ken"), "{secret}");
+}
+
+#[tokio::test]
+async fn the_time_limit_says_where_it_passed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let error = client(|o| o.timeout = Duration::from_millis(20)).get(&url, &[]).await.unwrap_err();
+    assert_eq!(error.reason, Reason::Timeout);
+    assert!(error.message.ends_with("no answer within 20.0ms: timed out while waiting for the first byte"), "{error}");
+}
+
+#[test]
+fn percent_decoding_keeps_what_is_not_encoded() {
+    assert_eq!(decoded("a%20b%zz%"), "a b%zz%");
+}

@@ -1,0 +1,202 @@
+//! From an endpoint to an open connection: DNS, TCP, TLS, each timed.
+//!
+//! Addresses are tried as RFC 8305 has it: the next one [`STAGGER`] after the last was begun, or at once when it failed;
+//! the first that connects wins. There is no time limit here: the caller drops the future when its own passes, and reads
+//! from [`Dialing`] how far it came.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::stream::{Counted, Stream};
+use super::tls::{Tls, is_tls};
+use super::dns;
+use crate::base::Reason;
+
+/// How long an address may take before the next one is tried beside it.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Where to connect.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// A name or an address; IPv6 with or without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// How to do TLS; plain TCP if absent.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// The part of a dial that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stage {
+    /// Resolving the name.
+    #[default]
+    Dns,
+    /// Connecting.
+    Tcp,
+    /// Shaking hands.
+    Tls,
+}
+
+impl Stage {
+    /// As a message names it: "timed out while …".
+    pub const fn doing(self) -> &'static str {
+        match self {
+            Stage::Dns => "resolving the name (dns)",
+            Stage::Tcp => "connecting (connect)",
+            Stage::Tls => "in the TLS handshake (tls)",
+        }
+    }
+}
+
+/// How long a dial's parts took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DialTimes {
+    /// All of it.
+    pub total: Duration,
+    /// Resolving the name; absent where an address was written.
+    pub dns: Option<Duration>,
+    /// The TCP handshake, failed attempts before it included.
+    pub tcp: Duration,
+    /// The TLS handshake; absent without TLS.
+    pub tls: Option<Duration>,
+}
+
+/// A dial as it goes: what it is doing, and the times so far. Readable after its future was dropped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dialing {
+    /// The part under way, or the last one.
+    pub stage: Stage,
+    /// The times of the parts that are over.
+    pub times: DialTimes,
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DialError {
+    /// The label under which it is counted.
+    pub reason: Reason,
+    /// The part that failed.
+    pub stage: Stage,
+    /// What happened and, where it can be known, what to change.
+    pub message: String,
+}
+
+impl DialError {
+    fn new(reason: Reason, stage: Stage, message: impl Into<String>) -> Self {
+        Self { reason, stage, message: message.into() }
+    }
+}
+
+/// Opens a connection; `dialing` says how far it came, also when the future is dropped.
+///
+/// # Errors
+/// The name cannot be resolved, no address accepts, or the TLS handshake fails.
+pub async fn dial(endpoint: &Endpoint, dialing: &mut Dialing) -> Result<Stream, DialError> {
+    let start = Instant::now();
+    *dialing = Dialing::default();
+    let found = dns::resolve(&endpoint.host, endpoint.port).await.map_err(|error| {
+        DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{}`: {error}", endpoint.host))
+    })?;
+    let resolved = Instant::now();
+    if found.asked {
+        dialing.times.dns = Some(resolved - start);
+    }
+    dialing.stage = Stage::Tcp;
+    let tcp = connect(&found.addresses).await.map_err(|error| {
+        DialError::new(reason_of(&error), Stage::Tcp, format!("cannot connect to {endpoint}: {}", explain(&error)))
+    })?;
+    // A request is one small write that waits for its answer: Nagle's algorithm would only delay it.
+    let _ = tcp.set_nodelay(true);
+    let connected = Instant::now();
+    dialing.times.tcp = connected - resolved;
+    let counted = Counted::new(tcp);
+    let stream = match &endpoint.tls {
+        None => Stream::plain(counted),
+        Some(tls) => {
+            dialing.stage = Stage::Tls;
+            let stream = shake_hands(endpoint, tls, counted).await?;
+            dialing.times.tls = Some(connected.elapsed());
+            stream
+        }
+    };
+    dialing.times.total = start.elapsed();
+    Ok(stream)
+}
+
+async fn shake_hands(endpoint: &Endpoint, tls: &Tls, counted: Counted) -> Result<Stream, DialError> {
+    let failed = |message: String| DialError::new(Reason::Tls, Stage::Tls, message);
+    let config = tls.config().map_err(|error| failed(error.to_string()))?;
+    let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
+    let name = tls.server_name(host).map_err(|error| failed(error.to_string()))?;
+    let stream = TlsConnector::from(config).connect(name, counted).await.map_err(|error| {
+        failed(format!("TLS handshake with {endpoint} failed: {error}"))
+    })?;
+    Ok(Stream::tls(stream))
+}
+
+async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
+    if let [only] = addresses {
+        return TcpStream::connect(only).await;
+    }
+    let mut left = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    attempts.extend(left.next().map(TcpStream::connect));
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        let next = tokio::time::sleep(STAGGER);
+        tokio::select! {
+            ended = attempts.next() => match ended {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => {
+                    last = error;
+                    attempts.extend(left.next().map(TcpStream::connect));
+                }
+                None => return Err(last),
+            },
+            () = next, if left.len() > 0 => attempts.extend(left.next().map(TcpStream::connect)),
+        }
+    }
+}
+
+/// The label for an I/O error on a connection.
+pub fn reason_of(error: &io::Error) -> Reason {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        _ if is_tls(error) => Reason::Tls,
+        Kind::ConnectionRefused => Reason::Refused,
+        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => Reason::Reset,
+        Kind::TimedOut => Reason::Timeout,
+        Kind::UnexpectedEof => Reason::Closed,
+        _ => Reason::Other,
+    }
+}
+
+/// An I/O error in words, with what to change where this machine is what stands in the way.
+pub fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => format!("{error}; raise the limit of open files (ulimit -n)"),
+        Some(libc::EADDRNOTAVAIL) => {
+            format!("{error}; this machine has no local port left: reuse connections, or widen net.ipv4.ip_local_port_range")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

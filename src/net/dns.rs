@@ -1,0 +1,139 @@
+//! Names to addresses, through the system's resolver.
+//!
+//! An answer, and a failure too, is used again for [`FRESH`], so that a thousand users who connect at once ask once: as
+//! visitors behind one resolver would. Users who share an answer start at different addresses of it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an answer is used again. Short, so that a name that moves is followed.
+const FRESH: Duration = Duration::from_secs(1);
+/// More names than any profile writes down; names made by templates are forgotten beyond it.
+const MAX_NAMES: usize = 1024;
+
+/// The addresses of a host, in the order to try them.
+pub(super) struct Found {
+    pub addresses: Vec<SocketAddr>,
+    /// Whether a name was resolved at all; an address as written needs no DNS.
+    pub asked: bool,
+}
+
+#[derive(Default)]
+struct Answer {
+    at: Option<Instant>,
+    addresses: Vec<IpAddr>,
+    failure: Option<(io::ErrorKind, String)>,
+    uses: usize,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Answer>>;
+static NAMES: LazyLock<Mutex<HashMap<String, Slot>>> = LazyLock::new(Mutex::default);
+
+fn slot(host: &str) -> Slot {
+    // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as any.
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(slot) = names.get(host) {
+        return Arc::clone(slot);
+    }
+    if names.len() >= MAX_NAMES {
+        names.clear();
+    }
+    Arc::clone(names.entry(host.to_owned()).or_default())
+}
+
+/// Resolves `host`, an address with or without the brackets of IPv6 or a name.
+pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Found> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(Found { addresses: vec![SocketAddr::new(address, port)], asked: false });
+    }
+    let slot = slot(host);
+    // Whoever comes first asks; the others wait here for its answer. If it is dropped, the next one asks.
+    let mut answer = slot.lock().await;
+    if answer.at.is_none_or(|at| at.elapsed() > FRESH) {
+        match tokio::net::lookup_host((host, 0)).await {
+            Ok(found) => {
+                answer.addresses = alternate(found.map(|address| address.ip()));
+                answer.failure = None;
+            }
+            Err(error) => answer.failure = Some((error.kind(), error.to_string())),
+        }
+        answer.at = Some(Instant::now());
+    }
+    if let Some((kind, message)) = &answer.failure {
+        return Err(io::Error::new(*kind, message.clone()));
+    }
+    if answer.addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    answer.uses = answer.uses.wrapping_add(1);
+    let addresses = rotate(&answer.addresses, answer.uses - 1);
+    Ok(Found { addresses: addresses.map(|ip| SocketAddr::new(ip, port)).collect(), asked: true })
+}
+
+/// The families in turn, each in the resolver's order, so that a family that leads nowhere costs one attempt (RFC 8305).
+fn alternate(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = Vec::new();
+    for address in found {
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    let Some(first) = all.first().map(IpAddr::is_ipv6) else { return all };
+    let (mut leading, mut others) = (Vec::new(), Vec::new());
+    for address in all {
+        if address.is_ipv6() == first { leading.push(address) } else { others.push(address) }
+    }
+    let mut others = others.into_iter();
+    let mut mixed = Vec::new();
+    for address in leading {
+        mixed.push(address);
+        mixed.extend(others.next());
+    }
+    mixed.extend(others);
+    mixed
+}
+
+/// The same addresses, those of the leading family turned by `by`.
+fn rotate(addresses: &[IpAddr], by: usize) -> impl Iterator<Item = IpAddr> + '_ {
+    let family = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let leading: Vec<IpAddr> = addresses.iter().copied().filter(|ip| ip.is_ipv6() == family).collect();
+    let mut next = by;
+    addresses.iter().map(move |ip| {
+        if ip.is_ipv6() != family {
+            return *ip;
+        }
+        next += 1;
+        leading[(next - 1) % leading.len()]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(text: &str) -> Vec<IpAddr> {
+        text.split_whitespace().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_alternate_and_addresses_rotate() {
+        let mixed = alternate(ips("::1 ::2 ::1 10.0.0.1 10.0.0.2 10.0.0.3").into_iter());
+        assert_eq!(mixed, ips("::1 10.0.0.1 ::2 10.0.0.2 10.0.0.3"));
+        assert_eq!(rotate(&mixed, 1).collect::<Vec<_>>(), ips("::2 10.0.0.1 ::1 10.0.0.2 10.0.0.3"));
+        assert_eq!(rotate(&mixed, 2).collect::<Vec<_>>(), mixed);
+        assert!(alternate(std::iter::empty()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn addresses_need_no_resolver_and_names_do() {
+        let literal = resolve("[::1]", 80).await.unwrap();
+        assert_eq!((literal.addresses, literal.asked), (vec!["[::1]:80".parse().unwrap()], false));
+        let named = resolve("localhost", 81).await.unwrap();
+        assert!(named.asked && named.addresses.iter().all(|a| a.ip().is_loopback() && a.port() == 81));
+        assert!(resolve("no-such-host.invalid", 80).await.is_err());
+    }
+}
