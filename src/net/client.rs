@@ -167,11 +167,12 @@ impl Client {
         let mut progress = Progress::default();
         let limit = self.options.timeout;
         let result = tokio::time::timeout(limit, exchange(&endpoint, request, self.options.max_body, &mut progress)).await;
-        result.unwrap_or_else(|_| {
-            let limit = show_seconds(limit.as_secs_f64());
-            Err((Reason::Timeout, format!("no answer within {limit}: timed out while {}", progress.doing())))
-        })
-        .map_err(failed)
+        result
+            .unwrap_or_else(|_| {
+                let limit = show_seconds(limit.as_secs_f64());
+                Err((Reason::Timeout, format!("no answer within {limit}: timed out while {}", progress.doing())))
+            })
+            .map_err(failed)
     }
 
     fn request(

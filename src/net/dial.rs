@@ -14,9 +14,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::dns;
 use super::stream::{Counted, Stream};
 use super::tls::{Tls, is_tls};
-use super::dns;
 use crate::base::Reason;
 
 /// How long an address may take before the next one is tried beside it.
@@ -109,9 +109,9 @@ impl DialError {
 pub async fn dial(endpoint: &Endpoint, dialing: &mut Dialing) -> Result<Stream, DialError> {
     let start = Instant::now();
     *dialing = Dialing::default();
-    let found = dns::resolve(&endpoint.host, endpoint.port).await.map_err(|error| {
-        DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{}`: {error}", endpoint.host))
-    })?;
+    let found = dns::resolve(&endpoint.host, endpoint.port)
+        .await
+        .map_err(|error| DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{}`: {error}", endpoint.host)))?;
     let resolved = Instant::now();
     if found.asked {
         dialing.times.dns = Some(resolved - start);
@@ -143,9 +143,10 @@ async fn shake_hands(endpoint: &Endpoint, tls: &Tls, counted: Counted) -> Result
     let config = tls.config().map_err(|error| failed(error.to_string()))?;
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
     let name = tls.server_name(host).map_err(|error| failed(error.to_string()))?;
-    let stream = TlsConnector::from(config).connect(name, counted).await.map_err(|error| {
-        failed(format!("TLS handshake with {endpoint} failed: {error}"))
-    })?;
+    let stream = TlsConnector::from(config)
+        .connect(name, counted)
+        .await
+        .map_err(|error| failed(format!("TLS handshake with {endpoint} failed: {error}")))?;
     Ok(Stream::tls(stream))
 }
 

@@ -142,9 +142,8 @@ fn native_roots() -> Result<Arc<RootCertStore>, TlsError> {
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| file_error(key, path, error))?;
+    let found: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| file_error(key, path, error))?;
     if found.is_empty() {
         return Err(file_error(key, path, "holds no certificate (`-----BEGIN CERTIFICATE-----`)"));
     }
