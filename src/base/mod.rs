@@ -5,4 +5,4 @@ pub mod outcome;
 pub mod random;
 pub mod units;
 
-pub use outcome::{DropReason, Outcome, Protocol, Reason};
+pub use outcome::{DropReason, Outcome, Protocol, Reason, Verdict};

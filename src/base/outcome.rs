@@ -111,6 +111,18 @@ label_set! {
     }
 }
 
+label_set! {
+    /// What a run, a phase or an SLO comes to. A failure beats inconclusive, which beats a pass.
+    Verdict {
+        /// Every requirement was met.
+        Pass = "pass",
+        /// It cannot be told, and the reason is given.
+        Inconclusive = "inconclusive",
+        /// A requirement was not met.
+        Fail = "fail",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

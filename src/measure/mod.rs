@@ -1,1 +1,31 @@
-//! Recorder, histograms, snapshots, and the catalogue of metric names.
+//! What is measured and what is known of it: recorders, snapshots, gauges, and the catalogue of metric names.
+//!
+//! A worker records into a [`Set`], one for each phase that it works in, as its only writer; readers take [`Totals`] from the
+//! [`Store`], which adds the sets that are live to those that have retired. Every label is an index into the [`Layout`], made
+//! when a profile is loaded, so nothing that traffic says can become a label. No I/O but the process' own figures.
+
+mod atoms;
+pub mod catalogue;
+pub mod gauges;
+pub mod hist;
+pub mod index;
+pub mod layout;
+pub mod process;
+pub mod sample;
+pub mod series;
+pub mod set;
+pub mod sparse;
+pub mod store;
+pub mod totals;
+
+pub use gauges::{Gauges, SloRow, TargetRow, WorkerGauges};
+pub use hist::{Buckets, Histogram};
+pub use layout::{
+    CheckId, CheckLayout, GroupId, GroupLayout, Layout, OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId, ScenarioLayout, StepId,
+    StepLayout,
+};
+pub use sample::{ConnectTimes, Layer, Sample};
+pub use set::Set;
+pub use sparse::Sparse;
+pub use store::Store;
+pub use totals::{CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};

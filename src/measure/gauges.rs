@@ -1,0 +1,309 @@
+//! What shows the present or the last run: users, phases, the target's counters, SLOs, the verdict.
+//!
+//! Workers own a [`WorkerGauges`] each, whose values the exposition adds up; when a worker is gone, so is its share. All else is
+//! set by the coordinator of a run, seldom, behind a lock or as a single atomic.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::atoms::Cell;
+use super::layout::{Layout, OwnId, PhaseId, ScenarioId};
+use crate::base::{Protocol, Verdict};
+
+/// How many rows of the target's counters a profile may show, over all phases.
+pub const TARGET_ROWS: usize = 1000;
+
+/// One requirement of an SLO in one phase (`load_slo_*`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SloRow {
+    /// The SLO's name.
+    pub slo: String,
+    /// The phase's name; empty for the run as a whole.
+    pub phase: String,
+    /// The requirement as written, like `p95 < 150ms`.
+    pub requirement: String,
+    /// What was measured, if anything was.
+    pub value: Option<f64>,
+    /// What was asked for, in base units.
+    pub objective: f64,
+    /// Whether it was met; none if that cannot be told.
+    pub met: Option<bool>,
+}
+
+/// One of the target's own series around one phase (`load_target_*`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetRow {
+    /// The phase's name.
+    pub phase: String,
+    /// Where it was read.
+    pub source: String,
+    /// The metric's name there.
+    pub metric: String,
+    /// The series' labels there; each becomes `target_<name>` here.
+    pub labels: Vec<(String, String)>,
+    /// Its value at the phase's start.
+    pub before: Option<f64>,
+    /// Its value at the phase's end.
+    pub after: Option<f64>,
+    /// What the phase added.
+    pub delta: Option<f64>,
+    /// That for each request of the phase.
+    pub per_request: Option<f64>,
+}
+
+/// When and whether a phase of the present or last run took place (Unix seconds).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PhaseGauges {
+    /// Whether it is going on, its drain not included.
+    pub active: bool,
+    /// When it began.
+    pub start: Option<f64>,
+    /// When its time was over.
+    pub end: Option<f64>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    phases: Vec<PhaseGauges>,
+    slos: Vec<SloRow>,
+    targets: Vec<TargetRow>,
+    sources: Vec<(String, bool)>,
+    verdict: Option<Verdict>,
+    workers: Vec<Weak<WorkerGauges>>,
+}
+
+/// A profile's gauges.
+#[derive(Debug)]
+pub struct Gauges {
+    layout: Arc<Layout>,
+    users_wanted: Vec<Cell>,
+    rate_wanted: Vec<Cell>,
+    own: Vec<Cell>,
+    run_start: Cell,
+    saturated: Cell,
+    reload_successful: Cell,
+    reload_time: Cell,
+    tables: Mutex<Tables>,
+}
+
+/// One worker's share of the gauges; only that worker sets it.
+#[derive(Debug)]
+pub struct WorkerGauges {
+    users: Vec<AtomicI64>,
+    connections: Vec<[AtomicI64; Protocol::COUNT]>,
+}
+
+impl WorkerGauges {
+    /// Sets how many users of a scenario are alive here.
+    pub fn set_users(&self, scenario: ScenarioId, users: u64) {
+        self.users[scenario.index()].store(i64::try_from(users).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Adds open connections (or takes away, if negative).
+    #[inline]
+    pub fn add_connections(&self, scenario: ScenarioId, protocol: Protocol, n: i64) {
+        let cell = &self.connections[scenario.index()][protocol.index()];
+        cell.store(cell.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+    }
+}
+
+fn cells(n: usize) -> Vec<Cell> {
+    std::iter::repeat_with(Cell::default).take(n).collect()
+}
+
+impl Gauges {
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        let phases = vec![PhaseGauges::default(); layout.phases.len()];
+        Self {
+            users_wanted: cells(layout.scenarios.len()),
+            rate_wanted: cells(layout.scenarios.len()),
+            own: cells(layout.own.len() * layout.scenarios.len()),
+            run_start: Cell::default(),
+            saturated: Cell::default(),
+            reload_successful: Cell::default(),
+            reload_time: Cell::default(),
+            tables: Mutex::new(Tables { phases, ..Tables::default() }),
+            layout,
+        }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run begins (Unix seconds): what is left of the last one is cleared.
+    pub fn begin_run(&self, at: f64) {
+        let mut tables = self.tables();
+        tables.phases.fill(PhaseGauges::default());
+        tables.slos.clear();
+        tables.targets.clear();
+        tables.sources.clear();
+        tables.verdict = None;
+        self.run_start.set(at);
+        self.saturated.set(0.0);
+        for cell in self.users_wanted.iter().chain(&self.rate_wanted).chain(&self.own) {
+            cell.clear();
+        }
+    }
+
+    /// When the present or last run began (Unix seconds).
+    pub fn run_start(&self) -> Option<f64> {
+        self.run_start.get()
+    }
+
+    /// A share of the gauges for one worker; it ends when the worker drops it.
+    pub fn worker(&self) -> Arc<WorkerGauges> {
+        let scenarios = self.layout.scenarios.len();
+        let worker = Arc::new(WorkerGauges {
+            users: std::iter::repeat_with(AtomicI64::default).take(scenarios).collect(),
+            connections: std::iter::repeat_with(Default::default).take(scenarios).collect(),
+        });
+        let mut tables = self.tables();
+        tables.workers.retain(|worker| worker.strong_count() > 0);
+        tables.workers.push(Arc::downgrade(&worker));
+        worker
+    }
+
+    fn over_workers(&self, value: impl Fn(&WorkerGauges) -> i64) -> i64 {
+        let workers: Vec<_> = self.tables().workers.iter().filter_map(Weak::upgrade).collect();
+        workers.iter().map(|worker| value(worker)).sum()
+    }
+
+    /// How many users of a scenario are alive.
+    pub fn users(&self, scenario: ScenarioId) -> i64 {
+        self.over_workers(|worker| worker.users[scenario.index()].load(Ordering::Relaxed))
+    }
+
+    /// How many connections of a scenario are open.
+    pub fn connections(&self, scenario: ScenarioId, protocol: Protocol) -> i64 {
+        self.over_workers(|worker| worker.connections[scenario.index()][protocol.index()].load(Ordering::Relaxed))
+    }
+
+    /// Sets how many users a scenario should have just now.
+    pub fn set_users_wanted(&self, scenario: ScenarioId, users: f64) {
+        self.users_wanted[scenario.index()].set(users);
+    }
+
+    /// How many users a scenario should have just now; 0 before anyone said.
+    pub fn users_wanted(&self, scenario: ScenarioId) -> f64 {
+        self.users_wanted[scenario.index()].get().unwrap_or(0.0)
+    }
+
+    /// Sets how many arrivals a second a scenario should have just now.
+    pub fn set_rate_wanted(&self, scenario: ScenarioId, rate: f64) {
+        self.rate_wanted[scenario.index()].set(rate);
+    }
+
+    /// How many arrivals a second a scenario should have just now; 0 before anyone said.
+    pub fn rate_wanted(&self, scenario: ScenarioId) -> f64 {
+        self.rate_wanted[scenario.index()].get().unwrap_or(0.0)
+    }
+
+    /// Sets a gauge of the profile's own.
+    pub fn set_own(&self, metric: OwnId, scenario: ScenarioId, value: f64) {
+        self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].set(value);
+    }
+
+    /// A gauge of the profile's own, once it was set.
+    pub fn own(&self, metric: OwnId, scenario: ScenarioId) -> Option<f64> {
+        self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get()
+    }
+
+    /// A phase begins (Unix seconds).
+    pub fn begin_phase(&self, phase: PhaseId, at: f64) {
+        self.tables().phases[phase.index()] = PhaseGauges { active: true, start: Some(at), end: None };
+    }
+
+    /// A phase's time is over (Unix seconds).
+    pub fn end_phase(&self, phase: PhaseId, at: f64) {
+        let gauges = &mut self.tables().phases[phase.index()];
+        gauges.active = false;
+        gauges.end = Some(at);
+    }
+
+    /// Whether and when a phase took place.
+    pub fn phase(&self, phase: PhaseId) -> PhaseGauges {
+        self.tables().phases[phase.index()]
+    }
+
+    /// Sets rows of SLOs; those with the same SLO, phase and requirement are replaced.
+    pub fn set_slos(&self, rows: Vec<SloRow>) {
+        let mut tables = self.tables();
+        for row in rows {
+            let same = |old: &&mut SloRow| (&old.slo, &old.phase, &old.requirement) == (&row.slo, &row.phase, &row.requirement);
+            match tables.slos.iter_mut().find(same) {
+                Some(old) => *old = row,
+                None => tables.slos.push(row),
+            }
+        }
+    }
+
+    /// The rows of SLOs.
+    pub fn slos(&self) -> Vec<SloRow> {
+        self.tables().slos.clone()
+    }
+
+    /// Sets the rows of the target's counters around a phase, in place of what that phase had. Answers how many were left out,
+    /// since a profile shows [`TARGET_ROWS`] at most.
+    pub fn set_target(&self, phase: PhaseId, rows: Vec<TargetRow>) -> usize {
+        let mut tables = self.tables();
+        let name = &self.layout.phases[phase.index()];
+        tables.targets.retain(|row| row.phase != *name);
+        let room = TARGET_ROWS.saturating_sub(tables.targets.len());
+        let left_out = rows.len().saturating_sub(room);
+        tables.targets.extend(rows.into_iter().take(room));
+        left_out
+    }
+
+    /// The rows of the target's counters.
+    pub fn targets(&self) -> Vec<TargetRow> {
+        self.tables().targets.clone()
+    }
+
+    /// Sets whether a source of counters could be read last time.
+    pub fn set_source(&self, source: &str, success: bool) {
+        let mut tables = self.tables();
+        match tables.sources.iter_mut().find(|(name, _)| name == source) {
+            Some(known) => known.1 = success,
+            None => tables.sources.push((source.to_owned(), success)),
+        }
+    }
+
+    /// The sources of counters, and whether each could be read last time.
+    pub fn sources(&self) -> Vec<(String, bool)> {
+        self.tables().sources.clone()
+    }
+
+    /// Sets what the run came to.
+    pub fn set_verdict(&self, verdict: Option<Verdict>) {
+        self.tables().verdict = verdict;
+    }
+
+    /// What the last run came to; none before or while it runs.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.tables().verdict
+    }
+
+    /// Sets whether the generator is its own bottleneck just now.
+    pub fn set_saturated(&self, saturated: bool) {
+        self.saturated.set(f64::from(u8::from(saturated)));
+    }
+
+    /// Whether the generator is its own bottleneck just now.
+    pub fn saturated(&self) -> bool {
+        self.saturated.get() == Some(1.0)
+    }
+
+    /// Notes that the profile was loaded (Unix seconds), or that it could not be.
+    pub fn set_reload(&self, success: bool, at: f64) {
+        self.reload_successful.set(f64::from(u8::from(success)));
+        if success {
+            self.reload_time.set(at);
+        }
+    }
+
+    /// Whether the profile could be loaded last time, and when it was loaded (Unix seconds).
+    pub fn reload(&self) -> (Option<bool>, Option<f64>) {
+        (self.reload_successful.get().map(|value| value == 1.0), self.reload_time.get())
+    }
+}

@@ -1,0 +1,234 @@
+//! A histogram that one thread records into and any thread reads.
+//!
+//! Buckets are those of [`super::index`], in pages of one octave (64 counters, 512 bytes) that are allocated when first touched
+//! and published by pointer, so that memory follows the spread of the values and never their number. What is too small for the
+//! range counts as zero, what is too large as the largest.
+//!
+//! Beside the buckets, a *split* counts exactly how many of the values in the bucket that holds a bound lie at or below that
+//! bound. A threshold of an SLO thus has an exact count, and one that is consistent with the buckets around it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::atoms::{Count, Float};
+use super::index::{PER_OCTAVE, SCHEMA, index, upper};
+use super::sparse::Sparse;
+
+/// Durations below 2^-20 s (0.95 µs) count as zero.
+const LEAST_SECONDS: i32 = -20;
+/// Durations above 2^22 s (48 days) count as that: a soak test's session of some days is still told truly.
+const MOST_SECONDS: i32 = 22;
+/// The profile's own values are told apart between 2^-64 and 2^64, of either sign.
+const LEAST_VALUE: i32 = -64;
+/// See [`LEAST_VALUE`].
+const MOST_VALUE: i32 = 64;
+
+/// Where a value lies, in the order of values: its sign, then its bucket (counted downwards for negative values).
+pub(super) type Place = (i32, i32);
+
+/// What histograms of one kind are made of. Recorders of the same series share it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Buckets {
+    least: i32,
+    most: i32,
+    nanoseconds: bool,
+    bounds: Vec<f64>,
+    splits: Vec<(f64, Place)>,
+}
+
+impl Buckets {
+    /// For durations: classic bounds at the powers of two from 2^-10 s (1 ms) to 64 s, and at each threshold (in seconds).
+    pub fn seconds(thresholds: &[f64]) -> Self {
+        let powers = (-10..=6).map(|e| f64::exp2(f64::from(e)));
+        let thresholds = thresholds.iter().copied();
+        Self::new(LEAST_SECONDS, MOST_SECONDS, true, powers.chain(thresholds).collect())
+    }
+
+    /// For any value, with these classic bounds.
+    pub fn values(bounds: &[f64]) -> Self {
+        Self::new(LEAST_VALUE, MOST_VALUE, false, bounds.to_vec())
+    }
+
+    /// For any value, with the classic bounds that suit a unit.
+    pub fn of_unit(unit: &str) -> Self {
+        let powers = |from: i32, to: i32, step: usize| -> Vec<f64> {
+            (from..=to).step_by(step).map(|e| f64::exp2(f64::from(e))).collect()
+        };
+        match unit {
+            "seconds" => Self::values(&powers(-10, 6, 1)),
+            "bytes" => Self::values(&powers(6, 30, 2)),
+            "ratio" => Self::values(&[0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0]),
+            _ => Self::values(&powers(-10, 20, 2)),
+        }
+    }
+
+    fn new(least: i32, most: i32, nanoseconds: bool, mut bounds: Vec<f64>) -> Self {
+        bounds.retain(|bound| bound.is_finite() && (!nanoseconds || *bound > 0.0));
+        bounds.sort_by(f64::total_cmp);
+        bounds.dedup();
+        let mut buckets = Self { least, most, nanoseconds, bounds, splits: Vec::new() };
+        buckets.splits = buckets
+            .bounds
+            .iter()
+            .map(|bound| (*bound, buckets.place(*bound)))
+            .filter(|(bound, place)| place.0 <= 0 || upper(place.1) != *bound)
+            .collect();
+        buckets
+    }
+
+    /// The classic bounds, ascending, without the infinite one.
+    pub fn bounds(&self) -> &[f64] {
+        &self.bounds
+    }
+
+    /// What is at most this far from 0 counts as 0.
+    pub fn zero_threshold(&self) -> f64 {
+        f64::exp2(f64::from(self.least))
+    }
+
+    /// The lowest index at all.
+    fn base(&self) -> i32 {
+        (self.least << SCHEMA) + 1
+    }
+
+    fn octaves(&self) -> usize {
+        (self.most - self.least) as usize
+    }
+
+    fn place(&self, value: f64) -> Place {
+        match self.bucket(value.abs()) {
+            None => (0, 0),
+            Some(i) if value < 0.0 => (-1, -i),
+            Some(i) => (1, i),
+        }
+    }
+
+    /// The bucket of a magnitude, or none for what counts as zero.
+    #[inline]
+    fn bucket(&self, magnitude: f64) -> Option<i32> {
+        if magnitude > f64::MAX {
+            return Some(self.most << SCHEMA);
+        }
+        if magnitude < f64::MIN_POSITIVE {
+            return None;
+        }
+        let i = index(magnitude);
+        (i >= self.base()).then(|| i.min(self.most << SCHEMA))
+    }
+}
+
+/// 64 counters: one octave.
+type Page = [AtomicU64; PER_OCTAVE];
+
+/// One sign's pages, from the lowest octave.
+#[derive(Debug)]
+struct Pages(Box<[OnceLock<Box<Page>>]>);
+
+impl Pages {
+    fn new(octaves: usize) -> Self {
+        Self((0..octaves).map(|_| OnceLock::new()).collect())
+    }
+
+    #[inline]
+    fn add(&self, position: usize) {
+        let page = self.0[position / PER_OCTAVE].get_or_init(|| Box::new([const { AtomicU64::new(0) }; PER_OCTAVE]));
+        let count = &page[position % PER_OCTAVE];
+        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// The buckets that aren't empty, by index.
+    fn read(&self, base: i32) -> Vec<(i32, u64)> {
+        let mut buckets = Vec::new();
+        for (octave, page) in self.0.iter().enumerate() {
+            for (slot, count) in page.get().into_iter().flat_map(|page| page.iter().enumerate()) {
+                let n = count.load(Ordering::Acquire);
+                if n > 0 {
+                    buckets.push((base + (octave * PER_OCTAVE + slot) as i32, n));
+                }
+            }
+        }
+        buckets
+    }
+}
+
+/// A histogram with a single writer. It must always be handed the [`Buckets`] that it was made with.
+#[derive(Debug)]
+pub struct Histogram {
+    zero: Count,
+    positive: Pages,
+    negative: OnceLock<Pages>,
+    nanoseconds: Count,
+    sum: Float,
+    splits: Box<[Count]>,
+}
+
+impl Histogram {
+    /// An empty histogram.
+    pub fn new(buckets: &Buckets) -> Self {
+        Self {
+            zero: Count::default(),
+            positive: Pages::new(buckets.octaves()),
+            negative: OnceLock::new(),
+            nanoseconds: Count::default(),
+            sum: Float::default(),
+            splits: buckets.splits.iter().map(|_| Count::default()).collect(),
+        }
+    }
+
+    /// Records a duration.
+    #[inline]
+    pub fn record_nanos(&self, buckets: &Buckets, nanoseconds: u64) {
+        // A division, not a multiplication by 1e-9: it rounds once, so that 150,000,000 ns is the very float that 0.15 is.
+        let seconds = nanoseconds as f64 / 1e9;
+        self.nanoseconds.add(nanoseconds);
+        let place = match buckets.bucket(seconds) {
+            None => {
+                self.zero.add(1);
+                (0, 0)
+            }
+            Some(i) => {
+                self.positive.add((i - buckets.base()) as usize);
+                (1, i)
+            }
+        };
+        self.split(buckets, place, seconds);
+    }
+
+    /// Records any value. NaN is not a value and is left out; infinities count as the largest.
+    pub fn record(&self, buckets: &Buckets, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        self.sum.add(value);
+        let place = buckets.place(value);
+        match place {
+            (0, _) => self.zero.add(1),
+            (1, i) => self.positive.add((i - buckets.base()) as usize),
+            (_, i) => {
+                let pages = self.negative.get_or_init(|| Pages::new(buckets.octaves()));
+                pages.add((-i - buckets.base()) as usize);
+            }
+        }
+        self.split(buckets, place, value);
+    }
+
+    #[inline]
+    fn split(&self, buckets: &Buckets, place: Place, value: f64) {
+        for ((bound, at), count) in buckets.splits.iter().zip(&self.splits) {
+            if *at == place && value <= *bound {
+                count.add(1);
+            }
+        }
+    }
+
+    /// What has been recorded so far.
+    pub fn snapshot(&self, buckets: &Buckets) -> Sparse {
+        // Splits are written after their bucket and read before it, so that none exceeds its bucket.
+        let splits = buckets.splits.iter().zip(&self.splits).map(|((bound, place), n)| (*bound, *place, n.get())).collect();
+        let zero = self.zero.get();
+        let positive = self.positive.read(buckets.base());
+        let negative = self.negative.get().map(|pages| pages.read(buckets.base())).unwrap_or_default();
+        let (nanoseconds, sum) = (self.nanoseconds.get(), self.sum.get());
+        Sparse::new(buckets.zero_threshold(), zero, positive, negative, splits, nanoseconds, sum)
+    }
+}

@@ -1,0 +1,201 @@
+//! The label sets of one loaded profile. From here on every label is an index.
+//!
+//! `plan` makes a [`Layout`] when a profile is loaded and owns the order; recorders, reports and the exposition share it.
+
+use crate::base::Protocol;
+
+/// Declares an index into one of the layout's lists.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The position in the layout's list.
+            #[inline]
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+
+            /// The id of a position in the layout's list.
+            #[inline]
+            pub const fn at(index: usize) -> Self {
+                Self(index as u32)
+            }
+        }
+    };
+}
+
+id! {
+    /// A phase, by its place in [`Layout::phases`].
+    PhaseId
+}
+id! {
+    /// A scenario, by its place in [`Layout::scenarios`].
+    ScenarioId
+}
+id! {
+    /// A step that takes samples, by its place in [`Layout::steps`].
+    StepId
+}
+id! {
+    /// A check, by its place in [`Layout::checks`].
+    CheckId
+}
+id! {
+    /// A metric of the profile's own, by its place in [`Layout::own`].
+    OwnId
+}
+id! {
+    /// A timed group, by its place in [`Layout::groups`].
+    GroupId
+}
+
+/// Everything that can be a label of one profile's series.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Layout {
+    /// The value of the label `profile`.
+    pub profile: String,
+    /// The names of the phases.
+    pub phases: Vec<String>,
+    /// The scenarios.
+    pub scenarios: Vec<ScenarioLayout>,
+    /// The steps that take samples, of all scenarios.
+    pub steps: Vec<StepLayout>,
+    /// The timed groups, of all scenarios.
+    pub groups: Vec<GroupLayout>,
+    /// The checks, of all scenarios.
+    pub checks: Vec<CheckLayout>,
+    /// The profile's own metrics.
+    pub own: Vec<OwnMetric>,
+    /// Which scenario has load in which phase: the label sets that stand at 0 from the start.
+    pub active: Vec<(PhaseId, ScenarioId)>,
+    /// How many rows of SLOs there can be (an SLO's requirement in a phase is one).
+    pub slo_rows: u64,
+    /// How many rows of the target's counters there are thought to be (a series around a phase is one).
+    pub target_rows: u64,
+    /// How many series the profile may have on `/metrics` (`limits.series`).
+    pub series_limit: u64,
+}
+
+/// One scenario's labels.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ScenarioLayout {
+    /// The label `scenario`.
+    pub name: String,
+    /// Thresholds in seconds of SLOs over iterations; each becomes an exact bucket bound.
+    pub iteration_thresholds: Vec<f64>,
+    /// Thresholds in seconds of SLOs over connecting.
+    pub connect_thresholds: Vec<f64>,
+}
+
+impl ScenarioLayout {
+    /// A scenario without thresholds.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+/// One step's labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepLayout {
+    /// The scenario whose flow it stands in.
+    pub scenario: ScenarioId,
+    /// The label `step`.
+    pub name: String,
+    /// The label `group`, if it stands in one.
+    pub group: Option<String>,
+    /// The label `protocol`.
+    pub protocol: Protocol,
+    /// Thresholds in seconds of SLOs over response time; each becomes an exact bucket bound.
+    pub thresholds: Vec<f64>,
+    /// Thresholds in seconds of SLOs over service time.
+    pub service_thresholds: Vec<f64>,
+}
+
+impl StepLayout {
+    /// A step outside any group and without thresholds.
+    pub fn new(scenario: ScenarioId, name: impl Into<String>, protocol: Protocol) -> Self {
+        Self { scenario, name: name.into(), group: None, protocol, thresholds: Vec::new(), service_thresholds: Vec::new() }
+    }
+}
+
+/// One timed group's labels.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GroupLayout {
+    /// The scenario whose flow it stands in.
+    pub scenario: ScenarioId,
+    /// The label `group`.
+    pub name: String,
+    /// Thresholds in seconds of SLOs over the group's duration.
+    pub thresholds: Vec<f64>,
+}
+
+/// One check's labels.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CheckLayout {
+    /// The scenario whose flow it stands in.
+    pub scenario: ScenarioId,
+    /// The step that it belongs to, if it does.
+    pub step: Option<StepId>,
+    /// The label `check`.
+    pub name: String,
+}
+
+/// A metric of the profile's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnMetric {
+    /// Its name, as Prometheus allows names, and not `load_…` or `process_…`.
+    pub name: String,
+    /// Its help text.
+    pub help: String,
+    /// What it is.
+    pub kind: OwnKind,
+    /// The scenarios that feed it; their series stand at 0 from the start.
+    pub scenarios: Vec<ScenarioId>,
+}
+
+/// What a metric of the profile's own is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OwnKind {
+    /// Only grows (`count`).
+    Counter,
+    /// The value that was set last (`record`).
+    Gauge,
+    /// A distribution of what is observed (`record`).
+    Histogram {
+        /// The unit: `seconds`, `bytes`, `ratio`, another, or empty.
+        unit: String,
+        /// The classic bucket bounds, ascending; by default those of the unit.
+        bounds: Option<Vec<f64>>,
+    },
+    /// The sum of the series of one of the program's own metrics that match.
+    GaugeFrom {
+        /// The metric's name.
+        metric: String,
+        /// Label and value, all of which must be equal.
+        matchers: Vec<(String, String)>,
+    },
+}
+
+impl Layout {
+    /// The protocols that a scenario's steps speak, each once.
+    pub fn protocols(&self, scenario: ScenarioId) -> Vec<Protocol> {
+        let of_scenario = |step: &&StepLayout| step.scenario == scenario;
+        let mut protocols: Vec<Protocol> = self.steps.iter().filter(of_scenario).map(|step| step.protocol).collect();
+        protocols.sort_unstable();
+        protocols.dedup();
+        protocols
+    }
+
+    /// Whether a scenario has load in a phase.
+    pub fn is_active(&self, phase: PhaseId, scenario: ScenarioId) -> bool {
+        self.active.contains(&(phase, scenario))
+    }
+
+    /// The upper bound of the number of series that this profile can have on `/metrics`, in the classic formats.
+    pub fn series(&self) -> u64 {
+        super::series::bound(self)
+    }
+}

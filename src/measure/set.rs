@@ -1,0 +1,369 @@
+//! What one worker records for one phase.
+//!
+//! A set has a single writer, its worker's thread; anyone may read it meanwhile ([`Set::totals`]). A second writer would lose
+//! counts, though never more than that. What a worker doesn't touch takes no memory.
+//!
+//! Writes are ordered so that a snapshot is consistent: what is due is written first and read last, so due is never less than
+//! what has started, was dropped or cancelled; likewise requests and their errors, checks and their failures.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use super::atoms::{Count, Float};
+use super::gauges::Gauges;
+use super::hist::{Buckets, Histogram};
+use super::layout::{CheckId, GroupId, Layout, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use super::sample::{ConnectTimes, Layer, Sample};
+use super::sparse::Sparse;
+use super::totals::{ByOutcome, CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
+use crate::base::{DropReason, Outcome, Protocol, Reason};
+
+/// The buckets of every histogram of a layout, made once and shared by all sets.
+#[derive(Debug)]
+pub struct Shapes {
+    /// By [`StepId`].
+    pub response: Vec<Buckets>,
+    /// By [`StepId`].
+    pub service: Vec<Buckets>,
+    /// By [`ScenarioId`].
+    pub iteration: Vec<Buckets>,
+    /// By [`ScenarioId`].
+    pub connect: Vec<Buckets>,
+    /// By [`GroupId`].
+    pub group: Vec<Buckets>,
+    /// By [`OwnId`]; those of other kinds aren't used.
+    pub own: Vec<Buckets>,
+    /// Durations without thresholds.
+    pub plain: Buckets,
+}
+
+impl Shapes {
+    /// The buckets of a layout's histograms.
+    pub fn new(layout: &Layout) -> Self {
+        Self {
+            response: layout.steps.iter().map(|step| Buckets::seconds(&step.thresholds)).collect(),
+            service: layout.steps.iter().map(|step| Buckets::seconds(&step.service_thresholds)).collect(),
+            iteration: layout.scenarios.iter().map(|s| Buckets::seconds(&s.iteration_thresholds)).collect(),
+            connect: layout.scenarios.iter().map(|s| Buckets::seconds(&s.connect_thresholds)).collect(),
+            group: layout.groups.iter().map(|group| Buckets::seconds(&group.thresholds)).collect(),
+            own: layout
+                .own
+                .iter()
+                .map(|own| match &own.kind {
+                    OwnKind::Histogram { bounds: Some(bounds), .. } => Buckets::values(bounds),
+                    OwnKind::Histogram { unit, bounds: None } => Buckets::of_unit(unit),
+                    _ => Buckets::values(&[]),
+                })
+                .collect(),
+            plain: Buckets::seconds(&[]),
+        }
+    }
+}
+
+/// A histogram for each outcome, made when first touched.
+#[derive(Debug, Default)]
+struct Outcomes([OnceLock<Box<Histogram>>; Outcome::COUNT]);
+
+impl Outcomes {
+    #[inline]
+    fn record(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64) {
+        self.0[outcome.index()].get_or_init(|| Box::new(Histogram::new(buckets))).record_nanos(buckets, nanoseconds);
+    }
+
+    fn totals(&self, buckets: &Buckets) -> ByOutcome {
+        std::array::from_fn(|i| self.0[i].get().map(|histogram| histogram.snapshot(buckets)).unwrap_or_default())
+    }
+}
+
+/// A histogram that is made when first touched.
+#[derive(Debug, Default)]
+struct Lazy(OnceLock<Box<Histogram>>);
+
+impl Lazy {
+    #[inline]
+    fn get(&self, buckets: &Buckets) -> &Histogram {
+        self.0.get_or_init(|| Box::new(Histogram::new(buckets)))
+    }
+
+    fn totals(&self, buckets: &Buckets) -> Sparse {
+        self.0.get().map(|histogram| histogram.snapshot(buckets)).unwrap_or_default()
+    }
+}
+
+type Reasons = [Count; Reason::COUNT];
+
+fn read<const N: usize>(counts: &[Count; N]) -> [u64; N] {
+    std::array::from_fn(|i| counts[i].get())
+}
+
+#[derive(Debug, Default)]
+struct StepCell {
+    response: Outcomes,
+    service: Outcomes,
+    reasons: Reasons,
+    codes: [OnceLock<Box<[Count; 100]>>; 5],
+    other_codes: Count,
+    sent: Count,
+    received: Count,
+}
+
+#[derive(Debug, Default)]
+struct ScenarioCell {
+    due: Count,
+    started: Count,
+    dropped: [Count; DropReason::COUNT],
+    cancelled: Count,
+    iterations: Outcomes,
+    start_lag: Lazy,
+    connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
+}
+
+#[derive(Debug, Default)]
+struct ConnectCell {
+    duration: Lazy,
+    layers: [Lazy; 4],
+    failures: Reasons,
+    disconnects: Reasons,
+}
+
+#[derive(Debug, Default)]
+struct CheckCell {
+    total: Count,
+    failed: Count,
+}
+
+#[derive(Debug, Default)]
+struct OwnCell {
+    counter: Float,
+    histogram: Lazy,
+}
+
+/// What one worker records for one phase.
+#[derive(Debug)]
+pub struct Set {
+    phase: PhaseId,
+    layout: Arc<Layout>,
+    shapes: Arc<Shapes>,
+    gauges: Arc<Gauges>,
+    steps: Box<[OnceLock<Box<StepCell>>]>,
+    scenarios: Box<[ScenarioCell]>,
+    groups: Box<[Outcomes]>,
+    checks: Box<[CheckCell]>,
+    own: Box<[OnceLock<Box<OwnCell>>]>,
+}
+
+fn boxed<T: Default>(n: usize) -> Box<[T]> {
+    std::iter::repeat_with(T::default).take(n).collect()
+}
+
+impl Set {
+    pub(super) fn new(phase: PhaseId, layout: Arc<Layout>, shapes: Arc<Shapes>, gauges: Arc<Gauges>) -> Self {
+        Self {
+            phase,
+            steps: boxed(layout.steps.len()),
+            scenarios: boxed(layout.scenarios.len()),
+            groups: boxed(layout.groups.len()),
+            checks: boxed(layout.checks.len()),
+            own: boxed(layout.own.len() * layout.scenarios.len()),
+            layout,
+            shapes,
+            gauges,
+        }
+    }
+
+    /// The phase that is recorded here.
+    pub fn phase(&self) -> PhaseId {
+        self.phase
+    }
+
+    /// Records one sample of a step.
+    #[inline]
+    pub fn sample(&self, step: StepId, sample: &Sample) {
+        let cell = self.steps[step.index()].get_or_init(Box::default);
+        cell.response.record(&self.shapes.response[step.index()], sample.outcome, sample.response);
+        if sample.service > 0 {
+            cell.service.record(&self.shapes.service[step.index()], sample.outcome, sample.service);
+        }
+        if let Some(reason) = sample.reason {
+            cell.reasons[reason.index()].add(1);
+        }
+        match sample.status {
+            0 => {}
+            status @ 100..=599 => {
+                let class = cell.codes[usize::from(status / 100 - 1)].get_or_init(|| Box::new([const { Count::new() }; 100]));
+                class[usize::from(status % 100)].add(1);
+            }
+            _ => cell.other_codes.add(1),
+        }
+        cell.sent.add(sample.sent);
+        cell.received.add(sample.received);
+    }
+
+    /// Counts a check's result.
+    #[inline]
+    pub fn check(&self, check: CheckId, passed: bool) {
+        let cell = &self.checks[check.index()];
+        cell.total.add(1);
+        if !passed {
+            cell.failed.add(1);
+        }
+    }
+
+    /// Counts arrivals that became due. To be called before they start, are dropped or cancelled.
+    #[inline]
+    pub fn due(&self, scenario: ScenarioId, n: u64) {
+        self.scenarios[scenario.index()].due.add(n);
+    }
+
+    /// Counts arrivals that started.
+    #[inline]
+    pub fn started(&self, scenario: ScenarioId, n: u64) {
+        self.scenarios[scenario.index()].started.add(n);
+    }
+
+    /// Counts arrivals that were dropped.
+    pub fn dropped(&self, scenario: ScenarioId, reason: DropReason, n: u64) {
+        self.scenarios[scenario.index()].dropped[reason.index()].add(n);
+    }
+
+    /// Counts arrivals that hadn't started when their phase ended.
+    pub fn cancelled(&self, scenario: ScenarioId, n: u64) {
+        self.scenarios[scenario.index()].cancelled.add(n);
+    }
+
+    /// Records an iteration that ended, with its duration in nanoseconds.
+    #[inline]
+    pub fn iteration(&self, scenario: ScenarioId, nanoseconds: u64, outcome: Outcome) {
+        let i = scenario.index();
+        self.scenarios[i].iterations.record(&self.shapes.iteration[i], outcome, nanoseconds);
+    }
+
+    /// Records how late an arrival started, in nanoseconds.
+    #[inline]
+    pub fn start_lag(&self, scenario: ScenarioId, nanoseconds: u64) {
+        let plain = &self.shapes.plain;
+        self.scenarios[scenario.index()].start_lag.get(plain).record_nanos(plain, nanoseconds);
+    }
+
+    fn connects(&self, scenario: ScenarioId, protocol: Protocol) -> &ConnectCell {
+        self.scenarios[scenario.index()].connects[protocol.index()].get_or_init(Box::default)
+    }
+
+    /// Records a connection that opened.
+    pub fn connected(&self, scenario: ScenarioId, protocol: Protocol, times: &ConnectTimes) {
+        let (cell, buckets) = (self.connects(scenario, protocol), &self.shapes.connect[scenario.index()]);
+        cell.duration.get(buckets).record_nanos(buckets, times.total);
+        let plain = &self.shapes.plain;
+        for layer in Layer::ALL {
+            if let Some(nanoseconds) = times.layer(layer) {
+                cell.layers[layer as usize].get(plain).record_nanos(plain, nanoseconds);
+            }
+        }
+    }
+
+    /// Counts a connection that could not be opened.
+    pub fn connect_failed(&self, scenario: ScenarioId, protocol: Protocol, reason: Reason) {
+        self.connects(scenario, protocol).failures[reason.index()].add(1);
+    }
+
+    /// Counts a connection that ended unasked.
+    pub fn disconnected(&self, scenario: ScenarioId, protocol: Protocol, reason: Reason) {
+        self.connects(scenario, protocol).disconnects[reason.index()].add(1);
+    }
+
+    /// Records how long a group took, in nanoseconds.
+    pub fn group(&self, group: GroupId, nanoseconds: u64, outcome: Outcome) {
+        self.groups[group.index()].record(&self.shapes.group[group.index()], outcome, nanoseconds);
+    }
+
+    /// Adds to a counter of the profile's own. Counters only grow: what is negative or no number is left out.
+    pub fn count(&self, metric: OwnId, scenario: ScenarioId, n: f64) {
+        if n > 0.0 && n.is_finite() {
+            self.own(metric, scenario).counter.add(n);
+        }
+    }
+
+    /// Observes a value: a histogram of the profile's own takes it up, a gauge becomes it. NaN is left out.
+    pub fn observe(&self, metric: OwnId, scenario: ScenarioId, value: f64) {
+        if matches!(self.layout.own[metric.index()].kind, OwnKind::Gauge) {
+            self.gauges.set_own(metric, scenario, value);
+        } else {
+            let buckets = &self.shapes.own[metric.index()];
+            self.own(metric, scenario).histogram.get(buckets).record(buckets, value);
+        }
+    }
+
+    fn own(&self, metric: OwnId, scenario: ScenarioId) -> &OwnCell {
+        self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get_or_init(Box::default)
+    }
+
+    /// What has been recorded so far.
+    pub fn totals(&self) -> Totals {
+        let shapes = &self.shapes;
+        Totals {
+            steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i)).collect(),
+            scenarios: self.scenarios.iter().enumerate().map(|(i, cell)| scenario(cell, shapes, i)).collect(),
+            groups: self.groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
+            checks: self
+                .checks
+                .iter()
+                .map(|cell| {
+                    let failed = cell.failed.get();
+                    CheckTotals { total: cell.total.get(), failed }
+                })
+                .collect(),
+            own: self
+                .own
+                .iter()
+                .enumerate()
+                .map(|(i, cell)| match cell.get() {
+                    Some(cell) => OwnTotals {
+                        counter: cell.counter.get(),
+                        histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
+                    },
+                    None => OwnTotals::default(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
+    let Some(cell) = cell else { return StepTotals::default() };
+    // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
+    let (received, sent) = (cell.received.get(), cell.sent.get());
+    let mut codes = BTreeMap::new();
+    for (class, counts) in cell.codes.iter().enumerate() {
+        for (rest, count) in counts.get().into_iter().flat_map(|counts| counts.iter().enumerate()) {
+            codes.insert((class as u16 + 1) * 100 + rest as u16, count.get());
+        }
+    }
+    codes.insert(0, cell.other_codes.get());
+    codes.retain(|_, n| *n > 0);
+    let reasons = read(&cell.reasons);
+    let service = cell.service.totals(&shapes.service[i]);
+    let response = cell.response.totals(&shapes.response[i]);
+    StepTotals { response, service, reasons, codes, sent, received }
+}
+
+fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
+    let (started, dropped, cancelled) = (cell.started.get(), read(&cell.dropped), cell.cancelled.get());
+    let due = cell.due.get();
+    ScenarioTotals {
+        due,
+        started,
+        dropped,
+        cancelled,
+        iterations: cell.iterations.totals(&shapes.iteration[i]),
+        start_lag: cell.start_lag.totals(&shapes.plain),
+        connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
+            None => ConnectTotals::default(),
+            Some(cell) => ConnectTotals {
+                duration: cell.duration.totals(&shapes.connect[i]),
+                layers: std::array::from_fn(|layer| cell.layers[layer].totals(&shapes.plain)),
+                failures: read(&cell.failures),
+                disconnects: read(&cell.disconnects),
+            },
+        }),
+    }
+}

@@ -1,0 +1,293 @@
+//! What was recorded in one phase, by all its workers, at one moment or between two: plain values that add up and subtract.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::{CheckId, GroupId, Layout, OwnId, ScenarioId, StepId};
+use super::sparse::Sparse;
+use crate::base::{DropReason, Outcome, Protocol, Reason};
+
+/// A histogram for each outcome, by [`Outcome::index`].
+pub type ByOutcome = [Sparse; Outcome::COUNT];
+
+/// Everything that was recorded, by the layout's indexes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// By [`StepId`].
+    pub steps: Vec<StepTotals>,
+    /// By [`ScenarioId`].
+    pub scenarios: Vec<ScenarioTotals>,
+    /// By [`GroupId`]: how long the group took.
+    pub groups: Vec<ByOutcome>,
+    /// By [`CheckId`].
+    pub checks: Vec<CheckTotals>,
+    /// By metric and scenario; see [`Totals::own`].
+    pub own: Vec<OwnTotals>,
+}
+
+/// One step's samples.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StepTotals {
+    /// Response time: from when it was due. Every sample is in here.
+    pub response: ByOutcome,
+    /// Service time: from the first byte sent.
+    pub service: ByOutcome,
+    /// Errors, by [`Reason::index`].
+    pub reasons: [u64; Reason::COUNT],
+    /// Answers by status code; 0 stands for codes outside 100 to 599.
+    pub codes: BTreeMap<u16, u64>,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+}
+
+/// One scenario's arrivals, iterations and connections.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ScenarioTotals {
+    /// Arrivals that were due.
+    pub due: u64,
+    /// Arrivals that started.
+    pub started: u64,
+    /// Arrivals that were dropped, by [`DropReason::index`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// Arrivals that had not started when their phase ended.
+    pub cancelled: u64,
+    /// Iterations that ended, by how.
+    pub iterations: ByOutcome,
+    /// How late arrivals started.
+    pub start_lag: Sparse,
+    /// Connections, by [`Protocol::index`].
+    pub connects: [ConnectTotals; Protocol::COUNT],
+}
+
+/// Connections of one scenario over one protocol.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ConnectTotals {
+    /// How long those took that succeeded.
+    pub duration: Sparse,
+    /// The layers' shares of it, by [`super::Layer`].
+    pub layers: [Sparse; 4],
+    /// Those that failed, by [`Reason::index`].
+    pub failures: [u64; Reason::COUNT],
+    /// Connections that ended unasked, by [`Reason::index`].
+    pub disconnects: [u64; Reason::COUNT],
+}
+
+/// One check's results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckTotals {
+    /// How often it was evaluated.
+    pub total: u64,
+    /// How often it failed.
+    pub failed: u64,
+}
+
+/// What one scenario put into one of the profile's own metrics.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct OwnTotals {
+    /// The sum, of a counter.
+    pub counter: f64,
+    /// The values, of a histogram.
+    pub histogram: Sparse,
+}
+
+impl StepTotals {
+    /// How many requests there were.
+    pub fn requests(&self) -> u64 {
+        self.response.iter().map(Sparse::count).sum()
+    }
+
+    /// How many requests ended so.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.response[outcome.index()].count()
+    }
+
+    /// How many requests didn't end well.
+    pub fn errors(&self) -> u64 {
+        self.reasons.iter().sum()
+    }
+}
+
+impl ScenarioTotals {
+    /// Arrivals that are neither started nor dropped nor cancelled yet.
+    pub fn waiting(&self) -> u64 {
+        self.due.saturating_sub(self.started + self.dropped.iter().sum::<u64>() + self.cancelled)
+    }
+}
+
+impl ConnectTotals {
+    /// Attempts to connect, those that failed among them.
+    pub fn attempts(&self) -> u64 {
+        self.duration.count() + self.failures.iter().sum::<u64>()
+    }
+}
+
+impl Totals {
+    /// Nothing, for this layout.
+    pub fn empty(layout: &Layout) -> Self {
+        Self {
+            steps: vec![StepTotals::default(); layout.steps.len()],
+            scenarios: vec![ScenarioTotals::default(); layout.scenarios.len()],
+            groups: vec![ByOutcome::default(); layout.groups.len()],
+            checks: vec![CheckTotals::default(); layout.checks.len()],
+            own: vec![OwnTotals::default(); layout.own.len() * layout.scenarios.len()],
+        }
+    }
+
+    /// A step's samples.
+    pub fn step(&self, step: StepId) -> &StepTotals {
+        &self.steps[step.index()]
+    }
+
+    /// A scenario's arrivals, iterations and connections.
+    pub fn scenario(&self, scenario: ScenarioId) -> &ScenarioTotals {
+        &self.scenarios[scenario.index()]
+    }
+
+    /// How long a group took, by outcome.
+    pub fn group(&self, group: GroupId) -> &ByOutcome {
+        &self.groups[group.index()]
+    }
+
+    /// A check's results.
+    pub fn check(&self, check: CheckId) -> CheckTotals {
+        self.checks[check.index()]
+    }
+
+    /// What a scenario put into a metric of the profile's own.
+    pub fn own(&self, metric: OwnId, scenario: ScenarioId) -> &OwnTotals {
+        &self.own[metric.index() * self.scenarios.len() + scenario.index()]
+    }
+
+    /// What all scenarios put into a metric of the profile's own.
+    pub fn own_sum(&self, metric: OwnId) -> OwnTotals {
+        let mut sum = OwnTotals::default();
+        for scenario in 0..self.scenarios.len() {
+            sum.add(self.own(metric, ScenarioId::at(scenario)));
+        }
+        sum
+    }
+
+    /// Both together.
+    pub fn plus(mut self, other: &Totals) -> Totals {
+        self.add(other);
+        self
+    }
+
+    /// Adds another's counts to these. Both must be of the same layout.
+    pub fn add(&mut self, other: &Totals) {
+        each(&mut self.steps, &other.steps, StepTotals::add);
+        each(&mut self.scenarios, &other.scenarios, ScenarioTotals::add);
+        each(&mut self.groups, &other.groups, |mine, theirs| each(mine, theirs, Sparse::add));
+        each(&mut self.checks, &other.checks, |mine, theirs| {
+            mine.total += theirs.total;
+            mine.failed += theirs.failed;
+        });
+        each(&mut self.own, &other.own, OwnTotals::add);
+    }
+
+    /// What has come since `earlier`, taken from the same phase of the same store.
+    pub fn minus(&self, earlier: &Totals) -> Totals {
+        let mut rest = self.clone();
+        each(&mut rest.steps, &earlier.steps, |mine, theirs| {
+            each(&mut mine.response, &theirs.response, take);
+            each(&mut mine.service, &theirs.service, take);
+            each(&mut mine.reasons, &theirs.reasons, less);
+            mine.codes.retain(|code, n| {
+                less(n, theirs.codes.get(code).unwrap_or(&0));
+                *n > 0
+            });
+            less(&mut mine.sent, &theirs.sent);
+            less(&mut mine.received, &theirs.received);
+        });
+        each(&mut rest.scenarios, &earlier.scenarios, |mine, theirs| {
+            less(&mut mine.due, &theirs.due);
+            less(&mut mine.started, &theirs.started);
+            each(&mut mine.dropped, &theirs.dropped, less);
+            less(&mut mine.cancelled, &theirs.cancelled);
+            each(&mut mine.iterations, &theirs.iterations, take);
+            take(&mut mine.start_lag, &theirs.start_lag);
+            each(&mut mine.connects, &theirs.connects, |mine, theirs| {
+                take(&mut mine.duration, &theirs.duration);
+                each(&mut mine.layers, &theirs.layers, take);
+                each(&mut mine.failures, &theirs.failures, less);
+                each(&mut mine.disconnects, &theirs.disconnects, less);
+            });
+        });
+        each(&mut rest.groups, &earlier.groups, |mine, theirs| each(mine, theirs, take));
+        each(&mut rest.checks, &earlier.checks, |mine, theirs| {
+            less(&mut mine.total, &theirs.total);
+            less(&mut mine.failed, &theirs.failed);
+        });
+        each(&mut rest.own, &earlier.own, |mine, theirs| {
+            mine.counter -= theirs.counter;
+            take(&mut mine.histogram, &theirs.histogram);
+        });
+        rest
+    }
+}
+
+impl StepTotals {
+    /// Adds another's samples to these.
+    pub fn add(&mut self, other: &StepTotals) {
+        each(&mut self.response, &other.response, Sparse::add);
+        each(&mut self.service, &other.service, Sparse::add);
+        each(&mut self.reasons, &other.reasons, more);
+        for (code, n) in &other.codes {
+            *self.codes.entry(*code).or_default() += n;
+        }
+        self.sent += other.sent;
+        self.received += other.received;
+    }
+}
+
+impl ScenarioTotals {
+    /// Adds another's counts to these.
+    pub fn add(&mut self, other: &ScenarioTotals) {
+        self.due += other.due;
+        self.started += other.started;
+        each(&mut self.dropped, &other.dropped, more);
+        self.cancelled += other.cancelled;
+        each(&mut self.iterations, &other.iterations, Sparse::add);
+        self.start_lag.add(&other.start_lag);
+        each(&mut self.connects, &other.connects, ConnectTotals::add);
+    }
+}
+
+impl ConnectTotals {
+    /// Adds another's connections to these.
+    pub fn add(&mut self, other: &ConnectTotals) {
+        self.duration.add(&other.duration);
+        each(&mut self.layers, &other.layers, Sparse::add);
+        each(&mut self.failures, &other.failures, more);
+        each(&mut self.disconnects, &other.disconnects, more);
+    }
+}
+
+impl OwnTotals {
+    /// Adds another's values to these.
+    pub fn add(&mut self, other: &OwnTotals) {
+        self.counter += other.counter;
+        self.histogram.add(&other.histogram);
+    }
+}
+
+fn each<T>(mine: &mut [T], theirs: &[T], mut f: impl FnMut(&mut T, &T)) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        f(mine, theirs);
+    }
+}
+
+fn more(mine: &mut u64, theirs: &u64) {
+    *mine += theirs;
+}
+
+fn less(mine: &mut u64, theirs: &u64) {
+    *mine = mine.saturating_sub(*theirs);
+}
+
+fn take(mine: &mut Sparse, theirs: &Sparse) {
+    *mine = mine.minus(theirs);
+}
