@@ -1,1 +1,28 @@
-//! What a run leaves on disk.
+//! What a run leaves on disk, and reading it back.
+//!
+//! Under the storage path every run has a directory `<start>-<profile>/` with `run.json` (the results, [`Run`]),
+//! `histograms.json` (the distributions behind them, [`Histograms`]) and `summary.txt`. A file is written to a new name,
+//! synced and renamed, so it is whole or not there. The directory is locked while its run goes on: retention, even of
+//! another process, leaves it alone, and a crash releases it. No stored text holds a secret: everything passes through
+//! the caller's `redact` before it is written.
+
+mod error;
+mod histograms;
+mod list;
+mod redact;
+mod run;
+#[cfg(test)]
+pub(crate) mod sample;
+mod storage;
+mod write;
+
+pub use error::RecordError;
+pub use histograms::{
+    BucketCount, Distribution, Histograms, MetricDistribution, PhaseHistograms, ScenarioHistograms, StepHistograms,
+};
+pub use list::Entry;
+pub use run::{
+    Check, Connections, Counter, ErrorSample, Gap, Generator, Latency, Metric, Phase, Run, Scenario, Slo, Step, Unit, VERSION,
+    Value, Verdict,
+};
+pub use storage::{RunDirectory, Storage, read, read_histograms};

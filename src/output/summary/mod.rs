@@ -1,0 +1,187 @@
+//! What a person reads at a glance: the verdict and its reasons first, then each phase, then the generator itself.
+//!
+//! The terminal shows it with colours, `summary.txt` is the same without them.
+
+mod load;
+mod target;
+
+use chrono::{DateTime, Utc};
+
+use super::figures::{self, bytes, count, in_unit, ratio, seconds};
+use super::style::{Style, clean};
+use super::table::{Align, Cell, Table, Tone};
+use crate::record::{Generator, Phase, Run, Slo, Verdict};
+
+/// The summary of `run`.
+pub fn text(run: &Run, style: Style) -> String {
+    let mut out = String::new();
+    head(&mut out, run, style);
+    let repeated = run.phases.iter().any(|phase| phase.repeat > 0);
+    for phase in &run.phases {
+        one_phase(&mut out, phase, repeated, style);
+    }
+    if !run.slos.is_empty() {
+        out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
+        slos(&mut out, &run.slos, style);
+    }
+    generator(&mut out, &run.generator, style);
+    out
+}
+
+/// The word of a verdict in its colour.
+fn verdict(verdict: Verdict, style: Style) -> String {
+    tone(verdict).paint(&verdict.word().to_uppercase(), style)
+}
+
+fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Pass => Tone::Good,
+        Verdict::Fail => Tone::Bad,
+        Verdict::Inconclusive => Tone::Unsure,
+    }
+}
+
+/// `✓`, `✗` or `?`.
+fn mark(met: Option<bool>) -> Cell {
+    match met {
+        Some(true) => Cell::toned("✓", Tone::Good),
+        Some(false) => Cell::toned("✗", Tone::Bad),
+        None => Cell::toned("?", Tone::Unsure),
+    }
+}
+
+/// A line `  name        text`; nothing if the text is empty.
+fn line(out: &mut String, name: &str, text: &str, style: Style) {
+    if !text.is_empty() {
+        out.push_str(&format!("  {} {text}\n", style.dim(&format!("{name:<11}"))));
+    }
+}
+
+fn head(out: &mut String, run: &Run, style: Style) {
+    let started = DateTime::<Utc>::from_timestamp(run.started as i64, 0)
+        .map_or_else(|| figures::NONE.to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+    out.push_str(&format!(
+        "{}  {}  {}, {}  {}\n",
+        verdict(run.verdict, style),
+        style.bold(&clean(&run.profile)),
+        started,
+        seconds(Some(run.duration())),
+        style.dim(&clean(&run.run)),
+    ));
+    if let Some(stopped) = &run.stopped {
+        out.push_str(&format!("  stopped before its end: {}\n", clean(stopped)));
+    }
+    for reason in &run.reasons {
+        out.push_str(&format!("  {}\n", tone(run.verdict).paint(clean(reason).trim_end(), style)));
+    }
+    for gap in &run.gaps {
+        out.push_str(&format!("  nothing is known of {}, while the program was not running\n", seconds(Some(gap.to - gap.from))));
+    }
+}
+
+fn one_phase(out: &mut String, phase: &Phase, repeated: bool, style: Style) {
+    let repeat = if repeated { format!(" (repeat {})", phase.repeat + 1) } else { String::new() };
+    let judged = if phase.judged { verdict(phase.verdict, style) } else { style.dim("not judged") };
+    let name = style.bold(&format!("{}{repeat}", clean(&phase.name)));
+    out.push_str(&format!("\n{name}  {}  {judged}\n", seconds(Some(phase.duration()))));
+    for reason in &phase.reasons {
+        let tone = if phase.judged { tone(phase.verdict) } else { Tone::Plain };
+        out.push_str(&format!("  {}\n", tone.paint(clean(reason).trim_end(), style)));
+    }
+    let blocks: [&dyn Fn(&mut String); 6] = [
+        &|out| slos(out, &phase.slos, style),
+        &|out| load::scenarios(out, phase, style),
+        &|out| load::steps(out, phase, style),
+        &|out| load::checks(out, phase, style),
+        &|out| load::metrics(out, phase, style),
+        &|out| target::counters(out, phase, style),
+    ];
+    for block in blocks {
+        let mut text = String::new();
+        block(&mut text);
+        if !text.is_empty() {
+            out.push('\n');
+            out.push_str(&text);
+        }
+    }
+}
+
+/// The requirements, targets behind them.
+fn slos(out: &mut String, slos: &[Slo], style: Style) {
+    let mut table = Table::new(vec![
+        ("", Align::Left),
+        ("SLO", Align::Left),
+        ("requirement", Align::Left),
+        ("value", Align::Right),
+        ("objective", Align::Right),
+        ("", Align::Left),
+    ]);
+    let (targets, requirements): (Vec<&Slo>, Vec<&Slo>) = slos.iter().partition(|slo| slo.target);
+    for slo in requirements.into_iter().chain(targets) {
+        let note = match (slo.target, &slo.reason) {
+            (false, None) => String::new(),
+            (false, Some(reason)) => clean(reason),
+            (true, None) => "a target".to_owned(),
+            (true, Some(reason)) => format!("a target; {}", clean(reason)),
+        };
+        table.row(vec![
+            if slo.target && slo.met == Some(false) { Cell::toned("✗", Tone::Unsure) } else { mark(slo.met) },
+            clean(&slo.name).into(),
+            clean(&slo.requirement).into(),
+            in_unit(slo.value, slo.unit).into(),
+            in_unit(slo.objective, slo.unit).into(),
+            note.trim_end().into(),
+        ]);
+    }
+    if !table.is_empty() {
+        table.render(out, 2, style);
+    }
+}
+
+fn generator(out: &mut String, generator: &Generator, style: Style) {
+    let mut parts = vec![format!("{} workers on {} processors", count(generator.workers), count(generator.processors))];
+    if let Some(cpu) = generator.cpu_ratio {
+        parts.push(format!("CPU {}", ratio(cpu)));
+    }
+    if let Some(memory) = generator.memory_bytes {
+        parts.push(format!("memory {}", bytes(memory)));
+    }
+    parts.push(if generator.saturated {
+        Tone::Unsure.paint("saturated: it was the bottleneck, not the target", style)
+    } else {
+        "not saturated".to_owned()
+    });
+    out.push_str(&format!("\n{}  {}\n", style.bold("generator"), parts.join(", ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::sample;
+
+    #[test]
+    fn a_failed_run() {
+        insta::assert_snapshot!("failed", text(&sample::run(), Style::plain()));
+    }
+
+    #[test]
+    fn an_inconclusive_run_says_why() {
+        let mut run = sample::run();
+        run.verdict = Verdict::Inconclusive;
+        run.reasons = vec!["the generator was the bottleneck: 40% of the arrivals started late".into()];
+        run.stopped = Some("interrupted by SIGINT".into());
+        run.gaps = vec![crate::record::Gap { from: 10.0, to: 75.0 }];
+        run.generator.saturated = true;
+        run.phases.truncate(1);
+        run.slos.clear();
+        insta::assert_snapshot!("inconclusive", text(&run, Style::plain()));
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let coloured = text(&sample::run(), Style::coloured());
+        let stripped = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&coloured, "").into_owned();
+        assert_eq!(stripped, text(&sample::run(), Style::plain()));
+        assert!(coloured.starts_with("\x1b[31mFAIL\x1b[0m"));
+    }
+}

@@ -1,0 +1,249 @@
+//! A run with a bit of everything, for the tests of this module and of `output`.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn counts(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    of.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect()
+}
+
+fn latency(count: u64, p50: f64) -> Latency {
+    Latency {
+        count,
+        mean: Some(p50 * 1.25),
+        p50: Some(p50),
+        p90: Some(p50 * 2.0),
+        p95: Some(p50 * 3.0),
+        p99: Some(p50 * 8.0),
+        p999: Some(p50 * 16.0),
+        max: Some(p50 * 32.0),
+    }
+}
+
+fn slo(name: &str, requirement: &str, value: Option<f64>, objective: f64, unit: Unit, met: Option<bool>) -> Slo {
+    Slo {
+        name: name.into(),
+        requirement: requirement.into(),
+        value,
+        objective: Some(objective),
+        unit,
+        met,
+        reason: None,
+        target: false,
+    }
+}
+
+fn votes(phase: u64) -> Step {
+    Step {
+        scenario: "voters".into(),
+        step: "vote".into(),
+        protocol: "http".into(),
+        requests: 11_990 * phase,
+        rate: Some(19.98),
+        outcomes: counts(&[("ok", 11_975 * phase), ("error", 12), ("timeout", 3)]),
+        errors: counts(&[("status", 12), ("timeout", 3)]),
+        codes: counts(&[("201", 11_900 * phase), ("429", 75), ("503", 12)]),
+        response: latency(11_978 * phase, 0.0305),
+        service: latency(11_978 * phase, 0.0301),
+        sent_bytes: 4_200_000,
+        received_bytes: 1_900_000,
+        samples: vec![ErrorSample {
+            at: 1_795_185_900.25,
+            reason: "status".into(),
+            status: Some(503),
+            detail: "status 503 is not among 200, 201, 429".into(),
+            body: "{\"error\":\"the pool is exhausted\"}".into(),
+        }],
+        ..Step::default()
+    }
+}
+
+fn steady() -> Phase {
+    Phase {
+        name: "steady".into(),
+        repeat: 0,
+        started: 1_795_185_843.0,
+        ended: 1_795_186_443.0,
+        verdict: Verdict::Fail,
+        judged: true,
+        reasons: vec!["api: p95 < 80ms was 91.5ms".into()],
+        saturated: false,
+        scenarios: vec![Scenario {
+            scenario: "voters".into(),
+            due: 12_000,
+            started: 11_990,
+            dropped: 7,
+            dropped_reasons: counts(&[("busy", 7)]),
+            cancelled: 3,
+            rate_wanted: Some(20.0),
+            rate_reached: Some(19.98),
+            users_wanted: None,
+            iterations: 11_990,
+            iterations_failed: 15,
+            iterations_interrupted: 0,
+            iteration: latency(11_990, 0.31),
+            start_lag: latency(11_990, 0.000_05),
+            connections: vec![Connections {
+                protocol: "http".into(),
+                connects: 52,
+                failures: counts(&[("refused", 2)]),
+                disconnects: counts(&[("reset", 1)]),
+                connect: latency(52, 0.000_8),
+            }],
+        }],
+        steps: vec![
+            votes(1),
+            Step {
+                scenario: "voters".into(),
+                step: "read-back".into(),
+                protocol: "http".into(),
+                requests: 1_190,
+                rate: Some(1.98),
+                outcomes: counts(&[("ok", 1_190)]),
+                codes: counts(&[("200", 1_190)]),
+                response: latency(1_190, 0.0042),
+                service: latency(1_190, 0.0042),
+                ..Step::default()
+            },
+        ],
+        checks: vec![
+            Check { scenario: "voters".into(), step: Some("vote".into()), check: "quick".into(), total: 11_978, failures: 0 },
+            Check {
+                scenario: "voters".into(),
+                step: Some("read-back".into()),
+                check: "stored".into(),
+                total: 1_190,
+                failures: 2,
+            },
+        ],
+        metrics: vec![
+            Metric { name: "votes_submitted_total".into(), scenario: "voters".into(), value: Some(11_900.0), distribution: None },
+            Metric {
+                name: "queue_join_latency_seconds".into(),
+                scenario: "voters".into(),
+                value: None,
+                distribution: Some(latency(300, 0.7)),
+            },
+        ],
+        counters: vec![
+            Counter {
+                source: "prometheus".into(),
+                metric: "redis_commands_processed_total".into(),
+                labels: [("instance".to_owned(), "127.0.0.1:9121".to_owned())].into(),
+                before: Some(1_000.0),
+                after: Some(37_040.0),
+                delta: Some(36_040.0),
+                per_request: Some(2.734),
+                uncertainty: Some(40.0),
+                self_caused: Some(120.0),
+                missing: None,
+            },
+            Counter {
+                source: "prometheus".into(),
+                metric: "pg_stat_database_blks_read".into(),
+                missing: Some("the source has no such series".into()),
+                ..Counter::default()
+            },
+        ],
+        values: vec![
+            Value { name: "redis.hit_ratio".into(), value: Some(0.912), unit: Unit::Ratio, missing: None },
+            Value {
+                name: "postgres.cache_hit_ratio".into(),
+                value: None,
+                unit: Unit::Ratio,
+                missing: Some("pg_stat_database_blks_read is missing".into()),
+            },
+        ],
+        slos: vec![
+            slo("api", "p95 < 80ms", Some(0.0915), 0.08, Unit::Seconds, Some(false)),
+            slo("api", "errors < 1%", Some(0.001_25), 0.01, Unit::Ratio, Some(true)),
+            Slo {
+                reason: Some("postgres.cache_hit_ratio: pg_stat_database_blks_read is missing".into()),
+                ..slo("cache", "value > 80%", None, 0.8, Unit::Ratio, None)
+            },
+            Slo { target: true, ..slo("api", "p95 < 50ms", Some(0.0915), 0.05, Unit::Seconds, Some(false)) },
+        ],
+    }
+}
+
+/// A failed run with a warm-up that isn't judged and a phase that breached.
+pub(crate) fn run() -> Run {
+    let warm_up = Phase {
+        name: "warm-up".into(),
+        started: 1_795_185_813.0,
+        ended: 1_795_185_843.0,
+        verdict: Verdict::Pass,
+        judged: false,
+        reasons: vec![],
+        scenarios: vec![Scenario {
+            scenario: "voters".into(),
+            due: 700,
+            started: 700,
+            users_wanted: Some(50),
+            rate_reached: Some(23.3),
+            iterations: 690,
+            iterations_interrupted: 10,
+            ..Scenario::default()
+        }],
+        steps: vec![],
+        checks: vec![],
+        metrics: vec![],
+        counters: vec![],
+        values: vec![],
+        slos: vec![],
+        ..steady()
+    };
+    Run {
+        version: VERSION,
+        profile: "votes".into(),
+        run: "20261120T144333Z-votes".into(),
+        started: 1_795_185_813.0,
+        ended: 1_795_186_443.5,
+        verdict: Verdict::Fail,
+        reasons: vec!["steady: api: p95 < 80ms was 91.5ms".into()],
+        gaps: vec![],
+        stopped: None,
+        seed: 42,
+        generator: Generator {
+            version: "0.1.0".into(),
+            workers: 2,
+            processors: 2,
+            cpu_seconds: Some(31.5),
+            cpu_ratio: Some(0.025),
+            memory_bytes: Some(18_874_368),
+            saturated: false,
+        },
+        phases: vec![steady(), warm_up].into_iter().rev().collect(),
+        slos: vec![slo("overall", "p99 < 350ms", Some(0.244), 0.35, Unit::Seconds, Some(true))],
+    }
+}
+
+/// Histograms that go with it.
+pub(crate) fn histograms() -> Histograms {
+    let distribution = Distribution {
+        count: 6,
+        sum: 0.123,
+        zero: 1,
+        buckets: vec![BucketCount(-320, 2), BucketCount(-300, 3)],
+        negative: vec![],
+    };
+    Histograms {
+        version: VERSION,
+        profile: "votes".into(),
+        run: "20261120T144333Z-votes".into(),
+        schema: 6,
+        phases: vec![PhaseHistograms {
+            name: "steady".into(),
+            duration: 600.0,
+            steps: vec![StepHistograms {
+                scenario: "voters".into(),
+                step: "vote".into(),
+                protocol: "http".into(),
+                response: [("ok".to_owned(), distribution.clone())].into(),
+                service: [("ok".to_owned(), distribution)].into(),
+            }],
+            ..PhaseHistograms::default()
+        }],
+    }
+}

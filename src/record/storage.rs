@@ -1,0 +1,291 @@
+//! The storage path: a directory a run, begun, finished, kept for a while, read back.
+
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
+use super::{Entry, Histograms, RecordError, Run, VERSION, list, redact, write};
+
+/// The file of the results.
+pub(super) const RUN: &str = "run.json";
+/// The file of the distributions.
+const HISTOGRAMS: &str = "histograms.json";
+/// The file for people.
+const SUMMARY: &str = "summary.txt";
+/// Locked while the run goes on.
+const LOCK: &str = "running";
+/// How many runs may begin in one second under one storage path.
+const MAX_SAME_SECOND: u32 = 10_000;
+
+/// Where runs are stored (`--storage.path`), and how many (`--storage.retention.runs`).
+#[derive(Debug, Clone)]
+pub struct Storage {
+    root: PathBuf,
+    keep: usize,
+}
+
+impl Storage {
+    /// Runs under `root`, of which the newest `keep` stay; 0 keeps them all.
+    pub fn new(root: impl Into<PathBuf>, keep: usize) -> Self {
+        Self { root: root.into(), keep }
+    }
+
+    /// The storage path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes and locks the directory of a run of `profile` that starts at `started`.
+    ///
+    /// # Errors
+    /// What the system says to making the directory; the run can go on without it.
+    pub fn begin(&self, profile: &str, started: SystemTime) -> Result<RunDirectory, RecordError> {
+        fs::create_dir_all(&self.root).map_err(|source| RecordError::io("making", &self.root, source))?;
+        let base = format!("{}-{profile}", DateTime::<Utc>::from(started).format("%Y%m%dT%H%M%SZ"));
+        for number in 1..=MAX_SAME_SECOND {
+            let run = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+            let path = self.root.join(&run);
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => {
+                    return result
+                        .and_then(|()| write::sync_directory(&self.root))
+                        .and_then(|()| lock(&path))
+                        .map(|lock| RunDirectory { run, path: path.clone(), lock })
+                        .map_err(|source| RecordError::io("making", &path, source));
+                }
+            }
+        }
+        let source = io::Error::from(io::ErrorKind::AlreadyExists);
+        Err(RecordError::io("making", &self.root.join(base), source))
+    }
+
+    /// The newest `limit` runs, newest first; no more than `limit` names are held in memory.
+    ///
+    /// # Errors
+    /// What the system says to reading the storage path. One that isn't there has no runs.
+    pub fn list(&self, limit: usize) -> Result<Vec<Entry>, RecordError> {
+        list::newest(&self.root, limit)
+    }
+
+    /// The directory of the run `run`, if that is a run's name and the directory is there.
+    pub fn find(&self, run: &str) -> Option<PathBuf> {
+        let path = self.root.join(run);
+        (list::is_run_name(run) && path.is_dir()).then_some(path)
+    }
+
+    /// Removes the oldest runs that are too many, never one that is going on, and tells how many.
+    ///
+    /// # Errors
+    /// The last failure to remove one; the others are removed all the same.
+    pub fn prune(&self) -> Result<usize, RecordError> {
+        if self.keep == 0 { Ok(0) } else { list::prune(&self.root, self.keep, is_running) }
+    }
+}
+
+/// Opens and locks a run's lock file. The system releases the lock when the process ends, however it ends.
+fn lock(directory: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(directory.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        // A file system without locks: the run isn't guarded from another process' retention, but it goes on.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a process holds the lock of the run in `directory`.
+fn is_running(directory: &Path) -> bool {
+    File::open(directory.join(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// The directory of a run that is going on; locked until this is finished or dropped.
+#[derive(Debug)]
+pub struct RunDirectory {
+    run: String,
+    path: PathBuf,
+    lock: File,
+}
+
+impl RunDirectory {
+    /// The run's identifier: the directory's name.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Stores the run: histograms and summary first, `run.json` last, so that where it is the rest is too.
+    ///
+    /// # Errors
+    /// The first failure. What was written before it stays.
+    pub fn finish(
+        self,
+        run: &Run,
+        histograms: &Histograms,
+        summary: &str,
+        redact: &dyn Fn(&str) -> Cow<'_, str>,
+    ) -> Result<PathBuf, RecordError> {
+        write::atomically(&self.path, HISTOGRAMS, |out| write_json(out, histograms, redact, false))?;
+        write::atomically(&self.path, SUMMARY, |out| out.write_all(redact(summary).as_bytes()))?;
+        write::atomically(&self.path, RUN, |out| write_json(out, run, redact, true))?;
+        // The lock file goes before the lock: a reader that finds none knows that the run is over.
+        let lock = self.path.join(LOCK);
+        fs::remove_file(&lock).map_err(|source| RecordError::io("removing", &lock, source))?;
+        drop(self.lock);
+        Ok(self.path)
+    }
+}
+
+fn write_json(
+    out: &mut dyn io::Write,
+    record: &impl serde::Serialize,
+    redact: &dyn Fn(&str) -> Cow<'_, str>,
+    pretty: bool,
+) -> io::Result<()> {
+    let mut value = serde_json::to_value(record)?;
+    redact::texts(&mut value, redact);
+    if pretty {
+        serde_json::to_writer_pretty(&mut *out, &value)?;
+    } else {
+        serde_json::to_writer(&mut *out, &value)?;
+    }
+    out.write_all(b"\n")
+}
+
+/// Reads a run back from its directory.
+///
+/// # Errors
+/// A run that didn't come to its end, a file that isn't a record or is of an unknown version, or what the system says.
+pub fn read(directory: &Path) -> Result<Run, RecordError> {
+    read_json(directory, RUN)
+}
+
+/// Reads a run's histograms back from its directory.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_histograms(directory: &Path) -> Result<Histograms, RecordError> {
+    read_json(directory, HISTOGRAMS)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(directory: &Path, name: &'static str) -> Result<T, RecordError> {
+    let path = directory.join(name);
+    let file = File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => RecordError::Missing { path: directory.to_path_buf(), file: name },
+        _ => RecordError::io("reading", &path, source),
+    })?;
+    let malformed = |message: String| RecordError::Malformed { path: path.clone(), message };
+    let value: serde_json::Value = serde_json::from_reader(BufReader::new(file)).map_err(|error| malformed(error.to_string()))?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(found) => return Err(RecordError::Version { path, found }),
+        None => return Err(malformed("it has no version".into())),
+    }
+    serde_json::from_value(value).map_err(|error| malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::sample;
+    use super::*;
+
+    fn plain(text: &str) -> Cow<'_, str> {
+        Cow::Borrowed(text)
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_run_is_stored_and_read_back() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::new(root.path().join("deep/runs"), 3);
+        let directory = storage.begin("votes", at(1_795_185_843)).unwrap();
+        assert_eq!(directory.run(), "20261120T144403Z-votes");
+        assert!(matches!(read(directory.path()), Err(RecordError::Missing { file: "run.json", .. })));
+        let path = directory.finish(&sample::run(), &sample::histograms(), "PASS\n", &plain).unwrap();
+        assert_eq!(read(&path).unwrap(), sample::run());
+        assert_eq!(read_histograms(&path).unwrap(), sample::histograms());
+        let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["histograms.json", "run.json", "summary.txt"]);
+        assert_eq!(storage.find("20261120T144403Z-votes"), Some(path));
+        assert_eq!(storage.find("../runs"), None);
+    }
+
+    #[test]
+    fn two_in_one_second_have_a_directory_each() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::new(root.path(), 3);
+        let names: Vec<String> = (0..3).map(|_| storage.begin("votes", at(0)).unwrap().run().to_owned()).collect();
+        assert_eq!(names, ["19700101T000000Z-votes", "19700101T000000Z-votes-2", "19700101T000000Z-votes-3"]);
+    }
+
+    #[test]
+    fn retention_knows_a_running_run_by_its_lock_and_a_crashed_one_by_its_absence() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::new(root.path(), 1);
+        let running = storage.begin("a", at(1)).unwrap();
+        let crashed = storage.begin("a", at(2)).unwrap().path().to_path_buf();
+        let newest = storage.begin("a", at(3)).unwrap();
+        assert!(is_running(running.path()) && !is_running(&crashed));
+        assert_eq!(storage.prune().unwrap(), 1);
+        assert!(running.path().is_dir() && newest.path().is_dir() && !crashed.exists());
+        assert_eq!(Storage::new(root.path(), 0).prune().unwrap(), 0);
+    }
+
+    #[test]
+    fn no_stored_file_holds_what_redact_takes_out() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Storage::new(root.path(), 3).begin("votes", at(0)).unwrap();
+        let mut run = sample::run();
+        // Quotes and backslashes: a search in the written JSON would miss it.
+        let secret = "s3\"cr\\et";
+        run.reasons.push(format!("the answer to {secret} was odd"));
+        run.phases[1].steps[0].samples[0].body = format!("{{\"echo\": \"{secret}\"}}");
+        run.phases[1].counters[0].labels.insert("token".into(), secret.into());
+        let path = directory
+            .finish(&run, &sample::histograms(), &format!("because of {secret}"), &|text: &str| {
+                Cow::Owned(text.replace(secret, "[redacted]"))
+            })
+            .unwrap();
+        for entry in fs::read_dir(&path).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            assert!(!text.contains("cr\\et") && !text.contains("s3\""), "{text}");
+        }
+        assert!(fs::read_to_string(path.join("summary.txt")).unwrap().contains("[redacted]"));
+    }
+
+    #[test]
+    fn strange_files_are_errors_that_say_what_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            fs::write(root.path().join(RUN), text).unwrap();
+            read(root.path()).unwrap_err().to_string()
+        };
+        assert!(said("").contains("is not a record of a run: EOF"));
+        assert!(said("{}").contains("it has no version"));
+        assert!(said(r#"{"version": 7}"#).contains("has version 7"));
+        assert!(said(r#"{"version": 1}"#).contains("missing field"));
+    }
+
+    #[test]
+    fn a_storage_path_that_is_a_file_or_closed_is_said_so() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("runs");
+        fs::write(&file, "").unwrap();
+        let error = Storage::new(file.join("below"), 3).begin("votes", at(0)).unwrap_err();
+        assert!(matches!(error, RecordError::NotDirectory { .. }), "{error}");
+    }
+}
