@@ -1,0 +1,107 @@
+//! What all handlers share: the configuration, the pool of PostgreSQL, the connection to Redis, the metrics.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use redis::aio::ConnectionManager;
+use tokio_postgres::NoTls;
+
+use crate::config::Config;
+use crate::faults::Faults;
+use crate::metrics::Metrics;
+use crate::schema;
+
+/// The application; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// The configuration it was started with.
+    pub config: Config,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// Slowness and errors on demand.
+    pub faults: Faults,
+    pool: Pool,
+    redis: ConnectionManager,
+}
+
+/// Why the application could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `DATABASE_URL` can't be read, the database can't be reached, or the schema can't be made.
+    #[error("DATABASE_URL: {0}")]
+    Database(String),
+    /// `REDIS_URL` can't be read or Redis can't be reached.
+    #[error("REDIS_URL: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// Two metrics of one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl App {
+    /// Connects to both stores and creates the schema and its seed rows where they are missing.
+    pub async fn connect(config: Config) -> Result<Self, StartError> {
+        let mut database: tokio_postgres::Config = config.database_url.parse().map_err(database_error)?;
+        database.application_name("example-backend");
+        let manager = Manager::from_config(database, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let pool = Pool::builder(manager)
+            .max_size(config.pool_size)
+            .wait_timeout(Some(config.pool_wait))
+            .create_timeout(Some(config.pool_wait))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StartError::Database(error.to_string()))?;
+        let mut client = pool.get().await.map_err(|error| StartError::Database(describe(&error)))?;
+        schema::create(&mut client, config.seed_rows).await.map_err(database_error)?;
+        drop(client);
+
+        let redis = ConnectionManager::new(redis::Client::open(config.redis_url.as_str())?).await?;
+        let faults = Faults::new(&config);
+        Ok(Self(Arc::new(Parts { metrics: Metrics::new()?, faults, pool, redis, config })))
+    }
+
+    /// A connection to PostgreSQL from the pool.
+    pub async fn database(&self) -> Result<Client, PoolError> {
+        self.0.pool.get().await
+    }
+
+    /// The connection to Redis, shared by all and pipelined.
+    pub fn redis(&self) -> ConnectionManager {
+        self.0.redis.clone()
+    }
+
+    /// `/metrics` as text; the pool's gauges are read here.
+    pub fn exposition(&self) -> String {
+        let status = self.0.pool.status();
+        self.0.metrics.pool(status.max_size, status.size, status.available, status.waiting);
+        self.0.metrics.text()
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The server's own words: `Display` of a database error is only "db error".
+fn database_error(error: tokio_postgres::Error) -> StartError {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    StartError::Database(format!("{error}{cause}"))
+}
+
+fn describe(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => match std::error::Error::source(error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
+        other => other.to_string(),
+    }
+}

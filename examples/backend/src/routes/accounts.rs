@@ -1,0 +1,95 @@
+//! Accounts in PostgreSQL, their sessions in Redis; the configuration that clients ask for at their start.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::cache::{self, Answer, Entry};
+use crate::error::ApiError;
+
+/// How long a session lives after its login, in seconds.
+const SESSION_SECONDS: u64 = 24 * 3600;
+
+// An update that changes nothing, so that the row comes back in one round trip whether it was there or not.
+const LOGIN: &str = "
+INSERT INTO accounts (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name
+RETURNING id, replace(gen_random_uuid()::text, '-', '')";
+
+const ME: &str = "SELECT json_build_object('id', id, 'name', name, 'stars', stars)::text FROM accounts WHERE id = $1";
+
+const CONFIG: &str = "SELECT json_object_agg(name, value)::text FROM settings";
+
+/// Whose request it is, by `authorization: Bearer …`.
+pub struct Session {
+    /// The account.
+    pub account: i64,
+}
+
+impl FromRequestParts<App> for Session {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let token = bearer(parts).ok_or(ApiError::Unauthorized)?;
+        let account: Option<i64> = redis::cmd("GET").arg(session_key(token)).query_async(&mut app.redis()).await?;
+        Ok(Self { account: account.ok_or(ApiError::Unauthorized)? })
+    }
+}
+
+/// The token that a request carries.
+pub fn bearer(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+fn session_key(token: &str) -> String {
+    format!("session:{token}")
+}
+
+/// The body of a login.
+#[derive(Deserialize)]
+pub struct Login {
+    name: String,
+}
+
+/// `POST /api/login`: an account is made at its first login.
+pub async fn login(State(app): State<App>, Json(login): Json<Login>) -> Result<Json<Value>, ApiError> {
+    if login.name.is_empty() || login.name.len() > 100 {
+        return Err(ApiError::BadRequest("name wants 1 to 100 bytes".to_owned()));
+    }
+    let database = app.database().await?;
+    let statement = database.prepare_cached(LOGIN).await?;
+    let row = database.query_one(&statement, &[&login.name]).await?;
+    let (account, token): (i64, String) = (row.get(0), row.get(1));
+    drop(database);
+    let mut redis = app.redis();
+    redis::cmd("SET").arg(session_key(&token)).arg(account).arg("EX").arg(SESSION_SECONDS).query_async::<()>(&mut redis).await?;
+    Ok(Json(json!({"token": token, "id": account})))
+}
+
+/// `GET /api/me`: never cached, for the balance must be true.
+pub async fn me(State(app): State<App>, session: Session) -> Result<Answer, ApiError> {
+    let entry = Entry { name: "me", key: "", ttl: Duration::ZERO, bypass: true };
+    cache::read_through(&app, entry, async {
+        let database = app.database().await?;
+        let statement = database.prepare_cached(ME).await?;
+        let row = database.query_opt(&statement, &[&session.account]).await?;
+        Ok(row.ok_or(ApiError::NotFound("account"))?.get(0))
+    })
+    .await
+}
+
+/// `GET /api/config`
+pub async fn config(State(app): State<App>) -> Result<Answer, ApiError> {
+    let entry = Entry { name: "config", key: "all", ttl: app.config.cache_ttl, bypass: false };
+    cache::read_through(&app, entry, async {
+        let database = app.database().await?;
+        let statement = database.prepare_cached(CONFIG).await?;
+        Ok(database.query_one(&statement, &[]).await?.get(0))
+    })
+    .await
+}

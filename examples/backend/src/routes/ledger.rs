@@ -1,0 +1,30 @@
+//! The ledger: what the service believes to have happened, counted afresh from the rows themselves.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+// One statement sees one snapshot, so that its sums belong together while votes come in.
+const LEDGER: &str = "
+SELECT (SELECT count(*) FROM votes), (SELECT coalesce(sum(weight), 0)::bigint FROM votes),
+       (SELECT coalesce(sum(votes), 0)::bigint FROM vote_tallies), (SELECT coalesce(sum(weight), 0)::bigint FROM vote_tallies),
+       (SELECT count(*) FROM invoices), (SELECT count(*) FROM payments),
+       (SELECT coalesce(sum(stars), 0)::bigint FROM payments), (SELECT coalesce(sum(stars), 0)::bigint FROM accounts)";
+
+/// `GET /api/ledger`: `total` votes and their weight, invoices, and whether rows, tallies and balances agree.
+pub async fn ledger(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    let row = app.database().await?.query_one(LEDGER, &[]).await?;
+    let [votes, weight, tallied, tallied_weight, invoices, paid, credited, balances]: [i64; 8] =
+        std::array::from_fn(|i| row.get(i));
+    Ok(Json(json!({
+        "total": votes,
+        "weight": weight,
+        "invoices": invoices,
+        "paid": paid,
+        "stars": credited,
+        "consistent": votes == tallied && weight == tallied_weight && credited == balances,
+    })))
+}

@@ -1,0 +1,70 @@
+//! The routes: a file each subject, put together here.
+
+mod accounts;
+mod catalogue;
+mod events;
+mod ledger;
+mod limiter;
+mod payments;
+mod votes;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::{faults, metrics};
+
+/// All routes of the service.
+pub fn router(app: App) -> Router {
+    let api = Router::new()
+        .route("/manga/popular", get(catalogue::popular))
+        .route("/manga/search", get(catalogue::search))
+        .route("/manga/{id}", get(catalogue::one))
+        .route("/api/login", post(accounts::login))
+        .route("/api/me", get(accounts::me))
+        .route("/api/config", get(accounts::config))
+        .route("/api/streamers", get(events::streamers))
+        .route("/api/events/live", get(events::live))
+        .route("/api/votes", post(votes::cast))
+        .route("/api/votes/{id}", get(votes::one))
+        .route("/api/ledger", get(ledger::ledger))
+        .route("/api/payments/stars/createInvoice", post(payments::create_invoice))
+        .route("/api/webhooks/payment", post(payments::webhook))
+        .fallback(nothing_here)
+        .layer(from_fn_with_state(app.clone(), faults::apply))
+        .layer(from_fn_with_state(app.clone(), metrics::count));
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/metrics", get(exposition))
+        .merge(api)
+        .layer(from_fn(server_name))
+        .with_state(app)
+}
+
+async fn nothing_here() -> ApiError {
+    ApiError::NotFound("route")
+}
+
+/// Healthy is who reaches both stores.
+async fn health(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    app.database().await?.query_one("SELECT 1", &[]).await?;
+    redis::cmd("PING").query_async::<()>(&mut app.redis()).await?;
+    Ok(Json(json!({"status": "ok"})))
+}
+
+async fn exposition(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.exposition())
+}
+
+/// Says who answered, for people who look at the wire.
+async fn server_name(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::SERVER, header::HeaderValue::from_static("example-backend"));
+    response
+}
