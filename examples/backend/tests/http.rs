@@ -1,0 +1,260 @@
+//! The routes against a real Redis and PostgreSQL, without a socket in between.
+
+mod support;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use example_backend::{App, Config, router};
+use serde_json::{Value, json};
+use support::Stack;
+use tower::ServiceExt;
+
+/// The service in this process.
+struct Service {
+    router: Router,
+}
+
+/// An answer, read to its end.
+struct Answer {
+    status: u16,
+    cache: Option<String>,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+impl Service {
+    /// Connected to `stack`, with variables beside the stack's own.
+    async fn start(stack: &Stack, variables: &[(&str, &str)]) -> Self {
+        let config = Config::from_env(|name| {
+            variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()).or_else(|| stack.variable(name))
+        });
+        Self { router: router(App::connect(config.unwrap()).await.unwrap()) }
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let cache = response.headers().get("x-cache").map(|value| value.to_str().unwrap().to_owned());
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        Answer { status, cache, text: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let mut request = Request::post(path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.ask(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    async fn login(&self, name: &str) -> String {
+        let token = self.post("/api/login", &[], json!({"name": name})).await.json()["token"].as_str().unwrap().to_owned();
+        format!("Bearer {token}")
+    }
+
+    async fn vote(&self, key: &str, event: &str) -> Answer {
+        self.post("/api/votes", &[("idempotency-key", key)], json!({"event": event, "weight": 2})).await
+    }
+
+    /// The value of a series on `/metrics`, 0 if it isn't there.
+    async fn metric(&self, series: &str) -> f64 {
+        let text = self.get("/metrics").await.text;
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0.0)
+    }
+}
+
+const STORES: &[&str] = &["--only", "redis,postgres"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_see() {
+    let stack = Stack::up(STORES);
+    let service = Service::start(&stack, &[("SEED_ROWS", "50")]).await;
+    assert_eq!(service.get("/healthz").await.status, 200);
+    answers_come_from_the_cache_unless_told_otherwise(&service).await;
+    sessions_name_their_account(&service).await;
+    what_is_live_says_when_it_was_true(&service).await;
+    a_vote_is_counted_once(&service).await;
+    votes_at_once_are_counted_once_each(&service).await;
+    an_invoice_is_paid_once(&service).await;
+    requests_are_counted_by_template(&service).await;
+    the_limiter_is_shared_by_all_processes(&stack).await;
+    a_webhook_must_know_the_secret(&stack).await;
+}
+
+async fn answers_come_from_the_cache_unless_told_otherwise(service: &Service) {
+    for path in ["/manga/1", "/manga/popular", "/manga/search?q=wind", "/api/streamers?query=streamer-7", "/api/config"] {
+        let (first, second) = (service.get(path).await, service.get(path).await);
+        assert_eq!((first.status, first.cache.as_deref(), second.cache.as_deref()), (200, Some("miss"), Some("hit")), "{path}");
+        assert_eq!(first.text, second.text, "{path}");
+    }
+    let around = service.get("/manga/1?nocache=1").await;
+    assert_eq!((around.cache.as_deref(), &around.json()["id"]), (Some("bypass"), &json!(1)));
+    assert_eq!(service.metric("cache_hits_total{name=\"streamers\"}").await, 1.0);
+    assert_eq!(service.metric("cache_misses_total{name=\"streamers\"}").await, 1.0);
+
+    let found = service.get("/manga/search?q=WIND").await.json();
+    assert!(found["items"].as_array().unwrap().iter().all(|item| item["title"].as_str().unwrap().contains("Wind")));
+    assert_eq!(service.get("/manga/51").await.status, 404, "50 rows were asked for");
+    assert_eq!(service.get("/manga/search?q=").await.status, 400);
+    assert_eq!(service.get("/manga").await.status, 404);
+}
+
+async fn sessions_name_their_account(service: &Service) {
+    let (ann, again, bob) = (service.login("ann").await, service.login("ann").await, service.login("bob").await);
+    assert_ne!(ann, again, "a login makes a session of its own");
+    let mut ids = Vec::new();
+    for token in [&ann, &again, &bob] {
+        let me = service.ask(Request::get("/api/me").header("authorization", token).body(Body::empty()).unwrap()).await;
+        ids.push(me.json()["id"].as_i64().unwrap());
+    }
+    assert!(ids[0] == ids[1] && ids[0] != ids[2]);
+    assert_eq!(service.get("/api/me").await.status, 401);
+}
+
+async fn what_is_live_says_when_it_was_true(service: &Service) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let live = service.get("/api/events/live?streamerId=00000000-0000-4000-8000-000000000007").await.json();
+    assert_eq!(live["events"].as_array().unwrap().len(), 3);
+    assert!((live["as_of"].as_f64().unwrap() - now).abs() < 60.0);
+    assert_eq!(service.get("/api/events/live?streamerId=00000000-0000-4000-8000-00000000ffff").await.status, 404);
+    assert_eq!(service.get("/api/events/live?streamerId=7").await.status, 400);
+}
+
+async fn a_vote_is_counted_once(service: &Service) {
+    let first = service.vote("key-1", "finale").await;
+    let replay = service.vote("key-1", "finale").await;
+    assert_eq!((first.status, replay.status), (201, 200));
+    assert_eq!(first.text, replay.text);
+    assert_eq!(service.vote("key-1", "another").await.status, 422);
+    assert_eq!(service.post("/api/votes", &[], json!({"event": "finale"})).await.status, 400, "without a key");
+    assert_eq!(service.vote("key-2", "").await.status, 400);
+
+    let stored = service.get(&format!("/api/votes/{}", first.json()["id"])).await;
+    assert_eq!(stored.json(), first.json());
+    let ledger = service.get("/api/ledger").await.json();
+    assert_eq!((&ledger["total"], &ledger["weight"], &ledger["consistent"]), (&json!(1), &json!(2), &json!(true)));
+    assert_eq!(service.metric("votes_accepted_total").await, 1.0);
+    assert_eq!(service.metric("votes_replayed_total").await, 1.0);
+}
+
+/// 20 keys, each sent four times at once, to one event whose tally all of them raise.
+async fn votes_at_once_are_counted_once_each(service: &Service) {
+    let before = service.get("/api/ledger").await.json()["total"].as_i64().unwrap();
+    let mut votes = tokio::task::JoinSet::new();
+    for n in 0..80 {
+        let service = Service { router: service.router.clone() };
+        votes.spawn(async move { service.vote(&format!("at-once-{}", n % 20), "rush").await.status });
+    }
+    let statuses = votes.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 20, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 60, "{statuses:?}");
+    let ledger = service.get("/api/ledger").await.json();
+    assert_eq!((&ledger["total"], &ledger["consistent"]), (&json!(before + 20), &json!(true)));
+}
+
+async fn an_invoice_is_paid_once(service: &Service) {
+    let token = service.login("carol").await;
+    let created = service.post("/api/payments/stars/createInvoice", &[("authorization", &token)], json!({"stars": 50})).await;
+    assert_eq!(created.status, 201);
+    let webhook = json!({"invoice": created.json()["invoice"], "charge": "c-1"});
+    for credited in [true, false, false] {
+        let paid = service.post("/api/webhooks/payment", &[], webhook.clone()).await;
+        assert_eq!((paid.status, paid.json()), (200, json!({"credited": credited, "stars": 50})));
+    }
+    let unknown = service.post("/api/webhooks/payment", &[], json!({"invoice": 999_999, "charge": "c-2"})).await;
+    assert_eq!(unknown.status, 404);
+    let ledger = service.get("/api/ledger").await.json();
+    assert_eq!((&ledger["paid"], &ledger["stars"], &ledger["consistent"]), (&json!(1), &json!(50), &json!(true)));
+}
+
+async fn requests_are_counted_by_template(service: &Service) {
+    let series = "http_requests_total{method=\"GET\",route=\"/manga/{id}\",status=\"200\"}";
+    let before = service.metric(series).await;
+    service.get("/manga/2").await;
+    service.get("/manga/3").await;
+    assert_eq!(service.metric(series).await, before + 2.0);
+    let text = service.get("/metrics").await.text;
+    assert!(!text.contains("route=\"/manga/2\"") && !text.contains("route=\"/metrics\"") && text.contains("route=\"unmatched\""));
+}
+
+async fn the_limiter_is_shared_by_all_processes(stack: &Stack) {
+    let limit = [("VOTES_PER_SECOND", "3")];
+    let (one, other) = (Service::start(stack, &limit).await, Service::start(stack, &limit).await);
+    // A window may end in between, but 13 votes in three windows are more than 9.
+    let mut statuses = Vec::new();
+    for n in 0..13 {
+        let service = if n % 2 == 0 { &one } else { &other };
+        let headers = [("idempotency-key", &*format!("limited-{n}")), ("authorization", "Bearer of-one-client")];
+        statuses.push(service.post("/api/votes", &headers, json!({"event": "limit"})).await.status);
+    }
+    let limited = statuses.iter().filter(|status| **status == 429).count();
+    assert!(statuses[0] == 201 && limited > 0, "{statuses:?}");
+    let counted = one.metric("votes_limited_total").await + other.metric("votes_limited_total").await;
+    assert_eq!(counted, limited as f64);
+}
+
+async fn a_webhook_must_know_the_secret(stack: &Stack) {
+    let service = Service::start(stack, &[("WEBHOOK_SECRET", "s3cret")]).await;
+    let body = json!({"invoice": 1, "charge": "c"});
+    assert_eq!(service.post("/api/webhooks/payment", &[], body.clone()).await.status, 403);
+    let known = service.post("/api/webhooks/payment", &[("x-webhook-secret", "s3cret")], body).await;
+    assert_ne!(known.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_on_demand_and_stores_that_are_away() {
+    let stack = Stack::up(STORES);
+    let failing = Service::start(&stack, &[("ERROR_RATE", "50%")]).await;
+    let statuses = [failing.get("/manga/1").await.status, failing.get("/manga/1").await.status];
+    assert_eq!(statuses, [200, 500]);
+    assert_eq!(failing.get("/healthz").await.status, 200, "health is not on demand");
+
+    let slow = Service::start(&stack, &[("DELAY", "50ms")]).await;
+    let started = std::time::Instant::now();
+    slow.get("/manga/1").await;
+    assert!(started.elapsed().as_millis() >= 50);
+
+    // One connection, held by another: whoever waits longer than POOL_WAIT is told.
+    let starved = Service::start(&stack, &[("POOL_SIZE", "1"), ("POOL_WAIT", "20ms")]).await;
+    let locker = Service::start(&stack, &[]).await;
+    let answers = held_up(&stack, &starved, &locker).await;
+    assert_eq!(answers, [StatusCode::SERVICE_UNAVAILABLE.as_u16(), StatusCode::OK.as_u16()]);
+
+    let unreachable = Config::from_env(|name| (name == "DATABASE_URL").then(|| "postgres://x@127.0.0.1:1/x".to_owned())).unwrap();
+    let error = App::connect(unreachable).await.err().unwrap().to_string();
+    assert!(error.starts_with("DATABASE_URL: "), "{error}");
+}
+
+/// The status while the table of votes is locked and the pool's only connection waits for it, and that of a vote afterwards.
+async fn held_up(stack: &Stack, starved: &Service, other: &Service) -> [u16; 2] {
+    let url = stack.variable("DATABASE_URL").unwrap();
+    let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let transaction = client.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE votes IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting = Service { router: starved.router.clone() };
+    let vote = tokio::spawn(async move { waiting.vote("held-up", "finale").await.status });
+    // The lock is waited for: then the only connection is taken.
+    while other.metric("db_pool_max_connections").await > 0.0 {
+        let waits = transaction.query_one("SELECT count(*) FROM pg_locks WHERE NOT granted", &[]).await.unwrap();
+        if waits.get::<_, i64>(0) > 0 {
+            break;
+        }
+    }
+    let refused = starved.get("/manga/1?nocache=1").await.status;
+    transaction.commit().await.unwrap();
+    assert_eq!(vote.await.unwrap(), 201);
+    drop(client);
+    connection.await.unwrap().unwrap();
+    [refused, starved.get("/manga/1?nocache=1").await.status]
+}
