@@ -3,6 +3,8 @@
 //! Every `crate::` path under `src/` is looked at, in tests too; comments and strings are not. Beside it: every file says
 //! in a module comment what it is, and stays of a size that can be read in one go.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The routes against a real Redis and PostgreSQL, without a socket in between.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use axum::Router;

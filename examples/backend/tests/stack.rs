@@ -1,5 +1,7 @@
 //! `scripts/stack` itself: everything answers, and nothing stays behind, whichever way it ends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use std::process::{Command, Stdio};
