@@ -3,6 +3,9 @@
 pub mod names;
 pub mod outcome;
 pub mod random;
+pub mod secrets;
 pub mod units;
+pub mod written;
 
 pub use outcome::{DropReason, Outcome, Protocol, Reason, Verdict};
+pub use secrets::Secrets;

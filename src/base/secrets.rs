@@ -1,0 +1,125 @@
+//! Values that must never be printed, logged or stored, and their removal from texts.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// What stands in place of a secret.
+pub const HIDDEN: &str = "***";
+
+/// Words that make a variable's name the name of a secret, wherever they stand in it.
+const ANYWHERE: [&str; 9] =
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "APIKEY", "COOKIE", "PRIVATE"];
+/// Words that do so only as a whole part between underscores: `MONKEY` is no key.
+const AS_PART: [&str; 5] = ["KEY", "KEYS", "PASS", "PWD", "AUTH"];
+
+/// Whether a variable of this name holds a secret.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    ANYWHERE.iter().any(|word| name.contains(word)) || name.split('_').any(|part| AS_PART.contains(&part))
+}
+
+/// Whether a header of this name carries a secret.
+pub fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-api-key" | "x-auth-token")
+}
+
+/// The secrets of a profile. Cheap to clone; prints nothing of what it holds.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// Longest first, so that a secret that holds another goes as a whole.
+    values: Arc<[String]>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.values.len())
+    }
+}
+
+impl Secrets {
+    /// Secrets from their values; empty ones and repeats are left out.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut values: Vec<String> = values.into_iter().filter(|value| !value.trim().is_empty()).collect();
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Self { values: values.into() }
+    }
+
+    /// These and those of another.
+    pub fn with(&self, others: impl IntoIterator<Item = String>) -> Self {
+        Self::new(self.values.iter().cloned().chain(others))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The text with every secret in it replaced by `***`. A secret of less than four bytes goes only where it stands as
+    /// a word of its own: a password `1` would blank every number of a report.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut result = Cow::Borrowed(text);
+        for secret in self.values.iter() {
+            if result.contains(secret.as_str()) {
+                result = Cow::Owned(replace(&result, secret));
+            }
+        }
+        result
+    }
+}
+
+fn replace(text: &str, secret: &str) -> String {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[secret.len()..];
+        let inside = before.chars().next_back().or_else(|| result.chars().next_back()).is_some_and(word)
+            || after.chars().next().is_some_and(word);
+        result.push_str(before);
+        result.push_str(if secret.len() < 4 && inside { secret } else { HIDDEN });
+        rest = after;
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets() {
+        for name in ["AUTH_TOKEN", "STRIPE_WEBHOOK_SECRET", "DB_PASSWORD", "api-key", "AWS_ACCESS_KEY_ID", "APIKEY"] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["BASE_URL", "MONKEY", "AUTHOR", "KEYBOARD", "QUEUE_REGION"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+        assert!(is_secret_header("Authorization") && is_secret_header("X-API-Key") && !is_secret_header("accept"));
+    }
+
+    #[test]
+    fn every_occurrence_goes_and_the_longest_first() {
+        let secrets = Secrets::new(["hunter2".into(), "hunter2-and-more".into(), String::new(), "hunter2".into()]);
+        assert_eq!(secrets.len(), 2);
+        assert_eq!(secrets.redact("a hunter2 b hunter2-and-more"), "a *** b ***");
+        assert!(matches!(secrets.redact("nothing here"), Cow::Borrowed(_)));
+        assert!(!format!("{secrets:?}").contains("hunter"));
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_only_as_a_word() {
+        let secrets = Secrets::new(["1".into()]);
+        assert_eq!(secrets.redact("p95 is 105, password 1."), "p95 is 105, password ***.");
+        assert_eq!(secrets.redact("11"), "11");
+    }
+}

@@ -1,0 +1,157 @@
+//! What a run needs to know: the profile, checked and resolved. Nothing here is optional that need not be, every label is an
+//! index, and no text is parsed again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::base::Secrets;
+use crate::counters::Observe;
+use crate::expr::{Symbol, Value};
+use crate::load::Load;
+use crate::measure::layout::{Layout, PhaseId, ScenarioId};
+
+/// A profile that can be run.
+pub struct Plan {
+    /// The label `profile`.
+    pub name: String,
+    /// Fixes choices, think times and Poisson arrivals.
+    pub seed: u64,
+    /// Every label of this profile's series.
+    pub layout: Arc<Layout>,
+    /// The scenarios, by [`ScenarioId`].
+    pub scenarios: Vec<Scenario>,
+    /// The phases in order, by [`PhaseId`]; at least one.
+    pub phases: Vec<Phase>,
+    /// How often the phases run within one run.
+    pub repeat: Repeat,
+    /// The target's own series; nothing to read if it has no sources.
+    pub observe: Observe,
+    /// When the daemon runs it.
+    pub schedule: Schedule,
+    /// What becomes of a run that the daemon's end cut short.
+    pub on_restart: OnRestart,
+    /// What must never be exceeded.
+    pub limits: Limits,
+    /// The profile's `vars`, for every user's scope.
+    pub vars: Vec<(Symbol, Value)>,
+    /// `env`, for every user's scope: a mapping of text.
+    pub env: Value,
+    /// What must never be shown.
+    pub secrets: Secrets,
+    /// Whether a scenario loads the program's own echo target.
+    pub uses_builtin: bool,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("name", &self.name)
+            .field("scenarios", &self.scenarios.iter().map(|scenario| &scenario.name).collect::<Vec<_>>())
+            .field("phases", &self.phases.iter().map(|phase| &phase.name).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What virtual users of one kind do.
+pub struct Scenario {
+    /// Its index.
+    pub id: ScenarioId,
+    /// Its name.
+    pub name: String,
+    /// The most users it has in any phase.
+    pub max_users: u64,
+}
+
+/// A part of a run.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    /// Its index.
+    pub id: PhaseId,
+    /// Its name.
+    pub name: String,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Whether SLOs judge it.
+    pub judge: bool,
+    /// How long scenarios that don't go on may take to end, beside the next phase.
+    pub drain: Duration,
+    /// What each scenario does in it; those that do nothing aren't listed.
+    pub loads: Vec<(ScenarioId, Load)>,
+}
+
+impl Phase {
+    /// The load of a scenario.
+    pub fn load(&self, scenario: ScenarioId) -> Option<&Load> {
+        self.loads.iter().find(|(id, _)| *id == scenario).map(|(_, load)| load)
+    }
+}
+
+/// How often the phases run within one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// So often, at least once.
+    Times(u64),
+    /// Until the run is stopped.
+    Forever,
+}
+
+/// When the daemon runs a profile.
+#[derive(Debug, Clone)]
+pub enum Schedule {
+    /// One run.
+    Once,
+    /// Run after run.
+    Continuous,
+    /// From the start of one run to the start of the next; at least 1s.
+    Every(Duration),
+    /// At times of a calendar.
+    Cron(Cron),
+}
+
+/// Times of a calendar, in a time zone.
+#[derive(Debug, Clone)]
+pub struct Cron {
+    pub(super) pattern: croner::Cron,
+    pub(super) zone: chrono_tz::Tz,
+}
+
+impl Cron {
+    /// The first time after `now`; nothing if there is none any more.
+    pub fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let local = now.with_timezone(&self.zone);
+        self.pattern.find_next_occurrence(&local, false).ok().map(|time| time.with_timezone(&Utc))
+    }
+
+    /// The time zone.
+    pub fn zone(&self) -> chrono_tz::Tz {
+        self.zone
+    }
+}
+
+/// What becomes of a run that was cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRestart {
+    /// It starts again.
+    Restart,
+    /// It is left, until the schedule's next.
+    Skip,
+}
+
+/// What must never be exceeded.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Limits {
+    /// Arrivals per second, of all scenarios together.
+    pub rate: Option<f64>,
+    /// Users at once, of all scenarios together.
+    pub users: Option<u64>,
+    /// The only hosts that may be loaded; all if it is empty.
+    pub hosts: Vec<String>,
+}
+
+/// Series on /metrics at most, where the profile says nothing.
+pub const SERIES_LIMIT: u64 = 20_000;
+/// How long a phase drains, where the profile says nothing.
+pub const DRAIN: Duration = Duration::from_secs(30);

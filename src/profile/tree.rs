@@ -1,0 +1,290 @@
+//! The tree of a profile's nodes, each with its place in a file: what YAML, substitution and inclusion make, and what the
+//! written types are read from.
+//!
+//! A node keeps where it stands for as long as the profile lives, so that any later stage can point at it.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::base::written::Node;
+
+/// A file of the profile.
+#[derive(Debug)]
+pub struct SourceFile {
+    /// The path as it was given.
+    pub path: PathBuf,
+    /// Its text; never shown as it is, since it may hold secrets.
+    pub(super) text: String,
+    /// Its text as it may be shown: the same length, with secrets as `*`.
+    pub(super) shown: OnceLock<String>,
+}
+
+impl SourceFile {
+    /// The text with its secrets blanked, byte for byte as long as the file.
+    pub fn shown(&self) -> &str {
+        self.shown.get_or_init(|| super::masks::by_line(&self.text))
+    }
+}
+
+/// A range of bytes in a file.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// The bytes.
+    pub range: Range<usize>,
+}
+
+impl Place {
+    /// Line and column, from 1; the column counts characters.
+    pub fn line_column(&self) -> (usize, usize) {
+        let before = self.file.text.get(..self.range.start).unwrap_or(&self.file.text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// A scalar.
+#[derive(Clone, Default)]
+pub(super) struct ScalarNode {
+    /// Its value after substitution.
+    pub text: String,
+    /// Its value before substitution, where that differs.
+    pub original: Option<Substituted>,
+    /// Written without quotes, or holding a substitution: its type follows from its text.
+    pub plain: bool,
+    /// It is, or holds, a secret.
+    pub secret: bool,
+}
+
+/// How a scalar's text came from what was written.
+#[derive(Clone, Default)]
+pub(super) struct Substituted {
+    /// The text as written.
+    pub text: String,
+    /// The text for a template: what came from the environment can't open an expression.
+    pub template: String,
+    /// `(start in template, start in text as written, length)` of what was taken over as it stands.
+    pub kept: Vec<(usize, usize, usize)>,
+}
+
+/// What a node is.
+#[derive(Clone)]
+pub(super) enum Kind {
+    Scalar(ScalarNode),
+    List(Vec<Node>),
+    Map { entries: Vec<(Node, Node)>, removed: Vec<String> },
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub file: usize,
+    pub range: Range<usize>,
+    pub kind: Kind,
+    pub flow: bool,
+}
+
+/// All nodes of a profile. Node 0 is the document.
+pub struct Tree {
+    pub(super) files: Vec<Arc<SourceFile>>,
+    pub(super) nodes: Vec<Entry>,
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tree({} files, {} nodes)", self.files.len(), self.nodes.len())
+    }
+}
+
+impl Tree {
+    /// A tree without a node but the document, which is an empty mapping until it is read.
+    pub(super) fn new() -> Self {
+        let root =
+            Entry { file: 0, range: 0..0, kind: Kind::Map { entries: Vec::new(), removed: Vec::new() }, flow: false };
+        Self { files: Vec::new(), nodes: vec![root] }
+    }
+
+    pub(super) fn add(&mut self, entry: Entry) -> Node {
+        self.nodes.push(entry);
+        Node(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn entry(&self, node: Node) -> &Entry {
+        // A node is only ever made by `add`; one of another tree falls back to the document.
+        self.nodes.get(node.0 as usize).unwrap_or(&self.nodes[0])
+    }
+
+    pub(super) fn entry_mut(&mut self, node: Node) -> &mut Entry {
+        let index = (node.0 as usize).min(self.nodes.len() - 1);
+        &mut self.nodes[index]
+    }
+
+    pub(super) fn scalar(&self, node: Node) -> Option<&ScalarNode> {
+        match &self.entry(node).kind {
+            Kind::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// The text of a key.
+    pub(super) fn key(&self, node: Node) -> &str {
+        self.scalar(node).map_or("", |scalar| scalar.text.as_str())
+    }
+
+    /// The value under a key of a mapping.
+    pub(super) fn get(&self, map: Node, key: &str) -> Option<Node> {
+        match &self.entry(map).kind {
+            Kind::Map { entries, .. } => {
+                entries.iter().find(|(name, _)| self.key(*name) == key).map(|(_, value)| *value)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the node out of all that holds it (merge keys share nodes); `false` if nothing does. A mapping remembers the key.
+    pub(super) fn remove(&mut self, node: Node) -> bool {
+        let mut found = false;
+        for index in 0..self.nodes.len() {
+            let at = match &self.nodes[index].kind {
+                Kind::List(items) => items.iter().position(|item| *item == node),
+                Kind::Map { entries, .. } => entries.iter().position(|(key, value)| *key == node || *value == node),
+                Kind::Scalar(_) => None,
+            };
+            let Some(at) = at else { continue };
+            found = true;
+            let key = match &self.nodes[index].kind {
+                Kind::Map { entries, .. } => self.key(entries[at].0).to_owned(),
+                _ => String::new(),
+            };
+            match &mut self.nodes[index].kind {
+                Kind::List(items) => {
+                    items.remove(at);
+                }
+                Kind::Map { entries, removed } => {
+                    entries.remove(at);
+                    removed.push(key);
+                }
+                Kind::Scalar(_) => {}
+            }
+        }
+        found
+    }
+
+    /// Where a node stands.
+    pub fn place(&self, node: Node) -> Option<Place> {
+        let entry = self.entry(node);
+        let file = self.files.get(entry.file)?;
+        Some(Place { file: Arc::clone(file), range: entry.range.clone() })
+    }
+
+    /// Where a part of a scalar stands: `part` are bytes of the text that a template or an expression was compiled from.
+    /// Where that can't be told (a value from the environment) it is the whole scalar.
+    pub fn part(&self, node: Node, part: Range<usize>) -> Option<Place> {
+        let place = self.place(node)?;
+        let exact = self.scalar(node).and_then(|scalar| {
+            let (written, start, end) = match &scalar.original {
+                None => (scalar.text.as_str(), part.start, part.end),
+                Some(original) => {
+                    let (start, end) = (original.written(part.start)?, original.written(part.end.max(1) - 1)? + 1);
+                    (original.text.as_str(), start, end)
+                }
+            };
+            align(written, place.file.text.get(place.range.clone())?, start..end)
+        });
+        Some(match exact {
+            Some(range) => Place {
+                file: Arc::clone(&place.file),
+                range: place.range.start + range.start..place.range.start + range.end,
+            },
+            None => place,
+        })
+    }
+}
+
+impl Substituted {
+    /// Where an offset of the template stands in the text as written.
+    fn written(&self, offset: usize) -> Option<usize> {
+        self.kept
+            .iter()
+            .find(|(start, _, length)| (*start..*start + *length).contains(&offset))
+            .map(|(start, written, _)| written + (offset - start))
+    }
+}
+
+/// Finds in `source` (a scalar with its quotes, escapes, folds and indentation) the bytes that gave `range` of `text`.
+fn align(text: &str, source: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let quote = source.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let mut at = match source.chars().next()? {
+        '"' | '\'' => 1,
+        '|' | '>' => source.find('\n')? + 1,
+        _ => 0,
+    };
+    let (mut start, mut end) = (None, None);
+    for (offset, wanted) in text.char_indices() {
+        // What stands in the source and not in the text: indentation, folded lines.
+        loop {
+            let found = source[at..].chars().next()?;
+            if found == wanted || (quote == Some('"') && found == '\\') || (wanted == ' ' && found == '\n') {
+                break;
+            }
+            if !found.is_whitespace() {
+                return None;
+            }
+            at += found.len_utf8();
+        }
+        if offset == range.start {
+            start = Some(at);
+        }
+        if offset < range.end {
+            end = Some(at);
+        }
+        let found = source[at..].chars().next()?;
+        at += found.len_utf8();
+        match (quote, found) {
+            (Some('"'), '\\') => {
+                let escaped = source[at..].chars().next()?;
+                at += escaped.len_utf8();
+                at += match escaped {
+                    'x' => 2,
+                    'u' => 4,
+                    'U' => 8,
+                    _ => 0,
+                };
+            }
+            (Some('\''), '\'') => at += 1,
+            _ => {}
+        }
+        if offset < range.end {
+            end = Some(at);
+        }
+    }
+    if range.start >= text.len() {
+        start = Some(at);
+        end = Some((at + 1).min(source.len()));
+    }
+    let (start, end) = (start?, end?);
+    (source.is_char_boundary(start) && source.is_char_boundary(end)).then_some(start..end.max(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part<'a>(text: &str, source: &'a str, wanted: &str) -> Option<&'a str> {
+        let start = text.find(wanted).unwrap();
+        align(text, source, start..start + wanted.len()).map(|range| &source[range])
+    }
+
+    #[test]
+    fn parts_are_found_through_quotes_escapes_and_folds() {
+        assert_eq!(part("a + b", "a + b", "b"), Some("b"));
+        assert_eq!(part("a + b", "'a + b'", "+ b"), Some("+ b"));
+        assert_eq!(part("it's here", "'it''s here'", "here"), Some("here"));
+        assert_eq!(part("say \"x\" now", r#""say \"x\" now""#, "now"), Some("now"));
+        assert_eq!(part("ä\tb", r#""\u00e4\tb""#, "b"), Some("b"));
+        assert_eq!(part("one two", "one\n    two", "two"), Some("two"));
+        assert_eq!(part("{\"id\": 1}\nx", "|\n    {\"id\": 1}\n    x\n", "x"), Some("x"));
+        assert_eq!(part("abc", "xyz", "b"), None);
+    }
+}

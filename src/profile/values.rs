@@ -1,0 +1,103 @@
+//! Values that a profile may have anywhere: what `vars` and `json` hold, as JSON.
+
+use serde_json::{Map, Number, Value};
+
+use super::tree::{Kind, Tree};
+use crate::base::written::Node;
+
+impl Tree {
+    /// The value at a node. With `template` its texts are templates, in which what came from the environment is escaped.
+    pub fn json(&self, node: Node, template: bool) -> Value {
+        match &self.entry(node).kind {
+            Kind::List(items) => Value::Array(items.iter().map(|item| self.json(*item, template)).collect()),
+            Kind::Map { entries, .. } => {
+                let pairs = entries.iter().map(|(key, value)| (self.key(*key).to_owned(), self.json(*value, template)));
+                Value::Object(pairs.collect::<Map<_, _>>())
+            }
+            Kind::Scalar(scalar) => {
+                let text = match &scalar.original {
+                    Some(original) if template => original.template.as_str(),
+                    _ => scalar.text.as_str(),
+                };
+                if scalar.plain { value(&scalar.text, text) } else { Value::from(text) }
+            }
+        }
+    }
+
+    /// The texts at and below a node, as templates, with their places.
+    pub fn templates(&self, node: Node) -> Vec<(Node, String)> {
+        let mut found = Vec::new();
+        self.collect(node, &mut found);
+        found
+    }
+
+    fn collect(&self, node: Node, found: &mut Vec<(Node, String)>) {
+        match &self.entry(node).kind {
+            Kind::List(items) => items.iter().for_each(|item| self.collect(*item, found)),
+            Kind::Map { entries, .. } => {
+                for (key, value) in entries {
+                    found.push((*key, self.key(*key).to_owned()));
+                    self.collect(*value, found);
+                }
+            }
+            Kind::Scalar(scalar) => {
+                let text = scalar.original.as_ref().map_or(&scalar.text, |original| &original.template);
+                found.push((node, text.clone()));
+            }
+        }
+    }
+
+    /// The text of the scalar as it was written, before values of the environment came in: for names and labels.
+    pub fn as_written(&self, node: Node) -> &str {
+        match self.scalar(node) {
+            Some(scalar) => scalar.original.as_ref().map_or(&scalar.text, |original| &original.text),
+            None => "",
+        }
+    }
+}
+
+/// A scalar without quotes by the rules of YAML's core schema, in their strict form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Plain<'a> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(&'a str),
+}
+
+/// What a scalar without quotes is.
+pub(super) fn plain(text: &str) -> Plain<'_> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
+        "true" => return Plain::Bool(true),
+        "false" => return Plain::Bool(false),
+        _ => {}
+    }
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
+        return Plain::Text(text);
+    }
+    if let Ok(number) = text.parse() {
+        return Plain::Unsigned(number);
+    }
+    if let Ok(number) = text.parse() {
+        return Plain::Signed(number);
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && text.contains(|c: char| c.is_ascii_digit()) => Plain::Float(number),
+        _ => Plain::Text(text),
+    }
+}
+
+/// The same as JSON.
+fn value(text: &str, otherwise: &str) -> Value {
+    match plain(text) {
+        Plain::Null => Value::Null,
+        Plain::Bool(value) => Value::Bool(value),
+        Plain::Unsigned(number) => number.into(),
+        Plain::Signed(number) => number.into(),
+        Plain::Float(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
+        Plain::Text(_) => Value::from(otherwise),
+    }
+}

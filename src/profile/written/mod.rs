@@ -1,0 +1,202 @@
+//! A profile's keys as they are written. Every comment here is a description in the JSON Schema.
+
+mod load;
+mod metrics;
+mod observe;
+mod schedule;
+mod slo;
+mod step;
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use load::{AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, WaitOrDrop};
+pub use metrics::{Metric, MetricType};
+pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
+pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};
+pub use slo::{Comparison, Each, Over, Quantity, Requirement, Slo, Unit};
+pub use step::{OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};
+
+use crate::base::written::{Anything, At, Entries, Form, Many, Named, NotYet, Of, Parsed, Ratio, Scalar};
+use crate::protocol::http::written::HttpDefaults;
+
+/// A traffic profile of load-exporter.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The label `profile` of every series: small letters, digits and `-`.
+    pub name: Scalar,
+    /// Other files, whose `defaults vars data metrics setup scenarios verify teardown observe slos` lie beneath this one's.
+    pub include: Option<Many<Scalar>>,
+    /// Multiplies loads, and durations of phases.
+    pub scale: Option<Scale>,
+    /// What the steps of all scenarios have in common.
+    pub defaults: Option<Defaults>,
+    /// Constants of the profile, by name.
+    pub vars: Option<Named<Anything>>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub data: Option<NotYet>,
+    /// Metrics of the profile's own, by name.
+    pub metrics: Option<Entries<Metric>>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub setup: Option<NotYet>,
+    /// What virtual users do, by name.
+    pub scenarios: Named<Scenario>,
+    /// One after the other: how much of it.
+    pub phases: Vec<Phase>,
+    /// How often the phases run within one run: a number, or `forever`. Default 1.
+    pub repeat: Option<Of<Repeat>>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub verify: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub teardown: Option<NotYet>,
+    /// The target's own series, read before and after each phase.
+    pub observe: Option<Observe>,
+    /// What has to hold.
+    pub slos: Option<Vec<Slo>>,
+    /// When the daemon runs it: `once`, `continuous`, `{every: 1h}` or `{cron: …, timezone: …}`. Default once.
+    pub schedule: Option<Form<At<ScheduleWord>, ScheduleDetail>>,
+    /// What becomes of a run that the daemon's end cut short: `restart` or `skip`. Default restart.
+    pub on_restart: Option<Of<OnRestart>>,
+    /// Fixes choices, think times and Poisson arrivals. Default 0.
+    pub seed: Option<At<u64>>,
+    /// What this profile must never exceed.
+    pub limits: Option<Limits>,
+}
+
+/// Multiplies loads and times.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Multiplies users, rates and counts.
+    pub load: Option<Of<Ratio>>,
+    /// Multiplies the durations of phases.
+    pub time: Option<Of<Ratio>>,
+}
+
+/// What steps have in common.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// For HTTP steps.
+    pub http: Option<HttpDefaults>,
+    /// What a failed step does: `end_iteration`, `continue`, `end_user` or `abort_run`. Default end_iteration.
+    pub on_error: Option<At<OnError>>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub websocket: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub socketio: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub tcp: Option<NotYet>,
+}
+
+/// What a virtual user does, over and over.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What its steps have in common; over the profile's defaults.
+    pub defaults: Option<Defaults>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub start: Option<NotYet>,
+    /// Its steps, one after the other.
+    pub flow: Many<Step>,
+}
+
+/// A part of a run with its own load, its own before and after, and its own verdict.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// The label `phase`.
+    pub name: Of<crate::base::written::Name>,
+    /// How long it lasts; or `stages`.
+    pub duration: Option<Of<Duration>>,
+    /// The load of each scenario; with `split` one load for all.
+    pub load: Option<PhaseLoad>,
+    /// Several loads one after the other, in one phase.
+    pub stages: Option<Vec<Stage>>,
+    /// Apportions one load among scenarios by these weights.
+    pub split: Option<Named<Of<Weight>>>,
+    /// Whether SLOs judge it. Default true.
+    pub judge: Option<At<bool>>,
+    /// How long scenarios that don't go on may take to end, beside the next phase. Default 30s.
+    pub drain: Option<Of<Duration>>,
+}
+
+/// What a profile must never exceed.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Arrivals per second, of all scenarios together.
+    pub rate: Option<Of<Rate>>,
+    /// Users at once, of all scenarios together.
+    pub users: Option<At<u64>>,
+    /// Series on /metrics. Default 20000.
+    pub series: Option<At<u64>>,
+    /// The only hosts that may be loaded.
+    pub hosts: Option<Many<Scalar>>,
+}
+
+/// A rate: `50/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rate(pub f64);
+
+impl Parsed for Rate {
+    const NAME: &'static str = "Rate";
+    const DESCRIPTION: &'static str = "A rate: a number a second, a minute or an hour.";
+    const EXAMPLES: &'static [&'static str] = &["50/s", "30/m", "7200/h"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        crate::base::units::parse_rate(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// A weight among others.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Weight(pub f64);
+
+impl Parsed for Weight {
+    const NAME: &'static str = "Weight";
+    const DESCRIPTION: &'static str = "A weight: a number above 0; what counts is its share of their sum.";
+    const EXAMPLES: &'static [&'static str] = &["50", "0.5"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+        match number.filter(|weight| weight.is_finite() && *weight >= 0.0) {
+            Some(weight) => Ok(Self(weight)),
+            None => Err(format!("`{text}` is not a weight; write a number, like 50")),
+        }
+    }
+}
+
+/// How often the phases run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// So often.
+    Times(u64),
+    /// Until the run is stopped.
+    Forever,
+}
+
+impl Parsed for Repeat {
+    const NAME: &'static str = "Repeat";
+    const DESCRIPTION: &'static str = "How often: a number, or `forever`.";
+    const EXAMPLES: &'static [&'static str] = &["3", "forever"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("forever", _) => Ok(Self::Forever),
+            (_, Ok(times)) if times > 0 => Ok(Self::Times(times)),
+            _ => Err(format!("`{text}` is not a number of times; write one from 1 on, or forever")),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Steps as written: one key says the kind.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::base::units::parse_duration;
+use crate::base::written::{At, Entries, Expr, Form, Named, NotYet, Of, Parsed};
+use crate::protocol::http::written::HttpStep;
+
+/// One step: one of `http`, `think`, `set`, `count`, `record`; beside it `if` and `on_error`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// An HTTP request.
+    pub http: Option<At<HttpStep>>,
+    /// A pause: `1s`, `1s..3s`, `{mean: 2s, distribution: exponential}`.
+    pub think: Option<At<Think>>,
+    /// Variables from expressions, in written order.
+    pub set: Option<At<Named<Expr>>>,
+    /// Adds to counters of the profile's own.
+    pub count: Option<At<Entries<Expr>>>,
+    /// Observes histograms and sets gauges of the profile's own.
+    pub record: Option<At<Entries<Expr>>>,
+    /// An expression; where it doesn't hold, the step is left out.
+    #[serde(rename = "if")]
+    pub condition: Option<Expr>,
+    /// What a failure does: `end_iteration`, `continue`, `end_user` or `abort_run`. Default end_iteration.
+    pub on_error: Option<At<OnError>>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub websocket: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub socketio: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub tcp: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub remember: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub choose: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub maybe: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub repeat: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub for_each: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub group: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub call: Option<NotYet>,
+    /// Not yet.
+    #[schemars(skip)]
+    pub eventually: Option<NotYet>,
+}
+
+/// What a failed step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// Ends the iteration, which counts as failed.
+    #[default]
+    EndIteration,
+    /// Goes on with the next step.
+    Continue,
+    /// Ends the user.
+    EndUser,
+    /// Ends the run.
+    AbortRun,
+}
+
+/// A pause as written.
+pub type Think = Form<Of<ThinkSpan>, ThinkSpread>;
+
+/// A pause of a length, or of any length within a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ThinkSpan {
+    /// The shortest.
+    pub from: Duration,
+    /// The longest.
+    pub to: Duration,
+}
+
+impl Parsed for ThinkSpan {
+    const NAME: &'static str = "ThinkTime";
+    const DESCRIPTION: &'static str = "A pause: a duration, or a range of durations.";
+    const EXAMPLES: &'static [&'static str] = &["1s", "1s..3s"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let duration = |text: &str| parse_duration(text.trim()).map_err(|error| error.to_string());
+        let (from, to) = match text.split_once("..") {
+            Some((from, to)) => (duration(from)?, duration(to)?),
+            None => (duration(text)?, duration(text)?),
+        };
+        if from > to {
+            return Err(format!("`{text}` goes backwards; write the shorter duration first"));
+        }
+        Ok(Self { from, to })
+    }
+}
+
+/// A pause of varying length.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThinkSpread {
+    /// Its mean.
+    pub mean: Of<Duration>,
+    /// `exponential` or `normal` (with a standard deviation of a quarter of the mean). Default exponential.
+    pub distribution: Option<At<Spread>>,
+}
+
+/// How pauses are distributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// Many short ones, few long ones.
+    #[default]
+    Exponential,
+    /// Around the mean.
+    Normal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses() {
+        let ms = Duration::from_millis;
+        assert_eq!(ThinkSpan::parse("1s"), Ok(ThinkSpan { from: ms(1000), to: ms(1000) }));
+        assert_eq!(ThinkSpan::parse("0.5s..3s"), Ok(ThinkSpan { from: ms(500), to: ms(3000) }));
+        assert!(ThinkSpan::parse("3s..1s").unwrap_err().contains("backwards"));
+        assert!(ThinkSpan::parse("1..3s").unwrap_err().contains("`1s`"));
+    }
+}
