@@ -8,8 +8,7 @@ use std::sync::Arc;
 pub const HIDDEN: &str = "***";
 
 /// Words that make a variable's name the name of a secret, wherever they stand in it.
-const ANYWHERE: [&str; 9] =
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "APIKEY", "COOKIE", "PRIVATE"];
+const ANYWHERE: [&str; 9] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "APIKEY", "COOKIE", "PRIVATE"];
 /// Words that do so only as a whole part between underscores: `MONKEY` is no key.
 const AS_PART: [&str; 5] = ["KEY", "KEYS", "PASS", "PWD", "AUTH"];
 

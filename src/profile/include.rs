@@ -46,10 +46,14 @@ impl<'a> Loader<'a> {
         self.tree.files.push(Arc::new(source));
         let top = yaml::read(&mut self.tree, index, &mut self.diagnostics);
         let Some(top) = top else {
-            let empty = self.tree.files[index].text.lines().all(|line| line.trim_start().starts_with('#') || line.trim().is_empty());
+            let empty =
+                self.tree.files[index].text.lines().all(|line| line.trim_start().starts_with('#') || line.trim().is_empty());
             if empty {
                 let place = Place { file: Arc::clone(&self.tree.files[index]), range: 0..0 };
-                self.diagnostics.push(Diagnostic::error(Some(place), "this file is empty; a profile has at least a name, scenarios and phases"));
+                self.diagnostics.push(Diagnostic::error(
+                    Some(place),
+                    "this file is empty; a profile has at least a name, scenarios and phases",
+                ));
             }
             return None;
         };

@@ -86,9 +86,7 @@ pub fn read_text(path: &Path, text: Option<String>, env: &Env, sets: &[(String, 
 pub fn load(path: &Path, env: &Env, sets: &[(String, String)]) -> Result<(Profile, Vec<Diagnostic>), Problems> {
     let loaded = read(path, env, sets);
     match loaded.profile {
-        Some(profile) if !loaded.diagnostics.iter().any(|d| d.severity == Severity::Error) => {
-            Ok((profile, loaded.diagnostics))
-        }
+        Some(profile) if !loaded.diagnostics.iter().any(|d| d.severity == Severity::Error) => Ok((profile, loaded.diagnostics)),
         _ => Err(Problems::new(loaded.diagnostics)),
     }
 }

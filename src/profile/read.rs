@@ -130,10 +130,8 @@ fn keys_of(name: &str) -> Option<&'static Keys> {
                 _ => Vec::new(),
             }
         };
-        let keys = |schema: &serde_json::Value| Keys {
-            known: names(schema.get("properties")),
-            required: names(schema.get("required")),
-        };
+        let keys =
+            |schema: &serde_json::Value| Keys { known: names(schema.get("properties")), required: names(schema.get("required")) };
         let mut all = BTreeMap::new();
         if let Some(serde_json::Value::Object(definitions)) = schema.get("$defs") {
             all.extend(definitions.iter().map(|(name, schema)| (name.clone(), keys(schema))));
@@ -452,13 +450,15 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             }
         }
         if let (Some(keys), Kind::Map { removed, .. }) = (keys, &self.tree.entry(self.node).kind) {
-            let has = |field: &String| {
-                removed.contains(field) || known.iter().any(|(key, _)| self.tree.key(*key) == field)
-            };
+            let has = |field: &String| removed.contains(field) || known.iter().any(|(key, _)| self.tree.key(*key) == field);
             let missing: Vec<&String> = keys.required.iter().filter(|field| !has(field)).collect();
             if !missing.is_empty() {
                 let list: Vec<String> = missing.iter().map(|field| format!("`{field}`")).collect();
-                self.notes.tell(self.tree, self.node, &format!("{} {} missing in {}", list.join(" and "), if list.len() == 1 { "is" } else { "are" }, words(name)));
+                self.notes.tell(
+                    self.tree,
+                    self.node,
+                    &format!("{} {} missing in {}", list.join(" and "), if list.len() == 1 { "is" } else { "are" }, words(name)),
+                );
             }
         }
         self.placed(visitor.visit_map(Mapping { reader: self, entries: known.into_iter(), value: None }))

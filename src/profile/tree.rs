@@ -100,8 +100,7 @@ impl std::fmt::Debug for Tree {
 impl Tree {
     /// A tree without a node but the document, which is an empty mapping until it is read.
     pub(super) fn new() -> Self {
-        let root =
-            Entry { file: 0, range: 0..0, kind: Kind::Map { entries: Vec::new(), removed: Vec::new() }, flow: false };
+        let root = Entry { file: 0, range: 0..0, kind: Kind::Map { entries: Vec::new(), removed: Vec::new() }, flow: false };
         Self { files: Vec::new(), nodes: vec![root] }
     }
 
@@ -135,9 +134,7 @@ impl Tree {
     /// The value under a key of a mapping.
     pub(super) fn get(&self, map: Node, key: &str) -> Option<Node> {
         match &self.entry(map).kind {
-            Kind::Map { entries, .. } => {
-                entries.iter().find(|(name, _)| self.key(*name) == key).map(|(_, value)| *value)
-            }
+            Kind::Map { entries, .. } => entries.iter().find(|(name, _)| self.key(*name) == key).map(|(_, value)| *value),
             _ => None,
         }
     }
@@ -193,10 +190,9 @@ impl Tree {
             align(written, place.file.text.get(place.range.clone())?, start..end)
         });
         Some(match exact {
-            Some(range) => Place {
-                file: Arc::clone(&place.file),
-                range: place.range.start + range.start..place.range.start + range.end,
-            },
+            Some(range) => {
+                Place { file: Arc::clone(&place.file), range: place.range.start + range.start..place.range.start + range.end }
+            }
             None => place,
         })
     }

@@ -102,11 +102,7 @@ impl Builder<'_> {
             }
             Event::Scalar(value, style, anchor, tag) => {
                 self.no_tag(tag.as_deref(), &range);
-                let scalar = ScalarNode {
-                    text: value.into_owned(),
-                    plain: style == ScalarStyle::Plain,
-                    ..ScalarNode::default()
-                };
+                let scalar = ScalarNode { text: value.into_owned(), plain: style == ScalarStyle::Plain, ..ScalarNode::default() };
                 let node = self.add(Kind::Scalar(scalar), range, false);
                 self.anchor(anchor, node);
                 return self.put(node);

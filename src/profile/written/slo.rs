@@ -222,8 +222,28 @@ fn objective(text: &str) -> Option<(f64, Unit)> {
 
 fn quantity(text: &str) -> Result<Quantity, String> {
     const NAMES: [&str; 22] = [
-        "p50", "p90", "p95", "p99", "p99.9", "mean", "max", "min", "avg", "value", "within(1s)", "errors", "success",
-        "timeouts", "checks", "dropped", "disconnects", "count(errors)", "status(429)", "errors(refused)", "rate", "drift",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "p99.9",
+        "mean",
+        "max",
+        "min",
+        "avg",
+        "value",
+        "within(1s)",
+        "errors",
+        "success",
+        "timeouts",
+        "checks",
+        "dropped",
+        "disconnects",
+        "count(errors)",
+        "status(429)",
+        "errors(refused)",
+        "rate",
+        "drift",
     ];
     if let Some((name, argument)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) {
         let argument = argument.trim();
