@@ -37,7 +37,8 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Phase, Verdict, sample};
+    use crate::base::Verdict;
+    use crate::record::{Phase, sample};
 
     fn empty() -> Run {
         Run { phases: vec![], reasons: vec![], slos: vec![], verdict: Verdict::Inconclusive, ..sample::run() }

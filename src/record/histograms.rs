@@ -1,12 +1,16 @@
 //! `histograms.json`: the distributions of a run, exact enough to merge runs of shards and to compare runs.
 //!
-//! Buckets are those of Prometheus' native histograms at [`Histograms::schema`]: bucket `i` holds what is above
-//! `base^(i-1)` and at most `base^i`, with `base = 2^(2^-schema)`. Adding two distributions adds their counts bucket by
-//! bucket, without loss. Buckets without a value are left out.
+//! A distribution is a [`Sparse`]: `positive` and `negative` are lists of `[index, count]` in the buckets of Prometheus'
+//! native histograms at [`Histograms::schema`] (bucket `i` holds what is above `base^(i-1)` and at most `base^i`, with
+//! `base = 2^(2^-schema)`), `zero` counts what is at most `zero_threshold`, `splits` are the exact counters of SLOs'
+//! thresholds, and the sum is `time` (whole nanoseconds) plus `sum`. Adding two adds their counts bucket by bucket,
+//! without loss. What has no value is left out.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::measure::Sparse;
 
 /// The distributions of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +22,7 @@ pub struct Histograms {
     /// The run's identifier.
     pub run: String,
     /// The schema of every bucket index.
-    pub schema: i8,
+    pub schema: i32,
     /// As `run.json` has them.
     pub phases: Vec<PhaseHistograms>,
 }
@@ -37,8 +41,10 @@ pub struct PhaseHistograms {
     pub steps: Vec<StepHistograms>,
     /// By scenario.
     pub scenarios: Vec<ScenarioHistograms>,
+    /// By group.
+    pub groups: Vec<GroupHistograms>,
     /// The profile's own histograms.
-    pub metrics: Vec<MetricDistribution>,
+    pub metrics: Vec<MetricHistogram>,
 }
 
 /// The distributions of one step, by outcome (`ok`, `error`, `timeout`, `interrupted`), in seconds.
@@ -52,9 +58,9 @@ pub struct StepHistograms {
     /// The label `protocol`.
     pub protocol: String,
     /// From when a request was due to its end.
-    pub response: BTreeMap<String, Distribution>,
+    pub response: BTreeMap<String, Sparse>,
     /// From sending a request to its end.
-    pub service: BTreeMap<String, Distribution>,
+    pub service: BTreeMap<String, Sparse>,
 }
 
 /// The distributions of one scenario, in seconds.
@@ -64,45 +70,33 @@ pub struct ScenarioHistograms {
     /// The label `scenario`.
     pub scenario: String,
     /// How long iterations took, by outcome.
-    pub iteration: BTreeMap<String, Distribution>,
+    pub iteration: BTreeMap<String, Sparse>,
     /// How much later than due they were started.
-    pub start_lag: Distribution,
+    pub start_lag: Sparse,
+    /// How long connecting took, by protocol.
+    pub connect: BTreeMap<String, Sparse>,
 }
 
-/// The distribution of a histogram of the profile's own, in its own unit.
+/// How long a group of steps took, by outcome, in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct MetricDistribution {
+pub struct GroupHistograms {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `group`.
+    pub group: String,
+    /// By outcome.
+    pub duration: BTreeMap<String, Sparse>,
+}
+
+/// A histogram of the profile's own, in its own unit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricHistogram {
     /// Its name on `/metrics`.
     pub name: String,
     /// The scenario that fed it.
     pub scenario: String,
     /// Its values.
-    pub distribution: Distribution,
+    pub histogram: Sparse,
 }
-
-/// One distribution.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Distribution {
-    /// How many values.
-    pub count: u64,
-    /// Their sum.
-    pub sum: f64,
-    /// How many of them were 0.
-    pub zero: u64,
-    /// The positive ones, ascending.
-    pub buckets: Vec<BucketCount>,
-    /// The negative ones, by the index of their magnitude, ascending.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub negative: Vec<BucketCount>,
-}
-
-/// A bucket that isn't empty: written as `[index, count]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BucketCount(
-    /// Its index at the file's schema.
-    pub i32,
-    /// How many values it holds.
-    pub u64,
-);

@@ -6,6 +6,7 @@
 //! another process, leaves it alone, and a crash releases it. No stored text holds a secret: everything passes through
 //! the caller's `redact` before it is written.
 
+pub mod build;
 mod error;
 mod histograms;
 mod list;
@@ -17,12 +18,10 @@ mod storage;
 mod write;
 
 pub use error::RecordError;
-pub use histograms::{
-    BucketCount, Distribution, Histograms, MetricDistribution, PhaseHistograms, ScenarioHistograms, StepHistograms,
-};
+pub use histograms::{GroupHistograms, Histograms, MetricHistogram, PhaseHistograms, ScenarioHistograms, StepHistograms};
 pub use list::Entry;
 pub use run::{
-    Check, Connections, Counter, ErrorSample, Gap, Generator, Latency, Metric, Phase, Run, Scenario, Slo, Step, Unit, VERSION,
-    Value, Verdict,
+    Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Metric, Phase, Run, Scenario, Slo, Source, Step,
+    Unit, VERSION, Value,
 };
 pub use storage::{RunDirectory, Storage, read, read_histograms};

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::Verdict;
+
 /// The version of `run.json` that this program writes and reads.
 pub const VERSION: u32 = 1;
 
@@ -24,6 +26,7 @@ pub struct Run {
     /// When the last phase was over and drained; Unix time in seconds.
     pub ended: f64,
     /// The judgement over all.
+    #[serde(with = "word")]
     pub verdict: Verdict,
     /// Why the verdict is not `pass`, or what else a reader must know; complete sentences.
     pub reasons: Vec<String>,
@@ -44,29 +47,6 @@ pub struct Run {
     /// SLOs over the whole run.
     #[serde(default)]
     pub slos: Vec<Slo>,
-}
-
-/// Pass, fail or inconclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Every requirement was met.
-    Pass,
-    /// A requirement was not met.
-    Fail,
-    /// It cannot be told: no data, or the generator itself was the bottleneck.
-    Inconclusive,
-}
-
-impl Verdict {
-    /// The word in `run.json`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
 }
 
 /// A time that a record knows nothing of.
@@ -111,6 +91,7 @@ pub struct Phase {
     /// When its time was over; Unix time in seconds. Its requests may end later, within `drain`.
     pub ended: f64,
     /// Its judgement; `pass` for a phase with `judge: false`.
+    #[serde(with = "word")]
     pub verdict: Verdict,
     /// Whether the phase counts for the verdict (`judge`).
     #[serde(default = "yes")]
@@ -125,6 +106,9 @@ pub struct Phase {
     pub scenarios: Vec<Scenario>,
     /// What was measured, by step.
     pub steps: Vec<Step>,
+    /// Groups of steps, timed as a whole.
+    #[serde(default)]
+    pub groups: Vec<Group>,
     /// The checks of the flows.
     #[serde(default)]
     pub checks: Vec<Check>,
@@ -136,8 +120,30 @@ pub struct Phase {
     /// What the counters say together: preset values and the profile's ratios.
     #[serde(default)]
     pub values: Vec<Value>,
+    /// The sources of the counters, and how they fared.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+    /// What a reader must know of the counters, for instance what exporters cause themselves.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// The requirements on this phase.
     pub slos: Vec<Slo>,
+}
+
+/// A verdict as its word.
+mod word {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Verdict;
+
+    pub fn serialize<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(verdict.label())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Verdict::from_label(&word).ok_or_else(|| D::Error::custom(format!("`{word}` is no verdict: pass, fail or inconclusive")))
+    }
 }
 
 fn yes() -> bool {
@@ -230,6 +236,20 @@ pub struct Step {
     pub samples: Vec<ErrorSample>,
 }
 
+/// A group of steps, timed as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `group`.
+    pub group: String,
+    /// How often by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+    /// How long it took.
+    pub duration: Latency,
+}
+
 /// A distribution in seconds, from histograms whose buckets are at most 1.1 % wide. All `null` where nothing was measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -319,10 +339,20 @@ pub struct Counter {
     pub per_request: Option<f64>,
     /// By how much the delta may be off, since samples don't fall on the phase's edges.
     pub uncertainty: Option<f64>,
-    /// How much of the delta reading the counters itself caused (an exporter's scrapes are commands, too).
-    pub self_caused: Option<f64>,
-    /// Why there is nothing to show, if there isn't.
+    /// `counter` or `gauge`.
+    pub kind: String,
+    /// How often a counter started again from 0.
+    pub resets: u64,
+    /// The least value of a gauge over the phase.
+    pub min: Option<f64>,
+    /// The greatest value of a gauge over the phase.
+    pub max: Option<f64>,
+    /// The mean value of a gauge over the phase.
+    pub avg: Option<f64>,
+    /// Why there is no delta, if there isn't.
     pub missing: Option<String>,
+    /// What a reader must know of this series.
+    pub note: Option<String>,
 }
 
 /// A value made of counters over a phase, for instance `redis.hit_ratio`.
@@ -331,12 +361,34 @@ pub struct Counter {
 pub struct Value {
     /// `preset.value`, or the name of a ratio.
     pub name: String,
-    /// Its value.
+    /// What tells it from its siblings, where there are several systems of a kind.
+    pub labels: BTreeMap<String, String>,
+    /// Its value: a counter's increase, a ratio of increases, or a level at the phase's end.
     pub value: Option<f64>,
+    /// The least over the phase.
+    pub min: Option<f64>,
+    /// The greatest over the phase.
+    pub max: Option<f64>,
+    /// The mean over the phase.
+    pub avg: Option<f64>,
     /// What it is in.
     pub unit: Unit,
     /// Why there is none, if there isn't.
     pub missing: Option<String>,
+}
+
+/// A source of counters and how it fared over a phase.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Why it could not be read, if it couldn't.
+    pub error: Option<String>,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+    /// Seconds between its samples, where that is known.
+    pub interval: Option<f64>,
 }
 
 /// One requirement and how it went.

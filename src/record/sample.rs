@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::base::Verdict;
+use crate::measure::Sparse;
 
 fn counts(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
     of.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect()
@@ -136,8 +138,21 @@ fn steady() -> Phase {
                 delta: Some(36_040.0),
                 per_request: Some(2.734),
                 uncertainty: Some(40.0),
-                self_caused: Some(120.0),
-                missing: None,
+                kind: "counter".into(),
+                note: Some("120 of it are the exporter's own scrapes".into()),
+                ..Counter::default()
+            },
+            Counter {
+                source: "redis".into(),
+                metric: "redis_connected_clients".into(),
+                kind: "gauge".into(),
+                before: Some(4.0),
+                after: Some(5.0),
+                delta: Some(1.0),
+                min: Some(4.0),
+                max: Some(54.0),
+                avg: Some(50.5),
+                ..Counter::default()
             },
             Counter {
                 source: "prometheus".into(),
@@ -147,14 +162,29 @@ fn steady() -> Phase {
             },
         ],
         values: vec![
-            Value { name: "redis.hit_ratio".into(), value: Some(0.912), unit: Unit::Ratio, missing: None },
+            Value { name: "redis.hit_ratio".into(), value: Some(0.912), unit: Unit::Ratio, ..Value::default() },
+            Value {
+                name: "redis.connected_clients".into(),
+                value: Some(5.0),
+                min: Some(4.0),
+                max: Some(54.0),
+                avg: Some(50.5),
+                ..Value::default()
+            },
             Value {
                 name: "postgres.cache_hit_ratio".into(),
                 value: None,
                 unit: Unit::Ratio,
                 missing: Some("pg_stat_database_blks_read is missing".into()),
+                ..Value::default()
             },
         ],
+        groups: vec![],
+        sources: vec![
+            Source { name: "prometheus".into(), interval: Some(5.0), ..Source::default() },
+            Source { name: "redis".into(), error: Some("connection refused".into()), ..Source::default() },
+        ],
+        notes: vec!["redis_exporter's own scrapes are commands, too: about 24 each".into()],
         slos: vec![
             slo("api", "p95 < 80ms", Some(0.0915), 0.08, Unit::Seconds, Some(false)),
             slo("api", "errors < 1%", Some(0.001_25), 0.01, Unit::Ratio, Some(true)),
@@ -191,6 +221,8 @@ pub(crate) fn run() -> Run {
         metrics: vec![],
         counters: vec![],
         values: vec![],
+        sources: vec![],
+        notes: vec![],
         slos: vec![],
         ..steady()
     };
@@ -221,18 +253,17 @@ pub(crate) fn run() -> Run {
 
 /// Histograms that go with it.
 pub(crate) fn histograms() -> Histograms {
-    let distribution = Distribution {
-        count: 6,
-        sum: 0.123,
-        zero: 1,
-        buckets: vec![BucketCount(-320, 2), BucketCount(-300, 3)],
-        negative: vec![],
-    };
+    let histogram: Sparse = serde_json::from_value(serde_json::json!({
+        "zero_threshold": 0.000_000_953_674_316_406_25, "zero": 1, "positive": [[-320, 2], [-300, 3]],
+        "splits": [[0.031, [1, -320], 1]], "time": {"secs": 0, "nanos": 123_456_789},
+    }))
+    .unwrap();
+    assert_eq!(histogram.count(), 6);
     Histograms {
         version: VERSION,
         profile: "votes".into(),
         run: "20261120T144333Z-votes".into(),
-        schema: 6,
+        schema: crate::measure::index::SCHEMA,
         phases: vec![PhaseHistograms {
             name: "steady".into(),
             duration: 600.0,
@@ -240,8 +271,8 @@ pub(crate) fn histograms() -> Histograms {
                 scenario: "voters".into(),
                 step: "vote".into(),
                 protocol: "http".into(),
-                response: [("ok".to_owned(), distribution.clone())].into(),
-                service: [("ok".to_owned(), distribution)].into(),
+                response: [("ok".to_owned(), histogram.clone())].into(),
+                service: [("ok".to_owned(), histogram)].into(),
             }],
             ..PhaseHistograms::default()
         }],

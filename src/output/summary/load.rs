@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::figures::{NONE, count, number, optional, rate, ratio, seconds};
+use super::super::figures::{NONE, count, in_unit, optional, rate, ratio, seconds};
 use super::super::style::{Style, clean, cut};
 use super::super::table::{Align, Cell, Table, Tone};
 use super::{line, mark};
-use crate::record::{Connections, Phase, Scenario, Step};
+use crate::record::{Connections, Phase, Scenario, Step, Unit};
 
 /// How many examples of errors a step shows; `run.json` has the others.
 const SAMPLES_SHOWN: usize = 3;
@@ -171,6 +171,31 @@ fn errors(step: &Step) -> Cell {
     Cell::toned(format!("{} ({})", count(errors), ratio(share)), Tone::Bad)
 }
 
+/// Groups of steps, timed as a whole.
+pub(super) fn groups(out: &mut String, phase: &Phase, style: Style) {
+    let mut table = Table::new(vec![
+        ("group", Align::Left),
+        ("times", Align::Right),
+        ("p50", Align::Right),
+        ("p95", Align::Right),
+        ("p99", Align::Right),
+        ("max", Align::Right),
+    ]);
+    for group in &phase.groups {
+        table.row(vec![
+            format!("{}/{}", clean(&group.scenario), clean(&group.group)).into(),
+            count(group.outcomes.values().sum()).into(),
+            seconds(group.duration.p50).into(),
+            seconds(group.duration.p95).into(),
+            seconds(group.duration.p99).into(),
+            seconds(group.duration.max).into(),
+        ]);
+    }
+    if !table.is_empty() {
+        table.render(out, 2, style);
+    }
+}
+
 /// The checks: how often they held.
 pub(super) fn checks(out: &mut String, phase: &Phase, style: Style) {
     let mut table =
@@ -214,7 +239,8 @@ pub(super) fn metrics(out: &mut String, phase: &Phase, style: Style) {
             Some(of) => {
                 row.push("".into());
                 row.push(count(of.count).into());
-                row.extend([of.mean, of.p50, of.p95, of.p99].map(|value| Cell::from(value.map_or(NONE.to_owned(), number))));
+                let unit = if metric.name.ends_with("_seconds") { Unit::Seconds } else { Unit::Number };
+                row.extend([of.mean, of.p50, of.p95, of.p99].map(|value| Cell::from(in_unit(value, unit))));
             }
         }
         table.row(row);

@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use super::figures::{self, bytes, count, in_unit, ratio, seconds};
 use super::style::{Style, clean};
 use super::table::{Align, Cell, Table, Tone};
-use crate::record::{Generator, Phase, Run, Slo, Verdict};
+use crate::base::Verdict;
+use crate::record::{Generator, Phase, Run, Slo};
 
 /// The summary of `run`.
 pub fn text(run: &Run, style: Style) -> String {
@@ -30,7 +31,7 @@ pub fn text(run: &Run, style: Style) -> String {
 
 /// The word of a verdict in its colour.
 fn verdict(verdict: Verdict, style: Style) -> String {
-    tone(verdict).paint(&verdict.word().to_uppercase(), style)
+    tone(verdict).paint(&verdict.label().to_uppercase(), style)
 }
 
 fn tone(verdict: Verdict) -> Tone {
@@ -88,10 +89,11 @@ fn one_phase(out: &mut String, phase: &Phase, repeated: bool, style: Style) {
         let tone = if phase.judged { tone(phase.verdict) } else { Tone::Plain };
         out.push_str(&format!("  {}\n", tone.paint(clean(reason).trim_end(), style)));
     }
-    let blocks: [&dyn Fn(&mut String); 6] = [
+    let blocks: [&dyn Fn(&mut String); 7] = [
         &|out| slos(out, &phase.slos, style),
         &|out| load::scenarios(out, phase, style),
         &|out| load::steps(out, phase, style),
+        &|out| load::groups(out, phase, style),
         &|out| load::checks(out, phase, style),
         &|out| load::metrics(out, phase, style),
         &|out| target::counters(out, phase, style),
