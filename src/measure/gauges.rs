@@ -307,3 +307,82 @@ impl Gauges {
         (self.reload_successful.get().map(|value| value == 1.0), self.reload_time.get())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::ScenarioLayout;
+    use super::*;
+
+    fn gauges() -> Gauges {
+        Gauges::new(Arc::new(Layout {
+            phases: vec!["steady".into(), "spike".into()],
+            scenarios: vec![ScenarioLayout::new("voters")],
+            ..Layout::default()
+        }))
+    }
+
+    fn target(phase: &str) -> TargetRow {
+        let (source, metric) = ("redis".into(), "redis_up".into());
+        TargetRow {
+            phase: phase.into(),
+            source,
+            metric,
+            labels: vec![],
+            before: None,
+            after: None,
+            delta: None,
+            per_request: None,
+        }
+    }
+
+    #[test]
+    fn workers_add_up_and_leave_with_their_share() {
+        let (gauges, scenario) = (gauges(), ScenarioId(0));
+        let (one, two) = (gauges.worker(), gauges.worker());
+        one.set_users(scenario, 3);
+        two.set_users(scenario, 4);
+        two.add_connections(scenario, Protocol::Http, 2);
+        two.add_connections(scenario, Protocol::Http, -1);
+        assert_eq!((gauges.users(scenario), gauges.connections(scenario, Protocol::Http)), (7, 1));
+        drop(two);
+        assert_eq!((gauges.users(scenario), gauges.connections(scenario, Protocol::Http)), (3, 0));
+    }
+
+    #[test]
+    fn rows_are_replaced_and_bounded() {
+        let gauges = gauges();
+        let row = |requirement: &str, value| SloRow {
+            slo: "api".into(),
+            phase: "steady".into(),
+            requirement: requirement.into(),
+            value,
+            objective: 0.15,
+            met: None,
+        };
+        gauges.set_slos(vec![row("p95 < 150ms", None), row("p99 < 350ms", None)]);
+        gauges.set_slos(vec![row("p95 < 150ms", Some(0.1))]);
+        assert_eq!(gauges.slos().iter().map(|row| row.value).collect::<Vec<_>>(), [Some(0.1), None]);
+        assert_eq!(gauges.set_target(PhaseId(0), vec![target("steady"); 700]), 0);
+        assert_eq!(gauges.set_target(PhaseId(1), vec![target("spike"); 700]), 400);
+        assert_eq!(gauges.targets().len(), TARGET_ROWS);
+        assert_eq!(gauges.set_target(PhaseId(0), vec![target("steady")]), 0);
+        assert_eq!(gauges.targets().len(), 301);
+    }
+
+    #[test]
+    fn a_run_clears_what_is_left_of_the_last_one() {
+        let gauges = gauges();
+        gauges.begin_run(100.0);
+        gauges.begin_phase(PhaseId(0), 101.0);
+        assert_eq!(gauges.phase(PhaseId(0)), PhaseGauges { active: true, start: Some(101.0), end: None });
+        gauges.end_phase(PhaseId(0), 102.0);
+        assert_eq!(gauges.phase(PhaseId(0)), PhaseGauges { active: false, start: Some(101.0), end: Some(102.0) });
+        gauges.set_saturated(true);
+        gauges.set_verdict(Some(Verdict::Fail));
+        gauges.set_source("redis", false);
+        assert!(gauges.saturated() && gauges.verdict() == Some(Verdict::Fail));
+        gauges.begin_run(200.0);
+        assert!(!gauges.saturated() && gauges.verdict().is_none() && gauges.sources().is_empty());
+        assert_eq!((gauges.phase(PhaseId(0)), gauges.run_start()), (PhaseGauges::default(), Some(200.0)));
+    }
+}

@@ -232,3 +232,141 @@ impl Histogram {
         Sparse::new(buckets.zero_threshold(), zero, positive, negative, splits, nanoseconds, sum)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn recorded(buckets: &Buckets, nanoseconds: &[u64]) -> Sparse {
+        let histogram = Histogram::new(buckets);
+        nanoseconds.iter().for_each(|ns| histogram.record_nanos(buckets, *ns));
+        histogram.snapshot(buckets)
+    }
+
+    fn observed(buckets: &Buckets, values: &[f64]) -> Sparse {
+        let histogram = Histogram::new(buckets);
+        values.iter().for_each(|value| histogram.record(buckets, *value));
+        histogram.snapshot(buckets)
+    }
+
+    /// Durations as they come: spread over magnitudes, and often exactly at a threshold or one beside it.
+    fn durations() -> impl Strategy<Value = Vec<u64>> {
+        let near = prop::sample::select(vec![150_000_000u64, 500_000_000, 1_953_125, 1_000_000_000, 1_500_000_000])
+            .prop_flat_map(|at| at - 1..=at + 1);
+        prop::collection::vec(prop_oneof![0u64..2000, 0u64..1 << 36, (0u32..50).prop_map(|e| 1 << e), near], 1..200)
+    }
+
+    const THRESHOLDS: [f64; 4] = [0.15, 0.5, 1.5, 0.3];
+
+    proptest! {
+        #[test]
+        fn counts_within_bounds_are_exact(durations in durations()) {
+            let buckets = Buckets::seconds(&THRESHOLDS);
+            let sparse = recorded(&buckets, &durations);
+            prop_assert_eq!(sparse.count(), durations.len() as u64);
+            let sum: u64 = durations.iter().sum();
+            prop_assert!((sparse.sum() - sum as f64 / 1e9).abs() <= 1e-9 * sum as f64 / 1e9);
+            for bound in buckets.bounds() {
+                let within = durations.iter().filter(|ns| **ns as f64 / 1e9 <= *bound).count() as u64;
+                prop_assert_eq!(sparse.within_exactly(*bound), Some(within), "within {}", bound);
+                prop_assert_eq!(sparse.within(*bound), within as f64);
+            }
+        }
+
+        #[test]
+        fn a_quantile_is_within_a_bucket_of_the_sample_at_its_rank(mut durations in durations(), q in 0.0f64..=1.0) {
+            let sparse = recorded(&Buckets::seconds(&[]), &durations);
+            durations.sort_unstable();
+            let rank = ((q * durations.len() as f64).ceil() as usize).max(1);
+            let exact = durations[rank - 1] as f64 / 1e9;
+            let answer = sparse.quantile(q).unwrap();
+            let zero = sparse.zero_threshold();
+            prop_assert!(answer <= exact * 1.0109 + zero && answer >= exact / 1.0109 - zero, "{answer} for {exact}");
+        }
+
+        #[test]
+        fn merging_equals_recording_in_one(a in durations(), b in durations()) {
+            let buckets = Buckets::seconds(&THRESHOLDS);
+            let (first, second) = (recorded(&buckets, &a), recorded(&buckets, &b));
+            let both = recorded(&buckets, &[a, b].concat());
+            let mut sum = first.clone();
+            sum.add(&second);
+            prop_assert_eq!(&sum, &both);
+            prop_assert_eq!(both.minus(&first), second);
+        }
+
+        #[test]
+        fn values_of_either_sign(values in prop::collection::vec(prop_oneof![-100.0f64..100.0, Just(0.0), Just(1.0), Just(-1.0), Just(2.5)], 1..100)) {
+            let bounds = [-50.0, -1.0, -0.3, 0.0, 0.7, 1.0, 2.5];
+            let sparse = observed(&Buckets::values(&bounds), &values);
+            for bound in bounds {
+                let within = values.iter().filter(|value| **value <= bound).count() as u64;
+                prop_assert_eq!(sparse.within_exactly(bound), Some(within), "within {}", bound);
+            }
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let median = sorted[sorted.len().div_ceil(2) - 1];
+            let answer = sparse.quantile(0.5).unwrap();
+            prop_assert!((answer - median).abs() <= median.abs() * 0.0110 + 1e-12, "{answer} for {median}");
+            prop_assert!(sparse.min().unwrap() <= sorted[0] && sparse.max().unwrap() >= sorted[sorted.len() - 1]);
+        }
+
+        #[test]
+        fn coarser_schemas_keep_every_count(durations in durations(), schema in 0i32..=6) {
+            let sparse = recorded(&Buckets::seconds(&[]), &durations);
+            let (positive, negative) = sparse.at_schema(schema);
+            prop_assert_eq!(positive.iter().map(|(_, n)| n).sum::<u64>() + sparse.zero_count(), sparse.count());
+            prop_assert!(negative.is_empty() && positive.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            let growth = f64::exp2(f64::exp2(f64::from(-schema)));
+            for (i, n) in positive {
+                let bounds = (growth.powi(i - 1) * 1.000_001, growth.powi(i) / 1.000_001);
+                let inside = durations.iter().map(|ns| *ns as f64 / 1e9).filter(|v| *v > bounds.0 && *v < bounds.1).count() as u64;
+                prop_assert!(inside <= n, "bucket {} has {} of {}", i, n, inside);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_of_the_range() {
+        let seconds = Buckets::seconds(&[]);
+        let sparse = recorded(&seconds, &[0, 953, 954, u64::MAX]);
+        assert_eq!(sparse.zero_count(), 2, "2^-20 s are 953.67 ns");
+        assert_eq!(sparse.max(), Some(f64::exp2(22.0)));
+        let sparse =
+            observed(&Buckets::values(&[]), &[f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-300, f64::MIN_POSITIVE / 2.0]);
+        assert_eq!((sparse.count(), sparse.zero_count()), (4, 2));
+        assert_eq!((sparse.min(), sparse.max()), (Some(-f64::exp2(64.0)), Some(f64::exp2(64.0))));
+    }
+
+    #[test]
+    fn nothing_recorded() {
+        let sparse = recorded(&Buckets::seconds(&THRESHOLDS), &[]);
+        assert_eq!((sparse.count(), sparse.mean(), sparse.max(), sparse.quantile(0.5)), (0, None, None, None));
+        assert_eq!((sparse.within_exactly(0.15), sparse.share_within(0.15)), (Some(0), None));
+    }
+
+    #[test]
+    fn classic_bounds() {
+        let buckets = Buckets::seconds(&[0.15, 0.5, f64::INFINITY, -1.0, 0.15]);
+        assert_eq!(buckets.bounds().len(), 18, "17 powers of two and 0.15: {:?}", buckets.bounds());
+        assert_eq!((buckets.bounds()[0], buckets.bounds()[17]), (0.000_976_562_5, 64.0));
+        assert_eq!(buckets.splits.len(), 1, "powers of two need no counter of their own");
+    }
+
+    #[test]
+    fn thresholds_that_only_one_side_knows_are_no_longer_exact() {
+        let mut a = recorded(&Buckets::seconds(&[0.15, 0.3]), &[150_000_000, 300_000_000]);
+        a.add(&recorded(&Buckets::seconds(&[0.3]), &[300_000_000, 150_000_001]));
+        assert_eq!(a.within_exactly(0.3), Some(4));
+        assert_eq!(a.within_exactly(0.15), None);
+        assert!(a.within(0.15) > 0.0 && a.within(0.15) < 2.0);
+    }
+
+    #[test]
+    fn snapshots_survive_json() {
+        let sparse = recorded(&Buckets::seconds(&THRESHOLDS), &[1, 150_000_000, 150_000_001, 7_000_000_000]);
+        let text = serde_json::to_string(&sparse).unwrap();
+        assert_eq!(serde_json::from_str::<Sparse>(&text).unwrap(), sparse, "{text}");
+    }
+}

@@ -1,0 +1,132 @@
+//! The families of the profiles' own metrics, and what two profiles may not share.
+
+use std::sync::Arc;
+
+use prometheus::proto::{Metric as Series, MetricFamily};
+
+use super::family::{counter, family, gauge, histogram};
+use super::gather::View;
+use super::series;
+use crate::measure::catalogue::{self, Kind};
+use crate::measure::{Layout, OwnId, OwnKind, OwnMetric, OwnTotals, ScenarioId};
+
+fn kind(own: &OwnMetric) -> Kind {
+    match own.kind {
+        OwnKind::Counter => Kind::Counter,
+        OwnKind::Gauge | OwnKind::GaugeFrom { .. } => Kind::Gauge,
+        OwnKind::Histogram { .. } => Kind::Histogram,
+    }
+}
+
+/// Why profiles can't be shown on the same `/metrics`, if they can't: two of one name, or one metric of two kinds.
+pub fn conflict<'a>(layouts: impl IntoIterator<Item = &'a Arc<Layout>>) -> Option<String> {
+    let mut seen: Vec<&Layout> = Vec::new();
+    for layout in layouts {
+        for other in &seen {
+            if other.profile == layout.profile {
+                return Some(format!("two profiles are named `{}`; rename one of them", layout.profile));
+            }
+            let pairs = layout.own.iter().flat_map(|mine| other.own.iter().map(move |theirs| (mine, theirs)));
+            if let Some((own, _)) =
+                pairs.into_iter().find(|(mine, theirs)| mine.name == theirs.name && kind(mine) != kind(theirs))
+            {
+                return Some(format!(
+                    "the metric `{}` has another type in the profile `{}` than in `{}`; rename one of them",
+                    own.name, layout.profile, other.profile
+                ));
+            }
+        }
+        seen.push(layout);
+    }
+    None
+}
+
+/// The families, by name in the order of their first appearance. Of a name that has several kinds, the first is shown.
+pub(super) fn families(views: &[View]) -> Vec<MetricFamily> {
+    let mut names: Vec<&OwnMetric> = Vec::new();
+    for own in views.iter().flat_map(|view| &view.layout().own) {
+        if !names.iter().any(|known| known.name == own.name) {
+            names.push(own);
+        }
+    }
+    names
+        .into_iter()
+        .map(|first| {
+            let mut found = Vec::new();
+            for view in views {
+                for (i, own) in view.layout().own.iter().enumerate() {
+                    if own.name == first.name && kind(own) == kind(first) {
+                        series_of(view, OwnId::at(i), own, &mut found);
+                    }
+                }
+            }
+            family(&first.name, &first.help, kind(first), found)
+        })
+        .collect()
+}
+
+/// Adds the series of one profile's metric.
+fn series_of(view: &View, id: OwnId, own: &OwnMetric, out: &mut Vec<Series>) {
+    match &own.kind {
+        OwnKind::Counter => each(view, id, own, |labels, cell| out.push(counter(labels, cell.counter))),
+        OwnKind::Histogram { .. } => {
+            let buckets = &view.store.shapes().own[id.index()];
+            each(view, id, own, |labels, cell| out.push(histogram(labels, &cell.histogram, buckets)));
+        }
+        OwnKind::Gauge => {
+            for (scenario, labels) in view.scenarios() {
+                out.extend(view.store.gauges.own(id, scenario).map(|value| gauge(labels, value)));
+            }
+        }
+        OwnKind::GaugeFrom { metric, matchers } => {
+            let sum: f64 = referred(view, metric).iter().filter(|series| matches(series, matchers)).map(value).sum();
+            out.push(gauge(view.base.clone(), sum));
+        }
+    }
+}
+
+/// Visits each scenario that feeds the metric in each of its phases.
+fn each(view: &View, id: OwnId, own: &OwnMetric, mut visit: impl FnMut(super::family::Labels, &OwnTotals)) {
+    for (phase, name, totals) in view.phases() {
+        for scenario in (0..totals.scenarios.len()).map(ScenarioId::at) {
+            let cell = totals.own(id, scenario);
+            let known = own.scenarios.contains(&scenario) && view.layout().is_active(phase, scenario);
+            if known || *cell != OwnTotals::default() {
+                visit(view.in_phase(scenario, name), cell);
+            }
+        }
+    }
+}
+
+/// The series that a gauge made `from` another metric looks at: of the catalogue or of the profile's own, if they have a value.
+fn referred(view: &View, name: &str) -> Vec<Series> {
+    let mut found = Vec::new();
+    if let Some(metric) = catalogue::find(name) {
+        series::of_profile(metric, view, &mut found);
+    } else {
+        for (i, own) in view.layout().own.iter().enumerate() {
+            if own.name == name && matches!(own.kind, OwnKind::Counter | OwnKind::Gauge) {
+                series_of(view, OwnId::at(i), own, &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn matches(series: &Series, matchers: &[(String, String)]) -> bool {
+    matchers.iter().all(|(name, wanted)| {
+        let label = series.get_label().iter().find(|label| label.name() == name);
+        label.map_or("", |label| label.value()) == wanted
+    })
+}
+
+/// A counter's or a gauge's value; a histogram's count.
+fn value(series: &Series) -> f64 {
+    if series.counter.is_some() {
+        series.get_counter().value()
+    } else if series.histogram.is_some() {
+        series.get_histogram().get_sample_count() as f64
+    } else {
+        series.get_gauge().value()
+    }
+}
