@@ -1,1 +1,27 @@
-//! SLOs and their judgement.
+//! SLOs and their judgement: pass, fail or inconclusive, with the reason.
+//!
+//! An [`Slo`] is a subject (what was measured, as lists of the layout's indexes), and requirements on it. [`judge`] holds the totals
+//! of a phase, or of the run, against them; [`Watches`] follow them while the load runs, for `window`, `abort_after` and `drift`, with
+//! a bounded number of small snapshots. [`saturation`] says whether the generator itself was the bottleneck.
+//!
+//! No data never passes; a failure beats inconclusive, which beats a pass. Values are in base units (seconds, shares of 1).
+
+mod drift;
+mod exit;
+mod figures;
+mod judge;
+mod parse;
+mod requirement;
+mod saturation;
+mod slo;
+mod watch;
+
+pub use crate::base::Verdict;
+pub use drift::{Drift, LEAST_POINTS, LEAST_SAMPLES_OF_A_POINT};
+pub use exit::{Exit, combine};
+pub use figures::Figures;
+pub use judge::{Inputs, Judgement, Outside, SloResult, judge};
+pub use requirement::{Comparison, Measure, Requirement, RequirementError, Tally, Unit};
+pub use saturation::{BUSY_SHARE, DROPPED_SHARE, Effort, LAG_SHARE, LAGS, LEAST_STARTS, Starts, busy_share, saturation};
+pub use slo::{Of, Over, Slo, Subject, Traffic};
+pub use watch::{Breach, LEAST_SAMPLES, LEAST_SAMPLES_TO_ABORT, Watches};

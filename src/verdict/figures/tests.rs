@@ -1,0 +1,163 @@
+//! What extracts of made-up totals answer.
+
+use super::super::slo::tests::traffic;
+use super::*;
+use crate::base::{DropReason, Protocol};
+use crate::measure::{
+    CheckId, CheckLayout, ConnectTimes, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, StepId,
+    StepLayout, Store,
+};
+use std::sync::Arc;
+
+fn store() -> Arc<Store> {
+    let own = |name: &str, kind| OwnMetric { name: name.into(), help: String::new(), kind, scenarios: vec![ScenarioId(0)] };
+    let step = StepLayout { thresholds: vec![0.15], ..StepLayout::new(ScenarioId(0), "get", Protocol::Http) };
+    Store::new(Arc::new(Layout {
+        phases: vec!["steady".into()],
+        scenarios: vec![ScenarioLayout::new("users")],
+        steps: vec![step],
+        checks: vec![CheckLayout { scenario: ScenarioId(0), step: None, name: "quick".into() }],
+        own: vec![
+            own("votes_total", OwnKind::Counter),
+            own("relevance_ratio", OwnKind::Histogram { unit: "ratio".into(), bounds: Some(vec![0.8]) }),
+        ],
+        ..Layout::default()
+    }))
+}
+
+fn sample(ms: u64, outcome: Outcome, reason: Option<Reason>, status: u16) -> Sample {
+    Sample { response: ms * 1_000_000, service: ms * 500_000, outcome, reason, status, sent: 1, received: 1 }
+}
+
+/// 80 good ones of 1 to 80 ms, 15 fast errors (500), 4 timeouts of 1 s, 1 interrupted after 2 s.
+fn requests() -> Totals {
+    let store = store();
+    let set = store.open(PhaseId(0));
+    for ms in 1..=80 {
+        set.sample(StepId(0), &sample(ms, Outcome::Ok, None, 200));
+    }
+    for _ in 0..15 {
+        set.sample(StepId(0), &sample(1, Outcome::Error, Some(Reason::Status), 500));
+    }
+    for _ in 0..4 {
+        set.sample(StepId(0), &sample(1000, Outcome::Timeout, Some(Reason::Timeout), 0));
+    }
+    set.sample(StepId(0), &sample(2000, Outcome::Interrupted, None, 0));
+    store.totals(PhaseId(0))
+}
+
+fn value(figures: &Figures, text: &str) -> Option<f64> {
+    figures.value(Requirement::parse(text).unwrap().measure, 10.0)
+}
+
+#[test]
+fn errors_flatter_no_quantile_and_within_divides_by_all() {
+    let figures = Figures::of(&traffic(Of::Response), &requests());
+    let near = |text: &str, wanted: f64| {
+        let value = value(&figures, text).unwrap();
+        assert!((value / wanted - 1.0).abs() < 0.012, "{text}: {value}, not {wanted}");
+    };
+    near("p50 < 1s", 0.043);
+    near("p95 < 1s", 1.0);
+    near("max < 1s", 2.0);
+    near("min < 1s", 0.001);
+    near("mean < 1s", (0.0405 * 80.0 + 6.0) / 85.0);
+    near("within(64s) > 1%", 0.80);
+    near("within(15.625ms) > 1%", 0.15);
+    near("rate > 1/s", 10.0);
+}
+
+#[test]
+fn shares_and_counts() {
+    let figures = Figures::of(&traffic(Of::Response), &requests());
+    let cases = [
+        ("errors < 1%", 0.19),
+        ("success > 1%", 0.80),
+        ("timeouts < 1%", 0.04),
+        ("errors(status) < 1%", 0.15),
+        ("errors(refused) < 1%", 0.0),
+        ("status(500) < 1%", 0.15),
+        ("status(5xx) < 1%", 0.15),
+        ("status(2xx) > 1%", 0.80),
+        ("count(errors) < 1", 19.0),
+        ("count(requests) > 1", 100.0),
+    ];
+    for (text, wanted) in cases {
+        assert_eq!(value(&figures, text), Some(wanted), "{text}");
+    }
+    for text in ["checks > 1%", "dropped < 1%", "disconnects < 1%", "value > 1"] {
+        assert_eq!(value(&figures, text), None, "{text}: nothing of the sort was seen");
+    }
+    let nothing = Figures::default();
+    for text in ["p95 < 1s", "errors < 1%", "count(errors) < 1", "rate < 1/s", "within(1s) > 1%"] {
+        assert_eq!(value(&nothing, text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_threshold_is_judged_by_its_exact_count() {
+    let store = store();
+    let set = store.open(PhaseId(0));
+    // Both sides of 150 ms fall into one bucket; 95 of 100 lie below.
+    for i in 0..100u64 {
+        let response = if i < 95 { 149_900_000 } else { 150_100_000 };
+        set.sample(StepId(0), &Sample { response, ..sample(1, Outcome::Ok, None, 200) });
+    }
+    let figures = Figures::of(&traffic(Of::Response), &store.totals(PhaseId(0)));
+    let judge = |text: &str| figures.judge(&Requirement::parse(text).unwrap(), 1.0).unwrap();
+    let (value, met) = judge("p95 < 150ms");
+    assert!(met && value <= 0.15, "{value}");
+    let (value, met) = judge("p96 < 150ms");
+    assert!(!met && value >= 0.15, "{value}");
+}
+
+#[test]
+fn connections_arrivals_checks_and_own_metrics() {
+    let store = store();
+    let set = store.open(PhaseId(0));
+    let scenario = ScenarioId(0);
+    for n in 0..4 {
+        set.due(scenario, n);
+    }
+    set.started(scenario, 3);
+    set.dropped(scenario, DropReason::Busy, 1);
+    set.check(CheckId(0), true);
+    set.check(CheckId(0), false);
+    for _ in 0..3 {
+        set.connected(scenario, Protocol::Http, &ConnectTimes { total: 2_000_000, tcp: 1_000_000, ..ConnectTimes::default() });
+    }
+    set.connect_failed(scenario, Protocol::Http, Reason::Refused);
+    set.disconnected(scenario, Protocol::Http, Reason::Closed);
+    set.count(OwnId(0), scenario, 30.0);
+    set.observe(OwnId(1), scenario, 0.8);
+    set.observe(OwnId(1), scenario, 0.9);
+    let totals = store.totals(PhaseId(0));
+    let connect = Figures::of(&traffic(Of::Connect), &totals);
+    assert_eq!(value(&connect, "success > 1%"), Some(0.75));
+    assert_eq!(value(&connect, "errors(refused) < 1%"), Some(0.25));
+    assert_eq!(value(&connect, "disconnects < 1%"), Some(1.0 / 3.0));
+    assert_eq!(value(&connect, "checks > 1%"), Some(0.5));
+    assert!((value(&connect, "p50 < 1s").unwrap() / 0.002 - 1.0).abs() < 0.011);
+    let counter = Figures::of(&traffic(Of::Own(OwnId(0))), &totals);
+    assert_eq!((value(&counter, "value > 1"), value(&counter, "rate > 1/s")), (Some(30.0), Some(3.0)));
+    let own = Figures::of(&traffic(Of::Own(OwnId(1))), &totals);
+    assert_eq!(own.judge(&Requirement::parse("p50 <= 80%").unwrap(), 1.0).map(|judged| judged.1), Some(true));
+    assert_eq!(own.judge(&Requirement::parse("p60 > 80%").unwrap(), 1.0).map(|judged| judged.1), Some(true));
+}
+
+#[test]
+fn a_difference_is_what_came_between() {
+    let store = store();
+    let set = store.open(PhaseId(0));
+    set.sample(StepId(0), &sample(5, Outcome::Ok, None, 200));
+    let subject = traffic(Of::Response);
+    let before = Figures::of(&subject, &store.totals(PhaseId(0)));
+    set.sample(StepId(0), &sample(50, Outcome::Error, Some(Reason::Reset), 0));
+    set.sample(StepId(0), &sample(50, Outcome::Ok, None, 201));
+    let after = Figures::of(&subject, &store.totals(PhaseId(0)));
+    let between = after.minus(&before);
+    assert_eq!(value(&between, "errors < 1%"), Some(0.5));
+    assert_eq!(value(&between, "status(200) < 1%"), Some(0.0));
+    assert!(value(&between, "min < 1s").unwrap() > 0.04);
+    assert_eq!(after.minus(&Figures::default()), after);
+}

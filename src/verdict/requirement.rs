@@ -1,0 +1,202 @@
+//! What an SLO requires: a measure, a comparison and an objective in a unit. How it is written is [`super::parse`]'s.
+
+use crate::base::Reason;
+use crate::base::units::{show_quantity, show_seconds};
+use std::fmt;
+use std::ops::Range;
+
+/// One requirement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirement {
+    /// As written, with single blanks; the label `requirement`.
+    pub text: String,
+    /// What is looked at.
+    pub measure: Measure,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// What it is compared with, in the base unit of [`Requirement::unit`].
+    pub objective: f64,
+    /// The unit in which the objective was written.
+    pub unit: Unit,
+}
+
+/// What of a subject is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measure {
+    /// `p95`: the value that this share (0 to 1) of all doesn't exceed.
+    Quantile(f64),
+    /// `mean`, and `avg`: of a distribution, or over the phase of a server's value.
+    Mean,
+    /// `max`.
+    Max,
+    /// `min`.
+    Min,
+    /// `value`: of a server, a query, an expression, a counter or a gauge.
+    Value,
+    /// `within(1s)`: the share of all that was answered well within so many seconds.
+    Within(f64),
+    /// A share of all.
+    Ratio(Tally),
+    /// `count(…)`: how many.
+    Count(Tally),
+    /// `rate`: how many a second.
+    Rate,
+    /// `drift`: by what share the median grows in an hour.
+    Drift,
+}
+
+/// What can be counted, and what the share is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// All: only to be counted.
+    Requests,
+    /// What failed or timed out, of all.
+    Errors,
+    /// What was answered well, of all.
+    Success,
+    /// What timed out, of all.
+    Timeouts,
+    /// Checks that held, of all that were evaluated.
+    Checks,
+    /// Arrivals that were dropped, of all that were due.
+    Dropped,
+    /// Connections that ended unasked, of all that were opened.
+    Disconnects,
+    /// `errors(refused)`: errors of one reason, of all.
+    Because(Reason),
+    /// `status(429)`, `status(5xx)`: answers with a code from the first to the last, of all.
+    Status(u16, u16),
+}
+
+/// How a value is compared with the objective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+    /// `==`
+    Equal,
+}
+
+/// The unit of an objective and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain number.
+    Number,
+    /// Seconds.
+    Seconds,
+    /// A share; 1 is all.
+    Ratio,
+    /// Events a second.
+    PerSecond,
+    /// A share an hour.
+    RatioPerHour,
+    /// Bytes.
+    Bytes,
+}
+
+/// Why a requirement can't be read, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequirementError {
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// The place within the text, in bytes.
+    pub range: Range<usize>,
+}
+
+impl Comparison {
+    /// As it is written.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "==",
+        }
+    }
+
+    /// Whether `value` stands so to `objective`. Values that differ by rounding only are equal: 3 of 1,000 is 0.3 %.
+    pub fn holds(self, value: f64, objective: f64) -> bool {
+        let equal = (value - objective).abs() <= 1e-12 * value.abs().max(objective.abs());
+        match self {
+            Self::Below => value < objective && !equal,
+            Self::AtMost => value < objective || equal,
+            Self::Above => value > objective && !equal,
+            Self::AtLeast => value > objective || equal,
+            Self::Equal => equal,
+        }
+    }
+
+    /// How bad a value is: the larger, the further on the wrong side.
+    pub fn badness(self, value: f64, objective: f64) -> f64 {
+        match self {
+            Self::Below | Self::AtMost => value - objective,
+            Self::Above | Self::AtLeast => objective - value,
+            Self::Equal => (value - objective).abs(),
+        }
+    }
+}
+
+impl Unit {
+    /// A value as a report shows it.
+    pub fn show(self, value: f64) -> String {
+        // Three significant digits, so that 0.0712 % isn't shown as 0.1 %.
+        let share = |value: f64| {
+            let percent = value * 100.0;
+            let digits = if percent == 0.0 { 0 } else { (2 - percent.abs().log10().floor() as i32).clamp(0, 6) as usize };
+            let text = format!("{percent:.digits$}");
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        };
+        match self {
+            Self::Number => show_quantity(value),
+            Self::Seconds => show_seconds(value),
+            Self::Ratio => format!("{}%", share(value)),
+            Self::PerSecond => format!("{}/s", show_quantity(value)),
+            Self::RatioPerHour => format!("{}%/h", share(value)),
+            Self::Bytes => format!("{}B", show_quantity(value)),
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Requirement {
+    /// Whether `value` meets it.
+    pub fn met(&self, value: f64) -> bool {
+        self.comparison.holds(value, self.objective)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_decides_nothing() {
+        let at_most = Requirement::parse("errors <= 0.3%").unwrap();
+        let below = Requirement::parse("errors < 0.3%").unwrap();
+        assert!(at_most.met(3.0 / 1000.0) && !below.met(3.0 / 1000.0));
+        assert!(Requirement::parse("count(errors) == 0").unwrap().met(0.0));
+    }
+
+    #[test]
+    fn values_are_shown_in_their_unit() {
+        assert_eq!(Unit::Ratio.show(0.000_712_3), "0.0712%");
+        assert_eq!(Unit::Ratio.show(1.0), "100%");
+        assert_eq!(Unit::Ratio.show(0.0), "0%");
+        assert_eq!(Unit::RatioPerHour.show(-0.052), "-5.2%/h");
+        assert_eq!(Unit::PerSecond.show(950.0), "950/s");
+        assert_eq!(Unit::Seconds.show(0.15), "150ms");
+    }
+}

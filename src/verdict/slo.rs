@@ -1,0 +1,294 @@
+//! Service level objectives, resolved: names have become indexes, and phases are those it applies to.
+
+use super::requirement::{Measure, Requirement, Tally, Unit};
+use crate::base::Protocol;
+use crate::measure::{CheckId, GroupId, Layout, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use std::time::Duration;
+
+/// A service level objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slo {
+    /// The label `slo`.
+    pub name: String,
+    /// What is judged.
+    pub subject: Subject,
+    /// What must hold.
+    pub require: Vec<Requirement>,
+    /// What is aimed at: reported, and never failed.
+    pub target: Vec<Requirement>,
+    /// What it is judged over.
+    pub over: Over,
+    /// Judged over windows of this length, which slide by a tenth, instead of the whole.
+    pub window: Option<Duration>,
+    /// Ends the run once the last so long, as a whole, breaches.
+    pub abort_after: Option<Duration>,
+}
+
+/// What an SLO is judged over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// Each of these phases by itself.
+    Phases(Vec<PhaseId>),
+    /// The run as a whole, without phases that aren't judged.
+    Run,
+}
+
+/// What an SLO judges.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Subject {
+    /// What the generator measured.
+    Traffic(Traffic),
+    /// A value made of the target's counters, by its name (`redis.hit_ratio`).
+    Server(String),
+    /// A PromQL query.
+    Promql(String),
+    /// An expression, as it is written.
+    Value(String),
+}
+
+/// What the generator measured, and of what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traffic {
+    /// Which of its measurements.
+    pub of: Of,
+    /// The steps, for [`Of::Response`] and [`Of::Service`].
+    pub steps: Vec<StepId>,
+    /// The groups, for [`Of::Group`].
+    pub groups: Vec<GroupId>,
+    /// The scenarios, for connections, iterations, arrivals and metrics of the profile's own.
+    pub scenarios: Vec<ScenarioId>,
+    /// The protocols of connections.
+    pub protocols: Vec<Protocol>,
+    /// The checks that `checks` is about.
+    pub checks: Vec<CheckId>,
+}
+
+/// Which measurements an SLO is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Requests, timed from when they were due.
+    Response,
+    /// Requests, timed from their first byte sent.
+    Service,
+    /// Connections being opened.
+    Connect,
+    /// Iterations.
+    Iteration,
+    /// Groups.
+    Group,
+    /// A counter or a histogram of the profile's own.
+    Own(OwnId),
+    /// A gauge of the profile's own: the value it has in the end.
+    Gauge(OwnId),
+}
+
+impl Of {
+    /// As it is written after `of:`.
+    fn name(self, layout: &Layout) -> String {
+        match self {
+            Self::Response => "response".into(),
+            Self::Service => "service".into(),
+            Self::Connect => "connect".into(),
+            Self::Iteration => "iteration".into(),
+            Self::Group => "group".into(),
+            Self::Own(id) | Self::Gauge(id) => layout.own.get(id.index()).map_or_else(String::new, |own| own.name.clone()),
+        }
+    }
+}
+
+impl Slo {
+    /// Whether it is judged over this phase by itself.
+    pub fn applies_to(&self, phase: PhaseId) -> bool {
+        matches!(&self.over, Over::Phases(phases) if phases.contains(&phase))
+    }
+
+    /// Whether every requirement suits the subject.
+    ///
+    /// # Errors
+    /// What doesn't suit it, and what would.
+    pub fn fits(&self, layout: &Layout) -> Result<(), String> {
+        let measured = matches!(&self.subject, Subject::Traffic(traffic) if !matches!(traffic.of, Of::Gauge(_)));
+        if !measured && (self.window.is_some() || self.abort_after.is_some()) {
+            return Err(
+                "`window` and `abort_after` need something that is measured request by request, not a single value".into()
+            );
+        }
+        self.require.iter().chain(&self.target).try_for_each(|requirement| self.subject.suits(requirement, layout))
+    }
+}
+
+impl Subject {
+    /// Whether a requirement suits the subject.
+    ///
+    /// # Errors
+    /// Why it doesn't, and what would.
+    pub fn suits(&self, requirement: &Requirement, layout: &Layout) -> Result<(), String> {
+        let text = &requirement.text;
+        let traffic = match self {
+            Self::Server(_) | Self::Promql(_) => {
+                return match requirement.measure {
+                    Measure::Value | Measure::Min | Measure::Max | Measure::Mean => Ok(()),
+                    _ => Err(format!("`{text}` doesn't suit a value of the target; there are value, min, max and avg")),
+                };
+            }
+            Self::Value(_) => {
+                return match requirement.measure {
+                    Measure::Value => Ok(()),
+                    _ => Err(format!("`{text}` doesn't suit an expression; write `value` and a comparison")),
+                };
+            }
+            Self::Traffic(traffic) => traffic,
+        };
+        match traffic.of {
+            Of::Own(id) | Of::Gauge(id) => suits_own(requirement, layout.own.get(id.index()).map(|own| &own.kind)),
+            of => suits_timed(requirement, of, traffic, &of.name(layout)),
+        }
+    }
+}
+
+fn wants_seconds(requirement: &Requirement) -> Result<(), String> {
+    if requirement.unit == Unit::Seconds {
+        Ok(())
+    } else {
+        Err(format!("`{requirement}` compares a time; write a duration with its unit, like 500ms or 2s"))
+    }
+}
+
+/// Whether a requirement suits a distribution of times.
+fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, name: &str) -> Result<(), String> {
+    match requirement.measure {
+        Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min => wants_seconds(requirement),
+        Measure::Value => Err(format!("`{requirement}` doesn't suit `{name}`, which has many values; write p95, mean or max")),
+        Measure::Ratio(tally) | Measure::Count(tally) => match tally {
+            Tally::Status(..) if !matches!(of, Of::Response | Of::Service) => {
+                Err(format!("`{requirement}` needs requests, and `of: {name}` has none; leave `of` out"))
+            }
+            Tally::Because(_) if matches!(of, Of::Iteration | Of::Group) => {
+                Err(format!("`{requirement}` doesn't suit `{name}`, whose failures have no reason of their own; write `errors`"))
+            }
+            Tally::Checks if traffic.checks.is_empty() => {
+                Err(format!("`{requirement}` has nothing to judge: there is no check within the subject"))
+            }
+            _ => Ok(()),
+        },
+        Measure::Within(_) | Measure::Rate | Measure::Drift => Ok(()),
+    }
+}
+
+/// Whether a requirement suits a metric of the profile's own.
+fn suits_own(requirement: &Requirement, kind: Option<&OwnKind>) -> Result<(), String> {
+    let unsuited = |what: &str, right: &str| Err(format!("`{requirement}` doesn't suit {what}; there are {right}"));
+    match (kind, requirement.measure) {
+        (None, _) => Err(format!("`{requirement}` is about a metric that the profile doesn't have")),
+        (Some(OwnKind::Counter), Measure::Value | Measure::Rate) => Ok(()),
+        (Some(OwnKind::Counter), _) => unsuited("a counter", "value and rate"),
+        (Some(OwnKind::Gauge | OwnKind::GaugeFrom { .. }), Measure::Value) => Ok(()),
+        (Some(OwnKind::Gauge | OwnKind::GaugeFrom { .. }), _) => unsuited("a gauge", "no others than value"),
+        (Some(OwnKind::Histogram { unit, .. }), measure) => match measure {
+            Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min if unit == "seconds" => wants_seconds(requirement),
+            Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min if requirement.unit == Unit::Seconds => {
+                Err(format!("`{requirement}` compares with a time, and the metric's unit isn't seconds"))
+            }
+            Measure::Within(_) if unit != "seconds" => Err(format!("`{requirement}` needs a metric whose unit is seconds")),
+            Measure::Value | Measure::Ratio(_) | Measure::Count(_) => {
+                unsuited("a histogram", "p50 to p99.9, mean, max, min, within, rate and drift")
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::measure::OwnMetric;
+
+    pub(crate) fn traffic(of: Of) -> Traffic {
+        Traffic {
+            of,
+            steps: vec![StepId(0)],
+            groups: vec![],
+            scenarios: vec![ScenarioId(0)],
+            protocols: vec![Protocol::Http],
+            checks: vec![CheckId(0)],
+        }
+    }
+
+    pub(crate) fn slo(of: Of, require: &[&str]) -> Slo {
+        Slo {
+            name: "api".into(),
+            subject: Subject::Traffic(traffic(of)),
+            require: require.iter().map(|text| Requirement::parse(text).unwrap()).collect(),
+            target: vec![],
+            over: Over::Phases(vec![PhaseId(0)]),
+            window: None,
+            abort_after: None,
+        }
+    }
+
+    fn layout() -> Layout {
+        let own = |name: &str, kind| OwnMetric { name: name.into(), help: String::new(), kind, scenarios: vec![] };
+        let histogram = |unit: &str| OwnKind::Histogram { unit: unit.into(), bounds: None };
+        let own = vec![
+            own("votes_total", OwnKind::Counter),
+            own("depth", OwnKind::Gauge),
+            own("lag_seconds", histogram("seconds")),
+            own("relevance_ratio", histogram("ratio")),
+        ];
+        Layout { own, ..Layout::default() }
+    }
+
+    #[test]
+    fn requirements_that_suit() {
+        let own = |id| Of::Own(OwnId(id));
+        let cases = [
+            (Of::Response, "p95 < 1s"),
+            (Of::Response, "status(429) < 1%"),
+            (Of::Service, "within(1s) > 99%"),
+            (Of::Connect, "errors(refused) < 1%"),
+            (Of::Connect, "count(errors) < 100"),
+            (Of::Iteration, "rate > 5/s"),
+            (Of::Group, "errors < 1%"),
+            (own(0), "value > 100"),
+            (Of::Gauge(OwnId(1)), "value < 5"),
+            (own(2), "p95 < 3s"),
+            (own(3), "p50 > 80%"),
+            (own(3), "mean > 0.8"),
+        ];
+        for (of, text) in cases {
+            assert_eq!(slo(of, &[text]).fits(&layout()), Ok(()), "{text}");
+        }
+        for text in ["value > 80%", "max < 70%", "avg < 5", "min > 1"] {
+            assert_eq!(
+                Slo { subject: Subject::Server("redis.hit_ratio".into()), ..slo(Of::Response, &[text]) }.fits(&layout()),
+                Ok(())
+            );
+        }
+    }
+
+    #[test]
+    fn requirements_that_dont_suit_say_what_would() {
+        let own = |id| Of::Own(OwnId(id));
+        let cases = [
+            (Of::Response, "p95 < 500", "`p95 < 500` compares a time; write a duration with its unit, like 500ms or 2s"),
+            (Of::Response, "value < 5", "`value < 5` doesn't suit `response`, which has many values; write p95, mean or max"),
+            (Of::Connect, "status(429) < 1%", "`status(429) < 1%` needs requests, and `of: connect` has none; leave `of` out"),
+            (
+                Of::Iteration,
+                "errors(reset) < 1%",
+                "`errors(reset) < 1%` doesn't suit `iteration`, whose failures have no reason of their own; write `errors`",
+            ),
+            (own(0), "p95 < 1s", "`p95 < 1s` doesn't suit a counter; there are value and rate"),
+            (Of::Gauge(OwnId(1)), "rate < 1/s", "`rate < 1/s` doesn't suit a gauge; there are no others than value"),
+            (own(2), "p95 < 3", "`p95 < 3` compares a time; write a duration with its unit, like 500ms or 2s"),
+            (own(3), "p95 < 3s", "`p95 < 3s` compares with a time, and the metric's unit isn't seconds"),
+            (own(9), "value < 3", "`value < 3` is about a metric that the profile doesn't have"),
+        ];
+        for (of, text, message) in cases {
+            assert_eq!(slo(of, &[text]).fits(&layout()).unwrap_err(), message);
+        }
+        let server =
+            Slo { subject: Subject::Server("x.y".into()), window: Some(Duration::from_secs(1)), ..slo(Of::Response, &[]) };
+        assert!(server.fits(&layout()).unwrap_err().contains("`window`"));
+    }
+}

@@ -1,0 +1,299 @@
+//! SLOs followed while the load runs: windows that slide by a tenth, `abort_after`, and drift.
+//!
+//! Every SLO that needs it keeps a ring of at most eleven extracts ([`Figures`]) of what was measured since the start; a window is
+//! the difference between the newest and the one that is its length old. What becomes of the windows is kept as counts and
+//! the worst value, so that memory doesn't grow with the length of a run.
+
+use super::drift::{Drift, LEAST_SAMPLES_OF_A_POINT};
+use super::figures::Figures;
+use super::requirement::{Measure, Requirement};
+use super::slo::{Over, Slo, Subject, Traffic};
+use crate::base::units::show_seconds;
+use crate::measure::{PhaseId, Totals};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The fewest samples of a window that is judged.
+pub const LEAST_SAMPLES: u64 = 100;
+
+/// The fewest samples on which a run is aborted: an error rate is plain sooner than a quantile, and a target that answers
+/// nothing at a low rate must not be knocked at for hours.
+pub const LEAST_SAMPLES_TO_ABORT: u64 = 10;
+
+/// A window slides by its length divided by this; a ring holds one snapshot more.
+const SLIDES: usize = 10;
+
+/// A drift is a line through so many points over the time planned,
+const POINTS: u32 = 60;
+/// each of which stands for at least, and at most, so long.
+const POINT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// An SLO that has ended the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The SLO's name.
+    pub slo: String,
+    /// What happened, as a sentence.
+    pub reason: String,
+}
+
+/// What became of a requirement's windows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Mark {
+    /// Windows judged, and those that breached.
+    pub judged: u64,
+    pub breached: u64,
+    /// The worst value of any window.
+    pub worst: Option<f64>,
+    /// The ends of the first and the last window that breached.
+    pub first: Duration,
+    pub last: Duration,
+    /// Whether the last window judged was met.
+    pub recovered: bool,
+}
+
+/// Extracts over the last `span`.
+#[derive(Debug, Clone)]
+struct Ring {
+    span: Duration,
+    next: Duration,
+    snapshots: VecDeque<(Duration, Figures)>,
+}
+
+impl Ring {
+    fn new(span: Duration) -> Self {
+        let ring = Self { span, next: Duration::ZERO, snapshots: VecDeque::from([(Duration::ZERO, Figures::default())]) };
+        Self { next: ring.step(), ..ring }
+    }
+
+    /// Rounded up, so that ten steps are never shorter than the span.
+    fn step(&self) -> Duration {
+        (self.span.saturating_add(Duration::from_nanos(SLIDES as u64 - 1)) / SLIDES as u32).max(Duration::from_nanos(1))
+    }
+
+    /// Takes what was measured up to `t`; the window that ends there, with its length, if one is full.
+    fn push(&mut self, t: Duration, figures: Figures) -> Option<(Duration, Figures)> {
+        let window = self.window(t, &figures);
+        self.next = t.saturating_add(self.step());
+        self.snapshots.push_back((t, figures));
+        if self.snapshots.len() > SLIDES + 1 {
+            self.snapshots.pop_front();
+        }
+        window
+    }
+
+    /// The window up to `t`, forgetting what no later one needs.
+    fn window(&mut self, t: Duration, figures: &Figures) -> Option<(Duration, Figures)> {
+        while self.snapshots.get(1).is_some_and(|second| second.0.saturating_add(self.span) <= t) {
+            self.snapshots.pop_front();
+        }
+        let (start, oldest) = self.snapshots.front()?;
+        (start.saturating_add(self.span) <= t).then(|| (t - *start, figures.minus(oldest)))
+    }
+}
+
+/// The stretches of a drift.
+#[derive(Debug, Clone)]
+struct Stretches {
+    every: Duration,
+    next: Duration,
+    last: (Duration, Figures),
+    drift: Drift,
+}
+
+/// One SLO that is followed.
+#[derive(Debug, Clone)]
+struct Watch {
+    /// Its place in the list.
+    slo: usize,
+    name: String,
+    subject: Traffic,
+    require: Vec<Requirement>,
+    target: Vec<Requirement>,
+    window: Option<Ring>,
+    abort: Option<Ring>,
+    drift: Option<Stretches>,
+    /// One for each of `require`, then of `target`.
+    marks: Vec<Mark>,
+    /// Which of `require` ended the run, and how.
+    aborted: Option<(usize, String)>,
+}
+
+/// The SLOs of a phase, or of the run, that are followed.
+#[derive(Debug, Clone)]
+pub struct Watches {
+    watches: Vec<Watch>,
+}
+
+impl Watches {
+    /// Follows the SLOs over one phase. `planned` is how long it will take; it only sets the stretches of a drift.
+    pub fn of_phase(slos: &[Slo], phase: PhaseId, planned: Duration) -> Self {
+        Self::new(slos, planned, |slo| slo.applies_to(phase))
+    }
+
+    /// Follows the SLOs over the run: times and totals are then those of its judged phases together.
+    pub fn of_run(slos: &[Slo], planned: Duration) -> Self {
+        Self::new(slos, planned, |slo| slo.over == Over::Run)
+    }
+
+    fn new(slos: &[Slo], planned: Duration, applies: impl Fn(&Slo) -> bool) -> Self {
+        let every = (planned / POINTS).clamp(POINT.0, POINT.1);
+        let watch = |(i, slo): (usize, &Slo)| {
+            let Subject::Traffic(subject) = &slo.subject else { return None };
+            let requirements = || slo.require.iter().chain(&slo.target);
+            let drifts = requirements().any(|requirement| requirement.measure == Measure::Drift);
+            let needed = slo.window.is_some() || slo.abort_after.is_some() || drifts;
+            needed.then(|| Watch {
+                slo: i,
+                name: slo.name.clone(),
+                subject: subject.clone(),
+                require: slo.require.clone(),
+                target: slo.target.clone(),
+                window: slo.window.map(Ring::new),
+                abort: slo.abort_after.map(Ring::new),
+                drift: drifts.then(|| Stretches {
+                    every,
+                    next: every,
+                    last: (Duration::ZERO, Figures::default()),
+                    drift: Drift::default(),
+                }),
+                marks: vec![Mark::default(); requirements().count()],
+                aborted: None,
+            })
+        };
+        Self { watches: slos.iter().enumerate().filter(|(_, slo)| applies(slo)).filter_map(watch).collect() }
+    }
+
+    /// When [`Watches::tick`] is wanted next, in time of the phase; `None` if nothing is followed.
+    pub fn next(&self) -> Option<Duration> {
+        self.watches.iter().filter_map(Watch::next).min()
+    }
+
+    /// Takes what was measured from the start to `t`, for whatever is due then; a tick that is early does nothing, one that is late
+    /// makes a longer window. The first SLO whose `abort_after` is over is answered, once.
+    pub fn tick(&mut self, t: Duration, totals: &Totals) -> Option<Breach> {
+        let due = self.watches.iter_mut().filter(|watch| watch.next().is_some_and(|next| next <= t));
+        // Every one that is due takes its snapshot, whether or not another aborts.
+        due.fold(None, |breach, watch| {
+            let figures = Figures::of(&watch.subject, totals);
+            breach.or(watch.tick(t, figures))
+        })
+    }
+
+    /// The last window, once the time is over (`t`) and what was under way has drained.
+    pub(super) fn finish(&mut self, t: Duration, totals: &Totals) {
+        for watch in &mut self.watches {
+            let figures = Figures::of(&watch.subject, totals);
+            watch.finish(t, &figures);
+        }
+    }
+
+    fn of(&self, slo: usize) -> Option<&Watch> {
+        self.watches.iter().find(|watch| watch.slo == slo)
+    }
+
+    /// What became of the windows of the i-th of an SLO's requirements, its targets counted on.
+    pub(super) fn mark(&self, slo: usize, requirement: usize) -> Option<&Mark> {
+        self.of(slo)?.marks.get(requirement)
+    }
+
+    /// The drift of an SLO's subject.
+    pub(super) fn drift(&self, slo: usize) -> Option<&Drift> {
+        self.of(slo)?.drift.as_ref().map(|stretches| &stretches.drift)
+    }
+
+    /// How the i-th of an SLO's requirements ended the run, if it did.
+    pub(super) fn aborted(&self, slo: usize, requirement: usize) -> Option<&str> {
+        self.of(slo)?.aborted.as_ref().filter(|aborted| aborted.0 == requirement).map(|aborted| aborted.1.as_str())
+    }
+}
+
+impl Watch {
+    fn next(&self) -> Option<Duration> {
+        let rings = [&self.window, &self.abort].into_iter().flatten().map(|ring| ring.next);
+        rings.chain(self.drift.iter().map(|stretches| stretches.next)).min()
+    }
+
+    fn tick(&mut self, t: Duration, figures: Figures) -> Option<Breach> {
+        if let Some(stretches) = self.drift.as_mut().filter(|stretches| stretches.next <= t) {
+            stretches.take(t, &figures);
+        }
+        if self.window.as_ref().is_some_and(|ring| ring.next <= t)
+            && let Some((length, window)) = self.window.as_mut().and_then(|ring| ring.push(t, figures.clone()))
+        {
+            self.judge(t, length, &window);
+        }
+        let ring = self.abort.as_mut().filter(|ring| ring.next <= t)?;
+        let (length, window) = ring.push(t, figures)?;
+        if self.aborted.is_some() {
+            return None;
+        }
+        let breached = self.require.iter().enumerate().find_map(|(i, requirement)| {
+            let enough = window.samples(requirement.measure) >= LEAST_SAMPLES_TO_ABORT;
+            let (value, met) = window.judge(requirement, length.as_secs_f64()).filter(|_| enough)?;
+            (!met).then_some((i, requirement, value))
+        });
+        let (i, requirement, value) = breached?;
+        let reason = format!(
+            "{requirement} was {} over the last {} at {}, which ended the run",
+            requirement.unit.show(value),
+            show_seconds(length.as_secs_f64()),
+            show_seconds(t.as_secs_f64())
+        );
+        self.aborted = Some((i, reason.clone()));
+        Some(Breach { slo: self.name.clone(), reason })
+    }
+
+    fn finish(&mut self, t: Duration, figures: &Figures) {
+        if let Some(stretches) = self.drift.as_mut().filter(|stretches| stretches.last.0 + stretches.every / 2 < t) {
+            stretches.take(t, figures);
+        }
+        let Some(ring) = &mut self.window else { return };
+        // A time shorter than the window is one window by itself.
+        let window = ring.window(t, figures).or_else(|| {
+            let (start, oldest) = ring.snapshots.front().filter(|oldest| oldest.0.is_zero())?;
+            Some((t.saturating_sub(*start), figures.minus(oldest)))
+        });
+        if let Some((length, window)) = window {
+            self.judge(t, length, &window);
+        }
+    }
+
+    /// Judges the window of this length that ends at `t`.
+    fn judge(&mut self, t: Duration, length: Duration, window: &Figures) {
+        for (requirement, mark) in self.require.iter().chain(&self.target).zip(&mut self.marks) {
+            if window.samples(requirement.measure) < LEAST_SAMPLES {
+                continue;
+            }
+            let Some((value, met)) = window.judge(requirement, length.as_secs_f64()) else { continue };
+            mark.judged += 1;
+            mark.recovered = met;
+            let badness = |value| requirement.comparison.badness(value, requirement.objective);
+            if mark.worst.is_none_or(|worst| badness(value) > badness(worst)) {
+                mark.worst = Some(value);
+            }
+            if !met {
+                if mark.breached == 0 {
+                    mark.first = t;
+                }
+                mark.last = t;
+                mark.breached += 1;
+            }
+        }
+    }
+}
+
+impl Stretches {
+    fn take(&mut self, t: Duration, figures: &Figures) {
+        let stretch = figures.minus(&self.last.1);
+        let median = stretch.value(Measure::Quantile(0.5), 1.0);
+        if let Some(median) = median.filter(|_| stretch.samples(Measure::Drift) >= LEAST_SAMPLES_OF_A_POINT) {
+            self.drift.add(self.last.0 + t.saturating_sub(self.last.0) / 2, median);
+        }
+        self.last = (t, figures.clone());
+        self.next = t.saturating_add(self.every);
+    }
+}
+
+#[cfg(test)]
+mod tests;
