@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by scripts/stack: processes by id, and ports. Wants $dir, the stack's directory, with log/ and pids in it.
 #
 # $dir/pids has a line for each process: name, process id, and when it started in the kernel's ticks, so that an id that

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: finds cargo, installs what is missing. Debian 12, as root or with sudo.
 #
 # Installing must not disturb the machine: what is installed already is neither upgraded nor restarted, what is
