@@ -103,7 +103,11 @@ fn completed(block: &str) -> String {
     let has = |key: &str| block.lines().any(|line| line.starts_with(key));
     let mut text = if has("flow:") || has("http:") {
         let indented: String = block.lines().map(|line| format!("    {line}\n")).collect();
-        let flow = if has("flow:") { indented } else { format!("    flow:\n{}", indented.replace("    http:", "    - http:").replace("\n     ", "\n       ")) };
+        let flow = if has("flow:") {
+            indented
+        } else {
+            format!("    flow:\n{}", indented.replace("    http:", "    - http:").replace("\n     ", "\n       "))
+        };
         format!("scenarios:\n  shoppers:\n{flow}")
     } else {
         block.to_owned()
@@ -167,7 +171,11 @@ fn each_that_profile_md_calls_not_supported_yet_is_refused_so() {
         .collect();
     // Lines that only lead to others.
     let leads = ["name:", "defaults:", "scenarios:", "  s:", "    flow:", "phases:", "slos:"];
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !leads.iter().any(|lead| line.trim_end() == *lead || line.starts_with("name:"))) {
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !leads.iter().any(|lead| line.trim_end() == *lead || line.starts_with("name:")))
+    {
         assert!(refused.contains(&(number + 1)), "line {}: {line}\n{}", number + 1, told(&loaded));
     }
 }
