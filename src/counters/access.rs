@@ -1,34 +1,15 @@
 //! How a source is reached: its address without secrets in it, and the secrets, which are never shown.
 
-use std::fmt;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use url::Url;
 
-/// A text that is sent and never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the wire.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+use crate::net::TlsOptions;
+use crate::net::client::Secret;
 
 /// The address of a source and what it wants to see of us.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// Without user information.
     url: Url,
@@ -37,7 +18,9 @@ pub struct Access {
     /// Sent as `Authorization: Bearer`.
     bearer: Option<Secret>,
     /// Sent as they are (`X-Scope-OrgID`); their values are kept secret too.
-    headers: Vec<(String, Secret)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// For https.
+    tls: TlsOptions,
     /// For one request.
     timeout: Duration,
 }
@@ -73,7 +56,7 @@ impl Access {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        Ok(Self { url, basic, bearer: None, headers: Vec::new(), timeout: Self::TIMEOUT })
+        Ok(Self { url, basic, bearer: None, headers: Vec::new(), tls: TlsOptions::default(), timeout: Self::TIMEOUT })
     }
 
     /// With a bearer token; an empty one counts as absent.
@@ -83,8 +66,15 @@ impl Access {
     }
 
     /// With one more header.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), Secret::new(value)));
+    pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.headers.push((name, value));
+        self
+    }
+
+    /// With other certificates than the system's.
+    pub fn with_tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -106,23 +96,29 @@ impl Access {
 
     /// User and password for basic authentication.
     pub fn basic(&self) -> Option<(&str, &str)> {
-        self.basic.as_ref().map(|(user, password)| (user.as_str(), password.expose()))
+        self.basic.as_ref().map(|(user, password)| (user.as_str(), password.reveal()))
     }
 
     /// The bearer token.
     pub fn token(&self) -> Option<&str> {
-        self.bearer.as_ref().map(Secret::expose)
+        self.bearer.as_ref().map(Secret::reveal)
     }
 
     /// Further headers.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.expose()))
+    pub fn headers(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.headers.iter()
+    }
+
+    /// How TLS is spoken.
+    pub fn tls(&self) -> &TlsOptions {
+        &self.tls
     }
 
     /// `text` with everything secret in it made unreadable: a server may repeat in an error what it was sent.
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.bearer.iter().chain(self.basic.iter().map(|(_, p)| p)).chain(self.headers.iter().map(|(_, v)| v));
-        secrets.map(Secret::expose).filter(|s| !s.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        let secrets = self.bearer.iter().chain(self.basic.iter().map(|(_, password)| password)).map(Secret::reveal);
+        let headers = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
+        secrets.chain(headers).filter(|s| !s.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 }
 
@@ -153,10 +149,8 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out_and_never_shown() {
-        let access = Access::new("https://ann:p%40ss@prom.example:9090/prefix")
-            .unwrap()
-            .bearer("t0ken")
-            .header("X-Scope-OrgID", "tenant7");
+        let access = Access::new("https://ann:p%40ss@prom.example:9090/prefix").unwrap().bearer("t0ken");
+        let access = access.header(HeaderName::from_static("x-scope-orgid"), HeaderValue::from_static("tenant7"));
         assert_eq!(access.basic(), Some(("ann", "p@ss")));
         assert_eq!(access.url().as_str(), "https://prom.example:9090/prefix");
         let shown = format!("{access:?}");

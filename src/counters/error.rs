@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 /// What kept a source from being read. No message holds a token, a password or a URL.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum SourceError {
-    /// No connection, or it broke.
-    #[error("can't be reached: {0}")]
+    /// No connection, or it broke, or the answer was longer than we keep.
+    #[error("can't be read: {0}")]
     Unreachable(String),
     /// No answer in time.
     #[error("gave no answer within {seconds} s")]
     Timeout {
         /// The time limit in seconds.
-        seconds: u64,
+        seconds: f64,
     },
     /// 401 or 403.
     #[error("refused us with {status}: check bearer_token, or user and password in the URL")]
@@ -44,12 +44,6 @@ pub enum SourceError {
     /// An answer that isn't the text format.
     #[error("doesn't answer in Prometheus' text format: {0}")]
     NotText(String),
-    /// An answer longer than we are willing to keep.
-    #[error("answered with more than {limit} bytes; narrow what is asked for with `match`")]
-    TooLarge {
-        /// The limit in bytes.
-        limit: u64,
-    },
 }
 
 /// The beginning of a text from the other side, on one line.

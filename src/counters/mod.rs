@@ -7,15 +7,29 @@
 //! missing is ever taken for 0.
 
 pub mod access;
+mod api;
 pub mod error;
+mod exporter;
+mod fetch;
+mod increase;
 pub mod observe;
 pub mod observer;
 pub mod presets;
+mod prometheus;
 pub mod report;
+mod rows;
+mod starts;
+pub mod text;
+mod tracker;
+mod values;
+mod want;
 
-pub use access::{Access, Secret};
+pub use access::{Access, AccessError};
 pub use error::SourceError;
 pub use observe::{Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted};
 pub use observer::{Edge, Observer, Traffic};
 pub use presets::Preset;
 pub use report::{CounterRow, EdgeValue, Observed, Reading, SourceReport, ValueSeries, Values};
+
+#[cfg(test)]
+mod tests;

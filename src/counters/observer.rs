@@ -1,11 +1,19 @@
 //! Reads the sources at each edge and reports what happened between two.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
+
+use super::api::unix;
 use super::error::SourceError;
-use super::observe::Observe;
-use super::report::{Observed, Reading, ValueSeries};
+use super::exporter::Exporter;
+use super::observe::{Observe, SourceKind};
+use super::prometheus::Prometheus;
+use super::report::{Observed, Reading, SourceReading, ValueSeries};
+use super::rows::{Part, assemble};
+use super::tracker;
+use super::want::Wants;
 
 /// Whether the load goes on at an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,25 +28,63 @@ pub enum Traffic {
 /// Reads the sources of one plan. Cheap to share.
 #[derive(Debug)]
 pub struct Observer {
-    observe: Observe,
+    wants: Arc<Wants>,
+    sources: Vec<Reader>,
+    watching: Once,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Prometheus(Box<Prometheus>),
+    Exporter(Arc<Exporter>),
 }
 
 /// A reading on its way, in the background. Dropping it gives it up.
 #[derive(Debug)]
 pub struct Edge {
+    at: SystemTime,
     task: tokio::task::JoinHandle<Reading>,
 }
 
 impl Observer {
     /// An observer of these sources. Nothing is read yet.
     pub fn new(observe: Observe) -> Arc<Self> {
-        Arc::new(Self { observe })
+        let wants = Arc::new(Wants::new(&observe));
+        // Tells this process' readings from those in a checkpoint of an earlier one.
+        let life = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let sources = observe.sources.into_iter().map(|source| match source.kind {
+            SourceKind::Prometheus => Reader::Prometheus(Box::new(Prometheus::new(&source.name, source.access))),
+            SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access, life)),
+        });
+        Arc::new(Self { wants, sources: sources.collect(), watching: Once::new() })
     }
 
-    /// Starts reading at an edge, in the background, on the tokio runtime of the caller. Exporters are scraped at once;
-    /// Prometheus is asked until every series has a sample at or after `at`, for two scrape intervals at most.
-    pub fn edge(self: &Arc<Self>, _at: SystemTime, _traffic: Traffic) -> Edge {
-        todo!()
+    /// Starts reading at an edge, in the background, on the tokio runtime of the caller. Exporters are scraped at once (and
+    /// from now on every 5 s, for restarts and peaks); Prometheus is asked until every series has a sample at or after `at`,
+    /// for two scrape intervals at most.
+    pub fn edge(self: &Arc<Self>, at: SystemTime, traffic: Traffic) -> Edge {
+        self.watching.call_once(|| {
+            for source in &self.sources {
+                if let Reader::Exporter(exporter) = source {
+                    tokio::spawn(Exporter::watch(Arc::downgrade(exporter), Arc::clone(&self.wants)));
+                }
+            }
+        });
+        let observer = Arc::clone(self);
+        Edge { at, task: tokio::spawn(async move { observer.read(at, traffic).await }) }
+    }
+
+    async fn read(&self, at: SystemTime, traffic: Traffic) -> Reading {
+        let (at, still) = (unix(at), traffic == Traffic::Still);
+        let reads = self.sources.iter().map(|source| self.read_one(source, at, still));
+        Reading { at, still, sources: join_all(reads).await }
+    }
+
+    async fn read_one(&self, source: &Reader, at: f64, still: bool) -> SourceReading {
+        match source {
+            Reader::Prometheus(prometheus) => prometheus.edge(&self.wants, at, still).await,
+            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, still).await,
+        }
     }
 
     /// Waits until every source has a sample past `at`, and reads it: for `settle: true`, and after the last phase.
@@ -48,30 +94,71 @@ impl Observer {
 
     /// What happened between two edges. `requests`: how many requests of the phase were answered or failed, for
     /// `per_request`.
-    pub async fn between(&self, _before: &Reading, _after: &Reading, _requests: u64) -> Observed {
-        todo!("{:?}", self.observe.settle)
+    pub async fn between(&self, before: &Reading, after: &Reading, requests: u64) -> Observed {
+        let parts = self.sources.iter().enumerate().map(|(at, source)| async move {
+            // A checkpoint of a profile with other sources has nothing to say.
+            let empty = SourceReading::default();
+            let (a, b) = (before.sources.get(at).unwrap_or(&empty), after.sources.get(at).unwrap_or(&empty));
+            match source {
+                Reader::Prometheus(prometheus) => {
+                    let edges = [(before.at, before.still), (after.at, after.still)];
+                    let between = prometheus.between(&self.wants, edges, [a, b]).await;
+                    Part { name: prometheus.name().to_owned(), direct: false, between, readings: [a.clone(), b.clone()] }
+                }
+                Reader::Exporter(exporter) => {
+                    let kind_of = |metric: &str| exporter.kind_of(metric);
+                    let flowing = [!before.still, !after.still];
+                    let error = a.error.clone().or_else(|| b.error.clone());
+                    let between = tracker::between(&self.wants, [a, b], after.at - before.at, flowing, kind_of);
+                    let between = error.map_or(Ok(between), Err);
+                    Part { name: exporter.name().to_owned(), direct: true, between, readings: [a.clone(), b.clone()] }
+                }
+            }
+        });
+        let parts = join_all(parts).await;
+        let flowing = u8::from(!before.still) + u8::from(!after.still);
+        assemble(&self.wants, parts, after.at - before.at, flowing, requests)
     }
 
     /// Runs a PromQL query over a phase on the profile's Prometheus server: every series returned, with its last, least,
-    /// greatest and mean value. No series is an empty list.
+    /// greatest and mean value; NaN where it never had a number. No series is an empty list.
     ///
     /// # Errors
     /// There is no Prometheus server among the sources, or it could not be asked.
     pub async fn query(
         &self,
-        _promql: &str,
-        _from: SystemTime,
-        _to: SystemTime,
-        _step: Duration,
+        promql: &str,
+        from: SystemTime,
+        to: SystemTime,
+        step: Duration,
     ) -> Result<Vec<ValueSeries>, SourceError> {
-        todo!()
+        let server = self.sources.iter().find_map(|source| match source {
+            Reader::Prometheus(prometheus) => Some(prometheus),
+            Reader::Exporter(_) => None,
+        });
+        let server = server.ok_or_else(|| SourceError::Unreachable("`observe` has no `prometheus` to ask".into()))?;
+        server.query(promql, unix(from), unix(to), step.as_secs_f64()).await
     }
 }
 
 impl Edge {
     /// The reading, once it is there.
-    pub async fn reading(self) -> Reading {
-        let _ = self.task;
-        todo!()
+    pub async fn reading(mut self) -> Reading {
+        match (&mut self.task).await {
+            Ok(reading) => reading,
+            // Only where the runtime is being shut down.
+            Err(_) => Reading { at: unix(self.at), still: false, sources: Vec::new() },
+        }
+    }
+
+    /// Whether the reading is there.
+    pub fn is_ready(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

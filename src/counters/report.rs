@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SourceError;
 use super::observe::Kind;
+use super::values::LevelOf;
 
 /// Labels of a series without its name, sorted.
 pub type Labels = Vec<(String, String)>;
@@ -22,7 +23,7 @@ pub struct Reading {
 }
 
 /// What one source said at one edge.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SourceReading {
     pub(crate) name: String,
     pub(crate) error: Option<SourceError>,
@@ -31,11 +32,26 @@ pub(crate) struct SourceReading {
     pub(crate) ahead: f64,
     /// Seconds between two samples, where that could be found.
     pub(crate) interval: Option<f64>,
-    /// Which life of the observer this was read in: what an exporter's reading accumulates holds within one only.
-    pub(crate) life: u64,
     pub(crate) points: Vec<Point>,
-    /// Scrapes by us since the observer began.
+    /// Metrics with too many series, and how many.
+    pub(crate) left_out: Vec<(String, u64)>,
+    /// Of an exporter only: what it accumulated.
+    pub(crate) scraped: Option<Scraped>,
+}
+
+/// What reading an exporter directly accumulates from edge to edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Scraped {
+    /// Which life of the observer this was read in: what is accumulated holds within one only.
+    pub(crate) life: u64,
+    /// The how manieth edge of that life it is.
+    pub(crate) serial: u64,
+    /// Scrapes by us so far.
     pub(crate) scrapes: u64,
+    /// Seconds from the edge to the answer.
+    pub(crate) slack: f64,
+    /// Levels since the edge before.
+    pub(crate) levels: Vec<LevelOf>,
 }
 
 /// One series at one edge.
@@ -45,6 +61,20 @@ pub(crate) struct Point {
     pub(crate) labels: Labels,
     /// The value at the edge, interpolated if the edge is between two samples.
     pub(crate) value: f64,
+    /// Of an exporter only.
+    pub(crate) counted: Option<Counted>,
+}
+
+/// A series' increase so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// Unix seconds of its first sample.
+    pub(crate) since: f64,
+    pub(crate) sum: f64,
+    pub(crate) resets: u64,
+    pub(crate) doubt: f64,
+    /// Since the edge before.
+    pub(crate) levels: Option<Levels>,
 }
 
 /// A series at an edge, as shown while the phase is on its way.

@@ -1,6 +1,13 @@
-//! Presets: what matters in one system, one file each. A new one is a file and a line in [`ALL`].
+//! Presets: what matters in one system, one file each. A new one is a file and a line in [`ALL`]; `contract.rs` holds what
+//! all of them promise.
 
+mod node;
+mod pgbouncer;
+mod postgres;
 mod redis;
+
+#[cfg(test)]
+mod contract;
 
 use std::time::Duration;
 
@@ -10,7 +17,7 @@ use super::observe::Kind;
 pub const SERIES_OF_A_METRIC: usize = 100;
 
 /// Every preset.
-pub static ALL: &[&Preset] = &[&redis::PRESET];
+pub static ALL: &[&Preset] = &[&redis::PRESET, &postgres::PRESET, &pgbouncer::PRESET, &node::PRESET];
 
 /// The preset of this name.
 pub fn find(name: &str) -> Option<&'static Preset> {
@@ -22,21 +29,35 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|preset| preset.name)
 }
 
+/// The metric that goes by this name in any preset, today or formerly.
+pub(super) fn metric(name: &str) -> Option<&'static Metric> {
+    ALL.iter().flat_map(|preset| preset.metrics).find(|metric| metric.names.contains(&name))
+}
+
+/// The preset that a metric belongs to, by the beginning of its name.
+pub(super) fn of_metric(name: &str) -> Option<&'static Preset> {
+    ALL.iter().copied().find(|preset| name.starts_with(preset.prefix))
+}
+
 /// What matters in one system.
 #[derive(Debug)]
 pub struct Preset {
     /// As in `preset: redis`.
     pub name: &'static str,
+    /// What all its metrics begin with.
+    pub prefix: &'static str,
     /// The metrics whose increase is reported.
     pub metrics: &'static [Metric],
     /// The values made of them.
     pub values: &'static [Value],
     /// Labels that tell parts of one system (a database, a command); values are summed over them.
     pub parts: &'static [&'static str],
-    /// How a counter's starting again is told beside its falling.
+    /// How a counter's starting again is told beside its falling; the exporter's own start is no sign of it.
     pub starts: &'static [Start],
-    /// How long after an event the exporter may still not tell it.
-    pub late: Duration,
+    /// How long after an event the exporter may still not tell it: once the system is idle, and while it is busy.
+    pub late: (Duration, Duration),
+    /// Which of its metrics are told late, by the beginning of their names.
+    pub late_prefix: &'static str,
     /// What the exporter itself causes in the system.
     pub own_effect: &'static str,
 }
@@ -103,9 +124,26 @@ impl Term {
     }
 }
 
+impl Metric {
+    /// A counter and its names.
+    pub const fn counter(names: &'static [&'static str]) -> Self {
+        Self { names, kind: Kind::Counter }
+    }
+
+    /// A gauge and its names.
+    pub const fn gauge(names: &'static [&'static str]) -> Self {
+        Self { names, kind: Kind::Gauge }
+    }
+}
+
 impl Preset {
     /// Its values' names: `redis.hit_ratio`, …
     pub fn value_names(&self) -> Vec<String> {
         self.values.iter().map(|value| format!("{}.{}", self.name, value.name)).collect()
+    }
+
+    /// Whether its exporter tells this metric late.
+    pub(super) fn is_late(&self, metric: &str) -> bool {
+        !self.late.0.is_zero() && metric.starts_with(self.late_prefix)
     }
 }

@@ -3,28 +3,29 @@
 use std::time::Duration;
 
 use super::{Formula, Metric, Preset, Start, Term, Value};
-use crate::counters::observe::Kind::{Counter, Gauge};
 
 /// `preset: redis`.
 pub static PRESET: Preset = Preset {
     name: "redis",
+    prefix: "redis_",
     metrics: &[
-        Metric { names: &["redis_commands_processed_total"], kind: Counter },
-        Metric { names: &["redis_connections_received_total"], kind: Counter },
-        Metric { names: &["redis_rejected_connections_total"], kind: Counter },
-        Metric { names: &["redis_keyspace_hits_total"], kind: Counter },
-        Metric { names: &["redis_keyspace_misses_total"], kind: Counter },
-        Metric { names: &["redis_expired_keys_total"], kind: Counter },
-        Metric { names: &["redis_evicted_keys_total"], kind: Counter },
-        Metric { names: &["redis_net_input_bytes_total"], kind: Counter },
-        Metric { names: &["redis_net_output_bytes_total"], kind: Counter },
-        Metric { names: &["redis_cpu_sys_seconds_total", "redis_used_cpu_sys"], kind: Counter },
-        Metric { names: &["redis_cpu_user_seconds_total", "redis_used_cpu_user"], kind: Counter },
-        Metric { names: &["redis_connected_clients"], kind: Gauge },
-        Metric { names: &["redis_blocked_clients"], kind: Gauge },
-        Metric { names: &["redis_memory_used_bytes", "redis_used_memory_bytes"], kind: Gauge },
-        Metric { names: &["redis_memory_used_rss_bytes"], kind: Gauge },
-        Metric { names: &["redis_memory_max_bytes", "redis_config_maxmemory"], kind: Gauge },
+        Metric::counter(&["redis_commands_processed_total"]),
+        Metric::counter(&["redis_connections_received_total"]),
+        Metric::counter(&["redis_rejected_connections_total"]),
+        Metric::counter(&["redis_keyspace_hits_total"]),
+        Metric::counter(&["redis_keyspace_misses_total"]),
+        Metric::counter(&["redis_expired_keys_total"]),
+        Metric::counter(&["redis_evicted_keys_total"]),
+        Metric::counter(&["redis_net_input_bytes_total"]),
+        Metric::counter(&["redis_net_output_bytes_total"]),
+        // The second name of each is that of redis_exporter 0.x.
+        Metric::counter(&["redis_cpu_sys_seconds_total", "redis_used_cpu_sys"]),
+        Metric::counter(&["redis_cpu_user_seconds_total", "redis_used_cpu_user"]),
+        Metric::gauge(&["redis_connected_clients"]),
+        Metric::gauge(&["redis_blocked_clients"]),
+        Metric::gauge(&["redis_memory_used_bytes", "redis_used_memory_bytes"]),
+        Metric::gauge(&["redis_memory_used_rss_bytes", "redis_used_memory_rss_bytes"]),
+        Metric::gauge(&["redis_memory_max_bytes", "redis_config_maxmemory"]),
     ],
     values: &[
         Value {
@@ -47,7 +48,8 @@ pub static PRESET: Preset = Preset {
     parts: &["db", "cmd"],
     // redis_exporter calculates it from the uptime in whole seconds.
     starts: &[Start { metric: "redis_start_time_seconds", prefix: "redis_", jitter: 2.0 }],
-    late: Duration::ZERO,
-    own_effect: "redis_exporter opens a connection and sends about six commands (CLIENT SETNAME, CONFIG GET, INFO, LATENCY, SLOWLOG) \
-                 at each scrape, which Redis counts in commands, connections and bytes",
+    late: (Duration::ZERO, Duration::ZERO),
+    late_prefix: "redis_",
+    own_effect: "redis_exporter opens a connection and sends about six commands (CLIENT SETNAME, CONFIG GET, INFO, LATENCY, \
+                 SLOWLOG) at each scrape; Redis counts them in commands, connections and bytes",
 };

@@ -1,0 +1,209 @@
+//! The observer against servers that answer wrongly, or not at all.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const TOKEN: &str = "t0p-s3cret-t0ken";
+
+/// Answers every request with what `answer` makes of it (head and form), on a port of its own.
+async fn server(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let request = request(&mut stream).await;
+                let _ = stream.write_all(answer(&request).as_bytes()).await;
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+/// A whole request: its head, and a body as long as it says.
+async fn request(stream: &mut tokio::net::TcpStream) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let length = |head: &str| -> usize {
+            let line =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            line.map_or(0, |length| length.trim().parse().unwrap())
+        };
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && body.len() >= length(head)
+        {
+            return text;
+        }
+        let n = stream.read(&mut buffer).await.unwrap_or_default();
+        if n == 0 {
+            return text;
+        }
+        text.push_str(&String::from_utf8_lossy(&buffer[..n]));
+    }
+}
+
+fn response(status: &str, kind: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+fn json(body: &str) -> String {
+    response("200 OK", "application/json", body)
+}
+
+fn observer(url: &str, kind: SourceKind) -> Arc<Observer> {
+    let access = Access::new(url).unwrap().bearer(TOKEN).timeout(Duration::from_millis(500));
+    let preset = presets::find("redis").unwrap();
+    Observer::new(Observe {
+        sources: vec![Source { name: "it".into(), kind, access }],
+        counters: vec![Wanted::Preset { preset, matchers: Vec::new() }],
+        ..Observe::default()
+    })
+}
+
+/// Reads two edges of a source and gives why it could not be read; all rows and values have to say that too, and nothing may
+/// hold the token.
+async fn error(url: &str, kind: SourceKind) -> SourceError {
+    let observer = observer(url, kind);
+    let (before, after) =
+        (observer.edge(SystemTime::now(), Traffic::Flowing), observer.edge(SystemTime::now(), Traffic::Flowing));
+    let (before, after) = (before.reading().await, after.reading().await);
+    let observed = observer.between(&before, &after, 10).await;
+    let error = observed.sources[0].error.clone().unwrap();
+    let shown = error.to_string();
+    assert!(!observed.rows.is_empty());
+    for row in &observed.rows {
+        assert_eq!((row.before, row.after, row.delta, row.per_request), (None, None, None, None));
+        assert!(row.missing.as_ref().unwrap().contains(&shown), "{row:?}");
+    }
+    assert!(observed.values.series("redis.commands").unwrap_err().contains(&shown));
+    let all = format!("{observed:?}{before:?}{after:?}{observer:?}{shown}");
+    assert!(!all.contains(TOKEN) && !all.contains("hunter2"), "{all}");
+    error
+}
+
+#[tokio::test]
+async fn a_prometheus_that_refuses_is_told_without_the_token() {
+    // Some proxies repeat what they were sent.
+    let url = server(|request| response("401 Unauthorized", "text/plain", request)).await;
+    assert_eq!(error(&url, SourceKind::Prometheus).await, SourceError::Unauthorized { status: 401 });
+    let url = server(|request| response("502 Bad Gateway", "text/html", request)).await;
+    let SourceError::Status { status: 502, message } = error(&url, SourceKind::Prometheus).await else { panic!() };
+    assert!(message.starts_with("POST /api/v1/query"), "{message}");
+}
+
+#[tokio::test]
+async fn a_prometheus_that_says_no_is_quoted() {
+    let body = r#"{"status":"error","errorType":"unavailable","error":"TSDB not ready"}"#;
+    let url = server(move |_| response("503 Service Unavailable", "application/json", body)).await;
+    let SourceError::Query { status: 503, kind, message } = error(&url, SourceKind::Prometheus).await else { panic!() };
+    assert_eq!((kind.as_str(), message.as_str()), ("unavailable", "TSDB not ready"));
+}
+
+#[tokio::test]
+async fn what_is_no_prometheus_is_told() {
+    let pages = [
+        response("200 OK", "text/html", "<html>Log in</html>"),
+        response("404 Not Found", "text/plain", "404 page not found"),
+        json("{\"status\":\"success\"}"),
+        json("{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1,\"x\"]]}]}}"),
+        json("{\"status\":\"success\",\"data\":{\"resultType\":\"str"),
+    ];
+    for page in pages {
+        let url = server(move |_| page.clone()).await;
+        let error = error(&url.replace("http://", "http://ann:hunter2@"), SourceKind::Prometheus).await;
+        assert!(matches!(error, SourceError::NotPrometheus(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_never_answers_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let begun = Instant::now();
+    assert_eq!(error(&url, SourceKind::Exporter).await, SourceError::Timeout { seconds: 0.5 });
+    // Two edges with two seconds of patience each; the bound is far above, for a machine that is busy.
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    drop(listener);
+    assert!(matches!(error(&url, SourceKind::Exporter).await, SourceError::Unreachable(_)));
+}
+
+#[tokio::test]
+async fn what_is_no_exporter_is_told() {
+    let pages = [
+        (response("200 OK", "text/html", "<html></html>"), "text/html"),
+        (response("200 OK", "text/plain", "<html></html>\n"), "line 1"),
+        (response("200 OK", "text/plain", "redis_commands_processed_total 12"), "middle of a line"),
+        (response("200 OK", "application/openmetrics-text", "redis_commands_processed 12\n"), "# EOF"),
+    ];
+    for (page, words) in pages {
+        let url = server(move |_| page.clone()).await;
+        let SourceError::NotText(message) = error(&url, SourceKind::Exporter).await else { panic!() };
+        assert!(message.contains(words), "{message}");
+    }
+    let url = server(|_| response("403 Forbidden", "text/plain", TOKEN)).await;
+    assert_eq!(error(&url, SourceKind::Exporter).await, SourceError::Unauthorized { status: 403 });
+}
+
+/// A Prometheus whose redis_commands_processed_total was scraped every second for a minute, up to 1 s from now, and grows by
+/// 7 each time; with a warning.
+fn stored(request: &str) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let data = if request.contains("query=time") {
+        format!(r#"{{"resultType":"scalar","result":[{now},"{now}"]}}"#)
+    } else if request.contains("query=count") {
+        let name = |name: &str, count: u32| format!(r#"{{"metric":{{"__name__":"{name}"}},"value":[{now},"{count}"]}}"#);
+        let counts = [name("redis_commands_processed_total", 1), name("redis_expired_keys_total", 101)].join(",");
+        format!(r#"{{"resultType":"vector","result":[{counts}]}}"#)
+    } else if request.contains("redis_start_time_seconds") {
+        r#"{"resultType":"matrix","result":[]}"#.into()
+    } else {
+        assert!(!request.contains("redis_expired_keys_total"), "left out, so not asked for");
+        let samples: Vec<String> =
+            (0..60).map(|n| now.floor() - 58.0 + f64::from(n)).map(|t| format!("[{t},\"{}\"]", t * 7.0)).collect();
+        let labels = r#"{"__name__":"redis_commands_processed_total","job":"redis"}"#;
+        format!(r#"{{"resultType":"matrix","result":[{{"metric":{labels},"values":[{}]}}]}}"#, samples.join(","))
+    };
+    json(&format!(r#"{{"status":"success","data":{data},"warnings":["shard 2 is away"]}}"#))
+}
+
+#[tokio::test]
+async fn warnings_are_kept_and_too_many_series_left_out() {
+    let observer = observer(&server(stored).await, SourceKind::Prometheus);
+    let now = SystemTime::now();
+    let before = observer.edge(now - Duration::from_secs(20), Traffic::Flowing);
+    let after = observer.edge(now - Duration::from_secs(10), Traffic::Flowing);
+    let (before, after) = (before.reading().await, after.reading().await);
+    let observed = observer.between(&before, &after, 10).await;
+    let source = &observed.sources[0];
+    assert_eq!((source.warnings.as_slice(), source.interval), (&["shard 2 is away".to_owned()][..], Some(1.0)));
+    let commands = observed.rows.iter().find(|row| row.delta.is_some()).unwrap();
+    // The clocks are compared at each edge, to the half of a request's time.
+    let (delta, unsure) = (commands.delta.unwrap(), commands.uncertainty.unwrap());
+    assert!((delta - 70.0).abs() < 7.0 && unsure <= 14.0, "{delta} ± {unsure}");
+    assert_eq!(commands.per_request, Some(delta / 10.0));
+    assert_eq!(observed.values.get("redis.commands"), Some(delta));
+    let many = observed.rows.iter().find(|row| row.metric == "redis_expired_keys_total").unwrap();
+    assert!(many.missing.as_ref().unwrap().contains("101 series"), "{many:?}");
+    assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: 101 series")));
+    let absent = observed.rows.iter().find(|row| row.metric == "redis_evicted_keys_total").unwrap();
+    assert!(absent.delta.is_none() && absent.missing.as_ref().unwrap().contains("no source has"));
+    // A reading survives a checkpoint.
+    let text = serde_json::to_string(&before).unwrap();
+    assert_eq!(serde_json::from_str::<Reading>(&text).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_profile_without_a_prometheus_has_nobody_to_ask() {
+    let observer = Observer::new(Observe::default());
+    let now = SystemTime::now();
+    let error = observer.query("up", now, now, Duration::from_secs(1)).await.unwrap_err();
+    assert!(error.to_string().contains("`observe` has no `prometheus`"));
+}

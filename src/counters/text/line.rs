@@ -1,0 +1,154 @@
+//! One line of the text format that holds a sample.
+
+use super::{Format, Sample};
+use crate::base::names::is_metric_name;
+use crate::counters::report::Labels;
+
+/// A place in a line.
+pub(super) struct Cursor<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(line: &'a str) -> Self {
+        Self { rest: line }
+    }
+
+    /// `name{label="value",…} value [timestamp] [# exemplar]`
+    pub(super) fn sample(mut self, format: Format) -> Result<Sample, String> {
+        self.blanks();
+        let name = self.word(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        if !is_metric_name(name) {
+            return Err("a metric's name is expected".into());
+        }
+        let blank = self.blanks();
+        let braces = self.take('{');
+        let labels = if braces { self.labels()? } else { Vec::new() };
+        if !self.blanks() && !blank && !braces {
+            return Err("a blank is expected after the name".into());
+        }
+        let value = number(self.word(|c| c != ' ' && c != '\t'))?;
+        self.blanks();
+        let mut timestamp = None;
+        if !self.rest.is_empty() && !self.rest.starts_with('#') {
+            timestamp = Some(time(self.word(|c| c != ' ' && c != '\t'), format)?);
+            self.blanks();
+        }
+        if format == Format::OpenMetrics && self.take('#') {
+            self.exemplar()?;
+        }
+        if self.rest.is_empty() {
+            Ok(Sample { name: name.to_owned(), labels, value, timestamp })
+        } else {
+            Err("there is more than a value and a time".into())
+        }
+    }
+
+    /// The rest of `{label="value",…}`, sorted.
+    fn labels(&mut self) -> Result<Labels, String> {
+        let mut labels = Labels::new();
+        loop {
+            self.blanks();
+            if self.take('}') {
+                break;
+            }
+            let name = self.word(|c| c.is_ascii_alphanumeric() || c == '_');
+            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+                return Err("a label's name is expected".into());
+            }
+            self.blanks();
+            if !self.take('=') {
+                return Err("`=` is expected after a label's name".into());
+            }
+            self.blanks();
+            if !self.take('"') {
+                return Err("a label's value must begin with `\"`".into());
+            }
+            labels.push((name.to_owned(), self.quoted()?));
+            self.blanks();
+            if !self.take(',') && !self.rest.starts_with('}') {
+                return Err("`,` or `}` is expected after a label".into());
+            }
+        }
+        labels.sort();
+        if labels.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err("a label is there twice".into());
+        }
+        // An empty value is the same as no label.
+        labels.retain(|(_, value)| !value.is_empty());
+        Ok(labels)
+    }
+
+    /// The rest of a quoted text with `\\`, `\"` and `\n`.
+    fn quoted(&mut self) -> Result<String, String> {
+        let mut value = String::new();
+        let mut chars = self.rest.char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.rest = &self.rest[at + 1..];
+                    return Ok(value);
+                }
+                '\\' => value.push(match chars.next() {
+                    Some((_, 'n')) => '\n',
+                    Some((_, c @ ('\\' | '"'))) => c,
+                    _ => return Err("only \\\\, \\\" and \\n may be escaped in a label's value".into()),
+                }),
+                c => value.push(c),
+            }
+        }
+        Err("a label's value isn't closed".into())
+    }
+
+    /// The rest of ` # {labels} value [timestamp]`, checked and not kept.
+    fn exemplar(&mut self) -> Result<(), String> {
+        self.blanks();
+        if !self.take('{') {
+            return Err("an exemplar must begin with `{`".into());
+        }
+        self.labels()?;
+        self.blanks();
+        number(self.word(|c| c != ' ' && c != '\t'))?;
+        self.blanks();
+        if !self.rest.is_empty() {
+            time(self.word(|c| c != ' ' && c != '\t'), Format::OpenMetrics)?;
+        }
+        self.blanks();
+        Ok(())
+    }
+
+    /// Skips blanks; whether there were any.
+    fn blanks(&mut self) -> bool {
+        let trimmed = self.rest.trim_start_matches([' ', '\t']);
+        let any = trimmed.len() != self.rest.len();
+        self.rest = trimmed;
+        any
+    }
+
+    fn take(&mut self, c: char) -> bool {
+        let rest = self.rest.strip_prefix(c);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn word(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|c| !belongs(c)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        word
+    }
+}
+
+/// A value, as Go's ParseFloat takes it.
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| if text.is_empty() { "a value is missing".to_owned() } else { format!("`{text}` is not a number") })
+}
+
+/// A time: whole milliseconds in the text format, seconds in OpenMetrics.
+fn time(text: &str, format: Format) -> Result<f64, String> {
+    let wrong = || format!("`{text}` is not a time");
+    match format {
+        Format::Text => text.parse::<i64>().map(|ms| ms as f64 / 1e3).map_err(|_| wrong()),
+        Format::OpenMetrics => text.parse::<f64>().ok().filter(|seconds| seconds.is_finite()).ok_or_else(wrong),
+    }
+}

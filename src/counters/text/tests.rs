@@ -1,0 +1,157 @@
+//! The parser against texts as exporters write them, against mistakes, and against anything at all.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Exposition, ParseError> {
+    Exposition::parse(text, Format::Text)
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn reads_what_exporters_write() {
+    let text = "# HELP http_requests_total The total.\n# TYPE http_requests_total counter\n\
+                http_requests_total{method=\"post\",code=\"200\"} 1027 1395066363000\n\
+                http_requests_total{code=\"400\" , method=\"post\",} 3\n\n# a comment\n#\n\
+                msdos_file_access_time_seconds{path=\"C:\\\\DIR\\\\FILE.TXT\",error=\"Cannot find file:\\n\\\"FILE.TXT\\\"\"} 1.458255915e9\n\
+                metric_without_timestamp_and_labels\t12.47\n something_weird { problem = \"division by zero\" } +Inf -3982045\n\
+                empty{} NaN\nnow{a=\"{}, # = 1\"}-Inf\n";
+    let got = parse(text).unwrap();
+    assert_eq!(got.samples.len(), 7);
+    assert_eq!(got.samples[0].labels, labels(&[("code", "200"), ("method", "post")]));
+    assert_eq!((got.samples[0].value, got.samples[0].timestamp), (1027.0, Some(1_395_066_363.0)));
+    assert_eq!(got.samples[2].labels[0].1, "Cannot find file:\n\"FILE.TXT\"");
+    assert_eq!(got.samples[2].labels[1].1, "C:\\DIR\\FILE.TXT");
+    assert_eq!(got.samples[3].value, 12.47);
+    assert_eq!((got.samples[4].value, got.samples[4].timestamp), (f64::INFINITY, Some(-3982.045)));
+    assert!(got.samples[5].value.is_nan() && got.samples[5].labels.is_empty());
+    assert_eq!((got.samples[6].labels[0].1.as_str(), got.samples[6].value), ("{}, # = 1", f64::NEG_INFINITY));
+    assert_eq!(got.kind_of("http_requests_total"), Some(Kind::Counter));
+    assert_eq!(got.kind_of("empty"), None);
+}
+
+#[test]
+fn reads_openmetrics() {
+    let text = "# TYPE acme_http_router_request_seconds histogram\n# UNIT acme_http_router_request_seconds seconds\n\
+                acme_http_router_request_seconds_bucket{le=\"1.0\"} 5 1520879607.789 # {trace_id=\"a b\"} 0.67 1520879606\n\
+                acme_http_router_request_seconds_count 5\n# TYPE ok counter\nok_total 3 # {} 1\nok_created 1520430000.123\n\
+                # TYPE build info\nbuild_info{version=\"1\"} 1\n# EOF\n";
+    let got = Exposition::parse(text, Format::OpenMetrics).unwrap();
+    assert_eq!(got.samples.len(), 5);
+    assert_eq!(got.samples[0].timestamp, Some(1_520_879_607.789));
+    assert_eq!(got.kind_of("ok_total"), Some(Kind::Counter));
+    assert_eq!(got.kind_of("acme_http_router_request_seconds_count"), Some(Kind::Counter));
+    assert_eq!(got.kind_of("build_info"), Some(Kind::Gauge));
+    let cut = &text[..text.len() - "# EOF\n".len()];
+    assert!(Exposition::parse(cut, Format::OpenMetrics).unwrap_err().message.contains("# EOF"));
+    let more = format!("{text}x 1\n");
+    assert!(Exposition::parse(&more, Format::OpenMetrics).unwrap_err().message.contains("after `# EOF`"));
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line() {
+    let cases = [
+        ("a 1\nb", 2, "middle of a line"),
+        ("a 1\nb 12", 2, "middle of a line"),
+        ("a\n", 1, "blank is expected"),
+        ("a \n", 1, "value is missing"),
+        ("a{} \n", 1, "value is missing"),
+        ("a x\n", 1, "`x` is not a number"),
+        ("a 1_000\n", 1, "not a number"),
+        ("a 1 2 3\n", 1, "more than"),
+        ("a 1 1.5\n", 1, "`1.5` is not a time"),
+        ("a 1 # {x=\"y\"} 1\n", 1, "more than"),
+        ("\n9a 1\n", 2, "name is expected"),
+        ("a{b=\"c\" 1\n", 1, "`,` or `}`"),
+        ("a{b=\"c} 1\n", 1, "isn't closed"),
+        ("a{b=c} 1\n", 1, "must begin with"),
+        ("a{b} 1\n", 1, "`=` is expected"),
+        ("a{9=\"c\"} 1\n", 1, "label's name"),
+        ("a{b=\"\\t\"} 1\n", 1, "may be escaped"),
+        ("a{b=\"1\",b=\"2\"} 1\n", 1, "label is there twice"),
+        ("a{b=\"1\"} 1\na{b=\"1\"} 2\n", 2, "series `a{b=\"1\"} 2` is there twice"),
+        ("# TYPE a countre\n", 1, "`countre` is not a type"),
+        ("# TYPE a\n", 1, "# TYPE name type"),
+        ("# TYPE a gauge\n# TYPE a counter\n", 2, "two types"),
+        ("<html><body>404</body></html>\n", 1, "name is expected"),
+        ("404 page not found\n", 1, "name is expected"),
+    ];
+    for (text, line, message) in cases {
+        let error = parse(text).expect_err(text);
+        assert_eq!(error.line, line, "{text}: {error}");
+        assert!(error.message.contains(message), "{text}: {error}");
+    }
+}
+
+#[test]
+fn formats_are_told_by_the_content_type() {
+    assert_eq!(Format::of(None), Some(Format::Text));
+    assert_eq!(Format::of(Some("text/plain; version=0.0.4; charset=utf-8")), Some(Format::Text));
+    assert_eq!(Format::of(Some("application/openmetrics-text; version=1.0.0")), Some(Format::OpenMetrics));
+    assert_eq!(Format::of(Some("text/html; charset=utf-8")), None);
+}
+
+/// Written as an exporter would.
+fn write(samples: &[Sample]) -> String {
+    let mut text = String::new();
+    for sample in samples {
+        text += &sample.name;
+        if !sample.labels.is_empty() {
+            let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let labels: Vec<String> = sample.labels.iter().map(|(n, v)| format!("{n}=\"{}\"", escape(v))).collect();
+            text += &format!("{{{}}}", labels.join(","));
+        }
+        text += &format!(" {}", sample.value);
+        if let Some(time) = sample.timestamp {
+            text += &format!(" {}", (time * 1e3).round());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    let label = ("[a-z_][a-z0-9_]{0,6}", "[^\\r\u{0}]{1,8}");
+    (
+        "[a-z_:][a-z0-9_:]{0,8}",
+        proptest::collection::btree_map(label.0, label.1, 0..4),
+        any::<f64>().prop_filter("NaN is no equal of itself", |v| !v.is_nan()),
+        proptest::option::of((0i64..4_000_000_000_000).prop_map(|ms| ms as f64 / 1e3)),
+    )
+        .prop_map(|(name, labels, value, timestamp)| Sample { name, labels: labels.into_iter().collect(), value, timestamp })
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_read(samples in proptest::collection::vec(sample(), 0..12)) {
+        let mut seen = HashSet::new();
+        let samples: Vec<Sample> = samples.into_iter()
+            .filter(|s| seen.insert((s.name.clone(), s.labels.clone(), s.timestamp.map(f64::to_bits)))).collect();
+        prop_assert_eq!(parse(&write(&samples)).unwrap().samples, samples);
+    }
+
+    #[test]
+    fn a_text_that_was_cut_off_is_an_error(samples in proptest::collection::vec(sample(), 1..5), cut in 0usize..10_000) {
+        let text = write(&samples);
+        let at = text.char_indices().map(|(i, _)| i).nth(cut % text.chars().count()).unwrap();
+        // Cut right after a line, fewer samples are all that there is.
+        prop_assume!(at > 0 && !text[..at].ends_with('\n'));
+        prop_assert!(parse(&text[..at]).is_err());
+    }
+
+    #[test]
+    fn anything_is_read_or_refused(text in "\\PC{0,40}\n?", noise in "[a-z{}=\",# \\\\\n0-9]{0,60}") {
+        for text in [text, noise] {
+            for format in [Format::Text, Format::OpenMetrics] {
+                if let Ok(got) = Exposition::parse(&text, format) {
+                    let filled = text.lines().map(|l| l.trim_matches([' ', '\t'])).filter(|l| !l.is_empty() && !l.starts_with('#'));
+                    prop_assert_eq!(got.samples.len(), filled.count());
+                }
+            }
+        }
+    }
+}

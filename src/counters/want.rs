@@ -1,0 +1,229 @@
+//! What is wanted, flattened: each metric once with its names, each value as sums over those metrics.
+
+use std::time::Duration;
+
+use super::observe::{Kind, Matcher, Observe, Wanted};
+use super::presets::{self, Formula, Term};
+use super::report::Labels;
+
+/// One metric with the labels that its series must have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Item {
+    /// Its names; the first that a source has is taken.
+    pub(super) names: Vec<String>,
+    /// What it is, where that is known beforehand.
+    pub(super) kind: Option<Kind>,
+    pub(super) matchers: Vec<Matcher>,
+    /// A metric whose change says that this one started again, and how far it moves without meaning it (seconds).
+    pub(super) start: Option<(String, f64)>,
+    /// How late the exporter may tell what happened: when idle, and under load.
+    pub(super) late: (Duration, Duration),
+}
+
+/// One value that SLOs may judge.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Asked {
+    pub(super) name: String,
+    pub(super) of: Sum,
+    /// What `of` is divided by; none: nothing.
+    pub(super) to: Vec<Sum>,
+    /// 1 less the ratio.
+    pub(super) rest: bool,
+    /// Of gauges at one instant, rather than of increases.
+    pub(super) level: bool,
+    /// Labels to sum over, so that each system has a value of its own; none: one sum over all series.
+    pub(super) parts: Option<Vec<String>>,
+}
+
+/// Series of an item that are summed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sum {
+    pub(super) item: usize,
+    pub(super) only: Vec<(String, String)>,
+}
+
+/// All that is wanted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Wants {
+    pub(super) items: Vec<Item>,
+    pub(super) asked: Vec<Asked>,
+    /// What exporters cause themselves, of the presets observed.
+    pub(super) own_effects: Vec<OwnEffect>,
+}
+
+/// What an exporter causes itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct OwnEffect {
+    /// The items that it is seen in.
+    pub(super) items: Vec<usize>,
+    pub(super) text: &'static str,
+}
+
+impl Wants {
+    pub(super) fn new(observe: &Observe) -> Self {
+        let mut wants = Self::default();
+        for wanted in &observe.counters {
+            match wanted {
+                Wanted::Metric { metric, matchers, kind } => {
+                    wants.item(metric, *kind, matchers);
+                }
+                Wanted::Preset { preset, matchers } => {
+                    let metrics = preset.metrics.iter();
+                    let items = metrics.map(|metric| wants.item(metric.names[0], Some(metric.kind), matchers)).collect();
+                    wants.own_effects.push(OwnEffect { items, text: preset.own_effect });
+                    for value in preset.values {
+                        let asked = wants.preset_value(preset, value, matchers);
+                        // Two systems of a kind, told apart by `match`, are two series of one value.
+                        wants.asked.push(asked);
+                    }
+                }
+            }
+        }
+        for ratio in &observe.ratios {
+            let mut sum = |metric: &String| Sum { item: wants.item(metric, None, &ratio.matchers), only: Vec::new() };
+            let (of, to) = (sum(&ratio.of), ratio.to.iter().map(&mut sum).collect());
+            wants.asked.push(Asked { name: ratio.name.clone(), of, to, rest: false, level: false, parts: None });
+        }
+        wants
+    }
+
+    fn preset_value(&mut self, preset: &presets::Preset, value: &presets::Value, matchers: &[Matcher]) -> Asked {
+        let mut sum = |term: &Term| Sum {
+            item: self.item(term.metric, None, matchers),
+            only: term.only.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect(),
+        };
+        let (of, to, rest, level) = match &value.formula {
+            Formula::Increase(of) => (of, &[][..], false, false),
+            Formula::Level(of) => (of, &[][..], false, true),
+            Formula::IncreaseRatio(of, to) => (of, *to, false, false),
+            Formula::LevelRatio(of, to) => (of, *to, false, true),
+            Formula::IncreaseRest(of, to) => (of, *to, true, false),
+            Formula::LevelRest(of, to) => (of, *to, true, true),
+        };
+        Asked {
+            name: format!("{}.{}", preset.name, value.name),
+            of: sum(of),
+            to: to.iter().map(sum).collect(),
+            rest,
+            level,
+            parts: Some(preset.parts.iter().map(|part| (*part).to_owned()).collect()),
+        }
+    }
+
+    /// The item of a metric, added if it isn't there yet. A name that a preset knows brings its other names along.
+    fn item(&mut self, name: &str, kind: Option<Kind>, matchers: &[Matcher]) -> usize {
+        let known = presets::metric(name);
+        let names: Vec<String> =
+            known.map_or_else(|| vec![name.to_owned()], |metric| metric.names.iter().map(|n| (*n).to_owned()).collect());
+        if let Some(at) = self.items.iter().position(|item| item.names == names && item.matchers == matchers) {
+            return at;
+        }
+        let system = presets::of_metric(&names[0]);
+        self.items.push(Item {
+            kind: kind.or(known.map(|metric| metric.kind)),
+            start: start_of(&names[0]),
+            late: system.filter(|preset| preset.is_late(&names[0])).map_or_else(Default::default, |preset| preset.late),
+            names,
+            matchers: matchers.to_vec(),
+        });
+        self.items.len() - 1
+    }
+
+    /// The item that a series belongs to; the name's rank among the item's names.
+    pub(super) fn find(&self, name: &str, labels: &Labels) -> impl Iterator<Item = (usize, usize)> {
+        self.items.iter().enumerate().filter_map(move |(at, item)| {
+            let rank = item.names.iter().position(|n| n == name)?;
+            item.matches(labels).then_some((at, rank))
+        })
+    }
+
+    /// Whether a metric of this name tells of a restart.
+    pub(super) fn is_start(&self, name: &str) -> bool {
+        self.items.iter().any(|item| item.start.as_ref().is_some_and(|(start, _)| start == name))
+    }
+
+    /// The longest that any of these items is told late when idle.
+    pub(super) fn latest(&self, items: impl Iterator<Item = usize>) -> Duration {
+        items.map(|item| self.items[item].late.0).max().unwrap_or_default()
+    }
+}
+
+impl Item {
+    pub(super) fn matches(&self, labels: &Labels) -> bool {
+        self.matchers.iter().all(|matcher| label(labels, &matcher.label) == matcher.value)
+    }
+
+    /// What it is: as told beforehand, or by the source, or by its name.
+    pub(super) fn kind(&self, told: Option<Kind>, name: &str) -> Kind {
+        let by_name = || {
+            let grows = ["_total", "_count", "_sum", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+            if grows { Kind::Counter } else { Kind::Gauge }
+        };
+        self.kind.or(told).unwrap_or_else(by_name)
+    }
+}
+
+/// The start time that speaks for a metric: its system's; of a metric that no preset knows, its own process'.
+fn start_of(name: &str) -> Option<(String, f64)> {
+    match presets::of_metric(name) {
+        Some(preset) => {
+            let start = preset.starts.iter().find(|start| name.starts_with(start.prefix))?;
+            Some((start.metric.to_owned(), start.jitter))
+        }
+        None => Some(("process_start_time_seconds".to_owned(), 1.0)),
+    }
+}
+
+/// A label's value; a label that isn't there is empty.
+pub(super) fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
+    labels.iter().find(|(label, _)| label == name).map_or("", |(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::observe::Ratio;
+
+    fn observe(counters: Vec<Wanted>) -> Observe {
+        Observe { counters, ..Observe::default() }
+    }
+
+    #[test]
+    fn a_common_mistake_or_an_old_name_brings_the_right_one() {
+        let metric = |metric: &str| Wanted::Metric { metric: metric.into(), matchers: Vec::new(), kind: None };
+        let wants = Wants::new(&observe(vec![metric("redis_used_memory_bytes"), metric("redis_memory_used_bytes")]));
+        assert_eq!(wants.items.len(), 1);
+        assert_eq!(wants.items[0].names[0], "redis_memory_used_bytes");
+        assert_eq!(wants.items[0].kind, Some(Kind::Gauge));
+        assert_eq!(wants.items[0].start, Some(("redis_start_time_seconds".into(), 2.0)));
+    }
+
+    #[test]
+    fn an_item_is_kept_once_for_a_preset_its_values_and_a_ratio() {
+        let preset = presets::find("redis").unwrap();
+        let mut observe = observe(vec![Wanted::Preset { preset, matchers: Vec::new() }]);
+        observe.ratios.push(Ratio {
+            name: "hits".into(),
+            of: "redis_keyspace_hits_total".into(),
+            to: vec!["redis_keyspace_hits_total".into(), "cache_misses_total".into()],
+            matchers: Vec::new(),
+        });
+        let wants = Wants::new(&observe);
+        assert_eq!(wants.items.len(), preset.metrics.len() + 1);
+        assert_eq!(wants.items.last().unwrap().start.as_ref().unwrap().0, "process_start_time_seconds");
+        let hits = wants.asked.last().unwrap();
+        assert_eq!((hits.of.item, hits.to.len()), (hits.to[0].item, 2));
+    }
+
+    #[test]
+    fn a_series_belongs_where_its_labels_match() {
+        let item = Wanted::Metric { metric: "up_total".into(), matchers: vec![Matcher::new("job", "api")], kind: None };
+        let wants = Wants::new(&observe(vec![item]));
+        let labels = |job: &str| vec![("job".to_owned(), job.to_owned())];
+        assert_eq!(wants.find("up_total", &labels("api")).collect::<Vec<_>>(), [(0, 0)]);
+        assert_eq!(wants.find("up_total", &labels("db")).count(), 0);
+        assert_eq!(wants.find("up_total", &Labels::new()).count(), 0);
+        assert_eq!(wants.items[0].kind(None, "up_total"), Kind::Counter);
+        assert_eq!(wants.items[0].kind(Some(Kind::Gauge), "up_total"), Kind::Gauge);
+    }
+}
