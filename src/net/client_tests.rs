@@ -1,3 +1,5 @@
+//! The small client against a server that answers once, as told.
+
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

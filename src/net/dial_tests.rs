@@ -1,3 +1,5 @@
+//! Dialling over real sockets: what is timed, what fails how.
+
 use super::*;
 use tokio::net::TcpListener;
 

@@ -4,9 +4,10 @@
 //! since a session ticket is not an answer.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -23,16 +24,24 @@ pub struct Meter {
     received: AtomicU64,
     first_sent: AtomicU64,
     first_received: AtomicU64,
+    /// Whether the last write found the socket's buffer full.
+    blocked: AtomicBool,
+    /// The open socket, or [`CLOSED`].
+    fd: AtomicI32,
 }
 
+const CLOSED: RawFd = -1;
+
 impl Meter {
-    fn new() -> Self {
+    fn new(fd: RawFd) -> Self {
         Self {
             epoch: Instant::now(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             first_sent: AtomicU64::new(0),
             first_received: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
+            fd: AtomicI32::new(fd),
         }
     }
 
@@ -67,6 +76,23 @@ impl Meter {
         self.instant(&self.first_received)
     }
 
+    /// Whether what was to be sent stands in line before a full socket.
+    #[inline]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    /// Asks the kernel whether there is something to read on the socket, be it the peer's goodbye: one system call, no wait.
+    /// For an idle connection, since the runtime may not have been told of it yet.
+    pub fn is_readable(&self) -> bool {
+        let fd = self.fd.load(Relaxed);
+        let mut byte = 0u8;
+        // SAFETY: the buffer is one byte and outlives the call. `fd` is the socket while it is open; `Counted` takes it
+        // back before it closes it, and both are used by the one thread that drives the connection.
+        let n = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+        n >= 0 || !matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN | libc::EINTR))
+    }
+
     fn instant(&self, at: &AtomicU64) -> Option<Instant> {
         let nanos = at.load(Relaxed).checked_sub(1)?;
         Some(self.epoch + Duration::from_nanos(nanos))
@@ -82,6 +108,17 @@ impl Meter {
         if at.load(Relaxed) == 0 {
             at.store(self.now(), Relaxed);
         }
+    }
+
+    /// Counts what a write took of the `offered` bytes.
+    #[inline]
+    fn wrote(&self, written: &Poll<io::Result<usize>>, offered: usize) {
+        let n = match written {
+            Poll::Ready(Ok(n)) => *n,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        Self::add(&self.sent, n);
+        self.blocked.store(n < offered, Relaxed);
     }
 
     #[inline]
@@ -100,7 +137,13 @@ pub(super) struct Counted {
 
 impl Counted {
     pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, meter: Arc::new(Meter::new()) }
+        Self { meter: Arc::new(Meter::new(tcp.as_raw_fd())), tcp }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.meter.fd.store(CLOSED, Relaxed);
     }
 }
 
@@ -117,16 +160,16 @@ impl AsyncRead for Counted {
 impl AsyncWrite for Counted {
     #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
-        Meter::add(&self.meter.sent, n);
-        Poll::Ready(Ok(n))
+        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.meter.wrote(&written, buf.len());
+        written
     }
 
     #[inline]
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
-        Meter::add(&self.meter.sent, n);
-        Poll::Ready(Ok(n))
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.meter.wrote(&written, bufs.iter().map(|buf| buf.len()).sum());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -77,6 +77,12 @@ impl Tls {
         Arc::new(Self { options, config: OnceLock::new() })
     }
 
+    /// TLS as the system has it: its roots, no client certificate. One for all of the process.
+    pub fn system() -> Arc<Self> {
+        static SYSTEM: OnceLock<Arc<Tls>> = OnceLock::new();
+        Arc::clone(SYSTEM.get_or_init(|| Self::new(TlsOptions::default())))
+    }
+
     /// What was asked for.
     pub fn options(&self) -> &TlsOptions {
         &self.options

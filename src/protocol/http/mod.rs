@@ -1,3 +1,33 @@
-//! HTTP/1.1.
+//! HTTP/1.1 over hyper's low-level client connections: no hidden pool, no hidden retry, no task of its own.
+//!
+//! A [`Request`] is a step as resolved: what is static of it is built once. [`Request::prepare`] renders the rest for one
+//! virtual user; that user's [`Client`] performs it and answers with an [`Exchange`]: what came, when, over which
+//! connections. Whether the answer is the expected one is not decided here.
+//!
+//! The connection is driven inside the caller's future. Whoever drops that future drops the connection with it, so that an
+//! interrupted request can never be mistaken for the next one's answer.
 
+mod address;
+mod client;
+mod connection;
+mod cookies;
+mod decode;
+mod exchange;
+mod failure;
+mod pool;
+mod redirect;
+mod request;
 pub mod written;
+
+pub use address::{AddressError, Origin};
+pub use client::Client;
+pub use exchange::{Connect, Disconnect, Exchange, Stage};
+pub use pool::Pool;
+pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
+
+/// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is
+/// longer is to be read with `discard_body: true`.
+pub const MAX_BODY: usize = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

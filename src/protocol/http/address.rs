@@ -1,0 +1,255 @@
+//! URLs as they go on the wire: the origin to connect to, and the path and query to ask for.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+use url::{Position, Url};
+
+use crate::net::{Endpoint, Tls};
+
+/// A text that is no URL to send a request to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Not parsed by the URL standard's rules.
+    #[error("is not a URL: {0}")]
+    Invalid(String),
+    /// Neither http nor https.
+    #[error("must begin with http:// or https://")]
+    Scheme,
+    /// No base to put a path behind.
+    #[error(
+        "is a path, and there is no `base_url` to put before it; set `defaults: {{http: {{base_url: …}}}}` or write the whole URL"
+    )]
+    NoBase,
+    /// A host that the profile does not allow.
+    #[error("goes to `{0}`, which is not among `limits: {{hosts: …}}`")]
+    Host(String),
+}
+
+/// Where requests go: a scheme, a host, a port, and how to do TLS.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub(super) endpoint: Endpoint,
+    /// `Host`, with the port where it is not the scheme's own.
+    pub(super) host: HeaderValue,
+}
+
+impl Origin {
+    fn of(url: &Url, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+        let tls = match url.scheme() {
+            "http" => None,
+            "https" => Some(Arc::clone(tls)),
+            _ => return Err(AddressError::Scheme),
+        };
+        let invalid = || AddressError::Invalid("it has no host".into());
+        let host = url.host_str().ok_or_else(invalid)?;
+        let port = url.port_or_known_default().ok_or_else(invalid)?;
+        let text = &url[Position::BeforeHost..Position::AfterPort];
+        let value = HeaderValue::from_str(text).map_err(|_| invalid())?;
+        Ok(Self { endpoint: Endpoint { host: host.to_owned(), port, tls }, host: value })
+    }
+
+    /// The host, a name or an address, IPv6 in brackets.
+    pub fn host(&self) -> &str {
+        &self.endpoint.host
+    }
+
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.endpoint.port
+    }
+
+    /// Whether it is `https`.
+    pub fn is_secure(&self) -> bool {
+        self.endpoint.tls.is_some()
+    }
+
+    /// The same scheme, host and port: what RFC 6454 calls the same origin.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.port() == other.port() && self.is_secure() == other.is_secure() && self.host() == other.host()
+    }
+
+    /// Whether a connection to `other` can serve this one: the same origin, by the same TLS.
+    pub(super) fn shares_connections_with(&self, other: &Self) -> bool {
+        self.same(other)
+            && match (&self.endpoint.tls, &other.endpoint.tls) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.options() == b.options(),
+                _ => true,
+            }
+    }
+}
+
+/// Where one request goes.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    pub origin: Arc<Origin>,
+    pub path: PathAndQuery,
+}
+
+impl Address {
+    /// The URL, for cookies and for resolving redirects.
+    pub fn url(&self) -> Option<Url> {
+        let scheme = if self.origin.is_secure() { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}:{}{}", self.origin.host(), self.origin.port(), self.path)).ok()
+    }
+
+    /// The address of a whole URL.
+    pub fn of(url: &Url, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+        let origin = Arc::new(Origin::of(url, tls)?);
+        let path = path_and_query(&url[Position::BeforePath..Position::AfterQuery])?;
+        Ok(Self { origin, path })
+    }
+
+    /// The address of `text` with `query` appended: a whole URL, or a path behind `base`.
+    pub fn resolve(base: Option<&Base>, text: &str, query: &str, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+        let text = text.split('#').next().unwrap_or_default();
+        if is_absolute(text) {
+            let whole = Base::parse(text, tls)?;
+            let path = path_and_query(&with_query(whole.path, query))?;
+            return Ok(Self { origin: whole.origin, path });
+        }
+        let base = base.ok_or(AddressError::NoBase)?;
+        let mut path = String::with_capacity(base.path.len() + text.len() + query.len() + 2);
+        path.push_str(base.path.trim_end_matches('/'));
+        if !text.starts_with(['/', '?']) {
+            path.push('/');
+        }
+        encode(text, &mut path);
+        if path.starts_with('?') {
+            path.insert(0, '/');
+        }
+        Ok(Self { origin: Arc::clone(&base.origin), path: path_and_query(&with_query(path, query))? })
+    }
+}
+
+/// What paths are put behind: an origin and the beginning of a path.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub origin: Arc<Origin>,
+    path: String,
+}
+
+impl Base {
+    pub fn parse(text: &str, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|error| AddressError::Invalid(error.to_string()))?;
+        let origin = Arc::new(Origin::of(&url, tls)?);
+        // As written, not as the URL standard would normalise it: a load may be about just that.
+        let rest = text.find("://").map_or("", |at| &text[at + 3..]);
+        let mut path = String::new();
+        match rest.find(['/', '?', '#']) {
+            Some(at) if rest[at..].starts_with('/') => encode(&rest[at..], &mut path),
+            Some(at) if rest[at..].starts_with('?') => {
+                path.push('/');
+                encode(&rest[at..], &mut path);
+            }
+            _ => path.push('/'),
+        }
+        Ok(Self { origin, path })
+    }
+}
+
+fn is_absolute(text: &str) -> bool {
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    begins("http://") || begins("https://")
+}
+
+fn with_query(mut path: String, query: &str) -> String {
+    if !query.is_empty() {
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path.push_str(query);
+    }
+    path
+}
+
+fn path_and_query(text: &str) -> Result<PathAndQuery, AddressError> {
+    PathAndQuery::try_from(text).map_err(|error| AddressError::Invalid(error.to_string()))
+}
+
+/// Appends a path as it may stand on the wire: what HTTP cannot carry is percent-encoded, what is encoded already is kept.
+fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'#' => return,
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..=0x20 | 0x7f.. => percent(byte, out),
+            _ => out.push(char::from(byte)),
+        }
+    }
+}
+
+fn percent(byte: u8, out: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "%{byte:02X}");
+}
+
+/// Appends `name=value` to a query, both percent-encoded but for the unreserved characters of RFC 3986.
+pub(super) fn push_query(out: &mut String, name: &str, value: &str) {
+    if !out.is_empty() {
+        out.push('&');
+    }
+    component(name, out);
+    out.push('=');
+    component(value, out);
+}
+
+fn component(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => percent(byte, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(base: &str, text: &str, query: &str) -> Result<(String, String), AddressError> {
+        let tls = Tls::system();
+        let base = (!base.is_empty()).then(|| Base::parse(base, &tls).unwrap());
+        let address = Address::resolve(base.as_ref(), text, query, &tls)?;
+        Ok((address.origin.host.to_str().unwrap().to_owned(), address.path.to_string()))
+    }
+
+    #[test]
+    fn paths_stand_behind_the_base_and_urls_alone() {
+        let cases = [
+            ("http://h:8080", "/api", "", "h:8080", "/api"),
+            ("http://h:80/v1/", "/api?x=1", "y=2", "h", "/v1/api?x=1&y=2"),
+            ("http://h/v1", "api", "", "h", "/v1/api"),
+            ("http://h", "", "a=b", "h", "/?a=b"),
+            ("http://h", "?q", "", "h", "/?q"),
+            ("https://h", "//other/x", "", "h", "//other/x"),
+            ("http://h", "HTTPS://Other:443/y/../z#part", "", "other", "/y/../z"),
+            ("", "http://[::1]:81?q=ü", "", "[::1]:81", "/?q=%C3%BC"),
+            ("http://h", "/a b/{x}%20\"", "", "h", "/a%20b/%7Bx%7D%20%22"),
+            ("http://h", "/a#b", "c=d", "h", "/a?c=d"),
+        ];
+        for (base, text, query, host, path) in cases {
+            assert_eq!(resolve(base, text, query).unwrap(), (host.into(), path.into()), "{base} {text}");
+        }
+        assert_eq!(resolve("", "/api", ""), Err(AddressError::NoBase));
+        assert!(matches!(resolve("http://h", "http://", ""), Err(AddressError::Invalid(_))));
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        let mut query = String::new();
+        push_query(&mut query, "q", "a b&c=d/é");
+        push_query(&mut query, "n[]", "1");
+        assert_eq!(query, "q=a%20b%26c%3Dd%2F%C3%A9&n%5B%5D=1");
+    }
+
+    #[test]
+    fn origins_differ_by_scheme_host_and_port() {
+        let tls = Tls::system();
+        let origin = |text: &str| Base::parse(text, &tls).unwrap().origin;
+        assert!(origin("http://h").same(&origin("http://h:80/x")));
+        assert!(!origin("http://h").same(&origin("https://h")));
+        assert!(!origin("http://h").same(&origin("http://h:81")));
+        let address = Address::resolve(None, "https://h/p?q=1", "", &tls).unwrap();
+        assert_eq!(address.url().unwrap().as_str(), "https://h/p?q=1");
+    }
+}

@@ -1,0 +1,239 @@
+//! One keep-alive connection: hyper's state machine, polled in the future of whoever uses it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::MAX_BODY;
+use super::address::Origin;
+use super::exchange::Stage;
+use super::failure::Failure;
+use crate::base::Reason;
+use crate::net::{DialError, Dialing, Meter, Stream, dial};
+
+/// What goes over a connection.
+pub(super) type Outgoing = http::Request<Full<Bytes>>;
+
+/// A connection that was idle for less is used without asking the kernel whether the peer is still there: a peer that closes
+/// so soon does so while the request is on its way, and nothing could tell.
+const IDLE: Duration = Duration::from_millis(1);
+
+/// An open connection to an origin.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub origin: Arc<Origin>,
+    pub meter: Arc<Meter>,
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: Driver,
+    last_used: Instant,
+}
+
+/// hyper's side of the connection, until it is over.
+#[derive(Debug)]
+struct Driver {
+    connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
+    error: Option<hyper::Error>,
+}
+
+impl Driver {
+    /// Reads, writes and hands over what can be.
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && let Poll::Ready(result) = Pin::new(connection).poll(cx)
+        {
+            self.connection = None;
+            self.error = result.err();
+        }
+    }
+}
+
+/// Why a request was not answered.
+pub(super) enum Unanswered {
+    /// Not a byte of it was written, since the connection had ended before. Here it is back.
+    Unsent(Box<Outgoing>),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// The body of an answer.
+pub(super) struct Received {
+    /// Empty if it was to be discarded.
+    pub body: Bytes,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Connection {
+    /// Opens a connection; `dialing` says how far it came.
+    pub async fn open(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Self, DialError> {
+        let stream = dial(&origin.endpoint, dialing).await?;
+        let meter = Arc::clone(stream.meter());
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
+            reason: Reason::Other,
+            stage: dialing.stage,
+            message: format!("the connection to {} cannot be used: {error}", origin.endpoint),
+        })?;
+        let driver = Driver { connection: Some(connection), error: None };
+        Ok(Self { origin: Arc::clone(origin), meter, sender, driver, last_used: Instant::now() })
+    }
+
+    /// Whether an idle connection can take a request, as far as this side can know.
+    pub fn is_usable(&mut self) -> bool {
+        if self.last_used.elapsed() > IDLE {
+            // With TLS there may be a session ticket to read, so there only hyper can tell.
+            if !self.origin.is_secure() && self.meter.is_readable() {
+                return false;
+            }
+            self.driver.poll(&mut Context::from_waker(Waker::noop()));
+        }
+        !self.sender.is_closed()
+    }
+
+    /// Whether the connection can be kept after an answer.
+    pub fn is_reusable(&mut self) -> bool {
+        self.last_used = Instant::now();
+        self.driver.connection.is_some() && !self.sender.is_closed()
+    }
+
+    /// Sends a request and reads the answer's head.
+    pub async fn send(&mut self, request: Outgoing, stage: &mut Stage) -> Result<http::Response<Incoming>, Unanswered> {
+        self.meter.restart();
+        let Self { sender, driver, meter, .. } = self;
+        if !sender.is_ready() {
+            // The end of the last answer may not have been looked at yet. An error shows in the next step.
+            let _ = poll_fn(|cx| {
+                driver.poll(cx);
+                sender.poll_ready(cx)
+            })
+            .await;
+        }
+        let mut response = pin!(sender.try_send_request(request));
+        let result = poll_fn(|cx| {
+            driver.poll(cx);
+            // Only the driver can bring the response forward, and it has just been polled: no need to be woken again.
+            let polled = response.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if polled.is_pending() && !tokio::task::coop::has_budget_remaining() {
+                // Pending for having had its share of this turn, which is not the driver's doing.
+                cx.waker().wake_by_ref();
+            }
+            polled
+        })
+        .await;
+        *stage = head_stage(meter);
+        result.map_err(|mut error| match error.take_message() {
+            Some(request) if meter.first_sent().is_none() => Unanswered::Unsent(Box::new(request)),
+            _ => Unanswered::Failed(Failure::of(driver.error.as_ref().unwrap_or(error.error()), *stage)),
+        })
+    }
+
+    /// Reads an answer's body.
+    pub async fn read(&mut self, mut incoming: Incoming, discard: bool) -> Result<Received, Failure> {
+        let mut kept = Kept::Nothing;
+        let mut bytes = 0u64;
+        let driver = &mut self.driver;
+        poll_fn(|cx| {
+            let mut driven = false;
+            loop {
+                if incoming.is_end_stream() {
+                    return Poll::Ready(Ok(()));
+                }
+                match Pin::new(&mut incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let Ok(data) = frame.into_data() else { continue };
+                        bytes += data.len() as u64;
+                        if !discard && !kept.push(data) {
+                            return Poll::Ready(Err(too_long()));
+                        }
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        let error = driver.error.as_ref().unwrap_or(&error);
+                        return Poll::Ready(Err(Failure::of(error, Stage::Body)));
+                    }
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending if driven => return Poll::Pending,
+                    Poll::Pending => {
+                        driver.poll(cx);
+                        driven = true;
+                        continue;
+                    }
+                }
+                driven = false;
+            }
+        })
+        .await?;
+        Ok(Received { body: kept.into_bytes(), bytes })
+    }
+}
+
+/// How far a request is that was begun and whose head has not been read.
+pub(super) fn head_stage(meter: &Meter) -> Stage {
+    if meter.first_received().is_some() {
+        Stage::Head
+    } else if meter.first_sent().is_none() || meter.is_blocked() {
+        Stage::Send
+    } else {
+        Stage::FirstByte
+    }
+}
+
+fn too_long() -> Failure {
+    let limit = MAX_BODY / (1024 * 1024);
+    Failure::new(
+        Reason::Other,
+        format!(
+            "the body is longer than {limit} MiB, the most that is kept; with `discard_body: true` it is read and counted only"
+        ),
+    )
+}
+
+/// A body as it comes: most are one piece, which is kept as it is.
+enum Kept {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Kept {
+    /// Whether it still fits.
+    fn push(&mut self, data: Bytes) -> bool {
+        let length = match self {
+            Kept::Nothing => 0,
+            Kept::One(first) => first.len(),
+            Kept::Many(all) => all.len(),
+        };
+        if length + data.len() > MAX_BODY {
+            return false;
+        }
+        match std::mem::replace(self, Kept::Nothing) {
+            Kept::Nothing => *self = Kept::One(data),
+            Kept::One(first) => {
+                let mut all = BytesMut::with_capacity(2 * (first.len() + data.len()));
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&data);
+                *self = Kept::Many(all);
+            }
+            Kept::Many(mut all) => {
+                all.extend_from_slice(&data);
+                *self = Kept::Many(all);
+            }
+        }
+        true
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Kept::Nothing => Bytes::new(),
+            Kept::One(bytes) => bytes,
+            Kept::Many(bytes) => bytes.freeze(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! One user's cookies, by the rules of RFC 6265. Nothing is allocated before the first cookie comes.
+
+use cookie_store::CookieStore;
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+
+use super::address::Address;
+
+/// The most cookies that a user keeps, as many as browsers keep of one site; new ones beyond are ignored.
+const MAX_COOKIES: usize = 180;
+
+/// The jar.
+#[derive(Debug, Default)]
+pub(super) struct Jar {
+    store: Option<Box<CookieStore>>,
+}
+
+impl Jar {
+    /// Keeps what an answer from `address` sets.
+    pub fn store(&mut self, headers: &HeaderMap, address: &Address) {
+        if !headers.contains_key(SET_COOKIE) {
+            return;
+        }
+        let Some(url) = address.url() else { return };
+        let store = self.store.get_or_insert_with(Box::default);
+        for value in headers.get_all(SET_COOKIE) {
+            // What a browser would ignore is ignored: a broken cookie, one for another site.
+            if let Ok(text) = value.to_str()
+                && store.iter_unexpired().count() < MAX_COOKIES
+            {
+                let _ = store.parse(text, &url);
+            }
+        }
+    }
+
+    /// Adds the cookies for `address` to `headers`, behind those that the profile wrote itself.
+    pub fn add(&self, headers: &mut HeaderMap, address: &Address) {
+        let Some(store) = &self.store else { return };
+        let Some(url) = address.url() else { return };
+        let mut text = String::new();
+        if let Some(written) = headers.get(COOKIE) {
+            text.push_str(&String::from_utf8_lossy(written.as_bytes()));
+        }
+        for (name, value) in store.get_request_values(&url) {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(name);
+            text.push('=');
+            text.push_str(value);
+        }
+        if let (false, Ok(mut value)) = (text.is_empty(), HeaderValue::try_from(text)) {
+            value.set_sensitive(true);
+            headers.insert(COOKIE, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Tls;
+
+    fn address(text: &str) -> Address {
+        Address::resolve(None, text, "", &Tls::system()).unwrap()
+    }
+
+    #[test]
+    fn cookies_go_back_to_where_they_are_for() {
+        let mut jar = Jar::default();
+        let mut answer = HeaderMap::new();
+        for cookie in ["sid=1; Path=/", "cart=2; Path=/shop", "sec=3; Secure", "evil=4; Domain=other.test", "gone=5; Max-Age=0"] {
+            answer.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        jar.store(&answer, &address("http://h.test/login"));
+        let sent = |jar: &Jar, url: &str, own: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(own.map(|own| (COOKIE, HeaderValue::from_static(own))));
+            jar.add(&mut headers, &address(url));
+            let mut parts: Vec<String> = headers
+                .get(COOKIE)
+                .map_or_else(Vec::new, |value| value.to_str().unwrap().split("; ").map(str::to_owned).collect());
+            parts.sort();
+            parts.join(" ")
+        };
+        assert_eq!(sent(&jar, "http://h.test/", None), "sid=1");
+        assert_eq!(sent(&jar, "http://h.test/shop/1", Some("own=0")), "cart=2 own=0 sid=1");
+        assert_eq!(sent(&jar, "http://other.test/", None), "");
+        for i in 0..2 * MAX_COOKIES {
+            let mut answer = HeaderMap::new();
+            answer.insert(SET_COOKIE, HeaderValue::try_from(format!("c{i}=x")).unwrap());
+            jar.store(&answer, &address("http://h.test/"));
+        }
+        assert_eq!(jar.store.as_ref().unwrap().iter_unexpired().count(), MAX_COOKIES);
+    }
+}

@@ -1,0 +1,62 @@
+//! What went wrong on a connection, in a reason and in words.
+
+use std::error::Error;
+use std::io;
+
+use super::exchange::Stage;
+use crate::base::Reason;
+use crate::net::dial::{explain, reason_of};
+
+/// Why a request has no complete answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub reason: Reason,
+    pub detail: String,
+}
+
+impl Failure {
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    /// The failure behind hyper's error at this stage.
+    pub fn of(error: &hyper::Error, stage: Stage) -> Self {
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                return Self::of_io(io, stage);
+            }
+            source = cause.source();
+        }
+        if error.is_parse_too_large() {
+            Self::new(Reason::Protocol, "the answer's headers are too long")
+        } else if error.is_parse() {
+            Self::new(Reason::Protocol, format!("the answer is not HTTP/1.1: {error}"))
+        } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+            Self::ended(stage)
+        } else {
+            Self::new(Reason::Protocol, format!("the exchange broke off: {error}"))
+        }
+    }
+
+    fn of_io(error: &io::Error, stage: Stage) -> Self {
+        let doing = stage.doing();
+        match reason_of(error) {
+            Reason::Closed => Self::ended(stage),
+            // hyper reports a chunk that is none, or a body after its end, as input that is not valid.
+            Reason::Other if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::InvalidData => {
+                Self::new(Reason::Protocol, format!("the answer is not HTTP/1.1: {error}"))
+            }
+            reason => Self::new(reason, format!("the connection broke while {doing}: {}", explain(error))),
+        }
+    }
+
+    /// The peer closed the connection at this stage.
+    pub fn ended(stage: Stage) -> Self {
+        match stage {
+            Stage::Body => Self::new(Reason::Protocol, "the peer closed the connection in the middle of the body"),
+            Stage::Head => Self::new(Reason::Protocol, "the peer closed the connection in the middle of the headers"),
+            _ => Self::new(Reason::Closed, "the peer closed the connection without an answer"),
+        }
+    }
+}

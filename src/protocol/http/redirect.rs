@@ -1,0 +1,91 @@
+//! Where an answer sends on, and what of the request goes with it (RFC 9110, 15.4).
+
+use std::sync::Arc;
+
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, LOCATION,
+    PROXY_AUTHORIZATION,
+};
+use http::{HeaderMap, Method, StatusCode};
+
+use super::address::{Address, AddressError};
+use crate::net::Tls;
+
+/// The address that an answer sends on to; none if it sends nowhere.
+pub(super) fn target(
+    status: StatusCode,
+    headers: &HeaderMap,
+    from: &Address,
+    tls: &Arc<Tls>,
+) -> Option<Result<Address, AddressError>> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = headers.get(LOCATION)?;
+    let text = String::from_utf8_lossy(location.as_bytes());
+    let joined = from.url()?.join(&text).map_err(|error| AddressError::Invalid(error.to_string()));
+    Some(joined.and_then(|url| Address::of(&url, tls)))
+}
+
+/// The method to go on with: 303 is a GET; 301 and 302 make a GET of a POST, as everyone does; 307 and 308 change nothing.
+pub(super) fn method(status: StatusCode, method: &Method) -> Method {
+    match status.as_u16() {
+        303 if *method != Method::HEAD => Method::GET,
+        301 | 302 if *method == Method::POST => Method::GET,
+        _ => method.clone(),
+    }
+}
+
+/// Takes out what must not go on: the body's headers if the body does not, what is secret if the origin is another.
+pub(super) fn strip(headers: &mut HeaderMap, from: &Address, to: &Address, without_body: bool) {
+    if without_body {
+        for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+            headers.remove(name);
+        }
+    }
+    if !from.origin.same(&to.origin) {
+        for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+            headers.remove(name);
+        }
+        headers.insert(HOST, to.origin.host.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn methods_by_status() {
+        let after = |status: u16, from: &Method| method(StatusCode::from_u16(status).unwrap(), from);
+        assert_eq!(after(301, &Method::POST), Method::GET);
+        assert_eq!(after(302, &Method::PUT), Method::PUT);
+        assert_eq!(after(303, &Method::DELETE), Method::GET);
+        assert_eq!(after(303, &Method::HEAD), Method::HEAD);
+        assert_eq!(after(307, &Method::POST), Method::POST);
+        assert_eq!(after(308, &Method::PATCH), Method::PATCH);
+    }
+
+    #[test]
+    fn locations_are_resolved_and_secrets_stay_at_home() {
+        let tls = Tls::system();
+        let from = Address::resolve(None, "http://h.test/a/b", "", &tls).unwrap();
+        let to = |status: u16, location: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::from_static(location));
+            target(StatusCode::from_u16(status).unwrap(), &headers, &from, &tls)
+        };
+        assert_eq!(to(302, "c?d#e").unwrap().unwrap().path, "/a/c?d");
+        assert!(to(304, "/x").is_none() && to(200, "/x").is_none());
+        assert_eq!(to(302, "ftp://h.test/").unwrap().unwrap_err(), AddressError::Scheme);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer x"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        strip(&mut headers, &from, &to(302, "/same").unwrap().unwrap(), false);
+        assert_eq!(headers.len(), 2);
+        strip(&mut headers, &from, &to(302, "http://other.test:81/").unwrap().unwrap(), true);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[HOST], "other.test:81");
+    }
+}

@@ -1,0 +1,344 @@
+//! A request as resolved, and as rendered for one virtual user.
+//!
+//! [`Request::new`] builds what never changes: the address, the headers, the body. [`Request::prepare`] renders what does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::address::{Address, AddressError, Base, push_query};
+use super::decode::ACCEPTED;
+use crate::expr::{EvalError, JsonTemplate, Scope, Template};
+use crate::net::Tls;
+
+/// What a user agent is called that is given no name.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
+
+/// What a request carries.
+#[derive(Debug, Clone, Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes as they are.
+    Static(Bytes),
+    /// Text; it has no content type but the one that the headers give.
+    Text(Template),
+    /// JSON, as `application/json`.
+    Json(JsonTemplate),
+    /// Names and values, as `application/x-www-form-urlencoded`.
+    Form(Vec<(String, Template)>),
+}
+
+/// Over which connections requests go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Connections {
+    /// One of each user's own per origin, opened at first use and kept.
+    #[default]
+    PerUser,
+    /// A worker's part of this many, shared by all of a scenario's users; the part itself is the [`super::Pool`]'s.
+    Shared(usize),
+    /// A new one for every request (`reuse: false`).
+    Fresh,
+}
+
+/// An HTTP step as resolved.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The method.
+    pub method: Method,
+    /// What paths are put behind: a URL.
+    pub base_url: Option<Template>,
+    /// A path or a whole URL.
+    pub url: Template,
+    /// Appended to the URL, percent-encoded.
+    pub query: Vec<(String, Template)>,
+    /// Headers; those given here replace the client's own.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// The body.
+    pub body: Body,
+    /// For the whole request: waiting for a shared connection, connecting, redirects and the body included.
+    pub timeout: Duration,
+    /// How many redirects are followed.
+    pub redirects: u32,
+    /// Whether cookies are kept and sent.
+    pub cookies: bool,
+    /// Whether compressed answers are asked for and unpacked.
+    pub compression: bool,
+    /// Whether the body is counted and thrown away.
+    pub discard_body: bool,
+    /// How `https` is done.
+    pub tls: Arc<Tls>,
+    /// Over which connections.
+    pub connections: Connections,
+    /// The only hosts that may be sent to, redirects included; all if absent.
+    pub hosts: Option<Arc<[String]>>,
+}
+
+impl Spec {
+    /// A request without headers, query or body, with the defaults of a profile.
+    pub fn new(method: Method, url: Template) -> Self {
+        Self {
+            method,
+            base_url: None,
+            url,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Body::Empty,
+            timeout: Duration::from_secs(30),
+            redirects: 0,
+            cookies: true,
+            compression: true,
+            discard_body: false,
+            tls: Tls::system(),
+            connections: Connections::PerUser,
+            hosts: None,
+        }
+    }
+}
+
+/// A request that can never be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The static part of the URL.
+    #[error("`{url}` {error}")]
+    Url {
+        /// As written.
+        url: String,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+    /// A header's value.
+    #[error("the header `{0}` has a character that headers cannot carry (a line break?)")]
+    Header(HeaderName),
+    /// A header that is not the profile's to set.
+    #[error("the header `{0}` follows from the body and how it is sent; leave it out")]
+    Framing(HeaderName),
+}
+
+/// A request that is ready to be rendered.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub(super) spec: Spec,
+    /// The base, where it is static.
+    base: Option<Base>,
+    /// The address, where all of it is static.
+    address: Option<Address>,
+    /// What is static of the headers, the client's own included; `Host` only with a static address.
+    headers: HeaderMap,
+    dynamic: Vec<(HeaderName, Template)>,
+    host_written: bool,
+}
+
+/// A request as rendered for one user.
+#[derive(Debug)]
+pub struct Prepared<'r> {
+    pub(super) address: Rendered<'r, Address>,
+    pub(super) headers: Rendered<'r, HeaderMap>,
+    pub(super) body: Bytes,
+}
+
+/// Something that was built once, or just now.
+#[derive(Debug)]
+pub(super) enum Rendered<'r, T> {
+    Once(&'r T),
+    Now(T),
+}
+
+impl<T: Clone> Rendered<'_, T> {
+    pub fn into_owned(self) -> T {
+        match self {
+            Rendered::Once(value) => value.clone(),
+            Rendered::Now(value) => value,
+        }
+    }
+}
+
+impl Request {
+    /// Builds what is static of it.
+    ///
+    /// # Errors
+    /// A static URL or header that cannot be sent.
+    pub fn new(mut spec: Spec) -> Result<Self, BuildError> {
+        if let Body::Text(Template::Static(text)) = &spec.body {
+            spec.body = Body::Static(Bytes::copy_from_slice(text.as_bytes()));
+        }
+        let mut headers = HeaderMap::new();
+        let mut dynamic = Vec::new();
+        headers.insert(USER_AGENT, AGENT);
+        if spec.compression {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+        }
+        if spec.connections == Connections::Fresh {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        match spec.body {
+            Body::Json(_) => headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            Body::Form(_) => headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+            Body::Empty | Body::Static(_) | Body::Text(_) => None,
+        };
+        for (name, value) in &spec.headers {
+            if [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT].contains(name) {
+                return Err(BuildError::Framing(name.clone()));
+            }
+            match value {
+                Template::Static(text) => {
+                    let value = HeaderValue::from_str(text).map_err(|_| BuildError::Header(name.clone()))?;
+                    headers.insert(name.clone(), value);
+                }
+                Template::Dynamic(..) => dynamic.push((name.clone(), value.clone())),
+            }
+        }
+        let host_written = spec.headers.iter().any(|(name, _)| name == HOST);
+        let mut request = Self { base: None, address: None, headers, dynamic, host_written, spec };
+        request.resolve_static()?;
+        Ok(request)
+    }
+
+    fn resolve_static(&mut self) -> Result<(), BuildError> {
+        let spec = &self.spec;
+        let failed = |url: &str| {
+            let url = url.to_owned();
+            move |error| BuildError::Url { url, error }
+        };
+        if let Some(Template::Static(text)) = &spec.base_url {
+            self.base = Some(Base::parse(text, &spec.tls).map_err(failed(text))?);
+        }
+        let known = matches!(spec.base_url, None | Some(Template::Static(_)));
+        let Template::Static(text) = &spec.url else { return Ok(()) };
+        if !known || !spec.query.iter().all(|(_, value)| value.is_static()) {
+            return Ok(());
+        }
+        let mut query = String::new();
+        for (name, value) in &spec.query {
+            if let Template::Static(value) = value {
+                push_query(&mut query, name, value);
+            }
+        }
+        let address = Address::resolve(self.base.as_ref(), text, &query, &spec.tls).map_err(failed(text))?;
+        allowed(spec, &address).map_err(failed(text))?;
+        if !self.host_written {
+            self.headers.insert(HOST, address.origin.host.clone());
+        }
+        self.address = Some(address);
+        Ok(())
+    }
+
+    /// What it was built from.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The time limit for the whole of it.
+    pub fn timeout(&self) -> Duration {
+        self.spec.timeout
+    }
+
+    /// Over which connections it goes.
+    pub fn connections(&self) -> Connections {
+        self.spec.connections
+    }
+
+    /// Renders it for the user whose scope it is. Where all is static nothing is allocated.
+    ///
+    /// # Errors
+    /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
+    pub fn prepare(&self, scope: &Scope) -> Result<Prepared<'_>, EvalError> {
+        let address = match &self.address {
+            Some(address) => Rendered::Once(address),
+            None => Rendered::Now(self.render_address(scope)?),
+        };
+        let headers = match (&address, self.dynamic.is_empty()) {
+            (Rendered::Once(_), true) => Rendered::Once(&self.headers),
+            _ => Rendered::Now(self.render_headers(scope, &address)?),
+        };
+        Ok(Prepared { address, headers, body: self.render_body(scope)? })
+    }
+
+    fn render_address(&self, scope: &Scope) -> Result<Address, EvalError> {
+        let spec = &self.spec;
+        let mut text = String::new();
+        let rendered;
+        let base = match (&self.base, &spec.base_url) {
+            (None, Some(template)) => {
+                template.text(scope, &mut text)?;
+                rendered = Base::parse(&text, &spec.tls).map_err(|error| unusable("base_url", &error))?;
+                text.clear();
+                Some(&rendered)
+            }
+            (base, _) => base.as_ref(),
+        };
+        let mut query = String::new();
+        for (name, value) in &spec.query {
+            value.text(scope, &mut text)?;
+            push_query(&mut query, name, &text);
+            text.clear();
+        }
+        spec.url.text(scope, &mut text)?;
+        let address = Address::resolve(base, &text, &query, &spec.tls).map_err(|error| unusable("url", &error))?;
+        allowed(spec, &address).map_err(|error| unusable("url", &error))?;
+        Ok(address)
+    }
+
+    fn render_headers(&self, scope: &Scope, address: &Rendered<'_, Address>) -> Result<HeaderMap, EvalError> {
+        let mut headers = self.headers.clone();
+        if let (Rendered::Now(address), false) = (address, self.host_written) {
+            headers.insert(HOST, address.origin.host.clone());
+        }
+        for (name, template) in &self.dynamic {
+            let mut text = String::new();
+            template.text(scope, &mut text)?;
+            let value = HeaderValue::try_from(text).map_err(|_| {
+                EvalError::new(name.as_str(), "the header's value has a character that headers cannot carry (a line break?)")
+            })?;
+            headers.insert(name.clone(), value);
+        }
+        Ok(headers)
+    }
+
+    fn render_body(&self, scope: &Scope) -> Result<Bytes, EvalError> {
+        match &self.spec.body {
+            Body::Empty => Ok(Bytes::new()),
+            Body::Static(bytes) => Ok(bytes.clone()),
+            Body::Json(template) => template.render(scope),
+            Body::Text(template) => {
+                let mut text = String::new();
+                template.text(scope, &mut text)?;
+                Ok(text.into())
+            }
+            Body::Form(fields) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                let mut text = String::new();
+                for (name, value) in fields {
+                    value.text(scope, &mut text)?;
+                    form.append_pair(name, &text);
+                    text.clear();
+                }
+                Ok(form.finish().into())
+            }
+        }
+    }
+}
+
+/// Whether the profile's `limits: {hosts}` let a request go there.
+pub(super) fn allowed(spec: &Spec, address: &Address) -> Result<(), AddressError> {
+    let host = address.origin.host().trim_start_matches('[').trim_end_matches(']');
+    match &spec.hosts {
+        Some(hosts) if !hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) => {
+            Err(AddressError::Host(host.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error does not repeat the text: it may hold what a template put there.
+fn unusable(key: &str, error: &AddressError) -> EvalError {
+    EvalError::new(key, format!("the result {error}"))
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

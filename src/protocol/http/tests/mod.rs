@@ -1,0 +1,38 @@
+//! The driver's contract, over real sockets: every way in which a target can behave or misbehave, and what is made of it.
+
+mod connections;
+mod failures;
+mod pages;
+mod server;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::{Client, Exchange, Pool, Request, Spec};
+use crate::expr::{Scope, Shared, Template};
+
+/// Far longer than anything here takes.
+const PLENTY: Duration = Duration::from_secs(30);
+
+fn scope() -> Scope {
+    Scope::new(Arc::new(Shared::default()), 0)
+}
+
+/// GET of `url`, changed.
+fn get(url: &str, change: impl FnOnce(&mut Spec)) -> Request {
+    let mut spec = Spec::new(Method::GET, Template::literal(url));
+    spec.timeout = PLENTY;
+    change(&mut spec);
+    Request::new(spec).unwrap()
+}
+
+async fn perform(client: &mut Client, request: &Request) -> Exchange {
+    client.perform(request, request.prepare(&scope()).unwrap(), None).await
+}
+
+async fn perform_in(client: &mut Client, request: &Request, pool: &Pool) -> Exchange {
+    client.perform(request, request.prepare(&scope()).unwrap(), Some(pool)).await
+}

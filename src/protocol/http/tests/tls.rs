@@ -1,0 +1,138 @@
+//! TLS with a certificate authority of the test's own.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::base::{Outcome, Reason};
+use crate::net::{Tls, TlsOptions};
+
+/// An authority, with its certificate in a file.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { issuer, directory }
+    }
+
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        Some(self.directory.path().join(name))
+    }
+
+    /// A certificate for `name`, also as `cert.pem` and `key.pem`.
+    fn certify(&self, name: &str) -> (rustls::pki_types::CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        fs::write(self.directory.path().join("cert.pem"), certificate.pem()).unwrap();
+        fs::write(self.directory.path().join("key.pem"), key.serialize_pem()).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    /// A server that answers one request per connection; with `mutual` it wants a certificate of the client.
+    async fn serve(&self, name: &str, mutual: bool) -> String {
+        let (certificate, key) = self.certify(name);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = if mutual {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(self.issuer.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![certificate], key).unwrap()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(socket).await else { continue };
+                let mut request = vec![0; 4096];
+                while matches!(stream.read(&mut request).await, Ok(1..)) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                }
+            }
+        });
+        url
+    }
+}
+
+async fn ask(url: &str, options: TlsOptions) -> Exchange {
+    perform(&mut Client::new(), &get(url, |spec| spec.tls = Tls::new(options))).await
+}
+
+#[tokio::test]
+async fn trusts_whom_it_is_told_to() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let url = authority.serve("127.0.0.1", false).await;
+    let exchange = ask(&url, TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() }).await;
+    assert_eq!((exchange.outcome, &exchange.body[..]), (Outcome::Ok, &b"ok"[..]), "{:?}", exchange.detail);
+    let times = exchange.connects[0].result.unwrap();
+    assert!(times.tls.unwrap() > Duration::ZERO && times.total >= times.tls.unwrap());
+    // Ciphertext and handshake are counted, not the 37 bytes of the answer.
+    assert!(exchange.received > 500 && exchange.sent > 200);
+
+    let exchange = ask(&url, TlsOptions { ca_file: stranger.file("ca.pem"), ..Default::default() }).await;
+    assert_eq!((exchange.outcome, exchange.reason), (Outcome::Error, Some(Reason::Tls)));
+    assert_eq!(exchange.connects[0].result, Err(Reason::Tls));
+    assert_eq!(exchange.sent_at, None);
+
+    let exchange = ask(&url, TlsOptions { insecure: true, ..Default::default() }).await;
+    assert_eq!(exchange.outcome, Outcome::Ok);
+    let exchange = ask(&url, TlsOptions { ca_file: Some("/nowhere".into()), ..Default::default() }).await;
+    assert_eq!(exchange.reason, Some(Reason::Tls));
+    assert!(exchange.detail.unwrap().contains("`ca_file`: /nowhere"));
+}
+
+#[tokio::test]
+async fn names_are_checked() {
+    let authority = Authority::new();
+    let url = authority.serve("api.test", false).await;
+    let trusting = || TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() };
+    assert_eq!(ask(&url, trusting()).await.reason, Some(Reason::Tls));
+    let named = TlsOptions { server_name: Some("api.test".into()), ..trusting() };
+    assert_eq!(ask(&url, named).await.outcome, Outcome::Ok);
+}
+
+#[tokio::test]
+async fn shows_its_own_certificate() {
+    let authority = Authority::new();
+    let url = authority.serve("127.0.0.1", true).await;
+    let trusting = || TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() };
+    let shown = TlsOptions { cert_file: authority.file("cert.pem"), key_file: authority.file("key.pem"), ..trusting() };
+    assert_eq!(ask(&url, shown).await.outcome, Outcome::Ok);
+    // With TLS 1.3 the refusal comes with the first answer.
+    let exchange = ask(&url, trusting()).await;
+    assert_eq!(exchange.reason, Some(Reason::Tls), "{:?}", exchange.detail);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept() {
+    let authority = Authority::new();
+    let url = authority.serve("127.0.0.1", false).await;
+    let request = get(&url, |spec| {
+        spec.tls = Tls::new(TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() });
+    });
+    let mut client = Client::new();
+    assert_eq!(perform(&mut client, &request).await.connects.len(), 1);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let exchange = perform(&mut client, &request).await;
+    assert_eq!((exchange.outcome, exchange.connects.len()), (Outcome::Ok, 0));
+}
