@@ -89,19 +89,24 @@ pub(super) fn in_unit(value: Option<f64>, unit: Unit) -> String {
         (Some(value), Unit::Seconds) => seconds(Some(value)),
         (Some(value), Unit::Ratio) => ratio(value),
         (Some(value), Unit::PerSecond) => rate(Some(value)),
+        (Some(value), Unit::RatioPerHour) => format!("{}/h", ratio(value)),
+        (Some(value), Unit::Bytes) => bytes(value),
     }
 }
 
 /// A size in bytes: `18.0MiB`.
-pub(super) fn bytes(value: u64) -> String {
+pub(super) fn bytes(value: f64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if value < 1024 {
-        return format!("{value}B");
+    if !value.is_finite() {
+        return NONE.to_owned();
     }
-    let mut scaled = value as f64;
+    if value.abs() < 1024.0 {
+        return format!("{}B", number(value));
+    }
+    let mut scaled = value;
     let mut unit = "";
     for next in UNITS {
-        if scaled < 1024.0 {
+        if scaled.abs() < 1024.0 {
             break;
         }
         scaled /= 1024.0;
@@ -129,7 +134,7 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!([17, 2048, 18_874_368].map(bytes), ["17B", "2.0KiB", "18.0MiB"]);
-        assert_eq!(bytes(u64::MAX), "16777216.0TiB");
+        assert_eq!([17.0, 2048.0, 18_874_368.0, f64::NAN].map(bytes), ["17B", "2.0KiB", "18.0MiB", "–"]);
+        assert_eq!(bytes(u64::MAX as f64), "16777216.0TiB");
     }
 }

@@ -150,6 +150,10 @@ fn yes() -> bool {
     true
 }
 
+fn untold() -> Verdict {
+    Verdict::Inconclusive
+}
+
 /// What a phase did with one scenario. `due` = `started` + `dropped` + `cancelled` once the phase is over.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -408,6 +412,9 @@ pub struct Slo {
     pub unit: Unit,
     /// Whether it was met; `null` if that can't be told.
     pub met: Option<bool>,
+    /// What it comes to: a requirement that was met is inconclusive all the same where the generator was the bottleneck.
+    #[serde(with = "word", default = "untold")]
+    pub verdict: Verdict,
     /// Why it can't be told, or when it was breached.
     #[serde(default)]
     pub reason: Option<String>,
@@ -429,6 +436,10 @@ pub enum Unit {
     Ratio,
     /// Events a second.
     PerSecond,
+    /// A ratio an hour.
+    RatioPerHour,
+    /// Bytes.
+    Bytes,
 }
 
 impl Run {

@@ -31,6 +31,7 @@ fn slo(name: &str, requirement: &str, value: Option<f64>, objective: f64, unit: 
         objective: Some(objective),
         unit,
         met,
+        verdict: met.map_or(Verdict::Inconclusive, |met| if met { Verdict::Pass } else { Verdict::Fail }),
         reason: None,
         target: false,
     }

@@ -51,6 +51,15 @@ fn mark(met: Option<bool>) -> Cell {
     }
 }
 
+/// The mark of a requirement. One that was met proves nothing where the generator was the bottleneck; a target never fails.
+fn mark_of(slo: &Slo) -> Cell {
+    match (slo.met, slo.verdict) {
+        (Some(true), Verdict::Inconclusive) => mark(None),
+        (Some(false), _) if slo.target => Cell::toned("✗", Tone::Unsure),
+        (met, _) => mark(met),
+    }
+}
+
 /// A line `  name        text`; nothing if the text is empty.
 fn line(out: &mut String, name: &str, text: &str, style: Style) {
     if !text.is_empty() {
@@ -127,7 +136,7 @@ fn slos(out: &mut String, slos: &[Slo], style: Style) {
             (true, Some(reason)) => format!("a target; {}", clean(reason)),
         };
         table.row(vec![
-            if slo.target && slo.met == Some(false) { Cell::toned("✗", Tone::Unsure) } else { mark(slo.met) },
+            mark_of(slo),
             clean(&slo.name).into(),
             clean(&slo.requirement).into(),
             in_unit(slo.value, slo.unit).into(),
@@ -146,7 +155,7 @@ fn generator(out: &mut String, generator: &Generator, style: Style) {
         parts.push(format!("CPU {}", ratio(cpu)));
     }
     if let Some(memory) = generator.memory_bytes {
-        parts.push(format!("memory {}", bytes(memory)));
+        parts.push(format!("memory {}", bytes(memory as f64)));
     }
     parts.push(if generator.saturated {
         Tone::Unsure.paint("saturated: it was the bottleneck, not the target", style)

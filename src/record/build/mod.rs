@@ -1,20 +1,23 @@
 //! Makes a record of plain inputs: what was measured ([`Totals`]), what the target's counters did ([`Observed`]), what the
 //! verdict came to.
 
+mod judged;
 mod measured;
 mod observed;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use judged::slo;
+
 use super::histograms::PhaseHistograms;
-use super::run::{ErrorSample, Generator, Phase, Slo};
+use super::run::{ErrorSample, Generator, Phase};
 use super::{Histograms, Run, VERSION};
-use crate::base::Verdict;
 use crate::counters::Observed;
 use crate::load::Load;
 use crate::measure::process::Process;
 use crate::measure::{Layout, OwnId, PhaseId, ScenarioId, StepId, Totals, index};
+use crate::verdict::Judgement;
 
 /// Everything that is known of a phase once it has drained and its counters are read.
 #[derive(Debug, Clone, Copy)]
@@ -41,14 +44,10 @@ pub struct PhaseInput<'a> {
     pub observed: Option<&'a Observed>,
     /// Whether the phase counts for the verdict.
     pub judged: bool,
-    /// What the phase came to.
-    pub verdict: Verdict,
-    /// Why, or what else a reader must know.
-    pub reasons: &'a [String],
+    /// What the phase came to, and why.
+    pub judgement: &'a Judgement,
     /// Whether the generator was the bottleneck.
     pub saturated: bool,
-    /// The requirements.
-    pub slos: &'a [Slo],
 }
 
 impl PhaseInput<'_> {
@@ -71,9 +70,9 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         repeat: input.repeat,
         started: input.started,
         ended: input.ended,
-        verdict: input.verdict,
+        verdict: input.judgement.verdict,
         judged: input.judged,
-        reasons: input.reasons.to_vec(),
+        reasons: input.judgement.reasons.clone(),
         saturated: input.saturated,
         scenarios: measured::scenarios(input),
         steps: measured::steps(input),
@@ -84,7 +83,7 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         values: Vec::new(),
         sources: Vec::new(),
         notes: Vec::new(),
-        slos: input.slos.to_vec(),
+        slos: input.judgement.slos.iter().map(judged::slo).collect(),
     };
     if let Some(seen) = input.observed {
         observed::add(&mut phase, seen);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{DropReason, Outcome, Protocol, Reason};
+use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::counters::{CounterRow, Kind};
 use crate::load::{Arrivals, OnBusy, Shape, Spacing};
 use crate::measure::{CheckId, CheckLayout, OwnKind, OwnMetric, Sample, ScenarioLayout, StepLayout, Store};
+use crate::verdict::{SloResult, Unit};
 
 const PHASE: PhaseId = PhaseId(0);
 const VOTERS: ScenarioId = ScenarioId(0);
@@ -91,6 +92,22 @@ fn loads() -> Vec<(ScenarioId, Load)> {
     vec![(VOTERS, Load::Open { arrivals, users: 10, max_users: 10, on_busy: OnBusy::Drop })]
 }
 
+fn judgement() -> Judgement {
+    let slo = SloResult {
+        name: "api".into(),
+        phase: "steady".into(),
+        requirement: "drift < 5%/h".into(),
+        unit: Unit::RatioPerHour,
+        value: Some(0.01),
+        objective: 0.05,
+        met: Some(true),
+        verdict: Verdict::Inconclusive,
+        reason: Some("the generator was the bottleneck".into()),
+        target: false,
+    };
+    Judgement { verdict: Verdict::Inconclusive, reasons: vec!["for a reason".into()], slos: vec![slo] }
+}
+
 /// Calls `f` with an input about ten seconds of the first phase.
 fn with_input<T>(f: impl FnOnce(&PhaseInput<'_>) -> T) -> T {
     let observed = Observed { rows: vec![row()], notes: vec!["scrapes are commands, too".into()], ..Observed::default() };
@@ -107,10 +124,8 @@ fn with_input<T>(f: impl FnOnce(&PhaseInput<'_>) -> T) -> T {
         samples: &[(StepId(0), error)],
         observed: Some(&observed),
         judged: true,
-        verdict: Verdict::Inconclusive,
-        reasons: &["for a reason".into()],
+        judgement: &judgement(),
         saturated: true,
-        slos: &[],
     })
 }
 
@@ -153,6 +168,15 @@ fn own_metrics_and_counters_are_there() {
     assert_eq!(phase.counters[0].labels["instance"], "a");
     assert_eq!((phase.counters[0].delta, phase.counters[0].kind.as_str()), (Some(2000.0), "counter"));
     assert_eq!(phase.notes, ["scrapes are commands, too"]);
+}
+
+#[test]
+fn a_judgement_is_told_with_its_reasons() {
+    let phase = with_input(phase);
+    assert_eq!((phase.verdict, &phase.reasons[..]), (Verdict::Inconclusive, &["for a reason".to_owned()][..]));
+    let slo = &phase.slos[0];
+    assert_eq!((slo.met, slo.verdict, slo.value, slo.objective), (Some(true), Verdict::Inconclusive, Some(0.01), Some(0.05)));
+    assert_eq!(serde_json::to_value(slo.unit).unwrap(), "ratio_per_hour");
 }
 
 #[test]
