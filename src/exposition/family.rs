@@ -69,14 +69,14 @@ pub(super) fn histogram(labels: Labels, sparse: &Sparse, buckets: &Buckets) -> M
     let mut histogram = Histogram::default();
     histogram.set_sample_count(sparse.count());
     histogram.set_sample_sum(sparse.sum());
-    let mut classic = Vec::with_capacity(buckets.bounds().len());
-    for bound in buckets.bounds() {
+    // Exact, since the recorder knows each of these bounds.
+    let bucket = |(bound, count): (&f64, u64)| {
         let mut bucket = Bucket::default();
         bucket.set_upper_bound(*bound);
-        // Exact, since the recorder knows each of these bounds.
-        bucket.set_cumulative_count(sparse.within(*bound).round() as u64);
-        classic.push(bucket);
-    }
+        bucket.set_cumulative_count(count);
+        bucket
+    };
+    let classic = buckets.bounds().iter().zip(sparse.cumulative(buckets.bounds())).map(bucket).collect();
     histogram.set_bucket(classic);
     native(sparse, buckets.zero_threshold(), histogram.special_fields.mut_unknown_fields());
     let mut metric = Metric::from_label(labels.0);

@@ -267,10 +267,10 @@ mod tests {
             prop_assert_eq!(sparse.count(), durations.len() as u64);
             let sum: u64 = durations.iter().sum();
             prop_assert!((sparse.sum() - sum as f64 / 1e9).abs() <= 1e-9 * sum as f64 / 1e9);
-            for bound in buckets.bounds() {
+            for (bound, cumulative) in buckets.bounds().iter().zip(sparse.cumulative(buckets.bounds())) {
                 let within = durations.iter().filter(|ns| **ns as f64 / 1e9 <= *bound).count() as u64;
                 prop_assert_eq!(sparse.within_exactly(*bound), Some(within), "within {}", bound);
-                prop_assert_eq!(sparse.within(*bound), within as f64);
+                prop_assert_eq!((sparse.within(*bound), cumulative), (within as f64, within));
             }
         }
 
@@ -300,9 +300,9 @@ mod tests {
         fn values_of_either_sign(values in prop::collection::vec(prop_oneof![-100.0f64..100.0, Just(0.0), Just(1.0), Just(-1.0), Just(2.5)], 1..100)) {
             let bounds = [-50.0, -1.0, -0.3, 0.0, 0.7, 1.0, 2.5];
             let sparse = observed(&Buckets::values(&bounds), &values);
-            for bound in bounds {
+            for (bound, cumulative) in bounds.into_iter().zip(sparse.cumulative(&bounds)) {
                 let within = values.iter().filter(|value| **value <= bound).count() as u64;
-                prop_assert_eq!(sparse.within_exactly(bound), Some(within), "within {}", bound);
+                prop_assert_eq!((sparse.within_exactly(bound), cumulative), (Some(within), within), "within {}", bound);
             }
             let mut sorted = values.clone();
             sorted.sort_by(f64::total_cmp);

@@ -141,6 +141,22 @@ impl Sparse {
         Some(below)
     }
 
+    /// How many values are at most each of `bounds`, which are ascending and such as the recorder knew: the classic buckets.
+    pub fn cumulative(&self, bounds: &[f64]) -> Vec<u64> {
+        let mut cells = self.cells().peekable();
+        let mut below = 0;
+        let each = |bound: &f64| {
+            let split = self.splits.iter().find(|split| split.0 == *bound);
+            let is_split = |cell: &Cell| split.is_some_and(|split| split.1 == cell.place);
+            while let Some(cell) = cells.next_if(|cell| cell.to <= *bound && !is_split(cell)) {
+                below += cell.n;
+            }
+            let inside = cells.peek().filter(|cell| is_split(cell)).map_or(0, |cell| cell.n);
+            below + split.map_or(0, |split| split.2.min(inside))
+        };
+        bounds.iter().map(each).collect()
+    }
+
     /// The share of the values that are at most `bound`, if there is a value.
     pub fn share_within(&self, bound: f64) -> Option<f64> {
         (!self.is_empty()).then(|| self.within(bound) / self.count() as f64)
