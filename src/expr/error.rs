@@ -24,7 +24,7 @@ impl CompileError {
 
 /// An expression that could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{expression}`: {message}")]
+#[error("`{expression}` {message}")]
 pub struct EvalError {
     expression: String,
     message: String,

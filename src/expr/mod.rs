@@ -7,12 +7,20 @@
 
 mod compile;
 mod convert;
+mod entropy;
 mod error;
+mod eval;
 mod extract;
+mod functions;
+mod library;
+mod lower;
 mod names;
+mod program;
 mod response;
 mod scope;
+mod strict;
 mod template;
+mod text;
 
 pub use compile::Compiler;
 pub use convert::from_json;
@@ -21,7 +29,10 @@ pub use extract::Extract;
 pub use names::{Names, Symbol, is_reserved};
 pub use response::{Response, ResponseObject};
 pub use scope::{Layer, Scope, Shared};
-pub use template::{Expression, JsonTemplate, Template};
+pub use template::{Compiled, Expression, JsonParts, JsonTemplate, Template};
 
 /// A value of an expression: `Send` and `Sync`, cheap to clone.
 pub type Value = minijinja::Value;
+
+#[cfg(test)]
+mod tests;

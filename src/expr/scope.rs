@@ -99,11 +99,10 @@ impl Scope {
     }
 
     /// Forgets the last iteration's variables and answer; from here on variables last for this iteration.
-    pub fn begin_iteration(&mut self, iteration: u64, phase: &str) {
+    pub fn begin_iteration(&mut self, iteration: u64) {
         self.clear();
         self.writes = Layer::Iteration;
         self.number = iteration;
-        self.set_phase(phase);
         self.random = RefCell::new(Stream::keyed(&[self.shared.seed, self.shared.scenario, self.user, iteration]));
     }
 
@@ -121,7 +120,7 @@ impl Scope {
         self.message = None;
     }
 
-    /// The phase that `phase` names.
+    /// What `phase` names from here on.
     pub fn set_phase(&mut self, phase: &str) {
         if self.phase.as_str() != Some(phase) {
             self.phase = Value::from(phase);

@@ -6,7 +6,11 @@ use bytes::Bytes;
 
 use super::Value;
 use super::error::EvalError;
+use super::eval;
+use super::program::{Body, Program};
 use super::scope::Scope;
+use super::strict::{is_present, kind_of};
+use super::text::{write_escaped, write_json};
 
 /// Text of the profile that may hold `{{ … }}`.
 #[derive(Debug, Clone)]
@@ -14,8 +18,12 @@ pub enum Template {
     /// No expression in it: the text as it stands.
     Static(Arc<str>),
     /// At least one expression.
-    Dynamic(Arc<()>),
+    Dynamic(Compiled),
 }
+
+/// A compiled program; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Compiled(pub(super) Arc<Program>);
 
 impl Template {
     /// A text that is taken as it stands, whatever is in it: for what came from the environment.
@@ -28,55 +36,85 @@ impl Template {
         matches!(self, Template::Static(_))
     }
 
-    /// Its value; the text is one `{{ … }}` alone: with the type that the expression has.
+    /// The text of a template that is always the same.
+    pub fn as_static(&self) -> Option<&str> {
+        match self {
+            Template::Static(text) => Some(text),
+            Template::Dynamic(_) => None,
+        }
+    }
+
+    /// Its value; where the text is one `{{ … }}` alone: with the type that the expression has.
     ///
     /// # Errors
     /// An expression that can't be evaluated, or is undefined or null.
-    pub fn value(&self, _scope: &Scope) -> Result<Value, EvalError> {
-        todo!()
+    pub fn value(&self, scope: &Scope) -> Result<Value, EvalError> {
+        match self {
+            Template::Static(text) => Ok(Value::from(&**text)),
+            Template::Dynamic(Compiled(program)) => present(program, eval::value(program, scope)?),
+        }
     }
 
     /// Appends its text to `out`.
     ///
     /// # Errors
     /// As [`Template::value`]; `out` may then hold a part of it.
-    pub fn text(&self, _scope: &Scope, _out: &mut String) -> Result<(), EvalError> {
-        todo!()
+    pub fn text(&self, scope: &Scope, out: &mut String) -> Result<(), EvalError> {
+        match self {
+            Template::Static(text) => {
+                out.push_str(text);
+                Ok(())
+            }
+            Template::Dynamic(Compiled(program)) => eval::text(program, scope, out),
+        }
     }
+}
+
+fn present(program: &Program, value: Value) -> Result<Value, EvalError> {
+    if is_present(&value) {
+        return Ok(value);
+    }
+    Err(EvalError::new(&program.source, format!("is {} and can't be sent", kind_of(&value))))
 }
 
 /// An expression, as `if`, `check`, `set` and their like hold.
 #[derive(Debug, Clone)]
-pub struct Expression(Arc<()>);
+pub struct Expression(pub(super) Compiled);
 
 impl Expression {
     /// Its value, which may be undefined or null.
     ///
     /// # Errors
     /// An expression that can't be evaluated.
-    pub fn value(&self, _scope: &Scope) -> Result<Value, EvalError> {
-        todo!()
+    pub fn value(&self, scope: &Scope) -> Result<Value, EvalError> {
+        eval::value(&self.0.0, scope)
     }
 
-    /// Whether it holds.
+    /// Whether it holds; null doesn't.
     ///
     /// # Errors
     /// An expression that can't be evaluated, or is undefined.
-    pub fn truth(&self, _scope: &Scope) -> Result<bool, EvalError> {
-        todo!()
+    pub fn truth(&self, scope: &Scope) -> Result<bool, EvalError> {
+        let value = eval::value(&self.0.0, scope)?;
+        eval::truth(&self.0.0, &value)
     }
 
     /// Its value as a number, for `count`, `record` and an SLO's `value`.
     ///
     /// # Errors
     /// An expression that can't be evaluated, or isn't a finite number.
-    pub fn number(&self, _scope: &Scope) -> Result<f64, EvalError> {
-        todo!()
+    pub fn number(&self, scope: &Scope) -> Result<f64, EvalError> {
+        let value = eval::value(&self.0.0, scope)?;
+        let number = Some(&value).filter(|value| value.is_number()).and_then(|value| f64::try_from(value.clone()).ok());
+        number.filter(|number| number.is_finite()).ok_or_else(|| {
+            let what = if value.is_number() { "not a finite number" } else { kind_of(&value) };
+            EvalError::new(self.source(), format!("is {what}, where a number is wanted"))
+        })
     }
 
     /// The expression as the profile has it.
     pub fn source(&self) -> &str {
-        todo!()
+        &self.0.0.source
     }
 }
 
@@ -86,7 +124,24 @@ pub enum JsonTemplate {
     /// Ready to be sent.
     Static(Bytes),
     /// Rendered for each request.
-    Dynamic(Arc<()>),
+    Dynamic(Arc<JsonParts>),
+}
+
+/// The JSON in pieces, in order.
+#[derive(Debug)]
+pub struct JsonParts {
+    pub(super) parts: Vec<JsonPart>,
+}
+
+/// A piece of JSON.
+#[derive(Debug)]
+pub(super) enum JsonPart {
+    /// Ready-made JSON.
+    Raw(String),
+    /// A value with its type, or a string made of several pieces.
+    Value(Compiled),
+    /// An object's key: always text.
+    Key(Compiled),
 }
 
 impl JsonTemplate {
@@ -99,7 +154,33 @@ impl JsonTemplate {
     ///
     /// # Errors
     /// An expression that can't be evaluated, is undefined or null, or has no JSON form (NaN).
-    pub fn render(&self, _scope: &Scope) -> Result<Bytes, EvalError> {
-        todo!()
+    pub fn render(&self, scope: &Scope) -> Result<Bytes, EvalError> {
+        let parts = match self {
+            JsonTemplate::Static(json) => return Ok(json.clone()),
+            JsonTemplate::Dynamic(parts) => &parts.parts,
+        };
+        let mut out = String::with_capacity(128);
+        let mut string = String::new();
+        for part in parts {
+            let (program, is_key) = match part {
+                JsonPart::Raw(json) => {
+                    out.push_str(json);
+                    continue;
+                }
+                JsonPart::Value(Compiled(program)) => (program, false),
+                JsonPart::Key(Compiled(program)) => (program, true),
+            };
+            if let (Body::Value(_), false) = (&program.body, is_key) {
+                let value = present(program, eval::value(program, scope)?)?;
+                write_json(&value, &mut out).map_err(|why| EvalError::new(&program.source, why))?;
+                continue;
+            }
+            string.clear();
+            eval::text(program, scope, &mut string)?;
+            out.push('"');
+            write_escaped(&string, &mut out);
+            out.push('"');
+        }
+        Ok(Bytes::from(out))
     }
 }
