@@ -83,7 +83,7 @@ impl Function {
             (Function::RandomText, [from, to]) => {
                 let (from, to) = (size(from)?, size(to)?);
                 let spread = to.checked_sub(from).ok_or("has its larger bound first")?;
-                let more = scope.random.borrow_mut().below(spread as u64 + 1);
+                let more = scope.random().below(spread as u64 + 1);
                 Ok(Value::from(entropy::text(from + more as usize)))
             }
             (Function::Pick, [list]) => pick(list, scope),
@@ -147,7 +147,7 @@ fn random_int(from: &Value, to: &Value, scope: &Scope) -> Result<Value, Refused>
     if from > to {
         return Err("has its larger bound first".into());
     }
-    let mut stream = scope.random.borrow_mut();
+    let mut stream = scope.random();
     let offset = match from.abs_diff(to).checked_add(1) {
         Some(count) => stream.below(count),
         None => stream.next_u64(),
@@ -165,7 +165,7 @@ fn pick(list: &Value, scope: &Scope) -> Result<Value, Refused> {
     if length == 0 {
         return Err("picks from an empty list".into());
     }
-    let place = scope.random.borrow_mut().below(length as u64) as usize;
+    let place = scope.random().below(length as u64) as usize;
     list.get_item_by_index(place).map_err(|_| "picks from a list that can't be read".into())
 }
 

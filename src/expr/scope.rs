@@ -4,7 +4,7 @@
 //! stays on its worker; what users share is behind one [`Arc`] that is only read. Variables are found by comparing numbers in
 //! short vectors, so a lookup touches no shared cache line and an idle user costs three empty vectors.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub struct Scope {
     user: u64,
     number: u64,
     phase: Value,
-    pub(super) random: RefCell<Stream>,
+    random: RefCell<Stream>,
 }
 
 fn find(variables: &[(Symbol, Value)], symbol: Symbol) -> Option<&Value> {
@@ -192,6 +192,11 @@ impl Scope {
     /// The user's number, from 0 over the whole run and all shards.
     pub fn user(&self) -> u64 {
         self.user
+    }
+
+    /// This iteration's stream of random choices.
+    pub fn random(&self) -> RefMut<'_, Stream> {
+        self.random.borrow_mut()
     }
 
     /// The number of the iteration that runs.

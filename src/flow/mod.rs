@@ -1,1 +1,20 @@
-//! Resolved steps and their interpreter.
+//! What a virtual user does: resolved steps and their interpreter.
+//!
+//! Owns the order of steps, due times, what a failure leads to, the judgement of answers, extraction and checks. It knows
+//! neither threads nor metrics: what happens is told to a [`Sink`], and time is waited for through it.
+//!
+//! A user's work is one future that may be dropped at any await; a request that is cut off so is told as `interrupted`.
+//! Each kind of step has a file of its own in `steps/`.
+
+mod expect;
+mod interpret;
+mod sink;
+mod steps;
+mod types;
+mod user;
+
+pub use expect::Expect;
+pub use interpret::iterate;
+pub use sink::{Failure, Sink};
+pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};
+pub use user::{User, UserParts};

@@ -1,0 +1,48 @@
+//! Whom a flow reports to, and through whom it waits.
+
+use std::future::Future;
+use std::time::Instant;
+
+use crate::base::{Protocol, Reason};
+use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
+
+/// An example of an error. The sink bounds how many are kept, and redacts them.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// The status code; 0 without an answer.
+    pub status: u16,
+    /// What happened, in words.
+    pub detail: &'a str,
+    /// The body of the answer.
+    pub body: &'a [u8],
+}
+
+/// Takes what happens to one virtual user. Nothing here may block or fail.
+pub trait Sink {
+    /// A timed piece of work ended; it belongs to the phase that it was due in.
+    fn sample(&self, step: StepId, due: Instant, sample: &Sample);
+    /// A check of a request that was due at `due`.
+    fn check(&self, check: CheckId, due: Instant, passed: bool);
+    /// A connection was opened.
+    fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes);
+    /// A connection could not be opened.
+    fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason);
+    /// A connection ended; without a reason where this side meant it to.
+    fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>);
+    /// Adds to a counter of the profile's own.
+    fn count(&self, metric: OwnId, by: f64, at: Instant);
+    /// Observes a histogram of the profile's own, or sets a gauge.
+    fn observe(&self, metric: OwnId, value: f64, at: Instant);
+    /// Tells of an error that was also a [`Sink::sample`].
+    fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
+    /// Tells of a step without samples (`set`, `count`, `record`) that failed. `detail` holds no values.
+    fn broken(&self, at: Instant, detail: &str) {
+        tracing::debug!(late = ?at.elapsed(), detail, "a step could not be done");
+    }
+    /// Waits until a moment.
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+    /// Awaited before each step: ready at once, or while the run is paused, once it goes on.
+    fn gate(&self) -> impl Future<Output = ()>;
+}

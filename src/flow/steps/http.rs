@@ -1,0 +1,207 @@
+//! `http`: a request, the judgement of its answer, extraction and checks.
+
+use std::time::{Duration, Instant};
+
+use crate::base::units::nanos;
+use crate::base::{Outcome, Protocol, Reason};
+use crate::expr::Response;
+use crate::flow::expect::Wrong;
+use crate::flow::interpret::{Broken, Run};
+use crate::flow::sink::{Failure, Sink};
+use crate::flow::types::HttpStep;
+use crate::measure::{ConnectTimes, Sample, StepId};
+use crate::net::DialTimes;
+use crate::protocol::http::Exchange;
+
+pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    let due = run.due;
+    let exchange = {
+        let user = &mut *run.user;
+        match step.request.prepare(&user.scope) {
+            Ok(prepared) => {
+                let flight = Flight::new(run.sink, step.id, due);
+                let exchange = user.http.perform(&step.request, prepared, user.pool.as_deref()).await;
+                flight.landed();
+                Ok(exchange)
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    match exchange {
+        Ok(exchange) => {
+            run.due = exchange.ended;
+            connections(run.sink, &exchange);
+            answered(step, due, exchange, run)
+        }
+        Err(error) => {
+            run.due = due.max(Instant::now());
+            let nothing = Exchanged { outcome: Outcome::Error, status: 0, service: Duration::ZERO, sent: 0, received: 0 };
+            let wrong = Some((Reason::Template, error));
+            let response = Response { error: Some(Reason::Template), ..Response::default() };
+            conclude(step, due, &nothing, response, wrong, run)
+        }
+    }
+}
+
+/// What a sample needs of an exchange.
+struct Exchanged {
+    outcome: Outcome,
+    status: u16,
+    service: Duration,
+    sent: u64,
+    received: u64,
+}
+
+/// There was an exchange: an answer, or why there is none.
+fn answered<S: Sink>(step: &HttpStep, due: Instant, exchange: Exchange, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    let service = exchange.service();
+    let wrong = match exchange.outcome {
+        Outcome::Ok => step.expect.judge_status(exchange.status),
+        _ => Some((exchange.reason.unwrap_or(Reason::Other), exchange.detail.unwrap_or_default())),
+    };
+    let exchanged = Exchanged {
+        outcome: exchange.outcome,
+        status: exchange.status,
+        service,
+        sent: exchange.sent,
+        received: exchange.received,
+    };
+    let response = Response {
+        // An answer that broke off is none.
+        status: if exchange.outcome == Outcome::Ok { exchange.status } else { 0 },
+        headers: exchange.headers,
+        body: exchange.body,
+        duration: exchange.ended.saturating_duration_since(due).as_secs_f64(),
+        service: service.as_secs_f64(),
+        wait: exchange.wait.as_secs_f64(),
+        bytes: exchange.received,
+        sent_bytes: exchange.sent,
+        sha256: None,
+        error: wrong.as_ref().map(|(reason, _)| *reason),
+    };
+    conclude(step, due, &exchanged, response, wrong, run)
+}
+
+/// Extraction, the rest of the judgement, the sample, the checks; in this order, since each may use what is before it.
+fn conclude<S: Sink>(
+    step: &HttpStep,
+    due: Instant,
+    exchanged: &Exchanged,
+    response: Response,
+    wrong: Option<Wrong>,
+    run: &mut Run<'_, S>,
+) -> Result<(), Broken> {
+    let (sink, ended) = (run.sink, run.due);
+    let scope = &mut run.user.scope;
+    let body = response.body.clone();
+    scope.set_response(response);
+    let missing = extract(step, scope);
+    let wrong = wrong.or(missing).or_else(|| step.expect.judge_that(scope));
+    let outcome = match (exchanged.outcome, &wrong) {
+        (Outcome::Ok, Some(_)) => Outcome::Error,
+        (outcome, _) => outcome,
+    };
+    let sample = Sample {
+        response: nanos(ended.saturating_duration_since(due)),
+        service: nanos(exchanged.service),
+        outcome,
+        reason: wrong.as_ref().map(|(reason, _)| *reason),
+        status: exchanged.status,
+        sent: exchanged.sent,
+        received: exchanged.received,
+    };
+    sink.sample(step.id, due, &sample);
+    if let Some((reason, detail)) = &wrong {
+        sink.failure(step.id, due, &Failure { reason: *reason, status: exchanged.status, detail, body: &body });
+    }
+    for (check, expression) in &step.checks {
+        sink.check(*check, due, expression.truth(scope).unwrap_or(false));
+    }
+    match wrong {
+        None => Ok(()),
+        Some((reason, detail)) => Err(Broken(format!("step `{}` failed ({reason}): {detail}", step.name))),
+    }
+}
+
+/// Sets the step's variables; those that aren't found are unset. Tells of the first that is required and missing.
+fn extract(step: &HttpStep, scope: &mut crate::expr::Scope) -> Option<Wrong> {
+    let mut missing = None;
+    for (symbol, extract) in &step.extract {
+        let found = match scope.response() {
+            Some(response) => extract.from_response(response),
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(value)) => scope.assign(*symbol, value),
+            Ok(None) => scope.unset(*symbol),
+            Err(error) => {
+                scope.unset(*symbol);
+                missing = missing.or_else(|| Some((Reason::Data, error.to_string())));
+            }
+        }
+    }
+    missing
+}
+
+/// Tells of the connections that an exchange opened and ended.
+fn connections<S: Sink>(sink: &S, exchange: &Exchange) {
+    let at = exchange.ended;
+    for connect in &exchange.connects {
+        match &connect.result {
+            Ok(times) => sink.connected(Protocol::Http, at, &connect_times(times)),
+            Err(reason) => sink.connect_failed(Protocol::Http, at, *reason),
+        }
+    }
+    for disconnect in &exchange.disconnects {
+        sink.disconnected(Protocol::Http, at, disconnect.reason);
+    }
+}
+
+fn connect_times(times: &DialTimes) -> ConnectTimes {
+    ConnectTimes {
+        total: nanos(times.total),
+        dns: times.dns.map(nanos),
+        tcp: nanos(times.tcp),
+        tls: times.tls.map(nanos),
+        handshake: None,
+    }
+}
+
+/// A request under way. Dropped before it has landed, it was interrupted, and its sample says how long it had been until then.
+/// What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver.
+struct Flight<'a, S: Sink> {
+    sink: &'a S,
+    step: StepId,
+    due: Instant,
+    began: Instant,
+    in_flight: bool,
+}
+
+impl<'a, S: Sink> Flight<'a, S> {
+    fn new(sink: &'a S, step: StepId, due: Instant) -> Self {
+        Self { sink, step, due, began: Instant::now(), in_flight: true }
+    }
+
+    fn landed(mut self) {
+        self.in_flight = false;
+    }
+}
+
+impl<S: Sink> Drop for Flight<'_, S> {
+    fn drop(&mut self) {
+        if !self.in_flight {
+            return;
+        }
+        let now = Instant::now();
+        let sample = Sample {
+            response: nanos(now.saturating_duration_since(self.due)),
+            service: nanos(now.saturating_duration_since(self.began)),
+            outcome: Outcome::Interrupted,
+            reason: None,
+            status: 0,
+            sent: 0,
+            received: 0,
+        };
+        self.sink.sample(self.step, self.due, &sample);
+    }
+}

@@ -1,0 +1,6 @@
+//! The kinds of steps, a file each; the interpreter calls them.
+
+pub(super) mod http;
+pub(super) mod own;
+pub(super) mod set;
+pub(super) mod think;

@@ -1,0 +1,19 @@
+//! `set`: variables, in written order.
+
+use crate::expr::Symbol;
+use crate::flow::interpret::{Broken, Run};
+use crate::flow::sink::Sink;
+use crate::flow::types::SetValue;
+
+pub(in crate::flow) fn run<S: Sink>(values: &[(Symbol, SetValue)], run: &mut Run<'_, S>) -> Result<(), Broken> {
+    for (symbol, value) in values {
+        let value = match value {
+            SetValue::Constant(value) => value.clone(),
+            SetValue::Expression(expression) => {
+                expression.value(&run.user.scope).map_err(|error| run.broken(format!("set: {error}")))?
+            }
+        };
+        run.user.scope.assign(*symbol, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Steps as resolved: every label an index, every expression compiled.
+
+use std::time::Duration;
+
+use super::expect::Expect;
+use crate::base::random::Stream;
+use crate::expr::{Expression, Extract, Symbol, Value};
+use crate::measure::{CheckId, OwnId, StepId};
+use crate::protocol::http::Request;
+
+/// Steps that are done one after the other.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// The steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug)]
+pub struct Step {
+    /// What it does.
+    pub kind: StepKind,
+    /// `if`: where it doesn't hold, or can't be evaluated, the step is left out.
+    pub condition: Option<Expression>,
+    /// What its failure leads to.
+    pub on_error: OnError,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub enum StepKind {
+    /// A request.
+    Http(Box<HttpStep>),
+    /// A pause.
+    Think(Think),
+    /// Variables, in written order, so that later ones can use earlier ones.
+    Set(Vec<(Symbol, SetValue)>),
+    /// Adds to counters of the profile's own.
+    Count(Amounts),
+    /// Observes histograms and sets gauges of the profile's own.
+    Record(Amounts),
+}
+
+/// Metrics of the profile's own and what goes into each.
+pub type Amounts = Vec<(OwnId, Expression)>;
+
+/// What a variable is set to.
+#[derive(Debug)]
+pub enum SetValue {
+    /// The same every time.
+    Constant(Value),
+    /// What an expression gives; an undefined one unsets the variable.
+    Expression(Expression),
+}
+
+/// An HTTP request, and what is made of its answer.
+#[derive(Debug)]
+pub struct HttpStep {
+    /// The label `step`.
+    pub id: StepId,
+    /// Its name, for messages.
+    pub name: String,
+    /// The request.
+    pub request: Request,
+    /// Which answers are right.
+    pub expect: Expect,
+    /// Variables out of the answer; those that aren't found are unset.
+    pub extract: Vec<(Symbol, Extract)>,
+    /// What should hold afterwards; a check that can't be evaluated has failed.
+    pub checks: Vec<(CheckId, Expression)>,
+}
+
+/// What the failure of a step leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// The iteration ends and counts as failed.
+    #[default]
+    EndIteration,
+    /// The next step.
+    Continue,
+    /// The user ends.
+    EndUser,
+    /// The run ends.
+    AbortRun,
+}
+
+/// How an iteration ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// All steps were done.
+    Completed,
+    /// A step failed.
+    Failed,
+    /// A step failed, and the user is to end.
+    EndUser,
+    /// A step failed, and the run is to end; with what happened.
+    Abort(String),
+}
+
+/// How long a user thinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Think {
+    /// Always so long.
+    Constant(Duration),
+    /// Equally likely any time from the first to the second.
+    Range(Duration, Duration),
+    /// Exponential of this mean: as long as it takes something that happens at random.
+    Exponential(Duration),
+    /// Normal of this mean, with a standard deviation of a quarter of it, never below 0.
+    Normal(Duration),
+}
+
+impl Think {
+    /// One pause.
+    pub fn draw(self, stream: &mut Stream) -> Duration {
+        let times = |mean: Duration, factor: f64| {
+            // A factor is finite and below 40: an exponential of 53 random bits has no more.
+            Duration::try_from_secs_f64(mean.as_secs_f64() * factor.max(0.0)).unwrap_or(mean)
+        };
+        match self {
+            Think::Constant(length) => length,
+            Think::Range(from, to) => from + times(to.saturating_sub(from), stream.unit()),
+            Think::Exponential(mean) => times(mean, stream.exponential()),
+            Think::Normal(mean) => times(mean, 1.0 + stream.normal() / 4.0),
+        }
+    }
+}

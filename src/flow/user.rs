@@ -1,0 +1,60 @@
+//! A virtual user between its iterations: its variables, cookies and connections.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::expr::{Scope, Shared};
+use crate::protocol::http::{Client, Pool};
+
+/// What all users of a scenario are made of.
+#[derive(Debug, Clone, Default)]
+pub struct UserParts {
+    /// What their expressions share.
+    pub shared: Arc<Shared>,
+}
+
+/// One virtual user. It lives on one worker.
+#[derive(Debug)]
+pub struct User {
+    pub(super) scope: Scope,
+    pub(super) http: Client,
+    pub(super) pool: Option<Rc<Pool>>,
+}
+
+impl User {
+    /// User `number`, counted from 0 over the whole run and all shards.
+    pub fn new(number: u64, parts: &Arc<UserParts>) -> Self {
+        Self { scope: Scope::new(parts.shared.clone(), number), http: Client::new(), pool: None }
+    }
+
+    /// The connections that this worker's users of the scenario share, for requests that go over shared ones.
+    pub fn share(&mut self, pool: Rc<Pool>) {
+        self.pool = Some(pool);
+    }
+
+    /// What `phase` names in expressions from here on.
+    pub fn enter_phase(&mut self, name: &str) {
+        self.scope.set_phase(name);
+    }
+
+    /// The user's number.
+    pub fn number(&self) -> u64 {
+        self.scope.user()
+    }
+
+    /// The user's variables.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The user's variables, to be set from outside of its flow, for instance with rows of data.
+    pub fn scope_mut(&mut self) -> &mut Scope {
+        &mut self.scope
+    }
+
+    /// Closes the user's own connections and forgets its cookies. Returns how many connections are gone that the sink was not
+    /// told of.
+    pub fn close(&mut self) -> usize {
+        self.http.close()
+    }
+}
