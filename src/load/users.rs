@@ -114,6 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     const S: Duration = Duration::from_secs(1);
+    const ZERO: Duration = Duration::ZERO;
     const NS: Duration = Duration::from_nanos(1);
 
     fn alone(pieces: &[(u32, f64, f64)]) -> Vec<(Duration, u64)> {
@@ -135,19 +136,19 @@ mod tests {
 
     #[test]
     fn in_a_ramp_users_start_when_the_line_reaches_them() {
-        assert_eq!(alone(&[(3, 0.0, 3.0), (2, 3.0, 3.0)]), [(S * 0, 0), (S, 1), (S * 2, 2), (S * 3, 3)]);
+        assert_eq!(alone(&[(3, 0.0, 3.0), (2, 3.0, 3.0)]), [(ZERO, 0), (S, 1), (S * 2, 2), (S * 3, 3)]);
         // The third is reached at the very end only, when the time is over.
-        assert_eq!(alone(&[(3, 0.0, 3.0)]), [(S * 0, 0), (S, 1), (S * 2, 2)]);
+        assert_eq!(alone(&[(3, 0.0, 3.0)]), [(ZERO, 0), (S, 1), (S * 2, 2)]);
     }
 
     #[test]
     fn ramping_down_the_latest_goes_first_and_as_soon_as_the_line_is_below() {
-        assert_eq!(alone(&[(2, 2.0, 0.0), (1, 0.0, 0.0)]), [(S * 0, 2), (NS, 1), (S + NS, 0)]);
+        assert_eq!(alone(&[(2, 2.0, 0.0), (1, 0.0, 0.0)]), [(ZERO, 2), (NS, 1), (S + NS, 0)]);
     }
 
     #[test]
     fn jumps_and_stages_of_no_length() {
-        assert_eq!(alone(&[(1, 5.0, 5.0), (0, 99.0, 99.0), (1, 2.0, 2.0)]), [(S * 0, 5), (S, 2)]);
+        assert_eq!(alone(&[(1, 5.0, 5.0), (0, 99.0, 99.0), (1, 2.0, 2.0)]), [(ZERO, 5), (S, 2)]);
     }
 
     proptest! {

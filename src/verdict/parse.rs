@@ -5,6 +5,7 @@
 
 use super::requirement::{Comparison, Measure, Requirement, RequirementError, Tally, Unit};
 use crate::base::units::{parse_duration, parse_rate, parse_ratio, parse_size};
+use crate::base::written::Parsed;
 use crate::base::{Reason, names};
 use std::ops::Range;
 
@@ -64,6 +65,17 @@ impl Requirement {
     }
 }
 
+impl Parsed for Requirement {
+    const NAME: &'static str = "Requirement";
+    const DESCRIPTION: &'static str = "What must hold: a measure, a comparison, and an objective.";
+    const EXAMPLES: &'static [&'static str] =
+        &["p95 < 500ms", "errors <= 0.1%", "count(errors) < 100", "within(1s) > 99%", "status(429) < 1%", "rate > 950/s"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.message)
+    }
+}
+
 /// A part of the text without the blanks around it, and where that stands.
 fn trimmed(text: &str, range: Range<usize>) -> (&str, Range<usize>) {
     let part = &text[range.clone()];
@@ -103,7 +115,7 @@ fn parse_measure(text: &str) -> Result<Measure, String> {
             }),
             None => Err("`count` wants to know what: `count(errors) < 100`".into()),
         },
-        "missed" => Err("`missed` is not supported yet".into()),
+        "missed" | "limit" => Err(format!("`{name}` is not supported yet")),
         "" => Err("there is no measure before the comparison; write one, like `p95 < 500ms`".into()),
         _ => {
             if let Some(percent) = name.strip_prefix('p').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
@@ -139,17 +151,17 @@ fn parse_tally(text: &str) -> Result<Option<Tally>, String> {
         ("disconnects", None) => Tally::Disconnects,
         ("errors", Some(reason)) => Tally::Because(Reason::from_label(reason).ok_or_else(|| {
             let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
-            format!("`{reason}` is no reason; there are {}", reasons.join(", "))
-        })?),
-        ("status", Some(code)) => match (code.parse(), code.strip_suffix("xx").map(str::parse::<u16>)) {
-            (Ok(code @ 100..=599), _) => Tally::Status(code, code),
-            (_, Some(Ok(class @ 1..=5))) => Tally::Status(class * 100, class * 100 + 99),
-            _ => {
-                return Err(format!(
-                    "`{code}` is no status code; write one from 100 to 599, like `status(429)`, or a class, like `status(5xx)`"
-                ));
+            match names::nearest(reason, reasons.iter().copied()) {
+                Some(near) => format!("`{reason}` is no reason; did you mean `{near}`?"),
+                None => format!("`{reason}` is no reason; there are {}", reasons.join(", ")),
             }
-        },
+        })?),
+        ("status", Some(codes)) => {
+            let (first, last) = status_codes(codes).ok_or_else(|| {
+                format!("`{codes}` is no status code; write one, like `status(429)`, a class, like `status(5xx)`, or a range, like `status(400..499)`")
+            })?;
+            Tally::Status(first, last)
+        }
         ("status", None) => return Err("`status` wants a code: `status(429) < 1%`".into()),
         ("requests" | "success" | "timeouts" | "checks" | "dropped" | "disconnects", Some(_)) => {
             return Err(format!("`{name}` takes nothing in brackets"));
@@ -157,6 +169,17 @@ fn parse_tally(text: &str) -> Result<Option<Tally>, String> {
         _ => return Ok(None),
     };
     Ok(Some(tally))
+}
+
+/// `429`, `5xx`, `400..499`: the first and the last code.
+fn status_codes(text: &str) -> Option<(u16, u16)> {
+    if let Some(class) = text.strip_suffix("xx") {
+        let class = class.parse::<u16>().ok().filter(|class| (1..=5).contains(class))?;
+        return Some((class * 100, class * 100 + 99));
+    }
+    let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    Some((code(first)?, code(last)?)).filter(|(first, last)| first <= last)
 }
 
 fn parse_objective(measure: Measure, name: &str, text: &str) -> Result<(f64, Unit), String> {
@@ -257,6 +280,7 @@ mod tests {
             ("count(status(500)) == 0", Count(Tally::Status(500, 500)), Equal, 0.0, Unit::Number),
             ("rate > 950/s", Rate, Above, 950.0, Unit::PerSecond),
             ("count(requests) > 1000", Count(Tally::Requests), Above, 1000.0, Unit::Number),
+            ("status(400..499) < 1%", Ratio(Tally::Status(400, 499)), Below, 0.01, Unit::Ratio),
             ("status(5xx) < 1%", Ratio(Tally::Status(500, 599)), Below, 0.01, Unit::Ratio),
             ("drift < 5%/h", Drift, Below, 0.05, Unit::RatioPerHour),
             ("value > 80%", Value, Above, 0.8, Unit::Ratio),
@@ -282,7 +306,7 @@ mod tests {
             ("within(5) > 9%", "`5` has no unit; write `5s` for seconds or `5ms` for milliseconds, as in `within(1s)`", 0..9),
             (
                 "status(99) < 1%",
-                "`99` is no status code; write one from 100 to 599, like `status(429)`, or a class, like `status(5xx)`",
+                "`99` is no status code; write one, like `status(429)`, a class, like `status(5xx)`, or a range, like `status(400..499)`",
                 0..10,
             ),
             ("requests < 1%", "`requests` is no share; write `count(requests)`", 0..8),

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
+const ZERO: Duration = Duration::ZERO;
 
 /// Every member; a new one is added here and nowhere else in this file.
 fn members() -> Vec<Spacing> {
@@ -74,7 +75,7 @@ fn the_cases_that_others_get_wrong() {
         ("below one, never reached", even(&[(S, 0.5, 0.5)]), 0, None),
         ("0 arrivals", even(&[(S * 60, 0.0, 0.0)]), 0, None),
         ("no stage", even(&[]), 0, None),
-        ("stages of no length", even(&[(S * 0, 5.0, 9.0), (S * 2, 1.0, 1.0), (S * 0, 3.0, 3.0)]), 2, Some(S * 2)),
+        ("stages of no length", even(&[(ZERO, 5.0, 9.0), (S * 2, 1.0, 1.0), (ZERO, 3.0, 3.0)]), 2, Some(S * 2)),
         ("a fraction carried over", even(&[(S, 0.5, 0.5), (S * 3, 0.0, 0.0), (S, 0.5, 0.5)]), 1, Some(S * 5)),
         ("a whole one isn't moved by what follows", even(&[(S, 1.0, 1.0), (S * 3, 0.0, 0.0)]), 1, Some(S)),
         ("tenths", even(&[(S, 0.1, 0.1); 30]), 3, Some(S * 30)),
@@ -100,9 +101,9 @@ fn even_spacing_stays_even_on_each_worker() {
 #[test]
 fn a_burst_is_due_at_once_and_numbers_first() {
     for spacing in members() {
-        let arrivals = Arrivals { rate: Shape::flat(S * 2, 1.0), bursts: vec![(S, 3), (S * 0, 2)], spacing };
+        let arrivals = Arrivals { rate: Shape::flat(S * 2, 1.0), bursts: vec![(S, 3), (ZERO, 2)], spacing };
         let all: Vec<_> = arrivals.stream(0, 1).collect();
-        assert_eq!(all[..2], [(0, S * 0), (1, S * 0)]);
+        assert_eq!(all[..2], [(0, ZERO), (1, ZERO)]);
         assert_eq!(all.iter().filter(|arrival| arrival.1 == S).count(), if spacing == Spacing::Even { 4 } else { 3 });
     }
     let only = Arrivals { rate: Shape::default(), bursts: vec![(S * 7, 4)], spacing: Spacing::Even };

@@ -16,7 +16,7 @@ pub use load::{AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad
 pub use metrics::{Metric, MetricType};
 pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
 pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};
-pub use slo::{Comparison, Each, Over, Quantity, Requirement, Slo, Unit};
+pub use slo::{Each, Over, Slo};
 pub use step::{OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};
 
 use crate::base::written::{Anything, At, Entries, Form, Many, Named, NotYet, Of, Parsed, Ratio, Scalar};
