@@ -57,7 +57,11 @@ impl Progress {
             let width = text.chars().count();
             fields.push((painted.unwrap_or(text), width));
         };
-        let time = |duration: Duration| seconds(Some(duration.as_secs() as f64));
+        // Whole seconds: more can't be read while it changes.
+        let time = |duration: Duration| match duration.as_secs() {
+            short @ 0..60 => format!("{short}s"),
+            long => seconds(Some(long as f64)),
+        };
         let name = clean(&self.phase);
         let painted = style.bold(&name);
         field(name, Some(painted));
@@ -309,7 +313,7 @@ mod tests {
         reporter.finish();
         let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
         let runs: Vec<&str> = text.lines().filter_map(|line| line.split("  ").find(|field| field.starts_with("run "))).collect();
-        assert_eq!(runs, ["run 0s", "run 5.00s", "run 9.00s", "run 14.0s"]);
+        assert_eq!(runs, ["run 0s", "run 5s", "run 9s", "run 14s"]);
         assert!(text.ends_with("the target is back\n") && !text.contains('\x1b'), "{text}");
     }
 

@@ -514,4 +514,19 @@ mod tests {
         assert_eq!(read.phases[1].counters[0].before, None);
         assert_eq!(read.phases[1].counters[0].after, None);
     }
+
+    proptest::proptest! {
+        /// A stored run reads back to the bit, whatever it measured.
+        #[test]
+        fn every_finite_number_is_read_back_as_it_was(value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO, count: u64) {
+            let mut run = super::super::sample::run();
+            let phase = &mut run.phases[1];
+            phase.steps[0].requests = count;
+            phase.steps[0].response.p95 = Some(value);
+            phase.counters[0].delta = Some(value);
+            phase.slos[0].value = Some(value);
+            let read: Run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
+            proptest::prop_assert_eq!(read, run);
+        }
+    }
 }
