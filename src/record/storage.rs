@@ -90,12 +90,9 @@ impl Storage {
 /// Opens and locks a run's lock file. The system releases the lock when the process ends, however it ends.
 fn lock(directory: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).open(directory.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        // A file system without locks: the run isn't guarded from another process' retention, but it goes on.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
-        Err(error) => Err(error.into()),
-    }
+    // On a file system without locks the run isn't guarded from another process' retention, but it goes on.
+    let _ = file.lock();
+    Ok(file)
 }
 
 /// Whether a process holds the lock of the run in `directory`.
