@@ -1,1 +1,95 @@
-//! The built-in echo target.
+//! The built-in echo target: something to load that costs little, misbehaves on request, and counts what it served.
+//!
+//! It has threads and runtimes of its own, so that it can live in the generator's process (`base_url: builtin`) or alone
+//! (`load-exporter target`) and behaves the same. Each protocol is a module of its own that serves one connection at a time;
+//! what they share is the counting, the freezing and the stopping. Now: HTTP/1.1.
+
+mod counts;
+mod freeze;
+mod http;
+mod listen;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{mpsc, watch};
+
+pub use freeze::{Freeze, FreezeError};
+
+use counts::Counts;
+
+/// How a target behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many threads serve; at least one does.
+    pub threads: usize,
+    /// Times at which every request is held.
+    pub freeze: Option<Freeze>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // In the generator's process half of the cores are left to the generator.
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { threads: (cores / 2).max(1), freeze: None }
+    }
+}
+
+/// What all connections of a target share.
+#[derive(Debug)]
+struct Shared {
+    counts: Counts,
+    freeze: Option<freeze::Clock>,
+}
+
+/// A running target. Dropping it stops it too, without waiting.
+#[derive(Debug)]
+pub struct Target {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    /// Closed once every thread is at its end.
+    ended: mpsc::Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Target {
+    /// Listens on `address` (port 0: any that is free) and serves.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or a thread or its runtime cannot be made.
+    pub fn start(address: SocketAddr, options: Options) -> io::Result<Self> {
+        let shared = Arc::new(Shared { counts: Counts::default(), freeze: options.freeze.map(freeze::Clock::start) });
+        let (stop, stopping) = watch::channel(false);
+        let (ending, ended) = mpsc::channel(1);
+        let (address, threads) = listen::start(address, options.threads.max(1), &shared, &stopping, &ending)?;
+        Ok(Self { address, shared, stop, ended, threads })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many requests it has received, those to `/metrics` not counted.
+    pub fn requests(&self) -> u64 {
+        self.shared.counts.requests()
+    }
+
+    /// Accepts nothing more, lets the requests in flight end for a few seconds, then closes what is left.
+    pub async fn stop(mut self) {
+        // Without a receiver all threads have ended already.
+        let _ = self.stop.send(true);
+        while self.ended.recv().await.is_some() {}
+        for thread in self.threads.drain(..) {
+            // Its last act was to close the channel above. A thread that panicked has nothing to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

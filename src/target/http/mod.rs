@@ -1,0 +1,115 @@
+//! HTTP/1.1: what each path answers, and the faults that a query asks for.
+//!
+//! | path | answer |
+//! |---|---|
+//! | any | 200; a body is echoed, without one the method and the path come back as JSON |
+//! | `/status/503` | that status |
+//! | `/delay/50ms` | as any, after that time |
+//! | `/bytes/64KiB` | so many bytes |
+//! | `/drip?bytes=10&every=100ms` | so many bytes, one at a time |
+//! | `/redirect/3` | 302, and so on down to `/` |
+//! | `/metrics` | what the target counts, also while it is frozen |
+//!
+//! Any path takes `?delay=50ms`, and one fault: `?reset` (the connection is reset instead of an answer), `?half` (closed in
+//! the middle of the body), `?stall` (no answer, ever), `?stall=body` (half a body, and no more).
+
+mod page;
+mod payload;
+mod route;
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::Shared;
+
+/// Serves one connection to its end, or to the end of the request in flight once `stopping` changes.
+pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+    let open = Open::new(Arc::clone(&shared));
+    let reset = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(Socket { tcp: socket, reset: Arc::clone(&reset) });
+    let service = service_fn(|request| page::answer(request, &shared, &reset));
+    let connection = http1::Builder::new().auto_date_header(false).pipeline_flush(true).serve_connection(io, service);
+    let mut connection = pin!(connection);
+    // How a connection ends is the client's to measure; here it is just over.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    drop(open);
+}
+
+/// Counts a connection while it is open.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.counts.connections.fetch_add(1, Relaxed);
+        shared.counts.open.fetch_add(1, Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counts.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A socket that can be told to close with a reset.
+struct Socket {
+    tcp: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.reset.load(Relaxed) {
+            let _ = self.tcp.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset.load(Relaxed) {
+            // A goodbye before the reset would be taken for the answer.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
