@@ -1,5 +1,21 @@
-//! The profile, checked and resolved.
+//! The profile, checked and resolved: names become indexes, texts become templates, levels become shapes.
+//!
+//! [`load`] reads a file and resolves it; all that is wrong with either is told at once. Nothing here talks to a target.
 
+mod describe;
+mod http;
+mod loads;
+mod metrics;
+mod observe;
+mod resolve;
+mod resolver;
+mod schedule;
+mod slos;
+mod steps;
 mod types;
+mod warnings;
 
+pub use describe::describe;
+pub use resolve::{load, load_text, resolve};
+pub use resolver::Options;
 pub use types::{Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, Scenario, Schedule};

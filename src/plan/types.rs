@@ -9,9 +9,11 @@ use chrono::{DateTime, Utc};
 
 use crate::base::Secrets;
 use crate::counters::Observe;
-use crate::expr::{Symbol, Value};
+use crate::expr::{Expression, Symbol, Value};
+use crate::flow::Flow;
 use crate::load::Load;
-use crate::measure::layout::{Layout, PhaseId, ScenarioId};
+use crate::measure::{Layout, PhaseId, ScenarioId};
+use crate::verdict::Slo;
 
 /// A profile that can be run.
 pub struct Plan {
@@ -27,6 +29,10 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// How often the phases run within one run.
     pub repeat: Repeat,
+    /// What has to hold.
+    pub slos: Vec<Slo>,
+    /// The expressions of SLOs over a `value`, by their texts as in [`crate::verdict::Subject::Value`].
+    pub values: Vec<(String, Expression)>,
     /// The target's own series; nothing to read if it has no sources.
     pub observe: Observe,
     /// When the daemon runs it.
@@ -61,6 +67,8 @@ pub struct Scenario {
     pub id: ScenarioId,
     /// Its name.
     pub name: String,
+    /// Its steps.
+    pub flow: Flow,
     /// The most users it has in any phase.
     pub max_users: u64,
 }
@@ -123,6 +131,11 @@ impl Cron {
     pub fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let local = now.with_timezone(&self.zone);
         self.pattern.find_next_occurrence(&local, false).ok().map(|time| time.with_timezone(&Utc))
+    }
+
+    /// The expression as written.
+    pub fn pattern(&self) -> &str {
+        self.pattern.as_str()
     }
 
     /// The time zone.

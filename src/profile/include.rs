@@ -126,6 +126,12 @@ impl<'a> Loader<'a> {
     fn mark_secrets(&mut self, file: usize, top: Node) {
         let mut ranges = Vec::new();
         for node in self.below(top) {
+            if let Some(password) = self.tree.scalar(node).and_then(|scalar| url_password(&scalar.text)) {
+                let range = self.tree.entry(node).range.clone();
+                let source = self.tree.files[file].text.get(range.clone()).unwrap_or_default();
+                ranges.extend(source.find(&password).map(|at| range.start + at..range.start + at + password.len()));
+                self.secrets.push(password);
+            }
             let Kind::Map { entries, .. } = &self.tree.entry(node).kind else { continue };
             for (key, value) in entries.clone() {
                 if !masks::is_secret_key(self.tree.key(key)) {
@@ -240,6 +246,15 @@ impl<'a> Loader<'a> {
             }
         }
     }
+}
+
+/// The password in a URL with user information.
+fn url_password(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("://")?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let (user_info, _) = authority.rsplit_once('@')?;
+    let (_, password) = user_info.split_once(':')?;
+    (!password.is_empty() && !password.contains("{{")).then(|| password.to_owned())
 }
 
 fn canonical(path: &Path) -> PathBuf {

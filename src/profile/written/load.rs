@@ -10,7 +10,7 @@ use crate::base::units;
 use crate::base::written::{At, Flat, Form, Named, NotYet, Of, Parsed};
 
 /// A phase's load: one for all scenarios (with `split`), or one for each.
-pub type PhaseLoad = Flat<Load, Named<Load>>;
+pub type PhaseLoad = Flat<At<Load>, Named<At<Load>>>;
 
 /// A part of a phase.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -19,7 +19,7 @@ pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};
 pub use slo::{Each, Over, Slo};
 pub use step::{OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};
 
-use crate::base::written::{Anything, At, Entries, Form, Many, Named, NotYet, Of, Parsed, Ratio, Scalar};
+use crate::base::written::{Anything, At, Entries, Many, Named, NotYet, Of, Parsed, Ratio, Scalar};
 use crate::protocol::http::written::HttpDefaults;
 
 /// A traffic profile of load-exporter.
@@ -61,7 +61,7 @@ pub struct Profile {
     /// What has to hold.
     pub slos: Option<Vec<Slo>>,
     /// When the daemon runs it: `once`, `continuous`, `{every: 1h}` or `{cron: …, timezone: …}`. Default once.
-    pub schedule: Option<Form<At<ScheduleWord>, ScheduleDetail>>,
+    pub schedule: Option<Schedule>,
     /// What becomes of a run that the daemon's end cut short: `restart` or `skip`. Default restart.
     pub on_restart: Option<Of<OnRestart>>,
     /// Fixes choices, think times and Poisson arrivals. Default 0.
@@ -109,7 +109,7 @@ pub struct Scenario {
     #[schemars(skip)]
     pub start: Option<NotYet>,
     /// Its steps, one after the other.
-    pub flow: Many<Step>,
+    pub flow: Many<At<Step>>,
 }
 
 /// A part of a run with its own load, its own before and after, and its own verdict.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::base::written::{At, Entries, Many, Name, Named, Of, Scalar};
+use crate::protocol::http::written::Tls;
 
 /// The target's own series: where they are read, and which.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -18,7 +19,7 @@ pub struct Observe {
     /// Whether the load pauses at each edge until every source has a sample past it. Default false.
     pub settle: Option<At<bool>>,
     /// The series whose increase is reported.
-    pub counters: Option<Vec<Counter>>,
+    pub counters: Option<Vec<At<Counter>>>,
     /// Ratios of increases, by name.
     pub ratios: Option<Named<RatioOf>>,
 }
@@ -35,6 +36,8 @@ pub struct Prometheus {
     pub headers: Option<Entries<Scalar>>,
     /// How long one question may take. Default 10s.
     pub timeout: Option<Of<Duration>>,
+    /// How its certificate is checked.
+    pub tls: Option<Tls>,
 }
 
 /// An exporter that is read directly.
@@ -51,6 +54,8 @@ pub struct Exporter {
     pub headers: Option<Entries<Scalar>>,
     /// How long reading it may take. Default 10s.
     pub timeout: Option<Of<Duration>>,
+    /// How its certificate is checked.
+    pub tls: Option<Tls>,
 }
 
 /// Series to report: a preset, or one metric.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::base::written::{At, Form, Of, Parsed, Scalar};
 
 /// How a schedule is written.
-pub type Schedule = Form<At<ScheduleWord>, ScheduleDetail>;
+pub type Schedule = Form<At<ScheduleWord>, At<ScheduleDetail>>;
 
 /// A schedule in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::Protocol;
-use crate::base::written::{At, Expr, Many, Name, NotYet, Of, Scalar};
+use crate::base::written::{At, Expr, Many, Name, NotYet, Of, Parsed, Scalar};
 use crate::verdict::Requirement;
 
 /// A service level objective.
@@ -66,14 +65,13 @@ pub enum Over {
     Run,
 }
 
-/// The protocol with this name, or which there are.
-///
-/// # Errors
-/// A name that isn't a protocol's, or one's that isn't supported yet.
-pub fn protocol(text: &str) -> Result<Protocol, String> {
-    match Protocol::from_label(text) {
-        Some(Protocol::Http) => Ok(Protocol::Http),
-        Some(_) => Err(format!("`{text}` is not supported yet")),
-        None => Err(crate::profile::read::not_among(text, Protocol::ALL.iter().map(|protocol| protocol.label()))),
+impl Parsed for Requirement {
+    const NAME: &'static str = "Requirement";
+    const DESCRIPTION: &'static str = "What must hold: a quantity, a comparison, and a value.";
+    const EXAMPLES: &'static [&'static str] =
+        &["p95 < 500ms", "errors <= 0.1%", "count(errors) < 100", "within(1s) > 99%", "status(429) < 1%", "rate > 950/s"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.message)
     }
 }

@@ -1,0 +1,356 @@
+//! HTTP steps: the keys of a step over those of its scenario and of the profile, made into a request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Method};
+
+use super::resolver::Resolver;
+use crate::base::written::{Entries, Many, Node, Text};
+use crate::expr::{Names, Template};
+use crate::net::{Tls, TlsOptions};
+use crate::protocol::http::written::{self, HttpDefaults, HttpStep, Settings};
+use crate::protocol::http::{Body, BuildError, Connections, Request, Spec};
+
+/// The host that the built-in target is put under where it doesn't run, for a check.
+const NOWHERE: &str = "http://127.0.0.1:0";
+/// The body of `base_url: builtin`.
+const BUILTIN: &str = "builtin";
+
+/// What stands above a step: the scenario's defaults, then the profile's.
+pub(super) type Above<'a> = [Option<&'a HttpDefaults>; 2];
+
+/// The method, and where it goes; an error if there is none or more than one.
+pub(super) fn target<'s>(resolver: &mut Resolver<'_>, at: Node, step: &'s HttpStep) -> Option<(Method, &'s Text)> {
+    let named = [
+        (Method::GET, &step.get),
+        (Method::POST, &step.post),
+        (Method::PUT, &step.put),
+        (Method::PATCH, &step.patch),
+        (Method::DELETE, &step.delete),
+        (Method::HEAD, &step.head),
+        (Method::OPTIONS, &step.options),
+    ];
+    let mut found: Vec<(Method, &Text)> =
+        named.into_iter().filter_map(|(method, text)| text.as_ref().map(|text| (method, text))).collect();
+    match (&step.method, &step.url) {
+        (Some(method), Some(url)) => match Method::from_bytes(method.source.as_bytes()) {
+            Ok(method) => found.push((method, url)),
+            Err(_) => resolver.error(method.at, format!("`{}` is not a method of HTTP", method.source)),
+        },
+        (Some(method), None) => resolver.error(method.at, "`method` goes with `url`"),
+        (None, Some(url)) => resolver.error(url.at, "`url` goes with `method`; or write get: /path"),
+        (None, None) => {}
+    }
+    match found.len() {
+        1 => found.pop(),
+        0 => {
+            if step.method.is_none() && step.url.is_none() {
+                resolver.error(at, "this request has no method; write one like get: /path");
+            }
+            None
+        }
+        _ => {
+            resolver.error(found[1].1.at, "this request has two methods; make two steps of it");
+            None
+        }
+    }
+}
+
+/// The name of a step that has none: method and path as written.
+pub(super) fn default_name(resolver: &Resolver<'_>, method: &Method, url: &Text) -> String {
+    let written = resolver.profile.tree.as_written(url.at);
+    let rest = written.split_once("://").map_or(written, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+    // A query isn't part of the path; a `?` within an expression is none.
+    let mut depth = 0usize;
+    let mut end = rest.len();
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '?' | '#' if depth == 0 => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    let path = if end == 0 { "/" } else { &rest[..end] };
+    format!("{method} {path}")
+}
+
+/// Makes the request.
+pub(super) fn request(
+    resolver: &mut Resolver<'_>,
+    (method, url): (Method, &Text),
+    step: &HttpStep,
+    above: Above<'_>,
+    names: &Names,
+) -> Option<Request> {
+    let errors = resolver.diagnostics.len();
+    let layers: Vec<Settings<'_>> =
+        std::iter::once(step.settings()).chain(above.into_iter().flatten().map(HttpDefaults::settings)).collect();
+    let path = resolver.template(url, names);
+    let mut spec = Spec::new(method, path.unwrap_or_else(|| Template::literal("")));
+    let builtin = base(resolver, &mut spec, url, above, names);
+    hosts(resolver, &mut spec, url, builtin.unwrap_or(false));
+    spec.query = pairs(resolver, step.query.as_ref(), names);
+    spec.headers = headers(resolver, &layers, names);
+    spec.body = body(resolver, step, names);
+    settings(resolver, &mut spec, &layers);
+    // A mistake of the base is told once, and not again for every step that stands behind it.
+    if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
+        return None;
+    }
+    match Request::new(spec) {
+        Ok(request) => Some(request),
+        Err(error) => {
+            let at = match &error {
+                BuildError::Url { .. } => url.at,
+                BuildError::Header(name) | BuildError::Framing(name) => layers
+                    .iter()
+                    .flat_map(|layer| layer.headers.iter().flat_map(|headers| headers.iter()))
+                    .find(|(key, _)| key.value.eq_ignore_ascii_case(name.as_str()))
+                    .map_or(url.at, |(key, _)| key.at),
+            };
+            resolver.error(at, error.to_string());
+            None
+        }
+    }
+}
+
+/// Puts in what paths are put behind. Says whether that is the built-in target; nothing if it can't be used.
+fn base(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, above: Above<'_>, names: &Names) -> Option<bool> {
+    let Some(base) = above.into_iter().flatten().find_map(|defaults| defaults.base_url.as_ref()) else {
+        if url.source.starts_with('/') {
+            resolver.error(
+                url.at,
+                "this is a path, and there is no `base_url` to put before it; set defaults: {http: {base_url: …}} or write the whole URL",
+            );
+            return None;
+        }
+        return Some(false);
+    };
+    if base.source.trim() == BUILTIN {
+        resolver.uses_builtin = true;
+        let address = resolver.options.builtin.map_or_else(|| NOWHERE.to_owned(), |address| format!("http://{address}"));
+        spec.base_url = Some(Template::literal(&address));
+        return Some(true);
+    }
+    let template = resolver.template(base, names)?;
+    if let Template::Static(text) = &template {
+        let wrong = match url::Url::parse(text) {
+            Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => {
+                Some(format!("`base_url` must begin with http:// or https://, and this begins with {}:", parsed.scheme()))
+            }
+            Ok(parsed) if parsed.host_str().is_none_or(str::is_empty) => {
+                Some("`base_url` has no host; write one like http://127.0.0.1:8080".to_owned())
+            }
+            Ok(_) => None,
+            Err(error) => Some(format!("`base_url` is not a URL ({error}); write one like http://127.0.0.1:8080")),
+        };
+        if let Some(message) = wrong {
+            resolver.error(base.at, message);
+            return None;
+        }
+    }
+    spec.base_url = Some(template);
+    check_host(resolver, base).then_some(false)
+}
+
+/// The hosts that may be loaded.
+fn hosts(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, builtin: bool) {
+    let Some(list) = resolver.profile.written.limits.as_ref().and_then(|limits| limits.hosts.as_ref()) else { return };
+    let mut hosts: Vec<String> = list.0.iter().map(|host| host.source.clone()).collect();
+    if builtin {
+        hosts.push(resolver.options.builtin.map_or_else(|| "127.0.0.1".into(), |address| address.ip().to_string()));
+    }
+    spec.hosts = Some(hosts.into());
+    check_host(resolver, url);
+}
+
+/// Tells of a host that is not allowed, as far as it is known before a user runs; `false` if it isn't.
+fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
+    let Some(hosts) = resolver.profile.written.limits.as_ref().and_then(|limits| limits.hosts.as_ref()) else { return true };
+    let Some((_, rest)) = text.source.split_once("://") else { return true };
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    if authority.contains("{{") {
+        return true;
+    }
+    let Ok(parsed) = url::Url::parse(&format!("http://{authority}")) else { return true };
+    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let allowed = hosts.0.iter().any(|allowed| allowed.source.trim_matches(['[', ']']).eq_ignore_ascii_case(&host));
+    if !allowed {
+        resolver.error(text.at, format!("`{host}` must not be loaded; add it to `limits: {{hosts: …}}` if it may be"));
+    }
+    allowed
+}
+
+fn pairs(resolver: &mut Resolver<'_>, entries: Option<&Entries<Many<Text>>>, names: &Names) -> Vec<(String, Template)> {
+    let mut pairs = Vec::new();
+    for (name, values) in entries.iter().flat_map(|entries| entries.iter()) {
+        for value in &values.0 {
+            if let Some(template) = resolver.template(value, names) {
+                pairs.push((name.value.clone(), template));
+            }
+        }
+    }
+    pairs
+}
+
+/// The headers of all layers, the nearest to the step first; names in any case.
+fn headers(resolver: &mut Resolver<'_>, layers: &[Settings<'_>], names: &Names) -> Vec<(HeaderName, Template)> {
+    let mut found: Vec<(HeaderName, Option<Template>)> = Vec::new();
+    for (key, value) in layers.iter().flat_map(|layer| layer.headers.iter().flat_map(|headers| headers.iter())) {
+        let Ok(name) = HeaderName::try_from(key.value.as_str()) else {
+            resolver.error(key.at, format!("`{}` can't be the name of a header", key.value));
+            continue;
+        };
+        if found.iter().any(|(other, _)| *other == name) {
+            continue;
+        }
+        // A token that the environment left empty counts as absent.
+        let empty = matches!(value.source.trim(), "" | "Bearer" | "Basic") && name == http::header::AUTHORIZATION;
+        let template = if empty { None } else { resolver.template(value, names) };
+        found.push((name, template));
+    }
+    found.into_iter().filter_map(|(name, template)| template.map(|template| (name, template))).collect()
+}
+
+fn body(resolver: &mut Resolver<'_>, step: &HttpStep, names: &Names) -> Body {
+    let bodies = [
+        step.body.as_ref().map(|text| (text.at, "body")),
+        step.json.map(|json| (json.0, "json")),
+        step.form.as_ref().map(|form| (form.iter().next().map_or(Node(0), |(key, _)| key.at), "form")),
+    ];
+    let given: Vec<(Node, &str)> = bodies.into_iter().flatten().collect();
+    if let [(_, first), (at, second), ..] = given[..] {
+        resolver.error(at, format!("a request has one body; this one has `{first}` and `{second}`"));
+        return Body::Empty;
+    }
+    if let Some(text) = &step.body {
+        return match resolver.template(text, names) {
+            Some(Template::Static(text)) => Body::Static(Bytes::copy_from_slice(text.as_bytes())),
+            Some(template) => Body::Text(template),
+            None => Body::Empty,
+        };
+    }
+    if let Some(json) = step.json {
+        return self::json(resolver, json.0, names);
+    }
+    if step.form.is_some() {
+        return Body::Form(pairs(resolver, step.form.as_ref(), names));
+    }
+    Body::Empty
+}
+
+fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Body {
+    // Each text by itself first, since only so the place of a mistake is known.
+    let mut wrong = false;
+    for (node, text) in resolver.profile.tree.templates(at) {
+        if let Err(error) = resolver.compiler.template(&text, names) {
+            resolver.compile_error(node, &error);
+            wrong = true;
+        }
+    }
+    if wrong {
+        return Body::Empty;
+    }
+    match resolver.compiler.json(&resolver.profile.tree.json(at, true), names) {
+        Ok(json) => Body::Json(json),
+        Err(error) => {
+            resolver.error(at, error.message);
+            Body::Empty
+        }
+    }
+}
+
+fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>]) {
+    let first = |get: &dyn for<'a> Fn(&Settings<'a>) -> Option<bool>| layers.iter().find_map(get);
+    if let Some(timeout) = layers.iter().find_map(|layer| layer.timeout) {
+        if timeout.value.is_zero() {
+            resolver.error(timeout.at, "with a timeout of 0s no request could be answered; write a longer one");
+        }
+        spec.timeout = timeout.value.max(Duration::from_nanos(1));
+    }
+    if let Some(redirects) = layers.iter().find_map(|layer| layer.redirects) {
+        spec.redirects = redirects.value;
+    }
+    spec.cookies = first(&|layer| layer.cookies.map(|value| value.value)).unwrap_or(spec.cookies);
+    spec.compression = first(&|layer| layer.compression.map(|value| value.value)).unwrap_or(spec.compression);
+    spec.discard_body = first(&|layer| layer.discard_body.map(|value| value.value)).unwrap_or(spec.discard_body);
+    // The nearest layer that says anything about connections decides.
+    for layer in layers {
+        match (layer.connections, layer.reuse) {
+            (Some(shared), Some(reuse)) if !reuse.value => {
+                resolver.error(shared.shared.at, "shared connections are used again and again; `reuse: false` says the opposite");
+            }
+            (Some(shared), _) => {
+                if shared.shared.value == 0 {
+                    resolver.error(shared.shared.at, "nothing can go over 0 connections; write at least 1");
+                }
+                spec.connections = Connections::Shared(usize::try_from(shared.shared.value).unwrap_or(usize::MAX).max(1));
+            }
+            (None, Some(reuse)) => spec.connections = if reuse.value { Connections::PerUser } else { Connections::Fresh },
+            (None, None) => continue,
+        }
+        break;
+    }
+    if let Some(tls) = layers.iter().find_map(|layer| layer.tls) {
+        spec.tls = self::tls(resolver, tls);
+    }
+}
+
+/// What is written of TLS as plain data; its files must be there.
+pub(super) fn tls_options(resolver: &mut Resolver<'_>, written: &written::Tls) -> TlsOptions {
+    tls(resolver, written).options().clone()
+}
+
+fn tls(resolver: &mut Resolver<'_>, written: &written::Tls) -> Arc<Tls> {
+    let files = [&written.ca_file, &written.cert_file, &written.key_file];
+    let [ca_file, cert_file, key_file] =
+        files.map(|file| file.as_ref().map(|file| resolver.profile.file(file.at, &file.source)));
+    let options = TlsOptions {
+        ca_file,
+        cert_file,
+        key_file,
+        server_name: written.server_name.as_ref().map(|name| name.source.clone()),
+        insecure: written.insecure.is_some_and(|insecure| insecure.value),
+    };
+    if let Some(tls) = resolver.tls.get(&options) {
+        return Arc::clone(tls);
+    }
+    let tls = Tls::new(options.clone());
+    // Read now: a missing file should be told before a run, not by its first request.
+    if files.iter().any(|file| file.is_some())
+        && let Err(error) = tls.config()
+    {
+        let at = files.into_iter().flatten().next().map_or(Node(0), |file| file.at);
+        resolver.error(at, error.to_string());
+    }
+    resolver.tls.insert(options, Arc::clone(&tls));
+    tls
+}
+
+/// What a scenario's requests have in common, for whoever has to know the longest.
+pub(super) fn timeout(step: &HttpStep, above: Above<'_>) -> Duration {
+    let layers = std::iter::once(step.settings()).chain(above.into_iter().flatten().map(HttpDefaults::settings));
+    layers.into_iter().find_map(|layer| layer.timeout).map_or(Duration::from_secs(30), |timeout| timeout.value)
+}
+
+/// Names by which steps of one scenario are told apart: what is explicit may stand once.
+#[derive(Default)]
+pub(super) struct StepNames {
+    given: BTreeMap<String, Node>,
+}
+
+impl StepNames {
+    /// Takes a name that the profile gives; the same twice is an error.
+    pub fn give(&mut self, resolver: &mut Resolver<'_>, name: &str, at: Node) {
+        if self.given.insert(name.to_owned(), at).is_some() {
+            resolver.error(at, format!("two steps of this scenario are named `{name}`; each wants a name of its own"));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Metrics of the profile's own.
+
+use super::resolver::Resolver;
+use crate::base::names::{is_label_name, is_metric_name};
+use crate::base::written::At;
+use crate::measure::{OwnKind, OwnMetric, catalogue};
+use crate::profile::written::{Metric, MetricType};
+
+/// Resolves `metrics`; which scenarios feed them is told later, by their steps.
+pub(super) fn own(resolver: &mut Resolver<'_>) -> Vec<OwnMetric> {
+    let Some(metrics) = &resolver.profile.written.metrics else { return Vec::new() };
+    metrics.iter().filter_map(|(name, metric)| one(resolver, name, metric)).collect()
+}
+
+fn one(resolver: &mut Resolver<'_>, name: &At<String>, metric: &Metric) -> Option<OwnMetric> {
+    let text = &name.value;
+    if !is_metric_name(text) {
+        resolver.error(name.at, format!("`{text}` can't be the name of a metric; it has letters, digits and `_`"));
+        return None;
+    }
+    if let Some(prefix) = ["load_", "process_"].into_iter().find(|prefix| text.starts_with(prefix)) {
+        resolver.error(name.at, format!("`{text}` can't start with `{prefix}`, which are the program's own metrics"));
+        return None;
+    }
+    let kind = metric.kind.value;
+    if kind == MetricType::Counter && !text.ends_with("_total") {
+        resolver.error(name.at, format!("the name of a counter ends with `_total`; write `{text}_total`"));
+    }
+    if kind != MetricType::Counter && text.ends_with("_total") {
+        resolver.error(name.at, format!("`{text}` ends with `_total`, which names a counter"));
+    }
+    let misplaced = [
+        (metric.unit.as_ref().map(|unit| unit.at), "unit", MetricType::Histogram),
+        (metric.buckets.as_ref().map(|buckets| buckets.at), "buckets", MetricType::Histogram),
+        (metric.from.as_ref().map(|from| from.at), "from", MetricType::Gauge),
+    ];
+    for (at, key, wants) in misplaced {
+        if let Some(at) = at.filter(|_| kind != wants) {
+            let wants = if wants == MetricType::Gauge { "gauge" } else { "histogram" };
+            resolver.error(at, format!("`{key}` belongs to a {wants}"));
+        }
+    }
+    let resolved = match kind {
+        MetricType::Counter => OwnKind::Counter,
+        MetricType::Histogram => histogram(resolver, metric),
+        MetricType::Gauge => gauge(resolver, metric)?,
+    };
+    let help = metric.help.as_ref().map_or_else(|| format!("The profile's own {text}"), |help| help.source.clone());
+    Some(OwnMetric { name: text.clone(), help, kind: resolved, scenarios: Vec::new() })
+}
+
+fn histogram(resolver: &mut Resolver<'_>, metric: &Metric) -> OwnKind {
+    let bounds = metric.buckets.as_ref().map(|buckets| {
+        let ascending = buckets.value.windows(2).all(|pair| pair[0] < pair[1]);
+        if buckets.value.is_empty() || !ascending || buckets.value.iter().any(|bound| !bound.is_finite()) {
+            resolver.error(buckets.at, "the bounds of buckets are numbers in ascending order, like [0.1, 0.5, 1]");
+        }
+        buckets.value.clone()
+    });
+    OwnKind::Histogram { unit: metric.unit.as_ref().map_or_else(String::new, |unit| unit.source.clone()), bounds }
+}
+
+fn gauge(resolver: &mut Resolver<'_>, metric: &Metric) -> Option<OwnKind> {
+    let Some(from) = &metric.from else {
+        if let Some((label, _)) = metric.matching.iter().flat_map(|entries| entries.iter()).next() {
+            resolver.error(label.at, "`match` goes with `from`");
+        }
+        return Some(OwnKind::Gauge);
+    };
+    let Some(source) = catalogue::find(&from.source) else {
+        resolver.unknown(from.at, "metric of the program", &from.source, catalogue::ALL.iter().map(|metric| metric.name));
+        return None;
+    };
+    if source.kind == catalogue::Kind::Histogram {
+        resolver.error(from.at, format!("`{}` is a histogram; a gauge can show a counter or a gauge", source.name));
+        return None;
+    }
+    let mut matchers = Vec::new();
+    for (label, value) in metric.matching.iter().flat_map(|entries| entries.iter()) {
+        if !is_label_name(&label.value) || !source.labels.contains(&label.value.as_str()) {
+            resolver.unknown(label.at, &format!("label of {}", source.name), &label.value, source.labels.iter().copied());
+            continue;
+        }
+        matchers.push((label.value.clone(), value.source.clone()));
+    }
+    Some(OwnKind::GaugeFrom { metric: source.name.to_owned(), matchers })
+}

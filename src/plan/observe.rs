@@ -1,0 +1,148 @@
+//! What of the target is read before and after each phase.
+
+use super::resolver::Resolver;
+use crate::base::names::{is_label_name, is_metric_name};
+use crate::base::written::{At, Entries, Node, Of, Scalar};
+use crate::counters::{Access, Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted, presets};
+use crate::profile::written;
+use crate::protocol::http::written::Tls;
+
+/// Resolves `observe`; without it there is nothing to read.
+pub(super) fn observe(resolver: &mut Resolver<'_>) -> Observe {
+    let Some(written) = &resolver.profile.written.observe else { return Observe::default() };
+    let mut sources = Vec::new();
+    if let Some(prometheus) = &written.prometheus
+        && let Some(url) = &prometheus.url
+        && let Some(access) = access(
+            resolver,
+            url,
+            With {
+                token: prometheus.bearer_token.as_ref(),
+                headers: prometheus.headers.as_ref(),
+                timeout: prometheus.timeout.as_ref(),
+                tls: prometheus.tls.as_ref(),
+            },
+        )
+    {
+        sources.push(Source { name: "prometheus".into(), kind: SourceKind::Prometheus, access });
+    }
+    for exporter in written.exporters.iter().flatten() {
+        let name = &exporter.name.value.0;
+        if name == "prometheus" || sources.iter().any(|source| source.name == *name) {
+            resolver.error(exporter.name.at, format!("there is another source named `{name}`; each wants a name of its own"));
+            continue;
+        }
+        let Some(url) = &exporter.url else { continue };
+        let with = With {
+            token: exporter.bearer_token.as_ref(),
+            headers: exporter.headers.as_ref(),
+            timeout: exporter.timeout.as_ref(),
+            tls: exporter.tls.as_ref(),
+        };
+        let access = access(resolver, url, with);
+        sources.extend(access.map(|access| Source { name: name.clone(), kind: SourceKind::Exporter, access }));
+    }
+    let counters = written.counters.iter().flatten().filter_map(|counter| wanted(resolver, counter.at, &counter.value)).collect();
+    let ratios = written.ratios.iter().flat_map(|ratios| ratios.iter()).filter_map(|(name, ratio)| one_ratio(resolver, name, ratio));
+    let ratios = ratios.collect();
+    Observe { sources, counters, ratios, settle: written.settle.is_some_and(|settle| settle.value) }
+}
+
+/// How a source wants to be asked.
+struct With<'w> {
+    token: Option<&'w Scalar>,
+    headers: Option<&'w Entries<Scalar>>,
+    timeout: Option<&'w Of<std::time::Duration>>,
+    tls: Option<&'w Tls>,
+}
+
+fn access(
+    resolver: &mut Resolver<'_>,
+    url: &Scalar,
+    with: With<'_>,
+) -> Option<Access> {
+    let With { token, headers, timeout, tls } = with;
+    let mut access = match Access::new(&url.source) {
+        Ok(access) => access,
+        Err(error) => {
+            resolver.error(url.at, error.to_string());
+            return None;
+        }
+    };
+    if let Some(token) = token {
+        access = access.bearer(&token.source);
+    }
+    for (name, value) in headers.iter().flat_map(|headers| headers.iter()) {
+        match (http::HeaderName::try_from(name.value.as_str()), http::HeaderValue::try_from(&value.source)) {
+            (Ok(name), Ok(value)) => access = access.header(name, value),
+            _ => resolver.error(name.at, format!("`{}` can't be sent as a header", name.value)),
+        }
+    }
+    if let Some(timeout) = timeout {
+        access = access.timeout(timeout.value);
+    }
+    if let Some(tls) = tls {
+        access = access.with_tls(super::http::tls_options(resolver, tls));
+    }
+    Some(access)
+}
+
+fn metric(resolver: &mut Resolver<'_>, name: &Scalar) -> Option<String> {
+    if is_metric_name(&name.source) {
+        return Some(name.source.clone());
+    }
+    resolver.error(name.at, format!("`{}` is not the name of a metric; labels go under `match`", name.source));
+    None
+}
+
+fn matchers(resolver: &mut Resolver<'_>, entries: Option<&Entries<Scalar>>) -> Vec<Matcher> {
+    let mut matchers = Vec::new();
+    for (label, value) in entries.iter().flat_map(|entries| entries.iter()) {
+        if is_label_name(&label.value) {
+            matchers.push(Matcher::new(&label.value, &value.source));
+        } else {
+            resolver.error(label.at, format!("`{}` is not the name of a label", label.value));
+        }
+    }
+    matchers
+}
+
+fn wanted(resolver: &mut Resolver<'_>, at: Node, counter: &written::Counter) -> Option<Wanted> {
+    let matchers = matchers(resolver, counter.matching.as_ref());
+    match (&counter.preset, &counter.metric) {
+        (Some(name), None) => {
+            let Some(preset) = presets::find(&name.source) else {
+                let known: Vec<&str> = presets::names().collect();
+                if matches!(name.source.as_str(), "pgbouncer" | "node") {
+                    resolver.error(name.at, format!("the preset `{}` is not supported yet", name.source));
+                } else {
+                    resolver.unknown(name.at, "preset", &name.source, known);
+                }
+                return None;
+            };
+            Some(Wanted::Preset { preset, matchers })
+        }
+        (None, Some(name)) => {
+            let kind = counter.kind.map(|kind| match kind.value {
+                written::ObservedKind::Counter => Kind::Counter,
+                written::ObservedKind::Gauge => Kind::Gauge,
+            });
+            Some(Wanted::Metric { metric: metric(resolver, name)?, matchers, kind })
+        }
+        (Some(name), Some(_)) => {
+            resolver.error(name.at, "a counter is either a preset or a metric");
+            None
+        }
+        (None, None) => {
+            resolver.error(at, "a counter wants a preset or a metric: {preset: redis} or {metric: http_requests_total}");
+            None
+        }
+    }
+}
+
+fn one_ratio(resolver: &mut Resolver<'_>, name: &At<String>, ratio: &written::RatioOf) -> Option<Ratio> {
+    let of = metric(resolver, &ratio.of)?;
+    let to: Vec<String> = ratio.to.0.iter().filter_map(|name| metric(resolver, name)).collect();
+    let matchers = matchers(resolver, ratio.matching.as_ref());
+    Some(Ratio { name: name.value.clone(), of, to, matchers })
+}

@@ -1,0 +1,167 @@
+//! Puts the resolved parts of a profile together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::resolver::{Options, Resolver};
+use super::types::{Limits, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
+use super::{loads, metrics, observe, schedule, slos, steps, warnings};
+use crate::base::names::is_profile_name;
+use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
+use crate::measure::{Layout, ScenarioId, ScenarioLayout};
+use crate::profile::{self, Diagnostic, Env, Problems, Profile, Severity, written};
+
+/// Resolves a profile that was read without errors. The warnings are beside the plan.
+///
+/// # Errors
+/// All that is wrong with it, each with its place.
+pub fn resolve(profile: &Profile, options: Options) -> Result<(Plan, Vec<Diagnostic>), Problems> {
+    match all(profile, options) {
+        (Some(plan), diagnostics) if !diagnostics.iter().any(|d| d.severity == Severity::Error) => {
+            let mut diagnostics = Problems::new(diagnostics).diagnostics;
+            diagnostics.dedup_by(|a, b| a.line() == b.line());
+            Ok((plan, diagnostics))
+        }
+        (_, diagnostics) => Err(Problems::new(diagnostics)),
+    }
+}
+
+/// Reads and resolves a profile: a plan and its warnings, or all that is wrong with either.
+///
+/// # Errors
+/// All that is wrong with the profile, each with its place.
+pub fn load(path: &Path, env: &Env, sets: &[(String, String)], options: Options) -> Result<(Plan, Vec<Diagnostic>), Problems> {
+    from_loaded(profile::read(path, env, sets), options)
+}
+
+/// The same with the file's content given.
+///
+/// # Errors
+/// All that is wrong with the profile, each with its place.
+pub fn load_text(
+    path: &Path,
+    text: String,
+    env: &Env,
+    sets: &[(String, String)],
+    options: Options,
+) -> Result<(Plan, Vec<Diagnostic>), Problems> {
+    from_loaded(profile::read_text(path, Some(text), env, sets), options)
+}
+
+fn from_loaded(loaded: profile::Loaded, options: Options) -> Result<(Plan, Vec<Diagnostic>), Problems> {
+    let failed = loaded.failed();
+    let mut diagnostics = loaded.diagnostics;
+    let Some(profile) = loaded.profile else { return Err(Problems::new(diagnostics)) };
+    if !failed {
+        return resolve(&profile, options).map(|(plan, warnings)| {
+            diagnostics.extend(warnings);
+            (plan, diagnostics)
+        });
+    }
+    // What is left of it may have mistakes of its own; but what only follows from the first ones, or is a warning, is noise.
+    let (_, more) = all(&profile, options);
+    diagnostics.extend(more.into_iter().filter(|d| d.severity == Severity::Error && !d.consequent));
+    Err(Problems::new(diagnostics))
+}
+
+/// Resolves as far as it goes.
+fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
+    let mut resolver = Resolver::new(profile, options);
+    let written = &profile.written;
+    let name = written.name.source.trim().to_owned();
+    if !is_profile_name(&name) {
+        resolver.error(written.name.at, format!("`{name}` can't name a profile; it has small letters, digits and `-`"));
+    }
+    let mut layout = Layout {
+        profile: name.clone(),
+        phases: written.phases.iter().map(|phase| phase.name.value.0.clone()).collect(),
+        own: metrics::own(&mut resolver),
+        series_limit: written.limits.as_ref().and_then(|limits| limits.series).map_or(SERIES_LIMIT, |series| series.value),
+        ..Layout::default()
+    };
+    let (vars, names) = vars(&mut resolver);
+    let mut flows = Vec::new();
+    for (index, (scenario, _)) in written.scenarios.iter().enumerate() {
+        debug_assert_eq!(index, layout.scenarios.len());
+        layout.scenarios.push(ScenarioLayout::new(&scenario.value));
+    }
+    for (index, (_, scenario)) in written.scenarios.iter().enumerate() {
+        flows.push(steps::flow(&mut resolver, &mut layout, ScenarioId::at(index), scenario, &names));
+    }
+    let scenario_names: Vec<String> = layout.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+    let (flows, paces): (Vec<_>, Vec<_>) = flows.into_iter().map(|resolved| (resolved.flow, resolved.pace)).unzip();
+    let phases = loads::phases(&mut resolver, &scenario_names, &paces);
+    if phases.is_empty() {
+        let at = resolver.profile.written.name.at;
+        resolver.push(profile.error(at, "this profile has no phase; write phases: [{name: steady, duration: 1m, load: {…}}]").consequent());
+    }
+    layout.active = phases.iter().flat_map(|phase| phase.loads.iter().map(|(scenario, _)| (phase.id, *scenario))).collect();
+    let observe = observe::observe(&mut resolver);
+    layout.target_rows = observe.rows_at_most() * phases.len() as u64;
+    let slos::Slos { slos, values } = slos::slos(&mut resolver, &mut layout, &phases, &observe);
+    let scenarios: Vec<Scenario> = flows
+        .into_iter()
+        .enumerate()
+        .map(|(index, flow)| {
+            let id = ScenarioId::at(index);
+            let max_users = phases.iter().filter_map(|phase| phase.load(id)).map(|load| load.max_users()).max().unwrap_or(0);
+            Scenario { id, name: scenario_names[index].clone(), flow, max_users }
+        })
+        .collect();
+    let plan = Plan {
+        name,
+        seed: written.seed.map_or(0, |seed| seed.value),
+        layout: Arc::new(layout),
+        scenarios,
+        phases,
+        repeat: match written.repeat.map(|repeat| repeat.value) {
+            None => Repeat::Times(1),
+            Some(written::Repeat::Times(times)) => Repeat::Times(times),
+            Some(written::Repeat::Forever) => Repeat::Forever,
+        },
+        slos,
+        values,
+        observe,
+        schedule: schedule::schedule(&mut resolver),
+        on_restart: match written.on_restart.map(|on_restart| on_restart.value).unwrap_or_default() {
+            written::OnRestart::Restart => OnRestart::Restart,
+            written::OnRestart::Skip => OnRestart::Skip,
+        },
+        limits: limits(profile),
+        vars,
+        env: Value::from_pairs(profile.env.iter().map(|(name, value)| (name.to_owned(), Value::from(value)))),
+        secrets: profile.secrets.clone(),
+        uses_builtin: resolver.uses_builtin,
+    };
+    warnings::look(&mut resolver, &plan);
+    (Some(plan), resolver.diagnostics)
+}
+
+/// The profile's constants, and the names that are known everywhere.
+fn vars(resolver: &mut Resolver<'_>) -> (Vec<(Symbol, Value)>, Names) {
+    let mut names = Names::new();
+    let mut vars = Vec::new();
+    for (name, value) in resolver.profile.written.vars.iter().flat_map(|vars| vars.iter()) {
+        if is_reserved(&name.value) {
+            resolver.error(name.at, format!("`{}` is a name of the program's own; choose another", name.value));
+            continue;
+        }
+        let tree = &resolver.profile.tree;
+        if let Some((node, _)) = tree.templates(value.0).into_iter().find(|(node, _)| tree.as_written(*node).contains("{{")) {
+            resolver.error(node, "a variable of the profile is a constant; what varies is made by a step: set: {name: expression}");
+        }
+        names.variable(&name.value);
+        let symbol = resolver.compiler.symbol(&name.value);
+        vars.push((symbol, from_json(&resolver.profile.tree.json(value.0, false))));
+    }
+    (vars, names)
+}
+
+fn limits(profile: &Profile) -> Limits {
+    let Some(limits) = &profile.written.limits else { return Limits::default() };
+    Limits {
+        rate: limits.rate.map(|rate| rate.value.0),
+        users: limits.users.map(|users| users.value),
+        hosts: limits.hosts.iter().flat_map(|hosts| &hosts.0).map(|host| host.source.clone()).collect(),
+    }
+}

@@ -1,0 +1,118 @@
+//! What all parts of resolving share: the profile, the compiler, and the problems found so far.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::base::names::nearest;
+use crate::base::written::{Expr, Node, Text};
+use crate::expr::{CompileError, Compiler, Expression, Names, Template};
+use crate::net::{Tls, TlsOptions};
+use crate::profile::{Diagnostic, Profile};
+
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Where the built-in target listens; nothing where the plan is only checked.
+    pub builtin: Option<SocketAddr>,
+}
+
+/// The state of resolving one profile.
+pub(super) struct Resolver<'p> {
+    pub profile: &'p Profile,
+    pub options: Options,
+    pub diagnostics: Vec<Diagnostic>,
+    pub compiler: Compiler,
+    /// One for each way to do TLS, so that connections can be shared.
+    pub tls: HashMap<TlsOptions, Arc<Tls>>,
+    /// Whether a request goes to the built-in target.
+    pub uses_builtin: bool,
+}
+
+impl<'p> Resolver<'p> {
+    pub fn new(profile: &'p Profile, options: Options) -> Self {
+        Self {
+            profile,
+            options,
+            diagnostics: Vec::new(),
+            compiler: Compiler::new(),
+            tls: HashMap::new(),
+            uses_builtin: false,
+        }
+    }
+
+    pub fn error(&mut self, at: Node, message: impl Into<String>) {
+        self.push(self.profile.error(at, message));
+    }
+
+    pub fn warn(&mut self, at: Node, message: impl Into<String>) {
+        self.push(self.profile.warning(at, message));
+    }
+
+    /// An unknown name: what would have defined it may not have been readable.
+    pub fn unknown<'a>(&mut self, at: Node, what: &str, name: &str, known: impl IntoIterator<Item = &'a str> + Clone) {
+        let mut message = format!("there is no {what} `{name}`");
+        let mut help = None;
+        match nearest(name, known.clone()) {
+            Some(near) => message = format!("{message}; did you mean `{near}`?"),
+            None => {
+                let mut names: Vec<&str> = known.into_iter().take(13).collect();
+                if names.len() > 12 {
+                    names[12] = "…";
+                }
+                if !names.is_empty() {
+                    help = Some(format!("there are {}", names.join(", ")));
+                }
+            }
+        }
+        let mut diagnostic = self.profile.error(at, message).consequent();
+        diagnostic.help = help;
+        self.push(diagnostic);
+    }
+
+    /// Tells each problem once: defaults are looked at for every step that they go into.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let same = |other: &Diagnostic| {
+            let start = |d: &Diagnostic| d.place.as_ref().map(|place| (Arc::as_ptr(&place.file), place.range.start));
+            other.message == diagnostic.message && start(other) == start(&diagnostic)
+        };
+        if !self.diagnostics.iter().any(same) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// A mistake in a template or an expression, at its very place.
+    pub fn compile_error(&mut self, at: Node, error: &CompileError) {
+        let message = self.profile.secrets.redact(&error.message).into_owned();
+        let place = self.profile.tree.part(at, part(&error.range));
+        // A name that is unknown may have been set by a step that could not be read.
+        let consequent = message.starts_with("unknown ");
+        self.push(Diagnostic { consequent, ..Diagnostic::error(place, message) });
+    }
+
+    pub fn template(&mut self, text: &Text, names: &Names) -> Option<Template> {
+        match self.compiler.template(&text.source, names) {
+            Ok(template) => Some(template),
+            Err(error) => {
+                self.compile_error(text.at, &error);
+                None
+            }
+        }
+    }
+
+    pub fn expression(&mut self, expr: &Expr, names: &Names) -> Option<Expression> {
+        match self.compiler.expression(&expr.source, names) {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                self.compile_error(expr.at, &error);
+                None
+            }
+        }
+    }
+}
+
+/// A range that has at least one byte, for the caret.
+fn part(range: &Range<usize>) -> Range<usize> {
+    range.start..range.end.max(range.start + 1)
+}

@@ -1,0 +1,129 @@
+//! What is seen only when all is together: limits that are exceeded, and what is probably not meant.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::loads::show_rate;
+use super::resolver::Resolver;
+use super::types::{Phase, Plan};
+use crate::load::Load;
+use crate::measure::process::max_fds;
+
+/// Descriptors that the program needs beside its users' connections.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// Looks at the plan as a whole.
+pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan) {
+    unloaded(resolver, plan);
+    limits(resolver, plan);
+    series(resolver, plan);
+    descriptors(resolver, plan);
+}
+
+fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
+    let written = &resolver.profile.written;
+    for (index, (name, scenario)) in written.scenarios.iter().enumerate() {
+        if scenario.flow.0.is_empty() {
+            resolver.error(name.at, format!("the scenario `{}` does nothing; write at least one step into its flow", name.value));
+        }
+        let named = written.phases.iter().any(|phase| names_scenario(phase, &name.value));
+        if !named && !plan.phases.iter().any(|phase| phase.loads.iter().any(|(id, _)| id.index() == index)) {
+            resolver.warn(name.at, format!("no phase loads the scenario `{}`", name.value));
+        }
+    }
+}
+
+/// Whether a phase names a scenario, even if it then lasts 0s.
+fn names_scenario(phase: &crate::profile::written::Phase, name: &str) -> bool {
+    use crate::base::written::Flat;
+    let stages = phase.stages.iter().flatten();
+    let mut all = std::iter::once((phase.load.as_ref(), phase.split.as_ref()))
+        .chain(stages.map(|stage| (stage.load.as_ref(), stage.split.as_ref())));
+    all.any(|(load, split)| {
+        matches!(load, Some(Flat::Each(each)) if each.get(name).is_some()) || split.is_some_and(|split| split.get(name).is_some())
+    })
+}
+
+/// Moments of a phase at which its levels can be highest: the ends of all pieces, from both sides.
+fn moments(phase: &Phase) -> BTreeSet<Duration> {
+    let mut moments = BTreeSet::from([Duration::ZERO]);
+    for (_, load) in &phase.loads {
+        let mut at = Duration::ZERO;
+        for piece in load.shape().pieces() {
+            at += piece.duration;
+            moments.insert(at);
+            moments.insert(at.saturating_sub(Duration::from_nanos(1)));
+        }
+    }
+    moments
+}
+
+/// The most of something that a phase has at one moment.
+fn peak(phase: &Phase, of: impl Fn(&Load, Duration) -> f64) -> f64 {
+    let sums = moments(phase).into_iter().map(|t| phase.loads.iter().map(|(_, load)| of(load, t)).sum::<f64>());
+    sums.fold(0.0, f64::max)
+}
+
+/// The most users that a phase can have at one moment.
+fn peak_users(phase: &Phase) -> u64 {
+    let users = |load: &Load, t: Duration| match load {
+        Load::Closed { level, .. } => level.level(t),
+        Load::Open { max_users, .. } => *max_users as f64,
+    };
+    peak(phase, users) as u64
+}
+
+fn limits(resolver: &mut Resolver<'_>, plan: &Plan) {
+    let Some(written) = resolver.profile.written.limits.clone() else { return };
+    for (phase, source) in plan.phases.iter().zip(&resolver.profile.written.phases) {
+        if let Some(limit) = written.rate {
+            let rate = peak(phase, |load, t| load.rate_wanted(t).unwrap_or(0.0));
+            if rate > limit.value.0 * (1.0 + 1e-9) {
+                resolver.error(
+                    source.name.at,
+                    format!("the phase `{}` reaches {}, and `limits` allows {}", phase.name, show_rate(rate), show_rate(limit.value.0)),
+                );
+            }
+        }
+        if let Some(limit) = written.users {
+            let users = peak_users(phase);
+            if users > limit.value {
+                resolver.error(
+                    source.name.at,
+                    format!("the phase `{}` can have {users} users at once, and `limits` allows {}", phase.name, limit.value),
+                );
+            }
+        }
+    }
+}
+
+fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
+    let series = plan.layout.series();
+    let limit = plan.layout.series_limit;
+    if series > limit {
+        let written = &resolver.profile.written;
+        let at = written.limits.as_ref().and_then(|limits| limits.series).map_or(written.name.at, |series| series.at);
+        resolver.warn(
+            at,
+            format!("this profile can have {series} series on /metrics, and `limits: {{series}}` is {limit}; what is beyond is left out"),
+        );
+    }
+}
+
+fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan) {
+    let Some(limit) = max_fds() else { return };
+    let Some((phase, users)) = plan.phases.iter().map(|phase| (phase, peak_users(phase))).max_by_key(|(_, users)| *users) else {
+        return;
+    };
+    let wanted = users + OWN_DESCRIPTORS;
+    if wanted > limit {
+        let at = resolver.profile.written.phases.get(phase.id.index()).map_or_else(Default::default, |phase| phase.name.at);
+        resolver.warn(
+            at,
+            format!(
+                "the phase `{}` can have {users} users at once, each with a connection, and this process may open {limit} files; raise it with ulimit -n {wanted}",
+                phase.name
+            ),
+        );
+    }
+}
