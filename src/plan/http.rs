@@ -310,8 +310,7 @@ pub(super) fn tls_options(resolver: &mut Resolver<'_>, written: &written::Tls) -
 
 fn tls(resolver: &mut Resolver<'_>, written: &written::Tls) -> Arc<Tls> {
     let files = [&written.ca_file, &written.cert_file, &written.key_file];
-    let [ca_file, cert_file, key_file] =
-        files.map(|file| file.as_ref().map(|file| resolver.profile.file(file.at, &file.source)));
+    let [ca_file, cert_file, key_file] = files.map(|file| file.as_ref().map(|file| resolver.profile.file(file.at, &file.source)));
     let options = TlsOptions {
         ca_file,
         cert_file,

@@ -156,7 +156,10 @@ impl Builder<'_, '_> {
                 }
                 for (which, (name, _)) in split.iter().enumerate() {
                     if let Some(index) = self.scenario(name) {
-                        parts.insert(index, Part { duration, load: &load.value, at: load.at, split: Some((weights.clone(), which)) });
+                        parts.insert(
+                            index,
+                            Part { duration, load: &load.value, at: load.at, split: Some((weights.clone(), which)) },
+                        );
                     }
                 }
             }
@@ -210,7 +213,12 @@ impl Builder<'_, '_> {
             let open = part.load.rate.is_some() || part.load.at_once.is_some();
             if !open && part.load.users.is_none() {
                 let name = &self.scenarios[scenario];
-                self.resolver.error(part.at, format!("the load of `{name}` has neither users nor a rate; write {name}: {{users: 10}} or {name}: {{rate: 10/s}}"));
+                self.resolver.error(
+                    part.at,
+                    format!(
+                        "the load of `{name}` has neither users nor a rate; write {name}: {{users: 10}} or {name}: {{rate: 10/s}}"
+                    ),
+                );
                 return None;
             }
             if kind.is_some_and(|kind| kind != open) {
@@ -240,9 +248,7 @@ impl Builder<'_, '_> {
         let pace = self.paces.get(scenario);
         match kind? {
             true => Some(self.open(Shape::new(rates), bursts, options, pace, scenario)),
-            false => {
-                Some(Load::Closed { level: Shape::new(users), iterations: closed.iterations, pacing: closed.pacing })
-            }
+            false => Some(Load::Closed { level: Shape::new(users), iterations: closed.iterations, pacing: closed.pacing }),
         }
     }
 
@@ -432,12 +438,6 @@ struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self {
-            users: None,
-            max_users: None,
-            poisson: false,
-            on_busy: OnBusy::Drop,
-            at: Node::default(),
-        }
+        Self { users: None, max_users: None, poisson: false, on_busy: OnBusy::Drop, at: Node::default() }
     }
 }

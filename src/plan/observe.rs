@@ -43,7 +43,8 @@ pub(super) fn observe(resolver: &mut Resolver<'_>) -> Observe {
         sources.extend(access.map(|access| Source { name: name.clone(), kind: SourceKind::Exporter, access }));
     }
     let counters = written.counters.iter().flatten().filter_map(|counter| wanted(resolver, counter.at, &counter.value)).collect();
-    let ratios = written.ratios.iter().flat_map(|ratios| ratios.iter()).filter_map(|(name, ratio)| one_ratio(resolver, name, ratio));
+    let ratios =
+        written.ratios.iter().flat_map(|ratios| ratios.iter()).filter_map(|(name, ratio)| one_ratio(resolver, name, ratio));
     let ratios = ratios.collect();
     Observe { sources, counters, ratios, settle: written.settle.is_some_and(|settle| settle.value) }
 }
@@ -56,11 +57,7 @@ struct With<'w> {
     tls: Option<&'w Tls>,
 }
 
-fn access(
-    resolver: &mut Resolver<'_>,
-    url: &Scalar,
-    with: With<'_>,
-) -> Option<Access> {
+fn access(resolver: &mut Resolver<'_>, url: &Scalar, with: With<'_>) -> Option<Access> {
     let With { token, headers, timeout, tls } = with;
     let mut access = match Access::new(&url.source) {
         Ok(access) => access,

@@ -93,7 +93,9 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     let phases = loads::phases(&mut resolver, &scenario_names, &paces);
     if phases.is_empty() {
         let at = resolver.profile.written.name.at;
-        resolver.push(profile.error(at, "this profile has no phase; write phases: [{name: steady, duration: 1m, load: {…}}]").consequent());
+        resolver.push(
+            profile.error(at, "this profile has no phase; write phases: [{name: steady, duration: 1m, load: {…}}]").consequent(),
+        );
     }
     layout.active = phases.iter().flat_map(|phase| phase.loads.iter().map(|(scenario, _)| (phase.id, *scenario))).collect();
     let observe = observe::observe(&mut resolver);
@@ -148,7 +150,8 @@ fn vars(resolver: &mut Resolver<'_>) -> (Vec<(Symbol, Value)>, Names) {
         }
         let tree = &resolver.profile.tree;
         if let Some((node, _)) = tree.templates(value.0).into_iter().find(|(node, _)| tree.as_written(*node).contains("{{")) {
-            resolver.error(node, "a variable of the profile is a constant; what varies is made by a step: set: {name: expression}");
+            resolver
+                .error(node, "a variable of the profile is a constant; what varies is made by a step: set: {name: expression}");
         }
         names.variable(&name.value);
         let symbol = resolver.compiler.symbol(&name.value);

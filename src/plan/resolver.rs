@@ -32,14 +32,7 @@ pub(super) struct Resolver<'p> {
 
 impl<'p> Resolver<'p> {
     pub fn new(profile: &'p Profile, options: Options) -> Self {
-        Self {
-            profile,
-            options,
-            diagnostics: Vec::new(),
-            compiler: Compiler::new(),
-            tls: HashMap::new(),
-            uses_builtin: false,
-        }
+        Self { profile, options, diagnostics: Vec::new(), compiler: Compiler::new(), tls: HashMap::new(), uses_builtin: false }
     }
 
     pub fn error(&mut self, at: Node, message: impl Into<String>) {

@@ -51,7 +51,8 @@ fn by_time(resolver: &mut Resolver<'_>, at: Node, detail: &ScheduleDetail) -> Op
                     Err(_) => {
                         let known: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
                         let near = crate::base::names::nearest(&zone.source, known.iter().copied());
-                        let hint = near.map_or_else(|| "write one like Europe/Zurich".into(), |near| format!("did you mean `{near}`?"));
+                        let hint =
+                            near.map_or_else(|| "write one like Europe/Zurich".into(), |near| format!("did you mean `{near}`?"));
                         resolver.error(zone.at, format!("`{}` is not a time zone; {hint}", zone.source));
                         return None;
                     }

@@ -84,8 +84,7 @@ impl One<'_, '_> {
         }
         if let Some(query) = &slo.promql {
             self.narrowed_by_phase_only()?;
-            let prometheus =
-                self.observe.sources.iter().any(|source| source.kind == crate::counters::SourceKind::Prometheus);
+            let prometheus = self.observe.sources.iter().any(|source| source.kind == crate::counters::SourceKind::Prometheus);
             if !prometheus {
                 self.resolver.error(query.at, "nobody can be asked this; add observe: {prometheus: {url: …}}");
                 return None;
@@ -118,15 +117,15 @@ impl One<'_, '_> {
             return None;
         }
         if self.observe.sources.is_empty() {
-            self.resolver.error(server.at, "there is no source to read this from; add observe: {prometheus: {url: …}} or exporters");
+            self.resolver
+                .error(server.at, "there is no source to read this from; add observe: {prometheus: {url: …}} or exporters");
         }
         Some(Subject::Server(server.source.clone()))
     }
 
     /// A value of the target has no scenarios and no steps.
     fn narrowed_by_phase_only(&mut self) -> Option<()> {
-        let narrowing =
-            [(&self.slo.protocol, "protocol"), (&self.slo.scenario, "scenario"), (&self.slo.step, "step")];
+        let narrowing = [(&self.slo.protocol, "protocol"), (&self.slo.scenario, "scenario"), (&self.slo.step, "step")];
         let found = narrowing.into_iter().find_map(|(list, key)| Some((list.as_ref()?.0.first()?.at, key)));
         if let Some((at, key)) = found {
             self.resolver.error(at, format!("`{key}` narrows what the generator measures; this SLO is about something else"));
@@ -182,7 +181,8 @@ impl One<'_, '_> {
             .collect();
         if let (Some(step), Of::Iteration | Of::Connect | Of::Own(_) | Of::Gauge(_)) = (&slo.step, of) {
             let at = step.0.first().map_or(self.slo.name.at, |step| step.at);
-            self.resolver.error(at, "`step` narrows requests; iterations, connections and metrics of one's own belong to a scenario");
+            self.resolver
+                .error(at, "`step` narrows requests; iterations, connections and metrics of one's own belong to a scenario");
         }
         // By steps or a protocol a scenario is in it if one of its steps is.
         let narrowed = slo.step.is_some() || slo.protocol.is_some();
@@ -264,7 +264,8 @@ impl One<'_, '_> {
         let require = requirements(slo.require.as_ref());
         let target = requirements(slo.target.as_ref());
         if require.is_empty() && target.is_empty() {
-            self.resolver.error(self.at(), format!("the SLO `{}` requires nothing; add require: [p95 < 500ms]", slo.name.value.0));
+            self.resolver
+                .error(self.at(), format!("the SLO `{}` requires nothing; add require: [p95 < 500ms]", slo.name.value.0));
         }
         let mut found = Vec::new();
         for (name, subject) in self.each(subject) {
@@ -324,12 +325,8 @@ impl One<'_, '_> {
                         1 => format!("{name}/{}", step.name),
                         _ => format!("{name}/{}/{}", layout.scenarios[step.scenario.index()].name, step.name),
                     };
-                    let checks: Vec<CheckId> = traffic
-                        .checks
-                        .iter()
-                        .filter(|check| layout.checks[check.index()].step == Some(*id))
-                        .copied()
-                        .collect();
+                    let checks: Vec<CheckId> =
+                        traffic.checks.iter().filter(|check| layout.checks[check.index()].step == Some(*id)).copied().collect();
                     let part = Traffic { steps: vec![*id], scenarios: vec![step.scenario], checks, ..traffic.clone() };
                     (label, Subject::Traffic(part))
                 })
@@ -350,7 +347,10 @@ impl One<'_, '_> {
         }
         for name in &named {
             if self.phases.iter().any(|phase| phase.name == *name && !phase.judge) {
-                self.resolver.warn(self.at(), format!("the phase `{name}` isn't judged (`judge: false`), so this SLO says nothing about it"));
+                self.resolver.warn(
+                    self.at(),
+                    format!("the phase `{name}` isn't judged (`judge: false`), so this SLO says nothing about it"),
+                );
             }
         }
         let within = |phase: &PhaseId| named.is_empty() || named.contains(&self.phases[phase.index()].name);
@@ -370,14 +370,19 @@ impl One<'_, '_> {
         let loaded = phases.iter().any(|phase| contains(&self.phases[phase.index()], subject));
         let measured = match subject {
             Subject::Traffic(Traffic { of: Of::Response | Of::Service, steps, .. }) => !steps.is_empty(),
-            Subject::Traffic(Traffic { of: Of::Own(id) | Of::Gauge(id), scenarios, .. }) => !scenarios.is_empty() || gauge_from(self.layout, *id),
+            Subject::Traffic(Traffic { of: Of::Own(id) | Of::Gauge(id), scenarios, .. }) => {
+                !scenarios.is_empty() || gauge_from(self.layout, *id)
+            }
             Subject::Traffic(traffic) => !traffic.scenarios.is_empty(),
             _ => true,
         };
         if !measured {
             self.resolver.warn(self.at(), format!("no step can feed the SLO `{}`; it can't pass", self.slo.name.value.0));
         } else if !loaded {
-            self.resolver.warn(self.at(), format!("no judged phase loads what the SLO `{}` is about; it can't pass", self.slo.name.value.0));
+            self.resolver.warn(
+                self.at(),
+                format!("no judged phase loads what the SLO `{}` is about; it can't pass", self.slo.name.value.0),
+            );
         }
     }
 }
@@ -408,9 +413,13 @@ fn thresholds(layout: &mut Layout, slo: &Slo) {
             _ => continue,
         };
         match traffic.of {
-            Of::Response => each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| put(&mut step.thresholds, threshold)),
+            Of::Response => {
+                each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| put(&mut step.thresholds, threshold))
+            }
             Of::Service => {
-                each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| put(&mut step.service_thresholds, threshold));
+                each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| {
+                    put(&mut step.service_thresholds, threshold)
+                });
             }
             Of::Iteration => each_of(&mut layout.scenarios, traffic.scenarios.iter().map(|id| id.index()), |scenario| {
                 put(&mut scenario.iteration_thresholds, threshold);

@@ -20,7 +20,13 @@ pub(super) struct Resolved {
 }
 
 /// Resolves one scenario's steps and adds their labels to the layout.
-pub(super) fn flow(resolver: &mut Resolver<'_>, layout: &mut Layout, id: ScenarioId, scenario: &Scenario, names: &Names) -> Resolved {
+pub(super) fn flow(
+    resolver: &mut Resolver<'_>,
+    layout: &mut Layout,
+    id: ScenarioId,
+    scenario: &Scenario,
+    names: &Names,
+) -> Resolved {
     let profile = &resolver.profile.written;
     let own = scenario.defaults.as_ref();
     let general = profile.defaults.as_ref();
@@ -274,7 +280,8 @@ impl Builder<'_, '_> {
             (None, Some(header), None) => (header, Extract::header(&header.source, required)),
             (None, None, Some(regex)) => (regex, Extract::regex(&regex.source, required)),
             (None, None, None) => {
-                self.resolver.error(name.at, "this says not what to take; write $.id, {header: x-request-id} or {regex: 'id=(\\w+)'}");
+                self.resolver
+                    .error(name.at, "this says not what to take; write $.id, {header: x-request-id} or {regex: 'id=(\\w+)'}");
                 return None;
             }
             _ => {

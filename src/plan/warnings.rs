@@ -81,7 +81,12 @@ fn limits(resolver: &mut Resolver<'_>, plan: &Plan) {
             if rate > limit.value.0 * (1.0 + 1e-9) {
                 resolver.error(
                     source.name.at,
-                    format!("the phase `{}` reaches {}, and `limits` allows {}", phase.name, show_rate(rate), show_rate(limit.value.0)),
+                    format!(
+                        "the phase `{}` reaches {}, and `limits` allows {}",
+                        phase.name,
+                        show_rate(rate),
+                        show_rate(limit.value.0)
+                    ),
                 );
             }
         }

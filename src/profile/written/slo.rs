@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{At, Expr, Many, Name, NotYet, Of, Parsed, Scalar};
+use crate::base::written::{At, Expr, Many, Name, NotYet, Of, Scalar};
 use crate::verdict::Requirement;
 
 /// A service level objective.
@@ -63,15 +63,4 @@ pub enum Each {
 pub enum Over {
     /// The run as a whole.
     Run,
-}
-
-impl Parsed for Requirement {
-    const NAME: &'static str = "Requirement";
-    const DESCRIPTION: &'static str = "What must hold: a quantity, a comparison, and a value.";
-    const EXAMPLES: &'static [&'static str] =
-        &["p95 < 500ms", "errors <= 0.1%", "count(errors) < 100", "within(1s) > 99%", "status(429) < 1%", "rate > 950/s"];
-
-    fn parse(text: &str) -> Result<Self, String> {
-        Self::parse(text).map_err(|error| error.message)
-    }
 }
