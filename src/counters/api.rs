@@ -9,7 +9,7 @@ use url::Url;
 
 use super::access::Access;
 use super::error::SourceError;
-use super::fetch::Fetch;
+use super::fetch::{Body, Fetch};
 use super::observe::Kind;
 use super::report::Labels;
 
@@ -92,13 +92,13 @@ impl Api {
         url
     }
 
-    /// The server's clock, as Unix seconds ahead of ours. It is off by half the time of the request at most.
-    pub(super) async fn ahead(&self) -> Result<f64, SourceError> {
+    /// By how many seconds the server's clock is ahead of ours, and how far that may be off: half the request's time.
+    pub(super) async fn ahead(&self) -> Result<(f64, f64), SourceError> {
         let asked = unix(SystemTime::now());
         let answer: Answer<Outcome> = self.post("query", &[("query", "time()")]).await?;
         let now = unix(SystemTime::now());
         match answer.data {
-            Outcome::Scalar((time, _)) => Ok(time - f64::midpoint(asked, now)),
+            Outcome::Scalar((time, _)) => Ok((time - f64::midpoint(asked, now), (now - asked) / 2.0)),
             _ => Err(SourceError::NotPrometheus("`time()` is no number there".into())),
         }
     }
@@ -191,8 +191,6 @@ impl RawSeries {
         Ok(Series { metric, labels: self.metric.into_iter().collect(), samples, histogram: !self.histograms.is_empty() })
     }
 }
-
-use super::fetch::Body;
 
 /// A value, written as Go does: "NaN" and "+Inf" among them.
 fn number(text: &str) -> Result<f64, SourceError> {

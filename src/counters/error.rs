@@ -46,6 +46,17 @@ pub enum SourceError {
     NotText(String),
 }
 
+impl SourceError {
+    /// Whether asking again may help.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout { .. } | Self::Status { .. } => true,
+            Self::Query { status, .. } => *status >= 500,
+            Self::Unauthorized { .. } | Self::NotPrometheus(_) | Self::NotText(_) => false,
+        }
+    }
+}
+
 /// The beginning of a text from the other side, on one line.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 200;

@@ -102,7 +102,7 @@ impl Exporter {
                 }
                 Err(error) => {
                     self.with_tracker(Tracker::scraped);
-                    let hopeless = matches!(error, SourceError::Unauthorized { .. } | SourceError::NotText(_));
+                    let hopeless = !error.may_pass();
                     reading.error = Some(error);
                     if hopeless || until(patience).is_zero() {
                         return reading;

@@ -18,6 +18,8 @@ pub mod presets;
 mod prometheus;
 pub mod report;
 mod rows;
+mod select;
+mod span;
 mod starts;
 pub mod text;
 mod tracker;

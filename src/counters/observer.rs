@@ -12,8 +12,13 @@ use super::observe::{Observe, SourceKind};
 use super::prometheus::Prometheus;
 use super::report::{Observed, Reading, SourceReading, ValueSeries};
 use super::rows::{Part, assemble};
+use super::span::{Between, End};
 use super::tracker;
 use super::want::Wants;
+
+/// How often Prometheus is asked for a phase at most, and how long to wait before asking again.
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether the load goes on at an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +82,8 @@ impl Observer {
     async fn read(&self, at: SystemTime, traffic: Traffic) -> Reading {
         let (at, still) = (unix(at), traffic == Traffic::Still);
         let reads = self.sources.iter().map(|source| self.read_one(source, at, still));
-        Reading { at, still, sources: join_all(reads).await }
+        let sources = join_all(reads).await;
+        Reading { at, still, done: unix(SystemTime::now()), sources }
     }
 
     async fn read_one(&self, source: &Reader, at: f64, still: bool) -> SourceReading {
@@ -101,8 +107,11 @@ impl Observer {
             let (a, b) = (before.sources.get(at).unwrap_or(&empty), after.sources.get(at).unwrap_or(&empty));
             match source {
                 Reader::Prometheus(prometheus) => {
-                    let edges = [(before.at, before.still), (after.at, after.still)];
-                    let between = prometheus.between(&self.wants, edges, [a, b]).await;
+                    let end = |reading: &Reading, source| {
+                        let still_until = reading.still.then_some(reading.done);
+                        End { at: reading.at, still_until, reading: source }
+                    };
+                    let between = self.stored(prometheus, [end(before, a), end(after, b)]).await;
                     Part { name: prometheus.name().to_owned(), direct: false, between, readings: [a.clone(), b.clone()] }
                 }
                 Reader::Exporter(exporter) => {
@@ -118,6 +127,19 @@ impl Observer {
         let parts = join_all(parts).await;
         let flowing = u8::from(!before.still) + u8::from(!after.still);
         assemble(&self.wants, parts, after.at - before.at, flowing, requests)
+    }
+
+    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more.
+    async fn stored(&self, prometheus: &Prometheus, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
+        let mut tries = 0;
+        loop {
+            let result = prometheus.between(&self.wants, ends).await;
+            tries += 1;
+            match &result {
+                Err(error) if tries < TRIES && error.may_pass() => tokio::time::sleep(AGAIN).await,
+                _ => return result,
+            }
+        }
     }
 
     /// Runs a PromQL query over a phase on the profile's Prometheus server: every series returned, with its last, least,
@@ -147,7 +169,7 @@ impl Edge {
         match (&mut self.task).await {
             Ok(reading) => reading,
             // Only where the runtime is being shut down.
-            Err(_) => Reading { at: unix(self.at), still: false, sources: Vec::new() },
+            Err(_) => Reading { at: unix(self.at), still: false, done: unix(self.at), sources: Vec::new() },
         }
     }
 

@@ -1,6 +1,7 @@
-//! A Prometheus server as a source: waits for samples past an edge, and folds the raw samples between two edges.
+//! A Prometheus server as a source: waits for samples past an edge, and asks PromQL. What it stored between two edges is
+//! folded in `span`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -9,18 +10,15 @@ use super::api::{Api, Series, unix, until};
 use super::error::SourceError;
 use super::increase::{At, Fold};
 use super::observe::Kind;
-use super::presets::SERIES_OF_A_METRIC;
-use super::report::{Labels, Point, SourceReading, ValueSeries};
-use super::starts::Starts;
-use super::values::{Found, LevelMeters};
+use super::presets::SERIES_TO_READ;
+use super::report::{Point, SourceReading, ValueSeries};
+use super::select::{Best, Group, groups, keep, selector};
 use super::want::Wants;
 
 /// Scrape interval to assume while none could be found, in seconds.
-const ASSUMED_INTERVAL: f64 = 5.0;
+pub(super) const ASSUMED_INTERVAL: f64 = 5.0;
 /// How long after its scrape began a sample can be asked for, in seconds: the scrape itself and its storing.
-const STORING: f64 = 1.0;
-/// Samples to ask for at once: some megabytes of JSON.
-const SAMPLES_AT_ONCE: f64 = 100_000.0;
+pub(super) const STORING: f64 = 1.0;
 /// Most points of a range query that Prometheus gives.
 const POINTS_OF_A_RANGE: f64 = 10_000.0;
 
@@ -28,20 +26,10 @@ const POINTS_OF_A_RANGE: f64 = 10_000.0;
 #[derive(Debug)]
 pub(super) struct Prometheus {
     name: String,
-    api: Api,
+    pub(super) api: Api,
     /// The longest spacing of samples that was seen, in seconds.
     interval: Mutex<Option<f64>>,
     kinds: Mutex<HashMap<String, Option<Kind>>>,
-}
-
-/// What happened between two edges.
-#[derive(Debug, Default)]
-pub(super) struct Between {
-    pub(super) found: Vec<Found>,
-    pub(super) levels: Vec<super::values::LevelOf>,
-    pub(super) left_out: Vec<(String, u64)>,
-    pub(super) warnings: Vec<String>,
-    pub(super) interval: Option<f64>,
 }
 
 /// What an edge looks like now.
@@ -60,7 +48,8 @@ impl Prometheus {
         &self.name
     }
 
-    fn interval(&self) -> Option<f64> {
+    /// Seconds between samples, as far as it was learned.
+    pub(super) fn interval(&self) -> Option<f64> {
         *self.interval.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,7 +68,7 @@ impl Prometheus {
                     Duration::from_secs_f64(wait.clamp(0.1, 2.0))
                 }
                 Err(error) => {
-                    let hopeless = matches!(error, SourceError::Unauthorized { .. } | SourceError::NotPrometheus(_));
+                    let hopeless = !error.may_pass();
                     reading.error = Some(error);
                     if hopeless {
                         break;
@@ -97,7 +86,7 @@ impl Prometheus {
     }
 
     async fn look(&self, wants: &Wants, at: f64, still: bool, reading: &mut SourceReading) -> Result<View, SourceError> {
-        reading.ahead = self.api.ahead().await?;
+        (reading.ahead, reading.off) = self.api.ahead().await?;
         let now = unix(SystemTime::now()) + reading.ahead;
         let edge = at + reading.ahead;
         let mut view = View { points: Vec::new(), wait: None };
@@ -153,7 +142,7 @@ impl Prometheus {
     }
 
     /// A group's names without those that have too many series.
-    async fn bounded(
+    pub(super) async fn bounded(
         &self,
         group: &Group,
         at: f64,
@@ -162,7 +151,7 @@ impl Prometheus {
     ) -> Result<Vec<String>, SourceError> {
         let answer = self.api.counts(&selector(&group.names, &group.matchers), at).await?;
         keep(warnings, answer.warnings);
-        let many: Vec<_> = answer.data.into_iter().filter(|(_, count)| *count > SERIES_OF_A_METRIC as u64).collect();
+        let many: Vec<_> = answer.data.into_iter().filter(|(_, count)| *count > SERIES_TO_READ as u64).collect();
         let names = group.names.iter().filter(|name| !many.iter().any(|(many, _)| many == *name)).cloned().collect();
         left_out.extend(many);
         Ok(names)
@@ -176,90 +165,8 @@ impl Prometheus {
         }
     }
 
-    /// Folds the raw samples between two edges, a bounded number at a time.
-    pub(super) async fn between(
-        &self,
-        wants: &Wants,
-        edges: [(f64, bool); 2],
-        readings: [&SourceReading; 2],
-    ) -> Result<Between, SourceError> {
-        let [before, after] = readings;
-        let ahead = self.api.ahead().await?;
-        let interval = after.interval.or(before.interval).or(self.interval()).unwrap_or(ASSUMED_INTERVAL);
-        // An edge whose reading failed knows nothing of the clocks.
-        let clock = |reading: &SourceReading| if reading.error.is_none() { reading.ahead } else { ahead };
-        let (from, to) = (edges[0].0 + clock(before), edges[1].0 + clock(after));
-        let cut = |time: f64, still: bool, late: f64| {
-            let time = if still { time + late } else { time };
-            At { time, still_until: still.then_some(time + 2.0 * interval + STORING) }
-        };
-        let mut out = Between { interval: self.interval(), ..Between::default() };
-        let mut folds: BTreeMap<(usize, usize, String, Labels), (Kind, Fold)> = BTreeMap::new();
-        let mut starts = Starts::default();
-        let mut meters = LevelMeters::default();
-        let latest = wants.latest(0..wants.items.len()).as_secs_f64();
-        let begin = from - 3.0 * interval - STORING;
-        let end = (to + latest + 2.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
-        let mut selectors = Vec::new();
-        for group in groups(wants) {
-            let names = self.bounded(&group, end, &mut out.left_out, &mut out.warnings).await?;
-            if !names.is_empty() {
-                selectors.push(selector(&names, &group.matchers));
-            }
-        }
-        let start_selectors = start_selectors(wants);
-        let series = before.points.len().max(after.points.len()).max(20) as f64;
-        let length = (SAMPLES_AT_ONCE / series * interval).max(2.0 * interval);
-        let mut at = begin;
-        while at < end {
-            let until = (at + length).min(end);
-            for selector in &start_selectors {
-                let answer = self.api.raw(selector, until - at, until).await?;
-                keep(&mut out.warnings, answer.warnings);
-                answer.data.iter().for_each(|series| starts.feed(series));
-            }
-            for selector in &selectors {
-                let answer = self.api.raw(selector, until - at, until).await?;
-                keep(&mut out.warnings, answer.warnings);
-                for series in answer.data {
-                    if series.histogram {
-                        let advice = "is a native histogram: ask by `promql` with histogram_count() or histogram_quantile()";
-                        keep(&mut out.warnings, vec![format!("{} {advice}", series.metric)]);
-                    }
-                    for (item, rank) in wants.find(&series.metric, &series.labels).collect::<Vec<_>>() {
-                        let kind = self.kind_of(wants, item, &series.metric).await;
-                        let late = wants.items[item].late.0.as_secs_f64();
-                        let fold = || (kind, Fold::new(kind, cut(from, edges[0].1, late), cut(to, edges[1].1, late)));
-                        let key = (item, rank, series.metric.clone(), series.labels.clone());
-                        let (_, fold) = folds.entry(key).or_insert_with(fold);
-                        let start = &wants.items[item].start;
-                        for (time, value) in &series.samples {
-                            let restarted =
-                                start.as_ref().is_some_and(|start| starts.moved(start, &series.labels, fold.last_time(), *time));
-                            fold.feed(*time, *value, restarted);
-                            if (from..=to).contains(time) {
-                                meters.feed(wants, item, &series.labels, *time, *value);
-                            }
-                        }
-                    }
-                }
-            }
-            meters.close(wants);
-            at = until;
-        }
-        let mut best = Best::default();
-        folds.keys().for_each(|(item, rank, metric, _)| best.add(*item, *rank, metric));
-        let kept = folds.into_iter().filter(|((item, _, metric, _), _)| best.is(*item, metric));
-        // What only has samples outside of the phase was not there.
-        let found =
-            kept.map(|((item, _, metric, labels), (kind, fold))| Found { item, metric, labels, kind, track: fold.finish() });
-        out.found = found.filter(|f| f.track.before.is_some() || f.track.after.is_some() || f.track.samples > 0).collect();
-        out.levels = meters.levels(wants);
-        Ok(out)
-    }
-
     /// What a metric is. A server that doesn't know, or doesn't say, leaves it to the name.
-    async fn kind_of(&self, wants: &Wants, item: usize, metric: &str) -> Kind {
+    pub(super) async fn kind_of(&self, wants: &Wants, item: usize, metric: &str) -> Kind {
         if let Some(kind) = wants.items[item].kind {
             return kind;
         }
@@ -277,7 +184,7 @@ impl Prometheus {
 
     /// A range query over a phase: what each series came to.
     pub(super) async fn query(&self, promql: &str, from: f64, to: f64, step: f64) -> Result<Vec<ValueSeries>, SourceError> {
-        let ahead = self.api.ahead().await?;
+        let (ahead, _) = self.api.ahead().await?;
         let step = step.max((to - from) / POINTS_OF_A_RANGE).max(0.001);
         let answer = self.api.range(promql, from + ahead, to + ahead, step).await?;
         answer.data.into_iter().map(value_of).collect()
@@ -301,48 +208,6 @@ fn value_of(series: Series) -> Result<ValueSeries, SourceError> {
     Ok(ValueSeries { labels, value: last, min, max, avg })
 }
 
-/// Items that are asked for with one selector.
-struct Group {
-    names: Vec<String>,
-    matchers: Vec<(String, String)>,
-}
-
-fn groups(wants: &Wants) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for item in &wants.items {
-        let matchers: Vec<_> = item.matchers.iter().map(|m| (m.label.clone(), m.value.clone())).collect();
-        let at = groups.iter().position(|group| group.matchers == matchers).unwrap_or_else(|| {
-            groups.push(Group { names: Vec::new(), matchers });
-            groups.len() - 1
-        });
-        let new = item.names.iter().filter(|name| !groups[at].names.contains(name)).cloned().collect::<Vec<_>>();
-        groups[at].names.extend(new);
-    }
-    groups
-}
-
-/// Start times are looked for at the targets that the items are looked for at, whatever their other labels.
-fn start_selectors(wants: &Wants) -> Vec<String> {
-    let mut selectors = Vec::new();
-    for item in &wants.items {
-        let Some((start, _)) = &item.start else { continue };
-        let target = item.matchers.iter().filter(|m| matches!(m.label.as_str(), "job" | "instance"));
-        let matchers: Vec<_> = target.map(|m| (m.label.clone(), m.value.clone())).collect();
-        let selector = selector(std::slice::from_ref(start), &matchers);
-        if !selectors.contains(&selector) {
-            selectors.push(selector);
-        }
-    }
-    selectors
-}
-
-/// `{__name__=~"a|b",job="api"}`; names of metrics need no quoting in a regular expression.
-fn selector(names: &[String], matchers: &[(String, String)]) -> String {
-    let quote = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let matchers: String = matchers.iter().map(|(label, value)| format!(",{label}=\"{}\"", quote(value))).collect();
-    format!("{{__name__=~\"{}\"{matchers}}}", names.join("|"))
-}
-
 /// The median distance of samples, in seconds.
 fn spacing(samples: &[(f64, f64)]) -> Option<f64> {
     let mut gaps: Vec<f64> = samples.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0.0).collect();
@@ -350,41 +215,9 @@ fn spacing(samples: &[(f64, f64)]) -> Option<f64> {
     gaps.get(gaps.len() / 2).copied()
 }
 
-/// The name that a source has for each item: the first of the item's.
-#[derive(Debug, Default)]
-pub(super) struct Best(HashMap<usize, (usize, String)>);
-
-impl Best {
-    pub(super) fn add(&mut self, item: usize, rank: usize, metric: &str) {
-        let best = self.0.entry(item).or_insert_with(|| (rank, metric.to_owned()));
-        if rank < best.0 {
-            *best = (rank, metric.to_owned());
-        }
-    }
-
-    pub(super) fn is(&self, item: usize, metric: &str) -> bool {
-        self.0.get(&item).is_some_and(|(_, best)| best == metric)
-    }
-}
-
-/// Keeps a bounded number of different warnings.
-fn keep(warnings: &mut Vec<String>, more: Vec<String>) {
-    for warning in more {
-        if warnings.len() < 20 && !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn selectors_quote_what_profiles_give() {
-        let matchers = [("path".to_owned(), "a\"b\\c\n".to_owned())];
-        assert_eq!(selector(&["x".into(), "y".into()], &matchers), "{__name__=~\"x|y\",path=\"a\\\"b\\\\c\\n\"}");
-    }
 
     #[test]
     fn the_interval_is_the_median_of_the_spacing() {
@@ -395,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_range_is_summed_up_and_nan_is_no_number() {
-        let series = |samples| Series { metric: String::new(), labels: Labels::new(), samples, histogram: false };
+        let series = |samples| Series { metric: String::new(), labels: Vec::new(), samples, histogram: false };
         let nan = f64::NAN;
         let got = value_of(series(vec![(0.0, nan), (1.0, 3.0), (2.0, 1.0), (3.0, nan)])).unwrap();
         assert_eq!((got.value, got.min, got.max, got.avg), (1.0, 1.0, 3.0, 2.0));

@@ -18,6 +18,8 @@ pub struct Reading {
     pub at: f64,
     /// Whether the load stood still at the edge, so that the values are exact.
     pub still: bool,
+    /// When the reading was there, in Unix seconds by our clock: until then a load that stood still did so.
+    pub(crate) done: f64,
     /// One per source, in the profile's order.
     pub(crate) sources: Vec<SourceReading>,
 }
@@ -30,6 +32,8 @@ pub(crate) struct SourceReading {
     pub(crate) warnings: Vec<String>,
     /// How far the source's clock is ahead of ours, in seconds.
     pub(crate) ahead: f64,
+    /// How far `ahead` may be off.
+    pub(crate) off: f64,
     /// Seconds between two samples, where that could be found.
     pub(crate) interval: Option<f64>,
     pub(crate) points: Vec<Point>,

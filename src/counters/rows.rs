@@ -1,13 +1,14 @@
 //! Puts the sources' findings together: rows, values, and what a reader has to know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::error::SourceError;
-use super::presets::SERIES_OF_A_METRIC;
-use super::prometheus::Between;
+use super::observe::Kind;
+use super::presets::{SERIES_OF_A_METRIC, SERIES_TO_READ};
 use super::report::{CounterRow, Labels, Observed, SourceReading, SourceReport, Values};
+use super::span::Between;
 use super::values::{Found, gap};
-use super::want::{Asked, Wants};
+use super::want::{Asked, Item, Wants};
 
 /// What one source has to say of a phase.
 #[derive(Debug)]
@@ -32,21 +33,29 @@ impl Part {
 /// Makes the report of a phase of `span` seconds, at `flowing` of whose edges the load went on.
 pub(super) fn assemble(wants: &Wants, parts: Vec<Part>, span: f64, flowing: u8, requests: u64) -> Observed {
     let mut rows = Vec::new();
+    let mut notes = notes(wants, &parts);
     for part in &parts {
         let mut found: Vec<&Found> = part.found().iter().collect();
         found.sort_by(|a, b| (a.item, &a.labels).cmp(&(b.item, &b.labels)));
         // Wants with different matchers may find the same series.
-        let mut shown: Vec<(&str, &Labels)> = Vec::new();
+        let mut shown: HashMap<&str, HashSet<&Labels>> = HashMap::new();
+        let mut unlisted: BTreeMap<&str, usize> = BTreeMap::new();
         for series in found {
-            if !shown.contains(&(&series.metric, &series.labels)) {
-                shown.push((&series.metric, &series.labels));
-                rows.push(row(wants, &part.name, series, span, flowing, requests));
+            let of_metric = shown.entry(&series.metric).or_default();
+            if of_metric.insert(&series.labels) {
+                if of_metric.len() > SERIES_OF_A_METRIC {
+                    *unlisted.entry(&series.metric).or_default() += 1;
+                } else {
+                    rows.push(row(wants, &part.name, series, span, flowing, requests));
+                }
             }
         }
+        let name = &part.name;
+        notes.extend(unlisted.iter().map(|(metric, more)| format!("{name}: {more} more series of {metric} are not listed")));
     }
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
-            rows.push(missing_row(&item.names[0], nowhere(&item.names, &parts)));
+            rows.push(missing_row(item, nowhere(&item.names, &parts)));
         }
     }
     let mut by_name: BTreeMap<String, Result<Vec<_>, String>> = BTreeMap::new();
@@ -63,7 +72,6 @@ pub(super) fn assemble(wants: &Wants, parts: Vec<Part>, span: f64, flowing: u8, 
         };
         by_name.insert(asked.name.clone(), together);
     }
-    let notes = notes(wants, &parts);
     let sources = parts.into_iter().map(report).collect();
     Observed { rows, values: Values { by_name }, sources, notes }
 }
@@ -89,18 +97,18 @@ fn row(wants: &Wants, source: &str, found: &Found, span: f64, flowing: u8, reque
         per_request: delta.filter(|_| requests > 0).map(|delta| delta / requests as f64),
         uncertainty,
         resets: track.resets,
-        levels: track.levels.filter(|_| found.kind == super::observe::Kind::Gauge),
+        levels: track.levels.filter(|_| found.kind == Kind::Gauge),
         missing: delta.is_none().then(|| gap(track)),
         note,
     }
 }
 
-fn missing_row(metric: &str, missing: String) -> CounterRow {
+fn missing_row(item: &Item, missing: String) -> CounterRow {
     CounterRow {
         source: String::new(),
-        metric: metric.to_owned(),
+        metric: item.names[0].clone(),
         labels: Labels::new(),
-        kind: super::observe::Kind::Counter,
+        kind: item.kind(None, &item.names[0]),
         before: None,
         after: None,
         delta: None,
@@ -117,7 +125,7 @@ fn missing_row(metric: &str, missing: String) -> CounterRow {
 fn nowhere(names: &[String], parts: &[Part]) -> String {
     let many = parts.iter().flat_map(|part| part.left_out().iter().map(move |(name, count)| (part, name, count)));
     if let Some((part, _, count)) = many.into_iter().find(|(_, name, _)| names.contains(name)) {
-        let limit = SERIES_OF_A_METRIC;
+        let limit = SERIES_TO_READ;
         return format!("{} has {count} series of it, more than {limit}: narrow it with `match`", part.name);
     }
     let failed: Vec<String> =
@@ -162,7 +170,7 @@ fn notes(wants: &Wants, parts: &[Part]) -> Vec<String> {
     }
     for part in parts {
         for (metric, count) in part.left_out() {
-            notes.push(format!("{}: {metric} was left out: {count} series, more than {SERIES_OF_A_METRIC}", part.name));
+            notes.push(format!("{}: {metric} was left out: {count} series, more than {SERIES_TO_READ}", part.name));
         }
     }
     notes

@@ -160,7 +160,7 @@ fn stored(request: &str) -> String {
         format!(r#"{{"resultType":"scalar","result":[{now},"{now}"]}}"#)
     } else if request.contains("query=count") {
         let name = |name: &str, count: u32| format!(r#"{{"metric":{{"__name__":"{name}"}},"value":[{now},"{count}"]}}"#);
-        let counts = [name("redis_commands_processed_total", 1), name("redis_expired_keys_total", 101)].join(",");
+        let counts = [name("redis_commands_processed_total", 1), name("redis_expired_keys_total", 1001)].join(",");
         format!(r#"{{"resultType":"vector","result":[{counts}]}}"#)
     } else if request.contains("redis_start_time_seconds") {
         r#"{"resultType":"matrix","result":[]}"#.into()
@@ -191,8 +191,8 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
     assert_eq!(commands.per_request, Some(delta / 10.0));
     assert_eq!(observed.values.get("redis.commands"), Some(delta));
     let many = observed.rows.iter().find(|row| row.metric == "redis_expired_keys_total").unwrap();
-    assert!(many.missing.as_ref().unwrap().contains("101 series"), "{many:?}");
-    assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: 101 series")));
+    assert!(many.missing.as_ref().unwrap().contains("1001 series"), "{many:?}");
+    assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: 1001 series")));
     let absent = observed.rows.iter().find(|row| row.metric == "redis_evicted_keys_total").unwrap();
     assert!(absent.delta.is_none() && absent.missing.as_ref().unwrap().contains("no source has"));
     // A reading survives a checkpoint.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::exporter::same_life;
 use super::increase::{Gap, Meter, Track, step};
 use super::observe::Kind;
-use super::presets::SERIES_OF_A_METRIC;
-use super::prometheus::{Best, Between};
+use super::presets::SERIES_TO_READ;
 use super::report::{Counted, Labels, Point, Scraped, SourceReading};
+use super::select::Best;
+use super::span::Between;
 use super::starts::Starts;
 use super::text::Exposition;
 use super::values::{Found, LevelMeters};
@@ -74,7 +75,7 @@ impl Tracker {
                 wanted.push((item, sample));
             }
         }
-        let too_many = |name: &str| counts.get(name).is_some_and(|count| *count > SERIES_OF_A_METRIC as u64);
+        let too_many = |name: &str| counts.get(name).is_some_and(|count| *count > SERIES_TO_READ as u64);
         self.left_out = counts.iter().filter(|(name, _)| too_many(name)).map(|(name, n)| ((*name).to_owned(), *n)).collect();
         self.series.values_mut().for_each(|tracked| tracked.there = false);
         for (item, sample) in wanted {
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn what_comes_or_goes_is_missing_and_too_many_are_left_out() {
         let mut tracker = Tracker::new(1);
-        let many: String = (0..=SERIES_OF_A_METRIC).map(|n| format!("many_total{{n=\"{n}\"}} 1\n")).collect();
+        let many: String = (0..=SERIES_TO_READ).map(|n| format!("many_total{{n=\"{n}\"}} 1\n")).collect();
         feed(&mut tracker, 0.0, &format!("redis_keyspace_hits_total 1\nredis_evicted_keys_total NaN\n{many}"));
         let before = cut(&mut tracker);
         feed(&mut tracker, 1.0, &format!("redis_keyspace_misses_total 1\nredis_evicted_keys_total NaN\n{many}"));
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(row(&before, &after, "redis_keyspace_misses_total").unwrap().delta, Err(Gap::NoStart));
         assert_eq!(row(&before, &after, "redis_evicted_keys_total"), None);
         assert_eq!(row(&before, &after, "many_total"), None);
-        assert_eq!(after.left_out, [("many_total".to_owned(), SERIES_OF_A_METRIC as u64 + 1)]);
+        assert_eq!(after.left_out, [("many_total".to_owned(), SERIES_TO_READ as u64 + 1)]);
     }
 
     #[test]

@@ -13,8 +13,11 @@ use std::time::Duration;
 
 use super::observe::Kind;
 
-/// Most series that one metric may have in one source; one with more is left out, and said to be.
+/// Most series of one metric in one source that are listed; how many more there are is said. Values are made of all.
 pub const SERIES_OF_A_METRIC: usize = 100;
+
+/// Most series of one metric in one source that are read; a metric with more is left out, and said to be.
+pub(super) const SERIES_TO_READ: usize = 1_000;
 
 /// Every preset.
 pub static ALL: &[&Preset] = &[&redis::PRESET, &postgres::PRESET, &pgbouncer::PRESET, &node::PRESET];

@@ -1,0 +1,126 @@
+//! What is asked of a Prometheus server: selectors for what is wanted, and which of a metric's names to take.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::api::Series;
+use super::want::{Wants, label};
+
+/// Most targets whose start times are looked for.
+const TARGETS: usize = 200;
+
+/// Items that are asked for with one selector.
+pub(super) struct Group {
+    pub(super) names: Vec<String>,
+    pub(super) matchers: Vec<(String, String)>,
+}
+
+/// One group for each set of matchers.
+pub(super) fn groups(wants: &Wants) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for item in &wants.items {
+        let matchers: Vec<_> = item.matchers.iter().map(|m| (m.label.clone(), m.value.clone())).collect();
+        let at = groups.iter().position(|group| group.matchers == matchers).unwrap_or_else(|| {
+            groups.push(Group { names: Vec::new(), matchers });
+            groups.len() - 1
+        });
+        let new = item.names.iter().filter(|name| !groups[at].names.contains(name)).cloned().collect::<Vec<_>>();
+        groups[at].names.extend(new);
+    }
+    groups
+}
+
+/// `{__name__=~"a|b",job="api"}`; names of metrics need no quoting in a regular expression.
+pub(super) fn selector(names: &[String], matchers: &[(String, String)]) -> String {
+    let matchers: String = matchers.iter().map(|(label, value)| format!(",{label}=\"{}\"", quoted(value))).collect();
+    format!("{{__name__=~\"{}\"{matchers}}}", names.join("|"))
+}
+
+/// The name that a source has for each item: the first of the item's.
+#[derive(Debug, Default)]
+pub(super) struct Best(HashMap<usize, (usize, String)>);
+
+impl Best {
+    pub(super) fn add(&mut self, item: usize, rank: usize, metric: &str) {
+        let best = self.0.entry(item).or_insert_with(|| (rank, metric.to_owned()));
+        if rank < best.0 {
+            *best = (rank, metric.to_owned());
+        }
+    }
+
+    pub(super) fn is(&self, item: usize, metric: &str) -> bool {
+        self.0.get(&item).is_some_and(|(_, best)| best == metric)
+    }
+}
+
+/// Keeps a bounded number of different warnings.
+pub(super) fn keep(warnings: &mut Vec<String>, more: Vec<String>) {
+    for warning in more {
+        if warnings.len() < 20 && !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+}
+
+/// Selectors for the start times of the targets that these series are of, for each metric that tells one; and what was left
+/// out. Without the targets a common name (`process_start_time_seconds`) would bring those of all that the server scrapes.
+pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>, Vec<String>) {
+    let mut targets: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
+    for series in series {
+        for (item, _) in wants.find(&series.metric, &series.labels) {
+            if let Some((start, _)) = &wants.items[item].start {
+                let target = (label(&series.labels, "job"), label(&series.labels, "instance"));
+                targets.entry(start).or_default().insert(target);
+            }
+        }
+    }
+    let (mut selectors, mut left_out) = (Vec::new(), Vec::new());
+    for (start, targets) in targets {
+        if targets.len() > TARGETS {
+            left_out.push(format!("restarts are told by falling values only: more than {TARGETS} targets have a {start}"));
+            continue;
+        }
+        let any = |values: BTreeSet<&str>| values.into_iter().map(escaped).collect::<Vec<_>>().join("|");
+        let jobs = any(targets.iter().map(|(job, _)| *job).collect());
+        let instances = any(targets.iter().map(|(_, instance)| *instance).collect());
+        selectors.push(format!("{{__name__=\"{start}\",job=~\"{}\",instance=~\"{}\"}}", quoted(&jobs), quoted(&instances)));
+    }
+    (selectors, left_out)
+}
+
+/// A text as a regular expression that matches it alone.
+fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_ascii_punctuation() { vec!['\\', c] } else { vec![c] }).collect()
+}
+
+/// A text within PromQL's double quotes.
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::observe::{Observe, Wanted};
+
+    #[test]
+    fn selectors_quote_what_profiles_give() {
+        let matchers = [("path".to_owned(), "a\"b\\c\n".to_owned())];
+        assert_eq!(selector(&["x".into(), "y".into()], &matchers), "{__name__=~\"x|y\",path=\"a\\\"b\\\\c\\n\"}");
+    }
+
+    #[test]
+    fn start_times_are_asked_of_the_targets_at_hand_only() {
+        let metric = Wanted::Metric { metric: "hits_total".into(), matchers: Vec::new(), kind: None };
+        let wants = Wants::new(&Observe { counters: vec![metric], ..Observe::default() });
+        let series = |instance: &str| {
+            let labels = vec![("instance".to_owned(), instance.to_owned()), ("job".to_owned(), "api".to_owned())];
+            Series { metric: "hits_total".into(), labels, samples: Vec::new(), histogram: false }
+        };
+        let (selectors, left_out) = start_selectors(&wants, &[series("10.0.0.1:80"), series("b")]);
+        let expected = r#"{__name__="process_start_time_seconds",job=~"api",instance=~"10\\.0\\.0\\.1\\:80|b"}"#;
+        assert_eq!((selectors, left_out), (vec![expected.to_owned()], Vec::new()));
+        let many: Vec<Series> = (0..=TARGETS).map(|n| series(&n.to_string())).collect();
+        let (selectors, left_out) = start_selectors(&wants, &many);
+        assert!(selectors.is_empty() && left_out[0].contains("falling values only"));
+    }
+}

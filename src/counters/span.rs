@@ -1,0 +1,166 @@
+//! What a Prometheus server stored between two edges, folded a bounded number of samples at a time.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::api::{Series, unix};
+use super::error::SourceError;
+use super::increase::{At, Fold};
+use super::observe::Kind;
+use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
+use super::report::{Labels, SourceReading};
+use super::select::{Best, groups, keep, selector, start_selectors};
+use super::starts::Starts;
+use super::values::{Found, LevelMeters, LevelOf};
+use super::want::Wants;
+
+/// Samples to ask for at once: some megabytes of JSON.
+const SAMPLES_AT_ONCE: f64 = 100_000.0;
+
+/// What happened between two edges, in one source.
+#[derive(Debug, Default)]
+pub(super) struct Between {
+    pub(super) found: Vec<Found>,
+    pub(super) levels: Vec<LevelOf>,
+    /// Metrics with too many series, and how many.
+    pub(super) left_out: Vec<(String, u64)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) interval: Option<f64>,
+}
+
+/// One edge of the span.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End<'a> {
+    /// In Unix seconds by our clock.
+    pub(super) at: f64,
+    /// Where the load stood still: until when, by our clock.
+    pub(super) still_until: Option<f64>,
+    pub(super) reading: &'a SourceReading,
+}
+
+/// Series by item, the name's rank, name and labels.
+type Key = (usize, usize, String, Labels);
+
+/// Samples on their way into rows.
+struct Folding<'a> {
+    wants: &'a Wants,
+    from: Edge,
+    to: Edge,
+    folds: BTreeMap<Key, (Kind, Fold)>,
+    starts: Starts,
+    meters: LevelMeters,
+}
+
+/// An edge by the server's clock.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    time: f64,
+    still_until: Option<f64>,
+    /// How far the clocks' difference may be off.
+    off: f64,
+}
+
+impl Edge {
+    /// The edge for an item that is told late.
+    fn at(&self, late: f64) -> At {
+        match self.still_until {
+            Some(until) => At { time: self.time + late, still_until: Some(until.max(self.time + late)) },
+            None => At { time: self.time, still_until: None },
+        }
+    }
+}
+
+impl Folding<'_> {
+    fn feed(&mut self, item: usize, rank: usize, kind: Kind, series: &Series) {
+        let wanted = &self.wants.items[item];
+        let late = wanted.late.0.as_secs_f64();
+        let key = (item, rank, series.metric.clone(), series.labels.clone());
+        let fold = || (kind, Fold::new(kind, self.from.at(late), self.to.at(late)));
+        let (_, fold) = self.folds.entry(key).or_insert_with(fold);
+        for (time, value) in &series.samples {
+            let moved = |start| self.starts.moved(start, &series.labels, fold.last_time(), *time);
+            let restarted = wanted.start.as_ref().is_some_and(moved);
+            fold.feed(*time, *value, restarted);
+            if (self.from.time..=self.to.time).contains(time) {
+                self.meters.feed(self.wants, item, &series.labels, *time, *value);
+            }
+        }
+    }
+
+    fn finish(self, out: &mut Between) {
+        let mut best = Best::default();
+        self.folds.keys().for_each(|(item, rank, metric, _)| best.add(*item, *rank, metric));
+        let span = (self.to.time - self.from.time).max(1e-3);
+        let off: f64 = [self.from, self.to].iter().filter(|edge| edge.still_until.is_none()).map(|edge| edge.off).sum();
+        for ((item, _, metric, labels), (kind, fold)) in self.folds {
+            let mut track = fold.finish();
+            // What only has samples outside of the phase was not there.
+            let there = track.before.is_some() || track.after.is_some() || track.samples > 0;
+            if there && best.is(item, &metric) {
+                track.unsure += track.delta.map_or(0.0, |delta| delta.abs() / span * off);
+                out.found.push(Found { item, metric, labels, kind, track });
+            }
+        }
+        out.levels = self.meters.levels(self.wants);
+    }
+}
+
+impl Prometheus {
+    /// Folds the raw samples between two edges.
+    pub(super) async fn between(&self, wants: &Wants, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
+        let (ahead, off) = self.api.ahead().await?;
+        let interval = ends[1].reading.interval.or(ends[0].reading.interval).or(self.interval()).unwrap_or(ASSUMED_INTERVAL);
+        let edge = |end: End<'_>| {
+            // A reading that failed knows nothing of the clocks.
+            let (ahead, off) = end.reading.error.as_ref().map_or((end.reading.ahead, end.reading.off), |_| (ahead, off));
+            Edge { time: end.at + ahead, still_until: end.still_until.map(|until| until + ahead), off }
+        };
+        let (from, to) = (edge(ends[0]), edge(ends[1]));
+        let latest = wants.latest(0..wants.items.len()).as_secs_f64();
+        let begin = from.time - 3.0 * interval - STORING;
+        let end = (to.time + latest + 2.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
+        let mut out = Between { interval: self.interval(), ..Between::default() };
+        let mut selectors = Vec::new();
+        for group in groups(wants) {
+            let names = self.bounded(&group, end, &mut out.left_out, &mut out.warnings).await?;
+            if !names.is_empty() {
+                selectors.push(selector(&names, &group.matchers));
+            }
+        }
+        let (starts, meters) = (Starts::default(), LevelMeters::default());
+        let mut folding = Folding { wants, from, to, folds: BTreeMap::new(), starts, meters };
+        let series = ends.iter().map(|end| end.reading.points.len()).max().unwrap_or_default().max(20) as f64;
+        let length = (SAMPLES_AT_ONCE / series * interval).max(2.0 * interval);
+        let mut at = begin;
+        while at < end {
+            let until = (at + length).min(end);
+            let mut chunk = Vec::new();
+            for selector in &selectors {
+                let answer = self.api.raw(selector, until - at, until).await?;
+                keep(&mut out.warnings, answer.warnings);
+                chunk.extend(answer.data);
+            }
+            let (selectors_of_starts, left_out) = start_selectors(wants, &chunk);
+            keep(&mut out.warnings, left_out);
+            for selector in selectors_of_starts {
+                let answer = self.api.raw(&selector, until - at, until).await?;
+                keep(&mut out.warnings, answer.warnings);
+                answer.data.iter().for_each(|series| folding.starts.feed(series));
+            }
+            for series in &chunk {
+                if series.histogram {
+                    let advice = "is a native histogram: ask by `promql` with histogram_count() or histogram_quantile()";
+                    keep(&mut out.warnings, vec![format!("{} {advice}", series.metric)]);
+                }
+                for (item, rank) in wants.find(&series.metric, &series.labels) {
+                    let kind = self.kind_of(wants, item, &series.metric).await;
+                    folding.feed(item, rank, kind, series);
+                }
+            }
+            folding.meters.close(wants);
+            at = until;
+        }
+        folding.finish(&mut out);
+        Ok(out)
+    }
+}
