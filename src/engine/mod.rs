@@ -1,1 +1,137 @@
-//! Workers, coordinator, pacer, virtual users.
+//! Carries out a plan: workers, their virtual users, and the coordinator that leads them from phase to phase.
+//!
+//! - [`start`] makes the workers (a thread each) and the coordinator (a task), and hands back a [`Run`].
+//! - A worker's loop is its pacer: it comes to each edge, level and arrival when it is due (`worker`), and gives the work
+//!   to the users of a pool (`pool`), each a task of its own (`user`). They record into the worker's set of the phase
+//!   through `sink`, without a lock.
+//! - The coordinator publishes the edges ahead and gathers what is drained (`coordinator`). Workers and coordinator
+//!   exchange edges and news only (`report`).
+//!
+//! At any moment, for each phase and scenario: arrivals due = started + dropped + cancelled + waiting; at the end of a
+//! phase's drain nothing waits.
+
+mod activation;
+mod arrival;
+mod board;
+mod context;
+mod coordinator;
+mod event;
+mod examples;
+mod gate;
+mod pool;
+mod report;
+mod shared;
+mod sink;
+mod timer;
+mod user;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::expr;
+use crate::flow::UserParts;
+use crate::load::Share;
+use crate::measure::Store;
+use crate::plan::Plan;
+
+pub use board::{Board, PhaseNow, ScenarioNow};
+pub use event::{Control, Ending, Event};
+pub use examples::ErrorExample;
+
+use arrival::WaitingRoom;
+use coordinator::Coordinator;
+use shared::{Port, Shared};
+
+/// How many events may wait for their reader; phases are slower than that.
+const EVENTS: usize = 64;
+
+/// How a run is carried out on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Threads that generate load; the same number on every shard.
+    pub workers: usize,
+    /// This generator's place among those that share the run, from 0.
+    pub shard: u64,
+    /// How many generators share the run.
+    pub shards: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { workers: std::thread::available_parallelism().map_or(1, NonZero::get), shard: 0, shards: 1 }
+    }
+}
+
+/// A run under way.
+pub struct Run {
+    /// Its news, in order; [`Event::Finished`] is the last.
+    pub events: mpsc::Receiver<Event>,
+    /// Tells it what to do. Once all senders are gone it stops gracefully.
+    pub control: mpsc::Sender<Control>,
+    /// What can be seen of it.
+    pub board: Board,
+}
+
+/// Starts a run on the current runtime, recording into `store`.
+///
+/// # Errors
+/// A worker's thread or runtime can't be had.
+pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options) -> io::Result<Run> {
+    let workers = options.workers.max(1);
+    let (report, reports) = mpsc::unbounded_channel();
+    let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+    let scenarios = plan.scenarios.len();
+    let parts = |scenario: usize| UserParts {
+        shared: Arc::new(expr::Shared {
+            seed: plan.seed,
+            scenario: scenario as u64,
+            shard: options.shard,
+            env: plan.env.clone(),
+            vars: plan.vars.clone(),
+            ..expr::Shared::default()
+        }),
+    };
+    let shared = Arc::new(Shared {
+        ports: inboxes.into_iter().map(|inbox| Port::new(inbox, scenarios)).collect(),
+        waiting: (0..scenarios).map(|_| WaitingRoom::default()).collect(),
+        users: (0..scenarios).map(|scenario| Arc::new(parts(scenario))).collect(),
+        reports: report,
+        examples: examples::Examples::default(),
+        plan,
+        store,
+    });
+    let share = |worker: usize| Share {
+        shard: options.shard,
+        shards: options.shards.max(1),
+        worker: worker as u64,
+        workers: workers as u64,
+    };
+    let threads = receivers
+        .into_iter()
+        .enumerate()
+        .map(|(worker, inbox)| worker::spawn(worker, share(worker), shared.clone(), inbox))
+        .collect::<io::Result<Vec<_>>>()?;
+    let (control, orders) = mpsc::channel(EVENTS);
+    let (event, events) = mpsc::channel(EVENTS);
+    let board = Board::new(shared.clone());
+    let coordinator = Coordinator {
+        shared,
+        board: board.clone(),
+        share: share(0),
+        threads,
+        reports,
+        control: orders,
+        events: event,
+        draining: BTreeMap::new(),
+        ending: None,
+        done: BTreeMap::new(),
+        settled: None,
+    };
+    tokio::spawn(coordinator.run());
+    Ok(Run { events, control, board })
+}

@@ -1,0 +1,206 @@
+//! One turn of a phase: its place on the clock, the sets it records into, and what is left to do in it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::base::Reason;
+use crate::measure::{Set, StepId};
+
+use super::report::Report;
+
+/// One turn of a phase within a run (a phase that is repeated is activated anew each time). The coordinator publishes
+/// it to every worker ahead of its start.
+pub(super) struct Activation {
+    /// Counts up over the run.
+    pub number: u64,
+    /// Index into the plan's phases.
+    pub phase: usize,
+    /// When it starts; also the edge at which the one before ends.
+    pub start: Instant,
+    /// One set for each worker.
+    pub sets: Vec<Arc<Set>>,
+    /// For each of the phase's loads: what is left of its `total_iterations`.
+    pub budgets: Vec<Option<Arc<Budget>>>,
+    /// Every load of the phase is a number of iterations: the phase is over when all are done.
+    pub counts_iterations: bool,
+    /// Arrivals on their way from one worker to another.
+    pub in_transit: AtomicU64,
+}
+
+/// Iterations that many users share.
+pub(super) struct Budget {
+    left: AtomicU64,
+    workers: u64,
+}
+
+impl Budget {
+    /// `total` iterations over `workers` workers.
+    pub fn new(total: u64, workers: u64) -> Self {
+        Self { left: AtomicU64::new(total), workers: workers.max(1) }
+    }
+
+    /// Whether none is left to claim.
+    pub fn is_empty(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes a block: large while there is much, single ones at the end, so that no worker sits on the last ones.
+    /// 0 if none is left.
+    pub fn claim(&self) -> u64 {
+        let mut left = self.left.load(Ordering::Relaxed);
+        loop {
+            let block = (left / (8 * self.workers)).clamp(1, 64).min(left);
+            if block == 0 {
+                return 0;
+            }
+            match self.left.compare_exchange_weak(left, left - block, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return block,
+                Err(now) => left = now,
+            }
+        }
+    }
+}
+
+/// A worker's side of an activation. It lives as long as anything may still record into it, and says so when it ends.
+pub(super) struct Live {
+    pub activation: Arc<Activation>,
+    pub set: Arc<Set>,
+    /// Users whose present step began in it and isn't over.
+    attached: Cell<u32>,
+    /// Iterations that began in it and haven't ended.
+    iterations: Cell<u32>,
+    /// Its time is over; and so long it may be waited for the iterations of scenarios that go on.
+    over: Cell<Option<Instant>>,
+    /// It was reported as drained: what ends now is too late for its record.
+    pub drained: Cell<bool>,
+    /// Every load of the phase is a number of iterations, so that they may end it.
+    pub counts_iterations: bool,
+    /// `IterationsDone` was reported.
+    pub done: Cell<bool>,
+    /// How many examples of an error were handed on, so that a flood of errors stays cheap.
+    examples: RefCell<HashMap<(StepId, Reason), u8>>,
+    worker: usize,
+    reports: UnboundedSender<Report>,
+}
+
+/// Examples kept of each step's reason, from each worker in each activation.
+const EXAMPLES: u8 = 3;
+
+impl Live {
+    pub fn new(activation: Arc<Activation>, worker: usize, reports: UnboundedSender<Report>) -> Self {
+        let set = activation.sets[worker].clone();
+        Self {
+            counts_iterations: activation.counts_iterations,
+            activation,
+            set,
+            attached: Cell::new(0),
+            iterations: Cell::new(0),
+            over: Cell::new(None),
+            drained: Cell::new(false),
+            done: Cell::new(false),
+            examples: RefCell::default(),
+            worker,
+            reports,
+        }
+    }
+
+    pub fn attach(&self) {
+        self.attached.set(self.attached.get() + 1);
+    }
+
+    pub fn detach(&self) {
+        self.attached.set(self.attached.get() - 1);
+    }
+
+    pub fn iteration_begins(&self) {
+        self.iterations.set(self.iterations.get() + 1);
+    }
+
+    pub fn iteration_ends(&self) {
+        self.iterations.set(self.iterations.get() - 1);
+    }
+
+    /// Its time is over. Iterations that cross the edge are waited for until `patience` is out.
+    pub fn end(&self, patience: Instant) {
+        self.over.set(Some(patience));
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    /// Until when iterations are waited for, once it is over.
+    pub fn patience(&self) -> Option<Instant> {
+        self.over.get()
+    }
+
+    /// Whether it is over and nothing that belongs to it is under way. `paused` users can't end their iterations, so
+    /// those are not waited for.
+    pub fn is_quiet(&self, paused: bool) -> bool {
+        self.over.get().is_some_and(|patience| {
+            self.attached.get() == 0 && (self.iterations.get() == 0 || paused || Instant::now() >= patience)
+        })
+    }
+
+    /// Whether one more example of this error is wanted.
+    pub fn wants_example(&self, step: StepId, reason: Reason) -> bool {
+        let mut examples = self.examples.borrow_mut();
+        let count = examples.entry((step, reason)).or_default();
+        *count = count.saturating_add(1);
+        *count <= EXAMPLES
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Nobody listens any more once the run is over.
+        let _ = self.reports.send(Report::Released { worker: self.worker, activation: self.activation.number });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_claimed_to_the_last_one_and_ends_in_single_ones() {
+        let budget = Budget::new(1000, 4);
+        let mut blocks = Vec::new();
+        loop {
+            match budget.claim() {
+                0 => break,
+                block => blocks.push(block),
+            }
+        }
+        assert_eq!(blocks.iter().sum::<u64>(), 1000);
+        assert!(blocks[0] > 1 && blocks.ends_with(&[1, 1, 1, 1]));
+        assert_eq!(Budget::new(0, 4).claim(), 0);
+    }
+
+    #[test]
+    fn threads_claim_every_iteration_once() {
+        let budget = Budget::new(100_000, 4);
+        let claimed: u64 = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut sum = 0;
+                        loop {
+                            match budget.claim() {
+                                0 => return sum,
+                                block => sum += block,
+                            }
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(claimed, 100_000);
+    }
+}

@@ -1,0 +1,100 @@
+//! An arrival on its way to a user, and the queue of those that wait for one.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One arrival that is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub scenario: usize,
+    /// The activation that it is due in.
+    pub activation: u64,
+    pub due: Instant,
+    /// When a pacer, or a user that had become free, came to it.
+    pub handled: Instant,
+    /// How late the pacer was: the generator's own fault.
+    pub lag: Duration,
+}
+
+/// Arrivals of one scenario that wait for a user to become free (`on_busy: {wait: …}`), over all workers: whichever
+/// user is free first takes the one that has waited longest. In use only while all users are busy.
+#[derive(Default)]
+pub(super) struct WaitingRoom {
+    length: AtomicUsize,
+    queue: Mutex<VecDeque<(Arrival, Instant)>>,
+}
+
+impl WaitingRoom {
+    /// Lets an arrival wait until `expires`.
+    pub fn enter(&self, arrival: Arrival, expires: Instant) {
+        let mut queue = self.lock();
+        // Workers come a little out of order; the order of due times decides who is served.
+        let place = queue.partition_point(|(other, _)| other.due <= arrival.due);
+        queue.insert(place, (arrival, expires));
+        self.length.store(queue.len(), Ordering::Release);
+    }
+
+    /// The one that has waited longest, if it is `wanted`.
+    pub fn next(&self, wanted: impl Fn(&Arrival) -> bool) -> Option<Arrival> {
+        if self.length.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut queue = self.lock();
+        let next = if queue.front().is_some_and(|(arrival, _)| wanted(arrival)) { queue.pop_front() } else { None };
+        self.length.store(queue.len(), Ordering::Release);
+        next.map(|(arrival, _)| arrival)
+    }
+
+    /// Those whose time is up by `now`, and when the next one's will be.
+    pub fn expire(&self, now: Instant) -> (Vec<Arrival>, Option<Instant>) {
+        if self.length.load(Ordering::Acquire) == 0 {
+            return (Vec::new(), None);
+        }
+        let mut queue = self.lock();
+        let count = queue.iter().take_while(|(_, expires)| *expires <= now).count();
+        let expired = queue.drain(..count).map(|(arrival, _)| arrival).collect();
+        self.length.store(queue.len(), Ordering::Release);
+        (expired, queue.front().map(|(_, expires)| *expires))
+    }
+
+    /// All that wait in this activation leave.
+    pub fn clear(&self, activation: u64) -> Vec<Arrival> {
+        let mut queue = self.lock();
+        let (gone, stay): (VecDeque<_>, VecDeque<_>) = queue.drain(..).partition(|(arrival, _)| arrival.activation == activation);
+        *queue = stay;
+        self.length.store(queue.len(), Ordering::Release);
+        gone.into_iter().map(|(arrival, _)| arrival).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Arrival, Instant)>> {
+        // A panic while it was held can't have left it half changed in a way that matters.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn served_by_due_time_expired_in_order_cleared_by_activation() {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let arrival = |activation, due| Arrival { scenario: 0, activation, due: ms(due), handled: ms(due), lag: Duration::ZERO };
+        let room = WaitingRoom::default();
+        room.enter(arrival(1, 20), ms(120));
+        room.enter(arrival(1, 10), ms(110));
+        room.enter(arrival(2, 30), ms(130));
+        room.enter(arrival(2, 40), ms(140));
+        assert_eq!(room.next(|_| true).map(|a| a.due), Some(ms(10)));
+        assert!(room.next(|a| a.activation == 9).is_none());
+        let (expired, next) = room.expire(ms(125));
+        assert_eq!(expired.iter().map(|a| a.due).collect::<Vec<_>>(), [ms(20)]);
+        assert_eq!(next, Some(ms(130)));
+        assert!(room.clear(1).is_empty());
+        assert_eq!(room.clear(2).len(), 2);
+        assert!(room.next(|_| true).is_none());
+    }
+}

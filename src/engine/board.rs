@@ -1,0 +1,133 @@
+//! What can be seen of a run from outside while it goes on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::load::Load;
+use crate::measure::{Layout, PhaseId, ScenarioId, Set, Totals};
+
+use super::activation::Activation;
+use super::examples::ErrorExample;
+use super::shared::{Port, Shared};
+
+/// A view of a run; cheap to clone, readable from any thread.
+#[derive(Clone)]
+pub struct Board {
+    shared: Arc<Shared>,
+    posted: Arc<Mutex<Vec<Arc<Activation>>>>,
+    origin: (Instant, SystemTime),
+}
+
+/// How a scenario stands at this moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScenarioNow {
+    /// The scenario.
+    pub scenario: ScenarioId,
+    /// Users that are alive, on this machine.
+    pub users: u64,
+    /// Users that the load asks for: its level, or the most that it allows for arrivals, over all shards.
+    pub users_wanted: u64,
+    /// Arrivals a second that the load asks for, over all shards; 0 for a closed load.
+    pub rate_wanted: f64,
+}
+
+/// A phase that hasn't drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhaseNow {
+    /// Counts the turns of phases over the run.
+    pub activation: u64,
+    /// Which phase.
+    pub phase: PhaseId,
+    /// How long it has been going on.
+    pub elapsed: Duration,
+    /// Whether its time is over and it drains.
+    pub draining: bool,
+}
+
+impl Board {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, posted: Arc::default(), origin: (Instant::now(), SystemTime::now()) }
+    }
+
+    pub(super) fn post(&self, activation: Arc<Activation>) {
+        self.lock().push(activation);
+    }
+
+    pub(super) fn remove(&self, activation: u64) {
+        self.lock().retain(|posted| posted.number != activation);
+    }
+
+    /// The wall clock's time of an instant of this run; steady over the run whatever happens to the wall clock.
+    pub fn wall(&self, at: Instant) -> SystemTime {
+        let (instant, wall) = self.origin;
+        match at.checked_duration_since(instant) {
+            Some(after) => wall + after,
+            None => wall - instant.duration_since(at),
+        }
+    }
+
+    /// The phases that have begun and haven't drained, oldest first.
+    pub fn phases(&self) -> Vec<PhaseNow> {
+        let now = Instant::now();
+        let posted = self.lock();
+        let begun: Vec<_> = posted.iter().filter(|activation| activation.start <= now).collect();
+        begun
+            .iter()
+            .enumerate()
+            .map(|(i, activation)| PhaseNow {
+                activation: activation.number,
+                phase: PhaseId::at(activation.phase),
+                elapsed: now - activation.start,
+                draining: i + 1 < begun.len(),
+            })
+            .collect()
+    }
+
+    /// What a phase has recorded so far; none once it has drained.
+    pub fn totals(&self, activation: u64) -> Option<Totals> {
+        let sets: Vec<Arc<Set>> = self.lock().iter().find(|posted| posted.number == activation)?.sets.clone();
+        Some(sum(&self.shared.plan.layout, &sets))
+    }
+
+    /// How each scenario stands.
+    pub fn scenarios(&self) -> Vec<ScenarioNow> {
+        let now = Instant::now();
+        let present = self.lock().iter().rev().find(|activation| activation.start <= now).cloned();
+        let plan = &self.shared.plan;
+        plan.scenarios
+            .iter()
+            .enumerate()
+            .map(|(index, _)| {
+                let load = present.as_ref().and_then(|activation| {
+                    let loads = &plan.phases[activation.phase].loads;
+                    let (_, load) = loads.iter().find(|(id, _)| id.index() == index)?;
+                    Some((load, now - activation.start))
+                });
+                let (users_wanted, rate_wanted) = load
+                    .map_or((0, 0.0), |(load, at): (&Load, _)| (load.users_wanted(at), load.rate_wanted(at).unwrap_or_default()));
+                let scenario = ScenarioId::at(index);
+                let users = self.shared.store.gauges.users(scenario).max(0) as u64;
+                ScenarioNow { scenario, users, users_wanted, rate_wanted }
+            })
+            .collect()
+    }
+
+    /// Processor time of each worker's thread since it began, as of half a second ago at most.
+    pub fn worker_cpu(&self) -> Vec<Duration> {
+        self.shared.ports.iter().map(Port::cpu).collect()
+    }
+
+    /// Examples of the errors so far.
+    pub fn examples(&self) -> Vec<ErrorExample> {
+        self.shared.examples.all()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Activation>>> {
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What all workers recorded in one activation.
+pub(super) fn sum(layout: &Layout, sets: &[Arc<Set>]) -> Totals {
+    sets.iter().fold(Totals::empty(layout), |sum, set| sum.plus(&set.totals()))
+}

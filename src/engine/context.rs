@@ -1,0 +1,189 @@
+//! What everything on one worker shares: its timer, its gate, its live activations, its links to the siblings.
+
+use std::cell::RefCell;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::load::Share;
+use crate::measure::WorkerGauges;
+
+use super::activation::{Activation, Live};
+use super::arrival::Arrival;
+use super::gate::Gate;
+use super::pool::Pool;
+use super::report::{Command, Report};
+use super::shared::{Berth, Shared};
+use super::timer::Timer;
+use super::user::Slot;
+
+/// One for each worker; it doesn't leave its thread.
+pub(super) struct Context {
+    pub worker: usize,
+    pub share: Share,
+    pub shared: Arc<Shared>,
+    pub timer: Timer,
+    pub gate: Gate,
+    pub gauges: Arc<WorkerGauges>,
+    /// The worker's loop should look again.
+    pub nudge: Notify,
+    lives: RefCell<Vec<Rc<Live>>>,
+    pools: RefCell<Vec<Weak<Pool>>>,
+    interrupts: RefCell<BinaryHeap<Reverse<Interrupt>>>,
+}
+
+/// An iteration that is cut off at `at` if it is still under way, and still unwanted, then.
+struct Interrupt {
+    at: Instant,
+    scenario: usize,
+    slot: Weak<Slot>,
+    iteration: u64,
+}
+
+impl Context {
+    pub fn new(worker: usize, share: Share, shared: Arc<Shared>, timer: Timer) -> Rc<Self> {
+        let gauges = shared.store.gauges.worker();
+        Rc::new(Self {
+            worker,
+            share,
+            shared,
+            timer,
+            gate: Gate::new(),
+            gauges,
+            nudge: Notify::new(),
+            lives: RefCell::default(),
+            pools: RefCell::default(),
+            interrupts: RefCell::default(),
+        })
+    }
+
+    /// Makes the worker's pools, one for each scenario.
+    pub fn make_pools(self: &Rc<Self>) -> Vec<Rc<Pool>> {
+        let pools: Vec<_> = (0..self.shared.plan.scenarios.len()).map(|scenario| Pool::new(self.clone(), scenario)).collect();
+        *self.pools.borrow_mut() = pools.iter().map(Rc::downgrade).collect();
+        pools
+    }
+
+    /// Our users of a scenario, as others see them.
+    pub fn port(&self, scenario: usize) -> &Berth {
+        self.shared.ports[self.worker].scenario(scenario)
+    }
+
+    pub fn report(&self, report: Report) {
+        // Nobody listens any more once the run is over.
+        let _ = self.shared.reports.send(report);
+    }
+
+    /// An activation begins here.
+    pub fn open(&self, activation: Arc<Activation>) -> Rc<Live> {
+        let live = Rc::new(Live::new(activation, self.worker, self.shared.reports.clone()));
+        self.lives.borrow_mut().push(live.clone());
+        live
+    }
+
+    /// The activation with this number, if it isn't drained.
+    pub fn live(&self, activation: u64) -> Option<Rc<Live>> {
+        self.lives.borrow().iter().find(|live| live.activation.number == activation).cloned()
+    }
+
+    /// What a phase is called.
+    pub fn phase_name(&self, live: &Live) -> &str {
+        &self.shared.plan.phases[live.activation.phase].name
+    }
+
+    /// Hands an arrival to a sibling that has a free user.
+    pub fn hand_over(&self, arrival: Arrival, live: &Live) -> bool {
+        let ports = &self.shared.ports;
+        for step in 1..ports.len() {
+            let port = &ports[(self.worker + step) % ports.len()];
+            if port.scenario(arrival.scenario).claim() {
+                live.activation.in_transit.fetch_add(1, atomic::Ordering::AcqRel);
+                let handed = Command::Handed { arrival, activation: live.activation.clone() };
+                if port.inbox.send(handed).is_ok() {
+                    return true;
+                }
+                live.activation.in_transit.fetch_sub(1, atomic::Ordering::AcqRel);
+            }
+        }
+        false
+    }
+
+    /// Cuts the user's present iteration off at `at`, unless it is over or wanted again by then.
+    pub fn interrupt_later(&self, at: Instant, scenario: usize, slot: &Rc<Slot>) {
+        let interrupt = Interrupt { at, scenario, slot: Rc::downgrade(slot), iteration: slot.iteration() };
+        self.interrupts.borrow_mut().push(Reverse(interrupt));
+    }
+
+    /// Cuts off what has had its time; answers when to look again.
+    pub fn interrupt_due(&self, now: Instant) -> Option<Instant> {
+        loop {
+            let due = {
+                let mut interrupts = self.interrupts.borrow_mut();
+                match interrupts.peek() {
+                    Some(Reverse(first)) if first.at <= now => interrupts.pop(),
+                    first => return first.map(|Reverse(first)| first.at),
+                }
+            };
+            let Reverse(interrupt) = due?;
+            if let Some(slot) = interrupt.slot.upgrade()
+                && slot.iteration() == interrupt.iteration
+                && self.pools.borrow()[interrupt.scenario].upgrade().is_some_and(|pool| pool.is_unwanted(&slot))
+            {
+                slot.abort();
+            }
+        }
+    }
+
+    /// When the iterations of a phase that is over are no longer waited for.
+    pub fn patience(&self) -> Option<Instant> {
+        self.lives.borrow().iter().filter_map(|live| live.patience()).min()
+    }
+
+    /// Looks which activations are drained, and whether the phase's iterations are done; reports each once.
+    pub fn check(&self) {
+        let pools = self.pools.borrow();
+        let pools = || pools.iter().filter_map(Weak::upgrade);
+        let mut drained = Vec::new();
+        for live in self.lives.borrow().iter() {
+            if !live.is_over() {
+                if live.counts_iterations && !live.done.get() && !pools().any(|pool| pool.iterations_done() == Some(false)) {
+                    live.done.set(true);
+                    self.report(Report::IterationsDone { activation: live.activation.number });
+                }
+            } else if live.is_quiet(self.gate.is_closed()) && !pools().any(|pool| pool.is_draining(live)) {
+                live.drained.set(true);
+                drained.push(live.activation.number);
+            }
+        }
+        for activation in drained {
+            self.lives.borrow_mut().retain(|live| live.activation.number != activation);
+            pools().for_each(|pool| pool.forget(activation));
+            self.report(Report::Drained { activation });
+        }
+    }
+}
+
+impl PartialEq for Interrupt {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Interrupt {}
+
+impl PartialOrd for Interrupt {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Interrupt {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.at.cmp(&other.at)
+    }
+}

@@ -1,0 +1,355 @@
+//! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
+//! request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
+
+use crate::load::{Iterations, Load, Share};
+use crate::measure::PhaseId;
+use crate::plan::{Phase, Plan, Repeat};
+
+use super::activation::{Activation, Budget};
+use super::board::{self, Board};
+use super::event::{Control, Ending, Event};
+use super::report::{Command, Report};
+use super::shared::Shared;
+
+/// Edges are published so long ahead, so that every worker has them in time.
+const LEAD: Duration = Duration::from_millis(100);
+/// Beyond its `drain` a phase is waited for so long: what is cut off has to be noticed.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct Coordinator {
+    pub shared: Arc<Shared>,
+    pub board: Board,
+    pub share: Share,
+    pub threads: Vec<JoinHandle<()>>,
+    pub reports: UnboundedReceiver<Report>,
+    pub control: Receiver<Control>,
+    pub events: Sender<Event>,
+    pub draining: BTreeMap<u64, Turn>,
+    /// Why the run ends before its time.
+    pub ending: Option<Ending>,
+    /// Activations for which a worker has all its iterations done.
+    pub done: BTreeMap<u64, usize>,
+    /// Activations whose sources are settled.
+    pub settled: Option<u64>,
+}
+
+/// An activation on its way from its start to having drained.
+pub(super) struct Turn {
+    activation: Arc<Activation>,
+    /// When its time was over.
+    ended: Option<Instant>,
+    drained: usize,
+    released: usize,
+    /// It was told that it has drained.
+    told: bool,
+}
+
+/// Why a wait was over.
+enum Woken {
+    Deadline,
+    Done,
+    Ending,
+}
+
+impl Coordinator {
+    /// Carries the run out.
+    pub async fn run(mut self) {
+        let plan = self.shared.plan.clone();
+        let mut start = Instant::now() + LEAD;
+        let mut number = 0;
+        let mut repeat = 0;
+        let repeats = match plan.repeat {
+            Repeat::Times(times) => times,
+            Repeat::Forever => u64::MAX,
+        };
+        'run: while repeat < repeats {
+            for index in 0..plan.phases.len() {
+                let phase = &plan.phases[index];
+                let activation = self.announce(&plan, index, start, number);
+                number += 1;
+                if matches!(self.wait_until(start, None).await, Woken::Ending) {
+                    self.end(&activation, Instant::now().max(start + Duration::from_millis(1)), Vec::new(), false).await;
+                    break 'run;
+                }
+                let at = self.board.wall(start);
+                let ends = self.board.wall(start + phase.duration);
+                self.tell(Event::PhaseStarted { activation: activation.number, phase: PhaseId::at(index), repeat, at, ends })
+                    .await;
+                let full = start + phase.duration;
+                let woken = self.wait_until(full - LEAD.min(phase.duration), Some(activation.number)).await;
+                let now = Instant::now();
+                let end = match woken {
+                    Woken::Deadline => full,
+                    Woken::Done | Woken::Ending => now.max(start).min(full),
+                };
+                let last = repeat + 1 == repeats && index + 1 == plan.phases.len();
+                if matches!(woken, Woken::Ending) {
+                    self.end(&activation, end, Vec::new(), false).await;
+                    break 'run;
+                }
+                if last {
+                    self.end(&activation, end, Vec::new(), false).await;
+                } else if plan.observe.settle {
+                    let next = &plan.phases[(index + 1) % plan.phases.len()];
+                    let stay = (0..plan.scenarios.len()).map(|scenario| has_load(next, scenario)).collect();
+                    self.end(&activation, end, stay, true).await;
+                    if !self.settle(&activation).await {
+                        let at = Instant::now();
+                        self.broadcast(|| Command::Edge { at, stay: Vec::new(), pause: false });
+                        break 'run;
+                    }
+                    start = Instant::now() + LEAD;
+                } else {
+                    self.over(&activation, end).await;
+                    start = end;
+                }
+            }
+            repeat += 1;
+        }
+        self.finish().await;
+    }
+
+    /// Publishes a phase's turn to every worker.
+    fn announce(&mut self, plan: &Plan, index: usize, start: Instant, number: u64) -> Arc<Activation> {
+        let phase = &plan.phases[index];
+        let workers = self.shared.ports.len();
+        let budget = |load: &Load| match load {
+            Load::Closed { iterations: Some(Iterations::Total(total)), .. } => {
+                Some(Arc::new(Budget::new(self.share.shard_part(*total), workers as u64)))
+            }
+            _ => None,
+        };
+        let activation = Arc::new(Activation {
+            number,
+            phase: index,
+            start,
+            sets: (0..workers).map(|_| self.shared.store.open(PhaseId::at(index))).collect(),
+            budgets: phase.loads.iter().map(|(_, load)| budget(load)).collect(),
+            counts_iterations: !phase.loads.is_empty()
+                && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
+            in_transit: AtomicU64::new(0),
+        });
+        let turn = Turn { activation: activation.clone(), ended: None, drained: 0, released: 0, told: false };
+        self.draining.insert(number, turn);
+        self.board.post(activation.clone());
+        self.broadcast(|| Command::Begin(activation.clone()));
+        activation
+    }
+
+    /// Ends a phase by an edge of its own, where no next phase begins at once.
+    async fn end(&mut self, activation: &Activation, at: Instant, stay: Vec<bool>, pause: bool) {
+        self.broadcast(|| Command::Edge { at, stay: stay.clone(), pause });
+        self.over(activation, at).await;
+    }
+
+    async fn over(&mut self, activation: &Activation, at: Instant) {
+        if let Some(turn) = self.draining.get_mut(&activation.number) {
+            turn.ended = Some(at);
+        }
+        self.tell(Event::PhaseEnded { activation: activation.number, at: self.board.wall(at) }).await;
+    }
+
+    /// Waits until the phase has drained and its sources are settled. False if the run ends meanwhile.
+    async fn settle(&mut self, activation: &Activation) -> bool {
+        while self.settled != Some(activation.number) || self.is_draining(activation.number) {
+            self.expire_drains().await;
+            if matches!(self.wait_until(Instant::now() + Duration::from_millis(250), None).await, Woken::Ending) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn is_draining(&self, number: u64) -> bool {
+        self.draining.get(&number).is_some_and(|turn| !turn.told)
+    }
+
+    /// Takes in reports and commands until the deadline, until the iterations of an activation are done, or until the
+    /// run is to end.
+    async fn wait_until(&mut self, deadline: Instant, until_done: Option<u64>) -> Woken {
+        loop {
+            if self.ending.is_some() {
+                return Woken::Ending;
+            }
+            if until_done.is_some_and(|number| self.done.get(&number) == Some(&self.shared.ports.len())) {
+                return Woken::Done;
+            }
+            self.expire_drains().await;
+            let wake = self.next_expiry().map_or(deadline, |expiry| expiry.min(deadline));
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(wake.into()) => {
+                    if Instant::now() >= deadline {
+                        return Woken::Deadline;
+                    }
+                }
+                Some(report) = self.reports.recv() => self.take_in(report).await,
+                control = self.control.recv() => self.obey(control),
+            }
+        }
+    }
+
+    async fn take_in(&mut self, report: Report) {
+        match report {
+            Report::Drained { activation } => {
+                if let Some(turn) = self.draining.get_mut(&activation) {
+                    turn.drained += 1;
+                }
+                self.tell_drained().await;
+            }
+            Report::Landed => self.tell_drained().await,
+            Report::IterationsDone { activation } => *self.done.entry(activation).or_default() += 1,
+            Report::Released { worker, activation } => {
+                if let Some(turn) = self.draining.get_mut(&activation) {
+                    self.shared.store.retire(turn.activation.sets[worker].clone());
+                    turn.released += 1;
+                }
+                self.clean_up();
+            }
+            Report::Abort(reason) => {
+                self.ending.get_or_insert(Ending::Aborted(reason));
+            }
+            Report::Failed(reason) => {
+                tracing::error!(%reason, "a worker failed");
+                self.ending.get_or_insert(Ending::Failed(reason));
+            }
+        }
+    }
+
+    fn obey(&mut self, control: Option<Control>) {
+        match control {
+            Some(Control::Settled { activation }) => self.settled = Some(activation),
+            Some(Control::Abort(reason)) => {
+                self.ending.get_or_insert(Ending::Aborted(reason));
+            }
+            Some(Control::Stop) | None => {
+                self.ending.get_or_insert(Ending::Stopped);
+            }
+            Some(Control::Interrupt) => {
+                self.ending.get_or_insert(Ending::Stopped);
+                self.broadcast(|| Command::Interrupt);
+            }
+        }
+    }
+
+    /// Tells of every phase that has drained on all workers.
+    async fn tell_drained(&mut self) {
+        let workers = self.shared.ports.len();
+        let ready: Vec<u64> = self
+            .draining
+            .iter()
+            .filter(|(_, turn)| !turn.told && turn.drained == workers && turn.activation.in_transit.load(Ordering::Acquire) == 0)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in ready {
+            self.tell_one_drained(number).await;
+        }
+        self.clean_up();
+    }
+
+    async fn tell_one_drained(&mut self, number: u64) {
+        let Some(turn) = self.draining.get_mut(&number) else { return };
+        turn.told = true;
+        let ended = turn.ended.unwrap_or_else(Instant::now);
+        let totals = board::sum(&self.shared.plan.layout, &turn.activation.sets);
+        let event = Event::PhaseDrained {
+            activation: number,
+            phase: PhaseId::at(turn.activation.phase),
+            started: self.board.wall(turn.activation.start),
+            ended: self.board.wall(ended),
+            elapsed: ended.saturating_duration_since(turn.activation.start),
+            totals: Box::new(totals),
+        };
+        self.board.remove(number);
+        self.tell(event).await;
+    }
+
+    /// Phases that should have drained by now: one connection that hangs can't hold the run.
+    async fn expire_drains(&mut self) {
+        let now = Instant::now();
+        let plan = self.shared.plan.clone();
+        let late: Vec<u64> =
+            self.draining.iter().filter(|(_, turn)| turn.expiry(&plan).is_some_and(|at| at <= now)).map(|(n, _)| *n).collect();
+        for number in late {
+            tracing::warn!(activation = number, "a phase has not drained in its time; it is judged as it stands");
+            self.tell_one_drained(number).await;
+        }
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        self.draining.values().filter_map(|turn| turn.expiry(&self.shared.plan)).min()
+    }
+
+    /// Forgets turns of which nothing is left.
+    fn clean_up(&mut self) {
+        let workers = self.shared.ports.len();
+        self.draining.retain(|_, turn| !(turn.told && turn.released == workers));
+        if let Some(oldest) = self.draining.keys().next().copied() {
+            self.done.retain(|number, _| *number >= oldest);
+        }
+    }
+
+    /// Waits for what drains, ends the workers, tells how it ended.
+    async fn finish(mut self) {
+        let mut reports_open = true;
+        while self.draining.values().any(|turn| !turn.told) && reports_open {
+            let Some(wake) = self.next_expiry() else { break };
+            tokio::select! {
+                report = self.reports.recv() => match report {
+                    Some(report) => self.take_in(report).await,
+                    None => reports_open = false,
+                },
+                control = self.control.recv() => match control {
+                    Some(control) => self.obey(Some(control)),
+                    // Nobody is left who could ask for more: no need to wait for what drains.
+                    None => self.broadcast(|| Command::Interrupt),
+                },
+                () = tokio::time::sleep_until(wake.into()) => self.expire_drains().await,
+            }
+        }
+        self.broadcast(|| Command::Exit);
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok())).await;
+        if !matches!(joined, Ok(true)) {
+            tracing::error!("a worker's thread could not be joined");
+        }
+        for turn in self.draining.values().skip_while(|turn| turn.released == turn.activation.sets.len()) {
+            turn.activation.sets.iter().for_each(|set| self.shared.store.retire(set.clone()));
+        }
+        let ending = self.ending.take().unwrap_or(Ending::Completed);
+        self.tell(Event::Finished(ending)).await;
+    }
+
+    fn broadcast(&self, command: impl Fn() -> Command) {
+        for port in &self.shared.ports {
+            // A worker that is gone has reported why.
+            let _ = port.inbox.send(command());
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        // Whoever no longer listens doesn't want to know.
+        let _ = self.events.send(event).await;
+    }
+}
+
+impl Turn {
+    /// When it is no longer waited for.
+    fn expiry(&self, plan: &Plan) -> Option<Instant> {
+        let drain = plan.phases[self.activation.phase].drain;
+        self.ended.filter(|_| !self.told).map(|ended| ended + drain + DRAIN_GRACE)
+    }
+}
+
+fn has_load(phase: &Phase, scenario: usize) -> bool {
+    phase.loads.iter().any(|(id, _)| id.index() == scenario)
+}

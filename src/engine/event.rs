@@ -1,0 +1,76 @@
+//! What a run tells while it goes on, and what it can be told.
+
+use std::time::{Duration, SystemTime};
+
+use crate::measure::{PhaseId, Totals};
+
+/// News of a run: edges, never samples.
+#[derive(Debug)]
+pub enum Event {
+    /// A phase has begun.
+    PhaseStarted {
+        /// Counts the turns of phases over the run.
+        activation: u64,
+        /// Which phase.
+        phase: PhaseId,
+        /// Which repeat of the profile's phases, from 0.
+        repeat: u64,
+        /// When.
+        at: SystemTime,
+        /// When its time will be over, unless its iterations are done before.
+        ends: SystemTime,
+    },
+    /// A phase's time is over; what is under way drains. With `settle` the run waits for [`Control::Settled`].
+    PhaseEnded {
+        /// The turn.
+        activation: u64,
+        /// When.
+        at: SystemTime,
+    },
+    /// Nothing of a phase is under way any more.
+    PhaseDrained {
+        /// The turn.
+        activation: u64,
+        /// Which phase.
+        phase: PhaseId,
+        /// When it began.
+        started: SystemTime,
+        /// When its time was over.
+        ended: SystemTime,
+        /// How long its load lasted.
+        elapsed: Duration,
+        /// All that it recorded.
+        totals: Box<Totals>,
+    },
+    /// The run is over; nothing follows.
+    Finished(Ending),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All phases were carried out.
+    Completed,
+    /// It was asked to stop.
+    Stopped,
+    /// A step with `on_error: abort_run` failed, or an SLO with `abort_after` was breached.
+    Aborted(String),
+    /// It could not be carried out.
+    Failed(String),
+}
+
+/// What a run can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// Stop gracefully: no new work, what is under way drains.
+    Stop,
+    /// Stop at once: what is under way is cut off.
+    Interrupt,
+    /// Stop gracefully, for this reason.
+    Abort(String),
+    /// Every source has what it needs past the edge at the end of this turn.
+    Settled {
+        /// The turn.
+        activation: u64,
+    },
+}

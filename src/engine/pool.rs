@@ -1,0 +1,476 @@
+//! A worker's users of one scenario: who is alive, who is free, and what each does next.
+//!
+//! A closed load says how many users are alive; each iterates on its own. An open load has arrivals; each is given to
+//! the user that has been idle longest, or to a new one up to the most that the load allows. The same users go on when
+//! a scenario crosses from one phase into the next, whatever the kinds of load.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::base::DropReason;
+use crate::flow::{Flow, Step, StepKind};
+use crate::load::OnBusy;
+use crate::measure::ScenarioId;
+use crate::protocol::http::{self, Connections};
+
+use super::activation::{Activation, Budget, Live};
+use super::arrival::Arrival;
+use super::context::Context;
+use super::report::Report;
+use super::user::{self, Slot};
+
+/// See the module.
+pub(super) struct Pool {
+    pub ctx: Rc<Context>,
+    /// Index into the plan's scenarios.
+    pub scenario: usize,
+    /// The connections that this worker's users share, where the profile asks for that.
+    pub connections: Option<Rc<http::Pool>>,
+    state: RefCell<State>,
+    /// Activations in which the scenario takes part, oldest first.
+    lives: RefCell<Vec<Rc<Live>>>,
+    /// Iterations that were given out and haven't ended.
+    running: Cell<u32>,
+}
+
+struct State {
+    mode: Mode,
+    places: Vec<Place>,
+    /// Free users, the one that has been idle longest first.
+    idle: VecDeque<Rc<Slot>>,
+    present: u64,
+}
+
+/// A local user's place; the index is its local number.
+enum Place {
+    Vacant,
+    Present(Rc<Slot>),
+    /// Ended itself (`on_error: end_user`), and stays away for the rest of the phase.
+    Ended,
+}
+
+/// What the present phase asks of the pool.
+pub(super) enum Mode {
+    /// Nothing: whoever is still here drains.
+    Away,
+    /// `wanted` users iterate on their own.
+    Closed {
+        wanted: u64,
+        /// The most that are ever wanted in this phase.
+        most: u64,
+        pacing: Option<Duration>,
+        each: Option<u64>,
+        total: Option<Arc<Budget>>,
+        /// Claimed from the budget and not given out yet.
+        claimed: u64,
+        /// Users that have done all of `each`.
+        finished: u64,
+    },
+    /// Up to `most` users serve arrivals.
+    Open { most: u64, on_busy: OnBusy },
+}
+
+/// What a user does next.
+pub(super) enum Decision {
+    /// Iterate, due at that instant; for an arrival it says which.
+    Iterate { due: Instant, arrival: Option<Arrival> },
+    /// Ask again at that instant, or when told.
+    At(Instant),
+    /// Ask again when told.
+    Wait,
+    /// Ask again when the run goes on.
+    Paused,
+    /// End.
+    Leave,
+}
+
+impl Pool {
+    pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
+        let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0 };
+        let connections = shared_connections(&ctx.shared.plan.scenarios[scenario].flow)
+            .map(|all| Rc::new(http::Pool::new(ctx.share.part(all as u64) as usize)));
+        Rc::new(Self { ctx, scenario, connections, state: RefCell::new(state), lives: RefCell::default(), running: Cell::new(0) })
+    }
+
+    /// A phase begins in which the scenario has load; `prepared` users are there from its start. Users of the phase
+    /// before that are not wanted any more have `drain` to end their iteration.
+    pub fn begin(self: &Rc<Self>, live: &Rc<Live>, mode: Mode, prepared: u64, drain: Duration) {
+        self.lives.borrow_mut().push(live.clone());
+        {
+            let mut state = self.state.borrow_mut();
+            state.mode = mode;
+            for place in &mut state.places {
+                if matches!(place, Place::Ended) {
+                    *place = Place::Vacant;
+                }
+            }
+        }
+        for local in 0..prepared {
+            self.create(local, live.activation.start, None);
+        }
+        let creatable = match &self.state.borrow().mode {
+            Mode::Open { most, .. } => most.saturating_sub(self.present_below(*most)),
+            _ => 0,
+        };
+        self.ctx.port(self.scenario).reset_free(creatable);
+        for slot in self.tell_all() {
+            if self.is_unwanted(&slot) {
+                self.ctx.interrupt_later(live.activation.start + drain, self.scenario, &slot);
+            }
+        }
+    }
+
+    /// The present phase is over and the scenario doesn't go on: every user ends its iteration, within `drain`.
+    pub fn leave(&self, at: Instant, drain: Duration) {
+        if matches!(std::mem::replace(&mut self.state.borrow_mut().mode, Mode::Away), Mode::Away) {
+            return;
+        }
+        self.ctx.port(self.scenario).reset_free(0);
+        for slot in self.tell_all() {
+            self.ctx.interrupt_later(at + drain, self.scenario, &slot);
+        }
+    }
+
+    /// Arrivals of an activation that is over and that nobody took.
+    pub fn cancel_waiting(&self, live: &Live) {
+        let gone = self.ctx.shared.waiting[self.scenario].clear(live.activation.number);
+        live.set.cancelled(self.id(), gone.len() as u64);
+    }
+
+    /// From `at` on so many of this worker's users are alive.
+    pub fn set_alive(self: &Rc<Self>, alive: u64, at: Instant, drain: Duration) {
+        let before = {
+            let mut state = self.state.borrow_mut();
+            let Mode::Closed { wanted, .. } = &mut state.mode else { return };
+            std::mem::replace(wanted, alive)
+        };
+        for local in before..alive {
+            self.create(local, at, None);
+        }
+        if alive < before {
+            let leaving: Vec<Rc<Slot>> = {
+                let state = self.state.borrow();
+                state.places.iter().skip(alive as usize).filter_map(Place::slot).cloned().collect()
+            };
+            for slot in leaving.iter().rev() {
+                slot.changed.notify_one();
+                self.ctx.interrupt_later(at + drain, self.scenario, slot);
+            }
+        }
+    }
+
+    /// An arrival is due here.
+    pub fn arrive(self: &Rc<Self>, arrival: Arrival) {
+        let Some(live) = self.live(arrival.activation) else { return };
+        live.set.due(self.id(), 1);
+        if self.ctx.port(self.scenario).claim() {
+            self.give(arrival);
+            return;
+        }
+        if self.ctx.hand_over(arrival, &live) {
+            return;
+        }
+        match &self.state.borrow().mode {
+            Mode::Open { on_busy: OnBusy::Wait(limit), .. } => {
+                self.ctx.shared.waiting[self.scenario].enter(arrival, arrival.due + *limit);
+            }
+            _ => live.set.dropped(self.id(), DropReason::Busy, 1),
+        }
+    }
+
+    /// Another worker claimed a free user of ours.
+    pub fn take_over(self: &Rc<Self>, arrival: Arrival, activation: &Activation) {
+        let open = matches!(self.state.borrow().mode, Mode::Open { .. });
+        if open && self.live(arrival.activation).is_some() {
+            self.give(arrival);
+        } else {
+            activation.sets[self.ctx.worker].cancelled(self.id(), 1);
+        }
+        let before = activation.in_transit.fetch_sub(1, Ordering::AcqRel);
+        if before == 1 {
+            self.ctx.report(Report::Landed);
+        }
+    }
+
+    /// Gives a claimed user the arrival.
+    fn give(self: &Rc<Self>, arrival: Arrival) {
+        let Some(live) = self.live(arrival.activation) else { return };
+        let idle = self.state.borrow_mut().idle.pop_front();
+        if let Some(slot) = idle {
+            slot.idle.set(false);
+            slot.mail.set(Some(arrival));
+            slot.changed.notify_one();
+        } else if let Some(local) = self.vacant_place() {
+            self.create(local, arrival.due, Some(arrival));
+        } else {
+            // The claim was older than the present phase.
+            live.set.dropped(self.id(), DropReason::Busy, 1);
+            return;
+        }
+        self.started(&live);
+    }
+
+    /// An arrival has its user. It keeps its activation from being drained until that user takes it up.
+    fn started(&self, live: &Live) {
+        live.set.started(self.id(), 1);
+        live.attach();
+        self.running.set(self.running.get() + 1);
+    }
+
+    /// Arrivals that have waited as long as they may; and when that will be so for the next one.
+    pub fn expire(&self, now: Instant) -> Option<Instant> {
+        let (expired, next) = self.ctx.shared.waiting[self.scenario].expire(now);
+        for arrival in expired {
+            if let Some(live) = self.ctx.live(arrival.activation) {
+                live.set.dropped(self.id(), DropReason::Busy, 1);
+            }
+        }
+        next
+    }
+
+    /// What this user does next.
+    pub fn decide(self: &Rc<Self>, slot: &Rc<Slot>) -> Decision {
+        if let Some(arrival) = slot.mail.take() {
+            return Decision::Iterate { due: arrival.due, arrival: Some(arrival) };
+        }
+        let Some(live) = self.newest() else { return Decision::Leave };
+        let mut state = self.state.borrow_mut();
+        match &mut state.mode {
+            Mode::Away => Decision::Leave,
+            Mode::Open { most, .. } if slot.local >= *most => Decision::Leave,
+            Mode::Open { .. } => {
+                if slot.idle.get() {
+                    return Decision::Wait;
+                }
+                // One of a phase that is over here is left to the worker that let it wait, which will cancel it.
+                let mine = |arrival: &Arrival| self.live(arrival.activation).is_some();
+                if let Some(arrival) = self.ctx.shared.waiting[self.scenario].next(mine)
+                    && let Some(live) = self.live(arrival.activation)
+                {
+                    self.started(&live);
+                    // It waited for a user, not for us.
+                    let handled = arrival.due.max(Instant::now());
+                    return Decision::Iterate { due: arrival.due, arrival: Some(Arrival { handled, ..arrival }) };
+                }
+                slot.idle.set(true);
+                state.idle.push_back(slot.clone());
+                self.ctx.port(self.scenario).add_free();
+                Decision::Wait
+            }
+            Mode::Closed { wanted, .. } if slot.local >= *wanted => Decision::Leave,
+            Mode::Closed { .. } if self.ctx.gate.is_closed() => Decision::Paused,
+            Mode::Closed { pacing, each, total, claimed, finished, .. } => {
+                let done = slot.done_in(live.activation.number);
+                if each.is_some_and(|each| done >= each) {
+                    if !slot.finished.replace(true) {
+                        *finished += 1;
+                    }
+                    return Decision::Wait;
+                }
+                let floor = live.activation.start.max(self.ctx.gate.opened_at());
+                let due = slot.next_due(*pacing).max(floor);
+                if due > Instant::now() {
+                    return Decision::At(due);
+                }
+                if let Some(budget) = total {
+                    if *claimed == 0 {
+                        *claimed = budget.claim();
+                    }
+                    if *claimed == 0 {
+                        return Decision::Wait;
+                    }
+                    *claimed -= 1;
+                }
+                self.running.set(self.running.get() + 1);
+                Decision::Iterate { due, arrival: None }
+            }
+        }
+    }
+
+    /// An iteration has ended, or was cut off.
+    pub fn ended(&self) {
+        self.running.set(self.running.get() - 1);
+    }
+
+    /// A user is gone: it left, ended itself, or was cut off.
+    pub fn gone(&self, slot: &Slot, ended_itself: bool) {
+        let mut state = self.state.borrow_mut();
+        let was_idle = slot.idle.replace(false);
+        if was_idle {
+            state.idle.retain(|other| other.local != slot.local);
+        }
+        if let Some(place) = state.places.get_mut(slot.local as usize)
+            && matches!(place, Place::Present(present) if std::ptr::eq(present.as_ref(), slot))
+        {
+            *place = if ended_itself { Place::Ended } else { Place::Vacant };
+            state.present -= 1;
+            self.ctx.gauges.set_users(self.id(), state.present);
+        }
+        match &mut state.mode {
+            Mode::Open { most, .. } if slot.local < *most => {
+                // Its place can be taken by a new user.
+                state.places[slot.local as usize] = Place::Vacant;
+                if !was_idle {
+                    self.ctx.port(self.scenario).add_free();
+                }
+            }
+            Mode::Closed { finished, wanted, each, .. } => {
+                if ended_itself && each.is_some() && !slot.finished.replace(true) {
+                    *finished += 1;
+                }
+                if !ended_itself && slot.local < *wanted {
+                    // Wanted again while it was on its way out.
+                    self.ctx.nudge.notify_one();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Users that are wanted but not here (they left while the level rose again).
+    pub fn fill_up(self: &Rc<Self>, now: Instant) {
+        let missing: Vec<u64> = {
+            let state = self.state.borrow();
+            let Mode::Closed { wanted, .. } = state.mode else { return };
+            if state.present >= wanted {
+                return;
+            }
+            let vacant = |local: &u64| matches!(state.places.get(*local as usize), None | Some(Place::Vacant));
+            (0..wanted).filter(vacant).collect()
+        };
+        for local in missing {
+            self.create(local, now, None);
+        }
+    }
+
+    /// Whether every iteration that the phase asks of this pool is done; none if it asks for no number of them.
+    pub fn iterations_done(&self) -> Option<bool> {
+        match &self.state.borrow().mode {
+            Mode::Closed { each: Some(_), finished, most, .. } => Some(finished >= most),
+            Mode::Closed { total: Some(budget), claimed, most, .. } => {
+                Some(*most == 0 || (*claimed == 0 && self.running.get() == 0 && budget.is_empty()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The activation that something due at `due` belongs to.
+    pub fn live_at(&self, due: Instant) -> Option<Rc<Live>> {
+        let lives = self.lives.borrow();
+        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.first()).cloned()
+    }
+
+    /// The newest activation in which the scenario takes part.
+    pub fn newest(&self) -> Option<Rc<Live>> {
+        self.lives.borrow().last().cloned()
+    }
+
+    /// The scenario's activation with this number.
+    pub fn live(&self, activation: u64) -> Option<Rc<Live>> {
+        self.lives.borrow().iter().find(|live| live.activation.number == activation).cloned()
+    }
+
+    /// An activation is drained: nothing is looked up in it any more.
+    pub fn forget(&self, activation: u64) {
+        self.lives.borrow_mut().retain(|live| live.activation.number != activation);
+    }
+
+    /// Whether users that should be gone still do something for this activation.
+    pub fn is_draining(&self, live: &Live) -> bool {
+        self.running.get() > 0 && matches!(self.state.borrow().mode, Mode::Away) && self.live(live.activation.number).is_some()
+    }
+
+    /// Whether this user's iteration has no place in the present phase.
+    pub fn is_unwanted(&self, slot: &Slot) -> bool {
+        match &self.state.borrow().mode {
+            Mode::Away => true,
+            Mode::Closed { wanted, .. } => slot.local >= *wanted,
+            Mode::Open { most, .. } => slot.local >= *most,
+        }
+    }
+
+    /// Cuts off everything under way.
+    pub fn interrupt(&self) {
+        self.state.borrow_mut().mode = Mode::Away;
+        for slot in self.slots() {
+            slot.abort();
+        }
+    }
+
+    /// The index of the scenario as a label.
+    pub fn id(&self) -> ScenarioId {
+        ScenarioId::at(self.scenario)
+    }
+
+    fn slots(&self) -> Vec<Rc<Slot>> {
+        self.state.borrow().places.iter().filter_map(Place::slot).cloned().collect()
+    }
+
+    /// Everyone asks anew what to do.
+    fn tell_all(&self) -> Vec<Rc<Slot>> {
+        for slot in self.state.borrow_mut().idle.drain(..) {
+            slot.idle.set(false);
+        }
+        let slots = self.slots();
+        for slot in &slots {
+            slot.finished.set(false);
+            slot.changed.notify_one();
+        }
+        slots
+    }
+
+    fn present_below(&self, most: u64) -> u64 {
+        self.state.borrow().places.iter().take(most as usize).filter(|place| place.slot().is_some()).count() as u64
+    }
+
+    fn vacant_place(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        let Mode::Open { most, .. } = state.mode else { return None };
+        let within = state.places.iter().take(most as usize).position(|place| place.slot().is_none());
+        within.map(|local| local as u64).or_else(|| Some(state.places.len() as u64).filter(|next| *next < most))
+    }
+
+    /// Brings a user to life, unless it is here.
+    fn create(self: &Rc<Self>, local: u64, since: Instant, mail: Option<Arrival>) {
+        let mut state = self.state.borrow_mut();
+        let index = local as usize;
+        while state.places.len() <= index {
+            state.places.push(Place::Vacant);
+        }
+        if !matches!(state.places[index], Place::Vacant) {
+            return;
+        }
+        let slot = Slot::new(local, self.ctx.share.user(local), since);
+        slot.mail.set(mail);
+        state.places[index] = Place::Present(slot.clone());
+        state.present += 1;
+        self.ctx.gauges.set_users(self.id(), state.present);
+        drop(state);
+        user::spawn(self.clone(), slot);
+    }
+}
+
+/// The most connections that any of the steps wants shared.
+fn shared_connections(flow: &Flow) -> Option<usize> {
+    let of = |step: &Step| match &step.kind {
+        StepKind::Http(http) => match http.request.connections() {
+            Connections::Shared(connections) => Some(connections),
+            Connections::PerUser | Connections::Fresh => None,
+        },
+        _ => None,
+    };
+    flow.steps.iter().filter_map(of).max()
+}
+
+impl Place {
+    fn slot(&self) -> Option<&Rc<Slot>> {
+        match self {
+            Place::Present(slot) => Some(slot),
+            _ => None,
+        }
+    }
+}

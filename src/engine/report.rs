@@ -1,0 +1,38 @@
+//! What passes between the coordinator and the workers: edges and news, never samples.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::activation::Activation;
+use super::arrival::Arrival;
+
+/// To a worker.
+pub(super) enum Command {
+    /// A phase begins at its start; the one before is over then.
+    Begin(Arc<Activation>),
+    /// The present phase is over at `at`. Scenarios that don't `stay` drain; with `pause` the others stop before their
+    /// next step, until the next phase begins.
+    Edge { at: Instant, stay: Vec<bool>, pause: bool },
+    /// An arrival for which a free user here was claimed.
+    Handed { arrival: Arrival, activation: Arc<Activation> },
+    /// What is still under way is cut off now.
+    Interrupt,
+    /// The worker ends; nothing is under way any more.
+    Exit,
+}
+
+/// From a worker.
+pub(super) enum Report {
+    /// Nothing of the activation is under way here any more.
+    Drained { activation: u64 },
+    /// An arrival that was in transit has come in.
+    Landed,
+    /// Every iteration that the phase asks of this worker is done.
+    IterationsDone { activation: u64 },
+    /// Nothing will be recorded into the activation's set any more.
+    Released { worker: usize, activation: u64 },
+    /// A step with `on_error: abort_run` failed.
+    Abort(String),
+    /// A worker can't go on.
+    Failed(String),
+}

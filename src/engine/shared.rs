@@ -1,0 +1,109 @@
+//! What the workers and the coordinator of a run share, and nothing that a request touches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::base::units::nanos;
+use crate::flow::UserParts;
+use crate::measure::Store;
+use crate::plan::Plan;
+
+use super::arrival::WaitingRoom;
+use super::examples::Examples;
+use super::report::{Command, Report};
+
+/// One for each run.
+pub(super) struct Shared {
+    pub plan: Arc<Plan>,
+    pub store: Arc<Store>,
+    /// What the users of each scenario are made of.
+    pub users: Vec<Arc<UserParts>>,
+    /// The workers, by index.
+    pub ports: Vec<Port>,
+    /// Arrivals that wait for a user, by scenario.
+    pub waiting: Vec<WaitingRoom>,
+    pub reports: UnboundedSender<Report>,
+    pub examples: Examples,
+}
+
+/// A worker as others see it.
+pub(super) struct Port {
+    pub inbox: UnboundedSender<Command>,
+    scenarios: Box<[Berth]>,
+    /// Processor time of the worker's thread, in nanoseconds.
+    cpu: AtomicU64,
+}
+
+impl Port {
+    pub fn new(inbox: UnboundedSender<Command>, scenarios: usize) -> Self {
+        Self { inbox, scenarios: (0..scenarios).map(|_| Berth::default()).collect(), cpu: AtomicU64::new(0) }
+    }
+
+    /// Sets the processor time that the worker's thread has used.
+    pub fn set_cpu(&self, cpu: Duration) {
+        self.cpu.store(nanos(cpu), Ordering::Relaxed);
+    }
+
+    /// The processor time that the worker's thread had used at most half a second ago.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu.load(Ordering::Relaxed))
+    }
+
+    /// The worker's users of a scenario, as others see them.
+    pub fn scenario(&self, scenario: usize) -> &Berth {
+        &self.scenarios[scenario]
+    }
+}
+
+/// A worker's users of one scenario, as others see them; on a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+pub(super) struct Berth {
+    /// Users that are free or could be created, less those that were claimed.
+    free: AtomicI64,
+}
+
+impl Berth {
+    /// Claims a free user, for this worker or by a sibling.
+    pub fn claim(&self) -> bool {
+        let mut free = self.free.load(Ordering::Relaxed);
+        while free > 0 {
+            match self.free.compare_exchange_weak(free, free - 1, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => free = now,
+            }
+        }
+        false
+    }
+
+    /// A user became free.
+    pub fn add_free(&self) {
+        self.free.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Starts counting anew with a phase.
+    pub fn reset_free(&self, free: u64) {
+        self.free.store(free as i64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_claims_succeed_as_users_are_free() {
+        let berth = Berth::default();
+        berth.reset_free(1000);
+        let claims: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..400).filter(|_| berth.claim()).count())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(claims, 1000);
+        berth.add_free();
+        assert!(berth.claim() && !berth.claim());
+    }
+}

@@ -1,0 +1,178 @@
+//! Where a user's flow reports to: the sets of the phases that its requests are due in.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::base::units::nanos;
+use crate::base::{Protocol, Reason};
+use crate::flow::{Failure, Sink};
+use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId};
+
+use super::activation::Live;
+use super::examples::{BODY_SHOWN, ErrorExample};
+use super::pool::Pool;
+
+/// One for each user. While its user does something, it holds the activation in which that began, so that a phase
+/// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
+pub(super) struct UserSink {
+    pool: Rc<Pool>,
+    attached: RefCell<Option<Rc<Live>>>,
+    /// The activation in which the iteration began.
+    home: RefCell<Option<Rc<Live>>>,
+    /// When the iteration's arrival was due. What is due just then belongs to the arrival's phase: the arrival that is due
+    /// exactly at a phase's end counts for that phase, and not for the one that begins there.
+    arrival: Cell<Option<Instant>>,
+    /// Connections that are open, by protocol: they are gone when the user is.
+    open: [Cell<i64>; Protocol::COUNT],
+}
+
+impl UserSink {
+    pub fn new(pool: Rc<Pool>) -> Self {
+        Self { pool, attached: RefCell::default(), home: RefCell::default(), arrival: Cell::new(None), open: Default::default() }
+    }
+
+    /// An iteration begins in an activation that counts the user as attached already.
+    pub fn adopt(&self, live: Rc<Live>, arrival: Option<Instant>) {
+        self.detach();
+        self.arrival.set(arrival);
+        *self.attached.borrow_mut() = Some(live.clone());
+        *self.home.borrow_mut() = Some(live);
+    }
+
+    /// The user does nothing for now.
+    pub fn detach(&self) {
+        if let Some(live) = self.attached.borrow_mut().take() {
+            live.detach();
+            if live.is_over() {
+                self.pool.ctx.check();
+            }
+        }
+    }
+
+    /// The user goes on in the present activation of its scenario.
+    fn attach(&self) {
+        let newest = self.pool.live_at(Instant::now());
+        let mut attached = self.attached.borrow_mut();
+        let same = match (&*attached, &newest) {
+            (Some(held), Some(newest)) => Rc::ptr_eq(held, newest),
+            _ => false,
+        };
+        if same {
+            return;
+        }
+        if let Some(live) = &newest {
+            live.attach();
+        }
+        let before = std::mem::replace(&mut *attached, newest);
+        drop(attached);
+        if let Some(before) = before {
+            before.detach();
+            if before.is_over() {
+                self.pool.ctx.check();
+            }
+        }
+    }
+
+    /// Records into the activation that something due at `due` belongs to.
+    fn record(&self, due: Instant, record: impl FnOnce(&Live)) {
+        let of_arrival = self.arrival.get() == Some(due);
+        match self.pool.live_at(due) {
+            Some(live) if !of_arrival => record(&live),
+            // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
+            _ => {
+                if let Some(home) = &*self.home.borrow() {
+                    record(home);
+                }
+            }
+        }
+    }
+
+    fn opened(&self, protocol: Protocol, by: i64) {
+        let open = &self.open[protocol.index()];
+        open.set(open.get() + by);
+        self.pool.ctx.gauges.add_connections(self.pool.id(), protocol, by);
+    }
+}
+
+impl Drop for UserSink {
+    fn drop(&mut self) {
+        self.detach();
+        for protocol in Protocol::ALL {
+            self.opened(*protocol, -self.open[protocol.index()].get());
+        }
+    }
+}
+
+impl Sink for UserSink {
+    fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
+        self.record(due, |live| live.set.sample(step, sample));
+    }
+
+    fn check(&self, check: CheckId, due: Instant, passed: bool) {
+        self.record(due, |live| live.set.check(check, passed));
+    }
+
+    fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes) {
+        self.record(at, |live| live.set.connected(self.pool.id(), protocol, times));
+        self.opened(protocol, 1);
+    }
+
+    fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason) {
+        self.record(at, |live| live.set.connect_failed(self.pool.id(), protocol, reason));
+    }
+
+    fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>) {
+        if let Some(reason) = reason {
+            self.record(at, |live| live.set.disconnected(self.pool.id(), protocol, reason));
+        }
+        self.opened(protocol, -1);
+    }
+
+    fn count(&self, metric: OwnId, by: f64, at: Instant) {
+        self.record(at, |live| live.set.count(metric, self.pool.id(), by));
+    }
+
+    fn observe(&self, metric: OwnId, value: f64, at: Instant) {
+        self.record(at, |live| live.set.observe(metric, self.pool.id(), value));
+    }
+
+    fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
+        self.record(due, |live| {
+            if !live.wants_example(step, failure.reason) {
+                return;
+            }
+            let shared = &self.pool.ctx.shared;
+            let shown = &failure.body[..failure.body.len().min(4 * BODY_SHOWN)];
+            let body: String = String::from_utf8_lossy(shown).chars().take(BODY_SHOWN).collect();
+            shared.examples.add(ErrorExample {
+                at: std::time::SystemTime::now(),
+                phase: PhaseId::at(live.activation.phase),
+                step,
+                reason: failure.reason,
+                status: failure.status,
+                detail: shared.plan.secrets.redact(failure.detail).into_owned(),
+                body: shared.plan.secrets.redact(&body).into_owned(),
+            });
+        });
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        if at <= Instant::now() {
+            return;
+        }
+        self.detach();
+        self.pool.ctx.timer.sleep_until(at).await;
+        self.attach();
+        let lag = Instant::now().saturating_duration_since(at);
+        self.record(at, |live| live.set.start_lag(self.pool.id(), nanos(lag)));
+    }
+
+    async fn gate(&self) {
+        if self.pool.ctx.gate.is_closed() {
+            self.detach();
+            self.pool.ctx.gate.opened().await;
+        }
+        self.attach();
+    }
+}

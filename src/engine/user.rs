@@ -1,0 +1,234 @@
+//! One virtual user as a task: it asks its pool what to do, iterates, and records how each iteration ended.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::base::Outcome;
+use crate::base::units::nanos;
+use crate::flow::{self, End};
+
+use super::activation::Live;
+use super::arrival::Arrival;
+use super::pool::{Decision, Pool};
+use super::report::Report;
+use super::sink::UserSink;
+
+/// An iteration this short has hardly waited for anything: without a break a user whose every step fails at once would
+/// keep the worker from all others.
+const QUICK: Duration = Duration::from_micros(50);
+
+/// What a user's task and its pool both know of it.
+pub(super) struct Slot {
+    /// Its number among the worker's users of the scenario.
+    pub local: u64,
+    /// Its number over the whole run and all shards.
+    pub number: u64,
+    /// Told to ask anew what to do.
+    pub changed: Notify,
+    /// An arrival that was given to it.
+    pub mail: Cell<Option<Arrival>>,
+    /// Stands in the pool's queue of free users.
+    pub idle: Cell<bool>,
+    /// Has done all that the phase asks of it, and was counted.
+    pub finished: Cell<bool>,
+    /// Iterations over its life.
+    iteration: Cell<u64>,
+    /// Iterations in the activation with that number.
+    done: Cell<(u64, u64)>,
+    last_due: Cell<Option<Instant>>,
+    last_end: Cell<Instant>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+impl Slot {
+    pub fn new(local: u64, number: u64, since: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            local,
+            number,
+            changed: Notify::new(),
+            mail: Cell::new(None),
+            idle: Cell::new(false),
+            finished: Cell::new(false),
+            iteration: Cell::new(0),
+            done: Cell::new((0, 0)),
+            last_due: Cell::new(None),
+            last_end: Cell::new(since),
+            task: RefCell::new(None),
+        })
+    }
+
+    /// Which iteration it is in, or will be in next; from 0.
+    pub fn iteration(&self) -> u64 {
+        self.iteration.get()
+    }
+
+    /// Iterations that it began in this activation.
+    pub fn done_in(&self, activation: u64) -> u64 {
+        let (number, done) = self.done.get();
+        if number == activation { done } else { 0 }
+    }
+
+    /// When its next iteration is due: at `max(last due + pacing, last end)`.
+    pub fn next_due(&self, pacing: Option<Duration>) -> Instant {
+        let end = self.last_end.get();
+        match (pacing, self.last_due.get()) {
+            (Some(pacing), Some(due)) => end.max(due + pacing),
+            _ => end,
+        }
+    }
+
+    /// Cuts off what it does.
+    pub fn abort(&self) {
+        if let Some(task) = self.task.borrow().as_ref() {
+            task.abort();
+        }
+    }
+
+    fn begins(&self, due: Instant, activation: u64) {
+        self.last_due.set(Some(due));
+        self.done.set((activation, self.done_in(activation) + 1));
+    }
+
+    fn ends(&self, at: Instant) {
+        self.last_end.set(at);
+        self.iteration.set(self.iteration.get() + 1);
+    }
+}
+
+/// Starts a user's task on this worker.
+pub(super) fn spawn(pool: Rc<Pool>, slot: Rc<Slot>) {
+    let task = tokio::task::spawn_local(live(pool, slot.clone()));
+    *slot.task.borrow_mut() = Some(task.abort_handle());
+}
+
+/// Tells the pool when the task ends, however it does.
+struct Presence {
+    pool: Rc<Pool>,
+    slot: Rc<Slot>,
+    ended_itself: Cell<bool>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(arrival) = self.slot.mail.take() {
+            // Given to it, and never begun.
+            if let Some(live) = self.pool.live(arrival.activation) {
+                live.set.iteration(self.pool.id(), 0, Outcome::Interrupted);
+                live.detach();
+            }
+            self.pool.ended();
+        }
+        self.pool.gone(&self.slot, self.ended_itself.get());
+        self.pool.ctx.check();
+    }
+}
+
+async fn live(pool: Rc<Pool>, slot: Rc<Slot>) {
+    let presence = Presence { pool: pool.clone(), slot: slot.clone(), ended_itself: Cell::new(false) };
+    let scenario = &pool.ctx.shared.plan.scenarios[pool.scenario];
+    let sink = UserSink::new(pool.clone());
+    let mut user = flow::User::new(slot.number, &pool.ctx.shared.users[pool.scenario]);
+    if let Some(connections) = &pool.connections {
+        user.share(connections.clone());
+    }
+    loop {
+        match pool.decide(&slot) {
+            Decision::Leave => return,
+            Decision::Wait => {
+                pool.ctx.check();
+                slot.changed.notified().await;
+            }
+            Decision::Paused => {
+                tokio::select! {
+                    () = pool.ctx.gate.opened() => {}
+                    () = slot.changed.notified() => {}
+                }
+            }
+            Decision::At(due) => {
+                tokio::select! {
+                    () = pool.ctx.timer.sleep_until(due) => {}
+                    () = slot.changed.notified() => {}
+                }
+            }
+            Decision::Iterate { due, arrival } => {
+                let began = Instant::now();
+                let Some(iteration) = Iteration::begin(&pool, &slot, &sink, due, arrival) else { return };
+                user.enter_phase(pool.ctx.phase_name(&iteration.live));
+                let end = flow::iterate(&scenario.flow, &mut user, slot.iteration(), due, &sink).await;
+                iteration.finish(&end);
+                match end {
+                    End::Completed | End::Failed => {}
+                    End::EndUser => {
+                        presence.ended_itself.set(true);
+                        return;
+                    }
+                    End::Abort(reason) => {
+                        pool.ctx.report(Report::Abort(reason));
+                        presence.ended_itself.set(true);
+                        return;
+                    }
+                }
+                pool.ctx.timer.fire_due();
+                if began.elapsed() < QUICK {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+}
+
+/// One iteration under way. Dropped before its end, it was cut off.
+struct Iteration<'a> {
+    pool: &'a Rc<Pool>,
+    slot: &'a Slot,
+    sink: &'a UserSink,
+    live: Rc<Live>,
+    due: Instant,
+    outcome: Outcome,
+}
+
+impl<'a> Iteration<'a> {
+    fn begin(pool: &'a Rc<Pool>, slot: &'a Slot, sink: &'a UserSink, due: Instant, arrival: Option<Arrival>) -> Option<Self> {
+        let began = Instant::now();
+        let live = match arrival {
+            Some(arrival) => pool.live(arrival.activation),
+            None => pool.live_at(began).inspect(|live| live.attach()),
+        };
+        let Some(live) = live else {
+            pool.ended();
+            return None;
+        };
+        let lag = match arrival {
+            Some(arrival) => arrival.lag + began.saturating_duration_since(arrival.handled),
+            None => began.saturating_duration_since(due),
+        };
+        live.set.start_lag(pool.id(), nanos(lag));
+        slot.begins(due, live.activation.number);
+        live.iteration_begins();
+        sink.adopt(live.clone(), arrival.map(|arrival| arrival.due));
+        Some(Self { pool, slot, sink, live, due, outcome: Outcome::Interrupted })
+    }
+
+    fn finish(mut self, end: &End) {
+        self.outcome = if matches!(end, End::Completed) { Outcome::Ok } else { Outcome::Error };
+    }
+}
+
+impl Drop for Iteration<'_> {
+    fn drop(&mut self) {
+        let end = Instant::now();
+        self.live.iteration_ends();
+        // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
+        let late = self.live.drained.get().then(|| self.pool.newest()).flatten();
+        let live = late.as_ref().unwrap_or(&self.live);
+        live.set.iteration(self.pool.id(), nanos(end.saturating_duration_since(self.due)), self.outcome);
+        self.slot.ends(end);
+        self.sink.detach();
+        self.pool.ended();
+        self.pool.ctx.check();
+    }
+}

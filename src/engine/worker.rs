@@ -1,0 +1,261 @@
+//! A worker: one thread, one current-thread runtime, its own users and connections. Its loop is the pacer: it comes to
+//! every edge, level and arrival when it is due, in the order of their times.
+
+use std::collections::VecDeque;
+use std::io;
+use std::iter::Peekable;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::LocalSet;
+
+use crate::load::{ArrivalStream, Iterations, Load, Share, UserEdges, user_edges, whole};
+use crate::measure::process::thread_cpu_time;
+
+use super::activation::{Activation, Live};
+use super::arrival::Arrival;
+use super::context::Context;
+use super::pool::{Mode, Pool};
+use super::report::{Command, Report};
+use super::shared::Shared;
+use super::timer::Timer;
+
+/// How often a worker tells its processor time.
+const CPU_TOLD: Duration = Duration::from_millis(500);
+
+/// Starts a worker's thread.
+///
+/// # Errors
+/// No thread, or no runtime on it.
+pub(super) fn spawn(
+    worker: usize,
+    share: Share,
+    shared: Arc<Shared>,
+    inbox: UnboundedReceiver<Command>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("worker-{worker}")).spawn(move || {
+        let reports = shared.reports.clone();
+        let work = std::panic::AssertUnwindSafe(|| LocalSet::new().block_on(&runtime, run(worker, share, shared, inbox)));
+        let failure = match std::panic::catch_unwind(work) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("worker {worker} failed: {error}"),
+            Err(_) => format!("worker {worker} panicked; please report this with the lines above"),
+        };
+        let _ = reports.send(Report::Failed(failure)); // the coordinator may be gone
+    })
+}
+
+async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: UnboundedReceiver<Command>) -> io::Result<()> {
+    let timer = Timer::new()?;
+    let ctx = Context::new(worker, share, shared, timer.clone());
+    let mut pacer = Pacer::new(ctx.clone());
+    let driver = timer.clone();
+    let mut driven = tokio::task::spawn_local(async move { driver.drive().await });
+    let mut told = Instant::now();
+    loop {
+        let next = pacer.step();
+        let now = Instant::now();
+        if now >= told {
+            ctx.shared.ports[worker].set_cpu(thread_cpu_time());
+            told = now + CPU_TOLD;
+        }
+        let alarm = timer.sleep_until(next.map_or(told, |next| next.min(told)));
+        tokio::select! {
+            biased;
+            command = inbox.recv() => match command {
+                None | Some(Command::Exit) => break,
+                Some(command) => pacer.command(command),
+            },
+            () = alarm => {}
+            () = ctx.nudge.notified() => {}
+            result = &mut driven => return result.unwrap_or_else(|error| Err(io::Error::other(error))),
+        }
+    }
+    driven.abort();
+    Ok(())
+}
+
+/// What a worker has to come to, and when.
+struct Pacer {
+    ctx: Rc<Context>,
+    pools: Vec<Rc<Pool>>,
+    /// Edges ahead, in order.
+    edges: VecDeque<Edge>,
+    /// The present phase's schedule of each scenario.
+    schedules: Vec<Option<Schedule>>,
+    current: Option<Rc<Live>>,
+    /// How long the present phase's iterations may go on beyond its end.
+    drain: Duration,
+}
+
+enum Edge {
+    Begin(Arc<Activation>),
+    End { at: Instant, stay: Vec<bool>, pause: bool },
+}
+
+/// What comes when for one scenario in one phase.
+enum Schedule {
+    Users { edges: Peekable<UserEdges>, start: Instant, drain: Duration },
+    Arrivals { stream: Peekable<ArrivalStream>, start: Instant, activation: u64 },
+}
+
+impl Pacer {
+    fn new(ctx: Rc<Context>) -> Self {
+        let pools = ctx.make_pools();
+        let schedules = pools.iter().map(|_| None).collect();
+        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Begin(activation) => self.edges.push_back(Edge::Begin(activation)),
+            Command::Edge { at, stay, pause } => {
+                // An early end overtakes a phase that was announced.
+                self.edges.retain(|edge| edge.at() < at);
+                self.edges.push_back(Edge::End { at, stay, pause });
+            }
+            Command::Handed { arrival, activation } => self.pools[arrival.scenario].take_over(arrival, &activation),
+            Command::Interrupt => self.pools.iter().for_each(|pool| pool.interrupt()),
+            Command::Exit => {}
+        }
+    }
+
+    /// Comes to everything that is due by now; answers when something is due next.
+    fn step(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        while let Some(edge) = self.edges.front().map(Edge::at).filter(|at| *at <= now) {
+            self.advance(edge, now);
+            match self.edges.pop_front() {
+                Some(Edge::Begin(activation)) => self.begin(activation),
+                Some(Edge::End { at, stay, pause }) => self.end(at, &stay, pause),
+                None => {}
+            }
+        }
+        self.advance(now, now);
+        let mut next = self.edges.front().map(Edge::at);
+        let mut sooner = |at: Option<Instant>| next = next.into_iter().chain(at).min();
+        for (pool, schedule) in self.pools.iter().zip(&mut self.schedules) {
+            pool.fill_up(now);
+            sooner(pool.expire(now));
+            sooner(schedule.as_mut().and_then(Schedule::next));
+        }
+        sooner(self.ctx.interrupt_due(now));
+        if self.ctx.patience().is_some_and(|patience| patience <= now) {
+            self.ctx.check();
+        }
+        sooner(self.ctx.patience().filter(|patience| *patience > now));
+        next
+    }
+
+    /// Levels and arrivals up to and including `until`.
+    fn advance(&mut self, until: Instant, now: Instant) {
+        for (pool, schedule) in self.pools.iter().zip(&mut self.schedules) {
+            match schedule {
+                None => {}
+                Some(Schedule::Users { edges, start, drain }) => {
+                    while let Some((at, alive)) = edges.next_if(|(at, _)| *start + *at <= until) {
+                        pool.set_alive(alive, *start + at, *drain);
+                    }
+                }
+                Some(Schedule::Arrivals { stream, start, activation }) => {
+                    while let Some((_, at)) = stream.next_if(|(_, at)| *start + *at <= until) {
+                        let due = *start + at;
+                        let lag = now.saturating_duration_since(due);
+                        pool.arrive(Arrival { scenario: pool.scenario, activation: *activation, due, handled: now, lag });
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, activation: Arc<Activation>) {
+        let start = activation.start;
+        let plan = self.ctx.shared.plan.clone();
+        let phase = &plan.phases[activation.phase];
+        let stays: Vec<bool> =
+            (0..self.pools.len()).map(|scenario| phase.loads.iter().any(|(id, _)| id.index() == scenario)).collect();
+        self.end(start, &stays, false);
+        let drain = std::mem::replace(&mut self.drain, phase.drain);
+        let live = self.ctx.open(activation.clone());
+        for ((id, load), budget) in phase.loads.iter().zip(&activation.budgets) {
+            let pool = &self.pools[id.index()];
+            match load {
+                Load::Closed { level, iterations, pacing } => {
+                    let mut edges = user_edges(level, &self.ctx.share).peekable();
+                    let wanted = edges.next_if(|(at, _)| at.is_zero()).map_or(0, |(_, alive)| alive);
+                    let mode = Mode::Closed {
+                        wanted,
+                        most: self.ctx.share.users(whole(level.max())),
+                        pacing: *pacing,
+                        each: iterations.as_ref().and_then(|iterations| match iterations {
+                            Iterations::Each(each) => Some(*each),
+                            Iterations::Total(_) => None,
+                        }),
+                        total: budget.clone(),
+                        claimed: 0,
+                        finished: 0,
+                    };
+                    self.schedules[id.index()] = Some(Schedule::Users { edges, start, drain: phase.drain });
+                    pool.begin(&live, mode, wanted, drain);
+                }
+                Load::Open { arrivals, users, max_users, on_busy } => {
+                    let most = self.ctx.share.users(*max_users);
+                    let modulus = self.ctx.share.arrivals_modulus(*max_users);
+                    if self.ctx.share.index() < modulus {
+                        let stream = arrivals.stream(self.ctx.share.index(), modulus).peekable();
+                        self.schedules[id.index()] = Some(Schedule::Arrivals { stream, start, activation: activation.number });
+                    }
+                    let mode = Mode::Open { most, on_busy: *on_busy };
+                    pool.begin(&live, mode, self.ctx.share.users(*users).min(most), drain);
+                }
+            }
+        }
+        self.current = Some(live);
+        self.ctx.check();
+    }
+
+    /// The present phase is over; scenarios that don't stay drain.
+    fn end(&mut self, at: Instant, stays: &[bool], pause: bool) {
+        let before = self.current.take();
+        for (scenario, pool) in self.pools.iter().enumerate() {
+            self.schedules[scenario] = None;
+            if let Some(live) = &before {
+                pool.cancel_waiting(live);
+            }
+            if !stays.get(scenario).copied().unwrap_or(false) {
+                pool.leave(at, self.drain);
+            }
+        }
+        if pause {
+            self.ctx.gate.close();
+        } else {
+            self.ctx.gate.open(at);
+        }
+        if let Some(live) = before {
+            live.end(at + self.drain);
+        }
+        self.ctx.check();
+    }
+}
+
+impl Edge {
+    fn at(&self) -> Instant {
+        match self {
+            Edge::Begin(activation) => activation.start,
+            Edge::End { at, .. } => *at,
+        }
+    }
+}
+
+impl Schedule {
+    fn next(&mut self) -> Option<Instant> {
+        match self {
+            Schedule::Users { edges, start, .. } => edges.peek().map(|(at, _)| *start + *at),
+            Schedule::Arrivals { stream, start, .. } => stream.peek().map(|(_, at)| *start + *at),
+        }
+    }
+}
