@@ -1,0 +1,80 @@
+//! Whether the generator kept up in a phase: gathers the figures that `verdict::saturation` judges.
+
+use std::time::{Duration, Instant};
+
+use crate::base::{DropReason, Outcome};
+use crate::engine::Board;
+use crate::load::Load;
+use crate::measure::process::cpu_time;
+use crate::measure::{ScenarioId, Sparse, Totals};
+use crate::plan::{Phase, Plan};
+use crate::verdict::{Effort, LAGS, Starts, busy_share};
+
+/// The processor time at a phase's start.
+pub(super) struct Baseline {
+    at: Instant,
+    process: Duration,
+    workers: Vec<Duration>,
+}
+
+/// The processor time used from a phase's start to its end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    pub share: Option<f64>,
+    pub busiest_worker: Option<f64>,
+}
+
+impl Baseline {
+    /// Now.
+    pub fn take(board: &Board) -> Self {
+        Self { at: Instant::now(), process: cpu_time(), workers: board.worker_cpu() }
+    }
+
+    /// What was used since.
+    pub fn used(&self, board: &Board) -> Used {
+        let wall = self.at.elapsed();
+        let processors = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+        let worker = |(now, before): (Duration, &Duration)| busy_share(now.saturating_sub(*before), wall, 1.0);
+        Used {
+            share: busy_share(cpu_time().saturating_sub(self.process), wall, processors),
+            busiest_worker: board.worker_cpu().into_iter().zip(&self.workers).filter_map(worker).reduce(f64::max),
+        }
+    }
+}
+
+/// The generator's effort in one phase.
+pub(super) fn effort(plan: &Plan, phase: &Phase, totals: &Totals, used: Used) -> Effort {
+    let scenarios = phase.loads.iter().filter_map(|(id, load)| starts(plan, *id, load, totals)).collect();
+    Effort { scenarios, cpu: used.share, busiest_worker: used.busiest_worker }
+}
+
+fn starts(plan: &Plan, id: ScenarioId, load: &Load, totals: &Totals) -> Option<Starts> {
+    let scenario = totals.scenario(id);
+    let quantiles = |of: &Sparse| Some([of.quantile(LAGS[0].0)?, of.quantile(LAGS[1].0)?]);
+    let mut responses = Sparse::default();
+    for (step, layout) in totals.steps.iter().zip(&plan.layout.steps) {
+        if layout.scenario == id {
+            for outcome in [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted] {
+                responses.add(&step.response[outcome.index()]);
+            }
+        }
+    }
+    let mut iterations = Sparse::default();
+    scenario.iterations.iter().for_each(|by_outcome| iterations.add(by_outcome));
+    let (peak_rate, bursts) = match load {
+        Load::Open { arrivals, .. } => (arrivals.rate.max(), arrivals.bursts.iter().map(|(_, count)| count).sum()),
+        Load::Closed { .. } => (0.0, 0),
+    };
+    Some(Starts {
+        scenario: plan.layout.scenarios.get(id.index())?.name.clone(),
+        started: scenario.start_lag.count(),
+        lags: quantiles(&scenario.start_lag),
+        responses: quantiles(&responses),
+        due: scenario.due,
+        dropped_busy: scenario.dropped[DropReason::Busy.index()],
+        iteration: iterations.quantile(0.99),
+        peak_rate,
+        bursts,
+        max_users: load.max_users(),
+    })
+}

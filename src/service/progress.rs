@@ -1,0 +1,91 @@
+//! How a run stands, second by second.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::base::Outcome;
+use crate::engine::{Board, PhaseNow};
+use crate::measure::{Sparse, Totals};
+use crate::output::Progress;
+use crate::plan::{Plan, Repeat};
+
+/// What "lately" means for rates and quantiles.
+const LATELY: Duration = Duration::from_secs(5);
+
+/// Follows a run.
+pub(super) struct Meter {
+    began: Instant,
+    planned: Option<Duration>,
+    recent: VecDeque<Point>,
+}
+
+struct Point {
+    at: Instant,
+    requests: u64,
+    started: u64,
+    times: Sparse,
+}
+
+impl Meter {
+    pub fn new(plan: &Plan) -> Self {
+        let once: Duration = plan.phases.iter().map(|phase| phase.duration).sum();
+        let planned = match plan.repeat {
+            Repeat::Forever => None,
+            Repeat::Times(times) => u32::try_from(times).ok().and_then(|times| once.checked_mul(times)),
+        };
+        Self { began: Instant::now(), planned, recent: VecDeque::new() }
+    }
+
+    /// How the run stands, given the present phase and all that the run has measured.
+    pub fn read(&mut self, plan: &Plan, board: &Board, present: Option<PhaseNow>, run: &Totals) -> Progress {
+        let now = Instant::now();
+        let point = Point {
+            at: now,
+            requests: run.steps.iter().map(|step| step.requests()).sum(),
+            started: run.scenarios.iter().map(|scenario| scenario.started).sum(),
+            times: times(run),
+        };
+        while self.recent.len() > 1 && self.recent[1].at + LATELY <= now {
+            self.recent.pop_front();
+        }
+        let scenarios = board.scenarios();
+        let rate_wanted: f64 = scenarios.iter().map(|scenario| scenario.rate_wanted).sum();
+        let open = rate_wanted > 0.0;
+        let (rate_reached, p95) = match self.recent.front() {
+            None => (0.0, None),
+            Some(earlier) => {
+                let seconds = (now - earlier.at).as_secs_f64().max(1e-3);
+                let count = if open { point.started - earlier.started } else { point.requests - earlier.requests };
+                (count as f64 / seconds, point.times.minus(&earlier.times).quantile(0.95))
+            }
+        };
+        let phase = present.and_then(|present| plan.phases.get(present.phase.index()));
+        let progress = Progress {
+            phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
+            phase_elapsed: present.map(|present| present.elapsed).unwrap_or_default(),
+            phase_duration: phase.map(|phase| phase.duration).unwrap_or_default(),
+            run_elapsed: now - self.began,
+            run_duration: self.planned,
+            rate_wanted,
+            rate_reached,
+            users: scenarios.iter().map(|scenario| scenario.users).sum(),
+            users_wanted: if open { 0 } else { scenarios.iter().map(|scenario| scenario.users_wanted).sum() },
+            requests: point.requests,
+            errors: run.steps.iter().map(|step| step.errors()).sum(),
+            p95,
+            note: present.filter(|present| present.draining).map(|_| "draining".to_owned()),
+        };
+        self.recent.push_back(point);
+        progress
+    }
+}
+
+fn times(totals: &Totals) -> Sparse {
+    let mut times = Sparse::default();
+    for step in &totals.steps {
+        for outcome in [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted] {
+            times.add(&step.response[outcome.index()]);
+        }
+    }
+    times
+}

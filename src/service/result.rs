@@ -1,0 +1,59 @@
+//! What a run comes to in the end.
+
+use std::path::PathBuf;
+
+use crate::base::{Protocol, Reason, Verdict};
+use crate::engine::Ending;
+use crate::measure::Totals;
+use crate::record::{RecordError, Run};
+use crate::verdict::Exit;
+
+/// A run that is over.
+pub struct Outcome {
+    /// Its record.
+    pub run: Run,
+    /// What the process answers.
+    pub exit: Exit,
+    /// Where it was stored, or why it could not be.
+    pub stored: Result<PathBuf, RecordError>,
+}
+
+/// What the process answers to a run with this verdict and this end.
+pub(super) fn exit(verdict: Verdict, ending: &Ending, totals: &Totals) -> Exit {
+    match ending {
+        Ending::Failed(_) => Exit::NotCarriedOut,
+        _ if never_reached(totals).is_some() => Exit::NotCarriedOut,
+        Ending::Stopped if verdict != Verdict::Fail => Exit::Interrupted,
+        _ => Exit::from(verdict),
+    }
+}
+
+/// What ended the run before its time, as a reader should know it.
+pub(super) fn stopped(ending: &Ending) -> Option<String> {
+    match ending {
+        Ending::Completed => None,
+        Ending::Stopped => Some("The run was stopped before its end.".to_owned()),
+        Ending::Aborted(reason) => Some(format!("The run was ended: {reason}")),
+        Ending::Failed(reason) => Some(format!("The run could not be carried out: {reason}.")),
+    }
+}
+
+/// Says so if not one connection to the target could be made.
+pub(super) fn never_reached(totals: &Totals) -> Option<String> {
+    let mut failures = [0; Reason::COUNT];
+    for connects in totals.scenarios.iter().flat_map(|scenario| &scenario.connects[..Protocol::COUNT]) {
+        if connects.duration.count() > 0 {
+            return None;
+        }
+        for (sum, count) in failures.iter_mut().zip(&connects.failures) {
+            *sum += count;
+        }
+    }
+    let all: u64 = failures.iter().sum();
+    let told: Vec<String> = Reason::ALL
+        .iter()
+        .filter(|reason| failures[reason.index()] > 0)
+        .map(|reason| format!("{reason}: {}", failures[reason.index()]))
+        .collect();
+    (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", told.join(", ")))
+}

@@ -1,0 +1,128 @@
+//! One turn of a phase as the service follows it, from its start until it is judged and written down.
+
+use std::time::{Duration, SystemTime};
+
+use crate::base::Verdict;
+use crate::counters::Observed;
+use crate::measure::process::unix_time;
+use crate::measure::{Layout, PhaseId, SloRow, TargetRow, Totals};
+use crate::plan::Plan;
+use crate::record::build::{self, PhaseInput};
+use crate::record::{ErrorSample, Phase, PhaseHistograms};
+use crate::verdict::{self, Inputs, Judgement, Outside, SloResult, Watches};
+
+use super::health::{Baseline, Used};
+use super::observing::Pending;
+
+/// While it goes on.
+pub(super) struct Turn {
+    pub phase: PhaseId,
+    pub repeat: u64,
+    pub watches: Watches,
+    pub baseline: Baseline,
+    pub used: Option<Used>,
+    pub before: Option<Pending>,
+    pub after: Option<Pending>,
+}
+
+/// Once it has drained.
+pub(super) struct Drained {
+    pub phase: PhaseId,
+    pub repeat: u64,
+    pub started: SystemTime,
+    pub ended: SystemTime,
+    pub elapsed: Duration,
+    pub totals: Totals,
+    pub watches: Watches,
+    /// Why the generator was the bottleneck, if it was.
+    pub saturated: Option<String>,
+}
+
+/// Once it is judged.
+pub(super) struct Judged {
+    pub activation: u64,
+    pub drained: Drained,
+    pub judgement: Judgement,
+    pub observed: Option<Observed>,
+    pub record: Phase,
+    pub histograms: PhaseHistograms,
+}
+
+/// Judges a drained phase and writes it down.
+pub(super) fn judge(
+    plan: &Plan,
+    activation: u64,
+    drained: Drained,
+    observed: Option<Observed>,
+    outside: &Outside,
+    samples: Vec<(crate::measure::StepId, ErrorSample)>,
+    gauges: &[(crate::measure::OwnId, crate::measure::ScenarioId, f64)],
+) -> Judged {
+    let phase = &plan.phases[drained.phase.index()];
+    let doubts = observed.as_ref().map(super::observing::doubts).unwrap_or_default();
+    let inputs = Inputs {
+        phase: Some((drained.phase, &phase.name)),
+        judged: phase.judge,
+        loaded: !phase.loads.is_empty(),
+        totals: &drained.totals,
+        duration: drained.elapsed,
+        saturated: drained.saturated.as_deref(),
+        doubts: &doubts,
+        outside,
+    };
+    let judgement = verdict::judge(&plan.slos, &inputs, drained.watches.clone());
+    let input = PhaseInput {
+        layout: &plan.layout,
+        phase: drained.phase,
+        repeat: drained.repeat,
+        started: unix_time(drained.started),
+        ended: unix_time(drained.ended),
+        loads: &phase.loads,
+        totals: &drained.totals,
+        gauges,
+        samples: &samples,
+        observed: observed.as_ref(),
+        judged: phase.judge,
+        judgement: &judgement,
+        saturated: drained.saturated.is_some(),
+    };
+    let (record, histograms) = (build::phase(&input), build::histograms(&input));
+    Judged { activation, drained, judgement, observed, record, histograms }
+}
+
+/// Requirements as `/metrics` shows them.
+pub(super) fn slo_rows(results: &[SloResult]) -> Vec<SloRow> {
+    let row = |result: &SloResult| SloRow {
+        slo: result.name.clone(),
+        phase: result.phase.clone(),
+        requirement: result.requirement.clone(),
+        value: result.value,
+        objective: result.objective,
+        met: result.met,
+    };
+    results.iter().map(row).collect()
+}
+
+/// The target's counters as `/metrics` shows them.
+pub(super) fn target_rows(layout: &Layout, phase: PhaseId, observed: &Observed) -> Vec<TargetRow> {
+    let name = layout.phases.get(phase.index()).cloned().unwrap_or_default();
+    let there = observed.rows.iter().filter(|row| !row.source.is_empty());
+    let row = |row: &crate::counters::CounterRow| TargetRow {
+        phase: name.clone(),
+        source: row.source.clone(),
+        metric: row.metric.clone(),
+        labels: row.labels.clone(),
+        before: row.before,
+        after: row.after,
+        delta: row.delta,
+        per_request: row.per_request,
+    };
+    there.map(row).collect()
+}
+
+impl Judged {
+    /// Whether the phase counts for the verdict.
+    pub fn verdict(&self) -> Verdict {
+        self.judgement.verdict
+    }
+}

@@ -1,0 +1,188 @@
+//! The web config file: TLS and basic authentication, in the form that Prometheus' own exporters use
+//! (`promtool check web-config` accepts it).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use serde::Deserialize;
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebConfig {
+    /// TLS; absent: plain HTTP.
+    pub tls_server_config: Option<TlsServerConfig>,
+    /// Names, and their passwords as bcrypt hashes; empty: everyone.
+    pub basic_auth_users: BTreeMap<String, String>,
+}
+
+/// TLS of the web surface.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsServerConfig {
+    /// PEM file of the server's certificate chain.
+    pub cert_file: PathBuf,
+    /// PEM file of its private key.
+    pub key_file: PathBuf,
+    /// PEM file of the authorities whose client certificates are accepted.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether clients need a certificate.
+    pub client_auth_type: ClientAuth,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// Whether clients need a certificate.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum ClientAuth {
+    /// None is asked for.
+    #[default]
+    NoClientCert,
+    /// One is verified if it is given.
+    VerifyClientCertIfGiven,
+    /// One must be given, and is verified.
+    RequireAndVerifyClientCert,
+}
+
+/// Versions of TLS.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    #[default]
+    TLS12,
+    /// TLS 1.3
+    TLS13,
+}
+
+/// What is wrong with the web config file.
+#[derive(Debug, thiserror::Error)]
+pub enum WebConfigError {
+    /// It can't be read.
+    #[error("{path}: {source}; check `--web.config.file`", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It isn't what it should be.
+    #[error("{path}: {message}", path = path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// Its certificates or keys can't be used.
+    #[error("`{key}`: {path}: {message}", path = path.display())]
+    Tls {
+        /// The key that names the file.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl WebConfig {
+    /// Reads the file; relative paths in it are relative to it.
+    ///
+    /// # Errors
+    /// It can't be read, or holds an unknown key or a wrong value.
+    pub fn read(path: &Path) -> Result<Self, WebConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| WebConfigError::Read { path: path.into(), source })?;
+        let mut config: Self = serde_yaml::from_str(&text)
+            .map_err(|error| WebConfigError::Parse { path: path.into(), message: error.to_string() })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        if let Some(tls) = &mut config.tls_server_config {
+            tls.cert_file = folder.join(&tls.cert_file);
+            tls.key_file = folder.join(&tls.key_file);
+            tls.client_ca_file = tls.client_ca_file.take().map(|file| folder.join(file));
+        }
+        Ok(config)
+    }
+
+    /// TLS, ready for a connection; none for plain HTTP.
+    ///
+    /// # Errors
+    /// Certificates or keys that can't be used.
+    pub fn tls(&self) -> Result<Option<Arc<ServerConfig>>, WebConfigError> {
+        self.tls_server_config.as_ref().map(|tls| tls.load().map(Arc::new)).transpose()
+    }
+
+    /// Whether these credentials are one of the users'. Takes as long as the hash was made to take.
+    pub fn admits(&self, name: &str, password: &str) -> bool {
+        self.basic_auth_users.get(name).is_some_and(|hash| bcrypt::verify(password, hash).unwrap_or(false))
+    }
+}
+
+impl TlsServerConfig {
+    fn load(&self) -> Result<ServerConfig, WebConfigError> {
+        let wrong = |key, path: &Path, message: String| WebConfigError::Tls { key, path: path.into(), message };
+        let certificates = |key, path: &Path| -> Result<Vec<CertificateDer<'static>>, WebConfigError> {
+            CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| wrong(key, path, error.to_string()))
+        };
+        const ALL: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+        let versions = if self.min_version == TlsVersion::TLS13 { &ALL[..1] } else { ALL };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)
+            .map_err(|error| wrong("min_version", &self.cert_file, error.to_string()))?;
+        let builder = match (self.client_auth_type, &self.client_ca_file) {
+            (ClientAuth::NoClientCert, _) => builder.with_no_client_auth(),
+            (_, None) => {
+                return Err(wrong("client_ca_file", &self.cert_file, "is needed to verify clients' certificates".to_owned()));
+            }
+            (kind, Some(path)) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates("client_ca_file", path)? {
+                    roots.add(certificate).map_err(|error| wrong("client_ca_file", path, error.to_string()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier =
+                    if kind == ClientAuth::VerifyClientCertIfGiven { verifier.allow_unauthenticated() } else { verifier };
+                let verifier = verifier.build().map_err(|error| wrong("client_ca_file", path, error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let chain = certificates("cert_file", &self.cert_file)?;
+        let key =
+            PrivateKeyDer::from_pem_file(&self.key_file).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
+        builder.with_single_cert(chain, key).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<WebConfig, WebConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        std::fs::write(&path, text).unwrap();
+        WebConfig::read(&path)
+    }
+
+    #[test]
+    fn users_are_admitted_by_their_hash() {
+        let hash = bcrypt::hash("let me in", 4).unwrap();
+        let config = read(&format!("basic_auth_users:\n  prometheus: {hash}\n")).unwrap();
+        assert!(config.admits("prometheus", "let me in"));
+        assert!(!config.admits("prometheus", "let me out"));
+        assert!(!config.admits("grafana", "let me in"));
+        assert!(config.tls().unwrap().is_none());
+    }
+
+    #[test]
+    fn mistakes_name_the_place() {
+        assert!(read("basic_auth_user: {}\n").unwrap_err().to_string().contains("basic_auth_user"));
+        let config = read("tls_server_config: {cert_file: no.crt, key_file: no.key}\n").unwrap();
+        assert!(config.tls().unwrap_err().to_string().contains("no.crt"));
+    }
+}

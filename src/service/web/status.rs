@@ -1,0 +1,64 @@
+//! The status page: what runs, how it stands, where to look further.
+
+use std::fmt::Write;
+
+/// A profile's line on the status page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileStatus {
+    /// The profile's name.
+    pub profile: String,
+    /// What it does: running, waiting, done, failed.
+    pub state: String,
+    /// The present phase, if it runs.
+    pub phase: String,
+    /// The last verdict.
+    pub verdict: String,
+    /// When the next run begins, if one is planned.
+    pub next: String,
+    /// Where the last run was stored.
+    pub stored: String,
+}
+
+/// The page as HTML; needs nothing from elsewhere.
+pub(super) fn page(profiles: &[ProfileStatus]) -> String {
+    let mut rows = String::new();
+    for profile in profiles {
+        // Writing to a String doesn't fail.
+        let _ = write!(
+            rows,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"{}\">{}</td><td>{}</td><td>{}</td></tr>",
+            escape(&profile.profile),
+            escape(&profile.state),
+            escape(&profile.phase),
+            escape(&profile.verdict),
+            escape(&profile.verdict),
+            escape(&profile.next),
+            escape(&profile.stored),
+        );
+    }
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\"><title>load-exporter</title>\
+         <style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem;color-scheme:light dark}}table{{border-collapse:collapse}}\
+         td,th{{padding:.3rem .9rem;text-align:left;border-bottom:1px solid #8884}}.pass{{color:#2a2}}.fail{{color:#d33}}\
+         .inconclusive{{color:#c80}}</style><h1>load-exporter {}</h1>\
+         <table><tr><th>profile<th>state<th>phase<th>last verdict<th>next run<th>last run stored</tr>{rows}</table>\
+         <p><a href=\"/metrics\">/metrics</a> · <a href=\"/-/healthy\">/-/healthy</a> · <a href=\"/-/ready\">/-/ready</a></p></html>",
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_escaped() {
+        let status = ProfileStatus { profile: "votes".into(), phase: "<b>".into(), ..ProfileStatus::default() };
+        let page = page(&[status]);
+        assert!(page.contains("votes") && page.contains("&lt;b&gt;") && !page.contains("<b>"));
+    }
+}
