@@ -1,0 +1,186 @@
+//! Keeps one profile running on its schedule.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use chrono::{DateTime, Local};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::measure::process::unix_time;
+use crate::service::web::{ProfileStatus, Surface};
+use crate::service::{self, Loaded, Options, Outcome, Stop, Update};
+
+use super::schedule;
+
+/// See the module.
+pub(super) struct Keeper {
+    loaded: Arc<Loaded>,
+    options: Options,
+    surface: Arc<Surface>,
+    stopper: Stopper,
+    task: JoinHandle<()>,
+}
+
+/// Stops a keeper's runs.
+#[derive(Clone)]
+pub(super) struct Stopper(UnboundedSender<Stop>);
+
+impl Stopper {
+    /// No more runs; the present one drains.
+    pub fn gracefully(&self) {
+        let _ = self.0.send(Stop::Gracefully); // has ended
+    }
+
+    /// What is under way is cut off.
+    pub fn at_once(&self) {
+        let _ = self.0.send(Stop::AtOnce); // has ended
+    }
+}
+
+impl Keeper {
+    /// Starts keeping a profile.
+    pub fn start(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>) -> Self {
+        loaded.store.gauges.set_reload(true, unix_time(SystemTime::now()));
+        let (stop, stops) = unbounded_channel();
+        let task = tokio::spawn(keep(loaded.clone(), options.clone(), surface.clone(), stops));
+        Self { loaded, options, surface, stopper: Stopper(stop), task }
+    }
+
+    /// The profile that is kept.
+    pub fn loaded(&self) -> Arc<Loaded> {
+        self.loaded.clone()
+    }
+
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Ends the present run gracefully and goes on with another version of the profile.
+    pub fn replace(&mut self, loaded: Arc<Loaded>) {
+        self.stopper.gracefully();
+        let (stop, stops) = unbounded_channel();
+        let next = keep(loaded.clone(), self.options.clone(), self.surface.clone(), stops);
+        // A place holder for the moment in which the new task takes the old one over.
+        let old = std::mem::replace(&mut self.task, tokio::spawn(async {}));
+        self.task = tokio::spawn(async move {
+            if let Err(error) = old.await {
+                tracing::error!(%error, "the profile's earlier version failed");
+            }
+            next.await;
+        });
+        self.stopper = Stopper(stop);
+        self.loaded = loaded;
+    }
+
+    /// Resolves when its last run has ended.
+    pub async fn ended(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(profile = %self.loaded.plan.name, %error, "the profile's runs failed");
+        }
+    }
+}
+
+/// Runs the profile whenever its schedule says so, until it is stopped.
+async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut stops: UnboundedReceiver<Stop>) {
+    let plan = &loaded.plan;
+    let status = Status { surface, profile: plan.name.clone() };
+    let mut last = None;
+    while let Some(at) = schedule::next(&plan.schedule, last, SystemTime::now()) {
+        status.set(|status| {
+            status.state = "waiting".to_owned();
+            status.next = local(at);
+        });
+        let wait = at.duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stops.recv() => return status.set(|status| status.state = "stopped".to_owned()),
+        }
+        let began = SystemTime::now();
+        let (outcome, stopped) = run(&loaded, &options, &status, &mut stops).await;
+        last = Some((began, SystemTime::now()));
+        status.set(|status| {
+            status.state = "done".to_owned();
+            status.verdict = outcome.run.verdict.label().to_owned();
+            status.next = String::new();
+            status.phase = String::new();
+            status.stored = outcome.stored.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        });
+        tell(&outcome);
+        if stopped {
+            return status.set(|status| status.state = "stopped".to_owned());
+        }
+    }
+    // Nothing is planned any more; the profile stays loaded, and its series stay where they are.
+    stops.recv().await;
+}
+
+/// One run; whether it was stopped from outside.
+async fn run(loaded: &Loaded, options: &Options, status: &Status, stops: &mut UnboundedReceiver<Stop>) -> (Outcome, bool) {
+    let (stop, run_stops) = unbounded_channel();
+    tracing::info!(profile = %loaded.plan.name, "run started");
+    status.set(|status| {
+        status.state = "running".to_owned();
+        status.next = String::new();
+    });
+    let mut update = |update: Update<'_>| match update {
+        Update::Progress(progress) => {
+            let phase = progress.phase.clone();
+            status.set(|status| status.phase = phase);
+        }
+        Update::Say(text) => tracing::info!(profile = %loaded.plan.name, "{text}"),
+    };
+    let running = service::run(loaded.plan.clone(), loaded.store.clone(), options, run_stops, &mut update);
+    tokio::pin!(running);
+    let mut stopped = false;
+    loop {
+        tokio::select! {
+            outcome = &mut running => return (outcome, stopped),
+            order = stops.recv() => {
+                stopped = true;
+                // Nobody can stop it any more: it stops itself.
+                let _ = stop.send(order.unwrap_or(Stop::AtOnce));
+                if order.is_none() {
+                    return (running.await, true);
+                }
+            }
+        }
+    }
+}
+
+fn tell(outcome: &Outcome) {
+    let run = &outcome.run;
+    tracing::info!(profile = %run.profile, run = %run.run, verdict = %run.verdict, "run ended");
+    run.reasons.iter().for_each(|reason| tracing::info!(profile = %run.profile, "{reason}"));
+    if let Err(error) = &outcome.stored {
+        tracing::error!(profile = %run.profile, %error, "the run could not be stored");
+    }
+}
+
+/// The profile's line on the status page.
+struct Status {
+    surface: Arc<Surface>,
+    profile: String,
+}
+
+impl Status {
+    fn set(&self, change: impl FnOnce(&mut ProfileStatus)) {
+        // Keepers change their own lines only, one after the other.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.surface.profiles.load().as_ref().clone();
+        match lines.iter_mut().find(|line| line.profile == self.profile) {
+            Some(line) => change(line),
+            None => {
+                let mut line = ProfileStatus { profile: self.profile.clone(), ..ProfileStatus::default() };
+                change(&mut line);
+                lines.push(line);
+            }
+        }
+        self.surface.profiles.store(Arc::new(lines));
+    }
+}
+
+fn local(at: SystemTime) -> String {
+    DateTime::<Local>::from(at).format("%Y-%m-%d %H:%M:%S %z").to_string()
+}
