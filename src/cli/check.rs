@@ -1,0 +1,26 @@
+//! `check`: every problem of the profiles, and what they would do.
+
+use crate::plan;
+use crate::profile::Env;
+use crate::verdict::Exit;
+
+use super::args::CheckArgs;
+use super::{Failure, colour, complain, print};
+
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let env = Env::process();
+    let mut exit = Exit::Pass;
+    for path in &args.profile.profiles {
+        match plan::load(path, &env, &args.profile.set, plan::Options { builtin: None }) {
+            Ok((plan, warnings)) => {
+                warnings.iter().for_each(|warning| complain(&warning.render(colour())));
+                print(&plan::describe(&plan));
+            }
+            Err(problems) => {
+                complain(&problems.render(colour()));
+                exit = Exit::Usage;
+            }
+        }
+    }
+    Ok(exit)
+}

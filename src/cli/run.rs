@@ -1,0 +1,115 @@
+//! `run`: the profiles in the foreground, one after the other.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::output::{Reporter, Style, summary};
+use crate::profile::Env;
+use crate::service::web::{self, Surface, Web, WebError};
+use crate::service::{self, Loaded, Outcome, Stop, Update};
+use crate::verdict::Exit;
+
+use super::args::{LogArgs, LogLevel, RunArgs};
+use super::{Failure, complain, log, print, runtime, serve, signals};
+
+pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
+    // News are the progress itself; the log is for what may be wrong.
+    log::init(&LogArgs { level: if log.level == LogLevel::Info { LogLevel::Warn } else { log.level }, format: log.format });
+    let signals = signals::receive().map_err(Failure::system)?;
+    runtime()?.block_on(run_all(args, signals))
+}
+
+async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>) -> Result<Exit, Failure> {
+    let common = &args.common;
+    let env = Env::process();
+    // All are read before the first is run: a mistake in the last shouldn't show after an hour.
+    let mut all = Vec::new();
+    for path in &common.profile.profiles {
+        let loaded = Loaded::load(path, &env, &common.profile.set, None)?;
+        loaded.warnings.iter().for_each(|warning| complain(warning));
+        all.push(loaded);
+    }
+    let surface = Arc::new(Surface::default());
+    surface.stores.store(Arc::new(all.iter().map(|loaded| loaded.store.clone()).collect()));
+    let web = listen(args, &surface).await?;
+    surface.set_ready(true);
+    let options = serve::run(common);
+    let mut exits = Vec::new();
+    for loaded in &all {
+        let exit = run_one(args, loaded, &options, &mut signals).await;
+        exits.push(exit);
+        if exit == Exit::Interrupted {
+            break;
+        }
+    }
+    if let Some(web) = web {
+        web.stop().await;
+    }
+    Ok(Exit::worst(exits))
+}
+
+/// The web surface. One that nobody asked for is done without if its address is taken.
+async fn listen(args: &RunArgs, surface: &Arc<Surface>) -> Result<Option<Web>, Failure> {
+    let options = serve::web(&args.common);
+    match web::serve(&options, surface.clone(), None).await {
+        Ok(web) => Ok(Some(web)),
+        Err(WebError::Listen(error)) if args.common.web.listen.is_empty() => {
+            complain(&format!("This run has no /metrics: {error}."));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn run_one(
+    args: &RunArgs,
+    loaded: &Loaded,
+    options: &service::Options,
+    signals: &mut UnboundedReceiver<signals::Signal>,
+) -> Exit {
+    let mut reporter = (!args.quiet).then(Reporter::stderr);
+    let outcome = carry_out(loaded, options, signals, &mut reporter).await;
+    if let Some(reporter) = reporter {
+        reporter.finish();
+    }
+    print(&summary::text(&outcome.run, Style::of(&std::io::stdout())));
+    match &outcome.stored {
+        Ok(path) => print(&format!("stored in {}\n", path.display())),
+        Err(error) => complain(&format!("The run could not be stored: {error}")),
+    }
+    outcome.exit
+}
+
+/// Carries the run out, passing signals on.
+async fn carry_out(
+    loaded: &Loaded,
+    options: &service::Options,
+    signals: &mut UnboundedReceiver<signals::Signal>,
+    reporter: &mut Option<Reporter>,
+) -> Outcome {
+    let (stop, stops) = unbounded_channel();
+    let mut update = |update: Update<'_>| {
+        if let Some(reporter) = reporter {
+            match update {
+                Update::Progress(progress) => reporter.update(progress),
+                Update::Say(text) => reporter.say(&text),
+            }
+        }
+    };
+    let running = service::run(loaded.plan.clone(), loaded.store.clone(), options, stops, &mut update);
+    tokio::pin!(running);
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            outcome = &mut running => return outcome,
+            Some(signal) = signals.recv() => {
+                if signal == signals::Signal::Stop {
+                    // A run that has ended meanwhile needs no stopping.
+                    let _ = stop.send(if asked { Stop::AtOnce } else { Stop::Gracefully });
+                    asked = true;
+                }
+            }
+        }
+    }
+}

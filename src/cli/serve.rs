@@ -1,0 +1,56 @@
+//! `serve`: the daemon.
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::daemon;
+use crate::profile::Env;
+use crate::record::Storage;
+use crate::service;
+use crate::service::web::WebOptions;
+use crate::verdict::Exit;
+
+use super::args::{CommonArgs, LogArgs, ServeArgs};
+use super::{Failure, log, runtime, signals};
+
+/// Where the web surface listens if nothing is said.
+pub(super) const LISTEN: &str = ":10797";
+
+pub(super) fn serve(args: &ServeArgs, log: &LogArgs) -> Result<Exit, Failure> {
+    log::init(log);
+    let common = &args.common;
+    let options = daemon::Options {
+        profiles: common.profile.profiles.clone(),
+        env: Env::process(),
+        sets: common.profile.set.clone(),
+        web: web(common),
+        run: run(common),
+    };
+    let mut received = signals::receive().map_err(Failure::system)?;
+    let (forward, signals) = unbounded_channel();
+    runtime()?.block_on(async {
+        tokio::spawn(async move {
+            while let Some(signal) = received.recv().await {
+                // The daemon has ended.
+                let _ = forward.send(match signal {
+                    signals::Signal::Stop => daemon::Signal::Stop,
+                    signals::Signal::Reload => daemon::Signal::Reload,
+                });
+            }
+        });
+        daemon::serve(options, signals).await
+    })?;
+    Ok(Exit::Pass)
+}
+
+pub(super) fn web(common: &CommonArgs) -> WebOptions {
+    let listen = if common.web.listen.is_empty() { vec![LISTEN.to_owned()] } else { common.web.listen.clone() };
+    WebOptions { listen, config: common.web.config.clone(), lifecycle: common.web.lifecycle }
+}
+
+pub(super) fn run(common: &CommonArgs) -> service::Options {
+    let (shard, shards) = common.shard;
+    service::Options {
+        storage: Storage::new(&common.storage, usize::try_from(common.retention).unwrap_or(usize::MAX)),
+        engine: crate::engine::Options { shard, shards, ..Default::default() },
+    }
+}

@@ -1,0 +1,31 @@
+//! `target`: the built-in echo target by itself.
+
+use crate::target::{self, Target};
+use crate::verdict::Exit;
+
+use super::args::{LogArgs, TargetArgs};
+use super::{Failure, log, runtime, signals};
+
+pub(super) fn target(args: &TargetArgs, log: &LogArgs) -> Result<Exit, Failure> {
+    log::init(log);
+    let mut signals = signals::receive().map_err(Failure::system)?;
+    let address = address(&args.listen)?;
+    let options = target::Options { freeze: args.freeze, ..Default::default() };
+    let target = Target::start(address, options).map_err(|error| {
+        Failure::system(format!("cannot listen on `{}`: {error}; choose another with `--web.listen-address`", args.listen))
+    })?;
+    tracing::info!(address = %target.address(), "echoing");
+    runtime()?.block_on(async {
+        while signals.recv().await == Some(signals::Signal::Reload) {}
+        target.stop().await;
+    });
+    Ok(Exit::Pass)
+}
+
+/// `:8080` is every address of this machine.
+fn address(text: &str) -> Result<std::net::SocketAddr, Failure> {
+    use std::net::ToSocketAddrs;
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let wrong = || Failure::usage(format!("`{text}` is no address; write one like 127.0.0.1:8080 for `--web.listen-address`"));
+    full.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(wrong)
+}
