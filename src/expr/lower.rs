@@ -53,7 +53,12 @@ impl Lowering<'_> {
     fn node(&self, kind: Kind, span: Span) -> Node {
         let range = self.range(span);
         // A profile's text is far below 4 GiB; the parser's own offsets are u32.
-        Node { kind, from: range.start as u32, to: range.end as u32 }
+        let (mut from, mut to) = (range.start as u32, range.end as u32);
+        // The parser's span of `a.b.c` may begin at its last part.
+        if let Some((first, last)) = kind.ends() {
+            (from, to) = (from.min(first.from), to.max(last.to));
+        }
+        Node { kind, from, to }
     }
 
     fn local(&self, name: &str) -> Option<usize> {

@@ -85,6 +85,24 @@ pub(super) enum Kind {
     Map(Vec<[Node; 2]>),
 }
 
+impl Kind {
+    /// The first and the last part of what is made of parts.
+    pub(super) fn ends(&self) -> Option<(&Node, &Node)> {
+        match self {
+            Kind::Attribute(of, _) | Kind::Slice(of, _) => Some((of, of)),
+            Kind::Item(pair) | Kind::And(pair) | Kind::Or(pair) | Kind::Math(_, pair) | Kind::Concat(pair) => {
+                Some((&pair[0], &pair[1]))
+            }
+            Kind::Compare(first, rest) => Some((first, rest.last().map_or(first, |(_, node)| node))),
+            Kind::Filter(_, arguments) | Kind::Test(_, arguments) => {
+                let first = arguments.positional.first()?;
+                Some((first, first))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A filter's or test's input and arguments.
 #[derive(Debug)]
 pub(super) struct Arguments {

@@ -18,3 +18,6 @@ pub use interpret::iterate;
 pub use sink::{Failure, Sink};
 pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};
 pub use user::{User, UserParts};
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,8 @@ fn errors_name_the_expression_and_no_value() {
     bench.set_json("list", json!(["hunter2", 2]));
     let mut message = |text: &str| bench.value(text).unwrap_err().to_string();
     assert_eq!(message("1 + nothing.id * 2"), "`nothing.id` is undefined and can't be calculated with");
+    assert_eq!(message("5 < response.json.x.y and a"), "`response.json.x.y` is undefined and can't be compared");
+    assert_eq!(message("nothing['x'] | upper == a"), "`nothing['x']` is undefined and can't be used here");
     assert_eq!(message("a > 5"), "`a > 5` orders a text and a number; convert one of them, with | int, | float or | string");
     for text in [
         "a | int",

@@ -1,0 +1,310 @@
+//! Flows of one user against a real server, with a sink that writes everything down.
+
+mod failures;
+mod steps;
+mod timing;
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::base::{Outcome, Protocol, Reason};
+use crate::expr::{Compiler, Extract, Names, Shared, Symbol, Value};
+use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
+use crate::protocol::http::{Request, Spec};
+
+/// A server that answers each path in its own way, on one thread of its own for as long as the test lives.
+pub(super) struct Server {
+    pub(super) url: String,
+    seen: Arc<Mutex<Vec<String>>>,
+    arrived: Arc<Notify>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Status, further headers and body for a path; nothing for a request that is never answered.
+fn answer(path: &str) -> Option<String> {
+    let (status, headers, body) = match path {
+        "/never" => return None,
+        "/missing" => (404, "", "nothing here"),
+        "/broken" => (500, "", "oh no"),
+        "/busy" => (429, "retry-after: 1\r\n", ""),
+        "/vote" => (201, "x-ratelimit-remaining: 9\r\n", r#"{"id": "v7", "accepted": true, "ticket": "ticket=abc"}"#),
+        _ => (200, "", r#"{"ok": true}"#),
+    };
+    Some(format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()))
+}
+
+async fn serve_one(mut stream: tokio::net::TcpStream, seen: Arc<Mutex<Vec<String>>>, arrived: Arc<Notify>) -> Option<()> {
+    let mut buffer = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut buffer).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
+        let length: usize = head.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        while buffer.len() < end + length {
+            stream.read_buf(&mut buffer).await.ok()?;
+        }
+        let line = String::from_utf8_lossy(&buffer[..end]).lines().next().unwrap().to_owned();
+        let body = String::from_utf8_lossy(&buffer[end..end + length]).into_owned();
+        buffer.drain(..end + length);
+        let path = line.split(' ').nth(1).unwrap().to_owned();
+        seen.lock().unwrap().push(format!("{} {path} {body}", line.split(' ').next().unwrap()).trim_end().to_owned());
+        arrived.notify_one();
+        match answer(&path) {
+            Some(text) => stream.write_all(text.as_bytes()).await.ok()?,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (seen, arrived) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
+        let (log, bell) = (seen.clone(), arrived.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve_one(stream, log.clone(), bell.clone()));
+            }
+        });
+        Self { url, seen, arrived, task }
+    }
+
+    /// The requests so far: method, path, body.
+    pub(super) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Until another request has arrived.
+    pub(super) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+}
+
+/// What a sink was told.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Told {
+    Sample(u32, Instant, Sample),
+    Check(u32, Instant, bool),
+    Connected,
+    ConnectFailed(Reason),
+    Disconnected(Option<Reason>),
+    Count(u32, f64, Instant),
+    Observe(u32, f64),
+    Failure(u32, Reason, u16, String, String),
+    Broken(String),
+}
+
+/// Writes everything down. Its gate can be shut.
+#[derive(Default)]
+pub(super) struct Book {
+    pub(super) told: RefCell<Vec<Told>>,
+    pub(super) shut: Cell<bool>,
+    pub(super) opened: Notify,
+    pub(super) waiting: Notify,
+    pub(super) slept_until: RefCell<Vec<Instant>>,
+}
+
+impl Book {
+    fn tell(&self, told: Told) {
+        self.told.borrow_mut().push(told);
+    }
+
+    pub(super) fn samples(&self) -> Vec<(u32, Instant, Sample)> {
+        let told = self.told.borrow();
+        told.iter()
+            .filter_map(|told| if let Told::Sample(step, due, sample) = told { Some((*step, *due, *sample)) } else { None })
+            .collect()
+    }
+
+    /// Outcome, reason and status of each sample.
+    pub(super) fn outcomes(&self) -> Vec<(Outcome, Option<Reason>, u16)> {
+        self.samples().iter().map(|(_, _, sample)| (sample.outcome, sample.reason, sample.status)).collect()
+    }
+
+    pub(super) fn checks(&self) -> Vec<(u32, bool)> {
+        let told = self.told.borrow();
+        told.iter().filter_map(|told| if let Told::Check(id, _, passed) = told { Some((*id, *passed)) } else { None }).collect()
+    }
+
+    pub(super) fn has(&self, wanted: &Told) -> bool {
+        self.told.borrow().contains(wanted)
+    }
+
+    /// The words of the failures, whether they had samples or not.
+    pub(super) fn details(&self) -> Vec<String> {
+        let told = self.told.borrow();
+        told.iter()
+            .filter_map(|told| match told {
+                Told::Failure(_, _, _, detail, _) | Told::Broken(detail) => Some(detail.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl Sink for Book {
+    fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
+        self.tell(Told::Sample(step.0, due, *sample));
+    }
+
+    fn check(&self, check: CheckId, due: Instant, passed: bool) {
+        self.tell(Told::Check(check.0, due, passed));
+    }
+
+    fn connected(&self, _: Protocol, _: Instant, _: &ConnectTimes) {
+        self.tell(Told::Connected);
+    }
+
+    fn connect_failed(&self, _: Protocol, _: Instant, reason: Reason) {
+        self.tell(Told::ConnectFailed(reason));
+    }
+
+    fn disconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>) {
+        self.tell(Told::Disconnected(reason));
+    }
+
+    fn count(&self, metric: OwnId, by: f64, at: Instant) {
+        self.tell(Told::Count(metric.0, by, at));
+    }
+
+    fn observe(&self, metric: OwnId, value: f64, _: Instant) {
+        self.tell(Told::Observe(metric.0, value));
+    }
+
+    fn failure(&self, step: StepId, _: Instant, failure: &Failure<'_>) {
+        let body = String::from_utf8_lossy(failure.body).into_owned();
+        self.tell(Told::Failure(step.0, failure.reason, failure.status, failure.detail.to_owned(), body));
+    }
+
+    fn broken(&self, _: Instant, detail: &str) {
+        self.tell(Told::Broken(detail.to_owned()));
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        self.slept_until.borrow_mut().push(at);
+        tokio::time::sleep_until(at.into()).await;
+    }
+
+    async fn gate(&self) {
+        while self.shut.get() {
+            self.waiting.notify_one();
+            self.opened.notified().await;
+        }
+    }
+}
+
+/// Makes steps, as a plan would.
+pub(super) struct Maker {
+    compiler: Compiler,
+    names: Names,
+    url: String,
+    steps: u32,
+}
+
+impl Maker {
+    pub(super) fn new(url: &str) -> Self {
+        let mut names = Names::new();
+        for name in ["a", "b", "id", "limit", "ticket", "never_set"] {
+            names.variable(name);
+        }
+        Self { compiler: Compiler::new(), names, url: url.to_owned(), steps: 0 }
+    }
+
+    pub(super) fn symbol(&mut self, name: &str) -> Symbol {
+        self.compiler.symbol(name)
+    }
+
+    pub(super) fn expression(&mut self, text: &str) -> crate::expr::Expression {
+        self.compiler.expression(text, &self.names).unwrap()
+    }
+
+    /// A GET of a path that may hold `{{ … }}`; steps are numbered from 0.
+    pub(super) fn get(&mut self, path: &str) -> HttpStep {
+        let url = self.compiler.template(&format!("{}{path}", self.url), &self.names).unwrap();
+        let mut spec = Spec::new(http::Method::GET, url);
+        spec.timeout = Duration::from_secs(60);
+        let id = StepId(self.steps);
+        self.steps += 1;
+        HttpStep {
+            id,
+            name: path.to_owned(),
+            request: Request::new(spec).unwrap(),
+            expect: Expect::default(),
+            extract: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// Adds checks, numbered from 0.
+    pub(super) fn checking(&mut self, mut step: HttpStep, checks: &[&str]) -> HttpStep {
+        step.checks = checks.iter().zip(0..).map(|(text, i)| (CheckId(i), self.expression(text))).collect();
+        step
+    }
+
+    pub(super) fn set(&mut self, values: &[(&str, &str)]) -> Step {
+        let values = values.iter().map(|(name, text)| {
+            let symbol = self.compiler.symbol(name);
+            (symbol, SetValue::Expression(self.compiler.expression(text, &self.names).unwrap()))
+        });
+        step(StepKind::Set(values.collect()))
+    }
+
+    pub(super) fn amounts(&mut self, amounts: &[(u32, &str)]) -> Amounts {
+        amounts.iter().map(|(id, text)| (OwnId(*id), self.expression(text))).collect()
+    }
+}
+
+pub(super) fn step(kind: StepKind) -> Step {
+    Step { kind, condition: None, on_error: OnError::EndIteration }
+}
+
+pub(super) fn http(http: HttpStep) -> Step {
+    step(StepKind::Http(Box::new(http)))
+}
+
+pub(super) fn or_else(mut step: Step, on_error: OnError) -> Step {
+    step.on_error = on_error;
+    step
+}
+
+pub(super) fn user() -> User {
+    let mut user = User::new(4, &Arc::new(UserParts { shared: Arc::new(Shared { seed: 1, ..Shared::default() }) }));
+    user.enter_phase("steady");
+    user
+}
+
+/// One iteration, due now.
+pub(super) async fn run(steps: Vec<Step>, book: &Book) -> (End, User) {
+    let mut user = user();
+    let end = iterate(&Flow { steps }, &mut user, 0, Instant::now(), book).await;
+    (end, user)
+}
+
+pub(super) fn text(user: &User, symbol: Symbol) -> Option<String> {
+    let value: Value = user.scope().get(symbol);
+    (!value.is_undefined()).then(|| value.to_string())
+}
+
+pub(super) fn extract(symbol: Symbol, extract: Result<Extract, crate::expr::CompileError>) -> (Symbol, Extract) {
+    (symbol, extract.unwrap())
+}
