@@ -78,10 +78,12 @@ impl Folding<'_> {
         let fold = || (kind, Fold::new(kind, self.from.at(late), self.to.at(late)));
         let (_, fold) = self.folds.entry(key).or_insert_with(fold);
         for (time, value) in &series.samples {
-            let moved = |start| self.starts.moved(start, &series.labels, fold.last_time(), *time);
+            let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, fold.last_time(), *time);
             let restarted = wanted.start.as_ref().is_some_and(moved);
+            // A sample on the border of two chunks comes twice.
+            let fresh = fold.last_time().is_none_or(|last| *time > last);
             fold.feed(*time, *value, restarted);
-            if (self.from.time..=self.to.time).contains(time) {
+            if fresh && (self.from.time..=self.to.time).contains(time) {
                 self.meters.feed(self.wants, item, &series.labels, *time, *value);
             }
         }
@@ -145,7 +147,8 @@ impl Prometheus {
             for selector in selectors_of_starts {
                 let answer = self.api.raw(&selector, until - at, until).await?;
                 keep(&mut out.warnings, answer.warnings);
-                answer.data.iter().for_each(|series| folding.starts.feed(series));
+                let jitter = |series: &Series| wants.jitter(&series.metric).unwrap_or_default();
+                answer.data.iter().for_each(|series| folding.starts.feed(series, jitter(series)));
             }
             for series in &chunk {
                 if series.histogram {
@@ -162,5 +165,44 @@ impl Prometheus {
         }
         folding.finish(&mut out);
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::observe::{Observe, Wanted};
+    use crate::counters::presets;
+
+    #[test]
+    fn chunks_that_overlap_fold_to_the_same_as_one() {
+        let preset = presets::find("redis").unwrap();
+        let wants =
+            Wants::new(&Observe { counters: vec![Wanted::Preset { preset, matchers: Vec::new() }], ..Observe::default() });
+        let fold = |chunks: &[std::ops::RangeInclusive<u32>]| {
+            let edge = |time| Edge { time, still_until: None, off: 0.1 };
+            let (starts, meters) = (Starts::default(), LevelMeters::default());
+            let (from, to) = (edge(10.5), edge(50.0));
+            let mut folding = Folding { wants: &wants, from, to, folds: BTreeMap::new(), starts, meters };
+            for chunk in chunks {
+                for (metric, slope) in [("redis_keyspace_hits_total", 2.0), ("redis_connected_clients", 1.0)] {
+                    let samples = chunk.clone().map(|n| (f64::from(n), f64::from(n) * slope)).collect();
+                    let series = Series { metric: metric.into(), labels: Labels::new(), samples, histogram: false };
+                    let (item, rank) = wants.find(metric, &Labels::new()).next().unwrap();
+                    folding.feed(item, rank, wants.items[item].kind(None, metric), &series);
+                }
+                folding.meters.close(&wants);
+            }
+            let mut out = Between::default();
+            folding.finish(&mut out);
+            (out.found.iter().map(|found| (found.metric.clone(), found.track)).collect::<Vec<_>>(), out.levels)
+        };
+        let (found, levels) = fold(&[0..=60]);
+        assert_eq!((found.clone(), levels.clone()), fold(&[0..=20, 20..=21, 21..=60]));
+        assert_eq!(found[0].1.delta, Ok(79.0));
+        // Half an interval at the first edge, and what the clocks may be off at both.
+        assert!((found[0].1.unsure - (1.0 + 0.2 * 2.0)).abs() < 1e-9);
+        let clients = levels.iter().find(|level| level.value == "redis.connected_clients").unwrap().levels;
+        assert_eq!((clients.min, clients.max, clients.samples), (11.0, 50.0, 40));
     }
 }

@@ -66,8 +66,8 @@ impl Tracker {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         let mut wanted = Vec::new();
         for sample in &exposition.samples {
-            if wants.is_start(&sample.name) {
-                self.starts.sample(&sample.name, &sample.labels, time, sample.value);
+            if let Some(jitter) = wants.jitter(&sample.name) {
+                self.starts.sample(&sample.name, &sample.labels, jitter, time, sample.value);
             }
             for (item, rank) in wants.find(&sample.name, &sample.labels) {
                 best.add(item, rank, &sample.name);
@@ -97,7 +97,7 @@ impl Tracker {
                 continue;
             }
             let start = wants.items[item].start.as_ref();
-            let restarted = start.is_some_and(|start| starts.moved(start, &sample.labels, Some(tracked.last.0), time));
+            let restarted = start.is_some_and(|(start, _)| starts.moved(start, &sample.labels, Some(tracked.last.0), time));
             let step = step(kind, tracked.last.1, sample.value, restarted);
             tracked.counted.sum += step.increase;
             tracked.counted.resets += u64::from(step.reset);

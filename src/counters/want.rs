@@ -137,9 +137,9 @@ impl Wants {
         })
     }
 
-    /// Whether a metric of this name tells of a restart.
-    pub(super) fn is_start(&self, name: &str) -> bool {
-        self.items.iter().any(|item| item.start.as_ref().is_some_and(|(start, _)| start == name))
+    /// By how many seconds a metric that tells of restarts may move without one; none: it tells of none.
+    pub(super) fn jitter(&self, name: &str) -> Option<f64> {
+        self.items.iter().filter_map(|item| item.start.as_ref()).find(|(start, _)| start == name).map(|(_, jitter)| *jitter)
     }
 
     /// The longest that any of these items is told late when idle.

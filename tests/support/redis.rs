@@ -44,7 +44,8 @@ impl Redis {
         let mut stream = stream;
         let mut got = Vec::new();
         for command in commands {
-            write!(stream, "{command}\r\n").unwrap();
+            // In one piece: in two, the second would wait for the acknowledgement of the first.
+            stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
             got.push(reply(&mut replies));
         }
         got
