@@ -33,7 +33,7 @@ pub struct Run {
     /// Times that this record knows nothing of, because the program was not running.
     #[serde(default)]
     pub gaps: Vec<Gap>,
-    /// What ended the run before its time (a signal, an abort), if anything did.
+    /// What ended the run before its time (a signal, an abort), as a sentence, if anything did.
     #[serde(default)]
     pub stopped: Option<String>,
     /// The seed of choices, think times and Poisson arrivals.

@@ -79,7 +79,7 @@ fn head(out: &mut String, run: &Run, style: Style) {
         style.dim(&clean(&run.run)),
     ));
     if let Some(stopped) = &run.stopped {
-        out.push_str(&format!("  stopped before its end: {}\n", clean(stopped)));
+        out.push_str(&format!("  {}\n", clean(stopped).trim_end()));
     }
     for reason in &run.reasons {
         out.push_str(&format!("  {}\n", tone(run.verdict).paint(clean(reason).trim_end(), style)));
@@ -180,7 +180,7 @@ mod tests {
         let mut run = sample::run();
         run.verdict = Verdict::Inconclusive;
         run.reasons = vec!["the generator was the bottleneck: 40% of the arrivals started late".into()];
-        run.stopped = Some("interrupted by SIGINT".into());
+        run.stopped = Some("The run was stopped before its end.".into());
         run.gaps = vec![crate::record::Gap { from: 10.0, to: 75.0 }];
         run.generator.saturated = true;
         run.phases.truncate(1);
