@@ -233,8 +233,8 @@ impl Builder<'_> {
                 };
                 for (key, value) in entries.clone() {
                     let text = self.tree.key(key).to_owned();
-                    if !seen.contains_key(&text) {
-                        seen.insert(text, range.clone());
+                    if let std::collections::hash_map::Entry::Vacant(e) = seen.entry(text) {
+                        e.insert(range.clone());
                         kept.push((key, value));
                     }
                 }

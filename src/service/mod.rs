@@ -4,8 +4,10 @@
 //! [`run`] carries one run out: it starts the engine, reads the target's counters at the edges (`observing`), follows the
 //! SLOs, judges each phase once it has drained (`turn`), tells how it stands (`progress`), and stores the record.
 
+mod conclude;
 mod conduct;
 mod health;
+mod judging;
 mod loaded;
 mod observing;
 mod progress;

@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, Shared};
 
 use crate::counters::{Observed, Observer, Reading, Traffic};
 use crate::measure::process::unix_time;
-use crate::verdict::{Outside, Slo, Subject};
+use crate::verdict::{Outside, Over, Slo, Subject};
 
 /// A reading on its way; the after of one phase and the before of the next are the same.
 pub(super) type Pending = Shared<BoxFuture<'static, Arc<Reading>>>;
@@ -20,6 +20,7 @@ pub(super) fn read_at(observer: &Arc<Observer>, at: SystemTime, traffic: Traffic
 }
 
 /// A phase between its two readings.
+#[derive(Clone)]
 pub(super) struct Span {
     pub before: Pending,
     pub after: Pending,
@@ -27,6 +28,20 @@ pub(super) struct Span {
     pub to: SystemTime,
     /// Requests of the phase.
     pub requests: u64,
+}
+
+impl Span {
+    /// Reaches to the end of a later phase.
+    pub fn extend(&mut self, later: &Self) {
+        self.after = later.after.clone();
+        self.to = later.to;
+        self.requests += later.requests;
+    }
+}
+
+/// Whether an SLO over the run needs what others measured.
+pub(super) fn looks_outside(slos: &[Slo]) -> bool {
+    slos.iter().any(|slo| slo.over == Over::Run && matches!(slo.subject, Subject::Server(_) | Subject::Promql(_)))
 }
 
 /// Waits for both readings, and makes of them what the report and the SLOs need.

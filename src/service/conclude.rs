@@ -1,0 +1,88 @@
+//! The end of a run: its verdict over all phases, and its record.
+
+use std::time::{Duration, SystemTime};
+
+use crate::base::Verdict;
+use crate::engine::Ending;
+use crate::measure::process::unix_time;
+use crate::measure::{ScenarioId, Totals};
+use crate::record::{Histograms, Phase, Run, VERSION, build};
+use crate::verdict::{self, Exit, Inputs, Outside};
+
+use super::conduct::Conduct;
+use super::judging::{expressions, sum_by_metric};
+use super::observing::{looks_outside, observe};
+use super::{result, turn};
+
+impl Conduct {
+    /// The record of the whole run.
+    pub(super) async fn conclude(
+        &mut self,
+        name: String,
+        began: SystemTime,
+        ending: &Ending,
+        workers: usize,
+    ) -> (Run, Histograms, Exit) {
+        let counted = std::mem::replace(&mut self.counted, (Duration::ZERO, Totals::default()));
+        let own = self.own_gauges();
+        let expressions = expressions(&self.plan, &counted.1, &own);
+        let seen = match self.observer.clone().zip(self.span.take()) {
+            Some((observer, span)) if looks_outside(&self.plan.slos) && *ending == Ending::Completed => {
+                observe(&observer, span, &self.plan.slos).await.1
+            }
+            _ => Outside::default(),
+        };
+        let outside = Outside { gauges: sum_by_metric(&own), expressions, ..seen };
+        let inputs = Inputs {
+            phase: None,
+            judged: true,
+            loaded: self.plan.phases.iter().any(|phase| phase.judge && !phase.loads.is_empty()) && *ending == Ending::Completed,
+            totals: &counted.1,
+            duration: counted.0,
+            saturated: None,
+            doubts: &[],
+            outside: &outside,
+        };
+        let over_run = verdict::judge(&self.plan.slos, &inputs, self.run_watches.clone());
+        self.verdict = self.verdict.max(over_run.verdict);
+        self.reasons.extend(over_run.reasons);
+        self.reasons.extend(result::never_reached(&self.drained));
+        match ending {
+            Ending::Completed => {}
+            Ending::Aborted(_) => self.verdict = Verdict::Fail,
+            Ending::Stopped | Ending::Failed(_) => self.verdict = self.verdict.max(Verdict::Inconclusive),
+        }
+        let stopped = result::stopped(ending);
+        self.reasons.extend(stopped.clone());
+        let gauges = &self.store.gauges;
+        let rows = self.results.values().flatten().chain(&over_run.slos).cloned().collect::<Vec<_>>();
+        gauges.set_slos(turn::slo_rows(&rows));
+        gauges.set_verdict(Some(self.verdict));
+        gauges.set_saturated(self.saturated);
+        for scenario in 0..self.plan.scenarios.len() {
+            gauges.set_users_wanted(ScenarioId::at(scenario), 0.0);
+            gauges.set_rate_wanted(ScenarioId::at(scenario), 0.0);
+        }
+        let (since, cpu) = self.cpu;
+        let (phases, histograms): (Vec<_>, Vec<_>) =
+            self.judged.drain(..).map(|(_, phase, histograms)| (phase, histograms)).unzip();
+        let run = Run {
+            version: VERSION,
+            profile: self.plan.name.clone(),
+            run: name,
+            started: phases.first().map_or(unix_time(began), |phase: &Phase| phase.started),
+            ended: unix_time(SystemTime::now()),
+            verdict: self.verdict,
+            reasons: std::mem::take(&mut self.reasons),
+            gaps: Vec::new(),
+            stopped,
+            seed: self.plan.seed,
+            generator: build::generator(workers as u64, cpu, since.elapsed(), self.saturated),
+            phases,
+            slos: over_run.slos.iter().map(build::slo).collect(),
+        };
+        let histograms = build::all_histograms(&run, histograms);
+        let exit = result::exit(self.verdict, ending, &self.drained);
+        (run, histograms, exit)
+    }
+}

@@ -1,0 +1,221 @@
+//! Follows the SLOs while a run goes on, and judges each phase once it has drained and its counters are read.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::Sender;
+
+use crate::base::Verdict;
+use crate::counters::Observed;
+use crate::engine::{self, Board, Control};
+use crate::expr;
+use crate::measure::process::unix_time;
+use crate::measure::{OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId, StepId, Totals};
+use crate::plan::Plan;
+use crate::record::ErrorSample;
+use crate::verdict::{self, Inputs, Outside, SloResult, Watches};
+
+use super::conduct::{Conduct, REPEATS_KEPT, Update};
+use super::turn::{self, Drained, Judged};
+
+/// How often the SLOs of the present phase are shown on `/metrics`.
+const SLOS_SHOWN: Duration = Duration::from_secs(5);
+
+impl Conduct {
+    pub(super) fn judge(
+        &mut self,
+        activation: u64,
+        drained: Drained,
+        observed: Option<Observed>,
+        outside: &Outside,
+        board: &Board,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) {
+        let gauges = self.own_gauges();
+        let expressions = expressions(&self.plan, &drained.totals, &gauges);
+        let outside = Outside { gauges: sum_by_metric(&gauges), expressions, ..outside.clone() };
+        let samples = samples(board, &self.plan, drained.phase);
+        let judged = turn::judge(&self.plan, activation, drained, observed, &outside, samples, &gauges);
+        self.publish(&judged);
+        let name = &judged.record.name;
+        tracing::info!(profile = %self.plan.name, phase = %name, verdict = %judged.verdict(), "phase judged");
+        update(Update::Say(format!("{name}: {}", judged.verdict())));
+        self.verdict = self.verdict.max(judged.verdict());
+        for reason in &judged.judgement.reasons {
+            let reason = format!("{name}: {reason}");
+            if !self.reasons.contains(&reason) && self.reasons.len() < REPEATS_KEPT {
+                self.reasons.push(reason);
+            }
+        }
+        let place = self.judged.partition_point(|(other, ..)| *other < judged.activation);
+        self.judged.insert(place, (judged.activation, judged.record, judged.histograms));
+        while self.judged.len() > REPEATS_KEPT * self.plan.phases.len() {
+            self.judged.pop_front();
+        }
+    }
+
+    fn publish(&mut self, judged: &Judged) {
+        let gauges = &self.store.gauges;
+        self.results.insert(judged.drained.phase, judged.judgement.slos.clone());
+        if let Some(observed) = &judged.observed {
+            let left_out =
+                gauges.set_target(judged.drained.phase, turn::target_rows(&self.plan.layout, judged.drained.phase, observed));
+            if left_out > 0 {
+                tracing::warn!(left_out, "series of the target were left out of /metrics; they are in run.json");
+            }
+            for source in &observed.sources {
+                gauges.set_source(&source.name, source.error.is_none());
+            }
+        }
+        self.show_slos();
+    }
+
+    fn show_slos(&self) {
+        self.store.gauges.set_slos(self.results.values().flat_map(|results| turn::slo_rows(results)).collect());
+    }
+
+    pub(super) async fn tick(
+        &mut self,
+        board: &Board,
+        control: &Sender<Control>,
+        running: bool,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) {
+        for scenario in board.scenarios() {
+            self.store.gauges.set_users_wanted(scenario.scenario, scenario.users_wanted as f64);
+            self.store.gauges.set_rate_wanted(scenario.scenario, scenario.rate_wanted);
+        }
+        let mut all = self.drained.clone();
+        let mut counted = self.counted.clone();
+        let mut breach = None;
+        let show = self.slos_shown.elapsed() >= SLOS_SHOWN;
+        let phases = board.phases();
+        for now in &phases {
+            let Some(totals) = board.totals(now.activation) else { continue };
+            all.add(&totals);
+            let phase = &self.plan.phases[now.phase.index()];
+            if phase.judge {
+                counted.0 += now.elapsed.min(phase.duration);
+                counted.1.add(&totals);
+            }
+            let Some(turn) = self.turns.get_mut(&now.activation) else { continue };
+            if now.draining || !phase.judge {
+                continue;
+            }
+            if turn.watches.next().is_some_and(|next| next <= now.elapsed) {
+                breach = breach.or(turn.watches.tick(now.elapsed, &totals));
+            }
+            if show {
+                self.slos_shown = Instant::now();
+                let results = provisional(&self.plan, now.phase, now.elapsed, &totals, &turn.watches);
+                self.results.insert(now.phase, results);
+            }
+        }
+        if show {
+            self.show_slos();
+        }
+        if self.run_watches.next().is_some_and(|next| next <= counted.0) {
+            breach = breach.or(self.run_watches.tick(counted.0, &counted.1));
+        }
+        if let Some(breach) = breach.filter(|_| running && !self.aborted) {
+            self.aborted = true;
+            update(Update::Say(format!("{}: {}", breach.slo, breach.reason)));
+            // A run that has ended meanwhile needs no abort.
+            let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
+        }
+        if running && !phases.is_empty() {
+            let progress = self.meter.read(&self.plan, board, phases.last().copied(), &all);
+            update(Update::Progress(&progress));
+        }
+    }
+
+    pub(super) fn give_up_readings(&mut self) {
+        self.judging.abort_all();
+        self.doubt("The target's counters were not waited for.".to_owned());
+    }
+
+    pub(super) fn doubt(&mut self, reason: String) {
+        self.verdict = self.verdict.max(Verdict::Inconclusive);
+        self.reasons.push(reason);
+    }
+
+    /// The profile's own gauges as they stand.
+    pub(super) fn own_gauges(&self) -> Vec<(OwnId, ScenarioId, f64)> {
+        let layout = &self.plan.layout;
+        let mut values = Vec::new();
+        for (own, metric) in layout.own.iter().enumerate().filter(|(_, metric)| matches!(metric.kind, OwnKind::Gauge)) {
+            for scenario in &metric.scenarios {
+                let own = OwnId::at(own);
+                values.extend(self.store.gauges.own(own, *scenario).map(|value| (own, *scenario, value)));
+            }
+        }
+        values
+    }
+}
+
+/// The SLOs of a phase as they stand; counters of the target are not known before its end.
+fn provisional(plan: &Plan, phase: PhaseId, elapsed: Duration, totals: &Totals, watches: &Watches) -> Vec<SloResult> {
+    let inputs = Inputs {
+        phase: Some((phase, &plan.phases[phase.index()].name)),
+        judged: true,
+        loaded: true,
+        totals,
+        duration: elapsed,
+        saturated: None,
+        doubts: &[],
+        outside: &Outside::default(),
+    };
+    verdict::judge(&plan.slos, &inputs, watches.clone()).slos
+}
+
+pub(super) fn sum_by_metric(gauges: &[(OwnId, ScenarioId, f64)]) -> BTreeMap<OwnId, f64> {
+    let mut sums = BTreeMap::new();
+    for (metric, _, value) in gauges {
+        *sums.entry(*metric).or_default() += value;
+    }
+    sums
+}
+
+/// The examples of errors as `run.json` has them.
+fn samples(board: &Board, plan: &Plan, phase: PhaseId) -> Vec<(StepId, ErrorSample)> {
+    let example = |example: engine::ErrorExample| {
+        let sample = ErrorSample {
+            at: unix_time(example.at),
+            reason: example.reason.label().to_owned(),
+            status: (example.status > 0).then_some(example.status),
+            detail: plan.secrets.redact(&example.detail).into_owned(),
+            body: plan.secrets.redact(&example.body).into_owned(),
+        };
+        (example.step, sample)
+    };
+    board.examples().into_iter().filter(|example| example.phase == phase).map(example).collect()
+}
+
+/// The values of the SLOs' expressions, where `metric(name)` is the total in `totals`, or what a gauge stands at.
+pub(super) fn expressions(
+    plan: &Plan,
+    totals: &Totals,
+    gauges: &[(OwnId, ScenarioId, f64)],
+) -> BTreeMap<String, Result<f64, String>> {
+    if plan.values.is_empty() {
+        return BTreeMap::new();
+    }
+    let stands = sum_by_metric(gauges);
+    let total = |(index, metric): (usize, &OwnMetric)| {
+        let id = OwnId::at(index);
+        let own = totals.own_sum(id);
+        let value = match metric.kind {
+            OwnKind::Counter => own.counter,
+            OwnKind::Histogram { .. } => own.histogram.count() as f64,
+            OwnKind::Gauge | OwnKind::GaugeFrom { .. } => *stands.get(&id)?,
+        };
+        Some((metric.name.clone(), value))
+    };
+    let metrics = Some(plan.layout.own.iter().enumerate().filter_map(total).collect());
+    let shared = expr::Shared { env: plan.env.clone(), vars: plan.vars.clone(), metrics, ..expr::Shared::default() };
+    let scope = expr::Scope::new(shared.into(), 0);
+    let value = |(text, expression): &(String, expr::Expression)| {
+        (text.clone(), expression.number(&scope).map_err(|error| error.to_string()))
+    };
+    plan.values.iter().map(value).collect()
+}
