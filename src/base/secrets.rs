@@ -38,9 +38,10 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Secrets from their values; empty ones and repeats are left out.
+    /// Secrets from their values. Left out are repeats, switches, and what is too short to be one: hiding every `1` or `true`
+    /// would make reports unreadable and protect nothing.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
-        let mut values: Vec<String> = values.into_iter().filter(|value| !value.trim().is_empty()).collect();
+        let mut values: Vec<String> = values.into_iter().filter(|value| hides(value)).collect();
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
         Self { values: values.into() }
@@ -61,8 +62,7 @@ impl Secrets {
         self.values.is_empty()
     }
 
-    /// The text with every secret in it replaced by `***`. A secret of less than four bytes goes only where it stands as
-    /// a word of its own: a password `1` would blank every number of a report.
+    /// The text with every secret in it replaced by `***`. A short one goes only where it stands as a word of its own.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut result = Cow::Borrowed(text);
         for secret in self.values.iter() {
@@ -72,6 +72,13 @@ impl Secrets {
         }
         result
     }
+}
+
+/// Below so many bytes a secret may well be a part of other words.
+const SHORT: usize = 6;
+
+fn hides(value: &str) -> bool {
+    value.trim().len() >= 3 && !matches!(value.trim(), "true" | "false" | "yes" | "off" | "null" | "none")
 }
 
 fn replace(text: &str, secret: &str) -> String {
@@ -84,7 +91,7 @@ fn replace(text: &str, secret: &str) -> String {
         let inside = before.chars().next_back().or_else(|| result.chars().next_back()).is_some_and(word)
             || after.chars().next().is_some_and(word);
         result.push_str(before);
-        result.push_str(if secret.len() < 4 && inside { secret } else { HIDDEN });
+        result.push_str(if secret.len() < SHORT && inside { secret } else { HIDDEN });
         rest = after;
     }
     result.push_str(rest);
@@ -117,8 +124,8 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_hidden_only_as_a_word() {
-        let secrets = Secrets::new(["1".into()]);
-        assert_eq!(secrets.redact("p95 is 105, password 1."), "p95 is 105, password ***.");
-        assert_eq!(secrets.redact("11"), "11");
+        let secrets = Secrets::new(["105".into(), "1".into(), "true".into()]);
+        assert_eq!(secrets.len(), 1);
+        assert_eq!(secrets.redact("p95 is 1105, password 105, true."), "p95 is 1105, password ***, true.");
     }
 }

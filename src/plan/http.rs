@@ -40,15 +40,15 @@ pub(super) fn target<'s>(resolver: &mut Resolver<'_>, at: Node, step: &'s HttpSt
             Ok(method) => found.push((method, url)),
             Err(_) => resolver.error(method.at, format!("`{}` is not a method of HTTP", method.source)),
         },
-        (Some(method), None) => resolver.error(method.at, "`method` goes with `url`"),
-        (None, Some(url)) => resolver.error(url.at, "`url` goes with `method`; or write get: /path"),
+        (Some(method), None) => resolver.lacking(method.at, "`method` goes with `url`"),
+        (None, Some(url)) => resolver.lacking(url.at, "`url` goes with `method`; or write get: /path"),
         (None, None) => {}
     }
     match found.len() {
         1 => found.pop(),
         0 => {
             if step.method.is_none() && step.url.is_none() {
-                resolver.error(at, "this request has no method; write one like get: /path");
+                resolver.lacking(at, "this request has no method; write one like get: /path");
             }
             None
         }
@@ -125,7 +125,7 @@ pub(super) fn request(
 fn base(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, above: Above<'_>, names: &Names) -> Option<bool> {
     let Some(base) = above.into_iter().flatten().find_map(|defaults| defaults.base_url.as_ref()) else {
         if url.source.starts_with('/') {
-            resolver.error(
+            resolver.lacking(
                 url.at,
                 "this is a path, and there is no `base_url` to put before it; set defaults: {http: {base_url: …}} or write the whole URL",
             );

@@ -18,4 +18,7 @@ mod warnings;
 pub use describe::describe;
 pub use resolve::{load, load_text, resolve};
 pub use resolver::Options;
+#[cfg(test)]
+mod tests;
+
 pub use types::{Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, Scenario, Schedule};

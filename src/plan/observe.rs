@@ -110,11 +110,7 @@ fn wanted(resolver: &mut Resolver<'_>, at: Node, counter: &written::Counter) -> 
         (Some(name), None) => {
             let Some(preset) = presets::find(&name.source) else {
                 let known: Vec<&str> = presets::names().collect();
-                if matches!(name.source.as_str(), "pgbouncer" | "node") {
-                    resolver.error(name.at, format!("the preset `{}` is not supported yet", name.source));
-                } else {
-                    resolver.unknown(name.at, "preset", &name.source, known);
-                }
+                resolver.unknown(name.at, "preset", &name.source, known);
                 return None;
             };
             Some(Wanted::Preset { preset, matchers })
@@ -131,7 +127,7 @@ fn wanted(resolver: &mut Resolver<'_>, at: Node, counter: &written::Counter) -> 
             None
         }
         (None, None) => {
-            resolver.error(at, "a counter wants a preset or a metric: {preset: redis} or {metric: http_requests_total}");
+            resolver.lacking(at, "a counter wants a preset or a metric: {preset: redis} or {metric: http_requests_total}");
             None
         }
     }

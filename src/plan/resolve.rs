@@ -22,7 +22,11 @@ pub fn resolve(profile: &Profile, options: Options) -> Result<(Plan, Vec<Diagnos
             diagnostics.dedup_by(|a, b| a.line() == b.line());
             Ok((plan, diagnostics))
         }
-        (_, diagnostics) => Err(Problems::new(diagnostics)),
+        // What is probably not meant is looked at once the rest is right.
+        (_, mut diagnostics) => {
+            diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+            Err(Problems::new(diagnostics))
+        }
     }
 }
 
@@ -135,7 +139,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         secrets: profile.secrets.clone(),
         uses_builtin: resolver.uses_builtin,
     };
-    warnings::look(&mut resolver, &plan);
+    warnings::look(&mut resolver, &plan, &paces);
     (Some(plan), resolver.diagnostics)
 }
 

@@ -39,6 +39,11 @@ impl<'p> Resolver<'p> {
         self.push(self.profile.error(at, message));
     }
 
+    /// Something that isn't there: it may have been, and not have been readable.
+    pub fn lacking(&mut self, at: Node, message: impl Into<String>) {
+        self.push(self.profile.error(at, message).consequent());
+    }
+
     pub fn warn(&mut self, at: Node, message: impl Into<String>) {
         self.push(self.profile.warning(at, message));
     }
@@ -59,8 +64,18 @@ impl<'p> Resolver<'p> {
                 }
             }
         }
-        let mut diagnostic = self.profile.error(at, message).consequent();
+        let mut diagnostic = self.profile.error(at, message);
         diagnostic.help = help;
+        // Only a name that could have been lost.
+        let damage = &self.profile.damage;
+        diagnostic.consequent = match what {
+            "scenario" => damage.lost("scenarios"),
+            "phase" => damage.lost("phases"),
+            "step" => damage.within("scenarios"),
+            "metric" | "measurement" => damage.lost("metrics"),
+            "value of the target" => damage.within("observe"),
+            _ => false,
+        };
         self.push(diagnostic);
     }
 
@@ -80,7 +95,9 @@ impl<'p> Resolver<'p> {
         let message = self.profile.secrets.redact(&error.message).into_owned();
         let place = self.profile.tree.part(at, part(&error.range));
         // A name that is unknown may have been set by a step that could not be read.
-        let consequent = message.starts_with("unknown ");
+        let damage = &self.profile.damage;
+        let lost = damage.within("scenarios") || damage.lost("vars") || damage.lost("metrics");
+        let consequent = lost && message.starts_with("unknown ");
         self.push(Diagnostic { consequent, ..Diagnostic::error(place, message) });
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::resolver::Resolver;
 use super::types::{Cron, Schedule};
-use crate::base::written::{Form, Node};
+use crate::base::names::nearest;
+use crate::base::written::{Form, Node, Scalar};
 use crate::profile::written::{ScheduleDetail, ScheduleWord};
 
 /// The shortest time from run to run.
@@ -34,44 +35,44 @@ fn by_time(resolver: &mut Resolver<'_>, at: Node, detail: &ScheduleDetail) -> Op
             Some(Schedule::Every(every.value))
         }
         (None, Some(cron)) => {
-            let pattern = match cron.source.parse::<croner::Cron>() {
-                Ok(pattern) => pattern,
-                Err(error) => {
-                    resolver.error(
-                        cron.at,
-                        format!("`{}` is not a cron expression ({error}); write minute, hour, day, month and weekday, like \"0 2 * * *\"", cron.source),
-                    );
-                    return None;
-                }
-            };
-            let zone = match &detail.timezone {
-                None => chrono_tz::UTC,
-                Some(zone) => match zone.source.parse() {
-                    Ok(zone) => zone,
-                    Err(_) => {
-                        let known: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
-                        let near = crate::base::names::nearest(&zone.source, known.iter().copied());
-                        let hint =
-                            near.map_or_else(|| "write one like Europe/Zurich".into(), |near| format!("did you mean `{near}`?"));
-                        resolver.error(zone.at, format!("`{}` is not a time zone; {hint}", zone.source));
-                        return None;
-                    }
-                },
-            };
-            let cron_schedule = Cron { pattern, zone };
+            let pattern = pattern(resolver, cron);
+            let zone = detail.timezone.as_ref().map_or(Some(chrono_tz::UTC), |zone| time_zone(resolver, zone));
+            let cron_schedule = Cron { pattern: pattern?, zone: zone? };
             if cron_schedule.next(chrono::Utc::now()).is_none() {
                 resolver.error(cron.at, format!("`{}` never comes", cron.source));
                 return None;
             }
-            Some(Schedule::Cron(cron_schedule))
+            Some(Schedule::Cron(Box::new(cron_schedule)))
         }
         (Some(every), Some(_)) => {
             resolver.error(every.at, "a schedule has either `every` or `cron`");
             None
         }
         (None, None) => {
-            resolver.error(at, "a schedule is once, continuous, {every: 1h} or {cron: \"0 2 * * *\", timezone: Europe/Zurich}");
+            resolver.lacking(at, "a schedule is once, continuous, {every: 1h} or {cron: \"0 2 * * *\", timezone: Europe/Zurich}");
             None
         }
     }
+}
+
+fn pattern(resolver: &mut Resolver<'_>, cron: &Scalar) -> Option<croner::Cron> {
+    match cron.source.parse() {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let text = &cron.source;
+            let form = "write minute, hour, day, month and weekday, like \"0 2 * * *\"";
+            resolver.error(cron.at, format!("`{text}` is not a cron expression ({error}); {form}"));
+            None
+        }
+    }
+}
+
+fn time_zone(resolver: &mut Resolver<'_>, zone: &Scalar) -> Option<chrono_tz::Tz> {
+    if let Ok(zone) = zone.source.parse() {
+        return Some(zone);
+    }
+    let near = nearest(&zone.source, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+    let hint = near.map_or_else(|| "write one like Europe/Zurich".to_owned(), |near| format!("did you mean `{near}`?"));
+    resolver.error(zone.at, format!("`{}` is not a time zone; {hint}", zone.source));
+    None
 }

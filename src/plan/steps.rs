@@ -109,7 +109,7 @@ impl Builder<'_, '_> {
         } else if let Some(record) = &step.record {
             self.amounts(record.value.iter(), false).map(StepKind::Record)
         } else {
-            self.resolver.error(written.at, "this step says not what it does; it wants one of http, think, set, count, record");
+            self.resolver.lacking(written.at, "this step says not what it does; it wants one of http, think, set, count, record");
             None
         };
         let condition = match condition {
@@ -281,7 +281,7 @@ impl Builder<'_, '_> {
             (None, None, Some(regex)) => (regex, Extract::regex(&regex.source, required)),
             (None, None, None) => {
                 self.resolver
-                    .error(name.at, "this says not what to take; write $.id, {header: x-request-id} or {regex: 'id=(\\w+)'}");
+                    .lacking(name.at, "this says not what to take; write $.id, {header: x-request-id} or {regex: 'id=(\\w+)'}");
                 return None;
             }
             _ => {

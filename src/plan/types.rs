@@ -116,7 +116,7 @@ pub enum Schedule {
     /// From the start of one run to the start of the next; at least 1s.
     Every(Duration),
     /// At times of a calendar.
-    Cron(Cron),
+    Cron(Box<Cron>),
 }
 
 /// Times of a calendar, in a time zone.

@@ -3,30 +3,35 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::loads::show_rate;
+use super::loads::{Pace, show_rate};
 use super::resolver::Resolver;
 use super::types::{Phase, Plan};
+use crate::base::units::show_seconds;
+use crate::base::written::{Flat, Node};
 use crate::load::Load;
 use crate::measure::process::max_fds;
+use crate::profile::written;
 
 /// Descriptors that the program needs beside its users' connections.
 const OWN_DESCRIPTORS: u64 = 64;
 
 /// Looks at the plan as a whole.
-pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan) {
+pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     unloaded(resolver, plan);
+    pools(resolver, plan, paces);
     limits(resolver, plan);
     series(resolver, plan);
     descriptors(resolver, plan);
 }
 
 fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
-    let written = &resolver.profile.written;
-    for (index, (name, scenario)) in written.scenarios.iter().enumerate() {
+    let profile = &resolver.profile.written;
+    for (index, (name, scenario)) in profile.scenarios.iter().enumerate() {
         if scenario.flow.0.is_empty() {
-            resolver.error(name.at, format!("the scenario `{}` does nothing; write at least one step into its flow", name.value));
+            resolver
+                .lacking(name.at, format!("the scenario `{}` does nothing; write at least one step into its flow", name.value));
         }
-        let named = written.phases.iter().any(|phase| names_scenario(phase, &name.value));
+        let named = profile.phases.iter().any(|phase| names_scenario(phase, &name.value));
         if !named && !plan.phases.iter().any(|phase| phase.loads.iter().any(|(id, _)| id.index() == index)) {
             resolver.warn(name.at, format!("no phase loads the scenario `{}`", name.value));
         }
@@ -34,13 +39,51 @@ fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
 }
 
 /// Whether a phase names a scenario, even if it then lasts 0s.
-fn names_scenario(phase: &crate::profile::written::Phase, name: &str) -> bool {
-    use crate::base::written::Flat;
+fn names_scenario(phase: &written::Phase, name: &str) -> bool {
     let stages = phase.stages.iter().flatten();
     let mut all = std::iter::once((phase.load.as_ref(), phase.split.as_ref()))
         .chain(stages.map(|stage| (stage.load.as_ref(), stage.split.as_ref())));
     all.any(|(load, split)| {
         matches!(load, Some(Flat::Each(each)) if each.get(name).is_some()) || split.is_some_and(|split| split.get(name).is_some())
+    })
+}
+
+/// Pools that are too small by Little's law: users busy at once = arrivals per second × seconds of an iteration. An iteration
+/// takes its pauses, and for each request as long as its strictest SLO lets it.
+fn pools(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
+    for phase in &plan.phases {
+        for (id, load) in &phase.loads {
+            let (Load::Open { arrivals, max_users, .. }, Some(pace)) = (load, paces.get(id.index())) else { continue };
+            let steps = plan.layout.steps.iter().filter(|step| step.scenario == *id);
+            let answers: f64 = steps.filter_map(|step| step.thresholds.first()).sum();
+            let pauses = pace.pauses.as_secs_f64();
+            let wanted = arrivals.rate.max() * (pauses + answers);
+            let Some(source) = resolver.profile.written.phases.get(phase.id.index()) else { continue };
+            if wanted <= *max_users as f64 * (1.0 + 1e-9) {
+                continue;
+            }
+            let name = plan.scenarios.get(id.index()).map_or("", |scenario| scenario.name.as_str());
+            let message = format!(
+                "{max_users} users are too few for `{name}` in the phase `{}`: at {} an iteration may take {}, and its pauses take {} and its answers as much as the SLOs allow {}; allow {} users, or arrivals will be dropped",
+                phase.name,
+                show_rate(arrivals.rate.max()),
+                show_seconds(*max_users as f64 / arrivals.rate.max()),
+                show_seconds(pauses),
+                show_seconds(answers),
+                wanted.ceil(),
+            );
+            let at = max_users_written(source, name).unwrap_or(source.name.at);
+            resolver.warn(at, message);
+        }
+    }
+}
+
+/// Where a phase says how many users a scenario may have.
+fn max_users_written(phase: &written::Phase, scenario: &str) -> Option<Node> {
+    let stages = phase.stages.iter().flatten().map(|stage| stage.load.as_ref());
+    std::iter::once(phase.load.as_ref()).chain(stages).flatten().find_map(|load| match load {
+        Flat::One(load) => load.value.max_users.map(|max| max.at),
+        Flat::Each(each) => each.get(scenario)?.value.max_users.map(|max| max.at),
     })
 }
 
@@ -70,13 +113,14 @@ fn peak_users(phase: &Phase) -> u64 {
         Load::Closed { level, .. } => level.level(t),
         Load::Open { max_users, .. } => *max_users as f64,
     };
-    peak(phase, users) as u64
+    // A ramp is looked at a nanosecond before its end.
+    peak(phase, users).round() as u64
 }
 
 fn limits(resolver: &mut Resolver<'_>, plan: &Plan) {
-    let Some(written) = resolver.profile.written.limits.clone() else { return };
+    let Some(limits) = resolver.profile.written.limits.clone() else { return };
     for (phase, source) in plan.phases.iter().zip(&resolver.profile.written.phases) {
-        if let Some(limit) = written.rate {
+        if let Some(limit) = limits.rate {
             let rate = peak(phase, |load, t| load.rate_wanted(t).unwrap_or(0.0));
             if rate > limit.value.0 * (1.0 + 1e-9) {
                 resolver.error(
@@ -90,7 +134,7 @@ fn limits(resolver: &mut Resolver<'_>, plan: &Plan) {
                 );
             }
         }
-        if let Some(limit) = written.users {
+        if let Some(limit) = limits.users {
             let users = peak_users(phase);
             if users > limit.value {
                 resolver.error(
@@ -106,8 +150,8 @@ fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
     let series = plan.layout.series();
     let limit = plan.layout.series_limit;
     if series > limit {
-        let written = &resolver.profile.written;
-        let at = written.limits.as_ref().and_then(|limits| limits.series).map_or(written.name.at, |series| series.at);
+        let profile = &resolver.profile.written;
+        let at = profile.limits.as_ref().and_then(|limits| limits.series).map_or(profile.name.at, |series| series.at);
         resolver.warn(
             at,
             format!("this profile can have {series} series on /metrics, and `limits: {{series}}` is {limit}; what is beyond is left out"),

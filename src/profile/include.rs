@@ -23,13 +23,15 @@ pub(super) struct Loader<'a> {
     pub diagnostics: Vec<Diagnostic>,
     /// Values that must not be shown.
     pub secrets: Vec<String>,
+    /// Whether a file that is included could not be read.
+    pub lost: bool,
     /// The files that are being read, outermost first.
     open: Vec<PathBuf>,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(env: &'a Env) -> Self {
-        Self { tree: Tree::new(), env, diagnostics: Vec::new(), secrets: env.secrets().collect(), open: Vec::new() }
+        Self { tree: Tree::new(), env, diagnostics: Vec::new(), secrets: env.secrets().collect(), lost: false, open: Vec::new() }
     }
 
     /// Reads a file and what it includes. `text`: its content, where it isn't to be read from the disk.
@@ -84,7 +86,7 @@ impl<'a> Loader<'a> {
 
     /// Substitutes in every scalar that is a value.
     fn substitute(&mut self, node: Node) {
-        for node in self.below(node) {
+        for node in self.tree.below(node) {
             let Some(scalar) = self.tree.scalar(node) else { continue };
             match substitute(&scalar.text, self.env) {
                 Ok(None) => {}
@@ -106,26 +108,10 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// All nodes from this one down that are values, not keys.
-    fn below(&self, node: Node) -> Vec<Node> {
-        let mut found = Vec::new();
-        let mut rest = vec![node];
-        while let Some(node) = rest.pop() {
-            found.push(node);
-            match &self.tree.entry(node).kind {
-                Kind::List(items) => rest.extend(items),
-                Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(_, value)| *value)),
-                Kind::Scalar(_) => {}
-            }
-        }
-        found.sort();
-        found
-    }
-
     /// Finds what must not be shown of this file: values of keys that are named like secrets.
     fn mark_secrets(&mut self, file: usize, top: Node) {
         let mut ranges = Vec::new();
-        for node in self.below(top) {
+        for node in self.tree.below(top) {
             if let Some(password) = self.tree.scalar(node).and_then(|scalar| url_password(&scalar.text)) {
                 let range = self.tree.entry(node).range.clone();
                 let source = self.tree.files[file].text.get(range.clone()).unwrap_or_default();
@@ -182,9 +168,12 @@ impl<'a> Loader<'a> {
                 self.diagnostics.push(Diagnostic::error(place, format!("a profile is made of {MAX_FILES} files at most")));
                 continue;
             }
-            if let Some(below) = self.file(&file, None, place) {
-                self.only_parts(below);
-                self.lay(top, below);
+            match self.file(&file, None, place) {
+                Some(below) => {
+                    self.only_parts(below);
+                    self.lay(top, below);
+                }
+                None => self.lost = true,
             }
         }
         self.open.pop();

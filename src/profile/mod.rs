@@ -21,6 +21,7 @@ use crate::base::Secrets;
 use crate::base::written::Node;
 
 pub use diagnostic::{Diagnostic, Problems, Severity};
+pub use read::Damage;
 pub use substitute::Env;
 pub use tree::{Place, SourceFile, Tree};
 
@@ -36,6 +37,8 @@ pub struct Profile {
     pub env: Env,
     /// What must never be shown.
     pub secrets: Secrets,
+    /// What of it could not be read.
+    pub damage: Damage,
 }
 
 impl std::fmt::Debug for Profile {
@@ -70,12 +73,13 @@ pub fn read_text(path: &Path, text: Option<String>, env: &Env, sets: &[(String, 
     let env = env.clone().with(sets);
     let mut loader = include::Loader::new(&env);
     let top = loader.file(path, text, None);
-    let include::Loader { mut tree, mut diagnostics, secrets, .. } = loader;
+    let include::Loader { mut tree, mut diagnostics, secrets, lost, .. } = loader;
     let secrets = Secrets::new(secrets);
-    let written = top.and_then(|top| read::read::<written::Profile>(&mut tree, top, &mut diagnostics));
+    let mut damage = Damage::new(lost);
+    let written = top.and_then(|top| read::read::<written::Profile>(&mut tree, top, &mut diagnostics, &mut damage));
     diagnostic::sort(&mut diagnostics);
     diagnostic::redact(&mut diagnostics, &secrets);
-    let profile = written.map(|written| Profile { path: path.to_owned(), written, tree, env, secrets });
+    let profile = written.map(|written| Profile { path: path.to_owned(), written, tree, env, secrets, damage });
     Loaded { profile, diagnostics }
 }
 

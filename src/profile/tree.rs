@@ -3,6 +3,7 @@
 //!
 //! A node keeps where it stands for as long as the profile lives, so that any later stage can point at it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 use crate::base::written::Node;
 
 /// A file of the profile.
-#[derive(Debug)]
 pub struct SourceFile {
     /// The path as it was given.
     pub path: PathBuf,
@@ -18,6 +18,12 @@ pub struct SourceFile {
     pub(super) text: String,
     /// Its text as it may be shown: the same length, with secrets as `*`.
     pub(super) shown: OnceLock<String>,
+}
+
+impl std::fmt::Debug for SourceFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SourceFile({})", self.path.display())
+    }
 }
 
 impl SourceFile {
@@ -89,6 +95,8 @@ pub(super) struct Entry {
 pub struct Tree {
     pub(super) files: Vec<Arc<SourceFile>>,
     pub(super) nodes: Vec<Entry>,
+    /// Lists and mappings from which something was taken out.
+    pub(super) damaged: BTreeSet<Node>,
 }
 
 impl std::fmt::Debug for Tree {
@@ -101,7 +109,7 @@ impl Tree {
     /// A tree without a node but the document, which is an empty mapping until it is read.
     pub(super) fn new() -> Self {
         let root = Entry { file: 0, range: 0..0, kind: Kind::Map { entries: Vec::new(), removed: Vec::new() }, flow: false };
-        Self { files: Vec::new(), nodes: vec![root] }
+        Self { files: Vec::new(), nodes: vec![root], damaged: BTreeSet::new() }
     }
 
     pub(super) fn add(&mut self, entry: Entry) -> Node {
@@ -150,6 +158,7 @@ impl Tree {
             };
             let Some(at) = at else { continue };
             found = true;
+            self.damaged.insert(Node(index as u32));
             let key = match &self.nodes[index].kind {
                 Kind::Map { entries, .. } => self.key(entries[at].0).to_owned(),
                 _ => String::new(),
@@ -162,6 +171,23 @@ impl Tree {
                     entries.remove(at);
                     removed.push(key);
                 }
+                Kind::Scalar(_) => {}
+            }
+        }
+        found
+    }
+
+    /// All nodes from this one down that are values, not keys; each once, in the order in which they were made.
+    pub(super) fn below(&self, node: Node) -> BTreeSet<Node> {
+        let mut found = BTreeSet::new();
+        let mut rest = vec![node];
+        while let Some(node) = rest.pop() {
+            if !found.insert(node) {
+                continue;
+            }
+            match &self.entry(node).kind {
+                Kind::List(items) => rest.extend(items),
+                Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(_, value)| *value)),
                 Kind::Scalar(_) => {}
             }
         }
@@ -220,7 +246,8 @@ fn align(text: &str, source: &str, range: Range<usize>) -> Option<Range<usize>> 
     for (offset, wanted) in text.char_indices() {
         // What stands in the source and not in the text: indentation, folded lines.
         loop {
-            let found = source[at..].chars().next()?;
+            // A text's last line breaks may have no counterpart: the source was cut behind what can be seen.
+            let Some(found) = source[at..].chars().next() else { return found_range(source, start, end.or(Some(at))) };
             if found == wanted || (quote == Some('"') && found == '\\') || (wanted == ' ' && found == '\n') {
                 break;
             }
@@ -259,6 +286,10 @@ fn align(text: &str, source: &str, range: Range<usize>) -> Option<Range<usize>> 
         start = Some(at);
         end = Some((at + 1).min(source.len()));
     }
+    found_range(source, start, end)
+}
+
+fn found_range(source: &str, start: Option<usize>, end: Option<usize>) -> Option<Range<usize>> {
     let (start, end) = (start?, end?);
     (source.is_char_boundary(start) && source.is_char_boundary(end)).then_some(start..end.max(start))
 }
@@ -281,6 +312,7 @@ mod tests {
         assert_eq!(part("ä\tb", r#""\u00e4\tb""#, "b"), Some("b"));
         assert_eq!(part("one two", "one\n    two", "two"), Some("two"));
         assert_eq!(part("{\"id\": 1}\nx", "|\n    {\"id\": 1}\n    x\n", "x"), Some("x"));
+        assert_eq!(part("first\nsecond {{ x }}\n", "first\n    second {{ x }}", "x"), Some("x"));
         assert_eq!(part("abc", "xyz", "b"), None);
     }
 }

@@ -130,8 +130,8 @@ impl Builder<'_> {
                     self.error(range, "an alias can't stand inside what it names");
                     return false;
                 };
-                let Some(node) = self.copy(target) else {
-                    self.error(range, "the aliases of this profile make it too large");
+                let Some(node) = self.copy(target, self.open.len()) else {
+                    self.error(range, "the aliases of this profile make it too large or too deep");
                     return false;
                 };
                 return self.put(node);
@@ -245,9 +245,9 @@ impl Builder<'_> {
         }
     }
 
-    /// A copy of a node with all below it; nothing if that would be too large.
-    fn copy(&mut self, node: Node) -> Option<Node> {
-        if self.tree.nodes.len() > MAX_NODES {
+    /// A copy of a node with all below it; nothing if that would be too large, or too deep.
+    fn copy(&mut self, node: Node, depth: usize) -> Option<Node> {
+        if self.tree.nodes.len() > MAX_NODES || depth > MAX_DEPTH {
             return None;
         }
         let mut entry = self.tree.entry(node).clone();
@@ -255,12 +255,12 @@ impl Builder<'_> {
             Kind::Scalar(_) => {}
             Kind::List(items) => {
                 for item in items {
-                    *item = self.copy(*item)?;
+                    *item = self.copy(*item, depth + 1)?;
                 }
             }
             Kind::Map { entries, .. } => {
                 for (key, value) in entries {
-                    (*key, *value) = (self.copy(*key)?, self.copy(*value)?);
+                    (*key, *value) = (self.copy(*key, depth + 1)?, self.copy(*value, depth + 1)?);
                 }
             }
         }

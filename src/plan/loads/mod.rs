@@ -1,0 +1,339 @@
+//! Phases as the engine takes them: levels with what came before them, stages put together, loads split and scaled.
+
+mod options;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::resolver::Resolver;
+use super::types::{DRAIN, Phase};
+use crate::base::written::{At, Flat, Form, Named, Node, Of};
+use crate::load::{Load, Piece, Shape, apportion};
+use crate::measure::{PhaseId, ScenarioId};
+use crate::profile::written;
+use crate::profile::written::{AmountLevel, Level};
+
+use options::{ClosedOptions, OpenOptions};
+
+/// The most users that are prepared for arrivals where the profile doesn't say how many.
+const DEFAULT_MAX_USERS: u64 = 10_000;
+
+/// What the loads need to know of a scenario.
+pub(super) struct Pace {
+    /// How long an iteration may take at most: its time limits and its longest pauses.
+    pub longest: Duration,
+    /// The mean of its pauses.
+    pub pauses: Duration,
+}
+
+/// What a load is in, as far as ramps from "the level before" are concerned.
+#[derive(Clone, Copy, PartialEq)]
+enum Before {
+    Users(f64),
+    Rate(f64),
+}
+
+/// Resolves all phases.
+pub(super) fn phases(resolver: &mut Resolver<'_>, scenarios: &[String], paces: &[Pace]) -> Vec<Phase> {
+    let written = &resolver.profile.written;
+    let scale = written.scale.clone().unwrap_or_default();
+    let mut builder = Builder {
+        scenarios,
+        paces,
+        amount: scale.load.map_or(1.0, |ratio| ratio.value.0),
+        time: scale.time.map_or(1.0, |ratio| ratio.value.0),
+        seed: written.seed.map_or(0, |seed| seed.value),
+        users_limit: written.limits.as_ref().and_then(|limits| limits.users).map(|users| users.value),
+        before: BTreeMap::new(),
+        resolver,
+    };
+    for ratio in [scale.load, scale.time].into_iter().flatten() {
+        if ratio.value.0 <= 0.0 {
+            builder.resolver.error(ratio.at, "nothing would be left; write a ratio above 0%");
+        }
+    }
+    let mut phases = Vec::new();
+    for (index, phase) in written.phases.iter().enumerate() {
+        let name = &phase.name.value.0;
+        if written.phases[..index].iter().any(|other| other.name.value.0 == *name) {
+            builder.resolver.error(phase.name.at, format!("two phases are named `{name}`; each wants a name of its own"));
+        }
+        phases.push(builder.phase(PhaseId::at(index), phase));
+    }
+    phases
+}
+
+/// One load as written, in one stage.
+struct Part<'w> {
+    duration: Duration,
+    load: &'w written::Load,
+    at: Node,
+    /// Its share of a load that is split: the weights, and which of them is this scenario's.
+    split: Option<(Vec<f64>, usize)>,
+}
+
+struct Builder<'a, 'p> {
+    resolver: &'a mut Resolver<'p>,
+    scenarios: &'a [String],
+    paces: &'a [Pace],
+    amount: f64,
+    time: f64,
+    seed: u64,
+    users_limit: Option<u64>,
+    before: BTreeMap<usize, Before>,
+}
+
+impl Builder<'_, '_> {
+    fn phase(&mut self, id: PhaseId, phase: &written::Phase) -> Phase {
+        let name = phase.name.value.0.clone();
+        let mut stages: Vec<(Duration, BTreeMap<usize, Part<'_>>)> = Vec::new();
+        match (&phase.duration, &phase.stages) {
+            (Some(duration), None) => {
+                let length = duration.value.mul_f64(self.time);
+                let parts = self.parts(length, phase.load.as_ref(), phase.split.as_ref(), phase.name.at);
+                stages.push((length, parts));
+            }
+            (None, Some(list)) => {
+                if phase.load.is_some() {
+                    self.resolver.error(phase.name.at, format!("the phase `{name}` has stages; write its load into them"));
+                }
+                for stage in list {
+                    let length = stage.duration.value.mul_f64(self.time);
+                    let split = stage.split.as_ref().or(phase.split.as_ref());
+                    let parts = self.parts(length, stage.load.as_ref(), split, stage.duration.at);
+                    self.no_counts(&parts);
+                    stages.push((length, parts));
+                }
+            }
+            (Some(duration), Some(_)) => {
+                self.resolver.error(duration.at, "a phase has either a duration or stages, which have durations of their own");
+            }
+            (None, None) => {
+                self.resolver.lacking(phase.name.at, format!("the phase `{name}` has no end; give it a duration or stages"));
+            }
+        }
+        let duration: Duration = stages.iter().map(|(length, _)| *length).sum();
+        let mut loads = Vec::new();
+        for index in 0..self.scenarios.len() {
+            let used = stages.iter().any(|(_, parts)| parts.contains_key(&index));
+            match self.load(index, &stages) {
+                Some(load) if used && !duration.is_zero() => loads.push((ScenarioId::at(index), load)),
+                _ => {}
+            }
+        }
+        if duration.is_zero() && (phase.duration.is_some() || phase.stages.is_some()) {
+            self.resolver.warn(phase.name.at, format!("the phase `{name}` lasts 0s; nothing happens in it"));
+        }
+        Phase {
+            id,
+            name,
+            duration,
+            judge: phase.judge.is_none_or(|judge| judge.value),
+            drain: phase.drain.map_or(DRAIN, |drain| drain.value),
+            loads,
+        }
+    }
+
+    /// The loads of one stage by scenario.
+    fn parts<'w>(
+        &mut self,
+        duration: Duration,
+        load: Option<&'w written::PhaseLoad>,
+        split: Option<&'w Named<Of<written::Weight>>>,
+        at: Node,
+    ) -> BTreeMap<usize, Part<'w>> {
+        let mut parts = BTreeMap::new();
+        match (load, split) {
+            (None, _) => {}
+            (Some(Flat::Each(each)), None) => {
+                for (name, load) in each.iter() {
+                    if let Some(index) = self.scenario(name) {
+                        parts.insert(index, Part { duration, load: &load.value, at: load.at, split: None });
+                    }
+                }
+            }
+            (Some(Flat::One(load)), Some(split)) => {
+                let weights: Vec<f64> = split.iter().map(|(_, weight)| weight.value.0).collect();
+                if weights.iter().sum::<f64>() <= 0.0 {
+                    self.resolver.lacking(at, "the weights of `split` are all 0");
+                    return parts;
+                }
+                for (which, (name, _)) in split.iter().enumerate() {
+                    if let Some(index) = self.scenario(name) {
+                        parts.insert(
+                            index,
+                            Part { duration, load: &load.value, at: load.at, split: Some((weights.clone(), which)) },
+                        );
+                    }
+                }
+            }
+            (Some(Flat::One(load)), None) => {
+                let example = self.scenarios.first().map_or("scenario", String::as_str);
+                self.resolver.lacking(
+                    load.at,
+                    format!("this load names no scenario; write load: {{{example}: {{users: 10}}}}, or say with `split` how it is divided"),
+                );
+            }
+            (Some(Flat::Each(_)), Some(_)) => {
+                self.resolver.error(at, "`split` divides one load, like load: {users: 100}; here each scenario has its own");
+            }
+        }
+        parts
+    }
+
+    fn scenario(&mut self, name: &At<String>) -> Option<usize> {
+        let found = self.scenarios.iter().position(|scenario| *scenario == name.value);
+        if found.is_none() {
+            self.resolver.unknown(name.at, "scenario", &name.value, self.scenarios.iter().map(String::as_str));
+        }
+        found
+    }
+
+    fn no_counts(&mut self, parts: &BTreeMap<usize, Part<'_>>) {
+        for part in parts.values() {
+            for count in [part.load.iterations, part.load.total_iterations].into_iter().flatten() {
+                self.resolver.error(count.at, "iterations end a whole phase; they can't be counted in one of its stages");
+            }
+        }
+    }
+
+    /// What one scenario does in a phase; nothing if nothing.
+    fn load(&mut self, scenario: usize, stages: &[(Duration, BTreeMap<usize, Part<'_>>)]) -> Option<Load> {
+        let mut users = Vec::new();
+        let mut rates = Vec::new();
+        let mut bursts = Vec::new();
+        let mut options = OpenOptions::default();
+        let mut closed = ClosedOptions::default();
+        let mut kind: Option<bool> = None;
+        let mut start = Duration::ZERO;
+        for (length, parts) in stages {
+            let Some(part) = parts.get(&scenario) else {
+                users.push(Piece::flat(*length, 0.0));
+                rates.push(Piece::flat(*length, 0.0));
+                self.before.remove(&scenario);
+                start += *length;
+                continue;
+            };
+            let open = part.load.rate.is_some() || part.load.at_once.is_some();
+            if !open && part.load.users.is_none() {
+                let name = &self.scenarios[scenario];
+                self.resolver.lacking(
+                    part.at,
+                    format!(
+                        "the load of `{name}` has neither users nor a rate; write {name}: {{users: 10}} or {name}: {{rate: 10/s}}"
+                    ),
+                );
+                return None;
+            }
+            if kind.is_some_and(|kind| kind != open) {
+                let at = part.load.rate.map(|rate| rate.at).or(part.load.users.map(|users| users.at)).unwrap_or_default();
+                self.resolver.error(at, "within a phase a scenario has either users or a rate; make two phases of it");
+                return None;
+            }
+            kind = Some(open);
+            self.check_kind(part.load, open);
+            if open {
+                let piece = self.rate(scenario, part);
+                rates.push(piece);
+                if let Some(count) = part.load.at_once {
+                    let count = self.count(count.value, part);
+                    if count > 0 && !part.duration.is_zero() {
+                        bursts.push((start, count));
+                    }
+                }
+                self.open_options(part, &mut options);
+            } else {
+                let piece = self.users(scenario, part);
+                users.push(piece);
+                self.closed_options(part, &mut closed);
+            }
+            start += *length;
+        }
+        let pace = self.paces.get(scenario);
+        match kind? {
+            true => Some(self.open(Shape::new(rates), bursts, &options, pace, scenario)),
+            false => Some(Load::Closed { level: Shape::new(users), iterations: closed.iterations, pacing: closed.pacing }),
+        }
+    }
+
+    /// Keys that don't go with the kind of load.
+    fn check_kind(&mut self, load: &written::Load, open: bool) {
+        let mut wrong: Vec<(Node, &str)> = Vec::new();
+        if open {
+            wrong.extend(load.iterations.map(|value| (value.at, "iterations")));
+            wrong.extend(load.total_iterations.map(|value| (value.at, "total_iterations")));
+            wrong.extend(load.pacing.map(|value| (value.at, "pacing")));
+        } else {
+            wrong.extend(load.arrivals.map(|value| (value.at, "arrivals")));
+            wrong.extend(load.max_users.map(|value| (value.at, "max_users")));
+            match &load.on_busy {
+                Some(Form::Short(word)) => wrong.push((word.at, "on_busy")),
+                Some(Form::Long(wait)) => wrong.push((wait.wait.at, "on_busy")),
+                None => {}
+            }
+        }
+        let (is, wants) = if open { ("a rate", "users") } else { ("users", "a rate") };
+        for (at, key) in wrong {
+            self.resolver.error(at, format!("`{key}` goes with {wants}, and this load is {is}"));
+        }
+        if let (Some(_), Some(total)) = (load.iterations, load.total_iterations) {
+            self.resolver.error(total.at, "a load counts either `iterations` of each user or `total_iterations` of all");
+        }
+    }
+
+    /// A count, scaled and split.
+    fn count(&self, count: u64, part: &Part<'_>) -> u64 {
+        let scaled = scaled(count as f64, self.amount) as u64;
+        match &part.split {
+            None => scaled,
+            Some((weights, which)) => apportion(scaled, weights).get(*which).copied().unwrap_or(0),
+        }
+    }
+
+    fn users(&mut self, scenario: usize, part: &Part<'_>) -> Piece {
+        let level = part.load.users.map_or(Level::Constant(0.0), |users| users.value.level());
+        let number = |users: f64| self.count(users as u64, part) as f64;
+        let (from, to) = match level {
+            Level::Constant(users) => (number(users), number(users)),
+            Level::Ramp(Some(from), to) => (number(from), number(to)),
+            Level::Ramp(None, to) => match self.before.get(&scenario) {
+                Some(Before::Users(before)) => (*before, number(to)),
+                _ => (0.0, number(to)),
+            },
+        };
+        if !part.duration.is_zero() || matches!(level, Level::Constant(_)) {
+            self.before.insert(scenario, Before::Users(to));
+        }
+        Piece { duration: part.duration, from, to }
+    }
+
+    fn rate(&mut self, scenario: usize, part: &Part<'_>) -> Piece {
+        let level = part.load.rate.map_or(Level::Constant(0.0), |rate| rate.value.level());
+        let share = match &part.split {
+            None => self.amount,
+            Some((weights, which)) => self.amount * weights[*which] / weights.iter().sum::<f64>(),
+        };
+        let (from, to) = match level {
+            Level::Constant(rate) => (rate * share, rate * share),
+            Level::Ramp(Some(from), to) => (from * share, to * share),
+            Level::Ramp(None, to) => match self.before.get(&scenario) {
+                Some(Before::Rate(before)) => (*before, to * share),
+                _ => (0.0, to * share),
+            },
+        };
+        if !part.duration.is_zero() || matches!(level, Level::Constant(_)) {
+            self.before.insert(scenario, Before::Rate(to));
+        }
+        Piece { duration: part.duration, from, to }
+    }
+}
+
+/// A rate as a person writes it.
+pub(super) fn show_rate(rate: f64) -> String {
+    format!("{}/s", crate::base::units::show_quantity(rate))
+}
+
+/// A number of users or iterations after scaling: whole, and not 0 unless it was.
+fn scaled(number: f64, by: f64) -> f64 {
+    if by == 1.0 || number == 0.0 { number } else { (number * by).round().max(1.0) }
+}

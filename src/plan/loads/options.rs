@@ -1,0 +1,107 @@
+//! What goes with a level: iterations and pacing of users; spacing, pools and waiting of arrivals.
+
+use std::time::Duration;
+
+use super::{Builder, DEFAULT_MAX_USERS, Pace, Part, scaled};
+use crate::base::written::{Form, Node};
+use crate::load::{Arrivals, Iterations, Load, OnBusy, Shape, Spacing, prepared_users};
+use crate::profile::written;
+use crate::profile::written::{AmountLevel, Level};
+
+/// What goes with users.
+#[derive(Default)]
+pub(super) struct ClosedOptions {
+    pub iterations: Option<Iterations>,
+    pub pacing: Option<Duration>,
+}
+
+/// What goes with arrivals.
+pub(super) struct OpenOptions {
+    users: Option<u64>,
+    max_users: Option<u64>,
+    poisson: bool,
+    on_busy: OnBusy,
+    at: Node,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { users: None, max_users: None, poisson: false, on_busy: OnBusy::Drop, at: Node::default() }
+    }
+}
+
+impl Builder<'_, '_> {
+    pub(super) fn closed_options(&mut self, part: &Part<'_>, options: &mut ClosedOptions) {
+        if let Some(each) = part.load.iterations {
+            options.iterations = Some(Iterations::Each(scaled(each.value as f64, self.amount) as u64));
+        }
+        if let Some(total) = part.load.total_iterations {
+            options.iterations = Some(Iterations::Total(self.count(total.value, part)));
+        }
+        if let Some(pacing) = part.load.pacing {
+            if options.pacing.is_some_and(|other| other != pacing.value) {
+                self.resolver.error(pacing.at, "the stages of a phase have one pacing");
+            }
+            options.pacing = Some(pacing.value);
+        }
+    }
+
+    pub(super) fn open_options(&mut self, part: &Part<'_>, options: &mut OpenOptions) {
+        let load = part.load;
+        if let Some(users) = load.users {
+            match users.value.level() {
+                Level::Constant(number) => {
+                    let number = self.count(number as u64, part);
+                    options.users = options.users.max(Some(number));
+                    options.at = users.at;
+                }
+                Level::Ramp(..) => {
+                    self.resolver.error(users.at, "with a rate `users` says how many are prepared; that can't be a ramp");
+                }
+            }
+        }
+        if let Some(max) = load.max_users {
+            if max.value == 0 {
+                self.resolver.error(max.at, "`max_users: 0` would drop every arrival; allow at least one");
+            }
+            options.max_users = options.max_users.max(Some(self.count(max.value, part).max(1)));
+            options.at = max.at;
+        }
+        if let Some(arrivals) = load.arrivals {
+            options.poisson |= arrivals.value == written::Arrivals::Poisson;
+        }
+        match &load.on_busy {
+            Some(Form::Long(wait)) => options.on_busy = OnBusy::Wait(wait.wait.value),
+            Some(Form::Short(_)) | None => {}
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        rate: Shape,
+        bursts: Vec<(Duration, u64)>,
+        options: &OpenOptions,
+        pace: Option<&Pace>,
+        scenario: usize,
+    ) -> Load {
+        let peak = rate.max();
+        let at_once = bursts.iter().map(|burst| burst.1).max().unwrap_or(0);
+        let longest = pace.map_or(Duration::from_secs(30), |pace| pace.longest);
+        let cap = self.users_limit.unwrap_or(DEFAULT_MAX_USERS).max(1);
+        let wanted = prepared_users(peak, longest).max(at_once).max(options.users.unwrap_or(0));
+        let max_users = options.max_users.unwrap_or_else(|| wanted.min(cap.max(options.users.unwrap_or(0))));
+        // Prepared are those that the pauses and an answer within a second keep busy; more are made as they are needed.
+        let busy = pace.map_or(Duration::ZERO, |pace| pace.pauses) + Duration::from_secs(1);
+        let users = options.users.unwrap_or_else(|| prepared_users(peak, busy).max(at_once).min(max_users));
+        if users > max_users {
+            self.resolver.error(options.at, format!("{users} users are prepared, and `max_users` allows {max_users}"));
+        }
+        let spacing = if options.poisson {
+            // A stream of its own for each scenario and phase.
+            Spacing::Poisson { seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (scenario as u64 + 1) }
+        } else {
+            Spacing::Even
+        };
+        Load::Open { arrivals: Arrivals { rate, bursts, spacing }, users, max_users, on_busy: options.on_busy }
+    }
+}

@@ -1,0 +1,247 @@
+//! SLOs: names to indexes, phases to those that contain the subject, and the thresholds that histograms must count exactly.
+
+mod subject;
+
+use std::time::Duration;
+
+use super::resolver::Resolver;
+use super::types::Phase;
+use crate::base::written::{Many, Of as Written};
+use crate::counters::Observe;
+use crate::expr::Expression;
+use crate::measure::{CheckId, Layout, OwnId, OwnKind, PhaseId, StepId};
+use crate::profile::written;
+use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Traffic, Unit};
+
+use subject::One;
+
+/// The SLOs, and the expressions that `value` SLOs judge by their texts.
+pub(super) struct Slos {
+    pub slos: Vec<Slo>,
+    pub values: Vec<(String, Expression)>,
+}
+
+/// Resolves `slos`. The layout gets their thresholds.
+pub(super) fn slos(resolver: &mut Resolver<'_>, layout: &mut Layout, phases: &[Phase], observe: &Observe) -> Slos {
+    let mut found = Slos { slos: Vec::new(), values: Vec::new() };
+    let written = &resolver.profile.written;
+    for (index, slo) in written.slos.iter().flatten().enumerate() {
+        let name = &slo.name.value.0;
+        if written.slos.iter().flatten().take(index).any(|other| other.name.value.0 == *name) {
+            resolver.error(slo.name.at, format!("two SLOs are named `{name}`; each wants a name of its own"));
+        }
+        let mut one = One { resolver, layout, phases, observe, slo };
+        let Some(subject) = one.subject(&mut found.values) else { continue };
+        let resolved = one.resolve(subject);
+        for slo in &resolved {
+            thresholds(layout, slo);
+        }
+        found.slos.extend(resolved);
+    }
+    layout.slo_rows = found
+        .slos
+        .iter()
+        .map(|slo| {
+            let phases = match &slo.over {
+                Over::Phases(phases) => phases.len(),
+                Over::Run => 1,
+            };
+            (phases * (slo.require.len() + slo.target.len())) as u64
+        })
+        .sum();
+    found
+}
+
+impl One<'_, '_> {
+    /// Makes the SLO, or one for each.
+    fn resolve(&mut self, subject: Subject) -> Vec<Slo> {
+        let slo = self.slo;
+        let require = requirements(slo.require.as_ref());
+        let target = requirements(slo.target.as_ref());
+        if require.is_empty() && target.is_empty() {
+            self.resolver
+                .lacking(self.at(), format!("the SLO `{}` requires nothing; add require: [p95 < 500ms]", slo.name.value.0));
+        }
+        let mut found = Vec::new();
+        for (name, subject) in self.each(subject) {
+            let Some(over) = self.over(&subject) else { continue };
+            let one = Slo {
+                name,
+                subject,
+                require: require.clone(),
+                target: target.clone(),
+                over,
+                window: self.length(slo.window.as_ref()),
+                abort_after: self.length(slo.abort_after.as_ref()),
+            };
+            if let Err(message) = one.fits(self.layout) {
+                // At the requirement that it is about, which the message names first.
+                let all = slo.require.iter().chain(&slo.target).flat_map(|list| &list.0);
+                let at = all.into_iter().find(|r| message.contains(&r.value.text)).map_or(self.at(), |r| r.at);
+                if message.contains("nothing to judge") {
+                    self.resolver.lacking(at, message);
+                } else {
+                    self.resolver.error(at, message);
+                }
+                continue;
+            }
+            found.push(one);
+        }
+        found
+    }
+
+    fn length(&mut self, length: Option<&Written<Duration>>) -> Option<Duration> {
+        let length = length?;
+        if length.value < Duration::from_secs(1) {
+            self.resolver.error(length.at, "a window is at least 1s long");
+        }
+        Some(length.value.max(Duration::from_secs(1)))
+    }
+
+    fn each(&self, subject: Subject) -> Vec<(String, Subject)> {
+        let name = self.slo.name.value.0.clone();
+        let (Some(each), Subject::Traffic(traffic)) = (self.slo.each, &subject) else { return vec![(name, subject)] };
+        let layout = self.layout;
+        match each.value {
+            written::Each::Scenario => traffic
+                .scenarios
+                .iter()
+                .map(|id| {
+                    let steps: Vec<StepId> =
+                        traffic.steps.iter().filter(|step| layout.steps[step.index()].scenario == *id).copied().collect();
+                    let checks = self.checks(&[*id], &steps);
+                    let part = Traffic { steps, checks, scenarios: vec![*id], ..traffic.clone() };
+                    (format!("{name}/{}", layout.scenarios[id.index()].name), Subject::Traffic(part))
+                })
+                .collect(),
+            written::Each::Step => traffic
+                .steps
+                .iter()
+                .map(|id| {
+                    let step = &layout.steps[id.index()];
+                    let same = traffic.steps.iter().filter(|other| layout.steps[other.index()].name == step.name).count();
+                    let label = match same {
+                        1 => format!("{name}/{}", step.name),
+                        _ => format!("{name}/{}/{}", layout.scenarios[step.scenario.index()].name, step.name),
+                    };
+                    let checks: Vec<CheckId> =
+                        traffic.checks.iter().filter(|check| layout.checks[check.index()].step == Some(*id)).copied().collect();
+                    let part = Traffic { steps: vec![*id], scenarios: vec![step.scenario], checks, ..traffic.clone() };
+                    (label, Subject::Traffic(part))
+                })
+                .collect(),
+        }
+    }
+
+    /// The phases that it applies to.
+    fn over(&mut self, subject: &Subject) -> Option<Over> {
+        let phase_names: Vec<&str> = self.phases.iter().map(|phase| phase.name.as_str()).collect();
+        let named = self.names(self.slo.phase.as_ref(), "phase", &phase_names)?;
+        if let Some(over) = self.slo.over {
+            if self.slo.phase.is_some() {
+                self.resolver.error(over.at, "`over: run` judges the run as a whole; leave `phase` out");
+            }
+            self.fed(subject, &self.judged());
+            return Some(Over::Run);
+        }
+        for name in &named {
+            if self.phases.iter().any(|phase| phase.name == *name && !phase.judge) {
+                self.resolver.warn(
+                    self.at(),
+                    format!("the phase `{name}` isn't judged (`judge: false`), so this SLO says nothing about it"),
+                );
+            }
+        }
+        let within = |phase: &PhaseId| named.is_empty() || named.contains(&self.phases[phase.index()].name);
+        let candidates: Vec<PhaseId> = self.judged().into_iter().filter(within).collect();
+        let phases: Vec<PhaseId> =
+            candidates.iter().copied().filter(|phase| contains(&self.phases[phase.index()], subject)).collect();
+        self.fed(subject, &candidates);
+        Some(Over::Phases(phases))
+    }
+
+    fn judged(&self) -> Vec<PhaseId> {
+        self.phases.iter().filter(|phase| phase.judge && !phase.duration.is_zero()).map(|phase| phase.id).collect()
+    }
+
+    /// Warns of an SLO that nothing can feed.
+    fn fed(&mut self, subject: &Subject, phases: &[PhaseId]) {
+        let loaded = phases.iter().any(|phase| contains(&self.phases[phase.index()], subject));
+        let measured = match subject {
+            Subject::Traffic(Traffic { of: Of::Response | Of::Service, steps, .. }) => !steps.is_empty(),
+            Subject::Traffic(Traffic { of: Of::Own(id) | Of::Gauge(id), scenarios, .. }) => {
+                !scenarios.is_empty() || gauge_from(self.layout, *id)
+            }
+            Subject::Traffic(traffic) => !traffic.scenarios.is_empty(),
+            _ => true,
+        };
+        if !measured {
+            self.resolver.warn(self.at(), format!("no step can feed the SLO `{}`; it can't pass", self.slo.name.value.0));
+        } else if !loaded {
+            self.resolver.warn(
+                self.at(),
+                format!("no judged phase loads what the SLO `{}` is about; it can't pass", self.slo.name.value.0),
+            );
+        }
+    }
+}
+
+fn gauge_from(layout: &Layout, own: OwnId) -> bool {
+    layout.own.get(own.index()).is_some_and(|own| matches!(own.kind, OwnKind::GaugeFrom { .. }))
+}
+
+/// Whether the load of a phase contains what the SLO is about.
+fn contains(phase: &Phase, subject: &Subject) -> bool {
+    match subject {
+        Subject::Traffic(traffic) => phase.loads.iter().any(|(scenario, _)| traffic.scenarios.contains(scenario)),
+        _ => true,
+    }
+}
+
+fn requirements(list: Option<&Many<Written<Requirement>>>) -> Vec<Requirement> {
+    list.iter().flat_map(|list| &list.0).map(|requirement| requirement.value.clone()).collect()
+}
+
+/// Puts the SLO's thresholds into the layout, so that what lies below them is counted exactly.
+fn thresholds(layout: &mut Layout, slo: &Slo) {
+    let Subject::Traffic(traffic) = &slo.subject else { return };
+    for requirement in slo.require.iter().chain(&slo.target) {
+        let threshold = match requirement.measure {
+            Measure::Within(seconds) => seconds,
+            Measure::Quantile(_) if requirement.unit == Unit::Seconds => requirement.objective,
+            _ => continue,
+        };
+        match traffic.of {
+            Of::Response => {
+                each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| put(&mut step.thresholds, threshold))
+            }
+            Of::Service => {
+                each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| {
+                    put(&mut step.service_thresholds, threshold)
+                });
+            }
+            Of::Iteration => each_of(&mut layout.scenarios, traffic.scenarios.iter().map(|id| id.index()), |scenario| {
+                put(&mut scenario.iteration_thresholds, threshold);
+            }),
+            Of::Connect => each_of(&mut layout.scenarios, traffic.scenarios.iter().map(|id| id.index()), |scenario| {
+                put(&mut scenario.connect_thresholds, threshold);
+            }),
+            Of::Group | Of::Own(_) | Of::Gauge(_) => {}
+        }
+    }
+}
+
+fn each_of<T>(list: &mut [T], indexes: impl Iterator<Item = usize>, mut change: impl FnMut(&mut T)) {
+    for index in indexes {
+        if let Some(item) = list.get_mut(index) {
+            change(item);
+        }
+    }
+}
+
+/// Puts a threshold in its place among the others, once.
+fn put(thresholds: &mut Vec<f64>, threshold: f64) {
+    if let Err(at) = thresholds.binary_search_by(|other| other.total_cmp(&threshold)) {
+        thresholds.insert(at, threshold);
+    }
+}

@@ -1,0 +1,225 @@
+//! What an SLO judges: its names to indexes.
+
+use super::gauge_from;
+use crate::base::Protocol;
+use crate::base::written::{Many, Node, Scalar};
+use crate::counters::{Observe, SourceKind};
+use crate::expr::{Expression, Names};
+use crate::measure::{CheckId, Layout, OwnId, OwnKind, ScenarioId, StepId, catalogue};
+use crate::plan::resolver::Resolver;
+use crate::plan::types::Phase;
+use crate::profile::written;
+use crate::verdict::{Of, Subject, Traffic};
+
+/// One SLO as written.
+pub(super) struct One<'a, 'p> {
+    pub resolver: &'a mut Resolver<'p>,
+    pub layout: &'a Layout,
+    pub phases: &'a [Phase],
+    pub observe: &'a Observe,
+    pub slo: &'a written::Slo,
+}
+
+impl One<'_, '_> {
+    pub(super) fn at(&self) -> Node {
+        self.slo.name.at
+    }
+
+    /// What is judged.
+    pub(super) fn subject(&mut self, values: &mut Vec<(String, Expression)>) -> Option<Subject> {
+        let slo = self.slo;
+        let others: Vec<Node> = [
+            slo.server.as_ref().map(|text| text.at),
+            slo.promql.as_ref().map(|text| text.at),
+            slo.value.as_ref().map(|text| text.at),
+            slo.of.as_ref().map(|text| text.at),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if let [_, second, ..] = others[..] {
+            self.resolver.error(second, "an SLO has one subject: `of`, `server`, `promql` or `value`");
+            return None;
+        }
+        if let Some(server) = &slo.server {
+            return self.server(server);
+        }
+        if let Some(query) = &slo.promql {
+            self.narrowed_by_phase_only()?;
+            if !self.observe.sources.iter().any(|source| source.kind == SourceKind::Prometheus) {
+                self.resolver.warn(
+                    query.at,
+                    "there is no Prometheus to ask, so this SLO can't be judged; add observe: {prometheus: {url: …}}",
+                );
+            }
+            return Some(Subject::Promql(query.source.clone()));
+        }
+        if let Some(value) = &slo.value {
+            self.narrowed_by_phase_only()?;
+            let own = self.layout.own.iter().map(|own| own.name.clone());
+            let program = catalogue::ALL.iter().map(|metric| metric.name.to_owned());
+            let names = Names::new().with_metrics(own.chain(program));
+            let expression = self.resolver.expression(value, &names)?;
+            if !values.iter().any(|(text, _)| *text == value.source) {
+                values.push((value.source.clone(), expression));
+            }
+            return Some(Subject::Value(value.source.clone()));
+        }
+        self.traffic().map(Subject::Traffic)
+    }
+
+    fn server(&mut self, server: &Scalar) -> Option<Subject> {
+        self.narrowed_by_phase_only()?;
+        let known = self.observe.value_names();
+        if !known.contains(&server.source) {
+            if known.is_empty() {
+                self.resolver.lacking(server.at, "nothing of the target is observed; add observe: {counters: [{preset: redis}]}");
+            } else {
+                self.resolver.unknown(server.at, "value of the target", &server.source, known.iter().map(String::as_str));
+            }
+            return None;
+        }
+        if self.observe.sources.is_empty() {
+            self.resolver.warn(
+                server.at,
+                "there is no source to read this from, so this SLO can't be judged; add observe: {prometheus: {url: …}} or exporters",
+            );
+        }
+        Some(Subject::Server(server.source.clone()))
+    }
+
+    /// A value of the target has no scenarios and no steps.
+    fn narrowed_by_phase_only(&mut self) -> Option<()> {
+        let narrowing = [(&self.slo.protocol, "protocol"), (&self.slo.scenario, "scenario"), (&self.slo.step, "step")];
+        let found = narrowing.into_iter().find_map(|(list, key)| Some((list.as_ref()?.0.first()?.at, key)));
+        if let Some((at, key)) = found {
+            self.resolver.error(at, format!("`{key}` narrows what the generator measures; this SLO is about something else"));
+            return None;
+        }
+        if let Some(each) = self.slo.each {
+            self.resolver.error(each.at, "`each` makes one SLO of each scenario or step; this SLO is about something else");
+            return None;
+        }
+        Some(())
+    }
+
+    /// The indexes of the names of a list; nothing if one is unknown.
+    pub(super) fn names(&mut self, list: Option<&Many<Scalar>>, what: &str, known: &[&str]) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        let mut wrong = false;
+        for name in list.iter().flat_map(|list| &list.0) {
+            if known.contains(&name.source.as_str()) {
+                found.push(name.source.clone());
+            } else {
+                self.resolver.unknown(name.at, what, &name.source, known.iter().copied());
+                wrong = true;
+            }
+        }
+        (!wrong).then_some(found)
+    }
+
+    fn traffic(&mut self) -> Option<Traffic> {
+        let layout = self.layout;
+        let slo = self.slo;
+        let scenario_names: Vec<&str> = layout.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        let scenarios = self.names(slo.scenario.as_ref(), "scenario", &scenario_names);
+        let chosen = |scenario: ScenarioId| match (&slo.scenario, &scenarios) {
+            (Some(_), Some(names)) => names.contains(&layout.scenarios[scenario.index()].name),
+            _ => true,
+        };
+        let step_names: Vec<&str> =
+            layout.steps.iter().filter(|step| chosen(step.scenario)).map(|step| step.name.as_str()).collect();
+        let wanted_steps = self.names(slo.step.as_ref(), "step", &step_names);
+        let protocols = self.protocols();
+        let of = self.of();
+        let (Some(_), Some(wanted_steps), Some(protocols), Some(of)) = (&scenarios, wanted_steps, protocols, of) else {
+            return None;
+        };
+        let steps: Vec<StepId> = layout
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| chosen(step.scenario))
+            .filter(|(_, step)| slo.step.is_none() || wanted_steps.contains(&step.name))
+            .filter(|(_, step)| protocols.is_empty() || protocols.contains(&step.protocol))
+            .map(|(index, _)| StepId::at(index))
+            .collect();
+        if let (Some(step), Of::Iteration | Of::Connect | Of::Own(_) | Of::Gauge(_)) = (&slo.step, of) {
+            let at = step.0.first().map_or(self.slo.name.at, |step| step.at);
+            self.resolver
+                .error(at, "`step` narrows requests; iterations, connections and metrics of one's own belong to a scenario");
+        }
+        // By steps or a protocol a scenario is in it if one of its steps is.
+        let narrowed = slo.step.is_some() || slo.protocol.is_some();
+        let scenarios: Vec<ScenarioId> = (0..layout.scenarios.len())
+            .map(ScenarioId::at)
+            .filter(|id| chosen(*id))
+            .filter(|id| !narrowed || steps.iter().any(|step| layout.steps[step.index()].scenario == *id))
+            .filter(|id| match of {
+                Of::Own(own) | Of::Gauge(own) => layout.own[own.index()].scenarios.contains(id) || gauge_from(layout, own),
+                _ => true,
+            })
+            .collect();
+        let checks = self.checks(&scenarios, &steps);
+        let protocols = if protocols.is_empty() { vec![Protocol::Http] } else { protocols };
+        Some(Traffic { of, steps, groups: Vec::new(), scenarios, protocols, checks })
+    }
+
+    /// The checks of the steps; those outside of any step only if the SLO doesn't narrow to steps.
+    pub(super) fn checks(&self, scenarios: &[ScenarioId], steps: &[StepId]) -> Vec<CheckId> {
+        let inside = |step: Option<StepId>| match step {
+            Some(step) => steps.contains(&step),
+            None => self.slo.step.is_none(),
+        };
+        let checks = self.layout.checks.iter().enumerate();
+        checks
+            .filter(|(_, check)| scenarios.contains(&check.scenario) && inside(check.step))
+            .map(|(index, _)| CheckId::at(index))
+            .collect()
+    }
+
+    fn protocols(&mut self) -> Option<Vec<Protocol>> {
+        let mut found = Vec::new();
+        for name in self.slo.protocol.iter().flat_map(|list| &list.0) {
+            match Protocol::from_label(&name.source) {
+                Some(Protocol::Http) => found.push(Protocol::Http),
+                Some(_) => {
+                    self.resolver.error(name.at, format!("`{}` is not supported yet", name.source));
+                    return None;
+                }
+                None => {
+                    let known = Protocol::ALL.iter().map(|protocol| protocol.label());
+                    self.resolver.unknown(name.at, "protocol", &name.source, known.collect::<Vec<_>>());
+                    return None;
+                }
+            }
+        }
+        Some(found)
+    }
+
+    fn of(&mut self) -> Option<Of> {
+        let Some(of) = &self.slo.of else { return Some(Of::Response) };
+        match of.source.as_str() {
+            "response" => Some(Of::Response),
+            "service" => Some(Of::Service),
+            "connect" => Some(Of::Connect),
+            "iteration" => Some(Of::Iteration),
+            "message_latency" | "session" | "group" => {
+                self.resolver.error(of.at, format!("`of: {}` is not supported yet", of.source));
+                None
+            }
+            name => match self.layout.own.iter().position(|own| own.name == name) {
+                Some(index) => {
+                    let gauge = matches!(self.layout.own[index].kind, OwnKind::Gauge | OwnKind::GaugeFrom { .. });
+                    Some(if gauge { Of::Gauge(OwnId::at(index)) } else { Of::Own(OwnId::at(index)) })
+                }
+                None => {
+                    let mut known = vec!["response", "service", "connect", "iteration"];
+                    known.extend(self.layout.own.iter().map(|own| own.name.as_str()));
+                    self.resolver.unknown(of.at, "measurement", name, known);
+                    None
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! A profile's text in, a plan out: what its keys mean.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::expr::{Scope, Shared, Template};
+use crate::flow::{HttpStep, OnError, StepKind};
+use crate::load::{Iterations, Load, OnBusy};
+use crate::measure::{Layout, PhaseId, ScenarioId};
+use crate::profile::Env;
+use crate::protocol::http::{Body, Connections};
+use crate::verdict::{Over, Subject};
+
+fn plan_with(text: &str, env: &[(&str, &str)]) -> Plan {
+    let env = Env::from_iter(env.iter().copied());
+    match load_text(Path::new("test.yml"), text.to_owned(), &env, &[], Options::default()) {
+        Ok((plan, _)) => plan,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+/// A plan with these scenarios and phases, and what else stands at the top.
+fn plan(scenarios: &str, phases: &str, rest: &str) -> Plan {
+    plan_with(
+        &format!(
+            "name: test\ndefaults: {{http: {{base_url: \"http://127.0.0.1:8080\"}}}}\nscenarios: {scenarios}\nphases: {phases}\n{rest}"
+        ),
+        &[],
+    )
+}
+
+const A: &str = "{a: {flow: {http: {get: /}}}}";
+const AB: &str = "{a: {flow: {http: {get: /a}}}, b: {flow: {http: {get: /b}}}}";
+const ONE: &str = "[{name: one, duration: 10s, load: {a: {users: 1}}}]";
+
+fn load_of(plan: &Plan, phase: usize, scenario: usize) -> &Load {
+    plan.phases[phase].load(ScenarioId::at(scenario)).expect("no load")
+}
+
+/// The levels of a load at these seconds.
+fn levels(plan: &Plan, phase: usize, scenario: usize, seconds: &[f64]) -> Vec<f64> {
+    let shape = load_of(plan, phase, scenario).shape();
+    seconds.iter().map(|s| shape.level(Duration::from_secs_f64(*s))).collect()
+}
+
+fn http(plan: &Plan, scenario: usize, step: usize) -> &HttpStep {
+    match &plan.scenarios[scenario].flow.steps[step].kind {
+        StepKind::Http(http) => http,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn ramps_go_on_from_the_level_before_over_stages_and_phases() {
+    let plan = plan(
+        A,
+        "[{name: up, duration: 10s, load: {a: {users: 0 -> 10}}},
+          {name: more, stages: [
+             {duration: 10s, load: {a: {users: -> 30}}},
+             {duration: 0s, load: {a: {users: 7}}},
+             {duration: 10s, load: {a: {users: -> 0}}},
+             {duration: 10s},
+             {duration: 10s, load: {a: {users: -> 4}}}]},
+          {name: quiet, duration: 10s},
+          {name: again, duration: 10s, load: {a: {users: -> 10}}}]",
+        "",
+    );
+    assert_eq!(levels(&plan, 0, 0, &[0.0, 5.0]), [0.0, 5.0]);
+    // From 10 to 30; the empty stage jumps to 7, from where it goes down; then nothing; then from 0 again.
+    assert_eq!(levels(&plan, 1, 0, &[0.0, 5.0, 10.0, 15.0, 25.0, 35.0]), [10.0, 20.0, 7.0, 3.5, 0.0, 2.0]);
+    assert_eq!(plan.phases[1].duration, Duration::from_secs(40));
+    assert!(plan.phases[2].loads.is_empty());
+    assert_eq!(levels(&plan, 3, 0, &[0.0, 5.0]), [0.0, 5.0]);
+    assert_eq!(plan.layout.active, [(PhaseId(0), ScenarioId(0)), (PhaseId(1), ScenarioId(0)), (PhaseId(3), ScenarioId(0))]);
+}
+
+#[test]
+fn open_loads_have_pools_bursts_and_spacing() {
+    let plan = plan(
+        A,
+        "[{name: r, duration: 10s, load: {a: {rate: 60/m -> 3/s, users: 4, max_users: 9, on_busy: {wait: 2s}}}},
+          {name: b, duration: 10s, load: {a: {at_once: 50}}},
+          {name: d, duration: 10s, load: {a: {rate: 10/s, arrivals: poisson}}}]",
+        "seed: 7",
+    );
+    match load_of(&plan, 0, 0) {
+        Load::Open { arrivals, users: 4, max_users: 9, on_busy: OnBusy::Wait(wait) } => {
+            assert_eq!((arrivals.total(), *wait), (20, Duration::from_secs(2)));
+        }
+        other => panic!("{other:?}"),
+    }
+    match load_of(&plan, 1, 0) {
+        Load::Open { arrivals, users, max_users, .. } => {
+            assert_eq!((arrivals.total(), *users, *max_users), (50, 50, 50));
+        }
+        other => panic!("{other:?}"),
+    }
+    // 10/s for 30s at most, the time limit of the one request.
+    assert!(matches!(load_of(&plan, 2, 0), Load::Open { users: 10, max_users: 300, .. }));
+}
+
+#[test]
+fn closed_loads_count_and_pace() {
+    let plan = plan(
+        A,
+        "[{name: e, duration: 10s, load: {a: {users: 5, iterations: 3, pacing: 2s}}, drain: 1s, judge: false},
+          {name: t, duration: 10s, load: {a: {users: 5, total_iterations: 3}}}]",
+        "",
+    );
+    let counted = |phase| match load_of(&plan, phase, 0) {
+        Load::Closed { iterations, pacing, .. } => (*iterations, *pacing),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(counted(0), (Some(Iterations::Each(3)), Some(Duration::from_secs(2))));
+    assert_eq!(counted(1), (Some(Iterations::Total(3)), None));
+    assert_eq!((plan.phases[0].drain, plan.phases[0].judge), (Duration::from_secs(1), false));
+    assert_eq!((plan.phases[1].drain, plan.phases[1].judge), (DRAIN, true));
+}
+
+#[test]
+fn split_apportions_by_the_largest_remainder_and_scale_multiplies() {
+    let phases = "[{name: u, duration: 100s, split: {a: 2, b: 1}, load: {users: 1 -> 10}},
+                   {name: r, duration: 100s, split: {a: 75, b: 25}, load: {rate: 100/s, max_users: 10}}]";
+    let full = plan(AB, phases, "");
+    assert_eq!(levels(&full, 0, 0, &[0.0]), [1.0]);
+    assert_eq!(levels(&full, 0, 1, &[0.0]), [0.0]);
+    assert_eq!((load_of(&full, 0, 0).shape().max(), load_of(&full, 0, 1).shape().max()), (7.0, 3.0));
+    assert_eq!((levels(&full, 1, 0, &[1.0]), levels(&full, 1, 1, &[1.0])), (vec![75.0], vec![25.0]));
+    let pools = |plan: &Plan| (load_of(plan, 1, 0).max_users(), load_of(plan, 1, 1).max_users());
+    assert_eq!(pools(&full), (8, 2));
+    let small = plan(AB, phases, "scale: {load: 10%, time: 5%}");
+    assert_eq!(small.phases[0].duration, Duration::from_secs(5));
+    assert_eq!((levels(&small, 1, 0, &[1.0]), levels(&small, 1, 1, &[1.0])), (vec![7.5], vec![2.5]));
+    // A user is a user: 10% of 1 is still one, else a small trial would try nothing.
+    assert_eq!(levels(&small, 0, 0, &[0.0]), [1.0]);
+}
+
+#[test]
+fn the_nearest_defaults_count_and_headers_add_up() {
+    let plan = plan_with(
+        "name: test
+defaults: {on_error: end_user, http: {base_url: 'http://127.0.0.1:1', timeout: 5s, redirects: 2, headers: {A: general, B: general}}}
+scenarios:
+  a:
+    defaults: {on_error: continue, http: {timeout: 3s, headers: {b: scenario, authorization: 'Bearer ${EMPTY:-}'}}}
+    flow:
+      - http: {get: '/x?y=1', headers: {C: step}}
+      - {http: {get: /x, timeout: 1s, cookies: false, connections: {shared: 4}}, on_error: abort_run}
+  b: {flow: {http: {post: /, json: {n: 1}, reuse: false}}}
+phases: [{name: p, duration: 1s, load: {a: {users: 1}, b: {users: 1}}}]",
+        &[],
+    );
+    let first = http(&plan, 0, 0).request.spec();
+    let headers: Vec<(String, String)> = first
+        .headers
+        .iter()
+        .map(|(name, value)| match value {
+            Template::Static(text) => (name.to_string(), text.to_string()),
+            Template::Dynamic(..) => panic!("{name} varies"),
+        })
+        .collect();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(headers, [pair("c", "step"), pair("b", "scenario"), pair("a", "general")]);
+    assert_eq!((first.timeout, first.redirects, first.cookies), (Duration::from_secs(3), 2, true));
+    let second = http(&plan, 0, 1).request.spec();
+    assert_eq!((second.timeout, second.cookies, second.connections), (Duration::from_secs(1), false, Connections::Shared(4)));
+    assert_eq!(http(&plan, 1, 0).request.spec().connections, Connections::Fresh);
+    assert!(matches!(&http(&plan, 1, 0).request.spec().body, Body::Json(json) if json.is_static()));
+    let on_error = |scenario: usize, step: usize| plan.scenarios[scenario].flow.steps[step].on_error;
+    assert_eq!([on_error(0, 0), on_error(0, 1), on_error(1, 0)], [OnError::Continue, OnError::AbortRun, OnError::EndUser]);
+    // Method and path as written, without the query; the same name is one step.
+    assert_eq!(plan.layout.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["GET /x", "POST /"]);
+}
+
+#[test]
+fn names_of_steps_keep_what_varies_as_it_is_written() {
+    let plan = plan_with(
+        "name: test
+scenarios: {a: {flow: [{http: {get: '${HOST}/a/{{ user }}?q={{ iteration }}'}}, {http: {get: 'http://127.0.0.1'}}]}}
+phases: [{name: p, duration: 1s, load: {a: {users: 1}}}]",
+        &[("HOST", "http://10.0.0.1")],
+    );
+    assert_eq!(
+        plan.layout.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
+        ["GET ${HOST}/a/{{ user }}", "GET /"]
+    );
+}
+
+#[test]
+fn values_of_the_environment_are_retyped_and_never_templates() {
+    let plan = plan_with(
+        "name: test
+defaults: {http: {base_url: 'http://127.0.0.1:1'}}
+vars: {count: '${COUNT}', text: 'n${COUNT}', flag: '${FLAG:-true}', gone: '${NOTHING:-}', list: [a, '${EVIL}'], quoted: '5'}
+scenarios: {a: {flow: {http: {post: /, body: '{{ user }} ${EVIL}', json: '${NOTHING:-}'}}}}
+phases: [{name: p, duration: '${COUNT}s', load: {a: {users: '${COUNT}'}}}]",
+        &[("COUNT", "12"), ("EVIL", "{{ 1 + 1 }}"), ("NOTHING", "")],
+    );
+    let values: Vec<String> = plan.vars.iter().map(|(_, value)| format!("{value:?}")).collect();
+    assert_eq!(values, ["12", "'n12'", "True", "None", "['a', '{{ 1 + 1 }}']", "'5'"]);
+    assert_eq!(plan.phases[0].duration, Duration::from_secs(12));
+    let Body::Text(template) = &http(&plan, 0, 0).request.spec().body else { panic!("no text") };
+    let mut text = String::new();
+    template.text(&Scope::new(std::sync::Arc::new(Shared::default()), 3), &mut text).unwrap();
+    assert_eq!(text, "3 {{ 1 + 1 }}");
+}
+
+#[test]
+fn slos_find_their_steps_phases_and_thresholds() {
+    let plan = plan(
+        "{a: {flow: [{http: {get: /, name: home, check: {ok: response.ok}}}, {http: {get: /x, name: other}}]}, b: {flow: {http: {get: /, name: home}}}}",
+        "[{name: p, duration: 10s, load: {a: {users: 1}}}, {name: q, duration: 10s, load: {a: {users: 1}, b: {users: 1}}},
+          {name: r, duration: 10s, judge: false, load: {b: {users: 1}}}]",
+        "slos:
+  - {name: all, require: [p95 < 500ms, errors < 1%], target: within(100ms) > 90%}
+  - {name: of-b, scenario: b, require: p95 < 1s}
+  - {name: home, step: home, phase: q, of: service, require: p99 < 2s}
+  - {name: each-step, each: step, scenario: a, require: checks > 99%, step: home}
+  - {name: iterations, of: iteration, scenario: [a], over: run, require: p50 < 3s}
+  - {name: steps, each: step, require: p95 < 250ms}",
+    );
+    let slo = |name: &str| plan.slos.iter().find(|slo| slo.name == name).unwrap_or_else(|| panic!("no SLO {name}"));
+    let phases = |name: &str| match &slo(name).over {
+        Over::Phases(phases) => phases.iter().map(|phase| phase.index()).collect::<Vec<_>>(),
+        Over::Run => vec![],
+    };
+    let steps = |name: &str| match &slo(name).subject {
+        Subject::Traffic(traffic) => traffic.steps.iter().map(|step| step.index()).collect::<Vec<_>>(),
+        _ => vec![],
+    };
+    assert_eq!((phases("all"), steps("all")), (vec![0, 1], vec![0, 1, 2]));
+    assert_eq!((phases("of-b"), steps("of-b")), (vec![1], vec![2]));
+    assert_eq!((phases("home"), steps("home")), (vec![1], vec![0, 2]));
+    assert_eq!(slo("iterations").over, Over::Run);
+    assert_eq!((phases("each-step/home"), steps("each-step/home")), (vec![0, 1], vec![0]));
+    let each: Vec<&str> = plan.slos.iter().map(|slo| slo.name.as_str()).filter(|name| name.starts_with("steps/")).collect();
+    assert_eq!(each, ["steps/a/home", "steps/other", "steps/b/home"]);
+    let layout: &Layout = &plan.layout;
+    assert_eq!(layout.steps[0].thresholds, [0.1, 0.25, 0.5]);
+    assert_eq!(layout.steps[2].thresholds, [0.1, 0.25, 0.5, 1.0]);
+    assert_eq!(layout.steps[2].service_thresholds, [2.0]);
+    assert_eq!(layout.scenarios[0].iteration_thresholds, [3.0]);
+}
+
+#[test]
+fn own_metrics_know_who_feeds_them() {
+    let plan = plan(
+        "{a: {flow: [{count: {n_total: 1}}, {record: {h: 2}}]}, b: {flow: {count: {n_total: 1}}}}",
+        "[{name: p, duration: 1s, load: {a: {users: 1}, b: {users: 1}}}]",
+        "metrics: {n_total: {type: counter}, h: {type: histogram, unit: seconds, buckets: [1, 2]}}",
+    );
+    let fed: Vec<usize> = plan.layout.own.iter().map(|own| own.scenarios.len()).collect();
+    assert_eq!(fed, [2, 1]);
+}
+
+#[test]
+fn schedules_limits_and_the_rest() {
+    let rest = "schedule: {cron: '30 2 * * *', timezone: Europe/Zurich}\nlimits: {rate: 10/s, users: 20, hosts: 127.0.0.1}\nrepeat: 3\non_restart: skip\nseed: 9";
+    let plan = plan(A, ONE, rest);
+    let Schedule::Cron(cron) = &plan.schedule else { panic!("{:?}", plan.schedule) };
+    let now = "2026-07-01T00:00:00Z".parse().unwrap();
+    assert_eq!(cron.next(now).unwrap().to_rfc3339(), "2026-07-01T00:30:00+00:00");
+    assert_eq!(plan.limits, Limits { rate: Some(10.0), users: Some(20), hosts: vec!["127.0.0.1".into()] });
+    assert_eq!((plan.repeat, plan.on_restart, plan.seed), (Repeat::Times(3), OnRestart::Skip, 9));
+    assert_eq!(plan.layout.series_limit, SERIES_LIMIT);
+    assert!(matches!(self::plan(A, ONE, "schedule: continuous").schedule, Schedule::Continuous));
+    assert!(
+        matches!(self::plan(A, ONE, "schedule: {every: 2h}").schedule, Schedule::Every(every) if every == Duration::from_secs(7200))
+    );
+}
+
+#[test]
+fn a_plan_says_what_it_is_and_keeps_its_secrets() {
+    let secret = "s3cr3t-of-a-test";
+    let plan = plan_with(
+        "name: test
+defaults: {http: {base_url: 'http://ann:hunter22@127.0.0.1:1', headers: {authorization: 'Bearer ${MY_TOKEN}', cookie: c00kie}}}
+vars: {key: '${MY_TOKEN}'}
+scenarios: {a: {flow: {http: {get: /, query: {k: '${MY_TOKEN}'}}}}}
+phases: [{name: p, duration: 1s, load: {a: {users: 1}}}]
+observe: {prometheus: {url: 'http://127.0.0.1:9', bearer_token: '${MY_TOKEN}'}, counters: [{preset: redis}]}",
+        &[("MY_TOKEN", secret)],
+    );
+    let shown = format!(
+        "{plan:?} {:?} {:?} {:?} {:?} {} {}",
+        plan.scenarios[0].flow,
+        plan.phases,
+        plan.observe,
+        plan.secrets,
+        describe(&plan),
+        crate::profile::schema()
+    );
+    for hidden in [secret, "hunter22", "c00kie"] {
+        assert!(!shown.contains(hidden), "{hidden} in {shown}");
+        assert_eq!(plan.secrets.redact(&format!("<{hidden}>")), "<***>");
+    }
+    assert!(describe(&plan).starts_with("test: 1 phase, 1.00s, 1 scenario, 1 step\n"), "{}", describe(&plan));
+}
+
+#[test]
+fn the_builtin_target_is_put_in() {
+    let text = "name: test\ndefaults: {http: {base_url: builtin}}\nscenarios: {a: {flow: {http: {get: /}}}}\nphases: [{name: p, duration: 1s, load: {a: {users: 1}}}]\nlimits: {hosts: example.com}";
+    let options = Options { builtin: Some("127.0.0.1:4321".parse().unwrap()) };
+    let (plan, _) = load_text(Path::new("t.yml"), text.to_owned(), &Env::default(), &[], options).unwrap();
+    assert!(plan.uses_builtin);
+    assert!(
+        matches!(&http(&plan, 0, 0).request.spec().base_url, Some(Template::Static(base)) if &**base == "http://127.0.0.1:4321")
+    );
+}
