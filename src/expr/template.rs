@@ -13,7 +13,7 @@ use super::strict::{is_present, kind_of};
 use super::text::{write_escaped, write_json};
 
 /// Text of the profile that may hold `{{ … }}`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Template {
     /// No expression in it: the text as it stands.
     Static(Arc<str>),
@@ -22,8 +22,30 @@ pub enum Template {
 }
 
 /// A compiled program; cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Compiled(pub(super) Arc<Program>);
+
+/// Shows of a text only whether it varies: what came from the environment may be a secret.
+macro_rules! opaque {
+    ($($type:ident: $($variant:ident),+;)+) => {
+        $(impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $($type::$variant(..) => concat!(stringify!($type), "::", stringify!($variant))),+ })
+            }
+        })+
+    };
+}
+
+opaque! {
+    Template: Static, Dynamic;
+    JsonTemplate: Static, Dynamic;
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Compiled")
+    }
+}
 
 impl Template {
     /// A text that is taken as it stands, whatever is in it: for what came from the environment.
@@ -119,7 +141,7 @@ impl Expression {
 }
 
 /// JSON of the profile, in whose strings and keys there may be `{{ … }}`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum JsonTemplate {
     /// Ready to be sent.
     Static(Bytes),

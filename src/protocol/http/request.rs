@@ -18,7 +18,7 @@ use crate::net::Tls;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
 
 /// What a request carries.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub enum Body {
     /// Nothing.
     #[default]
@@ -31,6 +31,18 @@ pub enum Body {
     Json(JsonTemplate),
     /// Names and values, as `application/x-www-form-urlencoded`.
     Form(Vec<(String, Template)>),
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Body::Empty => "Empty",
+            Body::Static(_) => "Static",
+            Body::Text(_) => "Text",
+            Body::Json(_) => "Json",
+            Body::Form(_) => "Form",
+        })
+    }
 }
 
 /// Over which connections requests go.
@@ -120,7 +132,7 @@ pub enum BuildError {
 }
 
 /// A request that is ready to be rendered.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     pub(super) spec: Spec,
     /// The base, where it is static.
@@ -134,11 +146,23 @@ pub struct Request {
 }
 
 /// A request as rendered for one user.
-#[derive(Debug)]
 pub struct Prepared<'r> {
     pub(super) address: Rendered<'r, Address>,
     pub(super) headers: Rendered<'r, HeaderMap>,
     pub(super) body: Bytes,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without its address and headers: a token may be in either.
+        f.debug_struct("Request").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
+    }
 }
 
 /// Something that was built once, or just now.
