@@ -53,7 +53,6 @@ impl Conduct {
             Ending::Stopped | Ending::Failed(_) => self.verdict = self.verdict.max(Verdict::Inconclusive),
         }
         let stopped = result::stopped(ending);
-        self.reasons.extend(stopped.clone());
         let gauges = &self.store.gauges;
         let rows = self.results.values().flatten().chain(&over_run.slos).cloned().collect::<Vec<_>>();
         gauges.set_slos(turn::slo_rows(&rows));

@@ -25,6 +25,7 @@ pub fn text(run: &Run, style: Style) -> String {
         out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
         slos(&mut out, &run.slos, style);
     }
+    target::notes(&mut out, &run.phases, style);
     generator(&mut out, &run.generator, style);
     out
 }
