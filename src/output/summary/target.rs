@@ -77,10 +77,7 @@ pub(super) fn notes(out: &mut String, phases: &[Phase], style: Style) {
 }
 
 fn has_moved(counter: &Counter) -> bool {
-    counter.delta.is_none_or(|delta| delta != 0.0)
-        || counter.resets > 0
-        || counter.note.is_some()
-        || counter.min != counter.max
+    counter.delta.is_none_or(|delta| delta != 0.0) || counter.resets > 0 || counter.note.is_some() || counter.min != counter.max
 }
 
 /// Whether a Prometheus server says of a series what an exporter of ours says of it: the same labels but those that the
