@@ -281,6 +281,8 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     spec.cookies = first(&|layer| layer.cookies.map(|value| value.value)).unwrap_or(spec.cookies);
     spec.compression = first(&|layer| layer.compression.map(|value| value.value)).unwrap_or(spec.compression);
     spec.discard_body = first(&|layer| layer.discard_body.map(|value| value.value)).unwrap_or(spec.discard_body);
+    // Which step reads it may depend on where the flow goes; that none does is certain if nobody names it.
+    spec.sha256 = spec.discard_body && resolver.profile.tree.mentions("response.sha256");
     // The nearest layer that says anything about connections decides.
     for layer in layers {
         match (layer.connections, layer.reuse) {

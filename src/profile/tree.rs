@@ -194,6 +194,11 @@ impl Tree {
         found
     }
 
+    /// Whether a text stands anywhere in the profile's files.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.files.iter().any(|file| file.text.contains(text))
+    }
+
     /// Where a node stands.
     pub fn place(&self, node: Node) -> Option<Place> {
         let entry = self.entry(node);

@@ -76,7 +76,7 @@ fn answered<S: Sink>(step: &HttpStep, due: Instant, exchange: Exchange, run: &mu
         wait: exchange.wait.as_secs_f64(),
         bytes: exchange.received,
         sent_bytes: exchange.sent,
-        sha256: None,
+        sha256: exchange.sha256,
         error: wrong.as_ref().map(|(reason, _)| *reason),
     };
     conclude(step, due, &exchanged, response, wrong, run)

@@ -11,11 +11,13 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use sha2::{Digest, Sha256};
 
 use super::MAX_BODY;
 use super::address::Origin;
 use super::exchange::Stage;
 use super::failure::Failure;
+use super::gate::Gate;
 use crate::base::Reason;
 use crate::net::{DialError, Dialing, Meter, Stream, dial};
 
@@ -33,6 +35,7 @@ pub(super) struct Connection {
     pub meter: Arc<Meter>,
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Driver,
+    gate: Gate,
     last_used: Instant,
 }
 
@@ -70,11 +73,24 @@ pub(super) struct Received {
     pub body: Bytes,
     /// Its length.
     pub bytes: u64,
+    /// Its SHA-256 in hex, if asked for.
+    pub sha256: Option<String>,
+}
+
+/// What to do with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Keep it, up to [`MAX_BODY`].
+    Keep,
+    /// Count it.
+    Count,
+    /// Count it and compute its SHA-256.
+    Digest,
 }
 
 impl Connection {
-    /// Opens a connection; `dialing` says how far it came.
-    pub async fn open(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Self, DialError> {
+    /// Opens a connection; `dialing` says how far it came. Boxed, since it changes hands twice a request.
+    pub async fn open(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Box<Self>, DialError> {
         let stream = dial(&origin.endpoint, dialing).await?;
         let meter = Arc::clone(stream.meter());
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
@@ -83,7 +99,7 @@ impl Connection {
             message: format!("the connection to {} cannot be used: {error}", origin.endpoint),
         })?;
         let driver = Driver { connection: Some(connection), error: None };
-        Ok(Self { origin: Arc::clone(origin), meter, sender, driver, last_used: Instant::now() })
+        Ok(Box::new(Self { origin: Arc::clone(origin), meter, sender, driver, gate: Gate::new(), last_used: Instant::now() }))
     }
 
     /// Whether an idle connection can take a request, as far as this side can know.
@@ -107,25 +123,25 @@ impl Connection {
     /// Sends a request and reads the answer's head.
     pub async fn send(&mut self, request: Outgoing, stage: &mut Stage) -> Result<http::Response<Incoming>, Unanswered> {
         self.meter.restart();
-        let Self { sender, driver, meter, .. } = self;
+        let Self { sender, driver, meter, gate, .. } = self;
         if !sender.is_ready() {
             // The end of the last answer may not have been looked at yet. An error shows in the next step.
             let _ = poll_fn(|cx| {
-                driver.poll(cx);
-                sender.poll_ready(cx)
+                gate.poll(cx, |cx| {
+                    driver.poll(cx);
+                    sender.poll_ready(cx)
+                })
             })
             .await;
         }
+        // Sending signals the driver, which is polled next.
+        gate.shut();
         let mut response = pin!(sender.try_send_request(request));
         let result = poll_fn(|cx| {
-            driver.poll(cx);
-            // Only the driver can bring the response forward, and it has just been polled: no need to be woken again.
-            let polled = response.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            if polled.is_pending() && !tokio::task::coop::has_budget_remaining() {
-                // Pending for having had its share of this turn, which is not the driver's doing.
-                cx.waker().wake_by_ref();
-            }
-            polled
+            gate.poll(cx, |cx| {
+                driver.poll(cx);
+                response.as_mut().poll(cx)
+            })
         })
         .await;
         *stage = head_stage(meter);
@@ -136,21 +152,25 @@ impl Connection {
     }
 
     /// Reads an answer's body.
-    pub async fn read(&mut self, mut incoming: Incoming, discard: bool) -> Result<Received, Failure> {
+    pub async fn read(&mut self, mut incoming: Incoming, what: Use) -> Result<Received, Failure> {
         let mut kept = Kept::Nothing;
         let mut bytes = 0u64;
-        let driver = &mut self.driver;
-        poll_fn(|cx| {
+        let mut digest = (what == Use::Digest).then(Sha256::new);
+        let Self { driver, gate, .. } = self;
+        let mut step = |cx: &mut Context<'_>| {
             let mut driven = false;
             loop {
                 if incoming.is_end_stream() {
                     return Poll::Ready(Ok(()));
                 }
-                match Pin::new(&mut incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                match Pin::new(&mut incoming).poll_frame(cx) {
                     Poll::Ready(Some(Ok(frame))) => {
                         let Ok(data) = frame.into_data() else { continue };
                         bytes += data.len() as u64;
-                        if !discard && !kept.push(data) {
+                        if let Some(digest) = &mut digest {
+                            digest.update(&data);
+                        }
+                        if what == Use::Keep && !kept.push(data) {
                             return Poll::Ready(Err(too_long()));
                         }
                     }
@@ -168,9 +188,10 @@ impl Connection {
                 }
                 driven = false;
             }
-        })
-        .await?;
-        Ok(Received { body: kept.into_bytes(), bytes })
+        };
+        poll_fn(|cx| gate.poll(cx, &mut step)).await?;
+        let sha256 = digest.map(|digest| digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        Ok(Received { body: kept.into_bytes(), bytes, sha256 })
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Exchange {
     pub received: u64,
     /// Bytes of the last answer's body as transferred, discarded or not.
     pub body_bytes: u64,
+    /// The SHA-256 in hex of a complete body that was thrown away, if that was asked for.
+    pub sha256: Option<String>,
     /// Connections that were opened or could not be.
     pub connects: Vec<Connect>,
     /// Connections that ended.

@@ -8,13 +8,17 @@
 //! interrupted request can never be mistaken for the next one's answer.
 
 mod address;
+mod alarm;
 mod client;
 mod connection;
 mod cookies;
 mod decode;
 mod exchange;
 mod failure;
+mod gate;
+mod home;
 mod pool;
+mod progress;
 mod redirect;
 mod request;
 pub mod written;

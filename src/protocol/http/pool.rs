@@ -21,7 +21,7 @@ pub struct Pool {
 #[derive(Debug, Default)]
 struct State {
     /// The one idle for longest in front: it is used next, so that none is left to the peer's idle timeout.
-    idle: VecDeque<Connection>,
+    idle: VecDeque<Box<Connection>>,
     /// Connections that were dropped with their request, and of which nobody has been told yet.
     lost: usize,
 }
@@ -75,7 +75,7 @@ pub(super) struct Lease<'p> {
 
 impl Lease<'_> {
     /// An idle connection to `origin`.
-    pub fn take(&mut self, origin: &Origin) -> Option<Connection> {
+    pub fn take(&mut self, origin: &Origin) -> Option<Box<Connection>> {
         let mut state = self.pool.state();
         let at = state.idle.iter().position(|connection| connection.origin.shares_connections_with(origin))?;
         self.open = true;
@@ -91,7 +91,7 @@ impl Lease<'_> {
     }
 
     /// Gives a connection back.
-    pub fn put(&mut self, connection: Connection) {
+    pub fn put(&mut self, connection: Box<Connection>) {
         self.open = false;
         self.pool.state().idle.push_back(connection);
     }

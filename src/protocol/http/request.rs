@@ -82,6 +82,9 @@ pub struct Spec {
     pub compression: bool,
     /// Whether the body is counted and thrown away.
     pub discard_body: bool,
+    /// Whether the SHA-256 of a body is computed while it is thrown away, since an expression reads `response.sha256`. It is
+    /// of the bytes as transferred, so compression is not asked for then.
+    pub sha256: bool,
     /// How `https` is done.
     pub tls: Arc<Tls>,
     /// Over which connections.
@@ -105,6 +108,7 @@ impl Spec {
             cookies: true,
             compression: true,
             discard_body: false,
+            sha256: false,
             tls: Tls::system(),
             connections: Connections::PerUser,
             hosts: None,
@@ -193,6 +197,7 @@ impl Request {
         let mut headers = HeaderMap::new();
         let mut dynamic = Vec::new();
         headers.insert(USER_AGENT, AGENT);
+        spec.compression &= !(spec.discard_body && spec.sha256);
         if spec.compression {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         }

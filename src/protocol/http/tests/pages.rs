@@ -96,9 +96,21 @@ async fn head_has_no_body_and_post_has_one() {
 
 #[tokio::test]
 async fn discarded_bodies_are_counted() {
-    let (url, _server) = answers(&[OK]).await;
-    let exchange = perform(&mut Client::new(), &get(&url, |spec| spec.discard_body = true)).await;
+    let (url, server) = answers(&[OK, OK]).await;
+    let mut client = Client::new();
+    let exchange = perform(&mut client, &get(&url, |spec| spec.discard_body = true)).await;
     assert_eq!((exchange.outcome, exchange.body_bytes, exchange.body.len()), (Outcome::Ok, 2, 0));
+    assert_eq!(exchange.sha256, None);
+    let digest = get(&url, |spec| {
+        spec.discard_body = true;
+        spec.sha256 = true;
+    });
+    let exchange = perform(&mut client, &digest).await;
+    // printf ok | sha256sum
+    let expected = "2689367b205c16ce32ed4200942b8b8b1e262dfc70d9bc9fbc77c49699a4f1df";
+    assert_eq!((exchange.sha256.as_deref(), exchange.body.len()), (Some(expected), 0));
+    drop(client);
+    assert_eq!(server.await.unwrap()[0].matches("accept-encoding").count(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,136 @@
+//! How far a request has come, and the exchange that it makes in the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::connection::{Connection, head_stage};
+use super::exchange::{Connect, Disconnect, Exchange, Stage};
+use super::failure::Failure;
+use crate::base::units::show_seconds;
+use crate::base::{Outcome, Reason};
+use crate::net::{Dialing, Meter};
+
+/// How far a request has come; readable after its future was dropped.
+pub(super) struct Progress {
+    pub stage: Stage,
+    pub dialing: Dialing,
+    /// The connection in use, with what its meter said when this request began.
+    pub meter: Option<(Arc<Meter>, u64, u64)>,
+    pub sent_at: Option<Instant>,
+    pub first_received: Option<Instant>,
+    pub sent: u64,
+    pub received: u64,
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body_bytes: u64,
+    pub sha256: Option<String>,
+    pub connects: Vec<Connect>,
+    pub disconnects: Vec<Disconnect>,
+}
+
+impl Progress {
+    pub fn new(lost: usize) -> Self {
+        let mut progress = Self {
+            stage: Stage::Pool,
+            dialing: Dialing::default(),
+            meter: None,
+            sent_at: None,
+            first_received: None,
+            sent: 0,
+            received: 0,
+            status: 0,
+            headers: HeaderMap::new(),
+            body_bytes: 0,
+            sha256: None,
+            connects: Vec::new(),
+            disconnects: Vec::new(),
+        };
+        progress.closed(lost);
+        progress
+    }
+
+    /// Connections that this side closed.
+    pub fn closed(&mut self, count: usize) {
+        self.disconnects.extend((0..count).map(|_| Disconnect { reason: None }));
+    }
+
+    pub fn disconnected(&mut self, reason: Option<Reason>) {
+        self.disconnects.push(Disconnect { reason });
+    }
+
+    /// A connection is in use from here.
+    pub fn begin(&mut self, connection: &Connection, is_new: bool) {
+        let meter = Arc::clone(&connection.meter);
+        let (sent, received) = if is_new { (0, 0) } else { (meter.sent(), meter.received()) };
+        self.meter = Some((meter, sent, received));
+        self.stage = Stage::Send;
+    }
+
+    /// The connection is no longer in use: its figures are taken over.
+    pub fn settle(&mut self) {
+        if let Some((meter, sent, received)) = self.meter.take() {
+            self.sent += meter.sent() - sent;
+            self.received += meter.received() - received;
+            self.sent_at = self.sent_at.or(meter.first_sent());
+            self.first_received = meter.first_received();
+        }
+    }
+
+    pub fn finish(mut self, result: Option<Result<Bytes, Failure>>, limit: Duration) -> Exchange {
+        let ended = Instant::now();
+        let (outcome, reason, detail, body) = match result {
+            Some(Ok(body)) => (Outcome::Ok, None, None, body),
+            Some(Err(failure)) if failure.reason == Reason::Timeout => {
+                (Outcome::Timeout, Some(failure.reason), Some(failure.detail), Bytes::new())
+            }
+            Some(Err(failure)) => (Outcome::Error, Some(failure.reason), Some(failure.detail), Bytes::new()),
+            None => {
+                let detail = self.timed_out(limit);
+                (Outcome::Timeout, Some(Reason::Timeout), Some(detail), Bytes::new())
+            }
+        };
+        self.settle();
+        let wait = match (self.sent_at, self.first_received) {
+            (Some(sent), Some(received)) => received.saturating_duration_since(sent),
+            _ => Duration::ZERO,
+        };
+        Exchange {
+            outcome,
+            reason,
+            detail,
+            status: self.status,
+            headers: self.headers,
+            body,
+            sent_at: self.sent_at,
+            ended,
+            wait,
+            sent: self.sent,
+            received: self.received,
+            body_bytes: self.body_bytes,
+            sha256: self.sha256,
+            connects: self.connects,
+            disconnects: self.disconnects,
+        }
+    }
+
+    fn timed_out(&mut self, limit: Duration) -> String {
+        match (self.stage, &self.meter) {
+            (Stage::Dial(_), _) => {
+                self.stage = Stage::Dial(self.dialing.stage);
+                self.connects.push(Connect { result: Err(Reason::Timeout) });
+            }
+            (Stage::Pool, _) => {}
+            (stage, meter) => {
+                if let (Stage::Send | Stage::FirstByte | Stage::Head, Some((meter, ..))) = (stage, meter) {
+                    self.stage = head_stage(meter);
+                }
+                self.disconnected(Some(Reason::Timeout));
+            }
+        }
+        let limit = show_seconds(limit.as_secs_f64());
+        format!("timed out after {limit} while {}", self.stage.doing())
+    }
+}
