@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use load_exporter::profile::{self, Env};
+use load_exporter::plan::{self, Options};
+use load_exporter::profile::Env;
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -24,7 +25,7 @@ fn problems(sets: &[(&str, &str)]) -> String {
     let sets: Vec<_> = sets.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let mut said = String::new();
     for path in shipped() {
-        match profile::load(&path, &Env::default(), &sets) {
+        match plan::load(&path, &Env::default(), &sets, Options::default()) {
             Ok((_, warnings)) => warnings.iter().for_each(|warning| said += &warning.render(false)),
             Err(problems) => said += &problems.render(false),
         }

@@ -78,7 +78,8 @@ fn one_phase(out: &mut String, plan: &Plan, phase: &Phase) -> std::fmt::Result {
 fn words(load: &Load) -> String {
     match load {
         Load::Closed { level, iterations, pacing } => {
-            let mut text = format!("{} users", levels(level, |users| format!("{users:.0}")));
+            let users = levels(level, |users| format!("{users:.0}"));
+            let mut text = format!("{users} {}", if users == "1" { "user" } else { "users" });
             match iterations {
                 Some(Iterations::Each(n)) => text += &format!(", {n} iterations each"),
                 Some(Iterations::Total(n)) => text += &format!(", {n} iterations in all"),

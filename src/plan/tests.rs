@@ -308,3 +308,30 @@ fn the_builtin_target_is_put_in() {
         matches!(&http(&plan, 0, 0).request.spec().base_url, Some(Template::Static(base)) if &**base == "http://127.0.0.1:4321")
     );
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_makes_resolving_panic(
+        cuts in proptest::collection::vec((0.0..1.0f64, 0usize..8, "[0-9a-z.>/ %-]{0,6}"), 1..4),
+    ) {
+        let whole = include_str!("../../tests/fixtures/profiles/good/votes.yml");
+        let mut text: Vec<char> = whole.chars().collect();
+        for (at, length, insert) in cuts {
+            let start = (at * text.len() as f64) as usize;
+            let end = (start + length).min(text.len());
+            text.splice(start..end, insert.chars());
+        }
+        let text: String = text.into_iter().collect();
+        match load_text(Path::new("t.yml"), text, &Env::default(), &[], Options::default()) {
+            Ok((plan, warnings)) => {
+                proptest::prop_assert!(describe(&plan).contains("series on /metrics"));
+                for warning in warnings {
+                    proptest::prop_assert!(warning.render(false).starts_with("warning: "));
+                }
+            }
+            Err(problems) => proptest::prop_assert!(problems.errors() > 0),
+        }
+    }
+}

@@ -112,6 +112,10 @@ impl<'a> Loader<'a> {
     fn mark_secrets(&mut self, file: usize, top: Node) {
         let mut ranges = Vec::new();
         for node in self.tree.below(top) {
+            // A default that stands for a secret is one.
+            if self.tree.scalar(node).is_some_and(|scalar| scalar.secret) {
+                ranges.push(self.tree.entry(node).range.clone());
+            }
             if let Some(password) = self.tree.scalar(node).and_then(|scalar| url_password(&scalar.text)) {
                 let range = self.tree.entry(node).range.clone();
                 let source = self.tree.files[file].text.get(range.clone()).unwrap_or_default();

@@ -15,6 +15,9 @@ pub mod values;
 pub mod written;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use crate::base::Secrets;

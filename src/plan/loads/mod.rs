@@ -15,6 +15,10 @@ use crate::profile::written::{AmountLevel, Level};
 
 use options::{ClosedOptions, OpenOptions};
 
+/// The longest that anything in a profile may last.
+const LONGEST: Duration = Duration::from_secs(3_200_000_000);
+/// The most arrivals at once.
+const MOST_AT_ONCE: u64 = 1_000_000_000;
 /// The most users that are prepared for arrivals where the profile doesn't say how many.
 const DEFAULT_MAX_USERS: u64 = 10_000;
 
@@ -89,7 +93,7 @@ impl Builder<'_, '_> {
         let mut stages: Vec<(Duration, BTreeMap<usize, Part<'_>>)> = Vec::new();
         match (&phase.duration, &phase.stages) {
             (Some(duration), None) => {
-                let length = duration.value.mul_f64(self.time);
+                let length = self.length(duration);
                 let parts = self.parts(length, phase.load.as_ref(), phase.split.as_ref(), phase.name.at);
                 stages.push((length, parts));
             }
@@ -98,7 +102,7 @@ impl Builder<'_, '_> {
                     self.resolver.error(phase.name.at, format!("the phase `{name}` has stages; write its load into them"));
                 }
                 for stage in list {
-                    let length = stage.duration.value.mul_f64(self.time);
+                    let length = self.length(&stage.duration);
                     let split = stage.split.as_ref().or(phase.split.as_ref());
                     let parts = self.parts(length, stage.load.as_ref(), split, stage.duration.at);
                     self.no_counts(&parts);
@@ -131,6 +135,18 @@ impl Builder<'_, '_> {
             judge: phase.judge.is_none_or(|judge| judge.value),
             drain: phase.drain.map_or(DRAIN, |drain| drain.value),
             loads,
+        }
+    }
+
+    /// A duration, scaled.
+    fn length(&mut self, duration: &Of<Duration>) -> Duration {
+        match Duration::try_from_secs_f64(duration.value.as_secs_f64() * self.time) {
+            Ok(_) if self.time == 1.0 => duration.value,
+            Ok(length) if length <= LONGEST => length,
+            _ => {
+                self.resolver.error(duration.at, "with `scale` this is longer than 100 years");
+                duration.value
+            }
         }
     }
 
@@ -236,6 +252,10 @@ impl Builder<'_, '_> {
                 let piece = self.rate(scenario, part);
                 rates.push(piece);
                 if let Some(count) = part.load.at_once {
+                    if count.value > MOST_AT_ONCE {
+                        self.resolver.error(count.at, format!("more than {MOST_AT_ONCE} can't arrive at once"));
+                        return None;
+                    }
                     let count = self.count(count.value, part);
                     if count > 0 && !part.duration.is_zero() {
                         bursts.push((start, count));
