@@ -10,9 +10,8 @@ pub(super) fn by_line(text: &str) -> String {
         let mut from = 0;
         while let Some(colon) = line[from..].find(':').map(|at| at + from) {
             let mut before = line[..colon].char_indices().rev();
-            let key_start = before
-                .find(|(_, c)| !c.is_ascii_alphanumeric() && *c != '_' && *c != '-')
-                .map_or(0, |(at, c)| at + c.len_utf8());
+            let key_start =
+                before.find(|(_, c)| !c.is_ascii_alphanumeric() && *c != '_' && *c != '-').map_or(0, |(at, c)| at + c.len_utf8());
             if is_secret_key(&line[key_start..colon]) {
                 blank(&mut shown[start + colon + 1..start + line.trim_end().len()]);
                 break;
