@@ -29,7 +29,7 @@ use crate::base::Reason;
 pub struct Client {
     jar: Jar,
     /// The one used last at the end.
-    #[allow(clippy::vec_box, reason = "a connection is a kilobyte and changes hands twice a request")]
+    #[allow(clippy::vec_box, reason = "a connection is 784 bytes and changes hands twice a request")]
     connections: Vec<Box<Connection>>,
     /// Connections that were dropped with a request, and of which nobody has been told yet.
     lost: usize,
