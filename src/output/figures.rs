@@ -63,7 +63,11 @@ pub(super) fn number(value: f64) -> String {
     }
     if magnitude >= 1000.0 {
         let tenths = (magnitude * 10.0).round();
-        return format!("{sign}{}.{}", count((tenths / 10.0) as u64), (tenths % 10.0) as u64);
+        let whole = count((tenths / 10.0) as u64);
+        return match (tenths % 10.0) as u64 {
+            0 => format!("{sign}{whole}"),
+            tenth => format!("{sign}{whole}.{tenth}"),
+        };
     }
     let digits = match magnitude {
         m if m >= 100.0 => 1,
@@ -122,8 +126,11 @@ mod tests {
     #[test]
     fn counts_and_numbers() {
         assert_eq!([0, 12, 999, 1_000, 12_000, 1_234_567].map(count), ["0", "12", "999", "1,000", "12,000", "1,234,567"]);
-        let shown = [0.0, -3.0, 2.734, 0.5, 19.98, 123.456, 36_040.25, 0.004_2, 1e-9, 4e18, f64::NAN].map(number);
-        assert_eq!(shown, ["0", "-3", "2.73", "0.5", "19.98", "123.5", "36,040.3", "0.0042", "1.000e-9", "4.000e18", "–"]);
+        let shown = [0.0, -3.0, 2.734, 0.5, 19.98, 123.456, 36_040.25, 9_976.98, 0.004_2, 1e-9, 4e18, f64::NAN].map(number);
+        assert_eq!(
+            shown,
+            ["0", "-3", "2.73", "0.5", "19.98", "123.5", "36,040.3", "9,977", "0.0042", "1.000e-9", "4.000e18", "–"]
+        );
     }
 
     #[test]

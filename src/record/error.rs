@@ -58,7 +58,7 @@ pub enum RecordError {
         found: u64,
     },
     /// Any other failure of the system.
-    #[error("{action} {path} failed: {source}")]
+    #[error("{action} {path} failed: {source}; if that can't be helped, point --storage.path elsewhere")]
     Io {
         /// What was being done: `writing`, `reading`.
         action: &'static str,

@@ -51,13 +51,15 @@ fn votes(phase: u64) -> Step {
         service: latency(11_978 * phase, 0.0301),
         sent_bytes: 4_200_000,
         received_bytes: 1_900_000,
-        samples: vec![ErrorSample {
-            at: 1_795_185_900.25,
-            reason: "status".into(),
-            status: Some(503),
-            detail: "status 503 is not among 200, 201, 429".into(),
-            body: "{\"error\":\"the pool is exhausted\"}".into(),
-        }],
+        samples: [1_795_185_900.25, 1_795_185_901.5]
+            .map(|at| ErrorSample {
+                at,
+                reason: "status".into(),
+                status: Some(503),
+                detail: "status 503 is not among 200, 201, 429".into(),
+                body: "{\"error\":\"the pool is exhausted\"}".into(),
+            })
+            .into(),
         ..Step::default()
     }
 }
@@ -141,6 +143,16 @@ fn steady() -> Phase {
                 uncertainty: Some(40.0),
                 kind: "counter".into(),
                 note: Some("120 of it are the exporter's own scrapes".into()),
+                ..Counter::default()
+            },
+            Counter {
+                source: "redis".into(),
+                metric: "redis_evicted_keys_total".into(),
+                kind: "counter".into(),
+                before: Some(3.0),
+                after: Some(3.0),
+                delta: Some(0.0),
+                uncertainty: Some(0.0),
                 ..Counter::default()
             },
             Counter {

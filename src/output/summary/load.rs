@@ -61,6 +61,8 @@ pub(super) fn scenarios(out: &mut String, phase: &Phase, style: Style) {
     }
     for scenario in &phase.scenarios {
         line(out, "arrivals", &arrivals(scenario), style);
+    }
+    for scenario in &phase.scenarios {
         for connections in &scenario.connections {
             line(out, "connections", &connected(scenario, connections), style);
         }
@@ -145,13 +147,17 @@ pub(super) fn steps(out: &mut String, phase: &Phase, style: Style) {
         if !reasons.is_empty() {
             line(out, "errors", &format!("{}: {}", name(step), style.bad(&reasons)), style);
         }
-        for sample in step.samples.iter().take(SAMPLES_SHOWN) {
+        let mut shown: Vec<String> = Vec::new();
+        for sample in &step.samples {
             let detail = cut(&clean(&sample.detail), SAMPLE_WIDTH);
             let body = cut(clean(&sample.body).trim(), SAMPLE_WIDTH);
             let reason = clean(&sample.reason);
             let reason = if detail.starts_with(&reason) { String::new() } else { format!("{reason}: ") };
             let text = format!("{reason}{detail}  {}", style.dim(&body));
-            line(out, "", text.trim_end(), style);
+            if shown.len() < SAMPLES_SHOWN && !shown.contains(&text) {
+                line(out, "", text.trim_end(), style);
+                shown.push(text);
+            }
         }
     }
 }

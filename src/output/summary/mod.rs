@@ -19,7 +19,7 @@ pub fn text(run: &Run, style: Style) -> String {
     head(&mut out, run, style);
     let repeated = run.phases.iter().any(|phase| phase.repeat > 0);
     for phase in &run.phases {
-        one_phase(&mut out, phase, repeated, style);
+        one_phase(&mut out, phase, &run.reasons, repeated, style);
     }
     if !run.slos.is_empty() {
         out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
@@ -82,7 +82,7 @@ fn head(out: &mut String, run: &Run, style: Style) {
     if let Some(stopped) = &run.stopped {
         out.push_str(&format!("  {}\n", clean(stopped).trim_end()));
     }
-    for reason in &run.reasons {
+    for reason in run.reasons.iter().filter(|reason| run.stopped.as_ref() != Some(*reason)) {
         out.push_str(&format!("  {}\n", tone(run.verdict).paint(clean(reason).trim_end(), style)));
     }
     for gap in &run.gaps {
@@ -90,22 +90,25 @@ fn head(out: &mut String, run: &Run, style: Style) {
     }
 }
 
-fn one_phase(out: &mut String, phase: &Phase, repeated: bool, style: Style) {
+fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, style: Style) {
     let repeat = if repeated { format!(" (repeat {})", phase.repeat + 1) } else { String::new() };
     let judged = if phase.judged { verdict(phase.verdict, style) } else { style.dim("not judged") };
     let name = style.bold(&format!("{}{repeat}", clean(&phase.name)));
     out.push_str(&format!("\n{name}  {}  {judged}\n", seconds(Some(phase.duration()))));
-    for reason in &phase.reasons {
+    // What stands at the top already isn't said again.
+    let news = phase.reasons.iter().filter(|reason| !told.contains(&format!("{}: {reason}", phase.name)));
+    for reason in news {
         let tone = if phase.judged { tone(phase.verdict) } else { Tone::Plain };
         out.push_str(&format!("  {}\n", tone.paint(clean(reason).trim_end(), style)));
     }
-    let blocks: [&dyn Fn(&mut String); 7] = [
+    let blocks: [&dyn Fn(&mut String); 8] = [
         &|out| slos(out, &phase.slos, style),
         &|out| load::scenarios(out, phase, style),
         &|out| load::steps(out, phase, style),
         &|out| load::groups(out, phase, style),
         &|out| load::checks(out, phase, style),
         &|out| load::metrics(out, phase, style),
+        &|out| target::made(out, phase, style),
         &|out| target::counters(out, phase, style),
     ];
     for block in blocks {
@@ -184,7 +187,11 @@ mod tests {
         run.stopped = Some("The run was stopped before its end.".into());
         run.gaps = vec![crate::record::Gap { from: 10.0, to: 75.0 }];
         run.generator.saturated = true;
+        run.reasons.push("The run was stopped before its end.".into());
         run.phases.truncate(1);
+        run.phases[0].judged = true;
+        run.phases[0].verdict = Verdict::Inconclusive;
+        run.phases[0].reasons = vec!["the generator was short of CPU".into()];
         run.slos.clear();
         insta::assert_snapshot!("inconclusive", text(&run, Style::plain()));
     }

@@ -1,21 +1,49 @@
-//! What the target's own counters did meanwhile.
+//! What the target's own counters did meanwhile: the values made of them, then those that moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::figures::{in_unit, number, optional};
+use super::super::figures::{count, in_unit, number, optional};
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone};
 use super::line;
 use crate::record::{Counter, Phase};
 
-/// What the counters say together, then those that moved. What stood still, and what a second source read as well, is
-/// in `run.json`; here it is only counted.
+type Labels = BTreeMap<String, String>;
+
+/// The values that are made of counters, such as ratios.
+pub(super) fn made(out: &mut String, phase: &Phase, style: Style) {
+    let mut table = Table::new(vec![
+        ("the target's", Align::Left),
+        ("value", Align::Right),
+        ("min", Align::Right),
+        ("max", Align::Right),
+        ("", Align::Left),
+    ]);
+    for value in &phase.values {
+        let siblings: Vec<&Labels> =
+            phase.values.iter().filter(|other| other.name == value.name).map(|other| &other.labels).collect();
+        let name = named(&value.name, &value.labels, &siblings);
+        table.row(match &value.missing {
+            None => {
+                let varied = value.min != value.max;
+                let bound = |bound: Option<f64>| if varied { in_unit(bound, value.unit) } else { String::new() };
+                let shown = in_unit(value.value, value.unit);
+                vec![name.into(), shown.into(), bound(value.min).into(), bound(value.max).into()]
+            }
+            Some(why) => {
+                let why = Cell::toned(format!("missing: {}", clean(why)).trim_end(), Tone::Unsure);
+                vec![name.into(), "".into(), "".into(), "".into(), why]
+            }
+        });
+    }
+    if !table.is_empty() {
+        table.render(out, 2, style);
+    }
+}
+
+/// The counters that moved, and those that are missing. What stood still, and what a second source read as well, is in
+/// `run.json`; here it is only counted.
 pub(super) fn counters(out: &mut String, phase: &Phase, style: Style) {
-    values(out, phase, style);
-    let found: Vec<&Counter> = phase.counters.iter().filter(|counter| counter.missing.is_none()).collect();
-    let (moved, still): (Vec<&Counter>, Vec<&Counter>) = found.into_iter().partition(|counter| has_moved(counter));
-    let (again, shown): (Vec<&Counter>, Vec<&Counter>) =
-        moved.iter().copied().partition(|counter| moved.iter().any(|other| repeats(counter, other)));
     let mut table = Table::new(vec![
         ("source", Align::Left),
         ("counter", Align::Left),
@@ -27,21 +55,29 @@ pub(super) fn counters(out: &mut String, phase: &Phase, style: Style) {
         ("max", Align::Right),
         ("", Align::Left),
     ]);
-    let common = common_labels(&shown);
+    let (still, moved): (Vec<&Counter>, Vec<&Counter>) =
+        phase.counters.iter().filter(|counter| counter.missing.is_none()).partition(|counter| is_still(counter));
+    let (again, shown): (Vec<&Counter>, Vec<&Counter>) =
+        moved.iter().copied().partition(|counter| moved.iter().any(|other| repeats(counter, other)));
     for counter in &shown {
-        table.row(row(counter, &common));
+        let same = |other: &&&Counter| other.source == counter.source && other.metric == counter.metric;
+        let siblings: Vec<&Labels> = shown.iter().filter(same).map(|other| &other.labels).collect();
+        table.row(row(counter, &siblings));
     }
     if !table.is_empty() {
         table.render(out, 2, style);
     }
-    if !still.is_empty() || !again.is_empty() {
-        let text = format!("{} more stood still, {} were read by a second source as well", still.len(), again.len());
-        line(out, "counters", &style.dim(&text), style);
+    let left_out = [(still.len(), "more stood still"), (again.len(), "were read by a second source as well")];
+    let left_out: Vec<String> =
+        left_out.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(n as u64))).collect();
+    if !left_out.is_empty() {
+        line(out, "counters", &style.dim(&left_out.join(", ")), style);
     }
     for counter in &phase.counters {
         if let Some(why) = &counter.missing {
-            let text = format!("{} {}: {}", clean(&counter.source), named(&counter.metric, &counter.labels), clean(why));
-            line(out, "missing", &style.unsure(text.trim_end()), style);
+            let name = named(&counter.metric, &counter.labels, &[&counter.labels, &Labels::new()]);
+            let source = if counter.source.is_empty() { String::new() } else { format!("{} ", clean(&counter.source)) };
+            line(out, "missing", style.unsure(format!("{source}{name}: {}", clean(why)).trim_end()).as_str(), style);
         }
     }
     for source in &phase.sources {
@@ -76,8 +112,9 @@ pub(super) fn notes(out: &mut String, phases: &[Phase], style: Style) {
     told.iter().for_each(|note| line(out, "note", clean(note).trim_end(), style));
 }
 
-fn has_moved(counter: &Counter) -> bool {
-    counter.delta.is_none_or(|delta| delta != 0.0) || counter.resets > 0 || counter.note.is_some() || counter.min != counter.max
+/// Whether nothing happened to a series, and nothing is to be said of it.
+fn is_still(counter: &Counter) -> bool {
+    counter.delta == Some(0.0) && counter.resets == 0 && counter.min == counter.max && counter.note.is_none()
 }
 
 /// Whether a Prometheus server says of a series what an exporter of ours says of it: the same labels but those that the
@@ -91,64 +128,18 @@ fn repeats(counter: &Counter, other: &Counter) -> bool {
         && other.labels.iter().all(|(name, value)| counter.labels.get(name) == Some(value))
 }
 
-/// Labels that have one value over all series of a source, and so tell nothing apart.
-fn common_labels(counters: &[&Counter]) -> BTreeMap<(String, String), Option<String>> {
-    let mut common = BTreeMap::new();
-    for counter in counters {
-        for (name, value) in &counter.labels {
-            common
-                .entry((counter.source.clone(), name.clone()))
-                .and_modify(|only: &mut Option<String>| {
-                    if only.as_ref() != Some(value) {
-                        *only = None;
-                    }
-                })
-                .or_insert_with(|| Some(value.clone()));
-        }
-    }
-    common
-}
-
-fn values(out: &mut String, phase: &Phase, style: Style) {
-    let mut values = Table::new(vec![
-        ("value", Align::Left),
-        ("", Align::Right),
-        ("min", Align::Right),
-        ("max", Align::Right),
-        ("", Align::Left),
-    ]);
-    for value in &phase.values {
-        let name = named(&value.name, &value.labels);
-        values.row(match &value.missing {
-            None => {
-                let varied = value.min != value.max;
-                let bound = |bound: Option<f64>| if varied { in_unit(bound, value.unit) } else { String::new() };
-                let shown = in_unit(value.value, value.unit);
-                vec![name.into(), shown.into(), bound(value.min).into(), bound(value.max).into()]
-            }
-            Some(why) => {
-                let why = Cell::toned(format!("missing: {}", clean(why)).trim_end(), Tone::Unsure);
-                vec![name.into(), "".into(), "".into(), "".into(), why]
-            }
-        });
-    }
-    if !values.is_empty() {
-        values.render(out, 2, style);
-    }
-}
-
-fn row(counter: &Counter, common: &BTreeMap<(String, String), Option<String>>) -> Vec<Cell> {
-    let tells = |name: &&String| common.get(&(counter.source.clone(), (*name).clone())).is_none_or(Option::is_none);
-    let labels = counter.labels.iter().filter(|(name, _)| tells(name)).map(|(name, value)| (name.clone(), value.clone()));
-    let mut cells: Vec<Cell> = vec![clean(&counter.source).into(), named(&counter.metric, &labels.collect()).into()];
+fn row(counter: &Counter, siblings: &[&Labels]) -> Vec<Cell> {
     let told = |value: Option<f64>| Cell::from(value.filter(|value| *value != 0.0).map_or_else(String::new, number));
+    let gauge = counter.kind == "gauge";
+    let mut cells: Vec<Cell> = vec![clean(&counter.source).into(), named(&counter.metric, &counter.labels, siblings).into()];
     cells.extend([optional(counter.before), optional(counter.after), optional(counter.delta)].map(Cell::from));
     cells.push(told(counter.uncertainty));
-    cells.push(told(counter.per_request));
+    cells.push(told(counter.per_request.filter(|_| !gauge)));
     cells.push(counter.max.map_or_else(String::new, number).into());
     let resets = match counter.resets {
         0 => String::new(),
-        n => format!("restarted {n} times"),
+        1 => "restarted once".to_owned(),
+        n => format!("restarted {} times", count(n)),
     };
     let notes: Vec<String> =
         counter.note.iter().map(|note| clean(note)).chain([resets]).filter(|note| !note.is_empty()).collect();
@@ -156,18 +147,72 @@ fn row(counter: &Counter, common: &BTreeMap<(String, String), Option<String>>) -
     cells
 }
 
-/// `redis_commands_processed_total{instance="127.0.0.1:9121"}`.
-fn named(name: &str, labels: &BTreeMap<String, String>) -> String {
-    if labels.is_empty() {
-        return clean(name);
+/// A series by its name and the labels that tell it from its siblings: `pg_stat_database_xact_commit{datname="shop"}`.
+fn named(name: &str, labels: &Labels, siblings: &[&Labels]) -> String {
+    let mut told = telling(siblings);
+    if !told.iter().any(|name| labels.contains_key(*name)) {
+        told = differing(siblings);
     }
-    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{}=\"{}\"", clean(name), clean(value))).collect();
-    format!("{}{{{}}}", clean(name), labels.join(","))
+    let shown: Vec<String> = labels
+        .iter()
+        .filter(|(label, _)| told.contains(label.as_str()))
+        .map(|(label, value)| format!("{}=\"{}\"", clean(label), clean(value)))
+        .collect();
+    if shown.is_empty() { clean(name) } else { format!("{}{{{}}}", clean(name), shown.join(",")) }
+}
+
+/// The labels that tell siblings apart: one that does it alone if there is one, best a `…name`, else all that differ.
+fn telling<'a>(siblings: &[&'a Labels]) -> BTreeSet<&'a str> {
+    let differing = differing(siblings);
+    let alone = differing.iter().copied().filter(|name| values(siblings, name) == siblings.len());
+    match alone.max_by_key(|name| name.ends_with("name")) {
+        Some(name) => BTreeSet::from([name]),
+        None => differing,
+    }
+}
+
+/// The labels that aren't the same for all siblings.
+fn differing<'a>(siblings: &[&'a Labels]) -> BTreeSet<&'a str> {
+    let names = siblings.iter().flat_map(|labels| labels.keys().map(String::as_str));
+    names.filter(|name| values(siblings, name) > 1).collect()
+}
+
+/// How many values a label has among siblings; not having it is one, too.
+fn values(siblings: &[&Labels], name: &str) -> usize {
+    siblings.iter().map(|labels| labels.get(name)).collect::<BTreeSet<_>>().len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn labels(of: &[(&str, &str)]) -> Labels {
+        of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn only_the_labels_that_tell_siblings_apart_are_shown() {
+        let (shop, zero) =
+            (labels(&[("datid", "5"), ("datname", "shop"), ("server", "a")]), labels(&[("datid", "0"), ("server", "a")]));
+        assert_eq!(named("commits", &shop, &[&shop]), "commits");
+        assert_eq!(named("commits", &shop, &[&shop, &zero]), "commits{datname=\"shop\"}");
+        assert_eq!(named("commits", &zero, &[&shop, &zero]), "commits{datid=\"0\"}");
+        let (a, b, c) = (labels(&[("x", "1"), ("y", "1")]), labels(&[("x", "1"), ("y", "2")]), labels(&[("x", "2"), ("y", "1")]));
+        assert_eq!(named("m", &a, &[&a, &b, &c]), "m{x=\"1\",y=\"1\"}");
+    }
+
+    #[test]
+    fn a_series_is_still_only_if_nothing_happened_to_it() {
+        let still = Counter { delta: Some(0.0), ..Counter::default() };
+        assert!(is_still(&still));
+        let moved = [
+            Counter { resets: 1, ..still.clone() },
+            Counter { min: Some(1.0), max: Some(2.0), ..still.clone() },
+            Counter { delta: None, ..still.clone() },
+            Counter { note: Some("odd".into()), ..still },
+        ];
+        assert!(!moved.iter().any(is_still));
+    }
 
     fn counter(source: &str, labels: &[(&str, &str)], delta: f64) -> Counter {
         Counter {
