@@ -3,8 +3,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod hostile;
 pub mod http;
 pub mod postgres;
 pub mod process;
+pub mod program;
 pub mod prometheus;
 pub mod redis;
