@@ -24,6 +24,23 @@ pub fn is_secret_header(name: &str) -> bool {
     matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-api-key" | "x-auth-token")
 }
 
+/// The fewest bytes of such a cookie: what is shorter (`lang=en`) would blank the words of a report.
+const LEAST_COOKIE: usize = 8;
+
+/// Whether a cookie of this value is kept secret on its own.
+pub fn is_secret_cookie(value: &str) -> bool {
+    value.len() >= LEAST_COOKIE
+}
+
+/// What is secret in the value of a header that carries credentials: all of it, the token behind its scheme, and the values
+/// of its cookies.
+pub fn secrets_of_header(value: &str) -> Vec<String> {
+    let token = value.split_once(' ').map(|(_, token)| token.trim());
+    let cookies =
+        value.split(';').filter_map(|part| Some(part.split_once('=')?.1.trim())).filter(|value| is_secret_cookie(value));
+    [value].into_iter().chain(token).chain(cookies).filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
+}
+
 /// The secrets of a profile. Cheap to clone; prints nothing of what it holds.
 #[derive(Clone, Default)]
 pub struct Secrets {
@@ -111,6 +128,13 @@ mod tests {
             assert!(!is_secret_name(name), "{name}");
         }
         assert!(is_secret_header("Authorization") && is_secret_header("X-API-Key") && !is_secret_header("accept"));
+    }
+
+    #[test]
+    fn of_a_header_the_token_and_the_cookies_are_secret_on_their_own() {
+        assert_eq!(secrets_of_header("Bearer abcdef"), ["Bearer abcdef", "abcdef"]);
+        assert_eq!(secrets_of_header("lang=en; sid=0123456789"), ["lang=en; sid=0123456789", "sid=0123456789", "0123456789"]);
+        assert_eq!(secrets_of_header("plain"), ["plain"]);
     }
 
     #[test]

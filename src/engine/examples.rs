@@ -32,6 +32,10 @@ const PER_RUN: usize = 500;
 /// The most characters of a body that an example shows.
 pub(super) const BODY_SHOWN: usize = 200;
 
+/// So many bytes of a body are searched for secrets before it is cut: far beyond what is shown, since what is taken out makes
+/// room for more.
+pub(super) const BODY_SEARCHED: usize = 64 * 1024;
+
 /// The examples of a run.
 #[derive(Default)]
 pub(super) struct Examples(Mutex<Vec<ErrorExample>>);

@@ -10,7 +10,7 @@ use crate::flow::{Failure, Sink};
 use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId};
 
 use super::activation::Live;
-use super::examples::{BODY_SHOWN, ErrorExample};
+use super::examples::{BODY_SEARCHED, BODY_SHOWN, ErrorExample};
 use super::pool::Pool;
 
 /// One for each user. While its user does something, it holds the activation in which that began, so that a phase
@@ -143,16 +143,18 @@ impl Sink for UserSink {
                 return;
             }
             let shared = &self.pool.ctx.shared;
-            let shown = &failure.body[..failure.body.len().min(4 * BODY_SHOWN)];
-            let body: String = String::from_utf8_lossy(shown).chars().take(BODY_SHOWN).collect();
+            let secrets = shared.plan.secrets.with((failure.secrets)());
+            // Redacted before it is cut: what is left of a secret that was cut in two would not be found.
+            let searched = String::from_utf8_lossy(&failure.body[..failure.body.len().min(BODY_SEARCHED)]);
+            let body = secrets.redact(&searched).chars().take(BODY_SHOWN).collect();
             shared.examples.add(ErrorExample {
                 at: std::time::SystemTime::now(),
                 phase: PhaseId::at(live.activation.phase),
                 step,
                 reason: failure.reason,
                 status: failure.status,
-                detail: shared.plan.secrets.redact(failure.detail).into_owned(),
-                body: shared.plan.secrets.redact(&body).into_owned(),
+                detail: secrets.redact(failure.detail).into_owned(),
+                body,
             });
         });
     }

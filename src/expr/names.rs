@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The number of a variable's name; one [`super::Compiler`] gives every name one number.
+use crate::base::secrets::is_secret_name;
+
+/// The number of a variable's name; one [`super::Compiler`] gives every name one number. Its highest bit says whether the name is
+/// that of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Symbol(pub(super) u32);
 
@@ -15,7 +18,15 @@ pub(super) struct Symbols {
 /// The names that the program itself fills, in the order of their symbols.
 const BUILT_IN: [&str; 8] = ["response", "message", "user", "iteration", "index", "phase", "shard", "env"];
 
+/// The bit of a symbol whose name is that of a secret.
+const SECRET: u32 = 1 << 31;
+
 impl Symbol {
+    /// Whether the name is that of a secret, so that its value is one.
+    pub(super) fn is_secret(self) -> bool {
+        self.0 & SECRET != 0
+    }
+
     pub(super) const RESPONSE: Symbol = Symbol(0);
     pub(super) const MESSAGE: Symbol = Symbol(1);
     pub(super) const USER: Symbol = Symbol(2);
@@ -36,7 +47,8 @@ impl Symbols {
         if let Some(symbol) = self.numbers.get(name) {
             return *symbol;
         }
-        let symbol = Symbol(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX));
+        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX) & !SECRET;
+        let symbol = Symbol(if is_secret_name(name) { number | SECRET } else { number });
         self.numbers.insert(name.to_owned(), symbol);
         symbol
     }

@@ -164,6 +164,13 @@ impl Scope {
         variables
     }
 
+    /// The values of the variables that are named like secrets, for instance a token that a log-in gave.
+    pub fn secrets(&self) -> Vec<String> {
+        let layers = [&self.iteration, &self.start, &self.shared.setup, &self.shared.vars];
+        let secret = layers.into_iter().flatten().filter(|(symbol, value)| symbol.is_secret() && !value.is_undefined());
+        secret.map(|(_, value)| value.to_string()).collect()
+    }
+
     /// `index` inside of a repetition, until [`Scope::pop_index`].
     pub fn push_index(&mut self, index: u64) {
         self.indexes.push(index);

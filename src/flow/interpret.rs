@@ -9,6 +9,7 @@ use super::sink::Sink;
 use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
+use crate::base::Secrets;
 
 /// An iteration under way.
 pub(super) struct Run<'a, S: Sink> {
@@ -62,7 +63,9 @@ impl<S: Sink> Run<'_, S> {
             (Ok(()), _) | (Err(_), OnError::Continue) => Onward::Next,
             (Err(_), OnError::EndIteration) => Onward::End(End::Failed),
             (Err(_), OnError::EndUser) => Onward::End(End::EndUser),
-            (Err(Broken(why)), OnError::AbortRun) => Onward::End(End::Abort(why)),
+            (Err(Broken(why)), OnError::AbortRun) => {
+                Onward::End(End::Abort(Secrets::new(self.user.secrets()).redact(&why).into_owned()))
+            }
         }
     }
 

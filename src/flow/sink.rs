@@ -7,7 +7,7 @@ use crate::base::{Protocol, Reason};
 use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Failure<'a> {
     /// Why.
     pub reason: Reason,
@@ -17,6 +17,9 @@ pub struct Failure<'a> {
     pub detail: &'a str,
     /// The body of the answer.
     pub body: &'a [u8],
+    /// What must not be shown of it, beside the plan's secrets: credentials that were sent, cookies, variables that are
+    /// named like secrets. Gathered only for an example that is kept.
+    pub secrets: &'a dyn Fn() -> Vec<String>,
 }
 
 /// Takes what happens to one virtual user. Nothing here may block or fail.

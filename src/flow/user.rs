@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::base::secrets::is_secret_cookie;
 use crate::expr::{Scope, Shared};
 use crate::protocol::http::{Client, Pool};
 
@@ -30,6 +31,12 @@ impl User {
     /// The connections that this worker's users of the scenario share, for requests that go over shared ones.
     pub fn share(&mut self, pool: Rc<Pool>) {
         self.pool = Some(pool);
+    }
+
+    /// What must not be shown of what it does: its cookies, and its variables that are named like secrets.
+    pub fn secrets(&self) -> Vec<String> {
+        let cookies = self.http.cookies().filter(|value| is_secret_cookie(value)).map(str::to_owned);
+        self.scope.secrets().into_iter().chain(cookies).collect()
     }
 
     /// What `phase` names in expressions from here on.

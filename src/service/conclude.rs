@@ -52,7 +52,9 @@ impl Conduct {
             Ending::Aborted(_) => self.verdict = Verdict::Fail,
             Ending::Stopped | Ending::Failed(_) => self.verdict = self.verdict.max(Verdict::Inconclusive),
         }
-        let stopped = result::stopped(ending);
+        let redact = |text: &String| self.plan.secrets.redact(text).into_owned();
+        let stopped = result::stopped(ending).as_ref().map(redact);
+        self.reasons = self.reasons.iter().map(redact).collect();
         let gauges = &self.store.gauges;
         let rows = self.results.values().flatten().chain(&over_run.slos).cloned().collect::<Vec<_>>();
         gauges.set_slos(turn::slo_rows(&rows));

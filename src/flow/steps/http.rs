@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
+
+use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::Response;
@@ -19,23 +22,31 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
         let user = &mut *run.user;
         match step.request.prepare(&user.scope) {
             Ok(prepared) => {
+                let credentials = step.request.credentials(&prepared);
                 let flight = Flight::new(run.sink, step.id, due);
                 let exchange = user.http.perform(&step.request, prepared, user.pool.as_deref()).await;
                 flight.landed();
-                Ok(exchange)
+                Ok((exchange, credentials))
             }
             Err(error) => Err(error.to_string()),
         }
     };
     match exchange {
-        Ok(exchange) => {
+        Ok((exchange, credentials)) => {
             run.due = exchange.ended;
             connections(run.sink, &exchange);
-            answered(step, due, exchange, run)
+            answered(step, due, exchange, credentials, run)
         }
         Err(error) => {
             run.due = due.max(Instant::now());
-            let nothing = Exchanged { outcome: Outcome::Error, status: 0, service: Duration::ZERO, sent: 0, received: 0 };
+            let nothing = Exchanged {
+                outcome: Outcome::Error,
+                status: 0,
+                service: Duration::ZERO,
+                sent: 0,
+                received: 0,
+                credentials: Vec::new(),
+            };
             let wrong = Some((Reason::Template, error));
             let response = Response { error: Some(Reason::Template), ..Response::default() };
             conclude(step, due, &nothing, response, wrong, run)
@@ -50,10 +61,18 @@ struct Exchanged {
     service: Duration,
     sent: u64,
     received: u64,
+    /// Of the headers that were sent: not to be shown.
+    credentials: Vec<HeaderValue>,
 }
 
 /// There was an exchange: an answer, or why there is none.
-fn answered<S: Sink>(step: &HttpStep, due: Instant, exchange: Exchange, run: &mut Run<'_, S>) -> Result<(), Broken> {
+fn answered<S: Sink>(
+    step: &HttpStep,
+    due: Instant,
+    exchange: Exchange,
+    credentials: Vec<HeaderValue>,
+    run: &mut Run<'_, S>,
+) -> Result<(), Broken> {
     let service = exchange.service();
     let wrong = match exchange.outcome {
         Outcome::Ok => step.expect.judge_status(exchange.status),
@@ -65,6 +84,7 @@ fn answered<S: Sink>(step: &HttpStep, due: Instant, exchange: Exchange, run: &mu
         service,
         sent: exchange.sent,
         received: exchange.received,
+        credentials,
     };
     let response = Response {
         // An answer that broke off is none.
@@ -112,10 +132,15 @@ fn conclude<S: Sink>(
     };
     sink.sample(step.id, due, &sample);
     if let Some((reason, detail)) = &wrong {
-        sink.failure(step.id, due, &Failure { reason: *reason, status: exchanged.status, detail, body: &body });
+        let secrets = || {
+            let sent = exchanged.credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
+            run.user.secrets().into_iter().chain(sent).collect()
+        };
+        let failure = Failure { reason: *reason, status: exchanged.status, detail, body: &body, secrets: &secrets };
+        sink.failure(step.id, due, &failure);
     }
     for (check, expression) in &step.checks {
-        sink.check(*check, due, expression.truth(scope).unwrap_or(false));
+        sink.check(*check, due, expression.truth(&run.user.scope).unwrap_or(false));
     }
     match wrong {
         None => Ok(()),

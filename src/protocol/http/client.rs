@@ -47,6 +47,11 @@ impl Client {
         self.connections.len()
     }
 
+    /// The values of its cookies.
+    pub fn cookies(&self) -> impl Iterator<Item = &str> {
+        self.jar.values()
+    }
+
     /// Forgets the cookies and closes the connections, for the end of the user. Returns how many connections are gone that
     /// no exchange told of: these, and those that were dropped with a request.
     pub fn close(&mut self) -> usize {

@@ -33,6 +33,11 @@ impl Jar {
         }
     }
 
+    /// The values of all cookies.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.store.iter().flat_map(|store| store.iter_any()).map(|cookie| cookie.value())
+    }
+
     /// Adds the cookies for `address` to `headers`, behind those that the profile wrote itself.
     pub fn add(&self, headers: &mut HeaderMap, address: &Address) {
         let Some(store) = &self.store else { return };

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::address::{Address, AddressError, Base, push_query};
 use super::decode::ACCEPTED;
+use crate::base::secrets::is_secret_header;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template};
 use crate::net::Tls;
 
@@ -146,6 +147,8 @@ pub struct Request {
     /// What is static of the headers, the client's own included; `Host` only with a static address.
     headers: HeaderMap,
     dynamic: Vec<(HeaderName, Template)>,
+    /// Those of them that carry credentials.
+    credentials: Vec<HeaderName>,
     host_written: bool,
 }
 
@@ -222,7 +225,9 @@ impl Request {
             }
         }
         let host_written = spec.headers.iter().any(|(name, _)| name == HOST);
-        let mut request = Self { base: None, address: None, headers, dynamic, host_written, spec };
+        let credentials =
+            dynamic.iter().map(|(name, _)| name).filter(|name: &&HeaderName| is_secret_header(name.as_str())).cloned().collect();
+        let mut request = Self { base: None, address: None, headers, dynamic, credentials, host_written, spec };
         request.resolve_static()?;
         Ok(request)
     }
@@ -269,6 +274,12 @@ impl Request {
     /// Over which connections it goes.
     pub fn connections(&self) -> Connections {
         self.spec.connections
+    }
+
+    /// The credentials that were rendered into its headers; those that are static are known to the plan.
+    pub fn credentials(&self, prepared: &Prepared<'_>) -> Vec<HeaderValue> {
+        let Rendered::Now(headers) = &prepared.headers else { return Vec::new() };
+        self.credentials.iter().flat_map(|name| headers.get_all(name)).cloned().collect()
     }
 
     /// Renders it for the user whose scope it is. Where all is static nothing is allocated.

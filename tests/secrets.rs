@@ -1,0 +1,156 @@
+//! Nothing that is secret is printed, logged or stored, whatever a target does with it: tokens and passwords of the environment,
+//! headers that carry credentials, written out or got from a log-in on the way, and cookies.
+
+mod support;
+
+use std::io::Write;
+
+use support::hostile::{Hostile, Then, answer};
+use support::process::free_port;
+use support::program::{Bench, Running};
+
+/// One for each way in which a secret gets in; no two share a part.
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("API_TOKEN", "envtok-a81f3c"), ("DB_PASSWORD", "envpass-b72e4d"), ("SESSION_COOKIE", "envcookie-c63d5e")];
+const SECRETS: [&str; 10] = [
+    "envtok-a81f3c",
+    "envpass-b72e4d",
+    "envcookie-c63d5e",
+    "literalbearer-d54c6f",
+    "bGl0ZXJhbDpiYXNpYw==",
+    "varkey-e45b70",
+    "dynamictoken-f36a81",
+    "setcookie-027992",
+    "urlpass-118aa3",
+    "promtoken-209bb4",
+];
+
+/// Logs everyone in, and answers all else with an error that repeats the whole request.
+fn parrot() -> Hostile {
+    Hostile::start(|request, stream| {
+        let text = if request.path == "/login" {
+            let body = r#"{"token": "dynamictoken-f36a81"}"#;
+            format!("HTTP/1.1 200 OK\r\nset-cookie: sid=setcookie-027992\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        } else {
+            // In part, as a page that is cut off anywhere would show it.
+            let padding = request.path.strip_prefix("/pad/").and_then(|n| n.parse().ok()).unwrap_or(0);
+            answer("500 Internal Server Error", &format!("{}{}", "x".repeat(padding), request.head))
+        };
+        let _ = stream.write_all(text.as_bytes());
+        Then::Keep
+    })
+}
+
+fn profile(parrot: &str, prometheus: &str) -> String {
+    let mut text = format!(
+        "name: secrets
+defaults: {{on_error: continue, http: {{base_url: \"{parrot}\", timeout: 2s}}}}
+vars: {{api_key: varkey-e45b70}}
+scenarios:
+  a:
+    flow:
+      - http: {{post: /login, name: login, json: {{password: \"${{DB_PASSWORD}}\"}}, extract: {{token: $.token}}}}
+      - http: {{get: /dynamic, name: dynamic, headers: {{authorization: \"Bearer {{{{ token }}}}\"}}}}
+      - http: {{get: /environment, name: environment, headers: {{authorization: \"Bearer ${{API_TOKEN}}\", cookie: \"sid=${{SESSION_COOKIE}}\"}}}}
+      - http: {{get: /literal, name: literal, headers: {{authorization: Bearer literalbearer-d54c6f}}}}
+      - http: {{get: /basic, name: basic, headers: {{authorization: Basic bGl0ZXJhbDpiYXNpYw==}}}}
+      - http: {{get: /var, name: var, headers: {{x-api-key: \"{{{{ api_key }}}}\"}}}}
+      - http: {{get: \"/unnamed?access_token=${{API_TOKEN}}\"}}
+      - http: {{post: /login, name: expects, expect: {{that: \"response.json.token == 'other'\"}}}}
+      - http: {{get: \"/{{{{ token | int }}}}\", name: not-a-number, headers: {{authorization: \"Bearer {{{{ token }}}}\"}}}}
+      - http: {{get: \"http://someone:urlpass-118aa3@127.0.0.1:{}/\", name: password-in-url}}
+",
+        free_port()
+    );
+    // One of these puts the cut of what is shown into the middle of the secret.
+    for padding in (90..200).step_by(10) {
+        text += &format!(
+            "      - http: {{get: /pad/{padding}, name: cut-{padding}, headers: {{authorization: \"Bearer {{{{ token }}}}\"}}}}\n"
+        );
+        text += &format!(
+            "      - http: {{get: /pad/{padding}, name: cut-environment-{padding}, headers: {{authorization: \"Bearer ${{API_TOKEN}}\"}}}}\n"
+        );
+    }
+    text + &format!(
+        "      - http: {{get: /last, name: last, headers: {{authorization: \"Bearer {{{{ token }}}}\"}}}}
+        on_error: abort_run
+phases: [{{name: one, duration: 20s, load: {{a: {{users: 2, iterations: 1}}}}}}]
+observe:
+  prometheus: {{url: \"{prometheus}\", bearer_token: promtoken-209bb4, timeout: 500ms}}
+  counters: [{{metric: up}}]
+"
+    )
+}
+
+fn nothing_secret_in(text: &str) {
+    for secret in SECRETS {
+        // Parts of it too: half a token is more than anyone should know.
+        for part in [secret, &secret[..secret.len() - 4]] {
+            if let Some(at) = text.find(part) {
+                let from = text[..at].char_indices().rev().nth(200).map_or(0, |(i, _)| i);
+                panic!("{part}: {}", &text[from..text.len().min(at + 200)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_shows_nothing_secret() {
+    let (parrot, prometheus) = (parrot(), parrot());
+    let formats = ["--log.format=logfmt", "--log.format=json"];
+    let run = &|format: &str| {
+        let bench = Bench::new();
+        bench.file("secrets.yml", &profile(&parrot.url(), &prometheus.url()));
+        let mut command = bench.command(&["serve", "--web.listen-address=127.0.0.1:0", "secrets.yml"]);
+        command.args(["--log.level=debug", format]).envs(ENVIRONMENT);
+        let mut daemon = Running::start(command, bench.path());
+        daemon.port = daemon.until("an address", |running| {
+            let log = running.err();
+            let (_, rest) = log.split_once("127.0.0.1:")?;
+            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        });
+        daemon.logged("run ended", 1);
+        let pages = [daemon.page("/metrics"), daemon.page("/")].concat();
+        let ended = daemon.stop();
+        let record = bench.record();
+        assert_eq!(record["phases"][0]["steps"].as_array().unwrap().len(), 10 + 22 + 1, "{}", ended.err);
+        assert!(bench.left().contains("/dynamic HTTP/1.1"), "the examples of errors are there");
+        nothing_secret_in(&[&*pages, &ended.out, &ended.err, &bench.left()].concat());
+    };
+    std::thread::scope(|scope| formats.map(|format| scope.spawn(move || run(format))).map(|thread| thread.join().unwrap()));
+}
+
+#[test]
+fn a_summary_shows_nothing_secret() {
+    let (parrot, prometheus) = (parrot(), parrot());
+    let bench = Bench::new();
+    bench.file("secrets.yml", &profile(&parrot.url(), &prometheus.url()));
+    let mut command = bench.command(&["run", "--log.level=debug", "--web.listen-address=127.0.0.1:0", "secrets.yml"]);
+    command.envs(ENVIRONMENT);
+    let ended = Running::start(command, bench.path()).wait();
+    assert!(ended.out.contains("500"), "{}", ended.out);
+    nothing_secret_in(&[&*ended.out, &ended.err, &bench.left()].concat());
+}
+
+#[test]
+fn a_bad_profile_is_told_of_without_its_secrets() {
+    let bench = Bench::new();
+    bench.file(
+        "bad.yml",
+        "name: bad
+defaults: {http: {timeout: \"${API_TOKEN}\", headers: {authorization: Bearer literalbearer-d54c6f, accpet: [no]}}}
+vars: {api_key: varkey-e45b70}
+scenarios:
+  a: {flow: [{http: {get: \"${API_TOKEN}\", json: {password: \"${DB_PASSWORD}\"}, body: twice}}]}
+phases: [{name: one, duration: \"${DB_PASSWORD}\", load: {a: {users: \"${SESSION_COOKIE}\"}}}]
+",
+    );
+    for arguments in [vec!["check", "bad.yml"], vec!["run", "bad.yml"], vec!["serve", "--log.level=debug", "bad.yml"]] {
+        let mut command = bench.command(&arguments);
+        command.envs(ENVIRONMENT);
+        let ended = Running::start(command, bench.path()).wait();
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.contains("timeout") && ended.err.contains("duration"), "{}", ended.err);
+        nothing_secret_in(&[ended.out, ended.err].concat());
+    }
+}
