@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use load_exporter::measure::catalogue::{self, Kind, Metric};
-use load_exporter::profile::{self, Env, Loaded};
+use load_exporter::plan;
+use load_exporter::profile::{self, Diagnostic, Env, Loaded};
 
 fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -70,7 +71,7 @@ fn metrics_md_has_every_metric_of_the_catalogue_and_no_other() {
 #[test]
 fn documents_name_no_metric_that_does_not_exist() {
     let names: BTreeSet<&str> = catalogue::ALL.iter().map(|metric| metric.name).collect();
-    for name in ["ARCHITECTURE.md", "docs/metrics.md", "docs/profile.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "docs/metrics.md", "docs/operations.md", "docs/profile.md"] {
         let text = document(name);
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         for word in words.filter(|word| word.starts_with("load_") && *word != "load_exporter") {
@@ -81,23 +82,48 @@ fn documents_name_no_metric_that_does_not_exist() {
     }
 }
 
+/// The whole profiles of the documents: where, and what.
+fn whole_profiles() -> Vec<(&'static str, usize, String)> {
+    let mut whole = Vec::new();
+    for name in ["README.md", "docs/profile.md"] {
+        let found = blocks(&document(name), "yaml").into_iter().filter(|(_, block)| block.starts_with("name:"));
+        let before = whole.len();
+        whole.extend(found.map(|(line, block)| (name, line, block)));
+        assert!(whole.len() > before, "{name}");
+    }
+    whole
+}
+
 #[test]
-fn every_whole_profile_of_profile_md_is_read_without_a_problem() {
-    let text = document("docs/profile.md");
-    let whole: Vec<_> = blocks(&text, "yaml").into_iter().filter(|(_, block)| block.starts_with("name:")).collect();
-    assert!(!whole.is_empty());
-    for (line, block) in whole {
-        let loaded = profile::read_text(Path::new("example.yml"), Some(block), &Env::default(), &[]);
-        assert!(!loaded.failed() && loaded.diagnostics.is_empty(), "docs/profile.md:{line}: {}", told(&loaded));
+fn every_whole_profile_of_the_documents_can_be_carried_out_without_a_warning() {
+    for (document, line, block) in whole_profiles() {
+        let resolved = plan::load_text(Path::new("example.yml"), block, &Env::default(), &[], plan::Options::default());
+        let told: Vec<String> = match resolved {
+            Ok((_, warnings)) => warnings.iter().map(Diagnostic::line).collect(),
+            Err(problems) => vec![problems.render(false)],
+        };
+        assert!(told.is_empty(), "{document}:{line}: {}", told.join("\n"));
     }
 }
 
-/// What an example lacks to be a whole profile, so that its own keys are looked at alone.
-const REST: [(&str, &str); 4] = [
+/// What an example lacks to be a whole profile.
+const REST: [(&str, &str); 7] = [
     ("name:", "name: example\n"),
-    ("scenarios:", "scenarios: {shoppers: {flow: [{think: 1s}]}}\n"),
-    ("phases:", "phases: [{name: p, duration: 1s, load: {shoppers: {users: 1}}}]\n"),
-    ("metrics:", ""),
+    ("defaults:", "defaults: {http: {base_url: builtin}}\n"),
+    ("vars:", "vars: {price: 2, amount: 3, order: 7}\n"),
+    (
+        "metrics:",
+        "metrics:\n  orders_total: {type: counter}\n  basket_value_euros: {type: histogram}\n  \
+         queue_join_latency_seconds: {type: histogram, unit: seconds}\n",
+    ),
+    (
+        "scenarios:",
+        "scenarios:\n  shoppers: {flow: [{http: {get: /}}, {count: {orders_total: 1}}, \
+         {record: {queue_join_latency_seconds: response.duration, basket_value_euros: 1}}]}\n  \
+         orders: {flow: {http: {get: /, name: checkout}}}\n  visitors: {flow: {http: {get: /}}}\n",
+    ),
+    ("phases:", "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}, orders: {users: 1}}}]\n"),
+    ("observe:", "observe: {prometheus: {url: 'http://127.0.0.1:9090'}, counters: [{preset: redis}]}\n"),
 ];
 
 /// An example as a whole profile.
@@ -114,29 +140,47 @@ fn completed(block: &str) -> String {
     } else {
         block.to_owned()
     };
+    let holds = |key: &str| text.lines().any(|line| line.starts_with(key));
+    let (has_scenarios, has_metrics) = (holds("scenarios:"), holds("metrics:"));
     for (key, rest) in REST {
         if !text.lines().any(|line| line.starts_with(key)) {
-            text.push_str(rest);
+            // An example's own scenarios and metrics stand for those that are lacking.
+            text.push_str(match (key, has_scenarios, has_metrics) {
+                ("phases:", true, _) => "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}}}]\n",
+                ("scenarios:", _, true) => "scenarios: {shoppers: {flow: {http: {get: /}}}, orders: {flow: {think: 1s}}}\n",
+                _ => rest,
+            });
         }
     }
     text
 }
 
 #[test]
-fn every_example_of_profile_md_is_read_without_a_problem() {
+fn every_example_of_profile_md_can_be_carried_out() {
     let text = document("docs/profile.md");
+    let mut wrong = String::new();
     for (line, block) in blocks(&text, "yaml") {
-        // Alternatives of one key are an example each; files to include aren't there.
+        // Alternatives of one key are an example each; files that are named aren't there.
         let alternatives: Vec<String> = match block.starts_with("schedule:") {
             true => block.lines().map(|line| format!("{line}\n")).collect(),
-            false => vec![block.lines().filter(|line| !line.starts_with("include:")).map(|line| format!("{line}\n")).collect()],
+            false => vec![
+                block
+                    .lines()
+                    .filter(|line| !line.starts_with("include:") && !line.contains("ca_file:"))
+                    .map(|line| format!("{line}\n"))
+                    .collect(),
+            ],
         };
         for example in alternatives {
             let text = completed(&example);
-            let loaded = profile::read_text(Path::new("example.yml"), Some(text.clone()), &Env::default(), &[]);
-            assert!(!loaded.failed(), "docs/profile.md:{line}: {}\n{text}", told(&loaded));
+            let resolved =
+                plan::load_text(Path::new("example.yml"), text.clone(), &Env::default(), &[], plan::Options::default());
+            if let Err(problems) = resolved {
+                wrong.push_str(&format!("docs/profile.md:{line}: {}\n", problems.render(false)));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 #[test]
@@ -190,5 +234,20 @@ fn architecture_md_has_the_rows_that_the_test_of_the_architecture_holds() {
         for module in row.split('"').skip(1).step_by(2) {
             assert!(map.contains(&format!("`{module}`")), "ARCHITECTURE.md doesn't name `{module}`");
         }
+    }
+}
+
+#[test]
+fn operations_md_has_every_flag_and_the_readme_names_files_that_exist() {
+    let text = document("docs/operations.md");
+    let command = <load_exporter::cli::Cli as clap::CommandFactory>::command();
+    for sub in command.get_subcommands() {
+        assert!(text.contains(&format!("load-exporter {}", sub.get_name())), "{}", sub.get_name());
+        for flag in sub.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(text.contains(&format!("--{flag}")), "docs/operations.md doesn't name --{flag}");
+        }
+    }
+    for link in document("README.md").split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "README.md links to {link}");
     }
 }

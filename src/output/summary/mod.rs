@@ -23,7 +23,7 @@ pub fn text(run: &Run, style: Style) -> String {
     }
     if !run.slos.is_empty() {
         out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
-        slos(&mut out, &run.slos, style);
+        slos(&mut out, &run.slos, &run.reasons, style);
     }
     target::notes(&mut out, &run.phases, style);
     generator(&mut out, &run.generator, style);
@@ -102,7 +102,7 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
         out.push_str(&format!("  {}\n", tone.paint(clean(reason).trim_end(), style)));
     }
     let blocks: [&dyn Fn(&mut String); 8] = [
-        &|out| slos(out, &phase.slos, style),
+        &|out| slos(out, &phase.slos, &phase.reasons, style),
         &|out| load::scenarios(out, phase, style),
         &|out| load::steps(out, phase, style),
         &|out| load::groups(out, phase, style),
@@ -121,8 +121,8 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
     }
 }
 
-/// The requirements, targets behind them.
-fn slos(out: &mut String, slos: &[Slo], style: Style) {
+/// The requirements, targets behind them. What was `told` above already isn't said again.
+fn slos(out: &mut String, slos: &[Slo], told: &[String], style: Style) {
     let mut table = Table::new(vec![
         ("", Align::Left),
         ("SLO", Align::Left),
@@ -133,7 +133,8 @@ fn slos(out: &mut String, slos: &[Slo], style: Style) {
     ]);
     let (targets, requirements): (Vec<&Slo>, Vec<&Slo>) = slos.iter().partition(|slo| slo.target);
     for slo in requirements.into_iter().chain(targets) {
-        let note = match (slo.target, &slo.reason) {
+        let reason = slo.reason.as_ref().filter(|reason| !told.iter().any(|told| told.contains(reason.as_str())));
+        let note = match (slo.target, reason) {
             (false, None) => String::new(),
             (false, Some(reason)) => clean(reason),
             (true, None) => "a target".to_owned(),
@@ -191,8 +192,11 @@ mod tests {
         run.phases.truncate(1);
         run.phases[0].judged = true;
         run.phases[0].verdict = Verdict::Inconclusive;
-        run.phases[0].reasons = vec!["the generator was short of CPU".into()];
-        run.slos.clear();
+        run.phases[0].reasons = vec!["The generator was short of CPU.".into()];
+        let mut slo = run.slos.remove(0);
+        slo.verdict = Verdict::Inconclusive;
+        slo.reason = Some("The generator was short of CPU.".into());
+        run.phases[0].slos = vec![slo];
         insta::assert_snapshot!("inconclusive", text(&run, Style::plain()));
     }
 
