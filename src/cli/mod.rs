@@ -62,6 +62,7 @@ impl From<LoadError> for Failure {
         match error {
             LoadError::Problems(problems) => Self::usage(problems.render(colour())),
             LoadError::Target(_) => Self::system(error),
+            LoadError::SameName { .. } | LoadError::Conflict(_) => Self::usage(error),
         }
     }
 }
@@ -80,7 +81,6 @@ impl From<DaemonError> for Failure {
         match error {
             DaemonError::Load(error) => error.into(),
             DaemonError::Web(error) => error.into(),
-            DaemonError::SameName { .. } => Self::usage(error),
         }
     }
 }

@@ -24,12 +24,8 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
     let common = &args.common;
     let env = Env::process();
     // All are read before the first is run: a mistake in the last shouldn't show after an hour.
-    let mut all = Vec::new();
-    for path in &common.profile.profiles {
-        let loaded = Loaded::load(path, &env, &common.profile.set, None)?;
-        loaded.warnings.iter().for_each(|warning| complain(warning));
-        all.push(loaded);
-    }
+    let all = Loaded::load_all(&common.profile.profiles, &env, &common.profile.set, &[])?;
+    all.iter().flat_map(|loaded| &loaded.warnings).for_each(|warning| complain(warning));
     let surface = Arc::new(Surface::default());
     surface.stores.store(Arc::new(all.iter().map(|loaded| loaded.store.clone()).collect()));
     let web = listen(args, &surface).await?;

@@ -1,7 +1,7 @@
 //! Keeps one profile running on its schedule.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -13,6 +13,9 @@ use crate::service::{self, Loaded, Options, Outcome, Stop, Update};
 
 use super::schedule;
 
+/// How often the wall clock is looked at while a run is waited for.
+const LOOKED_AT: Duration = Duration::from_secs(30);
+
 /// See the module.
 pub(super) struct Keeper {
     loaded: Arc<Loaded>,
@@ -22,19 +25,25 @@ pub(super) struct Keeper {
     task: JoinHandle<()>,
 }
 
-/// Stops a keeper's runs.
+/// Stops a keeper's runs, those of an earlier version that still drain included.
 #[derive(Clone)]
-pub(super) struct Stopper(UnboundedSender<Stop>);
+pub(super) struct Stopper(Vec<UnboundedSender<Stop>>);
 
 impl Stopper {
     /// No more runs; the present one drains.
     pub fn gracefully(&self) {
-        let _ = self.0.send(Stop::Gracefully); // has ended
+        self.tell(Stop::Gracefully);
     }
 
     /// What is under way is cut off.
     pub fn at_once(&self) {
-        let _ = self.0.send(Stop::AtOnce); // has ended
+        self.tell(Stop::AtOnce);
+    }
+
+    fn tell(&self, stop: Stop) {
+        for sender in &self.0 {
+            let _ = sender.send(stop); // has ended
+        }
     }
 }
 
@@ -44,7 +53,7 @@ impl Keeper {
         loaded.store.gauges.set_reload(true, unix_time(SystemTime::now()));
         let (stop, stops) = unbounded_channel();
         let task = tokio::spawn(keep(loaded.clone(), options.clone(), surface.clone(), stops));
-        Self { loaded, options, surface, stopper: Stopper(stop), task }
+        Self { loaded, options, surface, stopper: Stopper(vec![stop]), task }
     }
 
     /// The profile that is kept.
@@ -58,7 +67,9 @@ impl Keeper {
 
     /// Ends the present run gracefully and goes on with another version of the profile.
     pub fn replace(&mut self, loaded: Arc<Loaded>) {
-        self.stopper.gracefully();
+        if let Some(present) = self.stopper.0.last() {
+            let _ = present.send(Stop::Gracefully); // has ended
+        }
         let (stop, stops) = unbounded_channel();
         let next = keep(loaded.clone(), self.options.clone(), self.surface.clone(), stops);
         // A place holder for the moment in which the new task takes the old one over.
@@ -69,7 +80,9 @@ impl Keeper {
             }
             next.await;
         });
-        self.stopper = Stopper(stop);
+        // What was told to stop already isn't told so again, or it would give up the readings that it waits for.
+        self.stopper.0.retain(|earlier| !earlier.is_closed());
+        self.stopper.0.push(stop);
         self.loaded = loaded;
     }
 
@@ -91,10 +104,10 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
             status.state = "waiting".to_owned();
             status.next = local(at);
         });
-        let wait = at.duration_since(SystemTime::now()).unwrap_or_default();
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            biased;
             _ = stops.recv() => return status.set(|status| status.state = "stopped".to_owned()),
+            () = until(at) => {}
         }
         let began = SystemTime::now();
         let (outcome, stopped) = run(&loaded, &options, &status, &mut stops).await;
@@ -115,6 +128,16 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
     stops.recv().await;
 }
 
+/// Waits for a time of the wall clock, which may be set meanwhile.
+async fn until(at: SystemTime) {
+    while let Ok(wait) = at.duration_since(SystemTime::now()) {
+        if wait.is_zero() {
+            return;
+        }
+        tokio::time::sleep(wait.min(LOOKED_AT)).await;
+    }
+}
+
 /// One run; whether it was stopped from outside.
 async fn run(loaded: &Loaded, options: &Options, status: &Status, stops: &mut UnboundedReceiver<Stop>) -> (Outcome, bool) {
     let (stop, run_stops) = unbounded_channel();
@@ -124,10 +147,7 @@ async fn run(loaded: &Loaded, options: &Options, status: &Status, stops: &mut Un
         status.next = String::new();
     });
     let mut update = |update: Update<'_>| match update {
-        Update::Progress(progress) => {
-            let phase = progress.phase.clone();
-            status.set(|status| status.phase = phase);
-        }
+        Update::Progress(progress) => status.set(|status| status.phase.clone_from(&progress.phase)),
         Update::Say(text) => tracing::info!(profile = %loaded.plan.name, "{text}"),
     };
     let running = service::run(loaded.plan.clone(), loaded.store.clone(), options, run_stops, &mut update);
@@ -164,20 +184,8 @@ struct Status {
 }
 
 impl Status {
-    fn set(&self, change: impl FnOnce(&mut ProfileStatus)) {
-        // Keepers change their own lines only, one after the other.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lines = self.surface.profiles.load().as_ref().clone();
-        match lines.iter_mut().find(|line| line.profile == self.profile) {
-            Some(line) => change(line),
-            None => {
-                let mut line = ProfileStatus { profile: self.profile.clone(), ..ProfileStatus::default() };
-                change(&mut line);
-                lines.push(line);
-            }
-        }
-        self.surface.profiles.store(Arc::new(lines));
+    fn set(&self, change: impl Fn(&mut ProfileStatus)) {
+        self.surface.set_status(&self.profile, change);
     }
 }
 

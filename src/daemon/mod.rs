@@ -49,16 +49,6 @@ pub enum DaemonError {
     /// A profile is wrong.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Two profiles are called the same, so that their series could not be told apart.
-    #[error("{first} and {second} both have the name `{name}`; give each profile a `name` of its own", first = first.display(), second = second.display())]
-    SameName {
-        /// The name.
-        name: String,
-        /// One file.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-    },
     /// The web surface.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -77,6 +67,7 @@ pub async fn serve(options: Options, mut signals: UnboundedReceiver<Signal>) -> 
         tracing::info!(%address, "listening");
     }
     let mut daemon = Daemon { options, surface, keepers: Vec::new() };
+    daemon.surface.show_only(&names(&loaded));
     for loaded in loaded {
         let keeper = Keeper::start(Arc::new(loaded), daemon.options.run.clone(), daemon.surface.clone());
         daemon.keepers.push(keeper);
@@ -104,18 +95,13 @@ pub async fn serve(options: Options, mut signals: UnboundedReceiver<Signal>) -> 
 
 /// Reads every profile, or tells all that is wrong.
 fn load(options: &Options, kept: &[Arc<Loaded>]) -> Result<Vec<Loaded>, DaemonError> {
-    let mut all: Vec<Loaded> = Vec::new();
-    for path in &options.profiles {
-        let before = kept.iter().find(|kept| kept.path == *path);
-        let loaded = Loaded::load(path, &options.env, &options.sets, before.map(AsRef::as_ref))?;
-        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        if let Some(same) = all.iter().find(|other| other.plan.name == loaded.plan.name) {
-            let (first, second) = (same.path.clone(), loaded.path);
-            return Err(DaemonError::SameName { name: loaded.plan.name.clone(), first, second });
-        }
-        all.push(loaded);
-    }
+    let all = Loaded::load_all(&options.profiles, &options.env, &options.sets, kept)?;
+    all.iter().flat_map(|loaded| &loaded.warnings).for_each(|warning| tracing::warn!("{warning}"));
     Ok(all)
+}
+
+fn names(loaded: &[Loaded]) -> Vec<String> {
+    loaded.iter().map(|loaded| loaded.plan.name.clone()).collect()
 }
 
 struct Daemon {
@@ -136,8 +122,9 @@ impl Daemon {
                 return Err(error.to_string());
             }
         };
+        self.surface.show_only(&names(&loaded));
         for (keeper, loaded) in self.keepers.iter_mut().zip(loaded) {
-            if keeper.loaded().fingerprint != loaded.fingerprint {
+            if keeper.loaded().plan.fingerprint != loaded.plan.fingerprint {
                 tracing::info!(profile = %loaded.plan.name, "the profile has changed");
                 keeper.replace(Arc::new(loaded));
             }

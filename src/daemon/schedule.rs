@@ -4,6 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::plan::Schedule;
 
+/// The least time from the start of one run to the next of a profile that runs continuously: one whose target is away, or that
+/// a step ends at once, would do nothing but begin.
+const CONTINUOUS: Duration = Duration::from_secs(1);
+
 /// When a run begins after the last one began and ended; none if there is none to come.
 ///
 /// `every` keeps its grid: a run that took longer than the interval skips what it missed, and runs never overlap.
@@ -11,7 +15,7 @@ pub fn next(schedule: &Schedule, last: Option<(SystemTime, SystemTime)>, now: Sy
     match (schedule, last) {
         (Schedule::Once, None) | (Schedule::Continuous | Schedule::Every(_), None) => Some(now),
         (Schedule::Once, Some(_)) => None,
-        (Schedule::Continuous, Some(_)) => Some(now),
+        (Schedule::Continuous, Some((began, _))) => Some(now.max(began + CONTINUOUS)),
         (Schedule::Every(every), Some((began, _))) => Some(on_grid(began, *every, now)),
         (Schedule::Cron(cron), _) => cron.next(now.into()).map(SystemTime::from),
     }
@@ -39,6 +43,7 @@ mod tests {
         assert_eq!(next(&Schedule::Once, None, at(5)), Some(at(5)));
         assert_eq!(next(&Schedule::Once, Some((at(5), at(6))), at(7)), None);
         assert_eq!(next(&Schedule::Continuous, Some((at(5), at(6))), at(7)), Some(at(7)));
+        assert_eq!(next(&Schedule::Continuous, Some((at(7), at(7))), at(7)), Some(at(8)), "not in a circle");
     }
 
     #[test]

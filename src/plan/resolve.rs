@@ -1,6 +1,7 @@
 //! Puts the resolved parts of a profile together.
 
-use std::path::Path;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::resolver::{Options, Resolver};
@@ -138,9 +139,24 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         env: Value::from_pairs(profile.env.iter().map(|(name, value)| (name.to_owned(), Value::from(value)))),
         secrets: profile.secrets.clone(),
         uses_builtin: resolver.uses_builtin,
+        fingerprint: fingerprint(&resolver),
     };
     warnings::look(&mut resolver, &plan, &paces);
     (Some(plan), resolver.diagnostics)
+}
+
+/// Of everything that was read.
+fn fingerprint(resolver: &Resolver<'_>) -> u64 {
+    let mut files: Vec<&PathBuf> =
+        resolver.tls.keys().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]).flatten().collect();
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    resolver.profile.fingerprint().hash(&mut hasher);
+    for file in files {
+        // One that can't be read has been told of.
+        (file, std::fs::read(file).unwrap_or_default()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The profile's constants, and the names that are known everywhere.

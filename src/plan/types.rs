@@ -49,6 +49,9 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Whether a scenario loads the program's own echo target.
     pub uses_builtin: bool,
+    /// Tells whether another load of the same files says the same: the profile, what it includes, and the certificates that
+    /// they name.
+    pub fingerprint: u64,
 }
 
 impl fmt::Debug for Plan {

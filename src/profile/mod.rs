@@ -18,6 +18,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::base::Secrets;
@@ -107,6 +108,15 @@ impl Profile {
     /// Something about the node that is probably not meant.
     pub fn warning(&self, at: Node, message: impl Into<String>) -> Diagnostic {
         Diagnostic::warning(self.tree.place(at), self.secrets.redact(&message.into()).into_owned())
+    }
+
+    /// Tells whether another load of the same files says the same: of this file and of all that it includes.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for file in &self.tree.files {
+            (&file.path, &file.text).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// A file that the node names, relative to the file that the node stands in.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::exposition;
 use crate::measure::Store;
 use crate::plan::{self, Plan};
 use crate::profile::{Env, Problems};
@@ -20,8 +21,6 @@ pub struct Loaded {
     pub store: Arc<Store>,
     /// What may be wrong with it, rendered.
     pub warnings: Vec<String>,
-    /// Tells whether another load of the same files says the same.
-    pub fingerprint: u64,
     /// The built-in target, while something may load it.
     pub target: Option<Arc<Target>>,
 }
@@ -35,9 +34,58 @@ pub enum LoadError {
     /// The built-in target can't be had.
     #[error("the built-in target could not be started: {0}")]
     Target(io::Error),
+    /// Two profiles are called the same, so that their series could not be told apart.
+    #[error("{first} and {second} both have the name `{name}`; give each profile a `name` of its own", first = first.display(), second = second.display())]
+    SameName {
+        /// The name.
+        name: String,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// Two profiles can't be shown on the same `/metrics`.
+    #[error("these profiles can't be loaded together: {0}")]
+    Conflict(String),
 }
 
 impl Loaded {
+    /// Reads several profiles that are to share one `/metrics`; all that is wrong with any of them is told at once. `kept`:
+    /// those of them that were loaded before.
+    ///
+    /// # Errors
+    /// As [`Loaded::load`]; two of one name, or a metric that is of one kind here and of another there.
+    pub fn load_all(
+        paths: &[PathBuf],
+        env: &Env,
+        sets: &[(String, String)],
+        kept: &[Arc<Loaded>],
+    ) -> Result<Vec<Self>, LoadError> {
+        let mut all: Vec<Self> = Vec::new();
+        let mut problems = Vec::new();
+        for path in paths {
+            let before = kept.iter().find(|kept| kept.path == *path).map(AsRef::as_ref);
+            match Self::load(path, env, sets, before) {
+                Ok(loaded) => all.push(loaded),
+                Err(LoadError::Problems(more)) => problems.extend(more.diagnostics),
+                Err(error) => return Err(error),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(LoadError::Problems(Problems::new(problems)));
+        }
+        for (index, second) in all.iter().enumerate() {
+            if let Some(first) = all[..index].iter().find(|first| first.plan.name == second.plan.name) {
+                let (first, second, name) = (first.path.clone(), second.path.clone(), second.plan.name.clone());
+                return Err(LoadError::SameName { name, first, second });
+            }
+        }
+        match exposition::conflict(all.iter().map(|loaded| &loaded.plan.layout)) {
+            Some(conflict) => Err(LoadError::Conflict(conflict)),
+            None => Ok(all),
+        }
+    }
+
     /// Reads and resolves a profile; starts the built-in target if it is loaded. `kept` is what an earlier load of the
     /// same profile left: its target goes on, and so does its store if its labels are the same.
     ///
@@ -57,13 +105,6 @@ impl Loaded {
         let same = kept.filter(|kept| kept.plan.layout == plan.layout);
         let store = same.map_or_else(|| Store::new(plan.layout.clone()), |kept| kept.store.clone());
         let warnings = warnings.iter().map(|warning| warning.line()).collect();
-        Ok(Self { path: path.to_owned(), fingerprint: fingerprint(path), plan: Arc::new(plan), store, warnings, target })
+        Ok(Self { path: path.to_owned(), plan: Arc::new(plan), store, warnings, target })
     }
-}
-
-fn fingerprint(path: &Path) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    std::fs::read(path).unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
 }

@@ -35,7 +35,7 @@ pub struct Surface {
     /// The stores of the loaded profiles, in their order.
     pub stores: ArcSwap<Vec<Arc<Store>>>,
     /// A line for each profile on the status page.
-    pub profiles: ArcSwap<Vec<ProfileStatus>>,
+    profiles: ArcSwap<Vec<ProfileStatus>>,
     ready: AtomicBool,
 }
 
@@ -43,6 +43,26 @@ impl Surface {
     /// From now on `/-/ready` says so (or not).
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// The profiles that the status page shows from now on, in this order; what was known of them stays.
+    pub fn show_only(&self, profiles: &[String]) {
+        self.profiles.rcu(|lines| {
+            let line = |name: &String| match lines.iter().find(|line| line.profile == *name) {
+                Some(line) => line.clone(),
+                None => ProfileStatus { profile: name.clone(), ..ProfileStatus::default() },
+            };
+            profiles.iter().map(line).collect::<Vec<_>>()
+        });
+    }
+
+    /// Changes a profile's line on the status page, if it is shown.
+    pub fn set_status(&self, profile: &str, change: impl Fn(&mut ProfileStatus)) {
+        self.profiles.rcu(|lines| {
+            let mut lines = lines.as_ref().clone();
+            lines.iter_mut().filter(|line| line.profile == profile).for_each(&change);
+            lines
+        });
     }
 }
 
