@@ -2,17 +2,50 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The status and body of a GET; none while there is no whole answer.
 pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    ask(port, "GET", path, "")
+}
+
+/// The same of a POST without a body.
+pub fn post(port: u16, path: &str) -> Option<(u16, String)> {
+    ask(port, "POST", path, "Content-Length: 0\r\n")
+}
+
+/// The same of any method, with further header lines.
+pub fn ask(port: u16, method: &str, path: &str, headers: &str) -> Option<(u16, String)> {
+    let mut stream = connect(port)?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n").ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// The whole answer to a GET over TLS, from a server that has this very certificate.
+pub fn get_tls(port: u16, path: &str, certificate: &rcgen::Certificate) -> Option<String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.der().clone()).ok()?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from("localhost").ok()?;
+    let connection = rustls::ClientConnection::new(Arc::new(config), name).ok()?;
+    let mut stream = rustls::StreamOwned::new(connection, connect(port)?);
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut bytes = Vec::new();
+    // A server that hangs up without a goodbye is an error of its own, after its answer.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8(bytes).ok()
+}
+
+fn connect(port: u16) -> Option<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    Some(stream)
 }
 
 /// The value of a series on a page in the text format, by all that stands before its value.
