@@ -26,9 +26,12 @@ pub struct Answer {
     origin: Origin,
 }
 
+/// The names of all caches.
+pub const CACHES: [&str; 4] = ["manga", "streamers", "live", "config"];
+
 /// What is read, and for how long it is kept.
 pub struct Entry<'a> {
-    /// The cache's name on `/metrics`.
+    /// The cache's name on `/metrics`, one of [`CACHES`] unless it is bypassed.
     pub name: &'static str,
     /// The key within this cache.
     pub key: &'a str,

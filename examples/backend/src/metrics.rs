@@ -13,6 +13,7 @@ use prometheus::{
 };
 
 use crate::app::App;
+use crate::cache::CACHES;
 
 /// nginx's word for a client that went away before it was answered.
 const CLIENT_CLOSED: &str = "499";
@@ -70,16 +71,19 @@ impl Metrics {
             cpu: register(&registry, Counter::new("process_cpu_seconds_total", "User and system CPU time"))?,
             registry,
         };
+        for name in CACHES {
+            metrics.cache_hits.with_label_values(&[name]);
+            metrics.cache_misses.with_label_values(&[name]);
+        }
         let start = register(&metrics.registry, Gauge::new("process_start_time_seconds", "When the process started"))?;
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
         Ok(metrics)
     }
 
-    /// Counts a look into the cache called `name`.
+    /// Counts a look into the cache called `name`, one of [`CACHES`](crate::cache::CACHES).
     pub fn cache(&self, name: &str, hit: bool) {
-        // Both exist from the first look on, so that a ratio of them does too.
-        let (hits, misses) = (self.cache_hits.with_label_values(&[name]), self.cache_misses.with_label_values(&[name]));
-        if hit { hits.inc() } else { misses.inc() }
+        let looks = if hit { &self.cache_hits } else { &self.cache_misses };
+        looks.with_label_values(&[name]).inc();
     }
 
     /// Sets the gauges of the pool.

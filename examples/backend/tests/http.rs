@@ -103,6 +103,10 @@ async fn answers_come_from_the_cache_unless_told_otherwise(service: &Service) {
     assert_eq!((around.cache.as_deref(), &around.json()["id"]), (Some("bypass"), &json!(1)));
     assert_eq!(service.metric("cache_hits_total{name=\"streamers\"}").await, 1.0);
     assert_eq!(service.metric("cache_misses_total{name=\"streamers\"}").await, 1.0);
+    let page = service.get("/metrics").await.text;
+    for name in ["cache_hits_total", "cache_misses_total"] {
+        assert!(page.contains(&format!("\n{name}{{name=\"live\"}} 0\n")), "at 0 before the first look: {page}");
+    }
 
     let found = service.get("/manga/search?q=WIND").await.json();
     assert!(found["items"].as_array().unwrap().iter().all(|item| item["title"].as_str().unwrap().contains("Wind")));
