@@ -74,7 +74,7 @@ fn late(starts: &Starts) -> Option<String> {
         let response = starts.responses.map_or(0.0, |responses| responses[i]);
         (lag > *borne && lag > LAG_SHARE * response).then(|| {
             let (percent, lag, borne) = (quantile * 100.0, show_seconds(lag), show_seconds(*borne));
-            format!("arrivals of {} started late, p{percent:.0} by {lag} where {borne} is borne", starts.scenario)
+            format!("what was due in {} was started late, p{percent:.0} by {lag} where {borne} is borne", starts.scenario)
         })
     })
 }
@@ -148,7 +148,7 @@ mod tests {
         let late = Starts { lags: Some([0.030, 0.080]), ..starts() };
         assert_eq!(
             reason(late.clone()).unwrap(),
-            "The generator was the bottleneck: arrivals of voters started late, p95 by 30.0ms where 10.0ms is borne."
+            "The generator was the bottleneck: what was due in voters was started late, p95 by 30.0ms where 10.0ms is borne."
         );
         assert_eq!(reason(Starts { responses: Some([2.0, 3.0]), ..late.clone() }), None, "beside 2s they don't weigh");
         assert_eq!(reason(Starts { started: 99, ..late.clone() }), None, "too few to say");
