@@ -33,8 +33,8 @@ pub struct Progress {
     pub run_duration: Option<Duration>,
     /// Iterations a second that the profile asks for just now; 0 where it asks for users only.
     pub rate_wanted: f64,
-    /// Requests (or iterations, where a rate is wanted) a second that were just made.
-    pub rate_reached: f64,
+    /// Requests (or iterations, where a rate is wanted) a second that were just made, once the phase is old enough to say.
+    pub rate_reached: Option<f64>,
     /// Virtual users at work.
     pub users: u64,
     /// Virtual users that the profile asks for; 0 where it asks for a rate only.
@@ -67,9 +67,9 @@ impl Progress {
         field(name, Some(painted));
         field(format!("{} of {}", time(self.phase_elapsed), time(self.phase_duration)), None);
         if self.rate_wanted > 0.0 {
-            field(format!("rate {} of {}", rate(Some(rounded(self.rate_reached))), rate(Some(rounded(self.rate_wanted)))), None);
+            field(format!("rate {} of {}", rate(self.rate_reached.map(rounded)), rate(Some(rounded(self.rate_wanted)))), None);
         } else {
-            field(format!("rate {}", rate(Some(rounded(self.rate_reached)))), None);
+            field(format!("rate {}", rate(self.rate_reached.map(rounded))), None);
         }
         if self.users_wanted > 0 {
             field(format!("users {} of {}", count(self.users), count(self.users_wanted)), None);
@@ -254,7 +254,7 @@ mod tests {
             run_elapsed: Duration::from_secs(180),
             run_duration: Some(Duration::from_secs(690)),
             rate_wanted: 20.0,
-            rate_reached: 19.96,
+            rate_reached: Some(19.96),
             users: 13,
             users_wanted: 50,
             requests: 12_345,
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_phase_without_a_length_has_no_bar() {
         let nothing = Progress { phase: "check".into(), ..Progress::default() };
-        assert_eq!(nothing.line(), "check  0s of 0s  rate 0/s  users 0  requests 0  errors 0  p95 –  run 0s");
+        assert_eq!(nothing.line(), "check  0s of 0s  rate –  users 0  requests 0  errors 0  p95 –  run 0s");
         assert!(!nothing.lines(80, Style::plain()).contains('─'));
     }
 }

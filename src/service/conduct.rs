@@ -169,7 +169,12 @@ impl Conduct {
             tokio::select! {
                 biased;
                 event = engine.events.recv(), if ending.is_none() => match event {
-                    Some(Event::Finished(how)) => ending = Some(how),
+                    Some(Event::Finished(how)) => {
+                        ending = Some(how);
+                        if self.observer.is_some() && !self.judging.is_empty() {
+                            update(Update::Say("The load is over; waiting until every source tells what it came to.".to_owned()));
+                        }
+                    }
                     Some(event) => self.event(event, &engine.board, &engine.control, update).await,
                     None => ending = Some(Ending::Failed("the coordinator is gone".to_owned())),
                 },

@@ -39,7 +39,8 @@ impl Conduct {
         self.publish(&judged);
         let name = &judged.record.name;
         tracing::info!(profile = %self.plan.name, phase = %name, verdict = %judged.verdict(), "phase judged");
-        update(Update::Say(format!("{name}: {}", judged.verdict())));
+        let came_to = if judged.record.judged { judged.verdict().to_string() } else { "not judged".to_owned() };
+        update(Update::Say(format!("{name}: {came_to}")));
         self.verdict = self.verdict.max(judged.verdict());
         for reason in &judged.judgement.reasons {
             let reason = format!("{name}: {reason}");

@@ -17,6 +17,8 @@ pub(super) struct Meter {
     began: Instant,
     planned: Option<Duration>,
     recent: VecDeque<Point>,
+    /// The activation that `recent` began with.
+    activation: Option<u64>,
 }
 
 struct Point {
@@ -33,7 +35,7 @@ impl Meter {
             Repeat::Forever => None,
             Repeat::Times(times) => u32::try_from(times).ok().and_then(|times| once.checked_mul(times)),
         };
-        Self { began: Instant::now(), planned, recent: VecDeque::new() }
+        Self { began: Instant::now(), planned, recent: VecDeque::new(), activation: None }
     }
 
     /// How the run stands, given the present phase and all that the run has measured.
@@ -45,6 +47,12 @@ impl Meter {
             started: run.scenarios.iter().map(|scenario| scenario.started).sum(),
             times: times(run),
         };
+        // A phase's figures are its own: what was reached lately in another is no measure of what is wanted now.
+        let activation = present.map(|present| present.activation);
+        if activation != self.activation {
+            self.activation = activation;
+            self.recent.clear();
+        }
         while self.recent.len() > 1 && self.recent[1].at + LATELY <= now {
             self.recent.pop_front();
         }
@@ -52,11 +60,11 @@ impl Meter {
         let rate_wanted: f64 = scenarios.iter().map(|scenario| scenario.rate_wanted).sum();
         let open = rate_wanted > 0.0;
         let (rate_reached, p95) = match self.recent.front() {
-            None => (0.0, None),
+            None => (None, None),
             Some(earlier) => {
                 let seconds = (now - earlier.at).as_secs_f64().max(1e-3);
                 let count = if open { point.started - earlier.started } else { point.requests - earlier.requests };
-                (count as f64 / seconds, point.times.minus(&earlier.times).quantile(0.95))
+                (Some(count as f64 / seconds), point.times.minus(&earlier.times).quantile(0.95))
             }
         };
         let phase = present.and_then(|present| plan.phases.get(present.phase.index()));

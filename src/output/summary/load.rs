@@ -41,6 +41,7 @@ pub(super) fn scenarios(out: &mut String, phase: &Phase, style: Style) {
     for scenario in &phase.scenarios {
         let wanted = match (scenario.rate_wanted, scenario.users_wanted) {
             (Some(wanted), _) => rate(Some(wanted)),
+            (None, Some(1)) => "1 user".to_owned(),
             (None, Some(users)) => format!("{} users", count(users)),
             (None, None) => NONE.to_owned(),
         };
