@@ -1,7 +1,7 @@
 //! The counters of a real Redis and a real PostgreSQL, by their real exporters and a real Prometheus: what is reported
 //! between two edges is what they counted themselves.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
 mod support;
 

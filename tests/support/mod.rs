@@ -9,4 +9,9 @@ pub mod postgres;
 pub mod process;
 pub mod program;
 pub mod prometheus;
+pub mod promql;
+pub mod record;
 pub mod redis;
+pub mod shipped;
+#[path = "../../examples/backend/tests/support/mod.rs"]
+pub mod stack;

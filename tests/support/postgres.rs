@@ -123,7 +123,8 @@ fn psql_command(port: u16, database: &str) -> Command {
     command
 }
 
-fn psql_at(port: u16, database: &str, statements: &str) -> Result<String, String> {
+/// [`Postgres::psql`] at a server that somebody else started; what it said if it failed.
+pub fn psql_at(port: u16, database: &str, statements: &str) -> Result<String, String> {
     // From its input each statement is a transaction; from -c all would be one.
     let mut child = psql_command(port, database).spawn().map_err(|error| error.to_string())?;
     let mut stdin = child.stdin.take().unwrap();

@@ -39,28 +39,37 @@ impl Redis {
     /// Sends commands on one connection, a word list each, and gives the first line of each reply (of a bulk reply: its
     /// contents).
     pub fn send(&self, commands: &[&str]) -> Vec<String> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let mut replies = BufReader::new(stream.try_clone().unwrap());
-        let mut stream = stream;
-        let mut got = Vec::new();
-        for command in commands {
-            // In one piece: in two, the second would wait for the acknowledgement of the first.
-            stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-            got.push(reply(&mut replies));
-        }
-        got
+        send(self.port, commands)
     }
 
     /// A number of INFO.
     pub fn info(&self, field: &str) -> f64 {
-        let info = self.send(&["INFO"]).remove(0);
-        let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        line.unwrap_or_else(|| panic!("no {field} in INFO")).trim().parse().unwrap()
+        info(self.port, field)
     }
 
     pub fn kill(&mut self) {
         self.service.kill();
     }
+}
+
+/// [`Redis::send`] to a server that somebody else started.
+pub fn send(port: u16, commands: &[&str]) -> Vec<String> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut replies = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    let mut got = Vec::new();
+    for command in commands {
+        write!(stream, "{command}\r\n").unwrap();
+        got.push(reply(&mut replies));
+    }
+    got
+}
+
+/// [`Redis::info`] of a server that somebody else started.
+pub fn info(port: u16, field: &str) -> f64 {
+    let info = send(port, &["INFO"]).remove(0);
+    let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {field} in INFO")).trim().parse().unwrap()
 }
 
 fn reply(replies: &mut BufReader<TcpStream>) -> String {

@@ -1,11 +1,14 @@
 //! A stack for a test: `scripts/stack` in a temporary directory, gone with the test, or with the process if it is killed.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The repository's `scripts/stack`.
+/// The repository's `scripts/stack`, from a package anywhere in it.
 pub fn script() -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/stack"))
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("scripts/stack"));
+    Command::new(scripts.into_iter().find(|script| script.exists()).expect("the repository has scripts/stack"))
 }
 
 /// Standard output and error as one text.
@@ -31,6 +34,13 @@ impl Stack {
     /// Where it lives.
     pub fn path(&self) -> PathBuf {
         self.directory.path().join("stack")
+    }
+
+    /// The port in the URL (or the number) that a variable of its `env` file holds.
+    pub fn port(&self, name: &str) -> u16 {
+        let value = self.variable(name).unwrap_or_else(|| panic!("the stack has no {name}"));
+        let address = value.split("://").last().and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        address.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{name}={value} has no port"))
     }
 
     /// A variable of its `env` file.

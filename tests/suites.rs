@@ -1,0 +1,92 @@
+//! Every profile of `config/` but `votes.yml` (which has a test of its own), made small, for real.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+mod support;
+
+use serde_json::Value;
+use support::http;
+use support::process::free_port;
+use support::record::{self, list, phase, step};
+use support::shipped::{self, Shown, promised_series, promtool, shipped};
+use support::stack::Stack;
+
+fn run(name: &str, variables: &[(&str, &str)]) -> Shown {
+    let profile = shipped(name);
+    let promised = promised_series(&profile, variables);
+    let ended = shipped::run(&profile, free_port(), variables, |_| {});
+    record::holds_together(&ended);
+    record::is_right(&ended.record);
+    assert_eq!(promtool(&ended.last), "", "{name}");
+    let shown = ended.last.lines().filter(|line| line.contains("{profile=")).count();
+    assert!((100..=promised).contains(&shown), "{name}: `check` promised at most {promised} series, there are {shown}");
+    ended
+}
+
+fn ledger(backend: u16) -> Value {
+    serde_json::from_str(&http::get(backend, "/api/ledger").unwrap().1).unwrap()
+}
+
+#[test]
+fn quickstart_needs_nothing_else() {
+    let ended = run("quickstart.yml", &[("STEADY", "3s"), ("SURGE", "2s")]);
+    let surge = phase(&ended.record, "surge");
+    let orders = list(surge, "scenarios").iter().find(|scenario| scenario["scenario"] == "orders").unwrap();
+    // The area under 20/s -> 100/s over 2 s.
+    assert_eq!(record::whole(orders, "due"), 120);
+}
+
+#[test]
+fn suites_run_against_the_backend() {
+    let stack = Stack::up(&[]);
+    let (base, prometheus) = (stack.variable("BASE_URL").unwrap(), stack.variable("PROMETHEUS_URL").unwrap());
+    let backend = stack.port("BASE_URL");
+
+    let ended = run(
+        "suite-a-http.yml",
+        &[
+            ("BASE_URL", &base),
+            ("AUTH_TOKEN", "Bearer of-a-test"),
+            ("MIN_VUS", "5"),
+            ("MAX_VUS", "10"),
+            ("RAMP_UP", "2s"),
+            ("DURATION", "3s"),
+            ("THINK", "20ms..80ms"),
+        ],
+    );
+    let written: u64 = list(&ended.record, "phases").iter().map(|phase| record::whole(step(phase, "write"), "requests")).sum();
+    let all = ledger(backend);
+    assert!(written > 0);
+    assert_eq!((all["total"].as_u64(), &all["consistent"]), (Some(written), &Value::Bool(true)), "{all}");
+    let texts = format!("{}{}{}{}", ended.out, ended.err, ended.record, ended.last);
+    assert!(!texts.contains("of-a-test"), "a token is a secret");
+
+    let ended = run(
+        "suite-e-rest.yml",
+        &[
+            ("BASE_URL", &base),
+            ("PROMETHEUS_URL", &prometheus),
+            ("TIME", "1%"),
+            ("S1_USERS", "20"),
+            ("S1_THINK", "100ms..300ms"),
+            ("S2_RATE", "60/s"),
+            ("S2_USERS", "20"),
+            ("S3_RATE", "20/s"),
+            ("S3_USERS", "20"),
+            ("S4_RATE", "200/s"),
+            ("S4_USERS", "100"),
+            ("S5_RATE", "5/s"),
+            ("S5_USERS", "10"),
+        ],
+    );
+    let run = &ended.record;
+    let now = ledger(backend);
+    let rise = |key: &str| now[key].as_f64().unwrap() - all[key].as_f64().unwrap();
+    assert_eq!(rise("total"), record::own(run, "votes_submitted_total"), "every accepted vote once, and no replay");
+    assert_eq!(rise("paid"), record::own(run, "invoices_paid_total"));
+    assert_eq!(rise("stars"), 50.0 * record::own(run, "invoices_paid_total"), "the balance rises once per invoice");
+    assert_eq!(now["consistent"], true, "{now}");
+    // 20/s, 60/s, 200/s and 5/s for a hundredth of five minutes (of one, for votes).
+    let due = |name: &str| record::whole(&list(phase(run, name), "scenarios")[0], "due");
+    assert_eq!([due("streamers"), due("live"), due("votes"), due("payments")], [180, 60, 120, 15]);
+}
