@@ -79,6 +79,8 @@ impl Exporter {
 
     /// Scrapes at an edge; where the load stands still and statistics are told late, once more when they must be there.
     pub(super) async fn edge(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
+        // An edge is announced a little ahead of its time.
+        tokio::time::sleep(until(at)).await;
         let _turn = self.turn.lock().await;
         let _edge = Count::new(&self.edges);
         let patience = at + if still { PATIENCE.1 } else { PATIENCE.0 };
