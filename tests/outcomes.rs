@@ -1,0 +1,318 @@
+//! What a run comes to, as whoever started it sees it: exit codes, and what `abort_after`, `window`, `judge`, `repeat`, `settle` and
+//! several profiles do to it.
+
+mod support;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::hostile::{Hostile, Then, answer};
+use support::process::free_port;
+use support::program::{Bench, Running, accounts_hold, count, metric, named};
+
+/// A target that answers 200 to so many requests, and 500 from then on.
+fn good_until(limit: u64) -> Hostile {
+    Hostile::start(move |request, stream| {
+        let status = if request.number < limit { "200 OK" } else { "500 Internal Server Error" };
+        let _ = stream.write_all(answer(status, "{}").as_bytes());
+        Then::Keep
+    })
+}
+
+/// A profile with one step against `url`, and what comes below.
+fn profile(name: &str, url: &str, rest: &str) -> String {
+    format!(
+        "name: {name}
+defaults: {{http: {{base_url: \"{url}\", timeout: 2s}}}}
+scenarios:
+  a: {{flow: [{{http: {{get: /, name: home}}}}]}}
+  never: {{flow: [{{http: {{get: /, name: never}}, if: 1 == 2}}]}}
+{rest}
+"
+    )
+}
+
+const SHORT: &str = "phases: [{name: one, duration: 500ms, load: {a: {rate: 40/s, max_users: 40}}}]\n";
+const NO_ERRORS: &str = "slos: [{name: errors, require: [errors < 1%]}]\n";
+const NO_DATA: &str =
+    "phases: [{name: one, duration: 500ms, load: {a: {rate: 40/s, max_users: 40}, never: {users: 1, pacing: 100ms}}}]
+slos: [{name: unseen, step: never, require: [p95 < 1s]}]\n";
+
+fn requests(record: &Value, phase: usize) -> u64 {
+    count(&record["phases"][phase]["steps"][0]["requests"])
+}
+
+#[test]
+fn exit_codes_of_one_and_of_several() {
+    let bench = Bench::new();
+    let fails = good_until(0);
+    bench.file("pass.yml", &profile("pass", "builtin", &[SHORT, NO_ERRORS].concat()));
+    bench.file("fail.yml", &profile("fail", &fails.url(), &[SHORT, NO_ERRORS].concat()));
+    bench.file("unsure.yml", &profile("unsure", "builtin", NO_DATA));
+    bench.file("away.yml", &profile("away", &format!("http://127.0.0.1:{}", free_port()), SHORT));
+    for (files, code, word) in [
+        (&["pass.yml"][..], 0, "PASS"),
+        (&["fail.yml"], 1, "FAIL"),
+        (&["unsure.yml"], 3, "INCONCLUSIVE"),
+        (&["away.yml"], 4, "never reached"),
+        (&["pass.yml", "unsure.yml"], 3, "PASS"),
+        (&["away.yml", "unsure.yml"], 4, "never reached"),
+        (&["fail.yml", "away.yml", "unsure.yml", "pass.yml"], 1, "PASS"),
+    ] {
+        let before = bench.records().len();
+        let ended = bench.run_files(files, &[]);
+        assert_eq!(ended.code, Some(code), "{files:?}: {}\n{}", ended.out, ended.err);
+        assert!(ended.out.contains(word), "{files:?}: {}", ended.out);
+        assert_eq!(bench.records().len() - before, files.len(), "each is run, whatever became of those before it");
+    }
+    bench.records().iter().for_each(accounts_hold);
+}
+
+#[test]
+fn mistakes_are_exit_code_2_and_run_nothing() {
+    let bench = Bench::new();
+    bench.file("pass.yml", &profile("pass", "builtin", SHORT));
+    bench.file("bad.yml", &profile("bad", "builtin", "phases: [{name: one, duration: soon, load: {b: {users: 1}}}]"));
+    for (arguments, said) in [
+        (&["run", "pass.yml", "bad.yml"][..], "bad.yml:6"),
+        (&["run", "none.yml"], "none.yml"),
+        (&["serve", "bad.yml"], "bad.yml:6"),
+        (&["check", "pass.yml", "bad.yml"], "bad.yml:6"),
+        (&["run"], "PROFILE"),
+        (&["run", "--shard=3/3", "pass.yml"], "I/N"),
+        (&["run", "--set", "=x", "pass.yml"], "KEY=VALUE"),
+        (&["dance"], "dance"),
+    ] {
+        let ended = Running::start(bench.command(arguments), bench.path()).wait();
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(said), "{arguments:?}: {}", ended.err);
+    }
+    assert!(bench.records().is_empty());
+}
+
+#[test]
+fn an_interrupt_drains_and_a_second_one_does_not() {
+    let silent = Hostile::answering("", Then::Stall);
+    let phases = "phases: [{name: one, duration: 10m, drain: 10m, load: {a: {users: 2}}}]";
+    let start = |bench: &Bench, url: &str| {
+        bench.file("first.yml", &profile("first", url, phases).replace("timeout: 2s", "timeout: 10m"));
+        bench.file("second.yml", &profile("second", url, phases));
+        let command = bench.command(&["run", "--web.listen-address=127.0.0.1:0", "first.yml", "second.yml"]);
+        Running::start(command, bench.path())
+    };
+    let bench = Bench::new();
+    let good = good_until(u64::MAX);
+    let mut running = start(&bench, &good.url());
+    running.until("requests", |_| (good.requests() > 20).then_some(()));
+    running.signal(libc::SIGINT);
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(130), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    accounts_hold(&record);
+    assert_eq!((&record["profile"], &record["verdict"]), (&json!("first"), &json!("inconclusive")));
+    let step = &record["phases"][0]["steps"][0];
+    assert_eq!(step["outcomes"], json!({"ok": count(&step["requests"])}));
+    assert!(ended.out.contains("stopped before its end"), "{}", ended.out);
+
+    let bench = Bench::new();
+    let mut running = start(&bench, &silent.url());
+    running.until("requests", |_| (silent.requests() >= 2).then_some(()));
+    running.signal(libc::SIGINT);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(running.lives(), "it waits for what is under way");
+    running.signal(libc::SIGINT);
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(130), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    assert_eq!(record["phases"][0]["steps"][0]["outcomes"], json!({"interrupted": 2}));
+}
+
+#[test]
+fn an_slo_may_end_the_run() {
+    let bench = Bench::new();
+    let target = good_until(100);
+    let rest = "phases:
+  - {name: one, duration: 5m, drain: 1s, load: {a: {rate: 50/s, max_users: 40}}}
+  - {name: two, duration: 5m, load: {a: {rate: 50/s, max_users: 40}}}
+slos: [{name: answers, require: [errors < 50%], abort_after: 2s}]";
+    let began = Instant::now();
+    let ended = bench.run(&profile("aborts", &target.url(), rest));
+    assert_eq!(ended.code, Some(1), "{}\n{}", ended.out, ended.err);
+    assert!(began.elapsed() < Duration::from_secs(60));
+    let record = bench.record();
+    accounts_hold(&record);
+    assert_eq!((&record["verdict"], record["phases"].as_array().unwrap().len()), (&json!("fail"), 1));
+    assert!(record["stopped"].as_str().unwrap().contains("answers"), "{}", record["stopped"]);
+    assert_eq!(record["phases"][0]["slos"][0]["met"], false);
+    // Two seconds as a whole: not at the first error, nor long after.
+    assert!((130..1000).contains(&requests(&record, 0)), "{}", requests(&record, 0));
+}
+
+#[test]
+fn a_window_sees_a_late_failure_that_the_whole_hides() {
+    let phase = "phases: [{name: one, duration: 4s, load: {a: {rate: 200/s, max_users: 100}}}]\n";
+    let slo = |more: &str| format!("slos: [{{name: answers, require: [errors < 40%]{more}}}]");
+    for (more, code) in [("", 0), (", window: 1s", 1)] {
+        let bench = Bench::new();
+        // Three quarters of it are good: no more than 25 % errors as a whole, nearly all of the last second.
+        let target = good_until(600);
+        let ended = bench.run(&profile("late", &target.url(), &[phase, &slo(more)].concat()));
+        assert_eq!(ended.code, Some(code), "{more}: {}\n{}", ended.out, ended.err);
+        let record = bench.record();
+        assert!(requests(&record, 0) > 750, "{:#}", record["phases"][0]["scenarios"]);
+        let value = record["phases"][0]["slos"][0]["value"].as_f64().unwrap();
+        if code == 0 { assert!((0.2..0.3).contains(&value), "{value}") } else { assert!(value > 0.4, "{value}") }
+    }
+}
+
+#[test]
+fn what_is_not_judged_does_not_count() {
+    let bench = Bench::new();
+    let target = Hostile::start(|request, stream| {
+        let status = if request.number < 20 { "503 Service Unavailable" } else { "200 OK" };
+        let _ = stream.write_all(answer(status, "{}").as_bytes());
+        Then::Keep
+    });
+    let rest = "phases:
+  - {name: warm-up, duration: 500ms, judge: false, load: {a: {rate: 40/s, max_users: 40}}}
+  - {name: steady, duration: 500ms, load: {a: {rate: 40/s, max_users: 40}}}
+slos:
+  - {name: errors, require: [errors < 1%]}
+  - {name: whole, over: run, require: [errors < 1%]}";
+    let ended = bench.run(&profile("judged", &target.url(), rest));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    assert_eq!(record["phases"][0]["steps"][0]["errors"], json!({"status": 20}));
+    assert_eq!((&record["phases"][0]["judged"], &record["phases"][0]["slos"]), (&json!(false), &json!([])));
+    assert_eq!(record["slos"][0]["value"], 0.0, "the run as a whole is without it too");
+}
+
+#[test]
+fn phases_may_be_repeated_and_users_live_on() {
+    let bench = Bench::new();
+    let target = good_until(u64::MAX);
+    let rest = "phases:
+  - {name: one, duration: 400ms, load: {a: {users: 3, pacing: 50ms}}}
+  - {name: two, duration: 400ms, load: {a: {users: 3, pacing: 50ms}}}
+repeat: 3";
+    let port = free_port();
+    bench.file("repeat.yml", &profile("repeat", &target.url(), rest));
+    let address = format!("--web.listen-address=127.0.0.1:{port}");
+    let mut running = Running::start(bench.command(&["run", &address, "repeat.yml"]), bench.path());
+    let mut highest = 0.0;
+    running.until("the third repeat", |running| {
+        if let Some((_, page)) = support::http::get(port, "/metrics") {
+            let requests = metric(&page, "load_requests_total", &[("phase", "one"), ("step", "home")])?;
+            assert!(requests >= highest, "{requests} after {highest}");
+            highest = requests;
+        }
+        (running.err().matches("one: pass").count() >= 2).then_some(())
+    });
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    accounts_hold(&record);
+    let phases: Vec<_> = record["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| (phase["name"].as_str().unwrap(), count(&phase["repeat"])))
+        .collect();
+    assert_eq!(phases, [("one", 0), ("two", 0), ("one", 1), ("two", 1), ("one", 2), ("two", 2)]);
+    let sum: u64 = (0..6).map(|phase| requests(&record, phase)).sum();
+    assert_eq!(sum, target.requests(), "each request is in one phase");
+    assert!((0..6).all(|phase| requests(&record, phase) > 0));
+    assert_eq!(target.connections(), 3, "users keep their connections over the edges");
+}
+
+#[test]
+fn iterations_are_counted_exactly() {
+    let bench = Bench::new();
+    let target = good_until(u64::MAX);
+    let rest = "phases:
+  - {name: each, duration: 5m, load: {a: {users: 7, iterations: 11}}}
+  - {name: total, duration: 5m, load: {a: {users: 5, total_iterations: 503}}}";
+    let ended = bench.run(&profile("exact", &target.url(), rest));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    assert_eq!((requests(&record, 0), requests(&record, 1), target.requests()), (77, 503, 580));
+}
+
+/// A target that tells on `/metrics` how many other requests it has had.
+fn counting() -> (Hostile, Arc<AtomicU64>) {
+    let had = Arc::new(AtomicU64::new(0));
+    let counter = had.clone();
+    let target = Hostile::start(move |request, stream| {
+        let body = if request.path == "/metrics" {
+            format!("# TYPE app_requests_total counter\napp_requests_total {}\n", counter.load(Ordering::SeqCst))
+        } else {
+            counter.fetch_add(1, Ordering::SeqCst);
+            // So that some are always under way.
+            std::thread::sleep(Duration::from_millis(20));
+            "{}".to_owned()
+        };
+        let _ = stream.write_all(answer("200 OK", &body).as_bytes());
+        Then::Keep
+    });
+    (target, had)
+}
+
+#[test]
+fn settled_edges_make_deltas_exact_to_the_unit() {
+    for settle in [true, false] {
+        let bench = Bench::new();
+        let (target, had) = counting();
+        let rest = format!(
+            "phases:
+  - {{name: one, duration: 700ms, load: {{a: {{users: 6}}}}}}
+  - {{name: two, duration: 700ms, load: {{a: {{users: 3}}}}}}
+observe:
+  settle: {settle}
+  exporters: [{{name: app, url: \"{}/metrics\"}}]
+  counters: [{{metric: app_requests_total}}]
+",
+            target.url()
+        );
+        let ended = bench.run(&profile("settled", &target.url(), &rest));
+        assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+        let record = bench.record();
+        accounts_hold(&record);
+        let deltas: Vec<f64> = (0..2)
+            .map(|phase| {
+                let counters = &record["phases"][phase]["counters"];
+                named(counters, "metric", "app_requests_total")["delta"].as_f64().unwrap()
+            })
+            .collect();
+        let sent = [requests(&record, 0), requests(&record, 1)].map(|n| n as f64);
+        assert_eq!(sent.iter().sum::<f64>(), had.load(Ordering::SeqCst) as f64);
+        if settle {
+            assert_eq!(deltas, sent, "exact");
+        } else {
+            // What came while an edge was read is counted on one side here and on the other there; that much is told.
+            for (phase, (delta, sent)) in deltas.iter().zip(sent).enumerate() {
+                let counter = named(&record["phases"][phase]["counters"], "metric", "app_requests_total");
+                let unsure = counter["uncertainty"].as_f64().unwrap();
+                assert!((delta - sent).abs() <= unsure + 6.0, "{deltas:?} {sent:?} {counter:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn progress_goes_to_standard_error_in_plain_lines_and_the_summary_to_standard_output() {
+    let bench = Bench::new();
+    let rest = "phases: [{name: one, duration: 2500ms, load: {a: {rate: 40/s, max_users: 40}, never: {users: 1, pacing: 1s}}}]";
+    bench.file("a.yml", &profile("a", "builtin", rest));
+    let ended = bench.run_files(&["a.yml"], &[]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("one: pass") && ended.err.contains("rate"), "{}", ended.err);
+    assert!(ended.out.starts_with("PASS  a") && ended.out.contains("stored in"), "{}", ended.out);
+    for text in [&ended.out, &ended.err] {
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text:?}");
+    }
+    let quiet = bench.run_files(&["a.yml"], &["--quiet"]);
+    assert_eq!((quiet.code, quiet.err.as_str()), (Some(0), ""));
+}
