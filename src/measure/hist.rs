@@ -162,6 +162,9 @@ pub struct Histogram {
     splits: Box<[Count]>,
 }
 
+/// What an infinite value counts as: the upper end of the range of values.
+const LARGEST: f64 = 18_446_744_073_709_551_616.0; // 2^64
+
 impl Histogram {
     /// An empty histogram.
     pub fn new(buckets: &Buckets) -> Self {
@@ -199,6 +202,8 @@ impl Histogram {
         if value.is_nan() {
             return;
         }
+        // An infinite sum would swallow all others, and no record could hold it.
+        let value = if value.is_infinite() { LARGEST.copysign(value) } else { value };
         self.sum.add(value);
         let place = buckets.place(value);
         match place {
@@ -337,6 +342,7 @@ mod tests {
             observed(&Buckets::values(&[]), &[f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-300, f64::MIN_POSITIVE / 2.0]);
         assert_eq!((sparse.count(), sparse.zero_count()), (4, 2));
         assert_eq!((sparse.min(), sparse.max()), (Some(-f64::exp2(64.0)), Some(f64::exp2(64.0))));
+        assert!(sparse.sum().is_finite());
     }
 
     #[test]
