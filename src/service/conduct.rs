@@ -23,8 +23,6 @@ use super::progress::Meter;
 use super::result::Outcome;
 use super::turn::{Drained, Turn};
 
-/// How often gauges and progress are brought up to date.
-const TICK: Duration = Duration::from_secs(1);
 /// Repeats that keep their detail.
 pub(super) const REPEATS_KEPT: usize = 100;
 
@@ -111,6 +109,8 @@ pub(super) struct Conduct {
     pub(super) run_watches: Watches,
     pub(super) meter: Meter,
     pub(super) cpu: (Instant, Duration),
+    /// When progress was told last.
+    pub(super) told: Instant,
     pub(super) slos_shown: Instant,
     pub(super) aborted: bool,
 }
@@ -134,6 +134,7 @@ impl Conduct {
             run_watches: Watches::of_run(&plan.slos, planned),
             meter: Meter::new(&plan),
             cpu: (Instant::now(), cpu_time()),
+            told: Instant::now(),
             slos_shown: Instant::now(),
             aborted: false,
             plan,
@@ -161,11 +162,10 @@ impl Conduct {
         mut stop: UnboundedReceiver<Stop>,
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) -> Ending {
-        let mut ticker = tokio::time::interval(TICK);
-        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut ending = None;
         let mut stoppable = true;
         while ending.is_none() || !self.judging.is_empty() {
+            let next_look = self.until_next_look(&engine.board);
             tokio::select! {
                 biased;
                 event = engine.events.recv(), if ending.is_none() => match event {
@@ -197,7 +197,9 @@ impl Conduct {
                         self.doubt(format!("A phase could not be judged: {error}."));
                     }
                 },
-                _ = ticker.tick() => self.tick(&engine.board, &engine.control, ending.is_none(), update).await,
+                () = tokio::time::sleep(next_look) => {
+                    self.look(&engine.board, &engine.control, ending.is_none(), update).await;
+                }
             }
         }
         ending.unwrap_or(Ending::Stopped)
@@ -219,6 +221,8 @@ impl Conduct {
                 let turn = Turn {
                     phase,
                     repeat,
+                    started: at,
+                    length: None,
                     watches: Watches::of_phase(&self.plan.slos, phase, described.duration),
                     baseline: Baseline::take(board),
                     used: None,
@@ -230,6 +234,7 @@ impl Conduct {
             Event::PhaseEnded { activation, at } => {
                 let Some(turn) = self.turns.get_mut(&activation) else { return };
                 turn.used = Some(turn.baseline.used(board));
+                turn.length = Some(at.duration_since(turn.started).unwrap_or_default());
                 self.store.gauges.end_phase(turn.phase, unix_time(at));
                 if self.plan.observe.settle {
                     // Read once it has drained.

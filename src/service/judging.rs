@@ -18,6 +18,10 @@ use crate::verdict::{self, Inputs, Outside, SloResult, Watches};
 use super::conduct::{Conduct, REPEATS_KEPT, Update};
 use super::turn::{self, Drained, Judged};
 
+/// How often gauges and progress are brought up to date.
+const TICK: Duration = Duration::from_secs(1);
+/// The least time between two looks at the SLOs, whatever their windows are.
+const LEAST_LOOK: Duration = Duration::from_millis(10);
 /// How often the SLOs of the present phase are shown on `/metrics`.
 const SLOS_SHOWN: Duration = Duration::from_secs(5);
 
@@ -75,16 +79,42 @@ impl Conduct {
         self.store.gauges.set_slos(self.results.values().flat_map(|results| turn::slo_rows(results)).collect());
     }
 
-    pub(super) async fn tick(
+    /// How long until there is something to look at: progress once a second, and SLOs when their windows slide.
+    pub(super) fn until_next_look(&self, board: &Board) -> Duration {
+        let mut wait = TICK.saturating_sub(self.told.elapsed());
+        let mut counted = self.counted.0;
+        for now in board.phases() {
+            let Some(turn) = self.turns.get(&now.activation) else { continue };
+            let phase = &self.plan.phases[now.phase.index()];
+            if phase.judge {
+                counted += turn.length.unwrap_or(now.elapsed).min(phase.duration);
+            }
+            if let Some(next) = turn.watches.next().filter(|_| turn.length.is_none()) {
+                wait = wait.min(next.saturating_sub(now.elapsed));
+            }
+        }
+        if let Some(next) = self.run_watches.next() {
+            // One that waits for a phase that hasn't begun isn't looked at without end.
+            wait = wait.min(next.saturating_sub(counted).max(LEAST_LOOK));
+        }
+        wait.max(LEAST_LOOK)
+    }
+
+    /// Looks at how the run stands: windows of SLOs, and once a second gauges and progress.
+    pub(super) async fn look(
         &mut self,
         board: &Board,
         control: &Sender<Control>,
         running: bool,
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) {
-        for scenario in board.scenarios() {
-            self.store.gauges.set_users_wanted(scenario.scenario, scenario.users_wanted as f64);
-            self.store.gauges.set_rate_wanted(scenario.scenario, scenario.rate_wanted);
+        let tell = self.told.elapsed() >= TICK;
+        if tell {
+            self.told = Instant::now();
+            for scenario in board.scenarios() {
+                self.store.gauges.set_users_wanted(scenario.scenario, scenario.users_wanted as f64);
+                self.store.gauges.set_rate_wanted(scenario.scenario, scenario.rate_wanted);
+            }
         }
         let mut all = self.drained.clone();
         let mut counted = self.counted.clone();
@@ -95,12 +125,13 @@ impl Conduct {
             let Some(totals) = board.totals(now.activation) else { continue };
             all.add(&totals);
             let phase = &self.plan.phases[now.phase.index()];
+            let Some(turn) = self.turns.get_mut(&now.activation) else { continue };
             if phase.judge {
-                counted.0 += now.elapsed.min(phase.duration);
+                counted.0 += turn.length.unwrap_or(now.elapsed).min(phase.duration);
                 counted.1.add(&totals);
             }
-            let Some(turn) = self.turns.get_mut(&now.activation) else { continue };
-            if now.draining || !phase.judge {
+            // What drains has no more load: its rate falls to nothing, and nobody asked for more.
+            if turn.length.is_some() || !phase.judge {
                 continue;
             }
             if turn.watches.next().is_some_and(|next| next <= now.elapsed) {
@@ -124,7 +155,7 @@ impl Conduct {
             // A run that has ended meanwhile needs no abort.
             let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
         }
-        if running && !phases.is_empty() {
+        if tell && running && !phases.is_empty() {
             let progress = self.meter.read(&self.plan, board, phases.last().copied(), &all);
             update(Update::Progress(&progress));
         }

@@ -18,6 +18,9 @@ use super::observing::Pending;
 pub(super) struct Turn {
     pub phase: PhaseId,
     pub repeat: u64,
+    pub started: SystemTime,
+    /// How long it took, once its time is over.
+    pub length: Option<Duration>,
     pub watches: Watches,
     pub baseline: Baseline,
     pub used: Option<Used>,
