@@ -152,6 +152,64 @@ slos: [{name: answers, require: [errors < 50%], abort_after: 2s}]";
 }
 
 #[test]
+fn a_drain_ends_no_run() {
+    let bench = Bench::new();
+    let target = Hostile::start(|request, stream| {
+        if request.path == "/slow" {
+            std::thread::sleep(Duration::from_secs(4));
+        }
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes());
+        Then::Keep
+    });
+    let text = format!(
+        "name: drains
+defaults: {{http: {{base_url: \"{}\", timeout: 30s}}}}
+scenarios:
+  a: {{flow: [{{http: {{get: /, name: home}}}}]}}
+  slow: {{flow: [{{http: {{get: /slow, name: slow}}}}]}}
+phases: [{{name: one, duration: 5s, load: {{a: {{rate: 50/s, max_users: 50}}, slow: {{users: 1}}}}}}]
+slos: [{{name: busy, scenario: a, require: [rate > 35/s], abort_after: 4s}}]",
+        target.url()
+    );
+    // While the slow request drains nothing else is sent, and nothing else is wanted.
+    let ended = bench.run(&text);
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    assert_eq!((&record["stopped"], &record["phases"][0]["slos"][0]["met"]), (&Value::Null, &json!(true)));
+}
+
+#[test]
+fn a_generator_that_was_held_up_says_so() {
+    let bench = Bench::new();
+    let rest = "phases: [{name: one, duration: 4s, load: {a: {rate: 100/s, max_users: 30}}}]
+slos: [{name: fast, require: [p95 < 1ms]}]";
+    bench.file(
+        "held.yml",
+        &profile("held", "builtin", rest).lines().filter(|line| !line.contains("never")).collect::<Vec<_>>().join("\n"),
+    );
+    let port = free_port();
+    let address = format!("--web.listen-address=127.0.0.1:{port}");
+    let mut running = Running::start(bench.command(&["run", &address, "held.yml"]), bench.path());
+    running.until("requests", |_| {
+        let (_, page) = support::http::get(port, "/metrics")?;
+        metric(&page, "load_requests_total", &[]).filter(|n| *n > 20.0)
+    });
+    running.signal(libc::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(1500));
+    running.signal(libc::SIGCONT);
+    let ended = running.wait();
+    // Not a failure, though p95 is beyond its limit: whether the target was slow can't be told.
+    assert_eq!(ended.code, Some(3), "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    accounts_hold(&record);
+    let scenario = &record["phases"][0]["scenarios"][0];
+    assert_eq!(scenario["due"], 400);
+    assert!(count(&scenario["dropped"]) > 50, "what was missed isn't made up for in a burst beyond the users: {scenario:#}");
+    assert_eq!(record["generator"]["saturated"], true);
+    assert!(record["reasons"].to_string().contains("The generator was the bottleneck"), "{}", record["reasons"]);
+}
+
+#[test]
 fn a_window_sees_a_late_failure_that_the_whole_hides() {
     let phase = "phases: [{name: one, duration: 4s, load: {a: {rate: 200/s, max_users: 100}}}]\n";
     let slo = |more: &str| format!("slos: [{{name: answers, require: [errors < 40%]{more}}}]");
@@ -163,9 +221,27 @@ fn a_window_sees_a_late_failure_that_the_whole_hides() {
         assert_eq!(ended.code, Some(code), "{more}: {}\n{}", ended.out, ended.err);
         let record = bench.record();
         assert!(requests(&record, 0) > 750, "{:#}", record["phases"][0]["scenarios"]);
-        let value = record["phases"][0]["slos"][0]["value"].as_f64().unwrap();
+        let slo = &record["phases"][0]["slos"][0];
+        let value = slo["value"].as_f64().unwrap();
         if code == 0 { assert!((0.2..0.3).contains(&value), "{value}") } else { assert!(value > 0.4, "{value}") }
     }
+}
+
+#[test]
+fn windows_slide_by_a_tenth() {
+    let bench = Bench::new();
+    // A failure from 2.7 s to 3.3 s: no more than a third of the second before or after, more than half of one between.
+    let target = Hostile::start(|request, stream| {
+        let status = if (540..660).contains(&request.number) { "500 Internal Server Error" } else { "200 OK" };
+        let _ = stream.write_all(answer(status, "{}").as_bytes());
+        Then::Keep
+    });
+    let rest = "phases: [{name: one, duration: 5s, load: {a: {rate: 200/s, max_users: 100}}}]
+slos: [{name: answers, require: [errors < 45%], window: 1s}]";
+    let ended = bench.run(&profile("slides", &target.url(), rest));
+    assert_eq!(ended.code, Some(1), "{}\n{}", ended.out, ended.err);
+    let value = bench.record()["phases"][0]["slos"][0]["value"].as_f64().unwrap();
+    assert!((0.45..0.75).contains(&value), "{value}");
 }
 
 #[test]
