@@ -131,6 +131,28 @@ fn an_interrupt_drains_and_a_second_one_does_not() {
 }
 
 #[test]
+fn whoever_does_not_wait_for_the_targets_counters_has_all_that_was_measured() {
+    let exporter = Hostile::answering("", Then::Stall);
+    let bench = Bench::new();
+    let observe =
+        format!("observe: {{exporters: [{{name: silent, url: \"{}\"}}], counters: [{{preset: redis}}]}}\n", exporter.url());
+    let slos = "slos:
+  - {name: errors, require: [errors < 1%]}
+  - {name: cache, server: redis.hit_ratio, over: run, require: [value > 80%]}\n";
+    bench.file("profile.yml", &profile("impatient", "builtin", &[SHORT, slos, &observe].concat()));
+    let command = bench.command(&["run", "--web.listen-address=127.0.0.1:0", "profile.yml"]);
+    let mut running = Running::start(command, bench.path());
+    running.logged("waiting until every source", 1);
+    running.signal(libc::SIGINT);
+    let ended = running.wait();
+    let record = bench.record();
+    accounts_hold(&record);
+    assert_eq!((requests(&record, 0), &record["verdict"]), (20, &json!("inconclusive")), "{}", ended.out);
+    assert_eq!(named(&record["phases"][0]["slos"], "name", "errors")["met"], true);
+    assert!(ended.out.contains("were not waited for"), "{}", ended.out);
+}
+
+#[test]
 fn an_slo_may_end_the_run() {
     let bench = Bench::new();
     let target = good_until(100);

@@ -95,7 +95,10 @@ pub(super) struct Conduct {
     /// From the first judged phase's start to the last one's end, for SLOs over the run.
     pub(super) span: Option<Span>,
     pub(super) turns: BTreeMap<u64, Turn>,
-    pub(super) judging: JoinSet<(u64, Drained, Option<Observed>, Outside)>,
+    /// Phases that have drained and wait for their readings.
+    pub(super) waiting: BTreeMap<u64, Drained>,
+    /// Their readings.
+    pub(super) judging: JoinSet<(u64, Option<Observed>, Outside)>,
     pub(super) judged: VecDeque<(u64, Phase, PhaseHistograms)>,
     /// Requirements of phases that are judged, for `/metrics`.
     pub(super) results: BTreeMap<PhaseId, Vec<SloResult>>,
@@ -123,6 +126,7 @@ impl Conduct {
             settled: None,
             span: None,
             turns: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             judging: JoinSet::new(),
             judged: VecDeque::new(),
             results: BTreeMap::new(),
@@ -172,7 +176,7 @@ impl Conduct {
                     Some(Event::Finished(how)) => {
                         ending = Some(how);
                         if self.observer.is_some() && !self.judging.is_empty() {
-                            update(Update::Say("The load is over; waiting until every source tells what it came to.".to_owned()));
+                            update(Update::Say("The load is over; waiting until every source tells what it came to (an interrupt ends the wait).".to_owned()));
                         }
                     }
                     Some(event) => self.event(event, &engine.board, &engine.control, update).await,
@@ -183,14 +187,16 @@ impl Conduct {
                     Some(Stop::AtOnce) if ending.is_none() => drop(engine.control.send(Control::Interrupt).await),
                     // Over, but for readings that are still on their way.
                     Some(_) => {
-                        self.give_up_readings();
+                        self.give_up_readings(&engine.board, update);
                         break;
                     }
                     None => stoppable = false,
                 },
                 Some(done) = self.judging.join_next() => match done {
-                    Ok((activation, drained, observed, outside)) => {
-                        self.judge(activation, drained, observed, &outside, &engine.board, update);
+                    Ok((activation, observed, outside)) => {
+                        if let Some(drained) = self.waiting.remove(&activation) {
+                            self.judge(activation, drained, observed, &outside, &engine.board, update);
+                        }
                     }
                     Err(error) => {
                         tracing::error!(%error, "a phase could not be judged");
@@ -279,8 +285,9 @@ impl Conduct {
         self.store.gauges.set_saturated(saturated.is_some());
         let requests = totals.steps.iter().map(|step| step.requests()).sum();
         let drained = Drained { phase, repeat: turn.repeat, started, ended, elapsed, totals, watches: turn.watches, saturated };
+        self.waiting.insert(activation, drained);
         let Some((observer, before)) = self.observer.clone().zip(turn.before) else {
-            self.judging.spawn(async move { (activation, drained, None, Outside::default()) });
+            self.judging.spawn(async move { (activation, None, Outside::default()) });
             return;
         };
         let still = self.plan.observe.settle;
@@ -309,7 +316,7 @@ impl Conduct {
         let plan = self.plan.clone();
         self.judging.spawn(async move {
             let (observed, outside) = observing::observe(&observer, span, &plan.slos).await;
-            (activation, drained, Some(observed), outside)
+            (activation, Some(observed), outside)
         });
     }
 }

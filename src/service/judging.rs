@@ -161,8 +161,13 @@ impl Conduct {
         }
     }
 
-    pub(super) fn give_up_readings(&mut self) {
+    /// Judges what waits for its readings without them.
+    pub(super) fn give_up_readings(&mut self, board: &Board, update: &mut (dyn FnMut(Update<'_>) + Send)) {
         self.judging.abort_all();
+        self.span = None;
+        for (activation, drained) in std::mem::take(&mut self.waiting) {
+            self.judge(activation, drained, None, &Outside::default(), board, update);
+        }
         self.doubt("The target's counters were not waited for.".to_owned());
     }
 
