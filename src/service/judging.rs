@@ -109,9 +109,11 @@ impl Conduct {
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) {
         let tell = self.told.elapsed() >= TICK;
+        // Both at once: a moment later another phase may be on.
+        let (scenarios, phases) = (board.scenarios(), board.phases());
         if tell {
             self.told = Instant::now();
-            for scenario in board.scenarios() {
+            for scenario in &scenarios {
                 self.store.gauges.set_users_wanted(scenario.scenario, scenario.users_wanted as f64);
                 self.store.gauges.set_rate_wanted(scenario.scenario, scenario.rate_wanted);
             }
@@ -120,7 +122,6 @@ impl Conduct {
         let mut counted = self.counted.clone();
         let mut breach = None;
         let show = self.slos_shown.elapsed() >= SLOS_SHOWN;
-        let phases = board.phases();
         for now in &phases {
             let Some(totals) = board.totals(now.activation) else { continue };
             all.add(&totals);
@@ -156,7 +157,7 @@ impl Conduct {
             let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
         }
         if tell && running && !phases.is_empty() {
-            let progress = self.meter.read(&self.plan, board, phases.last().copied(), &all);
+            let progress = self.meter.read(&self.plan, &scenarios, phases.last().copied(), &all);
             update(Update::Progress(&progress));
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::base::Outcome;
-use crate::engine::{Board, PhaseNow};
+use crate::engine::{PhaseNow, ScenarioNow};
 use crate::measure::{Sparse, Totals};
 use crate::output::Progress;
 use crate::plan::{Plan, Repeat};
@@ -38,8 +38,8 @@ impl Meter {
         Self { began: Instant::now(), planned, recent: VecDeque::new(), activation: None }
     }
 
-    /// How the run stands, given the present phase and all that the run has measured.
-    pub fn read(&mut self, plan: &Plan, board: &Board, present: Option<PhaseNow>, run: &Totals) -> Progress {
+    /// How the run stands, given its scenarios, the present phase and all that the run has measured.
+    pub fn read(&mut self, plan: &Plan, scenarios: &[ScenarioNow], present: Option<PhaseNow>, run: &Totals) -> Progress {
         let now = Instant::now();
         let point = Point {
             at: now,
@@ -56,7 +56,6 @@ impl Meter {
         while self.recent.len() > 1 && self.recent[1].at + LATELY <= now {
             self.recent.pop_front();
         }
-        let scenarios = board.scenarios();
         let rate_wanted: f64 = scenarios.iter().map(|scenario| scenario.rate_wanted).sum();
         let open = rate_wanted > 0.0;
         let (rate_reached, p95) = match self.recent.front() {
