@@ -297,6 +297,19 @@ impl Set {
         self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get_or_init(Box::default)
     }
 
+    /// What several workers have recorded of one phase so far. Workers pass arrivals on, so that what was due on one may have
+    /// started on another: what was due is read once more when all else has been.
+    pub fn sum(layout: &Layout, sets: &[Arc<Set>]) -> Totals {
+        let mut sum = Totals::empty(layout);
+        for set in sets {
+            sum.add(&set.totals());
+        }
+        for (i, scenario) in sum.scenarios.iter_mut().enumerate() {
+            scenario.due = sets.iter().map(|set| set.scenarios[i].due.get()).sum();
+        }
+        sum
+    }
+
     /// What has been recorded so far.
     pub fn totals(&self) -> Totals {
         let shapes = &self.shapes;

@@ -82,11 +82,7 @@ impl Store {
     /// Everything recorded in a phase so far, over all runs since the profile was loaded.
     pub fn totals(&self, phase: PhaseId) -> Totals {
         let phase = lock(&self.phases[phase.index()]);
-        let mut totals = phase.retired.clone();
-        for set in &phase.live {
-            totals.add(&set.totals());
-        }
-        totals
+        phase.retired.clone().plus(&Set::sum(&self.layout, &phase.live))
     }
 
     /// Which of a step's status codes have series of their own in a phase: the first [`CODES`] that came, for good, so that no
