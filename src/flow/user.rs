@@ -59,9 +59,9 @@ impl User {
         &mut self.scope
     }
 
-    /// Closes the user's own connections and forgets its cookies. Returns how many connections are gone that the sink was not
-    /// told of.
-    pub fn close(&mut self) -> usize {
+    /// Closes the user's own connections and forgets its cookies. Returns by how many the number of open connections has
+    /// changed that the sink was not told of.
+    pub fn close(&mut self) -> i64 {
         self.http.close()
     }
 }

@@ -123,7 +123,7 @@ async fn a_request_that_is_cut_off_says_so() {
     let next = Flow { steps: vec![http(make.get("/b"))] };
     assert_eq!(iterate(&next, &mut user, 1, Instant::now(), &book).await, End::Completed);
     assert!(book.has(&Told::Disconnected(None)));
-    assert_eq!(user.close(), 1);
+    assert_eq!(user.close(), -1);
 }
 
 #[tokio::test]

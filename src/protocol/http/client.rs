@@ -19,7 +19,7 @@ use super::exchange::{Connect, Exchange, Stage};
 use super::failure::Failure;
 use super::home::{Home, Out};
 use super::pool::Pool;
-use super::progress::Progress;
+use super::progress::{Progress, Untold};
 use super::request::{Connections, Prepared, Request, Spec, allowed};
 use super::{decode, redirect};
 use crate::base::Reason;
@@ -33,6 +33,8 @@ pub struct Client {
     connections: Vec<Box<Connection>>,
     /// Connections that were dropped with a request, and of which nobody has been told yet.
     lost: usize,
+    /// What the requests that were dropped could not tell any more.
+    untold: Untold,
     alarm: Alarm,
 }
 
@@ -52,14 +54,17 @@ impl Client {
         self.jar.values()
     }
 
-    /// Forgets the cookies and closes the connections, for the end of the user. Returns how many connections are gone that
-    /// no exchange told of: these, and those that were dropped with a request.
-    pub fn close(&mut self) -> usize {
+    /// Forgets the cookies and closes the connections, for the end of the user. Returns by how many the number of open
+    /// connections has changed that no exchange told of: less these and those that were dropped with a request, more those
+    /// that a dropped request had opened.
+    pub fn close(&mut self) -> i64 {
         self.jar = Jar::default();
-        let closed = self.connections.len() + self.lost;
+        let Untold { connects, disconnects } = std::mem::take(&mut self.untold);
+        let opened = connects.iter().filter(|connect| connect.result.is_ok()).count();
+        let closed = self.connections.len() + self.lost + disconnects.len();
         self.connections.clear();
         self.lost = 0;
-        closed
+        opened as i64 - closed as i64
     }
 
     /// Sends the request, follows its redirects, and reads the answer.
@@ -69,12 +74,13 @@ impl Client {
     pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;
-        let mut progress = Progress::new(std::mem::take(&mut self.lost));
-        let Self { jar, connections, lost, alarm } = self;
+        let Self { jar, connections, lost, untold, alarm } = self;
+        let mut progress = Progress::new(untold);
+        progress.closed(std::mem::take(lost));
         let result = {
             let mut work = pin!(async {
                 let mut home = match (spec.connections, pool) {
-                    (Connections::Fresh, _) => Home::Fresh,
+                    (Connections::Fresh, _) => Home::Fresh(Out { open: false, lost }),
                     (Connections::Shared(_), Some(pool)) => {
                         let mut lease = pool.lease().await;
                         progress.closed(lease.take_lost());
@@ -94,7 +100,7 @@ impl Client {
             // A time limit drops the connection too, but this exchange tells of it.
             match pool {
                 Some(pool) if matches!(spec.connections, Connections::Shared(_)) => pool.forget_lost(),
-                _ => self.lost = 0,
+                _ => *lost = 0,
             }
         }
         progress.finish(result, spec.timeout)
@@ -107,7 +113,7 @@ async fn follow(
     jar: &mut Jar,
     spec: &Spec,
     prepared: Prepared<'_>,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
     let mut address = prepared.address.into_owned();
     let mut headers = prepared.headers.into_owned();
@@ -169,7 +175,7 @@ async fn exchange(
     spec: &Spec,
     address: &Address,
     mut outgoing: Outgoing,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
     let mut idle = home.take(&address.origin);
     loop {
@@ -206,7 +212,7 @@ async fn exchange(
     }
 }
 
-async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress) -> Result<Box<Connection>, Failure> {
+async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress<'_>) -> Result<Box<Connection>, Failure> {
     if home.make_room() {
         progress.disconnected(None);
     }
@@ -214,11 +220,11 @@ async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress
     match Connection::open(origin, &mut progress.dialing).await {
         Ok(connection) => {
             home.set_open(true);
-            progress.connects.push(Connect { result: Ok(progress.dialing.times) });
+            progress.untold.connects.push(Connect { result: Ok(progress.dialing.times) });
             Ok(connection)
         }
         Err(error) => {
-            progress.connects.push(Connect { result: Err(error.reason) });
+            progress.untold.connects.push(Connect { result: Err(error.reason) });
             Err(Failure::new(error.reason, error.message))
         }
     }
@@ -229,7 +235,7 @@ async fn receive(
     spec: &Spec,
     mut connection: Box<Connection>,
     response: http::Response<hyper::body::Incoming>,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
     let (head, incoming) = response.into_parts();
     progress.stage = Stage::Body;

@@ -15,7 +15,7 @@ pub(super) enum Home<'a> {
         out: Out<'a>,
     },
     Pool(Lease<'a>),
-    Fresh,
+    Fresh(Out<'a>),
 }
 
 /// Notes a user's connection that is dropped with its request.
@@ -42,7 +42,7 @@ impl Home<'_> {
                 Some(connections.remove(at))
             }
             Home::Pool(lease) => lease.take(origin),
-            Home::Fresh => None,
+            Home::Fresh(_) => None,
         }
     }
 
@@ -54,16 +54,15 @@ impl Home<'_> {
                 true
             }
             Home::Pool(lease) => lease.make_room(),
-            Home::User { .. } | Home::Fresh => false,
+            Home::User { .. } | Home::Fresh(_) => false,
         }
     }
 
     /// Notes whether a connection is out.
     pub fn set_open(&mut self, open: bool) {
         match self {
-            Home::User { out, .. } => out.open = open,
+            Home::User { out, .. } | Home::Fresh(out) => out.open = open,
             Home::Pool(lease) => lease.open = open,
-            Home::Fresh => {}
         }
     }
 

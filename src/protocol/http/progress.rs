@@ -13,8 +13,15 @@ use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
 use crate::net::{Dialing, Meter};
 
+/// What an exchange has to tell of connections. Kept by the user until it is told, since a request may be dropped.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    pub connects: Vec<Connect>,
+    pub disconnects: Vec<Disconnect>,
+}
+
 /// How far a request has come; readable after its future was dropped.
-pub(super) struct Progress {
+pub(super) struct Progress<'c> {
     pub stage: Stage,
     pub dialing: Dialing,
     /// The connection in use, with what its meter said when this request began.
@@ -27,13 +34,12 @@ pub(super) struct Progress {
     pub headers: HeaderMap,
     pub body_bytes: u64,
     pub sha256: Option<String>,
-    pub connects: Vec<Connect>,
-    pub disconnects: Vec<Disconnect>,
+    pub untold: &'c mut Untold,
 }
 
-impl Progress {
-    pub fn new(lost: usize) -> Self {
-        let mut progress = Self {
+impl<'c> Progress<'c> {
+    pub fn new(untold: &'c mut Untold) -> Self {
+        Self {
             stage: Stage::Pool,
             dialing: Dialing::default(),
             meter: None,
@@ -45,20 +51,17 @@ impl Progress {
             headers: HeaderMap::new(),
             body_bytes: 0,
             sha256: None,
-            connects: Vec::new(),
-            disconnects: Vec::new(),
-        };
-        progress.closed(lost);
-        progress
+            untold,
+        }
     }
 
     /// Connections that this side closed.
     pub fn closed(&mut self, count: usize) {
-        self.disconnects.extend((0..count).map(|_| Disconnect { reason: None }));
+        self.untold.disconnects.extend((0..count).map(|_| Disconnect { reason: None }));
     }
 
     pub fn disconnected(&mut self, reason: Option<Reason>) {
-        self.disconnects.push(Disconnect { reason });
+        self.untold.disconnects.push(Disconnect { reason });
     }
 
     /// A connection is in use from here.
@@ -93,6 +96,7 @@ impl Progress {
             }
         };
         self.settle();
+        let Untold { connects, disconnects } = std::mem::take(self.untold);
         let wait = match (self.sent_at, self.first_received) {
             (Some(sent), Some(received)) => received.saturating_duration_since(sent),
             _ => Duration::ZERO,
@@ -111,8 +115,8 @@ impl Progress {
             received: self.received,
             body_bytes: self.body_bytes,
             sha256: self.sha256,
-            connects: self.connects,
-            disconnects: self.disconnects,
+            connects,
+            disconnects,
         }
     }
 
@@ -120,7 +124,7 @@ impl Progress {
         match (self.stage, &self.meter) {
             (Stage::Dial(_), _) => {
                 self.stage = Stage::Dial(self.dialing.stage);
-                self.connects.push(Connect { result: Err(Reason::Timeout) });
+                self.untold.connects.push(Connect { result: Err(Reason::Timeout) });
             }
             (Stage::Pool, _) => {}
             (stage, meter) => {

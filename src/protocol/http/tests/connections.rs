@@ -143,7 +143,11 @@ async fn a_dropped_request_takes_its_connection_with_it() {
             assert!(tokio::time::timeout(Duration::from_millis(30), dropped).await.is_err());
         }
         let next = perform_in(&mut client, &request, &pool).await;
-        assert_eq!((next.outcome, &next.body[..], next.connects.len()), (Outcome::Ok, &b"ok"[..], 1));
+        assert_eq!(
+            (next.outcome, &next.body[..], next.connects.len()),
+            (Outcome::Ok, &b"ok"[..], 2),
+            "the one that was dropped is told of too"
+        );
         assert_eq!(next.disconnects, [Disconnect { reason: None }], "shared: {shared}");
         drop((client, pool));
         server.await.unwrap();
@@ -161,6 +165,6 @@ async fn every_connection_is_told_of_once() {
     });
     let exchange = perform_in(&mut client, &request, &pool).await;
     assert_eq!((exchange.connects.len(), exchange.disconnects.len()), (1, 1));
-    assert_eq!(pool.close() + client.close(), 0);
+    assert_eq!((pool.close(), client.close()), (0, 0));
     server.await.unwrap();
 }
