@@ -34,33 +34,44 @@ pub(super) struct Activation {
 
 /// Iterations that many users share.
 pub(super) struct Budget {
-    left: AtomicU64,
+    /// How many are left to claim, and above [`HOLDER`] how many pools hold some or are at some.
+    state: AtomicU64,
     workers: u64,
 }
+
+/// One pool that holds iterations; what is below counts those that are left.
+const HOLDER: u64 = 1 << 48;
 
 impl Budget {
     /// `total` iterations over `workers` workers.
     pub fn new(total: u64, workers: u64) -> Self {
-        Self { left: AtomicU64::new(total), workers: workers.max(1) }
+        Self { state: AtomicU64::new(total.min(HOLDER - 1)), workers: workers.max(1) }
     }
 
-    /// Whether none is left to claim.
-    pub fn is_empty(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
+    /// Whether all are done: none is left to claim, and nobody holds any.
+    pub fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == 0
+    }
+
+    /// A pool that held iterations holds none any more. `back` of them were not done and can be claimed again.
+    pub fn release(&self, back: u64) {
+        self.state.fetch_sub(HOLDER - back, Ordering::AcqRel);
     }
 
     /// Takes a block: large while there is much, single ones at the end, so that no worker sits on the last ones.
-    /// 0 if none is left.
-    pub fn claim(&self) -> u64 {
-        let mut left = self.left.load(Ordering::Relaxed);
+    /// 0 if none is left. Who didn't hold any does so from here on.
+    pub fn claim(&self, holds: bool) -> u64 {
+        let mut state = self.state.load(Ordering::Acquire);
         loop {
+            let left = state % HOLDER;
             let block = (left / (8 * self.workers)).clamp(1, 64).min(left);
             if block == 0 {
                 return 0;
             }
-            match self.left.compare_exchange_weak(left, left - block, Ordering::Relaxed, Ordering::Relaxed) {
+            let claimed = state - block + if holds { 0 } else { HOLDER };
+            match self.state.compare_exchange_weak(state, claimed, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return block,
-                Err(now) => left = now,
+                Err(now) => state = now,
             }
         }
     }
@@ -172,14 +183,20 @@ mod tests {
         let budget = Budget::new(1000, 4);
         let mut blocks = Vec::new();
         loop {
-            match budget.claim() {
+            match budget.claim(!blocks.is_empty()) {
                 0 => break,
                 block => blocks.push(block),
             }
         }
+        assert!(!budget.is_done());
+        budget.release(2);
+        assert_eq!((budget.claim(false), budget.claim(true), budget.claim(true)), (1, 1, 0));
+        budget.release(0);
+        assert!(budget.is_done());
         assert_eq!(blocks.iter().sum::<u64>(), 1000);
         assert!(blocks[0] > 1 && blocks.ends_with(&[1, 1, 1, 1]));
-        assert_eq!(Budget::new(0, 4).claim(), 0);
+        assert_eq!(Budget::new(0, 4).claim(false), 0);
+        assert!(Budget::new(0, 4).is_done());
     }
 
     #[test]
@@ -191,7 +208,7 @@ mod tests {
                     scope.spawn(|| {
                         let mut sum = 0;
                         loop {
-                            match budget.claim() {
+                            match budget.claim(sum > 0) {
                                 0 => return sum,
                                 block => sum += block,
                             }

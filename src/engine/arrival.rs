@@ -33,30 +33,35 @@ impl WaitingRoom {
         // Workers come a little out of order; the order of due times decides who is served.
         let place = queue.partition_point(|(other, _)| other.due <= arrival.due);
         queue.insert(place, (arrival, expires));
-        self.length.store(queue.len(), Ordering::Release);
+        self.length.store(queue.len(), Ordering::SeqCst);
+    }
+
+    /// Whether nobody waits; see [`super::shared::Berth::claim`].
+    pub fn is_empty(&self) -> bool {
+        self.length.load(Ordering::SeqCst) == 0
     }
 
     /// The one that has waited longest, if it is `wanted`.
     pub fn next(&self, wanted: impl Fn(&Arrival) -> bool) -> Option<Arrival> {
-        if self.length.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return None;
         }
         let mut queue = self.lock();
         let next = if queue.front().is_some_and(|(arrival, _)| wanted(arrival)) { queue.pop_front() } else { None };
-        self.length.store(queue.len(), Ordering::Release);
+        self.length.store(queue.len(), Ordering::SeqCst);
         next.map(|(arrival, _)| arrival)
     }
 
-    /// Those whose time is up by `now`, and when the next one's will be.
-    pub fn expire(&self, now: Instant) -> (Vec<Arrival>, Option<Instant>) {
-        if self.length.load(Ordering::Acquire) == 0 {
+    /// Those whose time is up by `now`, as far as they are `wanted`, and when the next one's will be.
+    pub fn expire(&self, now: Instant, wanted: impl Fn(&Arrival) -> bool) -> (Vec<Arrival>, Option<Instant>) {
+        if self.is_empty() {
             return (Vec::new(), None);
         }
         let mut queue = self.lock();
-        let count = queue.iter().take_while(|(_, expires)| *expires <= now).count();
+        let count = queue.iter().take_while(|(arrival, expires)| *expires <= now && wanted(arrival)).count();
         let expired = queue.drain(..count).map(|(arrival, _)| arrival).collect();
-        self.length.store(queue.len(), Ordering::Release);
-        (expired, queue.front().map(|(_, expires)| *expires))
+        self.length.store(queue.len(), Ordering::SeqCst);
+        (expired, queue.front().map(|(_, expires)| *expires).filter(|expires| *expires > now))
     }
 
     /// All that wait in this activation leave.
@@ -64,7 +69,7 @@ impl WaitingRoom {
         let mut queue = self.lock();
         let (gone, stay): (VecDeque<_>, VecDeque<_>) = queue.drain(..).partition(|(arrival, _)| arrival.activation == activation);
         *queue = stay;
-        self.length.store(queue.len(), Ordering::Release);
+        self.length.store(queue.len(), Ordering::SeqCst);
         gone.into_iter().map(|(arrival, _)| arrival).collect()
     }
 
@@ -90,7 +95,7 @@ mod tests {
         room.enter(arrival(2, 40), ms(140));
         assert_eq!(room.next(|_| true).map(|a| a.due), Some(ms(10)));
         assert!(room.next(|a| a.activation == 9).is_none());
-        let (expired, next) = room.expire(ms(125));
+        let (expired, next) = room.expire(ms(125), |_| true);
         assert_eq!(expired.iter().map(|a| a.due).collect::<Vec<_>>(), [ms(20)]);
         assert_eq!(next, Some(ms(130)));
         assert!(room.clear(1).is_empty());

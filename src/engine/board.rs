@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::load::Load;
-use crate::measure::{Layout, PhaseId, ScenarioId, Set, Totals};
+use crate::measure::{PhaseId, ScenarioId, Set, Totals};
 
 use super::activation::Activation;
 use super::examples::ErrorExample;
@@ -13,7 +13,7 @@ use super::shared::{Port, Shared};
 /// A view of a run; cheap to clone, readable from any thread.
 #[derive(Clone)]
 pub struct Board {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     posted: Arc<Mutex<Vec<Arc<Activation>>>>,
     origin: (Instant, SystemTime),
 }
@@ -86,7 +86,7 @@ impl Board {
     /// What a phase has recorded so far; none once it has drained.
     pub fn totals(&self, activation: u64) -> Option<Totals> {
         let sets: Vec<Arc<Set>> = self.lock().iter().find(|posted| posted.number == activation)?.sets.clone();
-        Some(sum(&self.shared.plan.layout, &sets))
+        Some(Set::sum(&self.shared.plan.layout, &sets))
     }
 
     /// How each scenario stands.
@@ -122,12 +122,7 @@ impl Board {
         self.shared.examples.all()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Activation>>> {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Activation>>> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What all workers recorded in one activation.
-pub(super) fn sum(layout: &Layout, sets: &[Arc<Set>]) -> Totals {
-    sets.iter().fold(Totals::empty(layout), |sum, set| sum.plus(&set.totals()))
 }

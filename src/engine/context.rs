@@ -18,7 +18,7 @@ use super::arrival::Arrival;
 use super::gate::Gate;
 use super::pool::Pool;
 use super::report::{Command, Report};
-use super::shared::{Berth, Shared};
+use super::shared::{Berth, Port, Shared};
 use super::timer::Timer;
 use super::user::Slot;
 
@@ -86,9 +86,11 @@ impl Context {
         live
     }
 
-    /// The activation with this number, if it isn't drained.
-    pub fn live(&self, activation: u64) -> Option<Rc<Live>> {
-        self.lives.borrow().iter().find(|live| live.activation.number == activation).cloned()
+    /// An activation that never begins here.
+    pub fn skip(&self, activation: &Activation) {
+        let (worker, activation) = (self.worker, activation.number);
+        self.report(Report::Drained { worker, activation });
+        self.report(Report::Released { worker, activation });
     }
 
     /// What a phase is called.
@@ -96,25 +98,47 @@ impl Context {
         &self.shared.plan.phases[live.activation.phase].name
     }
 
-    /// Hands an arrival to a sibling that has a free user.
-    pub fn hand_over(&self, arrival: Arrival, live: &Live) -> bool {
+    /// Claims a free user of a sibling.
+    pub fn claim_elsewhere(&self, scenario: usize) -> Option<&Port> {
         let ports = &self.shared.ports;
-        for step in 1..ports.len() {
-            let port = &ports[(self.worker + step) % ports.len()];
-            if port.scenario(arrival.scenario).claim() {
-                live.activation.in_transit.fetch_add(1, atomic::Ordering::AcqRel);
-                let handed = Command::Handed { arrival, activation: live.activation.clone() };
-                if port.inbox.send(handed).is_ok() {
-                    return true;
-                }
-                live.activation.in_transit.fetch_sub(1, atomic::Ordering::AcqRel);
+        let mut siblings = (1..ports.len()).map(|step| &ports[(self.worker + step) % ports.len()]);
+        siblings.find(|port| port.scenario(scenario).claim())
+    }
+
+    /// Hands an arrival to a sibling that has a free user for it.
+    pub fn hand_over(&self, arrival: Arrival, live: &Live) -> bool {
+        while let Some(port) = self.claim_elsewhere(arrival.scenario) {
+            if self.hand_to(port, arrival, live) {
+                return true;
             }
         }
         false
     }
 
+    /// Hands an arrival to a sibling, of which a free user was claimed. False if the sibling has failed.
+    pub fn hand_to(&self, port: &Port, arrival: Arrival, live: &Live) -> bool {
+        live.activation.in_transit.fetch_add(1, atomic::Ordering::AcqRel);
+        let handed = Command::Handed { arrival, activation: live.activation.clone() };
+        let sent = port.inbox.send(handed).is_ok();
+        if !sent {
+            live.activation.in_transit.fetch_sub(1, atomic::Ordering::AcqRel);
+        }
+        sent
+    }
+
+    /// Has the siblings look at a scenario again.
+    pub fn have_others_look(&self, scenario: usize) {
+        for (worker, port) in self.shared.ports.iter().enumerate() {
+            if worker != self.worker {
+                // One that is gone has reported why.
+                let _ = port.inbox.send(Command::Look { scenario });
+            }
+        }
+    }
+
     /// Cuts the user's present iteration off at `at`, unless it is over or wanted again by then.
     pub fn interrupt_later(&self, at: Instant, scenario: usize, slot: &Rc<Slot>) {
+        slot.cut_at.set(Some(at));
         let interrupt = Interrupt { at, scenario, slot: Rc::downgrade(slot), iteration: slot.iteration() };
         self.interrupts.borrow_mut().push(Reverse(interrupt));
     }
@@ -132,6 +156,7 @@ impl Context {
             let Reverse(interrupt) = due?;
             if let Some(slot) = interrupt.slot.upgrade()
                 && slot.iteration() == interrupt.iteration
+                && slot.cut_at.get() == Some(interrupt.at)
                 && self.pools.borrow()[interrupt.scenario].upgrade().is_some_and(|pool| pool.is_unwanted(&slot))
             {
                 slot.abort();
@@ -163,7 +188,7 @@ impl Context {
         for activation in drained {
             self.lives.borrow_mut().retain(|live| live.activation.number != activation);
             pools().for_each(|pool| pool.forget(activation));
-            self.report(Report::Drained { activation });
+            self.report(Report::Drained { worker: self.worker, activation });
         }
     }
 }

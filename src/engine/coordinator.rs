@@ -1,7 +1,7 @@
 //! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
 //! request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 
 use crate::load::{Iterations, Load, Share};
-use crate::measure::PhaseId;
+use crate::measure::{PhaseId, Set};
 use crate::plan::{Phase, Plan, Repeat};
 
 use super::activation::{Activation, Budget};
-use super::board::{self, Board};
+use super::board::Board;
 use super::event::{Control, Ending, Event};
 use super::report::{Command, Report};
 use super::shared::Shared;
@@ -40,6 +40,8 @@ pub(super) struct Coordinator {
     pub done: BTreeMap<u64, usize>,
     /// Activations whose sources are settled.
     pub settled: Option<u64>,
+    /// Workers that failed.
+    pub gone: BTreeSet<usize>,
 }
 
 /// An activation on its way from its start to having drained.
@@ -47,8 +49,10 @@ pub(super) struct Turn {
     activation: Arc<Activation>,
     /// When its time was over.
     ended: Option<Instant>,
-    drained: usize,
-    released: usize,
+    /// Workers on which nothing of it is under way any more.
+    drained: BTreeSet<usize>,
+    /// Workers that will record nothing into it any more.
+    released: BTreeSet<usize>,
     /// It was told that it has drained.
     told: bool,
 }
@@ -77,7 +81,8 @@ impl Coordinator {
                 let activation = self.announce(&plan, index, start, number);
                 number += 1;
                 if matches!(self.wait_until(start, None).await, Woken::Ending) {
-                    self.end(&activation, Instant::now().max(start + Duration::from_millis(1)), Vec::new(), false).await;
+                    // A worker that hasn't begun it doesn't begin it; the phase before ends there all the same.
+                    self.end(&activation, start, Vec::new(), false).await;
                     break 'run;
                 }
                 let at = self.board.wall(start);
@@ -138,7 +143,13 @@ impl Coordinator {
                 && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
             in_transit: AtomicU64::new(0),
         });
-        let turn = Turn { activation: activation.clone(), ended: None, drained: 0, released: 0, told: false };
+        let turn = Turn {
+            activation: activation.clone(),
+            ended: None,
+            drained: BTreeSet::new(),
+            released: BTreeSet::new(),
+            told: false,
+        };
         self.draining.insert(number, turn);
         self.board.post(activation.clone());
         self.broadcast(|| Command::Begin(activation.clone()));
@@ -200,9 +211,9 @@ impl Coordinator {
 
     async fn take_in(&mut self, report: Report) {
         match report {
-            Report::Drained { activation } => {
+            Report::Drained { worker, activation } => {
                 if let Some(turn) = self.draining.get_mut(&activation) {
-                    turn.drained += 1;
+                    turn.drained.insert(worker);
                 }
                 self.tell_drained().await;
             }
@@ -210,17 +221,25 @@ impl Coordinator {
             Report::IterationsDone { activation } => *self.done.entry(activation).or_default() += 1,
             Report::Released { worker, activation } => {
                 if let Some(turn) = self.draining.get_mut(&activation) {
-                    self.shared.store.retire(turn.activation.sets[worker].clone());
-                    turn.released += 1;
+                    turn.released.insert(worker);
                 }
                 self.clean_up();
             }
             Report::Abort(reason) => {
                 self.ending.get_or_insert(Ending::Aborted(reason));
             }
-            Report::Failed(reason) => {
+            Report::Failed { worker, reason } => {
                 tracing::error!(%reason, "a worker failed");
                 self.ending.get_or_insert(Ending::Failed(reason));
+                if let Some(worker) = worker {
+                    // It will report nothing any more.
+                    self.gone.insert(worker);
+                    for turn in self.draining.values_mut() {
+                        turn.drained.insert(worker);
+                        turn.released.insert(worker);
+                    }
+                    self.tell_drained().await;
+                }
             }
         }
     }
@@ -247,7 +266,9 @@ impl Coordinator {
         let ready: Vec<u64> = self
             .draining
             .iter()
-            .filter(|(_, turn)| !turn.told && turn.drained == workers && turn.activation.in_transit.load(Ordering::Acquire) == 0)
+            .filter(|(_, turn)| !turn.told && turn.drained.len() == workers)
+            // What was on its way to a worker that failed never comes in.
+            .filter(|(_, turn)| !self.gone.is_empty() || turn.activation.in_transit.load(Ordering::Acquire) == 0)
             .map(|(number, _)| *number)
             .collect();
         for number in ready {
@@ -260,7 +281,7 @@ impl Coordinator {
         let Some(turn) = self.draining.get_mut(&number) else { return };
         turn.told = true;
         let ended = turn.ended.unwrap_or_else(Instant::now);
-        let totals = board::sum(&self.shared.plan.layout, &turn.activation.sets);
+        let totals = Set::sum(&self.shared.plan.layout, &turn.activation.sets);
         let event = Event::PhaseDrained {
             activation: number,
             phase: PhaseId::at(turn.activation.phase),
@@ -291,8 +312,15 @@ impl Coordinator {
 
     /// Forgets turns of which nothing is left.
     fn clean_up(&mut self) {
-        let workers = self.shared.ports.len();
-        self.draining.retain(|_, turn| !(turn.told && turn.released == workers));
+        let (workers, store) = (self.shared.ports.len(), &self.shared.store);
+        self.draining.retain(|_, turn| {
+            let over = turn.told && turn.released.len() == workers;
+            if over {
+                // All at once, for an arrival that was in transit to a worker that had released its set is counted in it.
+                turn.activation.sets.iter().for_each(|set| store.retire(set.clone()));
+            }
+            !over
+        });
         if let Some(oldest) = self.draining.keys().next().copied() {
             self.done.retain(|number, _| *number >= oldest);
         }
@@ -322,7 +350,7 @@ impl Coordinator {
         if !matches!(joined, Ok(true)) {
             tracing::error!("a worker's thread could not be joined");
         }
-        for turn in self.draining.values().skip_while(|turn| turn.released == turn.activation.sets.len()) {
+        for turn in self.draining.values() {
             turn.activation.sets.iter().for_each(|set| self.shared.store.retire(set.clone()));
         }
         let ending = self.ending.take().unwrap_or(Ending::Completed);

@@ -26,7 +26,10 @@ mod timer;
 mod user;
 mod worker;
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -131,6 +134,7 @@ pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options) -> io::Result
         ending: None,
         done: BTreeMap::new(),
         settled: None,
+        gone: BTreeSet::new(),
     };
     tokio::spawn(coordinator.run());
     Ok(Run { events, control, board })

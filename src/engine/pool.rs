@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::base::DropReason;
+use crate::base::{DropReason, Protocol};
 use crate::flow::{Flow, Step, StepKind};
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http::{self, Connections};
 
 use super::activation::{Activation, Budget, Live};
-use super::arrival::Arrival;
+use super::arrival::{Arrival, WaitingRoom};
 use super::context::Context;
 use super::report::Report;
 use super::user::{self, Slot};
@@ -43,6 +43,8 @@ struct State {
     /// Free users, the one that has been idle longest first.
     idle: VecDeque<Rc<Slot>>,
     present: u64,
+    /// Places whose users ended themselves.
+    ended: u64,
 }
 
 /// A local user's place; the index is its local number.
@@ -67,6 +69,8 @@ pub(super) enum Mode {
         total: Option<Arc<Budget>>,
         /// Claimed from the budget and not given out yet.
         claimed: u64,
+        /// Counts as a holder of some of the budget.
+        holds: bool,
         /// Users that have done all of `each`.
         finished: u64,
     },
@@ -90,7 +94,7 @@ pub(super) enum Decision {
 
 impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
-        let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0 };
+        let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0, ended: 0 };
         let connections = shared_connections(&ctx.shared.plan.scenarios[scenario].flow)
             .map(|all| Rc::new(http::Pool::new(ctx.share.part(all as u64) as usize)));
         Rc::new(Self { ctx, scenario, connections, state: RefCell::new(state), lives: RefCell::default(), running: Cell::new(0) })
@@ -103,6 +107,7 @@ impl Pool {
         {
             let mut state = self.state.borrow_mut();
             state.mode = mode;
+            state.ended = 0;
             for place in &mut state.places {
                 if matches!(place, Place::Ended) {
                     *place = Place::Vacant;
@@ -112,11 +117,7 @@ impl Pool {
         for local in 0..prepared {
             self.create(local, live.activation.start, None);
         }
-        let creatable = match &self.state.borrow().mode {
-            Mode::Open { most, .. } => most.saturating_sub(self.present_below(*most)),
-            _ => 0,
-        };
-        self.ctx.port(self.scenario).reset_free(creatable);
+        self.offer();
         for slot in self.tell_all() {
             if self.is_unwanted(&slot) {
                 self.ctx.interrupt_later(live.activation.start + drain, self.scenario, &slot);
@@ -129,10 +130,27 @@ impl Pool {
         if matches!(std::mem::replace(&mut self.state.borrow_mut().mode, Mode::Away), Mode::Away) {
             return;
         }
-        self.ctx.port(self.scenario).reset_free(0);
+        self.offer();
         for slot in self.tell_all() {
             self.ctx.interrupt_later(at + drain, self.scenario, &slot);
         }
+    }
+
+    /// Who does nothing is free for the arrivals of the present phase from its first moment on, whoever has done nothing
+    /// for longest first. Outside of such a phase nobody is.
+    fn offer(&self) {
+        let mut state = self.state.borrow_mut();
+        let State { mode, places, idle, .. } = &mut *state;
+        idle.drain(..).for_each(|slot| slot.idle.set(false));
+        let mut free = 0;
+        if let Mode::Open { most, .. } = mode {
+            let present: Vec<_> = places.iter().take(*most as usize).filter_map(Place::slot).collect();
+            idle.extend(present.iter().filter(|slot| !slot.busy.get()).map(|slot| Rc::clone(slot)));
+            idle.make_contiguous().sort_by_key(|slot| slot.last_end());
+            idle.iter().for_each(|slot| slot.idle.set(true));
+            free = most.saturating_sub(present.len() as u64) + idle.len() as u64;
+        }
+        self.ctx.port(self.scenario).reset_free(free);
     }
 
     /// Arrivals of an activation that is over and that nobody took.
@@ -168,27 +186,75 @@ impl Pool {
         let Some(live) = self.live(arrival.activation) else { return };
         live.set.due(self.id(), 1);
         if self.ctx.port(self.scenario).claim() {
-            self.give(arrival);
+            self.give(arrival, &live);
+        } else {
+            self.find_another(arrival, &live);
+        }
+    }
+
+    /// Nobody here is free for an arrival: a sibling's user, else it waits or is dropped.
+    fn find_another(self: &Rc<Self>, arrival: Arrival, live: &Live) {
+        if live.is_over() {
+            live.set.cancelled(self.id(), 1);
             return;
         }
-        if self.ctx.hand_over(arrival, &live) {
+        if self.ctx.hand_over(arrival, live) {
             return;
         }
-        match &self.state.borrow().mode {
-            Mode::Open { on_busy: OnBusy::Wait(limit), .. } => {
-                self.ctx.shared.waiting[self.scenario].enter(arrival, arrival.due + *limit);
+        let Mode::Open { on_busy: OnBusy::Wait(limit), .. } = self.state.borrow().mode else {
+            live.set.dropped(self.id(), DropReason::Busy, 1);
+            return;
+        };
+        self.room().enter(arrival, arrival.due + limit);
+        // Somebody may have become free before it could be seen that one waits.
+        self.serve_waiting();
+        while !self.room().is_empty()
+            && let Some(port) = self.ctx.claim_elsewhere(self.scenario)
+        {
+            let next = self.next_waiting();
+            let handed = next.as_ref().is_some_and(|(arrival, live)| self.ctx.hand_to(port, *arrival, live));
+            match next {
+                Some((arrival, _)) if !handed => self.room().enter(arrival, arrival.due + limit),
+                Some(_) => {}
+                None => {
+                    port.scenario(self.scenario).add_free();
+                    break;
+                }
             }
-            _ => live.set.dropped(self.id(), DropReason::Busy, 1),
         }
+    }
+
+    /// Gives those who wait to users of ours that are free.
+    fn serve_waiting(self: &Rc<Self>) {
+        while !self.room().is_empty() && self.ctx.port(self.scenario).claim() {
+            let Some((arrival, live)) = self.next_waiting() else {
+                self.ctx.port(self.scenario).add_free();
+                return;
+            };
+            // It waited for a user, not for us.
+            let handled = arrival.due.max(Instant::now());
+            self.give(Arrival { handled, lag: Duration::ZERO, ..arrival }, &live);
+        }
+    }
+
+    fn room(&self) -> &WaitingRoom {
+        &self.ctx.shared.waiting[self.scenario]
+    }
+
+    /// The one that has waited longest. One of a phase that is over here is left to the worker that let it wait, which will
+    /// cancel it.
+    fn next_waiting(&self) -> Option<(Arrival, Rc<Live>)> {
+        let of = |arrival: &Arrival| self.live(arrival.activation).filter(|live| !live.is_over());
+        let arrival = self.room().next(|arrival| of(arrival).is_some())?;
+        Some((arrival, of(&arrival)?))
     }
 
     /// Another worker claimed a free user of ours.
     pub fn take_over(self: &Rc<Self>, arrival: Arrival, activation: &Activation) {
         let open = matches!(self.state.borrow().mode, Mode::Open { .. });
-        if open && self.live(arrival.activation).is_some() {
-            self.give(arrival);
-        } else {
-            activation.sets[self.ctx.worker].cancelled(self.id(), 1);
+        match self.live(arrival.activation).filter(|_| open) {
+            Some(live) => self.give(arrival, &live),
+            None => activation.sets[self.ctx.worker].cancelled(self.id(), 1),
         }
         let before = activation.in_transit.fetch_sub(1, Ordering::AcqRel);
         if before == 1 {
@@ -197,21 +263,21 @@ impl Pool {
     }
 
     /// Gives a claimed user the arrival.
-    fn give(self: &Rc<Self>, arrival: Arrival) {
-        let Some(live) = self.live(arrival.activation) else { return };
+    fn give(self: &Rc<Self>, arrival: Arrival, live: &Live) {
         let idle = self.state.borrow_mut().idle.pop_front();
         if let Some(slot) = idle {
             slot.idle.set(false);
+            slot.busy.set(true);
             slot.mail.set(Some(arrival));
             slot.changed.notify_one();
         } else if let Some(local) = self.vacant_place() {
             self.create(local, arrival.due, Some(arrival));
         } else {
             // The claim was older than the present phase.
-            live.set.dropped(self.id(), DropReason::Busy, 1);
+            self.find_another(arrival, live);
             return;
         }
-        self.started(&live);
+        self.started(live);
     }
 
     /// An arrival has its user. It keeps its activation from being drained until that user takes it up.
@@ -223,9 +289,9 @@ impl Pool {
 
     /// Arrivals that have waited as long as they may; and when that will be so for the next one.
     pub fn expire(&self, now: Instant) -> Option<Instant> {
-        let (expired, next) = self.ctx.shared.waiting[self.scenario].expire(now);
+        let (expired, next) = self.room().expire(now, |arrival| self.live(arrival.activation).is_some());
         for arrival in expired {
-            if let Some(live) = self.ctx.live(arrival.activation) {
+            if let Some(live) = self.live(arrival.activation) {
                 live.set.dropped(self.id(), DropReason::Busy, 1);
             }
         }
@@ -246,24 +312,19 @@ impl Pool {
                 if slot.idle.get() {
                     return Decision::Wait;
                 }
-                // One of a phase that is over here is left to the worker that let it wait, which will cancel it.
-                let mine = |arrival: &Arrival| self.live(arrival.activation).is_some();
-                if let Some(arrival) = self.ctx.shared.waiting[self.scenario].next(mine)
-                    && let Some(live) = self.live(arrival.activation)
-                {
-                    self.started(&live);
-                    // It waited for a user, not for us.
-                    let handled = arrival.due.max(Instant::now());
-                    return Decision::Iterate { due: arrival.due, arrival: Some(Arrival { handled, ..arrival }) };
-                }
                 slot.idle.set(true);
                 state.idle.push_back(slot.clone());
+                drop(state);
                 self.ctx.port(self.scenario).add_free();
-                Decision::Wait
+                self.serve_waiting();
+                match slot.mail.take() {
+                    Some(arrival) => Decision::Iterate { due: arrival.due, arrival: Some(arrival) },
+                    None => Decision::Wait,
+                }
             }
             Mode::Closed { wanted, .. } if slot.local >= *wanted => Decision::Leave,
             Mode::Closed { .. } if self.ctx.gate.is_closed() => Decision::Paused,
-            Mode::Closed { pacing, each, total, claimed, finished, .. } => {
+            Mode::Closed { pacing, each, total, claimed, holds, finished, .. } => {
                 let done = slot.done_in(live.activation.number);
                 if each.is_some_and(|each| done >= each) {
                     if !slot.finished.replace(true) {
@@ -278,13 +339,15 @@ impl Pool {
                 }
                 if let Some(budget) = total {
                     if *claimed == 0 {
-                        *claimed = budget.claim();
+                        *claimed = budget.claim(*holds);
                     }
                     if *claimed == 0 {
                         return Decision::Wait;
                     }
+                    *holds = true;
                     *claimed -= 1;
                 }
+                slot.busy.set(true);
                 self.running.set(self.running.get() + 1);
                 Decision::Iterate { due, arrival: None }
             }
@@ -292,8 +355,24 @@ impl Pool {
     }
 
     /// An iteration has ended, or was cut off.
-    pub fn ended(&self) {
+    pub fn ended(&self, slot: &Slot) {
+        slot.busy.set(false);
         self.running.set(self.running.get() - 1);
+        self.settle_budget(&mut self.state.borrow_mut());
+    }
+
+    /// Once nobody here is at an iteration of the budget, and none is left to give out or nobody to do it, others may have
+    /// what was claimed.
+    fn settle_budget(&self, state: &mut State) {
+        let Mode::Closed { total: Some(budget), claimed, holds, .. } = &mut state.mode else { return };
+        if *holds && self.running.get() == 0 && (*claimed == 0 || state.present == 0) {
+            let back = std::mem::take(claimed);
+            *holds = false;
+            budget.release(back);
+            if back > 0 || budget.is_done() {
+                self.ctx.have_others_look(self.scenario);
+            }
+        }
     }
 
     /// A user is gone: it left, ended itself, or was cut off.
@@ -308,8 +387,11 @@ impl Pool {
         {
             *place = if ended_itself { Place::Ended } else { Place::Vacant };
             state.present -= 1;
+            state.ended += u64::from(ended_itself);
             self.ctx.gauges.set_users(self.id(), state.present);
+            self.settle_budget(&mut state);
         }
+        let state = &mut *state;
         match &mut state.mode {
             Mode::Open { most, .. } if slot.local < *most => {
                 // Its place can be taken by a new user.
@@ -336,7 +418,7 @@ impl Pool {
         let missing: Vec<u64> = {
             let state = self.state.borrow();
             let Mode::Closed { wanted, .. } = state.mode else { return };
-            if state.present >= wanted {
+            if state.present + state.ended >= wanted {
                 return;
             }
             let vacant = |local: &u64| matches!(state.places.get(*local as usize), None | Some(Place::Vacant));
@@ -351,11 +433,14 @@ impl Pool {
     pub fn iterations_done(&self) -> Option<bool> {
         match &self.state.borrow().mode {
             Mode::Closed { each: Some(_), finished, most, .. } => Some(finished >= most),
-            Mode::Closed { total: Some(budget), claimed, most, .. } => {
-                Some(*most == 0 || (*claimed == 0 && self.running.get() == 0 && budget.is_empty()))
-            }
+            Mode::Closed { total: Some(budget), most, .. } => Some(*most == 0 || budget.is_done()),
             _ => None,
         }
+    }
+
+    /// Others have given iterations back: whoever waits for one may go on.
+    pub fn look(&self) {
+        self.slots().iter().for_each(|slot| slot.changed.notify_one());
     }
 
     /// The activation that something due at `due` belongs to.
@@ -396,6 +481,7 @@ impl Pool {
     /// Cuts off everything under way.
     pub fn interrupt(&self) {
         self.state.borrow_mut().mode = Mode::Away;
+        self.offer();
         for slot in self.slots() {
             slot.abort();
         }
@@ -412,19 +498,12 @@ impl Pool {
 
     /// Everyone asks anew what to do.
     fn tell_all(&self) -> Vec<Rc<Slot>> {
-        for slot in self.state.borrow_mut().idle.drain(..) {
-            slot.idle.set(false);
-        }
         let slots = self.slots();
         for slot in &slots {
             slot.finished.set(false);
             slot.changed.notify_one();
         }
         slots
-    }
-
-    fn present_below(&self, most: u64) -> u64 {
-        self.state.borrow().places.iter().take(most as usize).filter(|place| place.slot().is_some()).count() as u64
     }
 
     fn vacant_place(&self) -> Option<u64> {
@@ -445,12 +524,21 @@ impl Pool {
             return;
         }
         let slot = Slot::new(local, self.ctx.share.user(local), since);
+        slot.busy.set(mail.is_some());
         slot.mail.set(mail);
         state.places[index] = Place::Present(slot.clone());
         state.present += 1;
         self.ctx.gauges.set_users(self.id(), state.present);
         drop(state);
         user::spawn(self.clone(), slot);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(connections) = &self.connections {
+            self.ctx.gauges.add_connections(self.id(), Protocol::Http, -(connections.close() as i64));
+        }
     }
 }
 

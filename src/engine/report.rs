@@ -15,6 +15,8 @@ pub(super) enum Command {
     Edge { at: Instant, stay: Vec<bool>, pause: bool },
     /// An arrival for which a free user here was claimed.
     Handed { arrival: Arrival, activation: Arc<Activation> },
+    /// A scenario's users and what is counted of them are to be looked at again: iterations were given back, or all are done.
+    Look { scenario: usize },
     /// What is still under way is cut off now.
     Interrupt,
     /// The worker ends; nothing is under way any more.
@@ -24,7 +26,7 @@ pub(super) enum Command {
 /// From a worker.
 pub(super) enum Report {
     /// Nothing of the activation is under way here any more.
-    Drained { activation: u64 },
+    Drained { worker: usize, activation: u64 },
     /// An arrival that was in transit has come in.
     Landed,
     /// Every iteration that the phase asks of this worker is done.
@@ -33,6 +35,6 @@ pub(super) enum Report {
     Released { worker: usize, activation: u64 },
     /// A step with `on_error: abort_run` failed.
     Abort(String),
-    /// A worker can't go on.
-    Failed(String),
+    /// A worker can't go on, or one of its users broke.
+    Failed { worker: Option<usize>, reason: String },
 }

@@ -68,10 +68,13 @@ pub(super) struct Berth {
 
 impl Berth {
     /// Claims a free user, for this worker or by a sibling.
+    ///
+    /// A user that becomes free says so before it looks who waits, and who begins to wait says so before looking for a free
+    /// user: of two that do so at once at least one sees the other, which takes sequential consistency.
     pub fn claim(&self) -> bool {
-        let mut free = self.free.load(Ordering::Relaxed);
+        let mut free = self.free.load(Ordering::SeqCst);
         while free > 0 {
-            match self.free.compare_exchange_weak(free, free - 1, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.free.compare_exchange_weak(free, free - 1, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return true,
                 Err(now) => free = now,
             }
@@ -81,12 +84,12 @@ impl Berth {
 
     /// A user became free.
     pub fn add_free(&self) {
-        self.free.fetch_add(1, Ordering::Relaxed);
+        self.free.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Starts counting anew with a phase.
     pub fn reset_free(&self, free: u64) {
-        self.free.store(free as i64, Ordering::Relaxed);
+        self.free.store(free as i64, Ordering::SeqCst);
     }
 }
 

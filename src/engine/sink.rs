@@ -12,24 +12,24 @@ use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId};
 use super::activation::Live;
 use super::examples::{BODY_SEARCHED, BODY_SHOWN, ErrorExample};
 use super::pool::Pool;
+use super::user::Slot;
 
 /// One for each user. While its user does something, it holds the activation in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
 pub(super) struct UserSink {
     pool: Rc<Pool>,
+    slot: Rc<Slot>,
     attached: RefCell<Option<Rc<Live>>>,
     /// The activation in which the iteration began.
     home: RefCell<Option<Rc<Live>>>,
     /// When the iteration's arrival was due. What is due just then belongs to the arrival's phase: the arrival that is due
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
-    /// Connections that are open, by protocol: they are gone when the user is.
-    open: [Cell<i64>; Protocol::COUNT],
 }
 
 impl UserSink {
-    pub fn new(pool: Rc<Pool>) -> Self {
-        Self { pool, attached: RefCell::default(), home: RefCell::default(), arrival: Cell::new(None), open: Default::default() }
+    pub fn new(pool: Rc<Pool>, slot: Rc<Slot>) -> Self {
+        Self { pool, slot, attached: RefCell::default(), home: RefCell::default(), arrival: Cell::new(None) }
     }
 
     /// An iteration begins in an activation that counts the user as attached already.
@@ -81,16 +81,18 @@ impl UserSink {
             Some(live) if !of_arrival => record(&live),
             // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
             _ => {
-                if let Some(home) = &*self.home.borrow() {
-                    record(home);
+                // What is held over its phase's drain counts where it happens, so that every sample is in one record.
+                let home = self.home.borrow().clone();
+                let late = home.as_ref().filter(|home| home.drained.get()).and_then(|_| self.pool.newest());
+                if let Some(live) = late.or(home) {
+                    record(&live);
                 }
             }
         }
     }
 
-    fn opened(&self, protocol: Protocol, by: i64) {
-        let open = &self.open[protocol.index()];
-        open.set(open.get() + by);
+    /// So many connections more are open (or fewer, if negative).
+    pub fn opened(&self, protocol: Protocol, by: i64) {
         self.pool.ctx.gauges.add_connections(self.pool.id(), protocol, by);
     }
 }
@@ -98,9 +100,6 @@ impl UserSink {
 impl Drop for UserSink {
     fn drop(&mut self) {
         self.detach();
-        for protocol in Protocol::ALL {
-            self.opened(*protocol, -self.open[protocol.index()].get());
-        }
     }
 }
 
@@ -171,7 +170,8 @@ impl Sink for UserSink {
     }
 
     async fn gate(&self) {
-        if self.pool.ctx.gate.is_closed() {
+        // Who is to end its iteration is let through, for the run waits for that.
+        if self.pool.ctx.gate.is_closed() && !self.pool.is_unwanted(&self.slot) {
             self.detach();
             self.pool.ctx.gate.opened().await;
         }

@@ -1,14 +1,16 @@
 //! One virtual user as a task: it asks its pool what to do, iterates, and records how each iteration ended.
 
 use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::base::Outcome;
 use crate::base::units::nanos;
+use crate::base::{Outcome, Protocol};
 use crate::flow::{self, End};
 
 use super::activation::Live;
@@ -33,6 +35,10 @@ pub(super) struct Slot {
     pub mail: Cell<Option<Arrival>>,
     /// Stands in the pool's queue of free users.
     pub idle: Cell<bool>,
+    /// Iterates, or is about to.
+    pub busy: Cell<bool>,
+    /// When its iteration is cut off, as was last said.
+    pub cut_at: Cell<Option<Instant>>,
     /// Has done all that the phase asks of it, and was counted.
     pub finished: Cell<bool>,
     /// Iterations over its life.
@@ -52,6 +58,8 @@ impl Slot {
             changed: Notify::new(),
             mail: Cell::new(None),
             idle: Cell::new(false),
+            busy: Cell::new(false),
+            cut_at: Cell::new(None),
             finished: Cell::new(false),
             iteration: Cell::new(0),
             done: Cell::new((0, 0)),
@@ -64,6 +72,11 @@ impl Slot {
     /// Which iteration it is in, or will be in next; from 0.
     pub fn iteration(&self) -> u64 {
         self.iteration.get()
+    }
+
+    /// When its last iteration ended, or since when it is here.
+    pub fn last_end(&self) -> Instant {
+        self.last_end.get()
     }
 
     /// Iterations that it began in this activation.
@@ -101,7 +114,16 @@ impl Slot {
 
 /// Starts a user's task on this worker.
 pub(super) fn spawn(pool: Rc<Pool>, slot: Rc<Slot>) {
-    let task = tokio::task::spawn_local(live(pool, slot.clone()));
+    // Made here, since a task that is cut off before its first turn is dropped without having run.
+    let presence = Presence { pool, slot: slot.clone(), ended_itself: Cell::new(false) };
+    let pool = presence.pool.clone();
+    let task = tokio::task::spawn_local(async move {
+        if AssertUnwindSafe(live(presence)).catch_unwind().await.is_err() {
+            let scenario = &pool.ctx.shared.plan.scenarios[pool.scenario].name;
+            let reason = format!("a user of `{scenario}` panicked; please report this with the lines above");
+            pool.ctx.report(Report::Failed { worker: None, reason });
+        }
+    });
     *slot.task.borrow_mut() = Some(task.abort_handle());
 }
 
@@ -120,20 +142,33 @@ impl Drop for Presence {
                 live.set.iteration(self.pool.id(), 0, Outcome::Interrupted);
                 live.detach();
             }
-            self.pool.ended();
+            self.pool.ended(&self.slot);
         }
         self.pool.gone(&self.slot, self.ended_itself.get());
         self.pool.ctx.check();
     }
 }
 
-async fn live(pool: Rc<Pool>, slot: Rc<Slot>) {
-    let presence = Presence { pool: pool.clone(), slot: slot.clone(), ended_itself: Cell::new(false) };
+/// What a user is and has; it closes its connections when it goes, however it does.
+struct Person<'a> {
+    user: flow::User,
+    sink: &'a UserSink,
+}
+
+impl Drop for Person<'_> {
+    fn drop(&mut self) {
+        self.sink.opened(Protocol::Http, self.user.close());
+    }
+}
+
+async fn live(presence: Presence) {
+    let (pool, slot) = (presence.pool.clone(), presence.slot.clone());
     let scenario = &pool.ctx.shared.plan.scenarios[pool.scenario];
-    let sink = UserSink::new(pool.clone());
-    let mut user = flow::User::new(slot.number, &pool.ctx.shared.users[pool.scenario]);
+    let sink = UserSink::new(pool.clone(), slot.clone());
+    let user = flow::User::new(slot.number, &pool.ctx.shared.users[pool.scenario]);
+    let mut person = Person { user, sink: &sink };
     if let Some(connections) = &pool.connections {
-        user.share(connections.clone());
+        person.user.share(connections.clone());
     }
     loop {
         match pool.decide(&slot) {
@@ -157,8 +192,9 @@ async fn live(pool: Rc<Pool>, slot: Rc<Slot>) {
             Decision::Iterate { due, arrival } => {
                 let began = Instant::now();
                 let Some(iteration) = Iteration::begin(&pool, &slot, &sink, due, arrival) else { return };
+                let user = &mut person.user;
                 user.enter_phase(pool.ctx.phase_name(&iteration.live));
-                let end = flow::iterate(&scenario.flow, &mut user, slot.iteration(), due, &sink).await;
+                let end = flow::iterate(&scenario.flow, user, slot.iteration(), due, &sink).await;
                 iteration.finish(&end);
                 match end {
                     End::Completed | End::Failed => {}
@@ -199,7 +235,7 @@ impl<'a> Iteration<'a> {
             None => pool.live_at(began).inspect(|live| live.attach()),
         };
         let Some(live) = live else {
-            pool.ended();
+            pool.ended(slot);
             return None;
         };
         let lag = match arrival {
@@ -228,7 +264,7 @@ impl Drop for Iteration<'_> {
         live.set.iteration(self.pool.id(), nanos(end.saturating_duration_since(self.due)), self.outcome);
         self.slot.ends(end);
         self.sink.detach();
-        self.pool.ended();
+        self.pool.ended(self.slot);
         self.pool.ctx.check();
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn spawn(
             Ok(Err(error)) => format!("worker {worker} failed: {error}"),
             Err(_) => format!("worker {worker} panicked; please report this with the lines above"),
         };
-        let _ = reports.send(Report::Failed(failure)); // the coordinator may be gone
+        let _ = reports.send(Report::Failed { worker: Some(worker), reason: failure }); // the coordinator may be gone
     })
 }
 
@@ -114,11 +114,21 @@ impl Pacer {
         match command {
             Command::Begin(activation) => self.edges.push_back(Edge::Begin(activation)),
             Command::Edge { at, stay, pause } => {
-                // An early end overtakes a phase that was announced.
-                self.edges.retain(|edge| edge.at() < at);
+                // An early end overtakes a phase that was announced: it never begins here.
+                for edge in std::mem::take(&mut self.edges) {
+                    match edge {
+                        Edge::Begin(activation) if activation.start >= at => self.ctx.skip(&activation),
+                        edge if edge.at() < at => self.edges.push_back(edge),
+                        _ => {}
+                    }
+                }
                 self.edges.push_back(Edge::End { at, stay, pause });
             }
             Command::Handed { arrival, activation } => self.pools[arrival.scenario].take_over(arrival, &activation),
+            Command::Look { scenario } => {
+                self.pools[scenario].look();
+                self.ctx.check();
+            }
             Command::Interrupt => self.pools.iter().for_each(|pool| pool.interrupt()),
             Command::Exit => {}
         }
@@ -197,6 +207,7 @@ impl Pacer {
                         }),
                         total: budget.clone(),
                         claimed: 0,
+                        holds: false,
                         finished: 0,
                     };
                     self.schedules[id.index()] = Some(Schedule::Users { edges, start, drain: phase.drain });

@@ -1,0 +1,202 @@
+//! Runs of whole plans, with workers of their own, against a server that writes down what it sees.
+
+mod accounting;
+mod busy;
+mod connections;
+mod edges;
+mod ends;
+mod server;
+mod users;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::base::{DropReason, Outcome};
+use crate::load::Load;
+use crate::measure::{Layout, PhaseId, ScenarioId, ScenarioTotals, Totals};
+use crate::plan;
+use crate::profile::Env;
+use server::Server;
+
+/// Longer than anything here takes, on a machine that does ten other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A plan whose requests go to `server`. `rest` begins with `scenarios:`, or with any other key but `name` and `defaults`.
+fn plan(server: &Server, rest: &str) -> Plan {
+    let text = format!("name: test\ndefaults: {{http: {{base_url: \"{}\", timeout: 20s}}}}\n{rest}\n", server.url);
+    let options = plan::Options { builtin: None };
+    match plan::load_text(Path::new("test.yml"), text, &Env::default(), &[], options) {
+        Ok((plan, _)) => plan,
+        Err(problems) => panic!("{problems}\n{rest}"),
+    }
+}
+
+/// A plan of one scenario `s` of one request to `path`, with these phases.
+fn simple(server: &Server, path: &str, phases: &str) -> Plan {
+    plan(server, &format!("scenarios: {{s: {{flow: {{http: {{get: \"{path}\", name: get}}}}}}}}\nphases: {phases}"))
+}
+
+fn workers(workers: usize) -> Options {
+    Options { workers, shard: 0, shards: 1 }
+}
+
+/// A phase that has drained.
+#[derive(Debug)]
+struct Drained {
+    activation: u64,
+    phase: usize,
+    elapsed: Duration,
+    totals: Totals,
+}
+
+impl Drained {
+    /// The first scenario's arrivals and iterations.
+    fn s(&self) -> &ScenarioTotals {
+        &self.totals.scenarios[0]
+    }
+}
+
+/// A run that goes on.
+struct Going {
+    run: Run,
+    plan: Arc<Plan>,
+    store: Arc<Store>,
+    drained: Vec<Drained>,
+    /// Phases that have started, by activation.
+    started: Vec<u64>,
+    ended: Vec<u64>,
+    settles: bool,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+struct Done {
+    ending: Ending,
+    drained: Vec<Drained>,
+    started: Vec<u64>,
+    store: Arc<Store>,
+    plan: Arc<Plan>,
+}
+
+impl Going {
+    fn start(plan: Plan, options: Options) -> Self {
+        let plan = Arc::new(plan);
+        let store = Store::new(plan.layout.clone());
+        Self::on(plan, store, options)
+    }
+
+    fn on(plan: Arc<Plan>, store: Arc<Store>, options: Options) -> Self {
+        let run = start(plan.clone(), store.clone(), options).unwrap();
+        let settles = plan.observe.settle;
+        Self { run, plan, store, drained: Vec::new(), started: Vec::new(), ended: Vec::new(), settles }
+    }
+
+    /// Takes in the next event. The ending, if that was it.
+    async fn next(&mut self) -> Option<Ending> {
+        let event = tokio::time::timeout(PATIENCE, self.run.events.recv()).await.expect("an event in time");
+        match event.expect("an event before the end") {
+            Event::PhaseStarted { activation, .. } => self.started.push(activation),
+            Event::PhaseEnded { activation, .. } => self.ended.push(activation),
+            Event::PhaseDrained { activation, phase, elapsed, totals, .. } => {
+                self.drained.push(Drained { activation, phase: phase.index(), elapsed, totals: *totals });
+                if self.settles {
+                    self.tell(Control::Settled { activation }).await;
+                }
+            }
+            Event::Finished(ending) => return Some(ending),
+        }
+        None
+    }
+
+    async fn tell(&self, control: Control) {
+        let _ = self.run.control.send(control).await;
+    }
+
+    async fn until_started(&mut self, activation: u64) {
+        while !self.started.contains(&activation) {
+            assert_eq!(self.next().await, None);
+        }
+    }
+
+    async fn finish(mut self) -> Done {
+        let ending = loop {
+            if let Some(ending) = self.next().await {
+                break ending;
+            }
+        };
+        let Self { mut drained, started, store, plan, .. } = self;
+        drained.sort_by_key(|drained| drained.activation);
+        Done { ending, drained, started, store, plan }
+    }
+}
+
+impl Done {
+    /// What must hold of every run that is over, however it went.
+    fn check(&self) {
+        for drained in &self.drained {
+            for (index, scenario) in drained.totals.scenarios.iter().enumerate() {
+                let phase = &self.plan.phases[drained.phase];
+                let about = format!("{} of {}: {scenario:?}", self.plan.scenarios[index].name, phase.name);
+                assert_eq!(scenario.due, settled(scenario), "every arrival has one outcome: {about}");
+                if let Some(Load::Open { .. }) = phase.load(ScenarioId::at(index)) {
+                    assert_eq!(iterations(scenario), scenario.started, "every start has one end: {about}");
+                }
+            }
+        }
+        let mut sum = Totals::empty(&self.plan.layout);
+        for drained in &self.drained {
+            sum.add(&drained.totals);
+        }
+        let mut stored = Totals::empty(&self.plan.layout);
+        (0..self.plan.phases.len()).for_each(|phase| stored.add(&self.store.totals(PhaseId::at(phase))));
+        assert_eq!(stored.scenarios, sum.scenarios, "what is shown adds up to what was told");
+        assert_eq!(stored.steps, sum.steps);
+        assert!(idle(&self.store, &self.plan.layout), "nothing is left open");
+    }
+
+    fn sum(&self, of: impl Fn(&ScenarioTotals) -> u64) -> u64 {
+        self.drained.iter().map(|drained| of(drained.s())).sum()
+    }
+}
+
+/// Runs it to its end.
+async fn carry_out(plan: Plan, options: Options) -> Done {
+    let done = Going::start(plan, options).finish().await;
+    done.check();
+    done
+}
+
+fn settled(scenario: &ScenarioTotals) -> u64 {
+    scenario.started + scenario.dropped.iter().sum::<u64>() + scenario.cancelled
+}
+
+fn busy(scenario: &ScenarioTotals) -> u64 {
+    scenario.dropped[DropReason::Busy.index()]
+}
+
+fn iterations(scenario: &ScenarioTotals) -> u64 {
+    scenario.iterations.iter().map(crate::measure::Sparse::count).sum()
+}
+
+fn ended(scenario: &ScenarioTotals, outcome: Outcome) -> u64 {
+    scenario.iterations[outcome.index()].count()
+}
+
+/// Whether no user and no connection is left by the gauges.
+fn idle(store: &Store, layout: &Layout) -> bool {
+    (0..layout.scenarios.len()).map(ScenarioId::at).all(|scenario| {
+        store.gauges.users(scenario) == 0
+            && crate::base::Protocol::ALL.iter().all(|protocol| store.gauges.connections(scenario, *protocol) == 0)
+    })
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
