@@ -13,6 +13,8 @@ pub struct Process {
     pub cpu: f64,
     /// Resident memory in bytes.
     pub resident: Option<u64>,
+    /// Resident memory at its highest, in bytes.
+    pub resident_peak: Option<u64>,
     /// Virtual memory in bytes.
     pub virtual_memory: Option<u64>,
     /// Open file descriptors.
@@ -36,6 +38,7 @@ impl Process {
         Self {
             cpu: cpu_time().as_secs_f64(),
             resident: field("VmRSS").map(|kib| kib * 1024),
+            resident_peak: field("VmHWM").map(|kib| kib * 1024),
             virtual_memory: field("VmSize").map(|kib| kib * 1024),
             open_fds: open_fds(),
             max_fds: max_fds(),
@@ -127,6 +130,7 @@ mod tests {
         let process = Process::read();
         drop(opened);
         assert!(process.resident.unwrap() > 100_000 && process.virtual_memory > process.resident);
+        assert!(process.resident_peak >= process.resident);
         assert!(process.open_fds.unwrap() >= 4 && process.open_fds <= process.max_fds);
         assert!(process.threads.unwrap() >= 1);
         let now = unix_time(SystemTime::now());

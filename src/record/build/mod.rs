@@ -115,7 +115,7 @@ pub fn generator(workers: u64, cpu_before: Duration, elapsed: Duration, saturate
         processors,
         cpu_seconds: Some(cpu),
         cpu_ratio: ratio.is_finite().then_some(ratio),
-        memory_bytes: now.resident,
+        memory_bytes: now.resident_peak,
         saturated,
     }
 }
