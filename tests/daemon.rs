@@ -322,6 +322,38 @@ fn a_crash_leaves_whole_files_and_retention_holds() {
 }
 
 #[test]
+fn a_run_that_ends_at_once_is_not_begun_without_end() {
+    let bench = Bench::new();
+    let away = format!("http://127.0.0.1:{}", free_port());
+    let text = profile("away", "duration: 1m, load: {a: {users: 1}}", "schedule: continuous");
+    bench.file("away.yml", &text.replace("builtin", &away).replace("name: home}}", "name: home}, on_error: abort_run}"));
+    let mut daemon = bench.serve(&["away.yml"]);
+    let began = Instant::now();
+    daemon.logged("run ended", 3);
+    assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn two_daemons_may_share_a_storage_path() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("a", SHORT, "schedule: continuous"));
+    bench.file("b.yml", &profile("b", SHORT, "schedule: continuous"));
+    bench.file("long.yml", &profile("long", LONG, ""));
+    // What one of them runs is never taken for old by the other.
+    let mut daemons = ["a.yml", "b.yml"].map(|file| bench.serve(&["--storage.retention.runs=1", "long.yml", file]));
+    for daemon in &mut daemons {
+        daemon.logged("run ended", 3);
+    }
+    for daemon in daemons {
+        let ended = daemon.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert!(!ended.err.contains("level=error") && !ended.err.contains("level=warn"), "{}", ended.err);
+    }
+    bench.records().iter().for_each(accounts_hold);
+}
+
+#[test]
 fn a_port_that_is_taken_is_said_so() {
     let bench = Bench::new();
     bench.file("a.yml", &profile("a", SHORT, ""));

@@ -118,3 +118,72 @@ fn whatever_prometheus_does_the_load_goes_on_and_nothing_is_made_up() {
         }
     });
 }
+
+/// Runs beside such an exporter, which is read directly. Gives the reasons of its record.
+fn read_from(exporter: &str) -> String {
+    let bench = Bench::new();
+    bench.file(
+        "read.yml",
+        &format!(
+            "name: read
+defaults: {{http: {{base_url: builtin}}}}
+scenarios: {{a: {{flow: [{{http: {{get: /, name: home}}}}]}}}}
+phases:
+  - {{name: one, duration: 1s, load: {{a: {{rate: 20/s, max_users: 100}}}}}}
+  - {{name: two, duration: 1s, load: {{a: {{rate: 20/s, max_users: 100}}}}}}
+observe:
+  exporters: [{{name: app, url: \"{exporter}/metrics\", bearer_token: {TOKEN}, timeout: 500ms}}]
+  counters: [{{preset: redis}}]
+slos:
+  - {{name: errors, require: [errors < 1%]}}
+  - {{name: cache, server: redis.hit_ratio, require: [value > 80%]}}
+"
+        ),
+    );
+    let mut daemon = bench.serve(&["--log.level=debug", "read.yml"]);
+    daemon.logged("msg=\"run ended\"", 1);
+    assert_eq!(daemon.metric("load_target_scrape_success", &[("source", "app")]), Some(0.0));
+    assert_eq!(daemon.metric("load_verdict", &[("verdict", "inconclusive")]), Some(1.0));
+    let page = daemon.page("/metrics");
+    assert!(metric(&page, "load_target_delta", &[]).is_none(), "nothing is made up");
+    let ended = daemon.stop();
+    let record = bench.record();
+    accounts_hold(&record);
+    assert_eq!(record["verdict"], "inconclusive");
+    for phase in record["phases"].as_array().unwrap() {
+        assert_eq!((count(&phase["steps"][0]["requests"]), &phase["verdict"]), (20, &"inconclusive".into()));
+        let cache = named(&phase["slos"], "name", "cache");
+        assert!(cache["met"].is_null() && cache["value"].is_null(), "{cache:#}");
+    }
+    let everything = [&ended.out, &ended.err, &page, &bench.left()].map(String::as_str).concat();
+    assert!(!everything.contains(TOKEN), "{everything}");
+    record["reasons"].to_string()
+}
+
+#[test]
+fn whatever_an_exporter_does_the_load_goes_on_and_nothing_is_made_up() {
+    let unauthorized = answering(answer("401 Unauthorized", &format!("no such token: Bearer {TOKEN}")));
+    let broken = answering(answer("500 Internal Server Error", "out of order"));
+    let page = answering("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 12\r\n\r\n<h1>App</h1>".to_owned());
+    let garbage = answering("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n\u{1}{}= = x=".to_owned());
+    let half = "# TYPE redis_keyspace_hits_total counter\nredis_keyspace_hits_total 12";
+    let breaks_off = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\n{half}");
+    let breaks_off = Hostile::answering(&breaks_off, Then::Close);
+    let silent = Hostile::answering("", Then::Stall);
+    let cases = [
+        ("away", format!("http://127.0.0.1:{}", free_port()), "refused"),
+        ("unauthorized", unauthorized.url(), "401"),
+        ("broken", broken.url(), "500"),
+        ("a page for people", page.url(), "text/html"),
+        ("garbage", garbage.url(), "app"),
+        ("breaks off", breaks_off.url(), "app"),
+        ("silent", silent.url(), "no answer within"),
+    ];
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = cases.iter().map(|(case, url, said)| (case, said, scope.spawn(move || read_from(url)))).collect();
+        for (case, said, thread) in threads {
+            let reasons = thread.join().unwrap_or_else(|_| panic!("{case}: see above"));
+            assert!(reasons.contains(said), "{case}: {reasons}");
+        }
+    });
+}

@@ -15,7 +15,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// A profile with one step for each scenario, and its one phase.
 fn profile(scenarios: &[(&str, String)], phase: &str) -> String {
-    let mut text = "name: hostile\ndefaults: {http: {timeout: 400ms}}\nscenarios:\n".to_owned();
+    let mut text = "name: hostile\ndefaults: {http: {timeout: 20s}}\nscenarios:\n".to_owned();
     for (name, step) in scenarios {
         text += &format!("  {name}:\n    flow: {step}\n");
     }
@@ -61,12 +61,12 @@ fn every_fault_is_counted_under_its_own_reason() {
         ("resets", get(&resets.url(), "s")),
         ("resets_midway", get(&resets_midway.url(), "s")),
         ("refuses", get(&format!("http://127.0.0.1:{nobody}"), "s")),
-        ("unknown", "[{http: {get: \"http://no-such-host.invalid/\", name: s, timeout: 20s}}]".to_owned()),
+        ("unknown", "[{http: {get: \"http://no-such-host.invalid/\", name: s}}]".to_owned()),
         ("hangs_up", get(&hangs_up.url(), "s")),
         ("fails", get(&fails.url(), "s")),
         ("half", get(&half.url(), "s")),
-        ("silent", get(&silent.url(), "s")),
-        ("stops", get(&stops.url(), "s")),
+        ("silent", get(&silent.url(), "s, timeout: 400ms")),
+        ("stops", get(&stops.url(), "s, timeout: 400ms")),
         ("garbage", get(&garbage.url(), "s")),
         ("endless", get(&endless.url(), "s")),
         ("untrusted", get(&format!("https://127.0.0.1:{}", tls.port), "s")),
@@ -230,7 +230,7 @@ fn a_target_that_dies_midway_leaves_the_run_to_its_end() {
 fn a_stalled_target_costs_arrivals_not_the_run() {
     let bench = Bench::new();
     let target = Hostile::answering("", Then::Stall);
-    let flow = format!("[{{http: {{get: \"{}/\", name: s}}}}]", target.url());
+    let flow = format!("[{{http: {{get: \"{}/\", name: s, timeout: 400ms}}}}]", target.url());
     // Five users whose requests take 400 ms each: 12.5 of 50 a second, the rest finds nobody free.
     let ended = bench.run(&profile(
         &[("a", flow)],
@@ -257,6 +257,28 @@ fn what_hangs_at_the_end_is_cut_off_after_the_drain() {
     accounts_hold(&record);
     assert_eq!(step(&record, "one", "s")["outcomes"], serde_json::json!({"interrupted": 3}));
     assert_eq!(record["phases"][0]["scenarios"][0]["iterations_interrupted"], 3);
+}
+
+#[test]
+fn running_out_of_descriptors_is_an_error_not_an_end() {
+    let bench = Bench::new();
+    let target = Hostile::answering(OK, Then::Keep);
+    let flow = format!("[{{http: {{get: \"{}/\", name: s}}}}]", target.url());
+    let phase = "  - {name: one, duration: 2s, load: {a: {users: 100, pacing: 100ms}}}\n";
+    bench.file("many.yml", &profile(&[("a", flow)], phase));
+    let program = bench.command(&["run", "--web.listen-address=127.0.0.1:0", "many.yml"]);
+    let mut command = std::process::Command::new("/bin/sh");
+    command.env_clear().current_dir(bench.path());
+    command.args(["-c", "ulimit -n 60; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    let ended = support::program::Running::start(command, bench.path()).wait();
+    // A busy machine may be late for a hundred users at once.
+    assert!(matches!(ended.code, Some(0 | 3)), "{}\n{}", ended.out, ended.err);
+    assert!(ended.err.contains("ulimit -n"), "it is told beforehand: {}", ended.err);
+    let record = bench.record();
+    accounts_hold(&record);
+    let step = step(&record, "one", "s");
+    assert!(count(&step["outcomes"]["ok"]) > 0 && count(&step["errors"]["other"]) > 0, "{step:#}");
+    assert!(step["samples"][0]["detail"].as_str().unwrap().contains("open files"), "{step:#}");
 }
 
 #[test]
