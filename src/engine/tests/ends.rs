@@ -157,3 +157,28 @@ async fn a_user_that_panics_fails_the_run() {
     assert!(begun.elapsed() < Duration::from_secs(25));
     assert!(idle(&done.store, &done.plan.layout));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_its_sources_can_be_stopped() {
+    for control in [Control::Stop, Control::Interrupt] {
+        let server = Server::start();
+        let plan = plan(
+            &server,
+            "scenarios: {s: {flow: [{http: {get: /, name: a}}, {think: 5ms}]}}\n\
+             observe: {settle: true, exporters: [{name: x, url: 'http://127.0.0.1:9/metrics'}]}\n\
+             phases: [{name: one, duration: 100ms, load: {s: {users: 3}}}, {name: two, duration: 60s, load: {s: {users: 3}}}]",
+        );
+        let mut going = Going::start(plan, workers(2));
+        going.settles = false;
+        while going.drained.is_empty() {
+            assert_eq!(going.next().await, None);
+        }
+        let begun = Instant::now();
+        going.tell(control).await;
+        let done = going.finish().await;
+        // What was held has no phase any more: its end is shown, and told of nowhere.
+        assert!(idle(&done.store, &done.plan.layout));
+        assert_eq!((done.ending, done.drained.len()), (Ending::Stopped, 1));
+        assert!(begun.elapsed() < Duration::from_secs(25));
+    }
+}

@@ -135,3 +135,38 @@ async fn prepared_users_are_there_before_the_first_arrival_and_more_come_as_need
     done.check();
     assert_eq!((done.ending, done.drained[0].totals.scenarios[0].started), (Ending::Stopped, 3));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_rise_and_fall_with_the_level_however_many_divide_them() {
+    for (count, shards) in [(1, 1), (2, 1), (3, 1), (5, 1), (2, 2)] {
+        let mut all = Vec::new();
+        for shard in 0..shards {
+            let server = Server::start();
+            let plan = plan(
+                &server,
+                "scenarios: {s: {flow: [{http: {get: '/u/{{ user }}', name: get}}, {think: 4ms}]}}\n\
+                 phases: [{name: a, stages: [{duration: 300ms, load: {s: {users: 0 -> 7}}}, {duration: 200ms, load: {s: {users: 7 -> 0}}}, {duration: 30s, load: {}}]}]",
+            );
+            let mut going = Going::start(plan, Options { workers: count, shard, shards });
+            going.until_started(0).await;
+            let scenario = ScenarioId(0);
+            until("users come", || going.store.gauges.users(scenario) > 0).await;
+            until("all have gone while the phase goes on", || going.store.gauges.users(scenario) == 0).await;
+            assert!(going.ended.is_empty());
+            going.tell(Control::Stop).await;
+            let done = going.finish().await;
+            done.check();
+            assert_eq!(ended(done.drained[0].s(), Outcome::Interrupted), 0);
+            let seen = server.seen();
+            let users: BTreeSet<u64> = seen.iter().map(user).collect();
+            // Who came first stayed longest.
+            let last = seen.iter().rposition(|seen| user(seen) == *users.first().unwrap()).unwrap();
+            let first = seen.iter().position(|seen| user(seen) == *users.last().unwrap()).unwrap();
+            assert!(first < last);
+            all.extend(users);
+        }
+        all.sort_unstable();
+        // In a ramp user n starts when the line reaches n + 1; the seventh may be there for an instant only.
+        assert!(all == (0..7).collect::<Vec<u64>>() || all == (0..6).collect::<Vec<u64>>(), "{all:?} with {count} workers");
+    }
+}
