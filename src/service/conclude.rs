@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use crate::base::Verdict;
 use crate::engine::Ending;
 use crate::measure::process::unix_time;
@@ -9,7 +11,7 @@ use crate::measure::{ScenarioId, Totals};
 use crate::record::{Histograms, Phase, Run, VERSION, build};
 use crate::verdict::{self, Exit, Inputs, Outside};
 
-use super::conduct::Conduct;
+use super::conduct::{Conduct, Stop};
 use super::judging::{expressions, sum_by_metric};
 use super::observing::{looks_outside, observe};
 use super::{result, turn};
@@ -22,13 +24,20 @@ impl Conduct {
         began: SystemTime,
         ending: &Ending,
         workers: usize,
+        stop: &mut UnboundedReceiver<Stop>,
     ) -> (Run, Histograms, Exit) {
         let counted = std::mem::replace(&mut self.counted, (Duration::ZERO, Totals::default()));
         let own = self.own_gauges();
         let expressions = expressions(&self.plan, &counted.1, &own);
         let seen = match self.observer.clone().zip(self.span.take()) {
             Some((observer, span)) if looks_outside(&self.plan.slos) && *ending == Ending::Completed => {
-                observe(&observer, span, &self.plan.slos).await.1
+                tokio::select! {
+                    observed = observe(&observer, span, &self.plan.slos) => observed.1,
+                    Some(_) = stop.recv() => {
+                        self.not_waited_for();
+                        Outside::default()
+                    }
+                }
             }
             _ => Outside::default(),
         };

@@ -68,12 +68,12 @@ pub async fn run(
     let mut ending = Ending::Stopped;
     if conduct.settle_first(&mut stop, update).await {
         ending = match engine::start(conduct.plan.clone(), conduct.store.clone(), options.engine) {
-            Ok(engine) => conduct.follow(engine, stop, update).await,
+            Ok(engine) => conduct.follow(engine, &mut stop, update).await,
             Err(error) => Ending::Failed(format!("the workers can't be started: {error}")),
         };
     }
     let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
-    let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers).await;
+    let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
     let stored = directory.and_then(|directory| {
         let secrets = &conduct.plan.secrets;
         directory
@@ -163,7 +163,7 @@ impl Conduct {
     async fn follow(
         &mut self,
         mut engine: engine::Run,
-        mut stop: UnboundedReceiver<Stop>,
+        stop: &mut UnboundedReceiver<Stop>,
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) -> Ending {
         let mut ending = None;

@@ -169,6 +169,10 @@ impl Conduct {
         for (activation, drained) in std::mem::take(&mut self.waiting) {
             self.judge(activation, drained, None, &Outside::default(), board, update);
         }
+        self.not_waited_for();
+    }
+
+    pub(super) fn not_waited_for(&mut self) {
         self.doubt("The target's counters were not waited for.".to_owned());
     }
 
