@@ -29,7 +29,7 @@ fn ledger(backend: u16) -> Value {
 
 #[test]
 fn quickstart_needs_nothing_else() {
-    let ended = run("quickstart.yml", &[("STEADY", "3s"), ("SURGE", "2s")]);
+    let ended = run("quickstart.yml", &[("STEADY", "3s"), ("SURGE", "2s"), ("TIMEOUT", "30s")]);
     let surge = phase(&ended.record, "surge");
     let orders = list(surge, "scenarios").iter().find(|scenario| scenario["scenario"] == "orders").unwrap();
     // The area under 20/s -> 100/s over 2 s.
@@ -52,6 +52,7 @@ fn suites_run_against_the_backend() {
             ("RAMP_UP", "2s"),
             ("DURATION", "3s"),
             ("THINK", "20ms..80ms"),
+            ("TIMEOUT", "30s"),
         ],
     );
     let written: u64 = list(&ended.record, "phases").iter().map(|phase| record::whole(step(phase, "write"), "requests")).sum();
@@ -77,6 +78,7 @@ fn suites_run_against_the_backend() {
             ("S4_USERS", "100"),
             ("S5_RATE", "5/s"),
             ("S5_USERS", "10"),
+            ("TIMEOUT", "30s"),
         ],
     );
     let run = &ended.record;

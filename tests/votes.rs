@@ -18,6 +18,8 @@ use support::{http, postgres, promql, redis};
 const OF_REDIS_EXPORTER: [&str; 6] = ["client|setname", "config|get", "info", "latency|latest", "slowlog|len", "slowlog|get"];
 /// What PostgreSQL counts that no exporter causes, since exporters only read.
 const WRITES: [&str; 3] = ["tup_inserted", "tup_updated", "tup_deleted"];
+/// Requests a second, amply: fifty iterations of up to four.
+const MOST_AT_ONCE: f64 = 200.0;
 const PHASES: [&str; 3] = ["warm-up", "steady", "spike"];
 
 /// The stack, and where its parts listen.
@@ -48,7 +50,8 @@ struct Counted {
 
 impl Site {
     fn up() -> Self {
-        let stack = Stack::up(&["--native"]);
+        // What is cached once stays so: hit ratios then hang on what was asked, not on how long it took.
+        let stack = Stack::up_with(&["--native"], &[("CACHE_TTL", "60m")]);
         let port = |name| stack.port(name);
         let site = Self {
             redis: port("REDIS_URL"),
@@ -82,6 +85,7 @@ impl Site {
             ("VOTERS", "10"),
             ("BASE_RATE", "10/s"),
             ("SPIKE_RATE", "50/s"),
+            ("TIMEOUT", "30s"),
         ];
         let profile = shipped("votes.yml");
         let promised = promised_series(&profile, &variables);
@@ -246,13 +250,15 @@ fn flowing(site: &Site) {
         let (least, most) = (after.votes - before.votes, after.commits - before.commits);
         assert!(commits + unsure >= least && commits - unsure <= most, "{source}: {least} <= {commits} ± {unsure} <= {most}");
     }
+    let steps = list(run, "phases").iter().flat_map(|phase| list(phase, "steps"));
+    let longest = steps.filter_map(|step| step["response"]["max"].as_f64()).fold(0.1, f64::max);
     for name in PHASES {
         let phase = phase(run, name);
         let (counted, unsure) = record::delta(phase, "prometheus", "http_requests_total", &[]);
         // What was under way at an edge belongs to the phase it was due in, and is counted when it is answered.
-        let crossing: f64 = list(phase, "scenarios").iter().map(|scenario| record::whole(scenario, "iterations") as f64).sum();
+        let crossing = MOST_AT_ONCE * longest;
         let requests = record::requests(phase) as f64;
-        assert!((counted - requests).abs() <= unsure + crossing.min(20.0), "{name}: {counted} ± {unsure} for {requests}");
+        assert!((counted - requests).abs() <= unsure + crossing, "{name}: {counted} ± {unsure} for {requests}");
     }
 
     let spike = &list(phase(run, "spike"), "scenarios")[0];
@@ -273,7 +279,9 @@ fn agrees_on_requests(site: &Site, ended: &Shown, before: &Counted, after: &Coun
     assert_eq!(after.requests_since(before) - looks, requests as f64, "{before:?} {after:?}");
     assert_eq!(metric(&ended.last, "load_requests_total", &[]), Some(requests as f64));
     for server in [site.prometheus, site.native] {
-        assert_eq!(promql::value(server, "sum(load_requests_total)", Some(ended.last_at)), requests as f64);
+        // All had drained 10 s before the end, so any sample since will do: a scrape may fail on a busy machine.
+        let seen = promql::value(server, "sum(last_over_time(load_requests_total[10s]))", Some(ended.last_at));
+        assert_eq!(seen, requests as f64);
     }
     let submitted = record::own(run, "votes_submitted_total");
     assert!(submitted > 0.0);
@@ -320,8 +328,9 @@ fn quantiles_agree(site: &Site, ended: &Shown, phase_name: &str, step_name: &str
     let shown = shown_p95(&ended.summary, phase_name, &format!("voters/{step_name}"));
     assert!((shown / stored - 1.0).abs() < 0.01, "{shown} is shown for {stored}");
 
-    // From before the phase began, when all was 0, to the last look at a run that had drained.
-    let range = (ended.last_at - phase["started"].as_f64().unwrap() + 3.0).ceil();
+    // From before the phase began, when all was 0 (or at what the run before had left, which had long been still), to the last
+    // look at a run that had drained.
+    let range = (ended.last_at - phase["started"].as_f64().unwrap() + 8.0).ceil();
     let matchers = format!("phase=\"{phase_name}\",step=\"{step_name}\",outcome!=\"error\"");
     // 0.95 times the count may be a whole number: which of two neighbours is meant then hangs on a rounding in rate().
     let neighbour = 1.0 / record::whole(&step(phase, step_name)["response"], "count") as f64;

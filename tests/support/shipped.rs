@@ -11,8 +11,8 @@ use super::program::{Bench, Running};
 
 /// How long a run may take before the test is given up, on a machine that has much else to do.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
-/// How often `/metrics` is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often `/metrics` is looked at: a page costs an unoptimised program a fifth of a second.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A profile of `config/`.
 pub fn shipped(name: &str) -> PathBuf {

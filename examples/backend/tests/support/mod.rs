@@ -24,9 +24,16 @@ pub struct Stack {
 impl Stack {
     /// Starts the members named, with what else `arguments` say.
     pub fn up(arguments: &[&str]) -> Self {
+        Self::up_with(arguments, &[])
+    }
+
+    /// The same with variables, the backend's own among them.
+    pub fn up_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let stack = Self { directory: tempfile::tempdir().unwrap() };
         let process = std::process::id().to_string();
-        let output = script().args(["up", "--while", &process, "--dir"]).arg(stack.path()).args(arguments).output().unwrap();
+        let mut command = script();
+        command.args(["up", "--while", &process, "--dir"]).arg(stack.path()).args(arguments).envs(variables.iter().copied());
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
         stack
     }
