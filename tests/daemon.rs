@@ -1,5 +1,7 @@
 //! The daemon from outside: what it shows at once, reloading, schedules, its ends, and what it keeps on disk.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use std::collections::BTreeMap;

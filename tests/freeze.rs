@@ -3,6 +3,8 @@
 //! users see, however few of them the generator has to send with; a generator that measures from sending sees it only
 //! where it has users enough to go on sending.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use support::program::{Bench, Running, accounts_hold, count, named};

@@ -1,6 +1,8 @@
 //! Targets that misbehave, as a run sees them: each fault under its own reason on `/metrics` and in `run.json`, every arrival
 //! accounted for, and a run that goes on or ends as its profile says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use std::io::Write;

@@ -1,6 +1,8 @@
 //! What a run comes to, as whoever started it sees it: exit codes, and what `abort_after`, `window`, `judge`, `repeat`, `settle` and
 //! several profiles do to it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use std::io::Write;

@@ -1,6 +1,8 @@
 //! Nothing that is secret is printed, logged or stored, whatever a target does with it: tokens and passwords of the environment,
 //! headers that carry credentials, written out or got from a log-in on the way, and cookies.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use std::io::Write;
