@@ -334,7 +334,8 @@ impl Pool {
                 }
                 let floor = live.activation.start.max(self.ctx.gate.opened_at());
                 let due = slot.next_due(*pacing).max(floor);
-                if due > Instant::now() {
+                // Mostly it is due when the last one ended, and no clock has to be asked.
+                if due > slot.last_end() && due > Instant::now() {
                     return Decision::At(due);
                 }
                 if let Some(budget) = total {

@@ -66,13 +66,9 @@ impl Timer {
         Sleep { timer: self.clone(), at, slot: None }
     }
 
-    /// Wakes what is due by now; to be called where the loop is awake anyway.
-    pub fn fire_due(&self) {
-        let mut inner = self.inner.borrow_mut();
-        if inner.deadlines.is_empty() {
-            return;
-        }
-        inner.fire(Instant::now());
+    /// Wakes what is due by `now`; to be called where the loop is awake anyway.
+    pub fn fire_due(&self, now: Instant) {
+        self.inner.borrow_mut().fire(now);
     }
 
     /// Drives the timer; runs as long as the worker does.
@@ -347,7 +343,7 @@ mod tests {
                 drop(sleep);
             }
             timer.sleep_until(Instant::now() + Duration::from_millis(10)).await;
-            timer.fire_due();
+            timer.fire_due(Instant::now());
             let inner = timer.inner.borrow();
             assert!(inner.deadlines.is_empty());
             assert_eq!(inner.vacant.len(), inner.sleepers.len());

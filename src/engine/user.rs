@@ -191,7 +191,7 @@ async fn live(presence: Presence) {
             }
             Decision::Iterate { due, arrival } => {
                 let began = Instant::now();
-                let Some(iteration) = Iteration::begin(&pool, &slot, &sink, due, arrival) else { return };
+                let Some(iteration) = Iteration::begin(&pool, &slot, &sink, began, due, arrival) else { return };
                 let user = &mut person.user;
                 user.enter_phase(pool.ctx.phase_name(&iteration.live));
                 let end = flow::iterate(&scenario.flow, user, slot.iteration(), due, &sink).await;
@@ -208,8 +208,10 @@ async fn live(presence: Presence) {
                         return;
                     }
                 }
-                pool.ctx.timer.fire_due();
-                if began.elapsed() < QUICK {
+                // The clock was read a moment ago, when the iteration ended.
+                let now = slot.last_end();
+                pool.ctx.timer.fire_due(now);
+                if now.saturating_duration_since(began) < QUICK {
                     tokio::task::yield_now().await;
                 }
             }
@@ -228,8 +230,14 @@ struct Iteration<'a> {
 }
 
 impl<'a> Iteration<'a> {
-    fn begin(pool: &'a Rc<Pool>, slot: &'a Slot, sink: &'a UserSink, due: Instant, arrival: Option<Arrival>) -> Option<Self> {
-        let began = Instant::now();
+    fn begin(
+        pool: &'a Rc<Pool>,
+        slot: &'a Slot,
+        sink: &'a UserSink,
+        began: Instant,
+        due: Instant,
+        arrival: Option<Arrival>,
+    ) -> Option<Self> {
         let live = match arrival {
             Some(arrival) => pool.live(arrival.activation),
             None => pool.live_at(began).inspect(|live| live.attach()),
