@@ -205,6 +205,7 @@ fn still(site: &Site) {
         }
     }
     agrees_on_requests(site, &ended, &before, &after, votes);
+    shows_the_targets(&ended);
 
     // Phase by phase, as Prometheus saw the backend; what the backend hadn't counted before the run is missing in its phase.
     for name in PHASES {
@@ -291,6 +292,32 @@ fn agrees_on_requests(site: &Site, ended: &Shown, before: &Counted, after: &Coun
     let ledger = site.ledger();
     assert_eq!(ledger["total"].as_f64().unwrap() - votes, submitted);
     assert_eq!(ledger["consistent"], true, "{ledger}");
+}
+
+/// `/metrics` shows what `run.json` holds of the target's series and of the requirements, once a phase is judged.
+fn shows_the_targets(ended: &Shown) {
+    let steady = phase(&ended.record, "steady");
+    let requests = record::requests(steady) as f64;
+    for (source, name, label) in [
+        ("redis", "redis_keyspace_hits_total", None),
+        ("postgres", "pg_stat_database_tup_inserted", Some(("datname", "postgres"))),
+        ("prometheus", "redis_commands_processed_total", None),
+    ] {
+        let (delta, _) = record::delta(steady, source, name, label.as_slice());
+        let mut labels = vec![("phase", "steady"), ("source", source), ("metric", name)];
+        labels.extend(label.map(|(_, value)| ("target_datname", value)));
+        let shown = |what: &str| metric(&ended.last, &format!("load_target_{what}"), &labels).expect("it is shown");
+        assert_eq!(shown("delta"), delta, "{labels:?}");
+        assert_eq!(shown("after") - shown("before"), delta, "{labels:?}");
+        assert!((shown("per_request") * requests - delta).abs() < 1e-6 * delta, "{labels:?}");
+        assert_eq!(metric(&ended.last, "load_target_scrape_success", &[("source", source)]), Some(1.0));
+    }
+    for slo in list(steady, "slos") {
+        let [name, requirement] = ["name", "requirement"].map(|key| slo[key].as_str().unwrap());
+        let labels = [("phase", "steady"), ("slo", name), ("requirement", requirement)];
+        assert_eq!(metric(&ended.last, "load_slo_value", &labels), slo["value"].as_f64(), "{labels:?}");
+        assert_eq!(metric(&ended.last, "load_slo_met", &labels).map(|met| met == 1.0), slo["met"].as_bool(), "{labels:?}");
+    }
 }
 
 /// What can be known is there from the first, at 0.
