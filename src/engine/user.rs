@@ -117,13 +117,15 @@ pub(super) fn spawn(pool: Rc<Pool>, slot: Rc<Slot>) {
     // Made here, since a task that is cut off before its first turn is dropped without having run.
     let presence = Presence { pool, slot: slot.clone(), ended_itself: Cell::new(false) };
     let pool = presence.pool.clone();
-    let task = tokio::task::spawn_local(async move {
-        if AssertUnwindSafe(live(presence)).catch_unwind().await.is_err() {
+    // Combined rather than awaited in a block of its own, which would hold the whole of it twice.
+    let life = AssertUnwindSafe(live(presence)).catch_unwind().map(move |life| {
+        if life.is_err() {
             let scenario = &pool.ctx.shared.plan.scenarios[pool.scenario].name;
             let reason = format!("a user of `{scenario}` panicked; please report this with the lines above");
             pool.ctx.report(Report::Failed { worker: None, reason });
         }
     });
+    let task = tokio::task::spawn_local(life);
     *slot.task.borrow_mut() = Some(task.abort_handle());
 }
 

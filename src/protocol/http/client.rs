@@ -217,7 +217,8 @@ async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress
         progress.disconnected(None);
     }
     progress.stage = Stage::Dial(crate::net::Stage::Dns);
-    match Connection::open(origin, &mut progress.dialing).await {
+    // Boxed: it is rare, and every idle user would hold the room that it takes.
+    match Box::pin(Connection::open(origin, &mut progress.dialing)).await {
         Ok(connection) => {
             home.set_open(true);
             progress.untold.connects.push(Connect { result: Ok(progress.dialing.times) });

@@ -212,3 +212,12 @@ async fn another_origin_is_not_told_secrets() {
     let exchange = perform(&mut Client::new(), &fenced).await;
     assert!(exchange.detail.unwrap().contains("`192.0.2.1`, which is not among `limits: {hosts: …}`"));
 }
+
+#[test]
+fn a_request_under_way_takes_little_room() {
+    // Every user's task holds room for one, also while it thinks.
+    let (mut client, request) = (Client::new(), get("http://h.test/", |_| {}));
+    let scope = scope();
+    let room = size_of_val(&client.perform(&request, request.prepare(&scope).unwrap(), None));
+    assert!(room <= 3 * 1024, "{room} bytes");
+}
