@@ -4,23 +4,23 @@
 //! the user that has been idle longest, or to a new one up to the most that the load allows. The same users go on when
 //! a scenario crosses from one phase into the next, whatever the kinds of load.
 
+mod arrivals;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::base::{DropReason, Protocol};
+use crate::base::Protocol;
 use crate::flow::{Flow, Step, StepKind};
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http::{self, Connections};
 
-use super::activation::{Activation, Budget, Live};
-use super::arrival::{Arrival, WaitingRoom};
+use super::activation::{Budget, Live};
+use super::arrival::Arrival;
 use super::context::Context;
-use super::report::Report;
 use super::user::{self, Slot};
 
 /// See the module.
@@ -153,12 +153,6 @@ impl Pool {
         self.ctx.port(self.scenario).reset_free(free);
     }
 
-    /// Arrivals of an activation that is over and that nobody took.
-    pub fn cancel_waiting(&self, live: &Live) {
-        let gone = self.ctx.shared.waiting[self.scenario].clear(live.activation.number);
-        live.set.cancelled(self.id(), gone.len() as u64);
-    }
-
     /// From `at` on so many of this worker's users are alive.
     pub fn set_alive(self: &Rc<Self>, alive: u64, at: Instant, drain: Duration) {
         let before = {
@@ -179,123 +173,6 @@ impl Pool {
                 self.ctx.interrupt_later(at + drain, self.scenario, slot);
             }
         }
-    }
-
-    /// An arrival is due here.
-    pub fn arrive(self: &Rc<Self>, arrival: Arrival) {
-        let Some(live) = self.live(arrival.activation) else { return };
-        live.set.due(self.id(), 1);
-        if self.ctx.port(self.scenario).claim() {
-            self.give(arrival, &live);
-        } else {
-            self.find_another(arrival, &live);
-        }
-    }
-
-    /// Nobody here is free for an arrival: a sibling's user, else it waits or is dropped.
-    fn find_another(self: &Rc<Self>, arrival: Arrival, live: &Live) {
-        if live.is_over() {
-            live.set.cancelled(self.id(), 1);
-            return;
-        }
-        if self.ctx.hand_over(arrival, live) {
-            return;
-        }
-        let Mode::Open { on_busy: OnBusy::Wait(limit), .. } = self.state.borrow().mode else {
-            live.set.dropped(self.id(), DropReason::Busy, 1);
-            return;
-        };
-        self.room().enter(arrival, arrival.due + limit);
-        // Somebody may have become free before it could be seen that one waits.
-        self.serve_waiting();
-        while !self.room().is_empty()
-            && let Some(port) = self.ctx.claim_elsewhere(self.scenario)
-        {
-            let next = self.next_waiting();
-            let handed = next.as_ref().is_some_and(|(arrival, live)| self.ctx.hand_to(port, *arrival, live));
-            match next {
-                Some((arrival, _)) if !handed => self.room().enter(arrival, arrival.due + limit),
-                Some(_) => {}
-                None => {
-                    port.scenario(self.scenario).add_free();
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Gives those who wait to users of ours that are free.
-    fn serve_waiting(self: &Rc<Self>) {
-        while !self.room().is_empty() && self.ctx.port(self.scenario).claim() {
-            let Some((arrival, live)) = self.next_waiting() else {
-                self.ctx.port(self.scenario).add_free();
-                return;
-            };
-            // It waited for a user, not for us.
-            let handled = arrival.due.max(Instant::now());
-            self.give(Arrival { handled, lag: Duration::ZERO, ..arrival }, &live);
-        }
-    }
-
-    fn room(&self) -> &WaitingRoom {
-        &self.ctx.shared.waiting[self.scenario]
-    }
-
-    /// The one that has waited longest. One of a phase that is over here is left to the worker that let it wait, which will
-    /// cancel it.
-    fn next_waiting(&self) -> Option<(Arrival, Rc<Live>)> {
-        let of = |arrival: &Arrival| self.live(arrival.activation).filter(|live| !live.is_over());
-        let arrival = self.room().next(|arrival| of(arrival).is_some())?;
-        Some((arrival, of(&arrival)?))
-    }
-
-    /// Another worker claimed a free user of ours.
-    pub fn take_over(self: &Rc<Self>, arrival: Arrival, activation: &Activation) {
-        let open = matches!(self.state.borrow().mode, Mode::Open { .. });
-        match self.live(arrival.activation).filter(|_| open) {
-            Some(live) => self.give(arrival, &live),
-            None => activation.sets[self.ctx.worker].cancelled(self.id(), 1),
-        }
-        let before = activation.in_transit.fetch_sub(1, Ordering::AcqRel);
-        if before == 1 {
-            self.ctx.report(Report::Landed);
-        }
-    }
-
-    /// Gives a claimed user the arrival.
-    fn give(self: &Rc<Self>, arrival: Arrival, live: &Live) {
-        let idle = self.state.borrow_mut().idle.pop_front();
-        if let Some(slot) = idle {
-            slot.idle.set(false);
-            slot.busy.set(true);
-            slot.mail.set(Some(arrival));
-            slot.changed.notify_one();
-        } else if let Some(local) = self.vacant_place() {
-            self.create(local, arrival.due, Some(arrival));
-        } else {
-            // The claim was older than the present phase.
-            self.find_another(arrival, live);
-            return;
-        }
-        self.started(live);
-    }
-
-    /// An arrival has its user. It keeps its activation from being drained until that user takes it up.
-    fn started(&self, live: &Live) {
-        live.set.started(self.id(), 1);
-        live.attach();
-        self.running.set(self.running.get() + 1);
-    }
-
-    /// Arrivals that have waited as long as they may; and when that will be so for the next one.
-    pub fn expire(&self, now: Instant) -> Option<Instant> {
-        let (expired, next) = self.room().expire(now, |arrival| self.live(arrival.activation).is_some());
-        for arrival in expired {
-            if let Some(live) = self.live(arrival.activation) {
-                live.set.dropped(self.id(), DropReason::Busy, 1);
-            }
-        }
-        next
     }
 
     /// What this user does next.
@@ -505,13 +382,6 @@ impl Pool {
             slot.changed.notify_one();
         }
         slots
-    }
-
-    fn vacant_place(&self) -> Option<u64> {
-        let state = self.state.borrow();
-        let Mode::Open { most, .. } = state.mode else { return None };
-        let within = state.places.iter().take(most as usize).position(|place| place.slot().is_none());
-        within.map(|local| local as u64).or_else(|| Some(state.places.len() as u64).filter(|next| *next < most))
     }
 
     /// Brings a user to life, unless it is here.
