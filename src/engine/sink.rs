@@ -25,11 +25,19 @@ pub(super) struct UserSink {
     /// When the iteration's arrival was due. What is due just then belongs to the arrival's phase: the arrival that is due
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
+    turned_away: Cell<bool>,
 }
 
 impl UserSink {
     pub fn new(pool: Rc<Pool>, slot: Rc<Slot>) -> Self {
-        Self { pool, slot, attached: RefCell::default(), home: RefCell::default(), arrival: Cell::new(None) }
+        Self {
+            pool,
+            slot,
+            attached: RefCell::default(),
+            home: RefCell::default(),
+            arrival: Cell::new(None),
+            turned_away: Cell::new(false),
+        }
     }
 
     /// An iteration begins in an activation that counts the user as attached already.
@@ -38,6 +46,11 @@ impl UserSink {
         self.arrival.set(arrival);
         *self.attached.borrow_mut() = Some(live.clone());
         *self.home.borrow_mut() = Some(live);
+    }
+
+    /// Whether the last that the iteration did with connections was to fail to open one; asked once, when it ends.
+    pub fn was_turned_away(&self) -> bool {
+        self.turned_away.take()
     }
 
     /// The user does nothing for now.
@@ -113,11 +126,13 @@ impl Sink for UserSink {
     }
 
     fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes) {
+        self.turned_away.set(false);
         self.record(at, |live| live.set.connected(self.pool.id(), protocol, times));
         self.opened(protocol, 1);
     }
 
     fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason) {
+        self.turned_away.set(true);
         self.record(at, |live| live.set.connect_failed(self.pool.id(), protocol, reason));
     }
 

@@ -23,6 +23,10 @@ use super::sink::UserSink;
 /// keep the worker from all others.
 const QUICK: Duration = Duration::from_micros(50);
 
+/// A closed user whose iteration could not connect knocks again so long after it was due: without that, a few users knock
+/// ten thousand times a second at a target that is away, and flatten it when it comes back.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// What a user's task and its pool both know of it.
 pub(super) struct Slot {
     /// Its number among the worker's users of the scenario.
@@ -46,6 +50,8 @@ pub(super) struct Slot {
     /// Iterations in the activation with that number.
     done: Cell<(u64, u64)>,
     last_due: Cell<Option<Instant>>,
+    /// The last iteration could not connect.
+    turned_away: Cell<bool>,
     last_end: Cell<Instant>,
     task: RefCell<Option<AbortHandle>>,
 }
@@ -64,6 +70,7 @@ impl Slot {
             iteration: Cell::new(0),
             done: Cell::new((0, 0)),
             last_due: Cell::new(None),
+            turned_away: Cell::new(false),
             last_end: Cell::new(since),
             task: RefCell::new(None),
         })
@@ -85,12 +92,14 @@ impl Slot {
         if number == activation { done } else { 0 }
     }
 
-    /// When its next iteration is due: at `max(last due + pacing, last end)`.
+    /// When its next iteration is due: at `max(last due + pacing, last end)`, where [`RETRY`] is the least pacing after one
+    /// that could not connect.
     pub fn next_due(&self, pacing: Option<Duration>) -> Instant {
         let end = self.last_end.get();
-        match (pacing, self.last_due.get()) {
-            (Some(pacing), Some(due)) => end.max(due + pacing),
-            _ => end,
+        let least = if self.turned_away.get() { RETRY } else { Duration::ZERO };
+        match self.last_due.get() {
+            Some(due) => end.max(due + pacing.unwrap_or_default().max(least)),
+            None => end,
         }
     }
 
@@ -106,8 +115,9 @@ impl Slot {
         self.done.set((activation, self.done_in(activation) + 1));
     }
 
-    fn ends(&self, at: Instant) {
+    fn ends(&self, at: Instant, turned_away: bool) {
         self.last_end.set(at);
+        self.turned_away.set(turned_away);
         self.iteration.set(self.iteration.get() + 1);
     }
 }
@@ -272,9 +282,31 @@ impl Drop for Iteration<'_> {
         let late = self.live.drained.get().then(|| self.pool.newest()).flatten();
         let live = late.as_ref().unwrap_or(&self.live);
         live.set.iteration(self.pool.id(), nanos(end.saturating_duration_since(self.due)), self.outcome);
-        self.slot.ends(end);
+        self.slot.ends(end, self.sink.was_turned_away());
         self.sink.detach();
         self.pool.ended(self.slot);
         self.pool.ctx.check();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_iteration_is_due_by_pacing_and_after_a_while_where_nobody_was_reached() {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let slot = Slot::new(0, 0, start);
+        assert_eq!(slot.next_due(Some(Duration::from_secs(2))), start);
+        slot.begins(ms(10), 0);
+        slot.ends(ms(15), false);
+        assert_eq!(slot.next_due(None), ms(15));
+        assert_eq!(slot.next_due(Some(Duration::from_millis(50))), ms(60));
+        slot.ends(ms(15), true);
+        assert_eq!(slot.next_due(None), ms(110));
+        assert_eq!(slot.next_due(Some(Duration::from_millis(200))), ms(210));
+        slot.ends(ms(500), true);
+        assert_eq!(slot.next_due(None), ms(500));
     }
 }
