@@ -131,10 +131,13 @@ async fn memory_stays(target: &Target) {
     rounds(14).await;
     let (before, requests) = (LIVE.load(Ordering::Relaxed), target.requests());
     rounds(24).await;
-    let (grown, made) = (LIVE.load(Ordering::Relaxed) - before, target.requests() - requests);
+    let made = target.requests() - requests;
     assert!(made > 1000, "{made} requests");
-    // A few more buckets are touched now and then; a leak of one allocation a request would be a hundred times that.
-    assert!(grown < 64 * 1024, "{grown} bytes more after {made} requests");
+    // What lives at one moment varies by some 160 KiB whatever was done before (here the connections of both sides are in one
+    // process). A leak of the smallest allocation for each request would be four times what is allowed.
+    let allowed = 64 * 1024 + 4 * i64::try_from(made).unwrap();
+    let grown = || LIVE.load(Ordering::Relaxed) - before;
+    settles(&format!("more than {allowed} bytes more after {made} requests"), || grown() < allowed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
