@@ -1,6 +1,6 @@
 //! What a virtual user's expressions can see: its variables in layers, the last answer, and where in the run it is.
 //!
-//! Inner layers hide outer ones: iteration over start over set-up over the profile's `vars`. A scope belongs to one user and
+//! Inner layers hide outer ones: iteration over start over set-up over the profile's `vars` over the run's lists. A scope belongs to one user and
 //! stays on its worker; what users share is behind one [`Arc`] that is only read. Variables are found by comparing numbers in
 //! short vectors, so a lookup touches no shared cache line and an idle user costs three empty vectors.
 
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Value;
+use super::lists::Lists;
 use super::names::Symbol;
 use super::response::{Response, ResponseObject};
 use crate::base::random::Stream;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub vars: Vec<(Symbol, Value)>,
     /// The variables that set-up left.
     pub setup: Vec<(Symbol, Value)>,
+    /// What users remember, for the whole run.
+    pub lists: Arc<Lists>,
     /// What `metric(name)` answers: this run's totals, once they are final.
     pub metrics: Option<BTreeMap<String, f64>>,
 }
@@ -41,6 +44,7 @@ impl Default for Shared {
             env: Value::from_pairs(std::iter::empty::<(String, Value)>()),
             vars: Vec::new(),
             setup: Vec::new(),
+            lists: Arc::default(),
             metrics: None,
         }
     }
@@ -230,6 +234,7 @@ impl Scope {
                 .or_else(|| find(&self.shared.setup, symbol))
                 .or_else(|| find(&self.shared.vars, symbol))
                 .cloned()
+                .or_else(|| self.shared.lists.get(symbol))
                 .unwrap_or(Value::UNDEFINED),
         }
     }
