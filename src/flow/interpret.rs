@@ -22,10 +22,19 @@ pub(super) struct Run<'a, S: Sink> {
 /// A step that failed, in words.
 pub(super) struct Broken(pub(super) String);
 
-/// How a step, or the flow so far, went on.
-enum Onward {
-    Next,
+/// Why a flow went no further.
+pub(super) enum Stop {
+    /// A step failed, which ends what it stands in. What that leads to is said by the step around it (a nested flow that fails
+    /// is a step that fails), and by the iteration at last.
+    Failed(Broken),
+    /// The user or the run is to end: nothing around it changes that.
     End(End),
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        Self::Failed(broken)
+    }
 }
 
 /// One iteration, which was due at `due`. It belongs to the phase that the user entered last.
@@ -34,38 +43,46 @@ enum Onward {
 pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
     user.scope.begin_iteration(iteration);
     let mut run = Run { user, sink, due };
-    for step in &flow.steps {
-        if let Onward::End(end) = run.step(step).await {
-            return end;
-        }
+    match run.flow(flow).await {
+        Ok(()) => End::Completed,
+        Err(Stop::Failed(_)) => End::Failed,
+        Err(Stop::End(end)) => end,
     }
-    End::Completed
 }
 
 impl<S: Sink> Run<'_, S> {
-    async fn step(&mut self, step: &Step) -> Onward {
+    /// The steps of a flow, one after the other. Steps with flows of their own put them into a box, so that what a user's
+    /// task takes doesn't grow with how deep flows are nested.
+    pub(super) async fn flow(&mut self, flow: &Flow) -> Result<(), Stop> {
+        for step in &flow.steps {
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         // The load's clock stands still in a pause, and so does what is due.
         self.due += held(self.sink.gate()).await;
         if step.condition.as_ref().is_some_and(|condition| !condition.truth(&self.user.scope).unwrap_or(false)) {
-            return Onward::Next;
+            return Ok(());
         }
-        let done = match &step.kind {
-            StepKind::Http(http) => steps::http::run(http, self).await,
+        let done: Result<(), Stop> = match &step.kind {
+            StepKind::Http(http) => steps::http::run(http, self).await.map_err(Stop::from),
             StepKind::Think(think) => {
                 steps::think::run(*think, self).await;
                 Ok(())
             }
-            StepKind::Set(values) => steps::set::run(values, self),
-            StepKind::Count(amounts) => steps::own::count(amounts, self),
-            StepKind::Record(amounts) => steps::own::record(amounts, self),
+            StepKind::Set(values) => steps::set::run(values, self).map_err(Stop::from),
+            StepKind::Count(amounts) => steps::own::count(amounts, self).map_err(Stop::from),
+            StepKind::Record(amounts) => steps::own::record(amounts, self).map_err(Stop::from),
         };
         match (done, step.on_error) {
-            (Ok(()), _) | (Err(_), OnError::Continue) => Onward::Next,
-            (Err(_), OnError::EndIteration) => Onward::End(End::Failed),
-            (Err(_), OnError::EndUser) => Onward::End(End::EndUser),
-            (Err(Broken(why)), OnError::AbortRun) => {
-                Onward::End(End::Abort(Secrets::new(self.user.secrets()).redact(&why).into_owned()))
+            (Ok(()), _) | (Err(Stop::Failed(_)), OnError::Continue) => Ok(()),
+            (Err(Stop::Failed(_)), OnError::EndUser) => Err(Stop::End(End::EndUser)),
+            (Err(Stop::Failed(Broken(why))), OnError::AbortRun) => {
+                Err(Stop::End(End::Abort(Secrets::new(self.user.secrets()).redact(&why).into_owned())))
             }
+            (Err(stop), _) => Err(stop),
         }
     }
 

@@ -1,0 +1,140 @@
+//! `http`: the request with its labels, and what is made of its answer.
+
+use super::Builder;
+use crate::base::Protocol;
+use crate::base::written::{At, Form};
+use crate::expr::{Expression, Extract, Symbol};
+use crate::flow::{self, StepKind};
+use crate::measure::{CheckId, CheckLayout, StepId, StepLayout};
+use crate::plan::http as requests;
+use crate::protocol::http::written::{Extraction, HttpStep};
+
+impl Builder<'_, '_> {
+    pub(super) fn http(&mut self, step: &At<HttpStep>) -> Option<StepKind> {
+        let (at, step) = (step.at, &step.value);
+        let target = requests::target(self.resolver, at, step);
+        let id = target.as_ref().map(|(method, url)| {
+            let name = match &step.name {
+                Some(name) => {
+                    let text = name.source.trim().to_owned();
+                    if text.is_empty() || text.len() > 200 || text.contains("{{") {
+                        self.resolver.error(name.at, "the name of a step is a label: a short text that doesn't vary");
+                    }
+                    self.given.give(self.resolver, &text, name.at);
+                    text
+                }
+                None => requests::default_name(self.resolver, method, url),
+            };
+            self.step_id(name)
+        });
+        let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names));
+        self.pace.longest += requests::timeout(step, self.above);
+        let expect = self.expect(step);
+        let extract = self.extract(step);
+        let checks = self.checks(step, id);
+        let id = id?;
+        Some(StepKind::Http(Box::new(flow::HttpStep {
+            id,
+            name: self.layout.steps[id.index()].name.clone(),
+            request: request?,
+            expect: expect?,
+            extract: extract?,
+            checks: checks?,
+        })))
+    }
+
+    /// The step with this name; steps of the same scenario and name are one.
+    fn step_id(&mut self, name: String) -> StepId {
+        let same = |step: &StepLayout| step.scenario == self.id && step.name == name;
+        if let Some(index) = self.layout.steps.iter().position(same) {
+            return StepId::at(index);
+        }
+        self.layout.steps.push(StepLayout::new(self.id, name, Protocol::Http));
+        StepId::at(self.layout.steps.len() - 1)
+    }
+
+    fn expect(&mut self, step: &HttpStep) -> Option<flow::Expect> {
+        let mut expect = flow::Expect::default();
+        let Some(written) = &step.expect else { return Some(expect) };
+        if let Some(status) = &written.status {
+            expect.status = status.0.iter().map(|range| range.value.first..=range.value.last).collect();
+        }
+        let that: Vec<_> = written.that.iter().flat_map(|that| &that.0).map(|expr| self.expression(expr)).collect();
+        expect.that = that.into_iter().collect::<Option<_>>()?;
+        Some(expect)
+    }
+
+    fn extract(&mut self, step: &HttpStep) -> Option<Vec<(Symbol, Extract)>> {
+        let mut extracts = Vec::new();
+        let mut wrong = false;
+        let discard = std::iter::once(step.settings()).chain(self.above.iter().flatten().map(|defaults| defaults.settings()));
+        let discard = discard.into_iter().find_map(|layer| layer.discard_body).filter(|discard| discard.value);
+        for (name, form) in step.extract.iter().flat_map(|entries| entries.iter()) {
+            let short;
+            let extraction = match form {
+                Form::Short(path) => {
+                    short = Extraction { json: Some(path.clone()), ..Extraction::default() };
+                    &short
+                }
+                Form::Long(extraction) => extraction,
+            };
+            if discard.is_some() && extraction.header.is_none() {
+                self.resolver.error(name.at, "there is no body to take this from: `discard_body` throws it away");
+                wrong = true;
+                continue;
+            }
+            match self.extraction(name, extraction) {
+                Some(extract) => extracts.push((self.symbol(name), extract)),
+                None => wrong = true,
+            }
+        }
+        (!wrong).then_some(extracts)
+    }
+
+    fn extraction(&mut self, name: &At<String>, extraction: &Extraction) -> Option<Extract> {
+        let required = extraction.required.is_some_and(|required| required.value);
+        let all = extraction.all.filter(|all| all.value);
+        if let (Some(all), None) = (all, &extraction.json) {
+            self.resolver.error(all.at, "`all` goes with `json`");
+        }
+        let (source, made) = match (&extraction.json, &extraction.header, &extraction.regex) {
+            (Some(path), None, None) => (path, Extract::json(&path.source, all.is_some(), required)),
+            (None, Some(header), None) => (header, Extract::header(&header.source, required)),
+            (None, None, Some(regex)) => (regex, Extract::regex(&regex.source, required)),
+            (None, None, None) => {
+                self.resolver
+                    .lacking(name.at, "this says not what to take; write $.id, {header: x-request-id} or {regex: 'id=(\\w+)'}");
+                return None;
+            }
+            _ => {
+                self.resolver.error(name.at, "a variable comes from one place: `json`, `header` or `regex`");
+                return None;
+            }
+        };
+        match made {
+            Ok(extract) => Some(extract),
+            Err(error) => {
+                self.resolver.compile_error(source.at, &error);
+                None
+            }
+        }
+    }
+
+    fn checks(&mut self, step: &HttpStep, id: Option<StepId>) -> Option<Vec<(CheckId, Expression)>> {
+        let mut checks = Vec::new();
+        let mut wrong = false;
+        for (name, expr) in step.check.iter().flat_map(|entries| entries.iter()) {
+            let Some(expression) = self.expression(expr) else {
+                wrong = true;
+                continue;
+            };
+            let same = |check: &CheckLayout| check.scenario == self.id && check.step == id && check.name == name.value;
+            let index = self.layout.checks.iter().position(same).unwrap_or_else(|| {
+                self.layout.checks.push(CheckLayout { scenario: self.id, step: id, name: name.value.clone() });
+                self.layout.checks.len() - 1
+            });
+            checks.push((CheckId::at(index), expression));
+        }
+        (!wrong).then_some(checks)
+    }
+}

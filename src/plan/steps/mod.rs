@@ -1,0 +1,161 @@
+//! Flows: steps as written into steps as they are run, and the labels that they bring along. A family of kinds has a file.
+
+mod http;
+mod names;
+mod own;
+mod pause;
+
+use std::time::Duration;
+
+use super::http::{Above, StepNames};
+use super::loads::Pace;
+use super::resolver::Resolver;
+use crate::base::Protocol;
+use crate::base::written::{At, Expr, Many, Node};
+use crate::expr::{Expression, Names, Symbol};
+use crate::flow::{self, Flow, StepKind};
+use crate::measure::{Layout, ScenarioId};
+use crate::profile::written::{Defaults, OnError, Scenario, Step};
+
+/// A scenario's flow, and what its loads need to know of it.
+pub(super) struct Resolved {
+    pub flow: Flow,
+    pub pace: Pace,
+}
+
+/// Resolves one scenario's steps and adds their labels to the layout.
+pub(super) fn flow(
+    resolver: &mut Resolver<'_>,
+    layout: &mut Layout,
+    id: ScenarioId,
+    scenario: &Scenario,
+    names: &Names,
+) -> Resolved {
+    let mut builder = Builder::new(resolver, layout, id, scenario.defaults.as_ref(), names);
+    builder.know(&scenario.flow);
+    let flow = builder.flow(&scenario.flow);
+    Resolved { flow, pace: builder.pace }
+}
+
+/// What a flow is for; some steps belong to some only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "the other places come with their blocks")]
+pub(super) enum Place {
+    /// A scenario's flow.
+    Scenario,
+    /// Once for each user, before its first iteration.
+    Start,
+    /// Once for each user, after its last iteration.
+    Stop,
+    /// Once, before the first phase.
+    Setup,
+    /// Once, after the last phase.
+    Verify,
+    /// Once, at the very end.
+    Teardown,
+}
+
+/// Makes the steps of one scenario, or of one block like it.
+pub(super) struct Builder<'a, 'p> {
+    resolver: &'a mut Resolver<'p>,
+    layout: &'a mut Layout,
+    id: ScenarioId,
+    above: Above<'a>,
+    on_error: OnError,
+    names: Names,
+    given: StepNames,
+    pace: Pace,
+    /// What the flow is for.
+    #[allow(dead_code, reason = "set for each block that is resolved; asked by the steps that belong to some only")]
+    place: Place,
+    /// The protocol of the session that the steps stand in.
+    #[allow(dead_code, reason = "set by sessions; asked by message steps")]
+    in_session: Option<Protocol>,
+}
+
+impl<'a, 'p: 'a> Builder<'a, 'p> {
+    /// For the flows of a scenario, whose `own` defaults lie over the profile's.
+    pub(super) fn new(
+        resolver: &'a mut Resolver<'p>,
+        layout: &'a mut Layout,
+        id: ScenarioId,
+        own: Option<&'a Defaults>,
+        names: &Names,
+    ) -> Self {
+        let general = resolver.profile.written.defaults.as_ref();
+        let above = [own, general].map(|defaults| defaults.and_then(|defaults| defaults.http.as_ref()));
+        let on_error = [own, general].into_iter().flatten().find_map(|defaults| defaults.on_error);
+        Self {
+            resolver,
+            layout,
+            id,
+            above,
+            on_error: on_error.map(|on_error| on_error.value).unwrap_or_default(),
+            names: names.clone(),
+            given: StepNames::default(),
+            pace: Pace { longest: Duration::ZERO, pauses: Duration::ZERO },
+            place: Place::Scenario,
+            in_session: None,
+        }
+    }
+
+    /// The steps of a flow, without those that can't be made.
+    pub(super) fn flow(&mut self, steps: &Many<At<Step>>) -> Flow {
+        Flow { steps: steps.0.iter().filter_map(|step| self.step(step)).collect() }
+    }
+
+    fn step(&mut self, written: &At<Step>) -> Option<flow::Step> {
+        let step = &written.value;
+        let kinds = [
+            step.http.as_ref().map(|step| step.at),
+            step.think.as_ref().map(|step| step.at),
+            step.set.as_ref().map(|step| step.at),
+            step.count.as_ref().map(|step| step.at),
+            step.record.as_ref().map(|step| step.at),
+        ];
+        let given: Vec<Node> = kinds.into_iter().flatten().collect();
+        if let [_, second, ..] = given[..] {
+            self.resolver.error(second, "a step does one thing; write the second as a step of its own");
+            return None;
+        }
+        let condition = step.condition.as_ref().map(|expr| self.expression(expr));
+        let on_error = step.on_error.map_or(self.on_error, |on_error| on_error.value);
+        let kind = if let Some(http) = &step.http {
+            self.http(http)
+        } else if let Some(think) = &step.think {
+            Some(self.think(&think.value))
+        } else if let Some(set) = &step.set {
+            self.set(set.value.iter())
+        } else if let Some(count) = &step.count {
+            self.amounts(count.value.iter(), true).map(StepKind::Count)
+        } else if let Some(record) = &step.record {
+            self.amounts(record.value.iter(), false).map(StepKind::Record)
+        } else {
+            self.resolver.lacking(written.at, "this step says not what it does; it wants one of http, think, set, count, record");
+            None
+        };
+        let condition = match condition {
+            Some(None) => return None,
+            Some(condition) => condition,
+            None => None,
+        };
+        Some(flow::Step { kind: kind?, condition, on_error: resolved(on_error) })
+    }
+
+    fn symbol(&mut self, name: &At<String>) -> Symbol {
+        self.resolver.compiler.symbol(&name.value)
+    }
+
+    fn expression(&mut self, expr: &Expr) -> Option<Expression> {
+        self.resolver.expression(expr, &self.names)
+    }
+}
+
+fn resolved(on_error: OnError) -> flow::OnError {
+    match on_error {
+        OnError::EndIteration => flow::OnError::EndIteration,
+        OnError::Continue => flow::OnError::Continue,
+        OnError::EndUser => flow::OnError::EndUser,
+        OnError::AbortRun => flow::OnError::AbortRun,
+    }
+}
