@@ -15,11 +15,7 @@ impl Builder<'_, '_> {
     }
 
     /// Metrics of the profile's own, and by how much.
-    pub(super) fn amounts<'w>(
-        &mut self,
-        entries: impl Iterator<Item = &'w (At<String>, Expr)>,
-        count: bool,
-    ) -> Option<Amounts> {
+    pub(super) fn amounts<'w>(&mut self, entries: impl Iterator<Item = &'w (At<String>, Expr)>, count: bool) -> Option<Amounts> {
         let mut amounts = Vec::new();
         let mut wrong = false;
         for (name, expr) in entries {
