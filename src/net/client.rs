@@ -207,7 +207,7 @@ impl Client {
         for (name, value) in self.options.headers.iter().chain(headers) {
             map.insert(name.clone(), value.clone());
         }
-        Ok((Endpoint { host, port, tls }, request))
+        Ok((Endpoint { tls, ..Endpoint::new(host, port) }, request))
     }
 
     fn authorization(&self, url: &Url) -> Result<Option<HeaderValue>, Failure> {
@@ -310,7 +310,7 @@ fn shown(url: &Url) -> String {
 }
 
 /// Percent-decoded, as a user and a password stand in a URL.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

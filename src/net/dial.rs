@@ -1,4 +1,4 @@
-//! From an endpoint to an open connection: DNS, TCP, TLS, each timed.
+//! From an endpoint to an open connection: DNS, TCP, the tunnel through a proxy, TLS, each timed.
 //!
 //! Addresses are tried as RFC 8305 has it: the next one [`STAGGER`] after the last was begun, or at once when it failed;
 //! the first that connects wins. There is no time limit here: the caller drops the future when its own passes, and reads
@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::dns;
+use super::proxy::Refusal;
+use super::route::Route;
 use super::stream::{Counted, Stream};
 use super::tls::{Tls, is_tls};
 use crate::base::Reason;
@@ -31,6 +33,52 @@ pub struct Endpoint {
     pub port: u16,
     /// How to do TLS; plain TCP if absent.
     pub tls: Option<Arc<Tls>>,
+    /// What is offered to speak within TLS.
+    pub alpn: Alpn,
+    /// By which way to get there.
+    pub route: Arc<Route>,
+}
+
+/// What a client offers to speak within TLS (ALPN, RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Alpn {
+    /// Nothing is said of it.
+    #[default]
+    Silent,
+    /// HTTP/1.1 only.
+    Http11,
+    /// HTTP/2 only.
+    Http2,
+    /// HTTP/2 or else HTTP/1.1.
+    Either,
+}
+
+impl Alpn {
+    /// As it goes on the wire, what is liked best first.
+    fn offered(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Alpn::Silent => &[],
+            Alpn::Http11 => &[b"http/1.1"],
+            Alpn::Http2 => &[b"h2"],
+            Alpn::Either => &[b"h2", b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
+
+impl Endpoint {
+    /// Plain TCP, straight there.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, tls: None, alpn: Alpn::default(), route: Route::direct() }
+    }
+
+    /// Host and port as a proxy is told them: an IPv6 address in brackets.
+    fn authority(&self) -> String {
+        match self.host.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]:{}", self.port),
+            Err(_) => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -47,6 +95,8 @@ pub enum Stage {
     Dns,
     /// Connecting.
     Tcp,
+    /// Waiting for the proxy to connect to the target.
+    Proxy,
     /// Shaking hands.
     Tls,
 }
@@ -57,6 +107,7 @@ impl Stage {
         match self {
             Stage::Dns => "resolving the name (dns)",
             Stage::Tcp => "connecting (connect)",
+            Stage::Proxy => "waiting for the proxy to connect (connect)",
             Stage::Tls => "in the TLS handshake (tls)",
         }
     }
@@ -69,7 +120,7 @@ pub struct DialTimes {
     pub total: Duration,
     /// Resolving the name; absent where an address was written.
     pub dns: Option<Duration>,
-    /// The TCP handshake, failed attempts before it included.
+    /// The TCP handshake, failed attempts before it and the way through a proxy included.
     pub tcp: Duration,
     /// The TLS handshake; absent without TLS.
     pub tls: Option<Duration>,
@@ -102,37 +153,65 @@ impl DialError {
     }
 }
 
-/// Opens a connection; `dialing` says how far it came, also when the future is dropped.
+/// Opens a connection, through the route's proxy if it has one; `dialing` says how far it came, also when the future is
+/// dropped.
 ///
 /// # Errors
-/// The name cannot be resolved, no address accepts, or the TLS handshake fails.
+/// A name cannot be resolved, no address accepts, the proxy does not connect, or the TLS handshake fails.
 pub async fn dial(endpoint: &Endpoint, dialing: &mut Dialing) -> Result<Stream, DialError> {
+    open(endpoint, true, dialing).await
+}
+
+/// Opens a connection to the route's proxy and asks nothing of it: the caller writes requests in absolute form, and no TLS is
+/// done. Without a proxy it is as [`dial`].
+///
+/// # Errors
+/// As for [`dial`].
+pub async fn dial_to_proxy(endpoint: &Endpoint, dialing: &mut Dialing) -> Result<Stream, DialError> {
+    open(endpoint, endpoint.route.proxy().is_none(), dialing).await
+}
+
+async fn open(endpoint: &Endpoint, through: bool, dialing: &mut Dialing) -> Result<Stream, DialError> {
     let start = Instant::now();
     *dialing = Dialing::default();
-    let found = dns::resolve(&endpoint.host, endpoint.port)
+    let proxy = endpoint.route.proxy();
+    let (host, port) = proxy.map_or((&endpoint.host, endpoint.port), |proxy| (&proxy.host, proxy.port));
+    let found = dns::resolve(host, port, endpoint.route.options().refresh)
         .await
-        .map_err(|error| DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{}`: {error}", endpoint.host)))?;
+        .map_err(|error| DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{host}`: {error}")))?;
     let resolved = Instant::now();
     if found.asked {
         dialing.times.dns = Some(resolved - start);
     }
     dialing.stage = Stage::Tcp;
-    let tcp = connect(&found.addresses).await.map_err(|error| {
-        DialError::new(reason_of(&error), Stage::Tcp, format!("cannot connect to {endpoint}: {}", explain(&error)))
+    let mut tcp = connect(&found.addresses, &endpoint.route).await.map_err(|error| {
+        let whom = proxy.map_or_else(|| endpoint.to_string(), |proxy| format!("the proxy {proxy}"));
+        DialError::new(reason_of(&error), Stage::Tcp, format!("cannot connect to {whom}: {}", explain(&error)))
     })?;
     // A request is one small write that waits for its answer: Nagle's algorithm would only delay it.
     let _ = tcp.set_nodelay(true);
+    if let (Some(proxy), true) = (proxy, through) {
+        dialing.stage = Stage::Proxy;
+        let failed = |reason, what: &dyn fmt::Display| {
+            DialError::new(reason, Stage::Proxy, format!("the proxy {proxy} did not connect to {endpoint}: {what}"))
+        };
+        proxy
+            .tunnel(&mut tcp, &endpoint.authority())
+            .await
+            .map_err(|error| failed(reason_of(&error), &explain(&error)))?
+            .map_err(|refusal| failed(if refusal == Refusal::NotHttp { Reason::Protocol } else { Reason::Refused }, &refusal))?;
+    }
     let connected = Instant::now();
     dialing.times.tcp = connected - resolved;
     let counted = Counted::new(tcp);
     let stream = match &endpoint.tls {
-        None => Stream::plain(counted),
-        Some(tls) => {
+        Some(tls) if through => {
             dialing.stage = Stage::Tls;
             let stream = shake_hands(endpoint, tls, counted).await?;
             dialing.times.tls = Some(connected.elapsed());
             stream
         }
+        _ => Stream::plain(counted),
     };
     dialing.times.total = start.elapsed();
     Ok(stream)
@@ -144,19 +223,20 @@ async fn shake_hands(endpoint: &Endpoint, tls: &Tls, counted: Counted) -> Result
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
     let name = tls.server_name(host).map_err(|error| failed(error.to_string()))?;
     let stream = TlsConnector::from(config)
+        .with_alpn(endpoint.alpn.offered())
         .connect(name, counted)
         .await
         .map_err(|error| failed(format!("TLS handshake with {endpoint} failed: {error}")))?;
     Ok(Stream::tls(stream))
 }
 
-async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
+async fn connect(addresses: &[std::net::SocketAddr], route: &Route) -> io::Result<TcpStream> {
     if let [only] = addresses {
-        return TcpStream::connect(only).await;
+        return route.connect(*only).await;
     }
     let mut left = addresses.iter();
     let mut attempts = FuturesUnordered::new();
-    attempts.extend(left.next().map(TcpStream::connect));
+    attempts.extend(left.next().map(|to| route.connect(*to)));
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     loop {
         let next = tokio::time::sleep(STAGGER);
@@ -165,11 +245,11 @@ async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
                 Some(Ok(stream)) => return Ok(stream),
                 Some(Err(error)) => {
                     last = error;
-                    attempts.extend(left.next().map(TcpStream::connect));
+                    attempts.extend(left.next().map(|to| route.connect(*to)));
                 }
                 None => return Err(last),
             },
-            () = next, if left.len() > 0 => attempts.extend(left.next().map(TcpStream::connect)),
+            () = next, if left.len() > 0 => attempts.extend(left.next().map(|to| route.connect(*to))),
         }
     }
 }
@@ -192,7 +272,9 @@ pub fn explain(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => format!("{error}; raise the limit of open files (ulimit -n)"),
         Some(libc::EADDRNOTAVAIL) => {
-            format!("{error}; this machine has no local port left: reuse connections, or widen net.ipv4.ip_local_port_range")
+            format!(
+                "{error}; this machine has no local port left: reuse connections, connect `from` more addresses, or widen net.ipv4.ip_local_port_range"
+            )
         }
         _ => error.to_string(),
     }

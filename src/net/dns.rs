@@ -1,6 +1,6 @@
 //! Names to addresses, through the system's resolver.
 //!
-//! An answer, and a failure too, is used again for [`FRESH`], so that a thousand users who connect at once ask once: as
+//! An answer, and a failure too, is used again for [`FRESH`] or as long as is asked for, so that a thousand users who connect at once ask once: as
 //! visitors behind one resolver would. Users who share an answer start at different addresses of it.
 
 use std::collections::HashMap;
@@ -44,8 +44,8 @@ fn slot(host: &str) -> Slot {
     Arc::clone(names.entry(host.to_owned()).or_default())
 }
 
-/// Resolves `host`, an address with or without the brackets of IPv6 or a name.
-pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Found> {
+/// Resolves `host`, an address with or without the brackets of IPv6 or a name, by an answer no older than `refresh`.
+pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) -> io::Result<Found> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(Found { addresses: vec![SocketAddr::new(address, port)], asked: false });
@@ -53,7 +53,9 @@ pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Found> {
     let slot = slot(host);
     // Whoever comes first asks; the others wait here for its answer. If it is dropped, the next one asks.
     let mut answer = slot.lock().await;
-    if answer.at.is_none_or(|at| at.elapsed() > FRESH) {
+    // A failure is not kept for longer than others would keep it: the name may be back in a moment.
+    let lasts = refresh.filter(|_| answer.failure.is_none()).unwrap_or(FRESH);
+    if answer.at.is_none_or(|at| at.elapsed() > lasts) {
         match tokio::net::lookup_host((host, 0)).await {
             Ok(found) => {
                 answer.addresses = alternate(found.map(|address| address.ip()));
@@ -130,10 +132,10 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_need_no_resolver_and_names_do() {
-        let literal = resolve("[::1]", 80).await.unwrap();
+        let literal = resolve("[::1]", 80, None).await.unwrap();
         assert_eq!((literal.addresses, literal.asked), (vec!["[::1]:80".parse().unwrap()], false));
-        let named = resolve("localhost", 81).await.unwrap();
+        let named = resolve("localhost", 81, None).await.unwrap();
         assert!(named.asked && named.addresses.iter().all(|a| a.ip().is_loopback() && a.port() == 81));
-        assert!(resolve("no-such-host.invalid", 80).await.is_err());
+        assert!(resolve("no-such-host.invalid", 80, None).await.is_err());
     }
 }

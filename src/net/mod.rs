@@ -7,9 +7,13 @@
 pub mod client;
 pub mod dial;
 mod dns;
+pub mod proxy;
+pub mod route;
 pub mod stream;
 pub mod tls;
 
-pub use dial::{DialError, DialTimes, Dialing, Endpoint, Stage, dial};
+pub use dial::{Alpn, DialError, DialTimes, Dialing, Endpoint, Stage, dial, dial_to_proxy};
+pub use proxy::{Proxy, ProxyError};
+pub use route::{Route, RouteOptions};
 pub use stream::{Meter, Stream};
 pub use tls::{Tls, TlsError, TlsOptions};

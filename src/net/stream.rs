@@ -216,6 +216,14 @@ impl Stream {
         &self.meter
     }
 
+    /// What was agreed on within TLS to speak (ALPN), if anything was.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.inner {
+            Inner::Plain(_) => None,
+            Inner::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
+
     /// The socket, to set its options.
     pub fn tcp(&self) -> &TcpStream {
         match &self.inner {

@@ -48,7 +48,7 @@ impl Origin {
         let port = url.port_or_known_default().ok_or_else(invalid)?;
         let text = &url[Position::BeforeHost..Position::AfterPort];
         let value = HeaderValue::from_str(text).map_err(|_| invalid())?;
-        Ok(Self { endpoint: Endpoint { host: host.to_owned(), port, tls }, host: value })
+        Ok(Self { endpoint: Endpoint { tls, ..Endpoint::new(host, port) }, host: value })
     }
 
     /// The host, a name or an address, IPv6 in brackets.
