@@ -31,7 +31,7 @@ pub enum AddressError {
 /// Where requests go: a scheme, a host, a port, and how to do TLS.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    pub(super) endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// `Host`, with the port where it is not the scheme's own.
     pub(super) host: HeaderValue,
 }
@@ -61,6 +61,17 @@ impl Origin {
         self.endpoint.port
     }
 
+    /// What the header `Host` says: with the port where it is not the scheme's own.
+    pub(crate) fn host_header(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// Whether it is among the hosts that may be sent to.
+    pub(crate) fn is_among(&self, hosts: &[String]) -> bool {
+        let host = self.host().trim_start_matches('[').trim_end_matches(']');
+        hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+    }
+
     /// Whether it is `https`.
     pub fn is_secure(&self) -> bool {
         self.endpoint.tls.is_some()
@@ -83,7 +94,7 @@ impl Origin {
 
 /// Where one request goes.
 #[derive(Debug, Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     pub origin: Arc<Origin>,
     pub path: PathAndQuery,
 }
@@ -126,7 +137,7 @@ impl Address {
 
 /// What paths are put behind: an origin and the beginning of a path.
 #[derive(Debug, Clone)]
-pub(super) struct Base {
+pub(crate) struct Base {
     pub origin: Arc<Origin>,
     path: String,
 }
@@ -184,7 +195,7 @@ fn percent(byte: u8, out: &mut String) {
 }
 
 /// Appends `name=value` to a query, both percent-encoded but for the unreserved characters of RFC 3986.
-pub(super) fn push_query(out: &mut String, name: &str, value: &str) {
+pub(crate) fn push_query(out: &mut String, name: &str, value: &str) {
     if !out.is_empty() {
         out.push('&');
     }

@@ -54,6 +54,11 @@ impl Client {
         self.jar.values()
     }
 
+    /// Its cookies, for a session's handshake.
+    pub fn jar(&mut self) -> &mut Jar {
+        &mut self.jar
+    }
+
     /// Forgets the cookies and closes the connections, for the end of the user. Returns by how many the number of open
     /// connections has changed that no exchange told of: less these and those that were dropped with a request, more those
     /// that a dropped request had opened.

@@ -144,7 +144,7 @@ impl Connection {
             })
         })
         .await;
-        *stage = head_stage(meter);
+        *stage = Stage::of_head(meter);
         result.map_err(|mut error| match error.take_message() {
             Some(request) if meter.first_sent().is_none() => Unanswered::Unsent(Box::new(request)),
             _ => Unanswered::Failed(Failure::of(driver.error.as_ref().unwrap_or(error.error()), *stage)),
@@ -192,17 +192,6 @@ impl Connection {
         poll_fn(|cx| gate.poll(cx, &mut step)).await?;
         let sha256 = digest.map(|digest| digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
         Ok(Received { body: kept.into_bytes(), bytes, sha256 })
-    }
-}
-
-/// How far a request is that was begun and whose head has not been read.
-pub(super) fn head_stage(meter: &Meter) -> Stage {
-    if meter.first_received().is_some() {
-        Stage::Head
-    } else if meter.first_sent().is_none() || meter.is_blocked() {
-        Stage::Send
-    } else {
-        Stage::FirstByte
     }
 }
 

@@ -11,13 +11,13 @@ const MAX_COOKIES: usize = 180;
 
 /// The jar.
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub struct Jar {
     store: Option<Box<CookieStore>>,
 }
 
 impl Jar {
     /// Keeps what an answer from `address` sets.
-    pub fn store(&mut self, headers: &HeaderMap, address: &Address) {
+    pub(crate) fn store(&mut self, headers: &HeaderMap, address: &Address) {
         if !headers.contains_key(SET_COOKIE) {
             return;
         }
@@ -39,7 +39,7 @@ impl Jar {
     }
 
     /// Adds the cookies for `address` to `headers`, behind those that the profile wrote itself.
-    pub fn add(&self, headers: &mut HeaderMap, address: &Address) {
+    pub(crate) fn add(&self, headers: &mut HeaderMap, address: &Address) {
         let Some(store) = &self.store else { return };
         let Some(url) = address.url() else { return };
         let mut text = String::new();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::base::{Outcome, Reason};
-use crate::net::{self, DialTimes};
+use crate::net::{self, DialTimes, Meter};
 
 /// The part of a request that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,17 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// How far a request is that was begun and whose head has not been read.
+    pub(crate) fn of_head(meter: &Meter) -> Self {
+        if meter.first_received().is_some() {
+            Stage::Head
+        } else if meter.first_sent().is_none() || meter.is_blocked() {
+            Stage::Send
+        } else {
+            Stage::FirstByte
+        }
+    }
+
     /// As a message names it: "timed out while …".
     pub const fn doing(self) -> &'static str {
         match self {

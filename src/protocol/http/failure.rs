@@ -9,7 +9,7 @@ use crate::net::dial::{explain, reason_of};
 
 /// Why a request has no complete answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub reason: Reason,
     pub detail: String,
 }

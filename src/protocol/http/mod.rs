@@ -23,10 +23,14 @@ mod redirect;
 mod request;
 pub mod written;
 
+pub(crate) use address::{Address, Base, push_query};
 pub use address::{AddressError, Origin};
 pub use client::Client;
+pub use cookies::Jar as Cookies;
 pub use exchange::{Connect, Disconnect, Exchange, Stage};
 pub use pool::Pool;
+pub(crate) use failure::Failure;
+pub(crate) use request::AGENT;
 pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
 
 /// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::connection::{Connection, head_stage};
+use super::connection::Connection;
 use super::exchange::{Connect, Disconnect, Exchange, Stage};
 use super::failure::Failure;
 use crate::base::units::show_seconds;
@@ -129,7 +129,7 @@ impl<'c> Progress<'c> {
             (Stage::Pool, _) => {}
             (stage, meter) => {
                 if let (Stage::Send | Stage::FirstByte | Stage::Head, Some((meter, ..))) = (stage, meter) {
-                    self.stage = head_stage(meter);
+                    self.stage = Stage::of_head(meter);
                 }
                 self.disconnected(Some(Reason::Timeout));
             }

@@ -16,7 +16,7 @@ use crate::expr::{EvalError, JsonTemplate, Scope, Template};
 use crate::net::Tls;
 
 /// What a user agent is called that is given no name.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
+pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
 
 /// What a request carries.
 #[derive(Clone, Default)]
@@ -365,10 +365,9 @@ impl Request {
 
 /// Whether the profile's `limits: {hosts}` let a request go there.
 pub(super) fn allowed(spec: &Spec, address: &Address) -> Result<(), AddressError> {
-    let host = address.origin.host().trim_start_matches('[').trim_end_matches(']');
     match &spec.hosts {
-        Some(hosts) if !hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) => {
-            Err(AddressError::Host(host.to_owned()))
+        Some(hosts) if !address.origin.is_among(hosts) => {
+            Err(AddressError::Host(address.origin.host().trim_matches(['[', ']']).to_owned()))
         }
         _ => Ok(()),
     }

@@ -1,0 +1,66 @@
+//! What came while something was being sent: kept, with its time of receipt, until it is asked for.
+
+use std::collections::VecDeque;
+
+use super::session::{Incoming, IncomingKind};
+
+/// The most messages that are kept: a peer that sends faster is read again once the send is over.
+const MOST: usize = 256;
+
+/// The messages, first come first. Costs nothing while it is empty.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    messages: VecDeque<Incoming>,
+    bytes: usize,
+}
+
+impl Inbox {
+    /// Whether another may be read, if messages of `most` bytes may come: so a connection holds two of them at the most.
+    pub fn has_room(&self, most: usize) -> bool {
+        self.messages.len() < MOST && self.bytes < most
+    }
+
+    pub fn push(&mut self, message: Incoming) {
+        self.bytes += size(&message);
+        self.messages.push_back(message);
+    }
+
+    pub fn pop(&mut self) -> Option<Incoming> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= size(&message);
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
+        }
+        Some(message)
+    }
+}
+
+fn size(message: &Incoming) -> usize {
+    match &message.kind {
+        IncomingKind::Text(text) => text.len(),
+        IncomingKind::Binary(bytes) => bytes.len(),
+        // Events are decoded above the inbox of the connection that carries them.
+        IncomingKind::Event { .. } | IncomingKind::Ack { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_order_and_is_bounded() {
+        let mut inbox = Inbox::default();
+        for n in 0..MOST {
+            assert!(inbox.has_room(1_000_000));
+            inbox.push(Incoming::now(IncomingKind::Text(n.to_string().into())));
+        }
+        assert!(!inbox.has_room(1_000_000));
+        for n in 0..MOST {
+            assert_eq!(inbox.pop().unwrap().kind, IncomingKind::Text(n.to_string().into()));
+        }
+        assert!(inbox.pop().is_none() && inbox.bytes == 0);
+        inbox.push(Incoming::now(IncomingKind::Binary(bytes::Bytes::from(vec![0; 100]))));
+        assert!(!inbox.has_room(100) && inbox.has_room(101));
+    }
+}

@@ -1,0 +1,132 @@
+//! A connection as it is being opened: how far it came, how long its parts took, and the [`Attempt`] that it makes in the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+
+use super::session::{Attempt, ConnectTimes, Connection, OpenError};
+use crate::base::Reason;
+use crate::base::units::show_seconds;
+use crate::net::{Dialing, Endpoint, Meter, Stream, dial};
+
+/// What is under way.
+#[derive(Debug, Clone, Copy)]
+enum Doing {
+    Dial,
+    /// The handshake of the protocol of this name.
+    Handshake(&'static str),
+}
+
+/// How far opening a connection has come. Readable after the future that does it was dropped.
+#[derive(Debug)]
+pub(super) struct Opening {
+    start: Instant,
+    doing: Doing,
+    dialing: Dialing,
+    meter: Option<Arc<Meter>>,
+    times: Option<ConnectTimes>,
+    sent_at: Option<Instant>,
+    /// Bytes of connections that served on the way and are closed.
+    spent: (u64, u64),
+    /// The status of the handshake's answer.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+}
+
+impl Opening {
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            doing: Doing::Dial,
+            dialing: Dialing::default(),
+            meter: None,
+            times: None,
+            sent_at: None,
+            spent: (0, 0),
+            status: 0,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Dials. The first dial's times are those of the connection.
+    pub async fn dial(&mut self, endpoint: &Endpoint) -> Result<Stream, OpenError> {
+        self.settle();
+        self.doing = Doing::Dial;
+        let stream = dial(endpoint, &mut self.dialing).await.map_err(|error| OpenError::new(error.reason, error.message))?;
+        self.times.get_or_insert_with(|| ConnectTimes::of(self.dialing.times));
+        self.meter = Some(Arc::clone(stream.meter()));
+        Ok(stream)
+    }
+
+    /// The handshake of this protocol begins.
+    pub fn shake(&mut self, protocol: &'static str) {
+        self.doing = Doing::Handshake(protocol);
+    }
+
+    /// What there is to send has been sent before there was a first byte: for a protocol without a handshake.
+    pub fn connected(&mut self) {
+        self.sent_at = Some(Instant::now());
+    }
+
+    /// The handshake is over and ended well.
+    pub fn shaken(&mut self) {
+        self.settle_sent();
+        let total = self.start.elapsed();
+        if let Some(times) = &mut self.times {
+            let dialled = times.total;
+            times.handshake = Some(total.saturating_sub(dialled));
+            times.total = total;
+        }
+    }
+
+    /// What to say of a time limit that has passed.
+    pub fn timed_out(&self, limit: Duration) -> OpenError {
+        let limit = show_seconds(limit.as_secs_f64());
+        let doing = match (self.doing, &self.meter) {
+            (Doing::Handshake(protocol), Some(meter)) => {
+                let part = if meter.first_received().is_some() {
+                    "the answer is not complete"
+                } else if meter.first_sent().is_none() || meter.is_blocked() {
+                    "sending the request"
+                } else {
+                    "waiting for the first byte"
+                };
+                format!("in the {protocol} handshake (handshake), {part}")
+            }
+            _ => self.dialing.stage.doing().to_owned(),
+        };
+        OpenError::new(Reason::Timeout, format!("timed out after {limit} while {doing}"))
+    }
+
+    /// The attempt.
+    pub fn finish(mut self, result: Result<Connection, OpenError>) -> Attempt {
+        let ended = Instant::now();
+        self.settle();
+        Attempt {
+            result,
+            times: self.times,
+            sent_at: self.sent_at,
+            ended,
+            status: self.status,
+            headers: self.headers,
+            sent: self.spent.0,
+            received: self.spent.1,
+        }
+    }
+
+    fn settle_sent(&mut self) {
+        let first = self.meter.as_ref().and_then(|meter| meter.first_sent());
+        self.sent_at = self.sent_at.or(first);
+    }
+
+    /// Takes over what the meter of the connection in use says.
+    fn settle(&mut self) {
+        self.settle_sent();
+        if let Some(meter) = self.meter.take() {
+            self.spent.0 += meter.sent();
+            self.spent.1 += meter.received();
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Where a session connects to over HTTP: a URL with its query and headers, for the handshakes of WebSocket and Socket.IO.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::http::{AGENT, Address, AddressError, Base, Cookies, push_query};
+use crate::base::secrets::is_secret_header;
+use crate::expr::{EvalError, Scope, Template};
+use crate::net::Tls;
+
+/// A URL as resolved, with what goes with it.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// What paths are put behind: a URL.
+    pub base_url: Option<Template>,
+    /// A path or a whole URL; `ws` and `wss` are the same as `http` and `https`.
+    pub url: Template,
+    /// Appended to the URL, percent-encoded.
+    pub query: Vec<(String, Template)>,
+    /// Headers of the handshake.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// Whether the user's cookies go with the handshake, and those that its answer sets are kept.
+    pub cookies: bool,
+    /// How `wss` and `https` are done.
+    pub tls: Arc<Tls>,
+    /// The only hosts that may be connected to; all if absent.
+    pub hosts: Option<Arc<[String]>>,
+}
+
+/// A site that can never be connected to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SiteError {
+    /// The static part of the URL.
+    #[error("`{url}` {problem}")]
+    Url {
+        /// As written.
+        url: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A header's value.
+    #[error("the header `{0}` has a character that headers cannot carry (a line break?)")]
+    Header(HeaderName),
+    /// A header that is not the profile's to set.
+    #[error("the header `{0}` is the handshake's own; leave it out")]
+    Handshake(HeaderName),
+    /// Subprotocols have a key of their own.
+    #[error("write `subprotocols: [name]` instead of the header `sec-websocket-protocol`")]
+    Subprotocol,
+}
+
+/// A site as rendered for one user.
+#[derive(Clone)]
+pub(super) struct Visit {
+    pub address: Address,
+    /// The profile's headers, `Host` and the user agent among them.
+    pub headers: HeaderMap,
+    pub cookies: bool,
+}
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without its path and headers: a token may be in either.
+        f.write_str("Visit")
+    }
+}
+
+impl Visit {
+    /// The headers that carry credentials.
+    pub fn credentials(&self) -> Vec<HeaderValue> {
+        self.headers.iter().filter(|(name, _)| is_secret_header(name.as_str())).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Adds the user's cookies, if they are to go along.
+    pub fn add_cookies(&mut self, cookies: Option<&mut Cookies>) {
+        if let (true, Some(jar)) = (self.cookies, cookies) {
+            jar.add(&mut self.headers, &self.address);
+        }
+    }
+
+    /// Keeps the cookies that an answer sets, if they are to be kept.
+    pub fn keep_cookies(&self, answer: &HeaderMap, cookies: Option<&mut Cookies>) {
+        if let (true, Some(jar)) = (self.cookies, cookies) {
+            jar.store(answer, &self.address);
+        }
+    }
+}
+
+impl Site {
+    /// A site without headers or query.
+    pub fn new(url: Template) -> Self {
+        let (query, headers) = (Vec::new(), Vec::new());
+        Self { base_url: None, url, query, headers, cookies: true, tls: Tls::system(), hosts: None }
+    }
+
+    /// Whether what is static of it can be used; for when a profile is loaded.
+    ///
+    /// # Errors
+    /// A URL or a header that no handshake could carry.
+    pub fn check(&self) -> Result<(), SiteError> {
+        let url = |url: &str, problem| SiteError::Url { url: url.to_owned(), problem };
+        let base = match &self.base_url {
+            Some(Template::Static(text)) => Some(base(text, &self.tls).map_err(|problem| url(text, problem))?),
+            _ => None,
+        };
+        if let (Template::Static(text), true) = (&self.url, base.is_some() || self.base_url.is_none()) {
+            let address = resolve(base.as_ref(), text, "", &self.tls).map_err(|problem| url(text, problem))?;
+            self.allowed(&address).map_err(|problem| url(text, problem))?;
+        }
+        for (name, value) in &self.headers {
+            let own = [CONNECTION, UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+            if *name == SEC_WEBSOCKET_PROTOCOL {
+                return Err(SiteError::Subprotocol);
+            }
+            if own || name.as_str().starts_with("sec-websocket-") {
+                return Err(SiteError::Handshake(name.clone()));
+            }
+            if let Template::Static(text) = value {
+                HeaderValue::from_str(text).map_err(|_| SiteError::Header(name.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renders it. The errors do not repeat the text: it may hold what a template put there.
+    pub(super) fn render(&self, scope: &Scope) -> Result<Visit, EvalError> {
+        let unusable = |key: &'static str| move |problem: String| EvalError::new(key, format!("the result {problem}"));
+        let mut text = String::new();
+        let base = match &self.base_url {
+            Some(template) => {
+                template.text(scope, &mut text)?;
+                Some(base(&text, &self.tls).map_err(unusable("base_url"))?)
+            }
+            None => None,
+        };
+        let mut query = String::new();
+        for (name, value) in &self.query {
+            text.clear();
+            value.text(scope, &mut text)?;
+            push_query(&mut query, name, &text);
+        }
+        text.clear();
+        self.url.text(scope, &mut text)?;
+        let address = resolve(base.as_ref(), &text, &query, &self.tls).map_err(unusable("connect"))?;
+        self.allowed(&address).map_err(unusable("connect"))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, address.origin.host_header().clone());
+        headers.insert(USER_AGENT, AGENT);
+        for (name, value) in &self.headers {
+            text.clear();
+            value.text(scope, &mut text)?;
+            let mut value = HeaderValue::from_str(&text).map_err(|_| {
+                EvalError::new(name.as_str(), "the header's value has a character that headers cannot carry (a line break?)")
+            })?;
+            value.set_sensitive(is_secret_header(name.as_str()));
+            headers.insert(name.clone(), value);
+        }
+        Ok(Visit { address, headers, cookies: self.cookies })
+    }
+
+    fn allowed(&self, address: &Address) -> Result<(), String> {
+        match &self.hosts {
+            Some(hosts) if !address.origin.is_among(hosts) => Err(AddressError::Host(address.origin.host().to_owned()).to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn base(text: &str, tls: &Arc<Tls>) -> Result<Base, String> {
+    Base::parse(&as_http(text), tls).map_err(explain)
+}
+
+fn resolve(base: Option<&Base>, text: &str, query: &str, tls: &Arc<Tls>) -> Result<Address, String> {
+    if base.is_none() && !text.contains("://") {
+        return Err("is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into());
+    }
+    Address::resolve(base, &as_http(text), query, tls).map_err(explain)
+}
+
+fn explain(error: AddressError) -> String {
+    match error {
+        AddressError::Scheme => "must begin with ws://, wss://, http:// or https://".into(),
+        error => error.to_string(),
+    }
+}
+
+/// A URL of `ws` or `wss` as one of `http` or `https`, which it is on the wire.
+fn as_http(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
+    match scheme.to_ascii_lowercase().as_str() {
+        "ws" => Cow::Owned(format!("http://{rest}")),
+        "wss" => Cow::Owned(format!("https://{rest}")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Shared;
+
+    fn site(base: &str, url: &str) -> Site {
+        Site { base_url: (!base.is_empty()).then(|| Template::literal(base)), ..Site::new(Template::literal(url)) }
+    }
+
+    fn render(site: &Site) -> Result<String, EvalError> {
+        let visit = site.render(&Scope::new(Arc::new(Shared::default()), 0))?;
+        let secure = if visit.address.origin.is_secure() { "s" } else { "" };
+        Ok(format!("{secure}|{}|{}", visit.headers[HOST].to_str().unwrap(), visit.address.path))
+    }
+
+    #[test]
+    fn paths_stand_behind_the_base_and_websocket_schemes_are_https() {
+        assert_eq!(render(&site("ws://h:81/v1", "/live")).unwrap(), "|h:81|/v1/live");
+        assert_eq!(render(&site("ws://h", "WSS://other/x")).unwrap(), "s|other|/x");
+        assert_eq!(render(&site("", "https://h:8443")).unwrap(), "s|h:8443|/");
+        let mut queried = site("http://h", "/ws?a=1");
+        queried.query.push(("room".into(), Template::literal("a b")));
+        assert_eq!(render(&queried).unwrap(), "|h|/ws?a=1&room=a%20b");
+    }
+
+    #[test]
+    fn what_cannot_be_connected_to_is_told_when_it_is_loaded() {
+        let problem = |site: &Site| site.check().unwrap_err().to_string();
+        assert!(problem(&site("", "/ws")).contains("no `base_url`"));
+        assert!(problem(&site("", "ftp://h/")).contains("must begin with ws://"));
+        assert!(problem(&site("ws://", "/x")).contains("`ws://` is not a URL"));
+        let mut limited = site("", "ws://other/");
+        limited.hosts = Some(Arc::new(["h".to_owned()]));
+        assert!(problem(&limited).contains("`other`, which is not among"));
+        for (header, part) in [("upgrade", "handshake's own"), ("sec-websocket-key", "own"), ("sec-websocket-protocol", "subprotocols")]
+        {
+            let mut site = site("", "ws://h/");
+            site.headers.push((HeaderName::from_static(header), Template::literal("x")));
+            assert!(problem(&site).contains(part), "{header}");
+        }
+        assert_eq!(site("ws://h", "/x").check(), Ok(()));
+    }
+}

@@ -1,0 +1,108 @@
+//! Socket.IO (protocol 5 over Engine.IO 4), as the servers of versions 3 and 4 speak it, over the WebSocket driver.
+
+mod connection;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::http::Cookies;
+use super::session::{Attempt, MAX_MESSAGE, OpenError};
+use super::site::{Site, SiteError, Visit};
+use crate::base::Reason;
+use crate::expr::{EvalError, JsonTemplate, Scope, Template};
+
+pub use connection::Connection;
+
+/// How the connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// By a WebSocket from the first byte.
+    #[default]
+    WebSocket,
+    /// By HTTP long polling, which is then upgraded to a WebSocket, as browsers do.
+    Polling,
+}
+
+/// A `connect` of Socket.IO as resolved.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Where the server is: scheme, host and port. What path it has is taken for `path`, if that is the default.
+    pub site: Site,
+    /// The path of the server's endpoint.
+    pub path: Template,
+    /// The namespace to connect to.
+    pub namespace: Template,
+    /// What goes with CONNECT.
+    pub auth: Option<JsonTemplate>,
+    /// How the connection begins.
+    pub transport: Transport,
+    /// Until CONNECT is answered, and for each message that is sent.
+    pub timeout: Duration,
+    /// The longest message that is taken, in bytes, one of its attachments at a time.
+    pub max_message: usize,
+}
+
+impl Connector {
+    /// A connector with the defaults of a profile.
+    pub fn new(url: Template) -> Self {
+        Self {
+            site: Site::new(url),
+            path: Template::literal("/socket.io/"),
+            namespace: Template::literal("/"),
+            auth: None,
+            transport: Transport::WebSocket,
+            timeout: Duration::from_secs(30),
+            max_message: MAX_MESSAGE,
+        }
+    }
+
+    /// Whether what is static of it can be used; for when a profile is loaded.
+    ///
+    /// # Errors
+    /// A URL or a header that no handshake could carry.
+    pub fn check(&self) -> Result<(), SiteError> {
+        self.site.check()
+    }
+
+    /// Renders it for the user whose scope it is.
+    ///
+    /// # Errors
+    /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
+    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+        let visit = self.site.render(scope)?;
+        let (mut path, mut namespace) = (String::new(), String::new());
+        self.path.text(scope, &mut path)?;
+        self.namespace.text(scope, &mut namespace)?;
+        let auth = self.auth.as_ref().map(|auth| auth.render(scope)).transpose()?;
+        let Self { transport, timeout, max_message, .. } = *self;
+        Ok(Prepared { visit, path, namespace, auth, transport, timeout, max_message })
+    }
+}
+
+/// A `connect` as rendered for one user.
+#[derive(Debug)]
+pub struct Prepared {
+    visit: Visit,
+    path: String,
+    namespace: String,
+    auth: Option<Bytes>,
+    transport: Transport,
+    timeout: Duration,
+    max_message: usize,
+}
+
+impl Prepared {
+    /// The credentials in its headers.
+    pub fn credentials(&self) -> Vec<HeaderValue> {
+        self.visit.credentials()
+    }
+}
+
+/// Dials, shakes hands and connects to the namespace.
+pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+    let _ = (prepared.path, prepared.namespace, prepared.auth, prepared.transport, prepared.max_message, cookies);
+    let _ = prepared.timeout;
+    super::opening::Opening::new().finish(Err(OpenError::new(Reason::Other, "Socket.IO is not spoken yet")))
+}

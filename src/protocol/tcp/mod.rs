@@ -1,0 +1,93 @@
+//! TCP, plain or through TLS: messages are the frames that a stream of bytes is cut into.
+
+mod connection;
+mod frame;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::session::{Attempt, MAX_MESSAGE};
+use crate::expr::{EvalError, Scope, Template};
+use crate::net::{Endpoint, Tls};
+
+pub use connection::Connection;
+pub use frame::{Frame, Width};
+
+/// A `connect` of TCP as resolved.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// `host:port`, IPv6 in brackets.
+    pub address: Template,
+    /// How to do TLS; plain TCP if absent.
+    pub tls: Option<Arc<Tls>>,
+    /// Where a message ends.
+    pub frame: Frame,
+    /// For opening a connection, and for each message that is sent.
+    pub timeout: Duration,
+    /// The longest message that is taken, in bytes; a longer one ends the connection (`protocol`).
+    pub max_message: usize,
+    /// The only hosts that may be connected to; all if absent.
+    pub hosts: Option<Arc<[String]>>,
+}
+
+impl Connector {
+    /// A connector with the defaults of a profile.
+    pub fn new(address: Template) -> Self {
+        let timeout = Duration::from_secs(30);
+        Self { address, tls: None, frame: Frame::Line, timeout, max_message: MAX_MESSAGE, hosts: None }
+    }
+
+    /// Whether what is static of it can be used; for when a profile is loaded. The error says what is wrong with the address.
+    ///
+    /// # Errors
+    /// An address without a port, or one that `limits: {hosts: …}` does not allow.
+    pub fn check(&self) -> Result<(), String> {
+        self.address.as_static().map_or(Ok(()), |text| self.endpoint(text).map(|_| ()))
+    }
+
+    /// Renders it for the user whose scope it is.
+    ///
+    /// # Errors
+    /// An expression that cannot be evaluated, or whose result is no address.
+    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+        let mut text = String::new();
+        self.address.text(scope, &mut text)?;
+        let endpoint = self.endpoint(&text).map_err(|problem| EvalError::new("connect", format!("the result {problem}")))?;
+        Ok(Prepared { endpoint, frame: self.frame.clone(), timeout: self.timeout, max_message: self.max_message })
+    }
+
+    fn endpoint(&self, text: &str) -> Result<Endpoint, String> {
+        let wrong = || "is no address; write host:port, like 127.0.0.1:9000 or [::1]:9000".to_owned();
+        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        // An IPv6 address without brackets can't be told from its port.
+        if host.is_empty() || (bare.is_none() && host.contains([':', '/', '[', ']'])) {
+            return Err(wrong());
+        }
+        let name = bare.unwrap_or(host);
+        match &self.hosts {
+            Some(hosts) if !hosts.iter().any(|allowed| allowed.trim_matches(['[', ']']).eq_ignore_ascii_case(name)) => {
+                Err(format!("goes to `{name}`, which is not among `limits: {{hosts: …}}`"))
+            }
+            _ => Ok(Endpoint { host: host.to_owned(), port, tls: self.tls.clone() }),
+        }
+    }
+}
+
+/// A `connect` as rendered for one user.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) endpoint: Endpoint,
+    pub(super) frame: Frame,
+    pub(super) timeout: Duration,
+    pub(super) max_message: usize,
+}
+
+/// Dials.
+pub(super) async fn open(prepared: Prepared) -> Attempt {
+    connection::open(prepared).await
+}
+
+#[cfg(test)]
+mod tests;

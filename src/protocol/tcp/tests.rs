@@ -1,0 +1,1 @@
+//! The driver against servers that do what a script says.

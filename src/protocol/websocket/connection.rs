@@ -1,0 +1,232 @@
+//! An open WebSocket.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream as _};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
+
+use crate::base::Reason;
+use crate::base::units::show_seconds;
+use crate::net::dial::{explain, reason_of};
+use crate::net::{Meter, Stream};
+use crate::protocol::inbox::Inbox;
+use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing};
+
+/// What is read at once, and what an idle connection holds: ten thousand of them are to be cheap.
+const READ_BUFFER: usize = 4096;
+/// How long a peer that has answered the close frame may take to close the socket, which is its part.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// An open WebSocket. Pings are answered while it is polled.
+#[derive(Debug)]
+pub struct Connection {
+    /// Absent once this side has closed it.
+    socket: Option<WebSocketStream<Stream>>,
+    meter: Arc<Meter>,
+    inbox: Inbox,
+    timeout: Duration,
+    max_message: usize,
+    lost: Option<Lost>,
+}
+
+impl Connection {
+    /// A connection whose handshake is over; `rest` came behind it.
+    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, timeout: Duration, max_message: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(max_message))
+            .max_frame_size(Some(max_message));
+        let socket = WebSocketStream::from_partially_read(stream, rest.into(), Role::Client, Some(config)).await;
+        Self { socket: Some(socket), meter, inbox: Inbox::default(), timeout, max_message, lost: None }
+    }
+
+    /// Sends a message; see [`crate::protocol::session::Connection::send`].
+    ///
+    /// # Errors
+    /// The connection was lost, the peer did not take the message in time, or it is one of Socket.IO's.
+    pub async fn send(&mut self, message: Outgoing) -> Result<u64, Lost> {
+        let message = match message {
+            Outgoing::Text(text) => Message::Text(text),
+            Outgoing::Binary(bytes) => Message::Binary(bytes),
+            Outgoing::Event { .. } | Outgoing::Ack { .. } => {
+                return Err(Lost::new(Reason::Other, "WebSocket has no events; they are Socket.IO's"));
+            }
+        };
+        let bytes = message.len() as u64;
+        let mut message = Some(message);
+        let limit = self.timeout;
+        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_send(cx, &mut message))).await {
+            Ok(result) => result.map(|()| bytes),
+            Err(_) => {
+                let limit = show_seconds(limit.as_secs_f64());
+                Err(self.lose(Lost::new(Reason::Timeout, format!("the peer did not take a message within {limit}"))))
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<(), Lost>> {
+        let Self { socket: Some(socket), lost: None, .. } = self else { return Poll::Ready(Err(self.end())) };
+        let mut socket = Pin::new(socket);
+        let mut sent = socket.as_mut().poll_ready(cx);
+        if let (Poll::Ready(Ok(())), Some(message)) = (&sent, message.take_if(|_| sent.is_ready())) {
+            sent = Poll::Ready(socket.as_mut().start_send(message));
+        }
+        if let Poll::Ready(Ok(())) = sent {
+            sent = socket.as_mut().poll_flush(cx);
+        }
+        if let Poll::Ready(result) = sent {
+            return Poll::Ready(result.map_err(|error| self.fail(&error)));
+        }
+        // A peer may wait for its own messages to be read before it reads on.
+        while self.inbox.has_room(self.max_message) {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(message)) => self.inbox.push(message),
+                Poll::Ready(Err(lost)) => return Poll::Ready(Err(lost)),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The next message; see [`crate::protocol::session::Connection::next`].
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn next(&mut self) -> Result<Incoming, Lost> {
+        poll_fn(|cx| self.poll_incoming(cx)).await
+    }
+
+    /// As [`Self::next`].
+    pub(in crate::protocol) fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
+        match self.inbox.pop() {
+            Some(message) => Poll::Ready(Ok(message)),
+            None => self.poll_read(cx),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
+        let Self { socket: Some(socket), lost: None, .. } = self else { return Poll::Ready(Err(self.end())) };
+        loop {
+            let message = match std::task::ready!(Pin::new(&mut *socket).poll_next(cx)) {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return Poll::Ready(Err(self.fail(&error))),
+                None => return Poll::Ready(Err(self.lose(Lost::new(Reason::Closed, "the peer closed the connection")))),
+            };
+            match message {
+                Message::Text(text) => return Poll::Ready(Ok(Incoming::now(IncomingKind::Text(text)))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(Incoming::now(IncomingKind::Binary(bytes)))),
+                // A ping's answer goes out with the next turn.
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Close(frame) => {
+                    // The answer to it, if the socket takes it at once.
+                    let _ = Pin::new(&mut *socket).poll_flush(cx);
+                    return Poll::Ready(Err(self.lose(closed_by(frame))));
+                }
+            }
+        }
+    }
+
+    /// Says goodbye and closes; see [`crate::protocol::session::Connection::close`].
+    pub async fn close(&mut self, within: Duration) {
+        let Some(mut socket) = self.socket.take() else { return };
+        let lost = self.lost.get_or_insert_with(Lost::by_us);
+        // A connection that broke has nobody to say goodbye to; one that the peer closed is left to the peer to end.
+        let farewell = async {
+            if *lost == Lost::by_us() {
+                let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+                if socket.close(Some(frame)).await.is_err() {
+                    return;
+                }
+            } else if lost.code.is_none() {
+                return;
+            }
+            let mut linger = within;
+            while let Ok(Some(Ok(message))) = tokio::time::timeout(linger, next(&mut socket)).await {
+                if message.is_close() {
+                    linger = LINGER.min(within);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(within, farewell).await;
+    }
+
+    /// Bytes sent and received on the wire, the handshake's included.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.meter.sent(), self.meter.received())
+    }
+
+    /// Why the connection is over.
+    fn end(&self) -> Lost {
+        self.lost.clone().unwrap_or_else(Lost::by_us)
+    }
+
+    fn lose(&mut self, lost: Lost) -> Lost {
+        self.lost.get_or_insert(lost).clone()
+    }
+
+    /// The connection is lost to this error. A peer that broke the protocol is told so, as far as the socket takes it at once.
+    fn fail(&mut self, error: &Error) -> Lost {
+        let (lost, goodbye) = explain_error(error, self.max_message);
+        if let (Some(code), Some(socket)) = (goodbye, &mut self.socket) {
+            let mut socket = Pin::new(socket);
+            let _ = socket.as_mut().start_send(Message::Close(Some(CloseFrame { code, reason: "".into() })));
+            let _ = socket.as_mut().poll_flush(&mut Context::from_waker(Waker::noop()));
+        }
+        self.lose(lost)
+    }
+}
+
+async fn next(socket: &mut WebSocketStream<Stream>) -> Option<Result<Message, Error>> {
+    poll_fn(|cx| Pin::new(&mut *socket).poll_next(cx)).await
+}
+
+/// The peer's close frame.
+fn closed_by(frame: Option<CloseFrame>) -> Lost {
+    match frame {
+        // What the library makes of a code that no peer may send.
+        Some(frame) if frame.code == CloseCode::Protocol && frame.reason == "Protocol violation" => {
+            Lost { reason: Reason::Protocol, code: None, detail: "the peer's close frame has a code that may not be sent".into() }
+        }
+        Some(frame) => {
+            let code = u16::from(frame.code);
+            Lost { reason: Reason::Closed, code: Some(code), detail: format!("the peer closed the connection with code {code}") }
+        }
+        // 1005 stands for a close frame without a code (RFC 6455, 7.1.5).
+        None => Lost { reason: Reason::Closed, code: Some(1005), detail: "the peer closed the connection without a code".into() },
+    }
+}
+
+/// What an error means, and the code to tell the peer if it broke the protocol.
+fn explain_error(error: &Error, max_message: usize) -> (Lost, Option<CloseCode>) {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => (Lost::new(Reason::Closed, "the peer closed the connection"), None),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            (Lost::new(Reason::Closed, "the peer closed the connection without a close frame"), None)
+        }
+        Error::Protocol(ProtocolError::SendAfterClosing) => {
+            (Lost::new(Reason::Closed, "the peer had closed the connection before a message was sent"), None)
+        }
+        Error::Protocol(error) => {
+            (Lost::new(Reason::Protocol, format!("the peer broke the protocol: {error}")), Some(CloseCode::Protocol))
+        }
+        Error::Utf8(_) => (Lost::new(Reason::Protocol, "the peer sent text that is not UTF-8"), Some(CloseCode::Invalid)),
+        Error::Capacity(CapacityError::MessageTooLong { size, .. }) => {
+            let detail = format!("the peer sent a message of {size} bytes or more, and `max_message_size` is {max_message}");
+            (Lost::new(Reason::Protocol, detail), Some(CloseCode::Size))
+        }
+        Error::Io(error) => {
+            let reason = reason_of(error);
+            (Lost::new(reason, format!("the connection broke: {}", explain(error))), None)
+        }
+        error => (Lost::new(Reason::Other, error.to_string()), None),
+    }
+}

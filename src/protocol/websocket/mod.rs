@@ -1,0 +1,82 @@
+//! WebSocket (RFC 6455): the handshake over a stream of ours, frames by tokio-tungstenite.
+//!
+//! The handshake is this module's own, on hyper: so a refusal comes with its status, headers and a reason, a `Connection` header
+//! with more than one token is understood, and the parts are timed. Pings are answered without being told. No extension is asked
+//! for, so messages are not compressed.
+
+mod connection;
+mod handshake;
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::http::Cookies;
+use super::session::{Attempt, MAX_MESSAGE};
+use super::site::{Site, SiteError, Visit};
+use crate::expr::{EvalError, Scope, Template};
+
+pub use connection::Connection;
+
+/// A `connect` of WebSocket as resolved.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Where to.
+    pub site: Site,
+    /// The subprotocols that are offered, the best first; the server has to choose one of them.
+    pub subprotocols: Vec<String>,
+    /// For all of opening a connection, and for each message that is sent.
+    pub timeout: Duration,
+    /// The longest message that is taken, in bytes; a longer one ends the connection (`protocol`).
+    pub max_message: usize,
+}
+
+impl Connector {
+    /// A connector with the defaults of a profile.
+    pub fn new(url: Template) -> Self {
+        let timeout = Duration::from_secs(30);
+        Self { site: Site::new(url), subprotocols: Vec::new(), timeout, max_message: MAX_MESSAGE }
+    }
+
+    /// Whether what is static of it can be used; for when a profile is loaded.
+    ///
+    /// # Errors
+    /// A URL or a header that no handshake could carry.
+    pub fn check(&self) -> Result<(), SiteError> {
+        self.site.check()
+    }
+
+    /// Renders it for the user whose scope it is.
+    ///
+    /// # Errors
+    /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
+    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+        let visit = self.site.render(scope)?;
+        let subprotocols = self.subprotocols.clone();
+        Ok(Prepared { visit, subprotocols, timeout: self.timeout, max_message: self.max_message })
+    }
+}
+
+/// A `connect` as rendered for one user.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) visit: Visit,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) timeout: Duration,
+    pub(super) max_message: usize,
+}
+
+impl Prepared {
+    /// The credentials in its headers.
+    pub fn credentials(&self) -> Vec<HeaderValue> {
+        self.visit.credentials()
+    }
+}
+
+/// Dials and shakes hands.
+pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+    handshake::open(prepared, cookies).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The driver against servers that write frames by hand.
