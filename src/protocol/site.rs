@@ -163,7 +163,9 @@ impl Site {
 
     fn allowed(&self, address: &Address) -> Result<(), String> {
         match &self.hosts {
-            Some(hosts) if !address.origin.is_among(hosts) => Err(AddressError::Host(address.origin.host().to_owned()).to_string()),
+            Some(hosts) if !address.origin.is_among(hosts) => {
+                Err(AddressError::Host(address.origin.host().to_owned()).to_string())
+            }
             _ => Ok(()),
         }
     }
@@ -175,7 +177,9 @@ fn base(text: &str, tls: &Arc<Tls>) -> Result<Base, String> {
 
 fn resolve(base: Option<&Base>, text: &str, query: &str, tls: &Arc<Tls>) -> Result<Address, String> {
     if base.is_none() && !text.contains("://") {
-        return Err("is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into());
+        return Err(
+            "is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into()
+        );
     }
     Address::resolve(base, &as_http(text), query, tls).map_err(explain)
 }
@@ -231,7 +235,8 @@ mod tests {
         let mut limited = site("", "ws://other/");
         limited.hosts = Some(Arc::new(["h".to_owned()]));
         assert!(problem(&limited).contains("`other`, which is not among"));
-        for (header, part) in [("upgrade", "handshake's own"), ("sec-websocket-key", "own"), ("sec-websocket-protocol", "subprotocols")]
+        for (header, part) in
+            [("upgrade", "handshake's own"), ("sec-websocket-key", "own"), ("sec-websocket-protocol", "subprotocols")]
         {
             let mut site = site("", "ws://h/");
             site.headers.push((HeaderName::from_static(header), Template::literal("x")));

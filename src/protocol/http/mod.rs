@@ -28,8 +28,8 @@ pub use address::{AddressError, Origin};
 pub use client::Client;
 pub use cookies::Jar as Cookies;
 pub use exchange::{Connect, Disconnect, Exchange, Stage};
-pub use pool::Pool;
 pub(crate) use failure::Failure;
+pub use pool::Pool;
 pub(crate) use request::AGENT;
 pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
 

@@ -189,7 +189,9 @@ impl Connection {
                 Ok(0) => {
                     let detail = match self.read.len() {
                         0 => "the peer closed the connection".to_owned(),
-                        left => format!("the peer closed the connection in the middle of a message, of which {left} bytes had come"),
+                        left => {
+                            format!("the peer closed the connection in the middle of a message, of which {left} bytes had come")
+                        }
                     };
                     self.ended = Some(Lost::new(Reason::Closed, detail));
                 }

@@ -88,9 +88,8 @@ impl Frame {
     /// Takes the first message off `buffer`, if all of it is there. `scanned` is how many of its bytes have been looked through
     /// in vain; the caller sets it to 0 with a new buffer.
     pub(super) fn decode(&self, buffer: &mut BytesMut, scanned: &mut usize, longest: usize) -> Result<Option<Bytes>, String> {
-        let too_long = |length: usize| {
-            format!("the peer sent a message of {length} bytes or more, and `max_message_size` is {longest}")
-        };
+        let too_long =
+            |length: usize| format!("the peer sent a message of {length} bytes or more, and `max_message_size` is {longest}");
         match self {
             Frame::Raw => Ok((!buffer.is_empty()).then(|| buffer.split().freeze())),
             Frame::Length(width) => {

@@ -141,7 +141,9 @@ fn verify(status: u16, headers: &HeaderMap, key: &str, subprotocols: &[String]) 
         return broken("the server's 101 lacks the header `connection: upgrade`".into());
     }
     if headers.get(SEC_WEBSOCKET_ACCEPT).is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()) {
-        return broken("`sec-websocket-accept` in the server's 101 is missing or not what follows from the key that was sent".into());
+        return broken(
+            "`sec-websocket-accept` in the server's 101 is missing or not what follows from the key that was sent".into(),
+        );
     }
     if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
         return broken("the server chose an extension, and none was offered".into());
