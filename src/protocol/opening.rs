@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
+use super::http::Stage;
 use super::session::{Attempt, ConnectTimes, Connection, OpenError};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
@@ -86,14 +87,7 @@ impl Opening {
         let limit = show_seconds(limit.as_secs_f64());
         let doing = match (self.doing, &self.meter) {
             (Doing::Handshake(protocol), Some(meter)) => {
-                let part = if meter.first_received().is_some() {
-                    "the answer is not complete"
-                } else if meter.first_sent().is_none() || meter.is_blocked() {
-                    "sending the request"
-                } else {
-                    "waiting for the first byte"
-                };
-                format!("in the {protocol} handshake (handshake), {part}")
+                format!("in the {protocol} handshake (handshake), {}", Stage::of_head(meter).doing())
             }
             _ => self.dialing.stage.doing().to_owned(),
         };

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::http::{AGENT, Address, AddressError, Base, Cookies, push_query};
 use crate::base::secrets::is_secret_header;
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::Tls;
+use crate::net::{Alpn, Endpoint, Route, Tls};
 
 /// A URL as resolved, with what goes with it.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Site {
     pub cookies: bool,
     /// How `wss` and `https` are done.
     pub tls: Arc<Tls>,
+    /// By which way to get there; a proxy is asked for a tunnel.
+    pub route: Arc<Route>,
     /// The only hosts that may be connected to; all if absent.
     pub hosts: Option<Arc<[String]>>,
 }
@@ -56,6 +58,8 @@ pub enum SiteError {
 #[derive(Clone)]
 pub(super) struct Visit {
     pub address: Address,
+    /// Where to dial for it.
+    pub endpoint: Endpoint,
     /// The profile's headers, `Host` and the user agent among them.
     pub headers: HeaderMap,
     pub cookies: bool,
@@ -93,7 +97,8 @@ impl Site {
     /// A site without headers or query.
     pub fn new(url: Template) -> Self {
         let (query, headers) = (Vec::new(), Vec::new());
-        Self { base_url: None, url, query, headers, cookies: true, tls: Tls::system(), hosts: None }
+        let (tls, route) = (Tls::system(), Route::direct());
+        Self { base_url: None, url, query, headers, cookies: true, tls, route, hosts: None }
     }
 
     /// Whether what is static of it can be used; for when a profile is loaded.
@@ -158,7 +163,9 @@ impl Site {
             value.set_sensitive(is_secret_header(name.as_str()));
             headers.insert(name.clone(), value);
         }
-        Ok(Visit { address, headers, cookies: self.cookies })
+        // An upgrade is HTTP/1.1's.
+        let endpoint = Endpoint { alpn: Alpn::Http11, route: Arc::clone(&self.route), ..address.origin.endpoint.clone() };
+        Ok(Visit { address, endpoint, headers, cookies: self.cookies })
     }
 
     fn allowed(&self, address: &Address) -> Result<(), String> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::session::{Attempt, MAX_MESSAGE};
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{Endpoint, Tls};
+use crate::net::{Endpoint, Route, Tls};
 
 pub use connection::Connection;
 pub use frame::{Frame, Width};
@@ -20,6 +20,8 @@ pub struct Connector {
     pub address: Template,
     /// How to do TLS; plain TCP if absent.
     pub tls: Option<Arc<Tls>>,
+    /// By which way to get there; a proxy is asked for a tunnel.
+    pub route: Arc<Route>,
     /// Where a message ends.
     pub frame: Frame,
     /// For opening a connection, and for each message that is sent.
@@ -34,7 +36,8 @@ impl Connector {
     /// A connector with the defaults of a profile.
     pub fn new(address: Template) -> Self {
         let timeout = Duration::from_secs(30);
-        Self { address, tls: None, frame: Frame::Line, timeout, max_message: MAX_MESSAGE, hosts: None }
+        let (route, frame) = (Route::direct(), Frame::Line);
+        Self { address, tls: None, route, frame, timeout, max_message: MAX_MESSAGE, hosts: None }
     }
 
     /// Whether what is static of it can be used; for when a profile is loaded. The error says what is wrong with the address.
@@ -70,7 +73,7 @@ impl Connector {
             Some(hosts) if !hosts.iter().any(|allowed| allowed.trim_matches(['[', ']']).eq_ignore_ascii_case(name)) => {
                 Err(format!("goes to `{name}`, which is not among `limits: {{hosts: …}}`"))
             }
-            _ => Ok(Endpoint { host: host.to_owned(), port, tls: self.tls.clone() }),
+            _ => Ok(Endpoint { tls: self.tls.clone(), route: Arc::clone(&self.route), ..Endpoint::new(host, port) }),
         }
     }
 }

@@ -48,7 +48,7 @@ pub(in crate::protocol) async fn connect(
     let key = generate_key();
     prepared.visit.add_cookies(cookies.as_deref_mut());
     let request = request(&prepared, &key)?;
-    let stream = opening.dial(&prepared.visit.address.origin.endpoint).await?;
+    let stream = opening.dial(&prepared.visit.endpoint).await?;
     let meter = Arc::clone(stream.meter());
     opening.shake("WebSocket");
     let (stream, rest) = upgrade(stream, request, opening, &mut |answer| {
