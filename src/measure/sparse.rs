@@ -260,7 +260,7 @@ fn coarsen(spans: &Spans, schema: i32) -> Spans {
 }
 
 fn merged(a: &Spans, b: &Spans) -> Spans {
-    let mut sum = Vec::with_capacity(a.len().max(b.len()));
+    let mut sum = Vec::with_capacity(a.len() + b.len());
     let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
     loop {
         let next = match (a.peek().copied(), b.peek().copied()) {
@@ -274,9 +274,12 @@ fn merged(a: &Spans, b: &Spans) -> Spans {
         };
         match next {
             Some(bucket) => sum.push(bucket),
-            None => return sum,
+            None => break,
         }
     }
+    // A store keeps its sums for the process' life: room for what they hold and no more.
+    sum.shrink_to_fit();
+    sum
 }
 
 /// Takes from `spans` what `earlier` held, and drops what is empty then.
