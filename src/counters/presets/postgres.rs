@@ -52,6 +52,8 @@ pub static PRESET: Preset = Preset {
     starts: &[Start { metric: "pg_stat_database_stats_reset", prefix: "pg_stat_database_", jitter: 0.001 }],
     late: (Duration::from_secs(11), Duration::from_secs(1)),
     late_prefix: "pg_stat_database_",
-    own_effect: "postgres_exporter keeps a connection and commits about ten transactions at each scrape in the database that it is \
-                 connected to (named by its DATA_SOURCE_NAME); PostgreSQL counts them in commits, blocks and rows of that database",
+    own_effect: "postgres_exporter keeps a connection and commits about a dozen transactions at each scrape, whoever scrapes it, in \
+                 the database that it is connected to (named by its DATA_SOURCE_NAME); PostgreSQL counts them there together with \
+                 others', and late, so that in the commits, blocks and rows of that database its share isn't known to the unit; \
+                 those of other databases hold none of it",
 };
