@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::family::Labels;
 use crate::base::Protocol;
-use crate::measure::{ConnectTotals, Layout, PhaseId, ScenarioId, ScenarioTotals, StepId, StepTotals, Store, Totals};
+use crate::measure::{
+    ConnectTotals, Layout, MessageId, MessageLayout, MessageTotals, PhaseId, ScenarioId, ScenarioTotals, SessionTotals, StepId, StepTotals,
+    Store, Totals,
+};
 
 /// A profile's state at the moment of a scrape.
 pub(super) struct View<'a> {
@@ -92,11 +95,41 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Visits the sessions of each step that opens some, in each of its phases; `group` is left to who wants it.
+    pub(super) fn each_session(&self, mut visit: impl FnMut(Labels, &SessionTotals, StepId)) {
+        for (phase, name, totals) in self.phases() {
+            for (i, (step, cell)) in self.layout().steps.iter().zip(&totals.sessions).enumerate() {
+                let shown = self.layout().is_active(phase, step.scenario) || *cell != SessionTotals::default();
+                if step.session.is_some() && shown {
+                    visit(self.in_phase(step.scenario, name).with("step", &step.name), cell, StepId::at(i));
+                }
+            }
+        }
+    }
+
+    /// Visits each kind of message in each of its phases.
+    pub(super) fn each_message(&self, mut visit: impl FnMut(Labels, &MessageTotals, &MessageLayout, MessageId)) {
+        for (phase, name, totals) in self.phases() {
+            for (i, (message, cell)) in self.layout().messages.iter().zip(&totals.messages).enumerate() {
+                let Some(step) = self.layout().steps.get(message.step.index()) else { continue };
+                if self.layout().is_active(phase, step.scenario) || *cell != MessageTotals::default() {
+                    let labels = self.in_phase(step.scenario, name).with("step", &step.name).with("message", &message.name);
+                    visit(labels, cell, message, MessageId::at(i));
+                }
+            }
+        }
+    }
+
     /// Visits each step in each of its phases, with its protocol as a label.
-    pub(super) fn each_request(&self, mut visit: impl FnMut(Labels, &StepTotals, StepId)) {
-        self.each_step(|labels, cell, _, step| {
+    pub(super) fn each_request(&self, mut visit: impl FnMut(Labels, &StepTotals, PhaseId, StepId)) {
+        self.each_step(|labels, cell, phase, step| {
             let protocol = self.layout().steps[step.index()].protocol.label();
-            visit(labels.with("protocol", protocol), cell, step);
+            visit(labels.with("protocol", protocol), cell, phase, step);
         });
+    }
+
+    /// The sessions that a step opened in a phase.
+    pub(super) fn session(&self, phase: PhaseId, step: StepId) -> &SessionTotals {
+        self.totals[phase.index()].session(step)
     }
 }

@@ -11,7 +11,7 @@ use crate::measure::gauges::PhaseGauges;
 use crate::measure::process::Process;
 use crate::measure::totals::ByOutcome;
 use crate::measure::{
-    Buckets, CheckTotals, ConnectTotals, GroupId, Layer, ScenarioTotals, SloRow, Sparse, StepTotals, TargetRow,
+    Buckets, CheckTotals, ConnectTotals, Direction, GroupId, Layer, MessageTotals, ScenarioTotals, SloRow, Sparse, StepTotals, TargetRow,
 };
 
 /// Adds the series that a metric has for the process as a whole.
@@ -42,10 +42,10 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
     let shapes = view.store.shapes();
     match *metric {
         RESPONSE_DURATION => {
-            view.each_request(|labels, cell, step| by_outcome(&labels, &cell.response, &shapes.response[step.index()], out));
+            view.each_request(|labels, cell, _, step| by_outcome(&labels, &cell.response, &shapes.response[step.index()], out));
         }
         SERVICE_DURATION => {
-            view.each_request(|labels, cell, step| by_outcome(&labels, &cell.service, &shapes.service[step.index()], out));
+            view.each_request(|labels, cell, _, step| by_outcome(&labels, &cell.service, &shapes.service[step.index()], out));
         }
         ITERATION_DURATION => view.each_scenario(|labels, cell, scenario| {
             by_outcome(&labels, &cell.iterations, &shapes.iteration[scenario.index()], out);
@@ -53,9 +53,24 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         START_LAG => view.each_scenario(|labels, cell, _| out.push(histogram(labels, &cell.start_lag, &shapes.plain))),
         GROUP_DURATION => groups(view, out),
         REQUESTS => requests(view, out, StepTotals::requests),
-        SENT_BYTES => requests(view, out, |cell| cell.sent),
-        RECEIVED_BYTES => requests(view, out, |cell| cell.received),
-        REQUEST_ERRORS => view.each_request(|labels, cell, _| by_reason(&labels, &cell.reasons, out)),
+        SENT_BYTES => bytes(view, out, Direction::Sent),
+        RECEIVED_BYTES => bytes(view, out, Direction::Received),
+        SESSION_DURATION => sessions(view, out),
+        MESSAGES => messages(view, out),
+        MESSAGE_LATENCY => view.each_message(|labels, cell, message, id| {
+            if message.latency {
+                out.push(histogram(labels, &cell.latency, &shapes.message[id.index()]));
+            }
+        }),
+        MESSAGE_CLOCK_SKEW => view.each_message(|labels, cell, message, _| {
+            if message.latency {
+                out.push(counter(labels, cell.skewed as f64));
+            }
+        }),
+        MESSAGES_MISSED => numbered(view, out, |cell| cell.missed),
+        MESSAGES_REPEATED => numbered(view, out, |cell| cell.repeated),
+        MESSAGES_REORDERED => numbered(view, out, |cell| cell.reordered),
+        REQUEST_ERRORS => view.each_request(|labels, cell, _, _| by_reason(&labels, &cell.reasons, out)),
         HTTP_RESPONSES => responses(view, out),
         CHECKS => checks(view, out, |check| check.total),
         CHECK_FAILURES => checks(view, out, |check| check.failed),
@@ -137,7 +152,43 @@ fn by_reason(labels: &Labels, counts: &[u64; Reason::COUNT], out: &mut Vec<Serie
 }
 
 fn requests(view: &View, out: &mut Vec<Series>, value: impl Fn(&StepTotals) -> u64) {
-    view.each_request(|labels, cell, _| out.push(counter(labels, value(cell) as f64)));
+    view.each_request(|labels, cell, _, _| out.push(counter(labels, value(cell) as f64)));
+}
+
+/// Bytes of requests and of what sessions exchanged after their handshake.
+fn bytes(view: &View, out: &mut Vec<Series>, direction: Direction) {
+    view.each_request(|labels, cell, phase, step| {
+        let of_requests = match direction {
+            Direction::Sent => cell.sent,
+            Direction::Received => cell.received,
+        };
+        let of_sessions = view.session(phase, step).bytes[direction as usize];
+        out.push(counter(labels, (of_requests + of_sessions) as f64));
+    });
+}
+
+fn sessions(view: &View, out: &mut Vec<Series>) {
+    view.each_session(|labels, cell, step| {
+        let group = view.layout().steps[step.index()].group.as_deref().unwrap_or_default();
+        by_outcome(&labels.with("group", group), &cell.durations, &view.store.shapes().session[step.index()], out);
+    });
+}
+
+fn messages(view: &View, out: &mut Vec<Series>) {
+    view.each_session(|labels, cell, step| {
+        let labels = labels.with("protocol", view.layout().steps[step.index()].protocol.label());
+        for direction in Direction::ALL {
+            out.push(counter(labels.with("direction", direction.label()), cell.messages[direction as usize] as f64));
+        }
+    });
+}
+
+fn numbered(view: &View, out: &mut Vec<Series>, value: impl Fn(&MessageTotals) -> u64) {
+    view.each_message(|labels, cell, message, _| {
+        if message.numbered {
+            out.push(counter(labels, value(cell) as f64));
+        }
+    });
 }
 
 fn scenarios(view: &View, out: &mut Vec<Series>, value: impl Fn(&ScenarioTotals) -> u64) {

@@ -9,8 +9,8 @@ use protobuf::{CodedInputStream, Message, UnknownValueRef};
 use super::*;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::measure::{
-    CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId,
-    ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow,
+    CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId,
+    Passed, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow,
 };
 
 const SCENARIO: ScenarioId = ScenarioId(0);
@@ -33,8 +33,13 @@ fn layout(profile: &str) -> Layout {
                 group: Some("votes".into()),
                 ..StepLayout::new(SCENARIO, "vote", Protocol::Http)
             },
-            StepLayout::new(SCENARIO, "GET /a\\b \"c\"\nd", Protocol::Websocket),
+            StepLayout {
+                session: Some(vec![90.0]),
+                group: Some("votes".into()),
+                ..StepLayout::new(SCENARIO, "GET /a\\b \"c\"\nd", Protocol::Websocket)
+            },
         ],
+        messages: vec![MessageLayout { thresholds: vec![0.2], ..MessageLayout::new(StepId(1), "update") }],
         groups: vec![GroupLayout { scenario: SCENARIO, name: "votes".into(), thresholds: vec![] }],
         checks: vec![CheckLayout { scenario: SCENARIO, step: Some(STEP), name: "counted".into() }],
         own: vec![
@@ -84,6 +89,11 @@ fn fill(set: &Set) {
     set.connect_failed(SCENARIO, Protocol::Http, Reason::Refused);
     set.disconnected(SCENARIO, Protocol::Websocket, Reason::Closed);
     set.observe(OwnId(2), SCENARIO, 12.0);
+    set.session(StepId(1), 60_000_000_000, Outcome::Ok);
+    set.passed(StepId(1), &Passed { sent: 2, received: 100, sent_bytes: 20, received_bytes: 9000 });
+    set.latency(MessageId(0), 150_000_000, false);
+    set.latency(MessageId(0), 0, true);
+    set.numbered(MessageId(0), &Numbered { received: 99, missed: 1, repeated: 2, reordered: 3 });
 }
 
 /// A store with something in everything.
@@ -148,10 +158,8 @@ fn families(stores: &[Arc<Store>]) -> Vec<MetricFamily> {
 
 #[test]
 fn every_metric_of_the_catalogue_appears_with_its_labels() {
-    // Sessions and messages have no recorder yet.
-    let later = ["load_session_duration_seconds", "load_message"];
     let families = families(&[filled("votes")]);
-    for metric in catalogue::ALL.iter().filter(|metric| !later.iter().any(|name| metric.name.starts_with(name))) {
+    for metric in catalogue::ALL {
         let family = families.iter().find(|family| family.name() == metric.name);
         let family = family.unwrap_or_else(|| panic!("{} is not there", metric.name));
         assert_eq!(family.get_field_type(), metric_type(metric.kind), "{}", metric.name);
@@ -211,6 +219,15 @@ fn values_can_be_read_back() {
     assert_eq!(at(&format!("drift_bucket{{{scenario},le=\"0\"}}")), 501.0);
     assert_eq!(at(r#"queue_depth{profile="votes",scenario="voters"}"#), 12.0);
     assert_eq!(at(r#"load_verdict{profile="votes",verdict="inconclusive"}"#), 1.0);
+    let session = r#"profile="votes",scenario="voters",phase="steady",step="GET /a\\b \"c\"\nd""#;
+    assert_eq!(at(&format!("load_messages_total{{{session},protocol=\"websocket\",direction=\"received\"}}")), 100.0);
+    let ok = format!("load_session_duration_seconds_bucket{{{session},group=\"votes\",outcome=\"ok\",le=\"90\"}}");
+    assert_eq!(at(&ok), 1.0);
+    assert_eq!(at(&format!("load_received_bytes_total{{{session},group=\"votes\",protocol=\"websocket\"}}")), 9000.0);
+    let message = format!("{session},message=\"update\"");
+    assert_eq!(at(&format!("load_message_latency_seconds_bucket{{{message},le=\"0.2\"}}")), 2.0);
+    let counts = ["messages_missed", "messages_repeated", "messages_reordered", "message_clock_skew"];
+    assert_eq!(counts.map(|name| at(&format!("load_{name}_total{{{message}}}"))), [1.0, 2.0, 3.0, 1.0]);
     let target = r#"phase="steady",source="redis",metric="redis_commands_total",target_cmd="get""#;
     assert_eq!(at(&format!("load_target_delta{{profile=\"votes\",{target}}}")), 7.0);
     // Labels are escaped.

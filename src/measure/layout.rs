@@ -51,6 +51,10 @@ id! {
     /// A timed group, by its place in [`Layout::groups`].
     GroupId
 }
+id! {
+    /// A kind of message, by its place in [`Layout::messages`].
+    MessageId
+}
 
 /// Everything that can be a label of one profile's series.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +71,8 @@ pub struct Layout {
     pub groups: Vec<GroupLayout>,
     /// The checks, of all scenarios.
     pub checks: Vec<CheckLayout>,
+    /// The kinds of messages that are followed, of all scenarios.
+    pub messages: Vec<MessageLayout>,
     /// The profile's own metrics.
     pub own: Vec<OwnMetric>,
     /// Which scenario has load in which phase: the label sets that stand at 0 from the start.
@@ -112,12 +118,44 @@ pub struct StepLayout {
     pub thresholds: Vec<f64>,
     /// Thresholds in seconds of SLOs over service time.
     pub service_thresholds: Vec<f64>,
+    /// Where it opens a session: thresholds in seconds of SLOs over how long sessions last.
+    pub session: Option<Vec<f64>>,
 }
 
 impl StepLayout {
     /// A step outside any group and without thresholds.
     pub fn new(scenario: ScenarioId, name: impl Into<String>, protocol: Protocol) -> Self {
-        Self { scenario, name: name.into(), group: None, protocol, thresholds: Vec::new(), service_thresholds: Vec::new() }
+        Self {
+            scenario,
+            name: name.into(),
+            group: None,
+            protocol,
+            thresholds: Vec::new(),
+            service_thresholds: Vec::new(),
+            session: None,
+        }
+    }
+}
+
+/// One kind of message that sessions follow.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MessageLayout {
+    /// The step that opens the session.
+    pub step: StepId,
+    /// The label `message`.
+    pub name: String,
+    /// Its latency is measured (`latency_from`).
+    pub latency: bool,
+    /// It is numbered (`sequence`).
+    pub numbered: bool,
+    /// Thresholds in seconds of SLOs over its latency.
+    pub thresholds: Vec<f64>,
+}
+
+impl MessageLayout {
+    /// A kind of message of which both latency and numbers are followed, without thresholds.
+    pub fn new(step: StepId, name: impl Into<String>) -> Self {
+        Self { step, name: name.into(), latency: true, numbered: true, thresholds: Vec::new() }
     }
 }
 
@@ -187,6 +225,11 @@ impl Layout {
         protocols.sort_unstable();
         protocols.dedup();
         protocols
+    }
+
+    /// The scenario whose sessions receive a kind of message.
+    pub fn scenario_of(&self, message: &MessageLayout) -> ScenarioId {
+        self.steps.get(message.step.index()).map(|step| step.scenario).unwrap_or_default()
     }
 
     /// Whether a scenario has load in a phase.

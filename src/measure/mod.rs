@@ -10,6 +10,7 @@ pub mod gauges;
 pub mod hist;
 pub mod index;
 pub mod layout;
+pub mod messages;
 pub mod process;
 pub mod sample;
 pub mod series;
@@ -21,9 +22,10 @@ pub mod totals;
 pub use gauges::{Gauges, SloRow, TargetRow, WorkerGauges};
 pub use hist::{Buckets, Histogram};
 pub use layout::{
-    CheckId, CheckLayout, GroupId, GroupLayout, Layout, OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId, ScenarioLayout, StepId,
-    StepLayout,
+    CheckId, CheckLayout, GroupId, GroupLayout, Layout, MessageId, MessageLayout, OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId,
+    ScenarioLayout, StepId, StepLayout,
 };
+pub use messages::{Direction, MessageTotals, Numbered, Passed, SessionTotals};
 pub use sample::{ConnectTimes, Layer, Sample};
 pub use set::Set;
 pub use sparse::Sparse;

@@ -43,8 +43,18 @@ fn in_phase(layout: &Layout, shapes: &Shapes, scenario: ScenarioId) -> u64 {
         .map(|(i, step)| {
             let codes = if step.protocol == Protocol::Http { CODES as u64 + 1 } else { 0 };
             let durations = OUTCOMES * (histogram(&shapes.response[i]) + histogram(&shapes.service[i]));
+            // Messages sent and received.
+            let sessions = if step.session.is_some() { OUTCOMES * histogram(&shapes.session[i]) + 2 } else { 0 };
             // Requests, bytes sent, bytes received.
-            durations + REASONS + codes + 3
+            durations + REASONS + codes + sessions + 3
+        })
+        .sum();
+    let messages: u64 = (layout.messages.iter().zip(&shapes.message))
+        .filter(|(message, _)| layout.scenario_of(message) == scenario)
+        .map(|(message, buckets)| {
+            // With the latency the clocks' skew; of numbers those missed, repeated and reordered.
+            let latency = if message.latency { histogram(buckets) + 1 } else { 0 };
+            latency + if message.numbered { 3 } else { 0 }
         })
         .sum();
     let checks = 2 * layout.checks.iter().filter(|check| check.scenario == scenario).count() as u64;
@@ -68,5 +78,5 @@ fn in_phase(layout: &Layout, shapes: &Shapes, scenario: ScenarioId) -> u64 {
     // Due, started, cancelled, waiting; three counts of iterations.
     let arrivals = 4 + DropReason::COUNT as u64 + 3;
     let iterations = OUTCOMES * histogram(&shapes.iteration[scenario.index()]) + histogram(&shapes.plain);
-    steps + checks + groups + own + connects * layout.protocols(scenario).len() as u64 + arrivals + iterations
+    steps + messages + checks + groups + own + connects * layout.protocols(scenario).len() as u64 + arrivals + iterations
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, OnceLock};
 use super::atoms::{Count, Float};
 use super::gauges::Gauges;
 use super::hist::{Buckets, Histogram};
-use super::layout::{CheckId, GroupId, Layout, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use super::messages::{MessageCell, MessageTotals, Numbered, Passed, SessionCell, SessionTotals};
 use super::sample::{ConnectTimes, Layer, Sample};
 use super::sparse::Sparse;
 use super::totals::{ByOutcome, CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
@@ -31,6 +32,10 @@ pub struct Shapes {
     pub connect: Vec<Buckets>,
     /// By [`GroupId`].
     pub group: Vec<Buckets>,
+    /// By [`StepId`]: how long sessions last; those of other steps aren't used.
+    pub session: Vec<Buckets>,
+    /// By [`MessageId`].
+    pub message: Vec<Buckets>,
     /// By [`OwnId`]; those of other kinds aren't used.
     pub own: Vec<Buckets>,
     /// Durations without thresholds.
@@ -46,6 +51,8 @@ impl Shapes {
             iteration: layout.scenarios.iter().map(|s| Buckets::seconds(&s.iteration_thresholds)).collect(),
             connect: layout.scenarios.iter().map(|s| Buckets::seconds(&s.connect_thresholds)).collect(),
             group: layout.groups.iter().map(|group| Buckets::seconds(&group.thresholds)).collect(),
+            session: layout.steps.iter().map(|step| Buckets::seconds(step.session.as_deref().unwrap_or_default())).collect(),
+            message: layout.messages.iter().map(|message| Buckets::seconds(&message.thresholds)).collect(),
             own: layout
                 .own
                 .iter()
@@ -62,30 +69,30 @@ impl Shapes {
 
 /// A histogram for each outcome, made when first touched.
 #[derive(Debug, Default)]
-struct Outcomes([OnceLock<Box<Histogram>>; Outcome::COUNT]);
+pub(super) struct Outcomes([OnceLock<Box<Histogram>>; Outcome::COUNT]);
 
 impl Outcomes {
     #[inline]
-    fn record(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64) {
+    pub(super) fn record(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64) {
         self.0[outcome.index()].get_or_init(|| Box::new(Histogram::new(buckets))).record_nanos(buckets, nanoseconds);
     }
 
-    fn totals(&self, buckets: &Buckets) -> ByOutcome {
+    pub(super) fn totals(&self, buckets: &Buckets) -> ByOutcome {
         std::array::from_fn(|i| self.0[i].get().map(|histogram| histogram.snapshot(buckets)).unwrap_or_default())
     }
 }
 
 /// A histogram that is made when first touched.
 #[derive(Debug, Default)]
-struct Lazy(OnceLock<Box<Histogram>>);
+pub(super) struct Lazy(OnceLock<Box<Histogram>>);
 
 impl Lazy {
     #[inline]
-    fn get(&self, buckets: &Buckets) -> &Histogram {
+    pub(super) fn get(&self, buckets: &Buckets) -> &Histogram {
         self.0.get_or_init(|| Box::new(Histogram::new(buckets)))
     }
 
-    fn totals(&self, buckets: &Buckets) -> Sparse {
+    pub(super) fn totals(&self, buckets: &Buckets) -> Sparse {
         self.0.get().map(|histogram| histogram.snapshot(buckets)).unwrap_or_default()
     }
 }
@@ -149,6 +156,8 @@ pub struct Set {
     scenarios: Box<[ScenarioCell]>,
     groups: Box<[Outcomes]>,
     checks: Box<[CheckCell]>,
+    sessions: Box<[OnceLock<Box<SessionCell>>]>,
+    messages: Box<[OnceLock<Box<MessageCell>>]>,
     own: Box<[OnceLock<Box<OwnCell>>]>,
 }
 
@@ -164,6 +173,8 @@ impl Set {
             scenarios: boxed(layout.scenarios.len()),
             groups: boxed(layout.groups.len()),
             checks: boxed(layout.checks.len()),
+            sessions: boxed(layout.steps.len()),
+            messages: boxed(layout.messages.len()),
             own: boxed(layout.own.len() * layout.scenarios.len()),
             layout,
             shapes,
@@ -276,6 +287,37 @@ impl Set {
         self.groups[group.index()].record(&self.shapes.group[group.index()], outcome, nanoseconds);
     }
 
+    fn session_cell(&self, step: StepId) -> &SessionCell {
+        self.sessions[step.index()].get_or_init(Box::default)
+    }
+
+    fn message_cell(&self, message: MessageId) -> &MessageCell {
+        self.messages[message.index()].get_or_init(Box::default)
+    }
+
+    /// Records a session that ended, with its duration in nanoseconds, under the step that opened it.
+    pub fn session(&self, step: StepId, nanoseconds: u64, outcome: Outcome) {
+        self.session_cell(step).ended(&self.shapes.session[step.index()], outcome, nanoseconds);
+    }
+
+    /// Counts what went over the connection of a session.
+    #[inline]
+    pub fn passed(&self, step: StepId, passed: &Passed) {
+        self.session_cell(step).passed(passed);
+    }
+
+    /// Records how old a message was when it came, in nanoseconds; `skewed` if by the two clocks it came before it was published.
+    #[inline]
+    pub fn latency(&self, message: MessageId, nanoseconds: u64, skewed: bool) {
+        self.message_cell(message).latency(&self.shapes.message[message.index()], nanoseconds, skewed);
+    }
+
+    /// Counts what became of messages.
+    #[inline]
+    pub fn numbered(&self, message: MessageId, numbered: &Numbered) {
+        self.message_cell(message).numbered(numbered);
+    }
+
     /// Adds to a counter of the profile's own. Counters only grow: what is negative or no number is left out.
     pub fn count(&self, metric: OwnId, scenario: ScenarioId, n: f64) {
         if n > 0.0 && n.is_finite() {
@@ -324,6 +366,18 @@ impl Set {
                     let failed = cell.failed.get();
                     CheckTotals { total: cell.total.get(), failed }
                 })
+                .collect(),
+            sessions: self
+                .sessions
+                .iter()
+                .zip(&shapes.session)
+                .map(|(cell, buckets)| cell.get().map_or_else(SessionTotals::default, |cell| cell.totals(buckets)))
+                .collect(),
+            messages: self
+                .messages
+                .iter()
+                .zip(&shapes.message)
+                .map(|(cell, buckets)| cell.get().map_or_else(MessageTotals::default, |cell| cell.totals(buckets)))
                 .collect(),
             own: self
                 .own

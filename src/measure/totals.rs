@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{CheckId, GroupId, Layout, OwnId, ScenarioId, StepId};
+use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, ScenarioId, StepId};
+use super::messages::{MessageTotals, SessionTotals};
 use super::sparse::Sparse;
 use crate::base::{DropReason, Outcome, Protocol, Reason};
 
@@ -22,6 +23,10 @@ pub struct Totals {
     pub groups: Vec<ByOutcome>,
     /// By [`CheckId`].
     pub checks: Vec<CheckTotals>,
+    /// By [`StepId`]: the sessions that it opened.
+    pub sessions: Vec<SessionTotals>,
+    /// By [`MessageId`].
+    pub messages: Vec<MessageTotals>,
     /// By metric and scenario; see [`Totals::own`].
     pub own: Vec<OwnTotals>,
 }
@@ -132,6 +137,8 @@ impl Totals {
             scenarios: vec![ScenarioTotals::default(); layout.scenarios.len()],
             groups: vec![ByOutcome::default(); layout.groups.len()],
             checks: vec![CheckTotals::default(); layout.checks.len()],
+            sessions: vec![SessionTotals::default(); layout.steps.len()],
+            messages: vec![MessageTotals::default(); layout.messages.len()],
             own: vec![OwnTotals::default(); layout.own.len() * layout.scenarios.len()],
         }
     }
@@ -154,6 +161,16 @@ impl Totals {
     /// A check's results.
     pub fn check(&self, check: CheckId) -> CheckTotals {
         self.checks[check.index()]
+    }
+
+    /// The sessions that a step opened.
+    pub fn session(&self, step: StepId) -> &SessionTotals {
+        &self.sessions[step.index()]
+    }
+
+    /// What is known of a kind of message.
+    pub fn message(&self, message: MessageId) -> &MessageTotals {
+        &self.messages[message.index()]
     }
 
     /// What a scenario put into a metric of the profile's own.
@@ -185,6 +202,8 @@ impl Totals {
             mine.total += theirs.total;
             mine.failed += theirs.failed;
         });
+        each(&mut self.sessions, &other.sessions, SessionTotals::add);
+        each(&mut self.messages, &other.messages, MessageTotals::add);
         each(&mut self.own, &other.own, OwnTotals::add);
     }
 
@@ -221,6 +240,8 @@ impl Totals {
             less(&mut mine.total, &theirs.total);
             less(&mut mine.failed, &theirs.failed);
         });
+        each(&mut rest.sessions, &earlier.sessions, SessionTotals::take);
+        each(&mut rest.messages, &earlier.messages, MessageTotals::take);
         each(&mut rest.own, &earlier.own, |mine, theirs| {
             mine.counter -= theirs.counter;
             take(&mut mine.histogram, &theirs.histogram);
@@ -274,7 +295,7 @@ impl OwnTotals {
     }
 }
 
-fn each<T>(mine: &mut [T], theirs: &[T], mut f: impl FnMut(&mut T, &T)) {
+pub(super) fn each<T>(mine: &mut [T], theirs: &[T], mut f: impl FnMut(&mut T, &T)) {
     for (mine, theirs) in mine.iter_mut().zip(theirs) {
         f(mine, theirs);
     }
@@ -284,10 +305,10 @@ fn more(mine: &mut u64, theirs: &u64) {
     *mine += theirs;
 }
 
-fn less(mine: &mut u64, theirs: &u64) {
+pub(super) fn less(mine: &mut u64, theirs: &u64) {
     *mine = mine.saturating_sub(*theirs);
 }
 
-fn take(mine: &mut Sparse, theirs: &Sparse) {
+pub(super) fn take(mine: &mut Sparse, theirs: &Sparse) {
     *mine = mine.minus(theirs);
 }

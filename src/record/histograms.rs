@@ -43,6 +43,10 @@ pub struct PhaseHistograms {
     pub scenarios: Vec<ScenarioHistograms>,
     /// By group.
     pub groups: Vec<GroupHistograms>,
+    /// By step that opens sessions.
+    pub sessions: Vec<SessionHistograms>,
+    /// By kind of message.
+    pub messages: Vec<MessageHistogram>,
     /// The profile's own histograms.
     pub metrics: Vec<MetricHistogram>,
 }
@@ -87,6 +91,32 @@ pub struct GroupHistograms {
     pub group: String,
     /// By outcome.
     pub duration: BTreeMap<String, Sparse>,
+}
+
+/// How long the sessions that a step opened lasted, by outcome, in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionHistograms {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `step`.
+    pub step: String,
+    /// By outcome.
+    pub duration: BTreeMap<String, Sparse>,
+}
+
+/// How old messages of one kind were when they came, in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MessageHistogram {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `step`.
+    pub step: String,
+    /// The label `message`.
+    pub message: String,
+    /// From their being published to their receipt.
+    pub latency: Sparse,
 }
 
 /// A histogram of the profile's own, in its own unit.

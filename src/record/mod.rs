@@ -18,10 +18,13 @@ mod storage;
 mod write;
 
 pub use error::RecordError;
-pub use histograms::{GroupHistograms, Histograms, MetricHistogram, PhaseHistograms, ScenarioHistograms, StepHistograms};
+pub use histograms::{
+    GroupHistograms, Histograms, MessageHistogram, MetricHistogram, PhaseHistograms, ScenarioHistograms, SessionHistograms,
+    StepHistograms,
+};
 pub use list::Entry;
 pub use run::{
-    Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Metric, Phase, Run, Scenario, Slo, Source, Step,
+    Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions, Slo, Source, Step,
     Unit, VERSION, Value,
 };
 pub use storage::{RunDirectory, Storage, read, read_histograms};

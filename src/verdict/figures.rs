@@ -27,6 +27,8 @@ pub struct Figures {
     arrivals: (u64, u64),
     /// Connections opened, and those that ended unasked.
     connections: (u64, u64),
+    /// Messages that were owed, and those that never came.
+    messages: (u64, u64),
     /// The sum of a counter of the profile's own; `None` for other subjects.
     counter: Option<f64>,
 }
@@ -84,8 +86,25 @@ impl Figures {
                 figures.all = figures.good.count();
                 figures.counter = Some(sum);
             }
+            Of::Session => {
+                for id in &subject.steps {
+                    figures.count(&totals.session(*id).durations);
+                    figures.time(&totals.session(*id).durations);
+                }
+            }
+            Of::MessageLatency => {
+                for message in subject.messages.iter().map(|id| totals.message(*id)) {
+                    figures.good.add(&message.latency);
+                    // One that never came, or that told no time, came within no time.
+                    figures.all += message.latency.count().max(message.received) + message.missed;
+                }
+            }
             // Nothing adds up to a gauge.
             Of::Gauge(_) => {}
+        }
+        for message in subject.messages.iter().map(|id| totals.message(*id)) {
+            figures.messages.0 += message.received + message.missed;
+            figures.messages.1 += message.missed;
         }
         for check in subject.checks.iter().map(|id| totals.check(*id)) {
             figures.checks.0 += check.total;
@@ -134,6 +153,7 @@ impl Figures {
             (&mut rest.checks, earlier.checks),
             (&mut rest.arrivals, earlier.arrivals),
             (&mut rest.connections, earlier.connections),
+            (&mut rest.messages, earlier.messages),
         ] {
             mine.0 = mine.0.saturating_sub(theirs.0);
             mine.1 = mine.1.saturating_sub(theirs.1);
@@ -160,6 +180,7 @@ impl Figures {
             Tally::Checks => (self.checks.0.saturating_sub(self.checks.1), self.checks.0),
             Tally::Dropped => (self.arrivals.1, self.arrivals.0),
             Tally::Disconnects => (self.connections.1, self.connections.0),
+            Tally::Missed => (self.messages.1, self.messages.0),
             Tally::Because(reason) => (self.reasons[reason.index()], self.all),
             Tally::Status(from, to) => (self.codes.range(from..=to).map(|code| code.1).sum(), self.all),
         }

@@ -198,6 +198,7 @@ fn no_data(measure: Measure) -> &'static str {
         Measure::Ratio(Tally::Checks) | Measure::Count(Tally::Checks) => "no check was evaluated",
         Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped) => "no arrival was due",
         Measure::Ratio(Tally::Disconnects) | Measure::Count(Tally::Disconnects) => "no connection was opened",
+        Measure::Ratio(Tally::Missed) | Measure::Count(Tally::Missed) => "no numbered message came",
         _ => "there was no data",
     }
 }
@@ -279,7 +280,7 @@ fn shows_the_generator(measure: Measure) -> bool {
         | Measure::Rate
         | Measure::Drift => true,
         Measure::Ratio(tally) | Measure::Count(tally) => {
-            matches!(tally, Tally::Requests | Tally::Timeouts | Tally::Dropped | Tally::Because(Reason::Timeout))
+            matches!(tally, Tally::Requests | Tally::Timeouts | Tally::Dropped | Tally::Missed | Tally::Because(Reason::Timeout))
         }
         Measure::Value => false,
     }

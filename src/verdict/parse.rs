@@ -27,6 +27,7 @@ const MEASURES: &[&str] = &[
     "timeouts",
     "checks",
     "dropped",
+    "missed",
     "disconnects",
     "status",
     "count",
@@ -111,11 +112,11 @@ fn parse_measure(text: &str) -> Result<Measure, String> {
         },
         "count" => match argument {
             Some(tally) => parse_tally(tally)?.map(Measure::Count).ok_or_else(|| {
-                format!("`{tally}` can't be counted; there are requests, errors, success, timeouts, checks, dropped, disconnects, errors(reason) and status(code)")
+                format!("`{tally}` can't be counted; there are requests, errors, success, timeouts, checks, dropped, missed, disconnects, errors(reason) and status(code)")
             }),
             None => Err("`count` wants to know what: `count(errors) < 100`".into()),
         },
-        "missed" | "limit" => Err(format!("`{name}` is not supported yet")),
+        "limit" => Err(format!("`{name}` is not supported yet")),
         "" => Err("there is no measure before the comparison; write one, like `p95 < 500ms`".into()),
         _ => {
             if let Some(percent) = name.strip_prefix('p').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
@@ -148,6 +149,7 @@ fn parse_tally(text: &str) -> Result<Option<Tally>, String> {
         ("timeouts", None) => Tally::Timeouts,
         ("checks", None) => Tally::Checks,
         ("dropped", None) => Tally::Dropped,
+        ("missed", None) => Tally::Missed,
         ("disconnects", None) => Tally::Disconnects,
         ("errors", Some(reason)) => Tally::Because(Reason::from_label(reason).ok_or_else(|| {
             let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
@@ -163,7 +165,7 @@ fn parse_tally(text: &str) -> Result<Option<Tally>, String> {
             Tally::Status(first, last)
         }
         ("status", None) => return Err("`status` wants a code: `status(429) < 1%`".into()),
-        ("requests" | "success" | "timeouts" | "checks" | "dropped" | "disconnects", Some(_)) => {
+        ("requests" | "success" | "timeouts" | "checks" | "dropped" | "missed" | "disconnects", Some(_)) => {
             return Err(format!("`{name}` takes nothing in brackets"));
         }
         _ => return Ok(None),
@@ -311,7 +313,7 @@ mod tests {
             ),
             ("requests < 1%", "`requests` is no share; write `count(requests)`", 0..8),
             ("count < 3", "`count` wants to know what: `count(errors) < 100`", 0..5),
-            ("missed < 1%", "`missed` is not supported yet", 0..6),
+            ("missed(5) < 1%", "`missed` takes nothing in brackets", 0..9),
             ("rate > 950", "`950` doesn't suit `rate`; write something like `rate < 950/s`", 7..10),
             ("p95 <", "there is no objective after the comparison; write one, like `p95 < 500ms`", 5..5),
             ("p95 < 5 parsecs", "`5 parsecs` doesn't suit `p95`; write something like `p95 < 500ms`", 6..15),

@@ -60,6 +60,8 @@ pub enum Tally {
     Checks,
     /// Arrivals that were dropped, of all that were due.
     Dropped,
+    /// Numbered messages that never came, of all that were owed.
+    Missed,
     /// Connections that ended unasked, of all that were opened.
     Disconnects,
     /// `errors(refused)`: errors of one reason, of all.

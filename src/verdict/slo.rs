@@ -2,7 +2,7 @@
 
 use super::requirement::{Measure, Requirement, Tally, Unit};
 use crate::base::Protocol;
-use crate::measure::{CheckId, GroupId, Layout, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use crate::measure::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
 use std::time::Duration;
 
 /// A service level objective.
@@ -51,7 +51,7 @@ pub enum Subject {
 pub struct Traffic {
     /// Which of its measurements.
     pub of: Of,
-    /// The steps, for [`Of::Response`] and [`Of::Service`].
+    /// The steps, for [`Of::Response`], [`Of::Service`] and [`Of::Session`].
     pub steps: Vec<StepId>,
     /// The groups, for [`Of::Group`].
     pub groups: Vec<GroupId>,
@@ -61,6 +61,8 @@ pub struct Traffic {
     pub protocols: Vec<Protocol>,
     /// The checks that `checks` is about.
     pub checks: Vec<CheckId>,
+    /// The kinds of messages, for [`Of::MessageLatency`] and `missed`.
+    pub messages: Vec<MessageId>,
 }
 
 /// Which measurements an SLO is about.
@@ -76,6 +78,10 @@ pub enum Of {
     Iteration,
     /// Groups.
     Group,
+    /// Sessions: how long they lasted.
+    Session,
+    /// Messages: how old they were when they came.
+    MessageLatency,
     /// A counter or a histogram of the profile's own.
     Own(OwnId),
     /// A gauge of the profile's own: the value it has in the end.
@@ -91,6 +97,8 @@ impl Of {
             Self::Connect => "connect".into(),
             Self::Iteration => "iteration".into(),
             Self::Group => "group".into(),
+            Self::Session => "session".into(),
+            Self::MessageLatency => "message_latency".into(),
             Self::Own(id) | Self::Gauge(id) => layout.own.get(id.index()).map_or_else(String::new, |own| own.name.clone()),
         }
     }
@@ -141,7 +149,7 @@ impl Subject {
         };
         match traffic.of {
             Of::Own(id) | Of::Gauge(id) => suits_own(requirement, layout.own.get(id.index()).map(|own| &own.kind)),
-            of => suits_timed(requirement, of, traffic, &of.name(layout)),
+            of => suits_timed(requirement, of, traffic, layout),
         }
     }
 }
@@ -154,8 +162,13 @@ fn wants_seconds(requirement: &Requirement) -> Result<(), String> {
     }
 }
 
+fn numbered(layout: &Layout, message: MessageId) -> bool {
+    layout.messages.get(message.index()).is_some_and(|message| message.numbered)
+}
+
 /// Whether a requirement suits a distribution of times.
-fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, name: &str) -> Result<(), String> {
+fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, layout: &Layout) -> Result<(), String> {
+    let name = &of.name(layout);
     match requirement.measure {
         Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min => wants_seconds(requirement),
         Measure::Value => Err(format!("`{requirement}` doesn't suit `{name}`, which has many values; write p95, mean or max")),
@@ -163,11 +176,21 @@ fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, name: &str)
             Tally::Status(..) if !matches!(of, Of::Response | Of::Service) => {
                 Err(format!("`{requirement}` needs requests, and `of: {name}` has none; leave `of` out"))
             }
-            Tally::Because(_) if matches!(of, Of::Iteration | Of::Group) => {
-                Err(format!("`{requirement}` doesn't suit `{name}`, whose failures have no reason of their own; write `errors`"))
+            Tally::Missed if !traffic.messages.iter().any(|id| numbered(layout, *id)) => {
+                Err(format!("`{requirement}` has nothing to judge: no message within the subject is numbered; add sequence: message.json.seq"))
             }
-            Tally::Checks if traffic.checks.is_empty() => {
-                Err(format!("`{requirement}` has nothing to judge: there is no check within the subject"))
+            // Of a message that never came nobody knows why.
+            Tally::Requests | Tally::Checks | Tally::Dropped | Tally::Missed | Tally::Disconnects => match tally {
+                Tally::Checks if traffic.checks.is_empty() => {
+                    Err(format!("`{requirement}` has nothing to judge: there is no check within the subject"))
+                }
+                _ => Ok(()),
+            },
+            _ if of == Of::MessageLatency => {
+                Err(format!("`{requirement}` doesn't suit messages, which come or don't; write `missed`, or leave `of` out"))
+            }
+            Tally::Because(_) if matches!(of, Of::Iteration | Of::Group | Of::Session) => {
+                Err(format!("`{requirement}` doesn't suit `{name}`, whose failures have no reason of their own; write `errors`"))
             }
             _ => Ok(()),
         },
@@ -201,7 +224,7 @@ fn suits_own(requirement: &Requirement, kind: Option<&OwnKind>) -> Result<(), St
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::measure::OwnMetric;
+    use crate::measure::{MessageLayout, OwnMetric, StepLayout};
 
     pub(crate) fn traffic(of: Of) -> Traffic {
         Traffic {
@@ -211,6 +234,7 @@ pub(crate) mod tests {
             scenarios: vec![ScenarioId(0)],
             protocols: vec![Protocol::Http],
             checks: vec![CheckId(0)],
+            messages: vec![MessageId(0)],
         }
     }
 
@@ -235,7 +259,8 @@ pub(crate) mod tests {
             own("lag_seconds", histogram("seconds")),
             own("relevance_ratio", histogram("ratio")),
         ];
-        Layout { own, ..Layout::default() }
+        let steps = vec![StepLayout::new(ScenarioId(0), "watch", Protocol::Websocket)];
+        Layout { own, steps, messages: vec![MessageLayout::new(StepId(0), "update")], ..Layout::default() }
     }
 
     #[test]
@@ -249,6 +274,13 @@ pub(crate) mod tests {
             (Of::Connect, "count(errors) < 100"),
             (Of::Iteration, "rate > 5/s"),
             (Of::Group, "errors < 1%"),
+            (Of::MessageLatency, "within(1s) >= 99%"),
+            (Of::MessageLatency, "missed < 0.5%"),
+            (Of::MessageLatency, "rate > 100/s"),
+            (Of::Response, "missed < 0.5%"),
+            (Of::Session, "p50 > 30s"),
+            (Of::Session, "errors < 1%"),
+            (Of::Connect, "disconnects < 1%"),
             (own(0), "value > 100"),
             (Of::Gauge(OwnId(1)), "value < 5"),
             (own(2), "p95 < 3s"),
@@ -277,6 +309,16 @@ pub(crate) mod tests {
                 Of::Iteration,
                 "errors(reset) < 1%",
                 "`errors(reset) < 1%` doesn't suit `iteration`, whose failures have no reason of their own; write `errors`",
+            ),
+            (
+                Of::MessageLatency,
+                "errors < 1%",
+                "`errors < 1%` doesn't suit messages, which come or don't; write `missed`, or leave `of` out",
+            ),
+            (
+                Of::Session,
+                "errors(reset) < 1%",
+                "`errors(reset) < 1%` doesn't suit `session`, whose failures have no reason of their own; write `errors`",
             ),
             (own(0), "p95 < 1s", "`p95 < 1s` doesn't suit a counter; there are value and rate"),
             (Of::Gauge(OwnId(1)), "rate < 1/s", "`rate < 1/s` doesn't suit a gauge; there are no others than value"),

@@ -9,7 +9,7 @@ use super::types::Phase;
 use crate::base::written::{Many, Of as Written};
 use crate::counters::Observe;
 use crate::expr::Expression;
-use crate::measure::{CheckId, Layout, OwnId, OwnKind, PhaseId, StepId};
+use crate::measure::{CheckId, Layout, MessageId, OwnId, OwnKind, PhaseId, StepId};
 use crate::profile::written;
 use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Traffic, Unit};
 
@@ -110,7 +110,8 @@ impl One<'_, '_> {
                     let steps: Vec<StepId> =
                         traffic.steps.iter().filter(|step| layout.steps[step.index()].scenario == *id).copied().collect();
                     let checks = self.checks(&[*id], &steps);
-                    let part = Traffic { steps, checks, scenarios: vec![*id], ..traffic.clone() };
+                    let messages = self.messages_of(traffic, |step| layout.steps[step.index()].scenario == *id);
+                    let part = Traffic { steps, checks, messages, scenarios: vec![*id], ..traffic.clone() };
                     (format!("{name}/{}", layout.scenarios[id.index()].name), Subject::Traffic(part))
                 })
                 .collect(),
@@ -126,11 +127,17 @@ impl One<'_, '_> {
                     };
                     let checks: Vec<CheckId> =
                         traffic.checks.iter().filter(|check| layout.checks[check.index()].step == Some(*id)).copied().collect();
-                    let part = Traffic { steps: vec![*id], scenarios: vec![step.scenario], checks, ..traffic.clone() };
+                    let messages = self.messages_of(traffic, |step| step == *id);
+                    let part = Traffic { steps: vec![*id], scenarios: vec![step.scenario], checks, messages, ..traffic.clone() };
                     (label, Subject::Traffic(part))
                 })
                 .collect(),
         }
+    }
+
+    /// Those of the subject's messages that sessions of some steps receive.
+    fn messages_of(&self, traffic: &Traffic, within: impl Fn(StepId) -> bool) -> Vec<MessageId> {
+        traffic.messages.iter().filter(|id| within(self.layout.messages[id.index()].step)).copied().collect()
     }
 
     /// The phases that it applies to.
@@ -168,7 +175,8 @@ impl One<'_, '_> {
     fn fed(&mut self, subject: &Subject, phases: &[PhaseId]) {
         let loaded = phases.iter().any(|phase| contains(&self.phases[phase.index()], subject));
         let measured = match subject {
-            Subject::Traffic(Traffic { of: Of::Response | Of::Service, steps, .. }) => !steps.is_empty(),
+            Subject::Traffic(Traffic { of: Of::Response | Of::Service | Of::Session, steps, .. }) => !steps.is_empty(),
+            Subject::Traffic(Traffic { of: Of::MessageLatency, messages, .. }) => !messages.is_empty(),
             Subject::Traffic(Traffic { of: Of::Own(id) | Of::Gauge(id), scenarios, .. }) => {
                 !scenarios.is_empty() || gauge_from(self.layout, *id)
             }
@@ -225,6 +233,14 @@ fn thresholds(layout: &mut Layout, slo: &Slo) {
             }),
             Of::Connect => each_of(&mut layout.scenarios, traffic.scenarios.iter().map(|id| id.index()), |scenario| {
                 put(&mut scenario.connect_thresholds, threshold);
+            }),
+            Of::Session => each_of(&mut layout.steps, traffic.steps.iter().map(|id| id.index()), |step| {
+                if let Some(thresholds) = &mut step.session {
+                    put(thresholds, threshold);
+                }
+            }),
+            Of::MessageLatency => each_of(&mut layout.messages, traffic.messages.iter().map(|id| id.index()), |message| {
+                put(&mut message.thresholds, threshold);
             }),
             Of::Group | Of::Own(_) | Of::Gauge(_) => {}
         }

@@ -5,7 +5,7 @@ use crate::base::Protocol;
 use crate::base::written::{Many, Node, Scalar};
 use crate::counters::{Observe, SourceKind};
 use crate::expr::{Expression, Names};
-use crate::measure::{CheckId, Layout, OwnId, OwnKind, ScenarioId, StepId, catalogue};
+use crate::measure::{CheckId, Layout, MessageId, OwnId, OwnKind, ScenarioId, StepId, catalogue};
 use crate::plan::resolver::Resolver;
 use crate::plan::types::Phase;
 use crate::profile::written;
@@ -142,6 +142,7 @@ impl One<'_, '_> {
             .filter(|(_, step)| chosen(step.scenario))
             .filter(|(_, step)| slo.step.is_none() || wanted_steps.contains(&step.name))
             .filter(|(_, step)| protocols.is_empty() || protocols.contains(&step.protocol))
+            .filter(|(_, step)| of != Of::Session || step.session.is_some())
             .map(|(index, _)| StepId::at(index))
             .collect();
         if let (Some(step), Of::Iteration | Of::Connect | Of::Own(_) | Of::Gauge(_)) = (&slo.step, of) {
@@ -161,8 +162,20 @@ impl One<'_, '_> {
             })
             .collect();
         let checks = self.checks(&scenarios, &steps);
-        let protocols = if protocols.is_empty() { vec![Protocol::Http] } else { protocols };
-        Some(Traffic { of, steps, groups: Vec::new(), scenarios, protocols, checks })
+        let messages = self.messages(&scenarios, &steps, of);
+        let protocols = if protocols.is_empty() { Protocol::ALL.to_vec() } else { protocols };
+        Some(Traffic { of, steps, groups: Vec::new(), scenarios, protocols, checks, messages })
+    }
+
+    /// The messages that sessions of the steps receive; of their latency only those that tell when they were published.
+    fn messages(&self, scenarios: &[ScenarioId], steps: &[StepId], of: Of) -> Vec<MessageId> {
+        let layout = self.layout;
+        let inside = |step: StepId| steps.contains(&step) && scenarios.contains(&layout.steps[step.index()].scenario);
+        let messages = layout.messages.iter().enumerate().filter(|(_, message)| inside(message.step));
+        messages
+            .filter(|(_, message)| of != Of::MessageLatency || message.latency || message.numbered)
+            .map(|(index, _)| MessageId::at(index))
+            .collect()
     }
 
     /// The checks of the steps; those outside of any step only if the SLO doesn't narrow to steps.
@@ -182,11 +195,7 @@ impl One<'_, '_> {
         let mut found = Vec::new();
         for name in self.slo.protocol.iter().flat_map(|list| &list.0) {
             match Protocol::from_label(&name.source) {
-                Some(Protocol::Http) => found.push(Protocol::Http),
-                Some(_) => {
-                    self.resolver.error(name.at, format!("`{}` is not supported yet", name.source));
-                    return None;
-                }
+                Some(protocol) => found.push(protocol),
                 None => {
                     let known = Protocol::ALL.iter().map(|protocol| protocol.label());
                     self.resolver.unknown(name.at, "protocol", &name.source, known.collect::<Vec<_>>());
@@ -204,7 +213,9 @@ impl One<'_, '_> {
             "service" => Some(Of::Service),
             "connect" => Some(Of::Connect),
             "iteration" => Some(Of::Iteration),
-            "message_latency" | "session" | "group" => {
+            "session" => Some(Of::Session),
+            "message_latency" => Some(Of::MessageLatency),
+            "group" => {
                 self.resolver.error(of.at, format!("`of: {}` is not supported yet", of.source));
                 None
             }
@@ -214,7 +225,7 @@ impl One<'_, '_> {
                     Some(if gauge { Of::Gauge(OwnId::at(index)) } else { Of::Own(OwnId::at(index)) })
                 }
                 None => {
-                    let mut known = vec!["response", "service", "connect", "iteration"];
+                    let mut known = vec!["response", "service", "connect", "iteration", "session", "message_latency"];
                     known.extend(self.layout.own.iter().map(|own| own.name.as_str()));
                     self.resolver.unknown(of.at, "measurement", name, known);
                     None

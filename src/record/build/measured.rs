@@ -16,7 +16,7 @@ use crate::measure::{CheckId, ConnectTotals, GroupId, OwnId, OwnKind, ScenarioId
 const TIMED: [Outcome; 3] = [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted];
 
 /// The distribution over [`TIMED`].
-fn timed(by: &ByOutcome) -> Sparse {
+pub(super) fn timed(by: &ByOutcome) -> Sparse {
     let mut sum = Sparse::default();
     for outcome in TIMED {
         sum.add(&by[outcome.index()]);
@@ -31,7 +31,7 @@ fn all(by: &ByOutcome) -> Sparse {
     sum
 }
 
-fn latency(of: &Sparse) -> Latency {
+pub(super) fn latency(of: &Sparse) -> Latency {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     Latency {
         count: of.count(),
@@ -45,7 +45,7 @@ fn latency(of: &Sparse) -> Latency {
     }
 }
 
-fn outcomes(by: &ByOutcome) -> BTreeMap<String, u64> {
+pub(super) fn outcomes(by: &ByOutcome) -> BTreeMap<String, u64> {
     counts(Outcome::ALL.iter().map(|outcome| (outcome.label(), by[outcome.index()].count())))
 }
 
@@ -54,11 +54,11 @@ fn reasons(by: &[u64; Reason::COUNT]) -> BTreeMap<String, u64> {
 }
 
 /// The name of a scenario; every index comes from the layout that made it.
-fn scenario_name(input: &PhaseInput<'_>, scenario: ScenarioId) -> String {
+pub(super) fn scenario_name(input: &PhaseInput<'_>, scenario: ScenarioId) -> String {
     input.layout.scenarios.get(scenario.index()).map(|scenario| scenario.name.clone()).unwrap_or_default()
 }
 
-fn step_name(input: &PhaseInput<'_>, step: StepId) -> String {
+pub(super) fn step_name(input: &PhaseInput<'_>, step: StepId) -> String {
     input.layout.steps.get(step.index()).map(|step| step.name.clone()).unwrap_or_default()
 }
 
@@ -209,7 +209,7 @@ pub(super) fn metrics(input: &PhaseInput<'_>) -> Vec<Metric> {
     metrics
 }
 
-fn by_outcome(by: &ByOutcome) -> BTreeMap<String, Sparse> {
+pub(super) fn by_outcome(by: &ByOutcome) -> BTreeMap<String, Sparse> {
     let each = Outcome::ALL.iter().map(|outcome| (outcome.label().to_owned(), by[outcome.index()].clone()));
     each.filter(|(_, one)| !one.is_empty()).collect()
 }
@@ -266,5 +266,6 @@ pub(super) fn histograms(input: &PhaseInput<'_>) -> PhaseHistograms {
             }
         }
     }
+    super::sessions::histograms(input, &mut out);
     out
 }

@@ -4,6 +4,7 @@
 mod judged;
 mod measured;
 mod observed;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         scenarios: measured::scenarios(input),
         steps: measured::steps(input),
         groups: measured::groups(input),
+        sessions: sessions::sessions(input),
+        messages: sessions::messages(input),
         checks: measured::checks(input),
         metrics: measured::metrics(input),
         counters: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod judged;
 mod measured;
+mod sessions;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::base::Verdict;
 
 pub use judged::{Counter, Slo, Source, Unit, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
+pub use sessions::{Message, Sessions};
 
 /// The version of `run.json` that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -113,6 +115,12 @@ pub struct Phase {
     /// Groups of steps, timed as a whole.
     #[serde(default)]
     pub groups: Vec<Group>,
+    /// The sessions that steps opened.
+    #[serde(default)]
+    pub sessions: Vec<Sessions>,
+    /// The kinds of messages that sessions follow.
+    #[serde(default)]
+    pub messages: Vec<Message>,
     /// The checks of the flows.
     #[serde(default)]
     pub checks: Vec<Check>,

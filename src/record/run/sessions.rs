@@ -1,0 +1,57 @@
+//! What a phase measured of sessions and of the messages within them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Latency;
+
+/// The sessions that one step opened.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sessions {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `step`.
+    pub step: String,
+    /// The label `protocol`.
+    pub protocol: String,
+    /// Sessions that ended in this phase, by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+    /// How long they lasted.
+    pub duration: Latency,
+    /// Messages sent in this phase.
+    pub messages_sent: u64,
+    /// Messages received in this phase.
+    pub messages_received: u64,
+    /// Bytes sent after the handshake.
+    pub sent_bytes: u64,
+    /// Bytes received after the handshake.
+    pub received_bytes: u64,
+}
+
+/// One kind of message. `received` + `missed` is how many the listeners were owed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Message {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `step`: the one that opened the session.
+    pub step: String,
+    /// The label `message`.
+    pub message: String,
+    /// Messages that came, each once.
+    pub received: u64,
+    /// Numbered messages that never came.
+    pub missed: u64,
+    /// Those missed of those owed; `null` where none was.
+    pub missed_ratio: Option<f64>,
+    /// Messages that had come before.
+    pub repeated: u64,
+    /// Messages that came after a later one.
+    pub reordered: u64,
+    /// Messages that came before they were published, by the two clocks.
+    pub clock_skew: u64,
+    /// From their being published to their receipt.
+    pub latency: Latency,
+}
