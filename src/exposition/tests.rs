@@ -231,7 +231,7 @@ fn values_can_be_read_back() {
     let target = r#"phase="steady",source="redis",metric="redis_commands_total",target_cmd="get""#;
     assert_eq!(at(&format!("load_target_delta{{profile=\"votes\",{target}}}")), 7.0);
     // Labels are escaped.
-    assert_eq!(at(&format!(r#"load_requests_total{{{scenario},step="GET /a\\b \"c\"\nd",protocol="websocket"}}"#)), 0.0);
+    assert_eq!(at(&format!(r#"load_requests_total{{{scenario},step="GET /a\\b \"c\"\nd",group="votes",protocol="websocket"}}"#)), 0.0);
 }
 
 #[test]

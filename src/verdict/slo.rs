@@ -234,7 +234,7 @@ pub(crate) mod tests {
             scenarios: vec![ScenarioId(0)],
             protocols: vec![Protocol::Http],
             checks: vec![CheckId(0)],
-            messages: vec![MessageId(0)],
+            messages: vec![],
         }
     }
 
@@ -248,6 +248,11 @@ pub(crate) mod tests {
             window: None,
             abort_after: None,
         }
+    }
+
+    /// An SLO whose subject's sessions receive a message.
+    fn hearing(of: Of, require: &[&str]) -> Slo {
+        Slo { subject: Subject::Traffic(Traffic { messages: vec![MessageId(0)], ..traffic(of) }), ..slo(of, require) }
     }
 
     fn layout() -> Layout {
@@ -288,7 +293,7 @@ pub(crate) mod tests {
             (own(3), "mean > 0.8"),
         ];
         for (of, text) in cases {
-            assert_eq!(slo(of, &[text]).fits(&layout()), Ok(()), "{text}");
+            assert_eq!(hearing(of, &[text]).fits(&layout()), Ok(()), "{text}");
         }
         for text in ["value > 80%", "max < 70%", "avg < 5", "min > 1"] {
             assert_eq!(
@@ -327,8 +332,9 @@ pub(crate) mod tests {
             (own(9), "value < 3", "`value < 3` is about a metric that the profile doesn't have"),
         ];
         for (of, text, message) in cases {
-            assert_eq!(slo(of, &[text]).fits(&layout()).unwrap_err(), message);
+            assert_eq!(hearing(of, &[text]).fits(&layout()).unwrap_err(), message);
         }
+        assert!(slo(Of::Response, &["missed < 1%"]).fits(&layout()).unwrap_err().contains("is numbered"));
         let server =
             Slo { subject: Subject::Server("x.y".into()), window: Some(Duration::from_secs(1)), ..slo(Of::Response, &[]) };
         assert!(server.fits(&layout()).unwrap_err().contains("`window`"));

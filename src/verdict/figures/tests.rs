@@ -3,7 +3,7 @@
 use super::super::slo::tests::traffic;
 use super::*;
 use crate::base::{DropReason, Protocol};
-use crate::measure::{
+use crate::measure::{MessageId, MessageLayout, Numbered, 
     CheckId, CheckLayout, ConnectTimes, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, StepId,
     StepLayout, Store,
 };
@@ -160,4 +160,40 @@ fn a_difference_is_what_came_between() {
     assert_eq!(value(&between, "status(200) < 1%"), Some(0.0));
     assert!(value(&between, "min < 1s").unwrap() > 0.04);
     assert_eq!(after.minus(&Figures::default()), after);
+}
+
+#[test]
+fn messages_that_never_came_came_within_no_time() {
+    let step = StepLayout { session: Some(vec![]), ..StepLayout::new(ScenarioId(0), "watch", Protocol::Websocket) };
+    let layout = Layout {
+        phases: vec!["held".into()],
+        scenarios: vec![ScenarioLayout::new("watchers")],
+        steps: vec![step],
+        messages: vec![MessageLayout { thresholds: vec![1.0], ..MessageLayout::new(StepId(0), "update") }],
+        ..Layout::default()
+    };
+    let store = Store::new(Arc::new(layout));
+    let set = store.open(PhaseId(0));
+    for i in 0..990u64 {
+        set.latency(MessageId(0), if i < 980 { 10_000_000 } else { 2_000_000_000 }, false);
+        set.numbered(MessageId(0), &Numbered { received: 1, ..Numbered::default() });
+    }
+    set.numbered(MessageId(0), &Numbered { missed: 10, ..Numbered::default() });
+    set.session(StepId(0), 5_000_000_000, Outcome::Ok);
+    set.session(StepId(0), 1_000_000_000, Outcome::Error);
+    let totals = set.totals();
+    let of = |of| Traffic { checks: vec![], messages: vec![MessageId(0)], ..traffic(of) };
+    let figures = Figures::of(&of(Of::MessageLatency), &totals);
+    let judged = |text: &str| figures.judge(&Requirement::parse(text).unwrap(), 10.0);
+    assert_eq!(judged("within(1s) >= 98%"), Some((0.98, true)));
+    assert_eq!(judged("missed < 1%"), Some((0.01, false)));
+    assert_eq!(judged("count(missed) <= 10"), Some((10.0, true)));
+    assert_eq!(judged("rate > 99/s"), Some((100.0, true)));
+    assert!(judged("p95 < 20ms").unwrap().1 && !judged("p99.9 < 1s").unwrap().1);
+    assert_eq!(figures.minus(&figures).value(Measure::Ratio(Tally::Missed), 1.0), None);
+    let sessions = Figures::of(&of(Of::Session), &totals);
+    assert_eq!(sessions.judge(&Requirement::parse("errors < 50%").unwrap(), 10.0), Some((0.5, false)));
+    assert_eq!(sessions.times().count(), 1, "a session that broke off says nothing of how long others last");
+    let requests = Figures::of(&of(Of::Response), &totals);
+    assert_eq!(requests.judge(&Requirement::parse("missed < 0.5%").unwrap(), 10.0), Some((0.01, false)));
 }
