@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::family::Labels;
 use crate::base::Protocol;
 use crate::measure::{
-    ConnectTotals, Layout, MessageId, MessageLayout, MessageTotals, PhaseId, ScenarioId, ScenarioTotals, SessionTotals, StepId, StepTotals,
-    Store, Totals,
+    ConnectTotals, Layout, MessageId, MessageLayout, MessageTotals, PhaseId, ScenarioId, ScenarioTotals, SessionTotals, StepId,
+    StepTotals, Store, Totals,
 };
 
 /// A profile's state at the moment of a scrape.

@@ -11,7 +11,8 @@ use crate::measure::gauges::PhaseGauges;
 use crate::measure::process::Process;
 use crate::measure::totals::ByOutcome;
 use crate::measure::{
-    Buckets, CheckTotals, ConnectTotals, Direction, GroupId, Layer, MessageTotals, ScenarioTotals, SloRow, Sparse, StepTotals, TargetRow,
+    Buckets, CheckTotals, ConnectTotals, Direction, GroupId, Layer, MessageTotals, ScenarioTotals, SloRow, Sparse, StepTotals,
+    TargetRow,
 };
 
 /// Adds the series that a metric has for the process as a whole.

@@ -9,8 +9,8 @@ use protobuf::{CodedInputStream, Message, UnknownValueRef};
 use super::*;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::measure::{
-    CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId,
-    Passed, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow,
+    CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
+    OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow,
 };
 
 const SCENARIO: ScenarioId = ScenarioId(0);
@@ -231,7 +231,10 @@ fn values_can_be_read_back() {
     let target = r#"phase="steady",source="redis",metric="redis_commands_total",target_cmd="get""#;
     assert_eq!(at(&format!("load_target_delta{{profile=\"votes\",{target}}}")), 7.0);
     // Labels are escaped.
-    assert_eq!(at(&format!(r#"load_requests_total{{{scenario},step="GET /a\\b \"c\"\nd",group="votes",protocol="websocket"}}"#)), 0.0);
+    assert_eq!(
+        at(&format!(r#"load_requests_total{{{scenario},step="GET /a\\b \"c\"\nd",group="votes",protocol="websocket"}}"#)),
+        0.0
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub use histograms::{
 };
 pub use list::Entry;
 pub use run::{
-    Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions, Slo, Source, Step,
-    Unit, VERSION, Value,
+    Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
+    Slo, Source, Step, Unit, VERSION, Value,
 };
 pub use storage::{RunDirectory, Storage, read, read_histograms};

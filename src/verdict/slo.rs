@@ -176,9 +176,9 @@ fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, layout: &La
             Tally::Status(..) if !matches!(of, Of::Response | Of::Service) => {
                 Err(format!("`{requirement}` needs requests, and `of: {name}` has none; leave `of` out"))
             }
-            Tally::Missed if !traffic.messages.iter().any(|id| numbered(layout, *id)) => {
-                Err(format!("`{requirement}` has nothing to judge: no message within the subject is numbered; add sequence: message.json.seq"))
-            }
+            Tally::Missed if !traffic.messages.iter().any(|id| numbered(layout, *id)) => Err(format!(
+                "`{requirement}` has nothing to judge: no message within the subject is numbered; add sequence: message.json.seq"
+            )),
             // Of a message that never came nobody knows why.
             Tally::Requests | Tally::Checks | Tally::Dropped | Tally::Missed | Tally::Disconnects => match tally {
                 Tally::Checks if traffic.checks.is_empty() => {

@@ -3,9 +3,9 @@
 use super::super::slo::tests::traffic;
 use super::*;
 use crate::base::{DropReason, Protocol};
-use crate::measure::{MessageId, MessageLayout, Numbered, 
-    CheckId, CheckLayout, ConnectTimes, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, StepId,
-    StepLayout, Store,
+use crate::measure::{
+    CheckId, CheckLayout, ConnectTimes, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind, OwnMetric, PhaseId, Sample,
+    ScenarioId, ScenarioLayout, StepId, StepLayout, Store,
 };
 use std::sync::Arc;
 
