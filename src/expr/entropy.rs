@@ -23,13 +23,14 @@ fn seeded() -> [Stream; 2] {
     [half(), half()]
 }
 
-fn next() -> [u64; 2] {
+/// 128 bits that have not come before, for content and names that must not repeat.
+pub fn unique() -> [u64; 2] {
     STREAMS.with_borrow_mut(|[high, low]| [high.next_u64(), low.next_u64()])
 }
 
 /// A version 4 UUID.
 pub(super) fn uuid() -> Uuid {
-    let [high, low] = next();
+    let [high, low] = unique();
     uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_ne_bytes()).into_uuid()
 }
 
@@ -37,7 +38,7 @@ pub(super) fn uuid() -> Uuid {
 fn characters(length: usize, table: &[u8]) -> String {
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        for bits in next() {
+        for bits in unique() {
             let picked = (0..10).filter_map(|i| table.get(((bits >> (6 * i)) & 63) as usize));
             text.extend(picked.take(length - text.len()).map(|byte| char::from(*byte)));
         }

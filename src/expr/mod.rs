@@ -25,6 +25,7 @@ mod text;
 
 pub use compile::Compiler;
 pub use convert::from_json;
+pub use entropy::unique;
 pub use error::{CompileError, EvalError, ExtractError};
 pub use extract::Extract;
 pub use lists::{BOUND, Bound, ListId, Lists};

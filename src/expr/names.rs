@@ -70,8 +70,22 @@ pub struct Names {
 }
 
 /// The attributes of `response`.
-pub(super) const RESPONSE: [&str; 12] =
-    ["status", "ok", "headers", "body", "json", "duration", "service", "wait", "bytes", "sent_bytes", "sha256", "error"];
+pub(super) const RESPONSE: [&str; 14] = [
+    "status",
+    "ok",
+    "headers",
+    "body",
+    "json",
+    "duration",
+    "service",
+    "wait",
+    "processing",
+    "bytes",
+    "body_bytes",
+    "sent_bytes",
+    "sha256",
+    "error",
+];
 /// The attributes of `message`.
 const MESSAGE: [&str; 5] = ["text", "json", "bytes", "event", "args"];
 

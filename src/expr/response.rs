@@ -27,8 +27,12 @@ pub struct Response {
     pub service: f64,
     /// Time to the first byte of the answer, in seconds.
     pub wait: f64,
+    /// Time from the last byte sent to the first byte of the answer, in seconds; 0 where the answer began before.
+    pub processing: f64,
     /// Bytes received on the wire.
     pub bytes: u64,
+    /// Bytes of the body as transferred, whether it was kept or not.
+    pub body_bytes: u64,
     /// Bytes sent on the wire.
     pub sent_bytes: u64,
     /// SHA-256 of the body in hex, where it was computed while streaming; otherwise it is computed from `body` when asked for.
@@ -98,7 +102,9 @@ impl ResponseObject {
             "duration" => Value::from(response.duration),
             "service" => Value::from(response.service),
             "wait" => Value::from(response.wait),
+            "processing" => Value::from(response.processing),
             "bytes" => Value::from(response.bytes),
+            "body_bytes" => Value::from(response.body_bytes),
             "sent_bytes" => Value::from(response.sent_bytes),
             "sha256" => self.sha256(),
             "error" => Value::from(response.error?.label()),

@@ -24,8 +24,16 @@ pub struct Meter {
     received: AtomicU64,
     first_sent: AtomicU64,
     first_received: AtomicU64,
+    /// When the last write ended, where there was more than one.
+    last_sent: AtomicU64,
     /// Whether the last write found the socket's buffer full.
     blocked: AtomicBool,
+    /// Whether something was written since the last restart.
+    wrote: AtomicBool,
+    /// Whether a write that fails waits for what the peer has said.
+    patient: AtomicBool,
+    /// Whether a write failed and waits.
+    cut_off: AtomicBool,
     /// The open socket, or [`CLOSED`].
     fd: AtomicI32,
 }
@@ -40,7 +48,11 @@ impl Meter {
             received: AtomicU64::new(0),
             first_sent: AtomicU64::new(0),
             first_received: AtomicU64::new(0),
+            last_sent: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
+            wrote: AtomicBool::new(false),
+            patient: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             fd: AtomicI32::new(fd),
         }
     }
@@ -57,17 +69,49 @@ impl Meter {
         self.received.load(Relaxed)
     }
 
-    /// Forgets the times of the first bytes: the next request begins.
+    /// Forgets the times of the first and last bytes: the next request begins.
     #[inline]
     pub fn restart(&self) {
         self.first_sent.store(0, Relaxed);
         self.first_received.store(0, Relaxed);
+        self.last_sent.store(0, Relaxed);
+        self.wrote.store(false, Relaxed);
+        self.patient.store(false, Relaxed);
+    }
+
+    /// Prepares for a long body, until the next [`Self::restart`]: a write that fails since the peer has closed is held back
+    /// until all that the peer has said is read, for that may be the answer that says why. And no more than `unsent` bytes are
+    /// to stand in the socket's buffer without being on their way, so that the time of the last byte is nearly the time of
+    /// its sending. It is for connections that are read while they are written to.
+    pub fn expect_long_body(&self, unsent: u32) {
+        self.patient.store(true, Relaxed);
+        let fd = self.fd.load(Relaxed);
+        // SAFETY: the value is a C int that outlives the call; of `fd` see `is_readable`. A system without the option says so,
+        // and the times are then a little less exact.
+        unsafe {
+            let value = libc::c_int::try_from(unsent).unwrap_or(libc::c_int::MAX);
+            let length = size_of::<libc::c_int>() as libc::socklen_t;
+            libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw const value).cast(), length);
+        }
+    }
+
+    /// Whether a write failed, and nothing more can be sent.
+    #[inline]
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Relaxed)
     }
 
     /// When the first byte since [`Self::restart`] was handed to the socket.
     #[inline]
     pub fn first_sent(&self) -> Option<Instant> {
         self.instant(&self.first_sent)
+    }
+
+    /// When the last byte since [`Self::restart`] was handed to the socket, as far as can be told: a single write is not timed
+    /// at its end, since it takes next to no time.
+    #[inline]
+    pub fn last_sent(&self) -> Option<Instant> {
+        self.instant(&self.last_sent).or_else(|| self.first_sent())
     }
 
     /// When the first byte since [`Self::restart`] came.
@@ -119,6 +163,12 @@ impl Meter {
         };
         Self::add(&self.sent, n);
         self.blocked.store(n < offered, Relaxed);
+        if n > 0 {
+            if self.wrote.load(Relaxed) {
+                self.last_sent.store(self.now(), Relaxed);
+            }
+            self.wrote.store(true, Relaxed);
+        }
     }
 
     #[inline]
@@ -200,15 +250,31 @@ enum Inner {
 pub struct Stream {
     inner: Inner,
     meter: Arc<Meter>,
+    /// Why a write failed that waits for what the peer has said.
+    cut_off: Option<io::ErrorKind>,
 }
 
 impl Stream {
     pub(super) fn plain(counted: Counted) -> Self {
-        Self { meter: Arc::clone(&counted.meter), inner: Inner::Plain(counted) }
+        Self { meter: Arc::clone(&counted.meter), inner: Inner::Plain(counted), cut_off: None }
     }
 
     pub(super) fn tls(stream: TlsStream<Counted>) -> Self {
-        Self { meter: Arc::clone(&stream.get_ref().0.meter), inner: Inner::Tls(Box::new(stream)) }
+        Self { meter: Arc::clone(&stream.get_ref().0.meter), inner: Inner::Tls(Box::new(stream)), cut_off: None }
+    }
+
+    /// Holds a failed write back where that is wanted: reading goes on, and ends with the same error once there is nothing more
+    /// to read. Whoever writes is woken by that.
+    #[inline]
+    fn hold_back<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Ready(Err(error)) if self.meter.patient.load(Relaxed) && is_goodbye(error.kind()) => {
+                self.cut_off = Some(error.kind());
+                self.meter.cut_off.store(true, Relaxed);
+                Poll::Pending
+            }
+            written => written,
+        }
     }
 
     /// What went over this connection; it outlives the stream.
@@ -233,6 +299,11 @@ impl Stream {
     }
 }
 
+/// Whether a write failed since the peer has closed: then what it sent before can still be read.
+fn is_goodbye(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+}
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -243,6 +314,9 @@ impl AsyncRead for Stream {
         })?;
         if buf.filled().len() > before {
             self.meter.stamp(&self.meter.first_received);
+        } else if let Some(kind) = self.cut_off {
+            // The peer has said nothing more: what broke the write is what there is to tell.
+            return Poll::Ready(Err(kind.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -252,19 +326,21 @@ impl AsyncWrite for Stream {
     #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.meter.stamp(&self.meter.first_sent);
-        match &mut self.inner {
+        let written = match &mut self.inner {
             Inner::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Inner::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        self.hold_back(written)
     }
 
     #[inline]
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.meter.stamp(&self.meter.first_sent);
-        match &mut self.inner {
+        let written = match &mut self.inner {
             Inner::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.hold_back(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -275,10 +351,11 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.inner {
+        let flushed = match &mut self.inner {
             Inner::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.hold_back(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,10 +9,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode, Uri};
-use http_body_util::Full;
 
 use super::address::{Address, Origin};
 use super::alarm::Alarm;
+use super::body::Payload;
 use super::connection::{Connection, Outgoing, Unanswered, Use};
 use super::cookies::Jar;
 use super::exchange::{Connect, Exchange, Stage};
@@ -131,6 +131,7 @@ async fn follow(
         if spec.cookies {
             jar.add(&mut headers, &address);
         }
+        progress.upload = body.tally();
         let outgoing = outgoing(method.clone(), &address, headers, body);
         let answer = exchange(home, spec, &address, outgoing, progress).await?;
         if spec.cookies {
@@ -156,18 +157,18 @@ async fn follow(
         let next = redirect::method(status, &method);
         let without_body = next != method;
         if without_body {
-            body = Bytes::new();
+            body = Payload::empty();
         }
         redirect::strip(&mut headers, &address, &to, without_body);
         (method, address) = (next, to);
     }
 }
 
-fn outgoing(method: Method, address: &Address, mut headers: HeaderMap, body: Bytes) -> Outgoing {
+fn outgoing(method: Method, address: &Address, mut headers: HeaderMap, body: Payload) -> Outgoing {
     if let Some(value) = headers.get_mut(AUTHORIZATION) {
         value.set_sensitive(true);
     }
-    let mut outgoing = http::Request::new(Full::new(body));
+    let mut outgoing = http::Request::new(body);
     *outgoing.method_mut() = method;
     *outgoing.uri_mut() = Uri::from(address.path.clone());
     *outgoing.headers_mut() = headers;
@@ -205,7 +206,7 @@ async fn exchange(
             }
             Err(unanswered) => {
                 let failure = match unanswered {
-                    Unanswered::Failed(failure) => failure,
+                    Unanswered::Failed(failure) => progress.of_upload(failure),
                     Unanswered::Unsent(_) => Failure::ended(Stage::Send),
                 };
                 progress.settle();
@@ -253,13 +254,32 @@ async fn receive(
         (true, false) => Use::Count,
         (true, true) => Use::Digest,
     };
+    let early = progress.upload.as_ref().filter(|tally| !tally.is_complete());
+    if let Some(tally) = early
+        && !head.status.is_success()
+    {
+        // The target has made up its mind: what is left of the body would be sent for nothing (RFC 9110, 9.3).
+        tally.stop();
+    }
     let result = connection.read(incoming, what).await;
+    let kept = match early {
+        // Boxed: it is rare.
+        Some(tally) if result.is_ok() && !tally.is_stopped() => {
+            Box::pin(connection.finish(tally)).await;
+            tally.is_complete()
+        }
+        early => early.is_none(),
+    };
     progress.settle();
     match result {
         Ok(received) => {
             progress.body_bytes = received.bytes;
             progress.sha256 = received.sha256;
-            if !home.put(connection) {
+            if !kept {
+                // Half a request stands on it.
+                home.set_open(false);
+                progress.disconnected(None);
+            } else if !home.put(connection) {
                 let meant = spec.connections == Connections::Fresh;
                 progress.disconnected((!meant).then_some(Reason::Closed));
             }

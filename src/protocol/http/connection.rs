@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -15,25 +14,30 @@ use sha2::{Digest, Sha256};
 
 use super::MAX_BODY;
 use super::address::Origin;
+use super::body::Payload;
 use super::exchange::Stage;
 use super::failure::Failure;
 use super::gate::Gate;
+use super::upload::Tally;
 use crate::base::Reason;
 use crate::net::{DialError, Dialing, Meter, Stream, dial};
 
 /// What goes over a connection.
-pub(super) type Outgoing = http::Request<Full<Bytes>>;
+pub(super) type Outgoing = http::Request<Payload>;
 
 /// A connection that was idle for less is used without asking the kernel whether the peer is still there: a peer that closes
 /// so soon does so while the request is on its way, and nothing could tell.
 const IDLE: Duration = Duration::from_millis(1);
+
+/// How much of an upload may stand in the socket's buffer without being on its way, in bytes.
+const UNSENT: u32 = 256 * 1024;
 
 /// An open connection to an origin.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub origin: Arc<Origin>,
     pub meter: Arc<Meter>,
-    sender: http1::SendRequest<Full<Bytes>>,
+    sender: http1::SendRequest<Payload>,
     driver: Driver,
     gate: Gate,
     last_used: Instant,
@@ -42,7 +46,7 @@ pub(super) struct Connection {
 /// hyper's side of the connection, until it is over.
 #[derive(Debug)]
 struct Driver {
-    connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
+    connection: Option<http1::Connection<TokioIo<Stream>, Payload>>,
     error: Option<hyper::Error>,
 }
 
@@ -120,9 +124,12 @@ impl Connection {
         self.driver.connection.is_some() && !self.sender.is_closed()
     }
 
-    /// Sends a request and reads the answer's head.
+    /// Sends a request and reads the answer's head, which may come before all is sent.
     pub async fn send(&mut self, request: Outgoing, stage: &mut Stage) -> Result<http::Response<Incoming>, Unanswered> {
         self.meter.restart();
+        if matches!(request.body(), Payload::Streamed(_)) {
+            self.meter.expect_long_body(UNSENT);
+        }
         let Self { sender, driver, meter, gate, .. } = self;
         if !sender.is_ready() {
             // The end of the last answer may not have been looked at yet. An error shows in the next step.
@@ -149,6 +156,19 @@ impl Connection {
             Some(request) if meter.first_sent().is_none() => Unanswered::Unsent(Box::new(request)),
             _ => Unanswered::Failed(Failure::of(driver.error.as_ref().unwrap_or(error.error()), *stage)),
         })
+    }
+
+    /// Sends the rest of an upload whose answer has come already, as far as the peer takes it.
+    pub async fn finish(&mut self, tally: &Tally) {
+        let Self { driver, meter, gate, .. } = self;
+        poll_fn(|cx| {
+            gate.poll(cx, |cx| {
+                driver.poll(cx);
+                let over = tally.is_complete() || driver.connection.is_none() || meter.is_cut_off();
+                if over { Poll::Ready(()) } else { Poll::Pending }
+            })
+        })
+        .await;
     }
 
     /// Reads an answer's body.

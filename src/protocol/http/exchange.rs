@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::upload::Uploaded;
 use crate::base::{Outcome, Reason};
 use crate::net::{self, DialTimes, Meter};
 
@@ -85,6 +86,9 @@ pub struct Exchange {
     pub ended: Instant,
     /// From the first byte sent to the last answer's first byte; 0 if none came.
     pub wait: Duration,
+    /// From the last byte sent to the last answer's first byte: what the target took to answer once it could have all; 0 if no
+    /// answer came, or it came before all was sent.
+    pub processing: Duration,
     /// Bytes sent on the wire, those of handshakes included.
     pub sent: u64,
     /// Bytes received on the wire.
@@ -93,6 +97,8 @@ pub struct Exchange {
     pub body_bytes: u64,
     /// The SHA-256 in hex of a complete body that was thrown away, if that was asked for.
     pub sha256: Option<String>,
+    /// How far the upload came, if the request was one.
+    pub upload: Option<Box<Uploaded>>,
     /// Connections that were opened or could not be.
     pub connects: Vec<Connect>,
     /// Connections that ended.

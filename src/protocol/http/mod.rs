@@ -9,6 +9,7 @@
 
 mod address;
 mod alarm;
+mod body;
 mod client;
 mod connection;
 mod cookies;
@@ -21,6 +22,7 @@ mod pool;
 mod progress;
 mod redirect;
 mod request;
+mod upload;
 pub mod written;
 
 pub(crate) use address::{Address, Base, push_query};
@@ -32,6 +34,7 @@ pub(crate) use failure::Failure;
 pub use pool::Pool;
 pub(crate) use request::AGENT;
 pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
+pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded};
 
 /// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is
 /// longer is to be read with `discard_body: true`.

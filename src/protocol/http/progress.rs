@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::connection::Connection;
 use super::exchange::{Connect, Disconnect, Exchange, Stage};
 use super::failure::Failure;
+use super::upload::Tally;
 use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
 use crate::net::{Dialing, Meter};
@@ -34,6 +35,9 @@ pub(super) struct Progress<'c> {
     pub headers: HeaderMap,
     pub body_bytes: u64,
     pub sha256: Option<String>,
+    pub processing: Duration,
+    /// What is sent as it is made, if that is sent.
+    pub upload: Option<Arc<Tally>>,
     pub untold: &'c mut Untold,
 }
 
@@ -51,6 +55,8 @@ impl<'c> Progress<'c> {
             headers: HeaderMap::new(),
             body_bytes: 0,
             sha256: None,
+            processing: Duration::ZERO,
+            upload: None,
             untold,
         }
     }
@@ -79,6 +85,18 @@ impl<'c> Progress<'c> {
             self.received += meter.received() - received;
             self.sent_at = self.sent_at.or(meter.first_sent());
             self.first_received = meter.first_received();
+            self.processing = match (meter.last_sent(), self.first_received) {
+                (Some(sent), Some(received)) => received.saturating_duration_since(sent),
+                _ => Duration::ZERO,
+            };
+        }
+    }
+
+    /// A failure with what the upload says of it: a file that can't be read is not the peer's fault.
+    pub fn of_upload(&self, failure: Failure) -> Failure {
+        match self.upload.as_ref().and_then(|tally| tally.failure()) {
+            Some(detail) => Failure::new(Reason::Data, detail),
+            None => failure,
         }
     }
 
@@ -96,6 +114,9 @@ impl<'c> Progress<'c> {
             }
         };
         self.settle();
+        if self.upload.as_ref().is_some_and(|tally| !tally.is_complete()) {
+            self.processing = Duration::ZERO;
+        }
         let Untold { connects, disconnects } = std::mem::take(self.untold);
         let wait = match (self.sent_at, self.first_received) {
             (Some(sent), Some(received)) => received.saturating_duration_since(sent),
@@ -111,10 +132,12 @@ impl<'c> Progress<'c> {
             sent_at: self.sent_at,
             ended,
             wait,
+            processing: self.processing,
             sent: self.sent,
             received: self.received,
             body_bytes: self.body_bytes,
             sha256: self.sha256,
+            upload: self.upload.map(|tally| Box::new(tally.uploaded())),
             connects,
             disconnects,
         }

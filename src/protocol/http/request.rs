@@ -10,7 +10,9 @@ use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EX
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::address::{Address, AddressError, Base, push_query};
+use super::body::Payload;
 use super::decode::ACCEPTED;
+use super::upload::Multipart;
 use crate::base::secrets::is_secret_header;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template};
 use crate::net::Tls;
@@ -32,6 +34,8 @@ pub enum Body {
     Json(JsonTemplate),
     /// Names and values, as `application/x-www-form-urlencoded`.
     Form(Vec<(String, Template)>),
+    /// Parts, as `multipart/form-data`, made as they are sent.
+    Multipart(Multipart),
 }
 
 impl std::fmt::Debug for Body {
@@ -42,6 +46,7 @@ impl std::fmt::Debug for Body {
             Body::Text(_) => "Text",
             Body::Json(_) => "Json",
             Body::Form(_) => "Form",
+            Body::Multipart(_) => "Multipart",
         })
     }
 }
@@ -156,7 +161,7 @@ pub struct Request {
 pub struct Prepared<'r> {
     pub(super) address: Rendered<'r, Address>,
     pub(super) headers: Rendered<'r, HeaderMap>,
-    pub(super) body: Bytes,
+    pub(super) body: Payload,
 }
 
 impl std::fmt::Debug for Request {
@@ -210,10 +215,11 @@ impl Request {
         match spec.body {
             Body::Json(_) => headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json")),
             Body::Form(_) => headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
-            Body::Empty | Body::Static(_) | Body::Text(_) => None,
+            Body::Empty | Body::Static(_) | Body::Text(_) | Body::Multipart(_) => None,
         };
         for (name, value) in &spec.headers {
-            if [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT].contains(name) {
+            let framed = *name == CONTENT_TYPE && matches!(spec.body, Body::Multipart(_));
+            if framed || [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT].contains(name) {
                 return Err(BuildError::Framing(name.clone()));
             }
             match value {
@@ -291,11 +297,21 @@ impl Request {
             Some(address) => Rendered::Once(address),
             None => Rendered::Now(self.render_address(scope)?),
         };
-        let headers = match (&address, self.dynamic.is_empty()) {
+        let mut headers = match (&address, self.dynamic.is_empty()) {
             (Rendered::Once(_), true) => Rendered::Once(&self.headers),
             _ => Rendered::Now(self.render_headers(scope, &address)?),
         };
-        Ok(Prepared { address, headers, body: self.render_body(scope)? })
+        let body = match &self.spec.body {
+            Body::Multipart(multipart) => {
+                let (upload, content_type) = multipart.render(scope)?;
+                let mut all = headers.into_owned();
+                all.insert(CONTENT_TYPE, content_type);
+                headers = Rendered::Now(all);
+                Payload::Streamed(Box::new(upload))
+            }
+            _ => Payload::Once(self.render_body(scope)?),
+        };
+        Ok(Prepared { address, headers, body })
     }
 
     fn render_address(&self, scope: &Scope) -> Result<Address, EvalError> {
@@ -341,7 +357,8 @@ impl Request {
 
     fn render_body(&self, scope: &Scope) -> Result<Bytes, EvalError> {
         match &self.spec.body {
-            Body::Empty => Ok(Bytes::new()),
+            // The last is made as it is sent.
+            Body::Empty | Body::Multipart(_) => Ok(Bytes::new()),
             Body::Static(bytes) => Ok(bytes.clone()),
             Body::Json(template) => template.render(scope),
             Body::Text(template) => {

@@ -40,7 +40,7 @@ fn what_is_static_is_built_once() {
     assert_eq!(headers[USER_AGENT], "me");
     assert_eq!(headers[CONTENT_TYPE], "application/json");
     assert_eq!(headers[ACCEPT_ENCODING], "gzip, deflate");
-    assert_eq!(prepared.body, "{}");
+    assert!(matches!(&prepared.body, Payload::Once(body) if body == "{}"), "{:?}", prepared.body);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_varies_is_rendered_for_the_user() {
     })
     .unwrap();
     let prepared = request.prepare(&scope(&[(symbol, Value::from("a/é&"))])).unwrap();
-    assert_eq!(prepared.body, "f+g=a%2F%C3%A9%26");
+    assert!(matches!(&prepared.body, Payload::Once(body) if body == "f+g=a%2F%C3%A9%26"), "{:?}", prepared.body);
     assert_eq!(prepared.address.into_owned().path, "/api/votes/a/%C3%A9&?q=a%2F%C3%A9%26");
     let headers = prepared.headers.into_owned();
     assert_eq!(headers[http::header::AUTHORIZATION].as_bytes(), "Bearer a/é&".as_bytes());

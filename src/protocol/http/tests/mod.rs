@@ -5,6 +5,7 @@ mod failures;
 mod pages;
 mod server;
 mod tls;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;

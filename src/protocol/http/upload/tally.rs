@@ -1,0 +1,80 @@
+//! What an upload tells of itself: how far it came, and the SHA-256 of its parts.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Shared between the body, which the connection owns, and the request that waits for the answer.
+#[derive(Debug)]
+pub(in crate::protocol::http) struct Tally {
+    length: u64,
+    stopped: AtomicBool,
+    complete: AtomicBool,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    digests: Vec<Option<String>>,
+    failure: Option<String>,
+}
+
+/// An upload as it was when its request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The body's length in bytes.
+    pub length: u64,
+    /// Whether all of it was handed to the connection.
+    pub complete: bool,
+    /// The SHA-256 in hex of each part that one was asked for, in order; absent for what was not sent to its end.
+    pub digests: Vec<Option<String>>,
+}
+
+impl Tally {
+    pub fn new(length: u64, digests: usize) -> Self {
+        let told = Told { digests: vec![None; digests], failure: None };
+        Self { length, stopped: AtomicBool::new(false), complete: AtomicBool::new(length == 0), told: Mutex::new(told) }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // A panic while the lock is held leaves the texts whole.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands nothing more over: the answer has come before the end.
+    pub fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    /// Whether all of it has been handed to the connection.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Relaxed)
+    }
+
+    pub(super) fn complete(&self) {
+        self.complete.store(true, Relaxed);
+    }
+
+    pub(super) fn digested(&self, digest: usize, hex: String) {
+        if let Some(place) = self.told().digests.get_mut(digest) {
+            *place = Some(hex);
+        }
+    }
+
+    pub(super) fn fail(&self, what: String) {
+        self.told().failure = Some(what);
+    }
+
+    /// Why it can't go on, if it can't.
+    pub fn failure(&self) -> Option<String> {
+        self.told().failure.clone()
+    }
+
+    /// How it is now.
+    pub fn uploaded(&self) -> Uploaded {
+        Uploaded { length: self.length, complete: self.is_complete(), digests: self.told().digests.clone() }
+    }
+}
