@@ -128,7 +128,11 @@ async fn an_answer_before_the_end_is_read_and_ends_the_upload() {
     let (mut client, request) = (Client::new(), upload(&url, 50_000_000, |_| {}));
     for _ in 0..3 {
         let exchange = perform(&mut client, &request).await;
-        assert_eq!((exchange.outcome, exchange.status, &exchange.body[..]), (Outcome::Ok, 413, &b"too large"[..]), "{exchange:?}");
+        assert_eq!(
+            (exchange.outcome, exchange.status, &exchange.body[..]),
+            (Outcome::Ok, 413, &b"too large"[..]),
+            "{exchange:?}"
+        );
         assert!(!exchange.upload.as_ref().unwrap().complete && digest(&exchange).is_none());
         assert_eq!((exchange.disconnects.len(), client.connections()), (1, 0), "half a request stands on it");
         assert!(exchange.sent < 50_000_000 && exchange.processing.is_zero());

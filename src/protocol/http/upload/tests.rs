@@ -70,7 +70,8 @@ fn parts_stand_as_the_standard_has_them() {
     let noise = &all[all.len() - boundary.len() - 8 - 3..][..3];
     let expected = [
         format!("--{boundary}\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nA \"title\"\r\n\r\n").as_bytes(),
-        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"q%22\"; filename=\"a%22b%0D%0A.txt\"\r\n\r\n\r\n").as_bytes(),
+        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"q%22\"; filename=\"a%22b%0D%0A.txt\"\r\n\r\n\r\n")
+            .as_bytes(),
         format!("--{boundary}\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"{name}\"\r\n").as_bytes(),
         b"Content-Type: image/png\r\n\r\n\x89PNG\r\n",
         format!("--{boundary}\r\nContent-Disposition: form-data; name=\"noise\"; filename=\"random.bin\"\r\n").as_bytes(),
@@ -172,7 +173,8 @@ fn a_stopped_upload_hands_nothing_more_over() {
 
 /// A part's content as bytes, and whether its digest is wanted.
 fn anything() -> impl Strategy<Value = (u8, Vec<u8>, bool)> {
-    let edges = prop_oneof![Just(0), Just(1), Just(CHUNK - 1), Just(CHUNK), Just(CHUNK + 1), Just(4 * CHUNK + 3), 0..100_000usize];
+    let edges =
+        prop_oneof![Just(0), Just(1), Just(CHUNK - 1), Just(CHUNK), Just(CHUNK + 1), Just(4 * CHUNK + 3), 0..100_000usize];
     let bytes = edges.prop_flat_map(|n| prop::collection::vec(any::<u8>(), n.min(70_000)));
     (0..3u8, bytes, any::<bool>())
 }
