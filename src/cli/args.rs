@@ -26,6 +26,8 @@ pub enum Command {
     Run(RunArgs),
     /// Report every problem of the profiles, draw their load, count their series
     Check(CheckArgs),
+    /// Print alert and recording rules made from a profile's SLOs
+    Rules(RulesArgs),
     /// Print the JSON Schema of profiles, for editors
     Schema,
     /// Run the built-in echo target
@@ -137,6 +139,29 @@ pub struct CheckArgs {
     pub profile: ProfileArgs,
 }
 
+/// `rules`.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// A traffic profile (YAML)
+    #[arg(value_name = "PROFILE")]
+    pub profile: PathBuf,
+    /// Whose rules they are to be
+    #[arg(long, id = "rules_format", value_enum, default_value = "prometheus", value_name = "FORMAT")]
+    pub format: Rules,
+    /// An environment value for `${KEY}` in the profile, before those of the environment
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+}
+
+/// Who is to watch the SLOs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rules {
+    /// A rule file of Prometheus
+    Prometheus,
+    /// A provisioning file of Grafana's alerting
+    Grafana,
+}
+
 /// `target`.
 #[derive(Debug, Args)]
 pub struct TargetArgs {
@@ -185,5 +210,9 @@ mod tests {
         let Command::Run(run) = cli.command else { panic!("run") };
         assert_eq!(run.common.profile.profiles.len(), 2);
         assert_eq!(cli.log.level, LogLevel::Debug);
+        // Two options are called `format`: the log's and that of the rules.
+        let cli = Cli::try_parse_from(["load-exporter", "rules", "a.yml", "--format", "grafana", "--log.format", "json"]).unwrap();
+        let Command::Rules(rules) = cli.command else { panic!("rules") };
+        assert_eq!((rules.format, cli.log.format), (Rules::Grafana, LogFormat::Json));
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod log;
+mod rules;
 mod run;
 mod serve;
 mod signals;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         args::Command::Serve(args) => serve::serve(args, &cli.log),
         args::Command::Run(args) => run::run(args, &cli.log),
         args::Command::Check(args) => check::check(args),
+        args::Command::Rules(args) => rules::rules(args),
         args::Command::Schema => {
             print(&format!("{:#}\n", profile::schema()));
             Ok(Exit::Pass)

@@ -1,0 +1,23 @@
+//! `rules`: what Prometheus or Grafana should watch of a profile.
+
+use crate::output::rules::{self, RulesFormat};
+use crate::plan;
+use crate::profile::Env;
+use crate::verdict::Exit;
+
+use super::args::{Rules, RulesArgs};
+use super::{Failure, colour, complain, print};
+
+pub(super) fn rules(args: &RulesArgs) -> Result<Exit, Failure> {
+    let loaded = plan::load(&args.profile, &Env::process(), &args.set, plan::Options { builtin: None });
+    let (plan, _) = loaded.map_err(|problems| Failure::usage(problems.render(colour())))?;
+    if plan.slos.is_empty() {
+        complain(&format!("`{}` has no slos, so there is nothing to watch; add some, or use config/prometheus/rules", plan.name));
+    }
+    let format = match args.format {
+        Rules::Prometheus => RulesFormat::Prometheus,
+        Rules::Grafana => RulesFormat::Grafana,
+    };
+    print(&rules::rules(&plan, format));
+    Ok(Exit::Pass)
+}
