@@ -100,16 +100,18 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
     let status = Status { surface, profile: plan.name.clone() };
     let mut last = None;
     while let Some(at) = schedule::next(&plan.schedule, last, SystemTime::now()) {
+        loaded.store.gauges.set_run_next(Some(unix_time(at)));
         status.set(|status| {
             status.state = "waiting".to_owned();
             status.next = local(at);
         });
         tokio::select! {
             biased;
-            _ = stops.recv() => return status.set(|status| status.state = "stopped".to_owned()),
+            _ = stops.recv() => return status.stopped(&loaded),
             () = until(at) => {}
         }
         let began = SystemTime::now();
+        loaded.store.gauges.set_run_next(schedule::following(&plan.schedule, began).map(unix_time));
         let (outcome, stopped) = run(&loaded, &options, &status, &mut stops).await;
         last = Some((began, SystemTime::now()));
         status.set(|status| {
@@ -121,9 +123,10 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
         });
         tell(&outcome);
         if stopped {
-            return status.set(|status| status.state = "stopped".to_owned());
+            return status.stopped(&loaded);
         }
     }
+    loaded.store.gauges.set_run_next(None);
     // Nothing is planned any more; the profile stays loaded, and its series stay where they are.
     stops.recv().await;
 }
@@ -186,6 +189,12 @@ struct Status {
 impl Status {
     fn set(&self, change: impl Fn(&mut ProfileStatus)) {
         self.surface.set_status(&self.profile, change);
+    }
+
+    /// No more runs.
+    fn stopped(&self, loaded: &Loaded) {
+        loaded.store.gauges.set_run_next(None);
+        self.set(|status| status.state = "stopped".to_owned());
     }
 }
 

@@ -21,6 +21,15 @@ pub fn next(schedule: &Schedule, last: Option<(SystemTime, SystemTime)>, now: Sy
     }
 }
 
+/// When the run after one that begins now is due, however long this one takes; none where runs follow each other or none follows.
+pub fn following(schedule: &Schedule, began: SystemTime) -> Option<SystemTime> {
+    match schedule {
+        Schedule::Once | Schedule::Continuous => None,
+        Schedule::Every(every) => Some(began + *every),
+        Schedule::Cron(cron) => cron.next(began.into()).map(SystemTime::from),
+    }
+}
+
 /// The first of `began + n·every` that isn't past.
 fn on_grid(began: SystemTime, every: Duration, now: SystemTime) -> SystemTime {
     let since = now.duration_since(began).unwrap_or_default();
@@ -44,6 +53,12 @@ mod tests {
         assert_eq!(next(&Schedule::Once, Some((at(5), at(6))), at(7)), None);
         assert_eq!(next(&Schedule::Continuous, Some((at(5), at(6))), at(7)), Some(at(7)));
         assert_eq!(next(&Schedule::Continuous, Some((at(7), at(7))), at(7)), Some(at(8)), "not in a circle");
+    }
+
+    #[test]
+    fn the_following_run_is_due_whatever_becomes_of_this_one() {
+        assert_eq!(following(&Schedule::Every(Duration::from_secs(60)), at(100)), Some(at(160)));
+        assert_eq!((following(&Schedule::Once, at(5)), following(&Schedule::Continuous, at(5))), (None, None));
     }
 
     #[test]

@@ -118,6 +118,12 @@ fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         PHASE_ACTIVE => phases(view, out, |phase| Some(flag(phase.active))),
         PHASE_START => phases(view, out, |phase| phase.start),
         PHASE_END => phases(view, out, |phase| phase.end),
+        PHASE_JUDGED => {
+            for (id, name, _) in view.phases() {
+                out.push(gauge(base.with("phase", name), flag(view.layout().judged.contains(&id))));
+            }
+        }
+        RUN_NEXT => out.extend(gauges.run_next().map(|at| gauge(base.clone(), at))),
         RUN_START => out.extend(gauges.run_start().map(|at| gauge(base.clone(), at))),
         TARGET_BEFORE => targets(view, out, |row| row.before),
         TARGET_AFTER => targets(view, out, |row| row.after),

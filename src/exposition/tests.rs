@@ -24,6 +24,7 @@ fn layout(profile: &str) -> Layout {
     let histogram = |unit: &str, bounds| OwnKind::Histogram { unit: unit.into(), bounds };
     let matchers = vec![("scenario".into(), "voters".into())];
     Layout {
+        judged: vec![PhaseId(0)],
         profile: profile.into(),
         phases: vec!["warm-up".into(), "steady".into()],
         scenarios: vec![ScenarioLayout { iteration_thresholds: vec![1.5], ..ScenarioLayout::new("voters") }],
@@ -102,6 +103,7 @@ fn filled(profile: &str) -> Arc<Store> {
     store.gauges.begin_run(1000.5);
     store.gauges.begin_phase(PhaseId(0), 1001.0);
     store.gauges.end_phase(PhaseId(0), 1002.0);
+    store.gauges.set_run_next(Some(1060.0));
     store.gauges.set_reload(true, 999.0);
     store.gauges.set_source("redis", true);
     store.gauges.set_verdict(Some(Verdict::Inconclusive));

@@ -128,8 +128,12 @@ metrics! {
         "When the phase began in the present or last run.";
     PHASE_END = Gauge "load_phase_end_timestamp_seconds" ["phase"]
         "When the phase's time was over in the present or last run.";
+    PHASE_JUDGED = Gauge "load_phase_judged" ["phase"]
+        "Whether SLOs judge the phase; a warm-up or a planned stress is 0, and raises no alert.";
     RUN_START = Gauge "load_run_start_timestamp_seconds" []
         "When the present or last run began.";
+    RUN_NEXT = Gauge "load_run_next_timestamp_seconds" []
+        "When the next run is due by the schedule; absent where none is planned.";
     TARGET_BEFORE = Gauge "load_target_before" ["phase", "source", "metric"]
         "The value of one of the target's own series at the phase's start.";
     TARGET_AFTER = Gauge "load_target_after" ["phase", "source", "metric"]

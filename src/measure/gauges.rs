@@ -80,6 +80,7 @@ pub struct Gauges {
     rate_wanted: Vec<Cell>,
     own: Vec<Cell>,
     run_start: Cell,
+    run_next: Cell,
     saturated: Cell,
     reload_successful: Cell,
     reload_time: Cell,
@@ -119,6 +120,7 @@ impl Gauges {
             rate_wanted: cells(layout.scenarios.len()),
             own: cells(layout.own.len() * layout.scenarios.len()),
             run_start: Cell::default(),
+            run_next: Cell::default(),
             saturated: Cell::default(),
             reload_successful: Cell::default(),
             reload_time: Cell::default(),
@@ -149,6 +151,19 @@ impl Gauges {
     /// When the present or last run began (Unix seconds).
     pub fn run_start(&self) -> Option<f64> {
         self.run_start.get()
+    }
+
+    /// Sets when the next run is due by the schedule (Unix seconds); none where none is planned.
+    pub fn set_run_next(&self, at: Option<f64>) {
+        match at {
+            Some(at) => self.run_next.set(at),
+            None => self.run_next.clear(),
+        }
+    }
+
+    /// When the next run is due by the schedule (Unix seconds).
+    pub fn run_next(&self) -> Option<f64> {
+        self.run_next.get()
     }
 
     /// A share of the gauges for one worker; it ends when the worker drops it.

@@ -102,6 +102,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
             profile.error(at, "this profile has no phase; write phases: [{name: steady, duration: 1m, load: {…}}]").consequent(),
         );
     }
+    layout.judged = phases.iter().filter(|phase| phase.judge).map(|phase| phase.id).collect();
     layout.active = phases.iter().flat_map(|phase| phase.loads.iter().map(|(scenario, _)| (phase.id, *scenario))).collect();
     let observe = observe::observe(&mut resolver);
     layout.target_rows = observe.rows_at_most() * phases.len() as u64;
