@@ -1,0 +1,34 @@
+# load-exporter, and as the target `backend` the example that it loads.
+#
+#   docker build -t load-exporter .
+#   docker run --rm -p 127.0.0.1:10797:10797 -v "$PWD/config:/profiles:ro" load-exporter serve /profiles/quickstart.yml
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends build-essential && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --workspace && cp target/release/load-exporter target/release/example-backend /usr/local/bin/
+
+FROM debian:bookworm-slim AS base
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates wget && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10797 --no-create-home load
+
+FROM base AS backend
+COPY --from=build /usr/local/bin/example-backend /usr/local/bin/
+USER load
+ENV LISTEN=0.0.0.0:8080
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/healthz"]
+ENTRYPOINT ["example-backend"]
+
+FROM base AS load-exporter
+COPY --from=build /usr/local/bin/load-exporter /usr/local/bin/
+RUN install -d -o load /var/lib/load-exporter
+USER load
+WORKDIR /var/lib/load-exporter
+VOLUME /var/lib/load-exporter
+EXPOSE 10797
+HEALTHCHECK --interval=5s --timeout=3s CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:10797/-/healthy"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["load-exporter"]
+CMD ["--help"]

@@ -1,0 +1,1 @@
+"""The dashboards, one module each; `model` holds what they have in common."""
