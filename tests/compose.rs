@@ -162,11 +162,10 @@ fn promtool_accepts_configuration_and_rules_and_each_alert_fires_when_it_should(
     run("promtool", &["check", "config", "config/prometheus/prometheus.yml"]);
     // 2.42 doesn't know the two keys that switch native histograms on in 3.8; all else it can tell.
     let text = std::fs::read_to_string(root().join("config/prometheus/compose.yml")).unwrap();
-    let known: String =
-        text.lines().filter(|line| !line.contains("_native_histograms:") && !line.contains("_classic_histograms:")).fold(
-            String::new(),
-            |text, line| text + line + "\n",
-        );
+    let known: String = text
+        .lines()
+        .filter(|line| !line.contains("_native_histograms:") && !line.contains("_classic_histograms:"))
+        .fold(String::new(), |text, line| text + line + "\n");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("prometheus.yml");
     std::fs::write(&path, known).unwrap();
@@ -182,7 +181,11 @@ fn every_alert_has_a_test() {
     let mut keeps_still = BTreeSet::new();
     for case in tests["tests"].as_array().unwrap().iter().flat_map(|test| test["alert_rule_test"].as_array().unwrap()) {
         let name = case["alertname"].as_str().unwrap().to_owned();
-        if case["exp_alerts"].as_array().unwrap().is_empty() { keeps_still.insert(name) } else { fires.insert(name) };
+        if case["exp_alerts"].as_array().unwrap().is_empty() {
+            keeps_still.insert(name)
+        } else {
+            fires.insert(name)
+        };
     }
     for rule in alerts["groups"][0]["rules"].as_array().unwrap() {
         let name = rule["alert"].as_str().unwrap();

@@ -95,7 +95,8 @@ fn unit_test(name: &str, input: &str, expectations: &[(&str, Vec<(&str, &str)>)]
 fn written(dir: &Path, format: &str) -> PathBuf {
     let profile = dir.join("shop.yml");
     std::fs::write(&profile, PROFILE).unwrap();
-    let out = Command::new(env!("CARGO_BIN_EXE_load-exporter")).arg("rules").arg(&profile).args(["--format", format]).output().unwrap();
+    let out =
+        Command::new(env!("CARGO_BIN_EXE_load-exporter")).arg("rules").arg(&profile).args(["--format", format]).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let path = dir.join(format!("{format}.yml"));
     std::fs::write(&path, out.stdout).unwrap();

@@ -211,7 +211,8 @@ mod tests {
         assert_eq!(run.common.profile.profiles.len(), 2);
         assert_eq!(cli.log.level, LogLevel::Debug);
         // Two options are called `format`: the log's and that of the rules.
-        let cli = Cli::try_parse_from(["load-exporter", "rules", "a.yml", "--format", "grafana", "--log.format", "json"]).unwrap();
+        let cli =
+            Cli::try_parse_from(["load-exporter", "rules", "a.yml", "--format", "grafana", "--log.format", "json"]).unwrap();
         let Command::Rules(rules) = cli.command else { panic!("rules") };
         assert_eq!((rules.format, cli.log.format), (Rules::Grafana, LogFormat::Json));
     }

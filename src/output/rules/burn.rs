@@ -133,7 +133,9 @@ impl Burn {
                 let metric = if requests { "load_response_duration_seconds" } else { "load_iteration_duration_seconds" };
                 (own, Bad::NotOk { metric }, "do not succeed".to_owned())
             }
-            (Tally::Timeouts, true) if of != Of::Iteration => (own, part(failed, by_reason("timeout"), all), "time out".to_owned()),
+            (Tally::Timeouts, true) if of != Of::Iteration => {
+                (own, part(failed, by_reason("timeout"), all), "time out".to_owned())
+            }
             (Tally::Because(reason), true) if of != Of::Iteration => {
                 (own, part(failed, by_reason(reason.label()), all), format!("fail ({})", reason.label()))
             }
@@ -190,7 +192,9 @@ impl Burn {
     /// How many of all there are, a second.
     pub fn volume(&self, window: Duration) -> String {
         match &self.bad {
-            Bad::Above { metric, .. } | Bad::NotWithin { metric, .. } | Bad::NotOk { metric } => self.selection.count(metric, window),
+            Bad::Above { metric, .. } | Bad::NotWithin { metric, .. } | Bad::NotOk { metric } => {
+                self.selection.count(metric, window)
+            }
             Bad::Part { all, .. } | Bad::NotPart { all, .. } => self.selection.rate(all, window),
             Bad::Disconnects => {
                 format!("({} - {})", self.selection.rate(CONNECTS, window), self.selection.rate(CONNECT_FAILURES, window))

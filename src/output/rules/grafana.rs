@@ -40,15 +40,14 @@ pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>]) -> String {
          #   load-exporter rules PROFILE --format grafana > grafana/provisioning/alerting/{}.yml\n",
         plan.name, plan.name
     );
-    let group = json!({"orgId": 1, "name": format!("load-exporter-{}", plan.name), "folder": "Load", "interval": "30s", "rules": rules});
+    let group =
+        json!({"orgId": 1, "name": format!("load-exporter-{}", plan.name), "folder": "Load", "interval": "30s", "rules": rules});
     head + &yaml(&json!({"apiVersion": 1, "groups": [group]}))
 }
 
 /// The query has a result where the alert is due and none where all is well, whatever its value; hence `* 0 + 1`.
 fn data(expr: &str) -> Value {
-    let of = |name: &str, source: &str, model: Value| {
-        json!({"refId": name, "relativeTimeRange": {"from": 600, "to": 0}, "datasourceUid": source, "model": model})
-    };
+    let of = |name: &str, source: &str, model: Value| json!({"refId": name, "relativeTimeRange": {"from": 600, "to": 0}, "datasourceUid": source, "model": model});
     let query = json!({"refId": "A", "expr": format!("({expr}) * 0 + 1"), "instant": true, "range": false});
     let reduce = json!({"refId": "B", "type": "reduce", "expression": "A", "reducer": "last"});
     let condition = json!([{"type": "query", "evaluator": {"type": "gt", "params": [0]}, "operator": {"type": "and"},

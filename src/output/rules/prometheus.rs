@@ -36,7 +36,8 @@ pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>]) -> String {
          #   load-exporter rules PROFILE > rules.yml\n",
         plan.name
     );
-    let groups = if rules.is_empty() { json!([]) } else { json!([{"name": format!("load-exporter-{}", plan.name), "rules": rules}]) };
+    let groups =
+        if rules.is_empty() { json!([]) } else { json!([{"name": format!("load-exporter-{}", plan.name), "rules": rules}]) };
     head + &yaml(&json!({"groups": groups}))
 }
 

@@ -97,10 +97,7 @@ mod unit_tests {
             [Pair { long: Duration::from_secs(60), short: Duration::from_secs(30), factor: 3.0 }],
             "a tenth of the phase, in which three tenths of the budget are spent"
         );
-        assert_eq!(
-            windows.ticket,
-            [Pair { long: Duration::from_secs(300), short: Duration::from_secs(60), factor: 1.0 }]
-        );
+        assert_eq!(windows.ticket, [Pair { long: Duration::from_secs(300), short: Duration::from_secs(60), factor: 1.0 }]);
         assert_eq!(windows.all().len(), 3);
         let short = Windows::of_length(Duration::from_secs(10));
         assert_eq!((short.page[0].long, short.page[0].factor), (Duration::from_secs(60), 1.0));
