@@ -11,6 +11,7 @@ mod resolve;
 mod resolver;
 mod schedule;
 mod slos;
+mod stages;
 mod steps;
 mod types;
 mod warnings;
@@ -21,4 +22,6 @@ pub use resolver::Options;
 #[cfg(test)]
 mod tests;
 
-pub use types::{Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, Scenario, Schedule};
+pub use types::{
+    Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario, Schedule, Stage, StageKind, Stages,
+};

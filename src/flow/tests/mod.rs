@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{Compiler, Extract, Names, Shared, Symbol, Value};
+use crate::expr::{Compiler, Extract, ListId, Names, Shared, Symbol, Value};
 use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
 use crate::protocol::http::{Request, Spec};
 
@@ -110,6 +110,7 @@ pub(super) enum Told {
     Disconnected(Option<Reason>),
     Count(u32, f64, Instant),
     Observe(u32, f64),
+    Remember(u32, String),
     Failure(u32, Reason, u16, String, String),
     Broken(String),
 }
@@ -119,6 +120,7 @@ pub(super) enum Told {
 pub(super) struct Book {
     pub(super) told: RefCell<Vec<Told>>,
     pub(super) shut: Cell<bool>,
+    pub(super) over: Cell<bool>,
     pub(super) opened: Notify,
     pub(super) waiting: Notify,
     pub(super) slept_until: RefCell<Vec<Instant>>,
@@ -189,6 +191,14 @@ impl Sink for Book {
 
     fn observe(&self, metric: OwnId, value: f64, _: Instant) {
         self.tell(Told::Observe(metric.0, value));
+    }
+
+    fn remember(&self, list: ListId, value: Value) {
+        self.tell(Told::Remember(list.0, value.to_string()));
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.get()
     }
 
     fn failure(&self, step: StepId, _: Instant, failure: &Failure<'_>) {
@@ -267,6 +277,10 @@ impl Maker {
             (symbol, SetValue::Expression(self.compiler.expression(text, &self.names).unwrap()))
         });
         step(StepKind::Set(values.collect()))
+    }
+
+    pub(super) fn json(&mut self, value: &serde_json::Value) -> crate::expr::JsonTemplate {
+        self.compiler.json(value, &self.names).unwrap()
     }
 
     pub(super) fn amounts(&mut self, amounts: &[(u32, &str)]) -> Amounts {

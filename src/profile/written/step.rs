@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::base::units::parse_duration;
-use crate::base::written::{At, Entries, Expr, Form, Named, NotYet, Of, Parsed};
+use crate::base::written::{Anything, At, Entries, Expr, Form, Named, NotYet, Of, Parsed};
 use crate::protocol::http::written::HttpStep;
 
 /// One step: one of `http`, `think`, `set`, `count`, `record`; beside it `if` and `on_error`.
@@ -37,9 +37,8 @@ pub struct Step {
     /// Not yet.
     #[schemars(skip)]
     pub tcp: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub remember: Option<NotYet>,
+    /// Appends values to lists that the whole run shares.
+    pub remember: Option<At<Named<Anything>>>,
     /// Not yet.
     #[schemars(skip)]
     pub choose: Option<NotYet>,
