@@ -95,7 +95,7 @@ async fn what_is_remembered_keeps_its_type() {
     let (end, _) = run(steps, &book).await;
     assert_eq!(end, End::Failed);
     assert!(book.has(&Told::Remember(7, "42".into())), "{:?}", book.told);
-    assert!(book.has(&Told::Remember(7, r#"{"id": "x4", "n": [1, 4, none]}"#.into())), "{:?}", book.told);
+    assert!(book.has(&Told::Remember(7, "{'id': 'x4', 'n': [1, 4, None]}".into())), "{:?}", book.told);
     assert_eq!(book.details(), ["remember: `{{ never_set }}` is undefined and can't be sent"]);
 }
 
