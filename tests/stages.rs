@@ -178,7 +178,10 @@ fn a_set_up_that_fails_ends_the_run_before_its_load_and_is_torn_down() {
         assert_eq!((&record["verdict"], record["phases"].as_array().unwrap().len()), (&json!("fail"), 0));
         assert!(reasons(&record).contains(told), "{}", reasons(&record));
         assert!(ended.out.contains(told) && ended.out.contains("setup") && ended.out.contains("FAILED"), "{}", ended.out);
-        assert_eq!((stage(&record, "setup")["ok"].clone(), stage(&record, "teardown")["ok"].clone()), (json!(false), json!(true)));
+        assert_eq!(
+            (stage(&record, "setup")["ok"].clone(), stage(&record, "teardown")["ok"].clone()),
+            (json!(false), json!(true))
+        );
         assert!(!record["stages"].to_string().contains("verify") && !shop.was_asked("GET /never"));
         assert_eq!((shop.made(), shop.left()), (2, 0), "torn down all the same");
         if what == late {
@@ -190,7 +193,8 @@ fn a_set_up_that_fails_ends_the_run_before_its_load_and_is_torn_down() {
 
 #[test]
 fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
-    let unmet = "verify: {flow: [{http: {get: /things, name: ledger, check: {none: response.json.count == 0, some: response.ok}}}]}\n";
+    let unmet =
+        "verify: {flow: [{http: {get: /things, name: ledger, check: {none: response.json.count == 0, some: response.ok}}}]}\n";
     let away = format!("verify: {{flow: [{{http: {{get: \"http://127.0.0.1:{}/\", name: ledger}}}}]}}\n", free_port());
     let broken = "teardown: {flow: [{http: {get: /broken, name: forget}}]}\n";
     for (what, code, told) in [

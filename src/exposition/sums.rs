@@ -49,9 +49,7 @@ fn add(sums: &mut BTreeMap<String, f64>, name: &str, kind: Kind, found: &[Series
 mod tests {
     use super::*;
     use crate::base::{Outcome, Protocol, Reason};
-    use crate::measure::{
-        OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, StepId, StepLayout,
-    };
+    use crate::measure::{OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, StepId, StepLayout};
 
     #[test]
     fn over_all_scenarios_steps_and_outcomes() {

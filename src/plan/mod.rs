@@ -23,5 +23,6 @@ pub use resolver::Options;
 mod tests;
 
 pub use types::{
-    Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario, Schedule, Stage, StageKind, Stages,
+    Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario, Schedule, Stage, StageKind,
+    Stages,
 };

@@ -57,9 +57,7 @@ pub(super) fn left_by_setup(resolver: &Resolver<'_>, names: &mut Names) {
 /// resolved, for they are no traffic.
 pub(super) fn stages(resolver: &mut Resolver<'_>, layout: &mut Layout, names: &Names) -> Stages {
     let profile = &resolver.profile.written;
-    let mut one = |kind, block: &Option<At<Block>>| {
-        block.as_ref().map(|block| stage(resolver, layout, names, kind, block))
-    };
+    let mut one = |kind, block: &Option<At<Block>>| block.as_ref().map(|block| stage(resolver, layout, names, kind, block));
     Stages {
         setup: one(StageKind::Setup, &profile.setup),
         verify: one(StageKind::Verify, &profile.verify),

@@ -8,12 +8,12 @@ use tokio::sync::mpsc::Sender;
 use crate::base::Verdict;
 use crate::counters::Observed;
 use crate::engine::{Board, Control, ErrorExample};
-use crate::{exposition, expr};
 use crate::measure::process::unix_time;
 use crate::measure::{OwnId, OwnKind, PhaseId, ScenarioId, StepId, Totals};
 use crate::plan::Plan;
 use crate::record::ErrorSample;
 use crate::verdict::{self, Inputs, Outside, SloResult, Watches};
+use crate::{exposition, expr};
 
 use super::conduct::{Conduct, REPEATS_KEPT, Update};
 use super::turn::{self, Drained, Judged};

@@ -88,7 +88,10 @@ impl Conduct {
         }
         let Some(came) = self.stage(StageKind::Teardown, stop, update).await else { return ending };
         if came.stopped {
-            self.tell("Teardown was cut off, since the run was told to end at once: some of what it made may still be there.".to_owned());
+            self.tell(
+                "Teardown was cut off, since the run was told to end at once: some of what it made may still be there."
+                    .to_owned(),
+            );
         }
         for wrong in came.wrong {
             self.tell(format!("Teardown failed: {wrong} Some of what the run made may still be there."));

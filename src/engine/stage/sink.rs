@@ -35,13 +35,7 @@ pub(super) struct StageSink {
 }
 
 impl StageSink {
-    pub fn new(
-        order: &StageOrder,
-        stage: &Stage,
-        set: Arc<Set>,
-        examples: Rc<Examples>,
-        wished: watch::Receiver<Wish>,
-    ) -> Self {
+    pub fn new(order: &StageOrder, stage: &Stage, set: Arc<Set>, examples: Rc<Examples>, wished: watch::Receiver<Wish>) -> Self {
         let gauges = order.store.gauges.worker();
         gauges.set_users(stage.scenario, 1);
         Self {

@@ -150,7 +150,10 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         } else if let Some(remember) = &step.remember {
             self.remember(remember.value.iter())
         } else {
-            self.resolver.lacking(written.at, "this step says not what it does; it wants one of http, think, set, count, record, remember");
+            self.resolver.lacking(
+                written.at,
+                "this step says not what it does; it wants one of http, think, set, count, record, remember",
+            );
             None
         };
         let condition = match condition {

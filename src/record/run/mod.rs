@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::Verdict;
 
 pub use judged::{Counter, Slo, Source, Unit, Value};
-pub use stage::{Stage, StageCheck};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
+pub use stage::{Stage, StageCheck};
 
 /// The version of `run.json` that this program writes and reads.
 pub const VERSION: u32 = 1;
