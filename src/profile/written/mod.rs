@@ -156,7 +156,7 @@ pub struct Limits {
     pub rate: Option<Of<Rate>>,
     /// Users at once, of all scenarios together.
     pub users: Option<At<u64>>,
-    /// Series on /metrics. Default 20000.
+    /// Series on /metrics. Default 50000.
     pub series: Option<At<u64>>,
     /// The only hosts that may be loaded.
     pub hosts: Option<Many<Scalar>>,
