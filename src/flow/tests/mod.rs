@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -17,6 +17,7 @@ use super::*;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Compiler, Extract, ListId, Names, Shared, Symbol, Value};
 use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
+use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
 /// A server that answers each path in its own way, on one thread of its own for as long as the test lives.
@@ -49,22 +50,8 @@ fn answer(path: &str) -> Option<String> {
 async fn serve_one(mut stream: tokio::net::TcpStream, seen: Arc<Mutex<Vec<String>>>, arrived: Arc<Notify>) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
-        let end = loop {
-            if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut buffer).await.ok()? == 0 {
-                return None;
-            }
-        };
-        let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-        let length: usize = head.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
-        while buffer.len() < end + length {
-            stream.read_buf(&mut buffer).await.ok()?;
-        }
-        let line = String::from_utf8_lossy(&buffer[..end]).lines().next().unwrap().to_owned();
-        let body = String::from_utf8_lossy(&buffer[end..end + length]).into_owned();
-        buffer.drain(..end + length);
+        let (head, body) = request(&mut stream, &mut buffer).await?;
+        let line = head.lines().next()?;
         let path = line.split(' ').nth(1).unwrap().to_owned();
         seen.lock().unwrap().push(format!("{} {path} {body}", line.split(' ').next().unwrap()).trim_end().to_owned());
         arrived.notify_one();

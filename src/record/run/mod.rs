@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Verdict;
 
-pub use judged::{Counter, Slo, Source, Unit, Value};
+pub use crate::verdict::Unit;
+pub use judged::{Counter, Slo, Source, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
 pub use stage::{Stage, StageCheck};
