@@ -165,9 +165,12 @@ pub enum Rules {
 /// `target`.
 #[derive(Debug, Args)]
 pub struct TargetArgs {
-    /// Address to listen on
+    /// Address to listen on for HTTP and WebSocket
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: String,
+    /// Address to listen on for plain TCP, like 127.0.0.1:9000
+    #[arg(long = "tcp.listen-address", value_name = "ADDRESS")]
+    pub tcp: Option<String>,
     /// Hold all requests for a part of every period, like "1s of every 5s"
     #[arg(long, value_name = "TIME")]
     pub freeze: Option<Freeze>,

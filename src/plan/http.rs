@@ -135,7 +135,7 @@ fn base(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, above: Above<'
     };
     if base.source.trim() == BUILTIN {
         resolver.uses_builtin = true;
-        let address = resolver.options.builtin.map_or_else(|| NOWHERE.to_owned(), |address| format!("http://{address}"));
+        let address = resolver.options.builtin.map_or_else(|| NOWHERE.to_owned(), |target| format!("http://{}", target.http));
         spec.base_url = Some(Template::literal(&address));
         return Some(true);
     }
@@ -165,7 +165,7 @@ fn hosts(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, builtin: bool
     let Some(list) = resolver.profile.written.limits.as_ref().and_then(|limits| limits.hosts.as_ref()) else { return };
     let mut hosts: Vec<String> = list.0.iter().map(|host| host.source.clone()).collect();
     if builtin {
-        hosts.push(resolver.options.builtin.map_or_else(|| "127.0.0.1".into(), |address| address.ip().to_string()));
+        hosts.push(resolver.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
     }
     spec.hosts = Some(hosts.into());
     check_host(resolver, url);

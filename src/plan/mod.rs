@@ -18,7 +18,7 @@ mod warnings;
 
 pub use describe::describe;
 pub use resolve::{load, load_text, resolve};
-pub use resolver::Options;
+pub use resolver::{Builtin, Options};
 #[cfg(test)]
 mod tests;
 

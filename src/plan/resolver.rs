@@ -15,7 +15,16 @@ use crate::profile::{Diagnostic, Profile};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Where the built-in target listens; nothing where the plan is only checked.
-    pub builtin: Option<SocketAddr>,
+    pub builtin: Option<Builtin>,
+}
+
+/// Where the built-in target listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Builtin {
+    /// For HTTP, WebSocket and Socket.IO.
+    pub http: SocketAddr,
+    /// For plain TCP.
+    pub tcp: SocketAddr,
 }
 
 /// The state of resolving one profile.

@@ -301,7 +301,8 @@ observe: {prometheus: {url: 'http://127.0.0.1:9', bearer_token: '${MY_TOKEN}'}, 
 #[test]
 fn the_builtin_target_is_put_in() {
     let text = "name: test\ndefaults: {http: {base_url: builtin}}\nscenarios: {a: {flow: {http: {get: /}}}}\nphases: [{name: p, duration: 1s, load: {a: {users: 1}}}]\nlimits: {hosts: example.com}";
-    let options = Options { builtin: Some("127.0.0.1:4321".parse().unwrap()) };
+    let builtin = Builtin { http: "127.0.0.1:4321".parse().unwrap(), tcp: "127.0.0.1:4322".parse().unwrap() };
+    let options = Options { builtin: Some(builtin) };
     let (plan, _) = load_text(Path::new("t.yml"), text.to_owned(), &Env::default(), &[], options).unwrap();
     assert!(plan.uses_builtin);
     assert!(

@@ -94,11 +94,12 @@ impl Loaded {
     pub fn load(path: &Path, env: &Env, sets: &[(String, String)], kept: Option<&Loaded>) -> Result<Self, LoadError> {
         let read = |builtin| plan::load(path, env, sets, plan::Options { builtin }).map_err(LoadError::Problems);
         let mut target = kept.and_then(|kept| kept.target.clone());
-        let (mut plan, mut warnings) = read(target.as_ref().map(|target| target.address()))?;
+        let (mut plan, mut warnings) = read(target.as_ref().and_then(|target| builtin(target)))?;
         if plan.uses_builtin && target.is_none() {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let started = Target::start(address, target::Options::default()).map_err(LoadError::Target)?;
-            (plan, warnings) = read(Some(started.address()))?;
+            let options = target::Options { tcp: Some(address), ..target::Options::default() };
+            let started = Target::start(address, options).map_err(LoadError::Target)?;
+            (plan, warnings) = read(builtin(&started))?;
             target = Some(Arc::new(started));
         }
         let target = target.filter(|_| plan.uses_builtin);
@@ -107,4 +108,9 @@ impl Loaded {
         let warnings = warnings.iter().map(|warning| warning.line()).collect();
         Ok(Self { path: path.to_owned(), plan: Arc::new(plan), store, warnings, target })
     }
+}
+
+/// Where the built-in target listens; it does so for TCP too.
+fn builtin(target: &Target) -> Option<plan::Builtin> {
+    Some(plan::Builtin { http: target.address(), tcp: target.tcp_address()? })
 }

@@ -6,6 +6,69 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const LOWEST: u16 = 200;
 const HIGHEST: u16 = 599;
 
+/// What speaks over a connection that stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Websocket,
+    Socketio,
+    Tcp,
+}
+
+impl Kind {
+    const ALL: [(Kind, &'static str); 3] = [(Kind::Websocket, "websocket"), (Kind::Socketio, "socketio"), (Kind::Tcp, "tcp")];
+}
+
+/// Counters of the sessions of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    opened: AtomicU64,
+    open: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    events: AtomicU64,
+    skipped: AtomicU64,
+}
+
+impl Sessions {
+    /// A message came.
+    pub fn received(&self) {
+        self.received.fetch_add(1, Relaxed);
+    }
+
+    /// A message was handed to the socket.
+    pub fn sent(&self) {
+        self.sent.fetch_add(1, Relaxed);
+    }
+
+    /// An event was handed to the socket of one listener.
+    pub fn sent_event(&self) {
+        self.events.fetch_add(1, Relaxed);
+        self.sent();
+    }
+
+    /// A listener was too slow for these events.
+    pub fn skipped(&self, events: u64) {
+        self.skipped.fetch_add(events, Relaxed);
+    }
+}
+
+/// Counts a session while it is open.
+pub(super) struct Session<'c>(&'c Sessions);
+
+impl<'c> Session<'c> {
+    pub fn begin(sessions: &'c Sessions) -> Self {
+        sessions.opened.fetch_add(1, Relaxed);
+        sessions.open.fetch_add(1, Relaxed);
+        Self(sessions)
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Counters of one target, shared by its threads.
 #[derive(Debug)]
 pub(super) struct Counts {
@@ -14,6 +77,8 @@ pub(super) struct Counts {
     requests: AtomicU64,
     /// By status, from [`LOWEST`] to [`HIGHEST`].
     responses: Vec<AtomicU64>,
+    sessions: [Sessions; 3],
+    published: AtomicU64,
 }
 
 impl Default for Counts {
@@ -23,6 +88,8 @@ impl Default for Counts {
             open: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             responses: (LOWEST..=HIGHEST).map(|_| AtomicU64::new(0)).collect(),
+            sessions: Default::default(),
+            published: AtomicU64::new(0),
         }
     }
 }
@@ -42,6 +109,16 @@ impl Counts {
         }
     }
 
+    /// The counters of one kind of session.
+    pub fn of(&self, kind: Kind) -> &Sessions {
+        &self.sessions[kind as usize]
+    }
+
+    /// An event was published, to however many listeners.
+    pub fn published(&self) {
+        self.published.fetch_add(1, Relaxed);
+    }
+
     /// In Prometheus' text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -58,6 +135,23 @@ impl Counts {
         line(&mut text, "echo_connections_total", self.connections.load(Relaxed));
         head(&mut text, "echo_connections_open", "gauge", "Connections that are open.");
         line(&mut text, "echo_connections_open", self.open.load(Relaxed));
+        head(&mut text, "echo_events_published_total", "counter", "Events published, each to all who listened just then.");
+        line(&mut text, "echo_events_published_total", self.published.load(Relaxed));
+        type Get = fn(&Sessions) -> &AtomicU64;
+        let families: [(&str, &str, &str, Get); 6] = [
+            ("echo_sessions_total", "counter", "Sessions begun.", |sessions| &sessions.opened),
+            ("echo_sessions_open", "gauge", "Sessions that are open.", |sessions| &sessions.open),
+            ("echo_messages_received_total", "counter", "Messages received.", |sessions| &sessions.received),
+            ("echo_messages_sent_total", "counter", "Messages handed to a socket, events among them.", |sessions| &sessions.sent),
+            ("echo_events_sent_total", "counter", "Events handed to a listener's socket.", |sessions| &sessions.events),
+            ("echo_events_skipped_total", "counter", "Events that a listener was too slow for.", |sessions| &sessions.skipped),
+        ];
+        for (name, kind, help, get) in families {
+            head(&mut text, name, kind, help);
+            for (session, label) in Kind::ALL {
+                line(&mut text, &format!("{name}{{protocol=\"{label}\"}}"), get(self.of(session)).load(Relaxed));
+            }
+        }
         text
     }
 }
@@ -89,6 +183,8 @@ mod tests {
             "echo_responses_total{code=\"503\"} 1\n",
             "echo_responses_total{code=\"599\"} 1\n",
             "# TYPE echo_connections_open gauge\necho_connections_open 0\n",
+            "echo_events_published_total 0\n",
+            "echo_sessions_open{protocol=\"tcp\"} 0\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Shared, http};
+use super::{Addresses, Shared, http, tcp};
 
 /// How many connections may wait to be accepted: thousands of users start at once.
 const BACKLOG: u32 = 4096;
@@ -20,6 +20,13 @@ const BACKLOG: u32 = 4096;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait when there is no descriptor left to accept with.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What is spoken over a connection.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    Http,
+    Tcp,
+}
 
 /// What a thread has, beside its runtime.
 struct Seat {
@@ -31,23 +38,26 @@ struct Seat {
 
 /// Starts the threads: the first one accepts, and all serve in turn.
 pub(super) fn start(
-    address: SocketAddr,
+    wanted: Addresses,
     threads: usize,
     shared: &Arc<Shared>,
     stopping: &watch::Receiver<bool>,
     ending: &mpsc::Sender<()>,
-) -> io::Result<(SocketAddr, Vec<JoinHandle<()>>)> {
+) -> io::Result<(Addresses, Vec<JoinHandle<()>>)> {
     let seat = || Seat { shared: Arc::clone(shared), stopping: stopping.clone(), _ending: ending.clone() };
     let first = runtime()?;
-    let listener = match listen(address, &first) {
-        Ok(listener) => listener,
+    let listening =
+        listen(wanted.http, &first).and_then(|http| Ok((http, wanted.tcp.map(|address| listen(address, &first)).transpose()?)));
+    let (http, tcp) = match listening {
+        Ok(listening) => listening,
         Err(error) => {
             // A runtime may not be dropped where it would block, and this may be called from a task.
             first.shutdown_background();
             return Err(error);
         }
     };
-    let address = listener.local_addr()?;
+    let tcp_address = tcp.as_ref().map(TcpListener::local_addr).transpose()?;
+    let addresses = Addresses { http: http.local_addr()?, tcp: tcp_address };
     let mut handles = Vec::new();
     let mut others = Vec::new();
     for number in 1..threads {
@@ -57,8 +67,8 @@ pub(super) fn start(
         handles.push(spawn(number, runtime()?, |tasks| serve_handed(handed, seat, tasks))?);
     }
     let seat = seat();
-    handles.push(spawn(0, first, |tasks| accept(listener, others, seat, tasks))?);
-    Ok((address, handles))
+    handles.push(spawn(0, first, |tasks| accept(http, tcp, others, seat, tasks))?);
+    Ok((addresses, handles))
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -92,42 +102,57 @@ where
 
 type Connections = JoinSet<()>;
 
+/// Accepts at both doors; the second may not be there.
+async fn accept_any(http: &TcpListener, tcp: Option<&TcpListener>) -> io::Result<(Door, TcpStream)> {
+    let other = async {
+        match tcp {
+            Some(listener) => listener.accept().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        accepted = http.accept() => accepted.map(|(socket, _)| (Door::Http, socket)),
+        accepted = other => accepted.map(|(socket, _)| (Door::Tcp, socket)),
+    }
+}
+
 async fn accept(
-    listener: TcpListener,
-    others: Vec<mpsc::UnboundedSender<StdStream>>,
+    http: TcpListener,
+    tcp: Option<TcpListener>,
+    others: Vec<mpsc::UnboundedSender<(Door, StdStream)>>,
     mut seat: Seat,
     mut connections: Connections,
 ) -> (Connections, Seat) {
     let mut turn = 0;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept_any(&http, tcp.as_ref()) => accepted,
             // An error means that the target was dropped.
             _ = seat.stopping.changed() => return (connections, seat),
         };
-        let Ok((socket, _)) = accepted else {
+        let Ok((door, socket)) = accepted else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
         turn = (turn + 1) % (others.len() + 1);
         match others.get(turn) {
-            None => serve(socket, &seat, &mut connections),
+            None => serve(door, socket, &seat, &mut connections),
             // A thread that has ended takes its connections with it; so does a socket that cannot change hands.
-            Some(other) => drop(socket.into_std().map(|socket| other.send(socket))),
+            Some(other) => drop(socket.into_std().map(|socket| other.send((door, socket)))),
         }
     }
 }
 
 async fn serve_handed(
-    mut handed: mpsc::UnboundedReceiver<StdStream>,
+    mut handed: mpsc::UnboundedReceiver<(Door, StdStream)>,
     mut seat: Seat,
     mut connections: Connections,
 ) -> (Connections, Seat) {
     loop {
         tokio::select! {
-            socket = handed.recv() => match socket.map(TcpStream::from_std) {
-                Some(Ok(socket)) => serve(socket, &seat, &mut connections),
-                Some(Err(_)) => {}
+            handed = handed.recv() => match handed.map(|(door, socket)| (door, TcpStream::from_std(socket))) {
+                Some((door, Ok(socket))) => serve(door, socket, &seat, &mut connections),
+                Some((_, Err(_))) => {}
                 None => return (connections, seat),
             },
             _ = seat.stopping.changed() => return (connections, seat),
@@ -135,9 +160,13 @@ async fn serve_handed(
     }
 }
 
-fn serve(socket: TcpStream, seat: &Seat, connections: &mut Connections) {
+fn serve(door: Door, socket: TcpStream, seat: &Seat, connections: &mut Connections) {
     // Those that have ended are forgotten, so that the set does not grow with time.
     while connections.try_join_next().is_some() {}
     let _ = socket.set_nodelay(true);
-    connections.spawn(http::serve(socket, Arc::clone(&seat.shared), seat.stopping.clone()));
+    let (shared, stopping) = (Arc::clone(&seat.shared), seat.stopping.clone());
+    match door {
+        Door::Http => connections.spawn(http::serve(socket, shared, stopping)),
+        Door::Tcp => connections.spawn(tcp::serve(socket, shared, stopping)),
+    };
 }

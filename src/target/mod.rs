@@ -2,12 +2,15 @@
 //!
 //! It has threads and runtimes of its own, so that it can live in the generator's process (`base_url: builtin`) or alone
 //! (`load-exporter target`) and behaves the same. Each protocol is a module of its own that serves one connection at a time;
-//! what they share is the counting, the freezing and the stopping. Now: HTTP/1.1.
+//! what they share is the counting, the freezing and the stopping. HTTP/1.1 and WebSocket share a port; TCP has its own.
 
 mod counts;
+mod fanout;
 mod freeze;
 mod http;
 mod listen;
+mod tcp;
+mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,13 +31,15 @@ pub struct Options {
     pub threads: usize,
     /// Times at which every request is held.
     pub freeze: Option<Freeze>,
+    /// Where plain TCP is listened for, if it is (port 0: any that is free).
+    pub tcp: Option<SocketAddr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // In the generator's process half of the cores are left to the generator.
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { threads: (cores / 2).max(1), freeze: None }
+        Self { threads: (cores / 2).max(1), freeze: None, tcp: None }
     }
 }
 
@@ -42,13 +47,21 @@ impl Default for Options {
 #[derive(Debug)]
 struct Shared {
     counts: Counts,
+    hub: fanout::Hub,
     freeze: Option<freeze::Clock>,
+}
+
+/// Where a target listens.
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    http: SocketAddr,
+    tcp: Option<SocketAddr>,
 }
 
 /// A running target. Dropping it stops it too, without waiting.
 #[derive(Debug)]
 pub struct Target {
-    address: SocketAddr,
+    addresses: Addresses,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     /// Closed once every thread is at its end.
@@ -62,16 +75,23 @@ impl Target {
     /// # Errors
     /// The address cannot be listened on, or a thread or its runtime cannot be made.
     pub fn start(address: SocketAddr, options: Options) -> io::Result<Self> {
-        let shared = Arc::new(Shared { counts: Counts::default(), freeze: options.freeze.map(freeze::Clock::start) });
+        let freeze = options.freeze.map(freeze::Clock::start);
+        let shared = Arc::new(Shared { counts: Counts::default(), hub: fanout::Hub::default(), freeze });
         let (stop, stopping) = watch::channel(false);
         let (ending, ended) = mpsc::channel(1);
-        let (address, threads) = listen::start(address, options.threads.max(1), &shared, &stopping, &ending)?;
-        Ok(Self { address, shared, stop, ended, threads })
+        let wanted = Addresses { http: address, tcp: options.tcp };
+        let (addresses, threads) = listen::start(wanted, options.threads.max(1), &shared, &stopping, &ending)?;
+        Ok(Self { addresses, shared, stop, ended, threads })
     }
 
-    /// Where it listens.
+    /// Where it listens for HTTP and WebSocket.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.http
+    }
+
+    /// Where it listens for plain TCP, if it does.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.addresses.tcp
     }
 
     /// How many requests it has received, those to `/metrics` not counted.

@@ -1,4 +1,4 @@
-//! HTTP/1.1: what each path answers, and the faults that a query asks for.
+//! HTTP/1.1: what each path answers, and the faults that a query asks for. An upgrade is handed on.
 //!
 //! | path | answer |
 //! |---|---|
@@ -18,44 +18,66 @@ mod payload;
 mod route;
 
 use std::io;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Shared;
+use super::websocket::{self, Ask};
+
+/// What a connection and the requests on it share.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Whether the socket is to be closed with a reset.
+    pub reset: AtomicBool,
+    /// The upgrade that was agreed to.
+    upgrade: Mutex<Option<(OnUpgrade, Ask)>>,
+}
 
 /// Serves one connection to its end, or to the end of the request in flight once `stopping` changes.
 pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
     let open = Open::new(Arc::clone(&shared));
-    let reset = Arc::new(AtomicBool::new(false));
-    let io = TokioIo::new(Socket { tcp: socket, reset: Arc::clone(&reset) });
-    let service = service_fn(|request| page::answer(request, &shared, &reset));
+    let line = Arc::new(Line::default());
+    let io = TokioIo::new(Socket { tcp: socket, line: Arc::clone(&line) });
+    // Boxed, so that a session that stays open doesn't hold what only HTTP needs.
+    let service = service_fn(|request| page::answer(request, &shared, &line));
     let connection = http1::Builder::new().auto_date_header(false).pipeline_flush(true).serve_connection(io, service);
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(connection.with_upgrades());
     // How a connection ends is the client's to measure; here it is just over.
     tokio::select! {
         _ = connection.as_mut() => {}
         _ = stopping.changed() => {
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            let _ = connection.as_mut().await;
         }
+    }
+    drop(connection);
+    // A panic while the lock is held is not possible: it is held for a move.
+    let upgrade = line.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((upgrade, ask)) = upgrade
+        && let Ok(upgraded) = upgrade.await
+        && let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>()
+    {
+        let socket = websocket::accepted(parts.io.into_inner(), parts.read_buf).await;
+        websocket::serve(socket, ask, &line, &shared, stopping).await;
     }
     drop(open);
 }
 
 /// Counts a connection while it is open.
-struct Open(Arc<Shared>);
+pub(super) struct Open(Arc<Shared>);
 
 impl Open {
-    fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Self {
         shared.counts.connections.fetch_add(1, Relaxed);
         shared.counts.open.fetch_add(1, Relaxed);
         Self(shared)
@@ -69,14 +91,15 @@ impl Drop for Open {
 }
 
 /// A socket that can be told to close with a reset.
-struct Socket {
+#[derive(Debug)]
+pub(super) struct Socket {
     tcp: TcpStream,
-    reset: Arc<AtomicBool>,
+    line: Arc<Line>,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.reset.load(Relaxed) {
+        if self.line.reset.load(Relaxed) {
             let _ = self.tcp.set_zero_linger();
         }
     }
@@ -106,7 +129,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset.load(Relaxed) {
+        if self.line.reset.load(Relaxed) {
             // A goodbye before the reset would be taken for the answer.
             return Poll::Ready(Ok(()));
         }

@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::super::Shared;
+use super::super::websocket::{self, Ask};
+use super::Line;
 use super::payload::{Broken, End, Payload};
 use super::route::{Fault, Page, Route, route};
 
@@ -20,7 +23,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// Answers one request; an error closes the connection, with a reset if `reset` was set.
-pub(super) async fn answer(request: Request<Incoming>, shared: &Shared, reset: &AtomicBool) -> Result<Response<Payload>, Broken> {
+pub(super) async fn answer(mut request: Request<Incoming>, shared: &Shared, line: &Line) -> Result<Response<Payload>, Broken> {
     let route = route(request.uri());
     if matches!(route, Ok(Route { page: Page::Metrics, .. })) {
         return make(request, Page::Metrics, shared).await;
@@ -35,11 +38,34 @@ pub(super) async fn answer(request: Request<Incoming>, shared: &Shared, reset: &
             if !route.delay.is_zero() {
                 tokio::time::sleep(route.delay).await;
             }
-            let made = make(request, route.page, shared).await?;
-            spoil(made, route.fault, reset).await?
+            if route.page == Page::Echo && websocket::is_upgrade(request.headers()) {
+                upgrade(&mut request, route.fault, line).await?
+            } else {
+                let made = make(request, route.page, shared).await?;
+                spoil(made, route.fault, &line.reset).await?
+            }
         }
     };
     shared.counts.answered(response.status().as_u16());
+    Ok(response)
+}
+
+/// Agrees to an upgrade; the session begins once this answer is written.
+async fn upgrade(request: &mut Request<Incoming>, fault: Option<Fault>, line: &Line) -> Result<Response<Payload>, Broken> {
+    let asked = Ask::parse(request.uri()).and_then(|ask| Ok((ask.accept(request.headers())?, ask)));
+    let (headers, ask) = match asked {
+        Ok(asked) => asked,
+        Err(wrong) => return Ok(page(StatusCode::BAD_REQUEST, TEXT, Payload::Whole((wrong + "\n").into()))),
+    };
+    // `reset` is a session's fault too, and comes after the handshake there.
+    if let Some(Fault::Stall | Fault::StallBody) = fault {
+        std::future::pending::<()>().await;
+    }
+    let on = hyper::upgrade::on(request);
+    *line.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some((on, ask));
+    let mut response = Response::new(Payload::Whole(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
     Ok(response)
 }
 

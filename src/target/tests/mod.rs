@@ -1,5 +1,7 @@
 //! The target as a client sees it.
 
+mod sessions;
+
 use std::time::Duration;
 
 use ::http::Method;
@@ -12,7 +14,8 @@ use crate::expr::{Scope, Shared as Variables, Template};
 use crate::protocol::http::{Body, Client, Exchange, Request, Spec};
 
 fn target(freeze: Option<Freeze>) -> Target {
-    Target::start("127.0.0.1:0".parse().unwrap(), Options { threads: 2, freeze }).unwrap()
+    Target::start("127.0.0.1:0".parse().unwrap(), Options { threads: 2, freeze, tcp: Some("127.0.0.1:0".parse().unwrap()) })
+        .unwrap()
 }
 
 async fn ask(target: &Target, path: &str, change: impl FnOnce(&mut Spec)) -> Exchange {

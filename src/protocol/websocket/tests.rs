@@ -1,1 +1,0 @@
-//! The driver against servers that write frames by hand.
