@@ -19,7 +19,7 @@ def build():
             stat("Dropped arrivals", "Arrivals that were due and never started.",
                  q.ratio(q.rate("load_arrivals_dropped_total"), q.rate("load_arrivals_due_total")) + " or vector(0)", "percentunit",
                  thresholds=[(None, "green"), (0.0001, "yellow"), (0.01, "red")]),
-            stat("CPU", "Processor time, in cores.", f"sum(rate({q.select('process_cpu_seconds_total', process)}[{q.RATE}]))", "short",
+            stat("CPU now", "Processor time, in cores.", f"sum(rate({q.select('process_cpu_seconds_total', process)}[{q.RATE}]))", "short",
                  decimals=2),
             stat("Memory", "Resident memory.", "sum(" + q.select("process_resident_memory_bytes", process) + ")", "bytes"),
             stat("Profile loaded", "Whether the profile could be loaded last time; an old one stays in force where it could not.",

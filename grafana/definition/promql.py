@@ -22,7 +22,13 @@ def select(metric, matchers=LOAD, extra=""):
 
 def rate(metric, by="", matchers=LOAD, extra="", window=RATE):
     """How fast a counter grows, a second, summed."""
-    return f"sum{grouped(by)} (rate({select(metric, matchers, extra)}[{window}]))"
+    return f"sum{grouped(by)} (rate({select(metric, matchers, extra)}{over(window)}))"
+
+
+def over(window):
+    """A range: `5m`, or `5m offset 1h`."""
+    length, _, offset = window.partition(" offset ")
+    return f"[{length}] offset {offset}" if offset else f"[{length}]"
 
 
 def grouped(by):
@@ -38,14 +44,14 @@ def ratio(part, whole):
 def quantile(q, metric, by="", matchers=LOAD, extra="", window=RATE):
     """A quantile of a histogram, native or classic."""
     with_le = f"{by}, le" if by else "le"
-    native = f"histogram_quantile({q}, sum{grouped(by)} (rate({select(metric, matchers, extra)}[{window}])))"
-    classic = f"histogram_quantile({q}, sum by ({with_le}) (rate({select(metric + '_bucket', matchers, extra)}[{window}])))"
+    native = f"histogram_quantile({q}, sum{grouped(by)} (rate({select(metric, matchers, extra)}{over(window)})))"
+    classic = f"histogram_quantile({q}, sum by ({with_le}) (rate({select(metric + '_bucket', matchers, extra)}{over(window)})))"
     return f"{native} or {classic}"
 
 
 def mean(metric, by="", matchers=LOAD, extra="", window=RATE):
     """The mean of a histogram, native or classic."""
-    inner = f"sum{grouped(by)} (rate({select(metric, matchers, extra)}[{window}]))"
+    inner = f"sum{grouped(by)} (rate({select(metric, matchers, extra)}{over(window)}))"
     native = f"histogram_sum({inner}) / (histogram_count({inner}) > 0)"
     classic = ratio(rate(metric + "_sum", by, matchers, extra, window), rate(metric + "_count", by, matchers, extra, window))
     return f"{native} or {classic}"
@@ -53,7 +59,7 @@ def mean(metric, by="", matchers=LOAD, extra="", window=RATE):
 
 def count(metric, by="", matchers=LOAD, extra="", window=RATE):
     """How many observations a second a histogram takes, native or classic."""
-    native = f"histogram_count(sum{grouped(by)} (rate({select(metric, matchers, extra)}[{window}])))"
+    native = f"histogram_count(sum{grouped(by)} (rate({select(metric, matchers, extra)}{over(window)})))"
     return f"{native} or {rate(metric + '_count', by, matchers, extra, window)}"
 
 

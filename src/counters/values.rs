@@ -189,7 +189,6 @@ mod tests {
             resets: 0,
             levels: None,
             samples: 2,
-            born: None,
         };
         Found { item, metric: metric.into(), labels, kind, track }
     }

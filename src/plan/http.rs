@@ -9,7 +9,7 @@ use http::{HeaderName, Method};
 
 use super::resolver::Resolver;
 use crate::base::written::{Entries, Many, Node, Text};
-use crate::expr::{JsonTemplate, Names, Template};
+use crate::expr::{Names, Template};
 use crate::net::{Tls, TlsOptions};
 use crate::protocol::http::written::{self, HttpDefaults, HttpStep, Settings};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec};
@@ -238,7 +238,7 @@ fn body(resolver: &mut Resolver<'_>, step: &HttpStep, names: &Names) -> Body {
         };
     }
     if let Some(json) = step.json {
-        return self::json(resolver, json.0, names).map_or(Body::Empty, Body::Json);
+        return self::json(resolver, json.0, names);
     }
     if step.form.is_some() {
         return Body::Form(pairs(resolver, step.form.as_ref(), names));
@@ -246,8 +246,7 @@ fn body(resolver: &mut Resolver<'_>, step: &HttpStep, names: &Names) -> Body {
     Body::Empty
 }
 
-/// Any value, in whose texts there may be templates.
-pub(super) fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Option<JsonTemplate> {
+fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Body {
     // Each text by itself first, since only so the place of a mistake is known.
     let mut wrong = false;
     for (node, text) in resolver.profile.tree.templates(at) {
@@ -257,13 +256,13 @@ pub(super) fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Opti
         }
     }
     if wrong {
-        return None;
+        return Body::Empty;
     }
     match resolver.compiler.json(&resolver.profile.tree.json(at, true), names) {
-        Ok(json) => Some(json),
+        Ok(json) => Body::Json(json),
         Err(error) => {
             resolver.error(at, error.message);
-            None
+            Body::Empty
         }
     }
 }

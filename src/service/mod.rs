@@ -12,7 +12,6 @@ mod loaded;
 mod observing;
 mod progress;
 mod result;
-mod stages;
 mod turn;
 pub mod web;
 

@@ -2,6 +2,5 @@
 
 pub(super) mod http;
 pub(super) mod own;
-pub(super) mod remember;
 pub(super) mod set;
 pub(super) mod think;

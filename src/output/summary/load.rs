@@ -112,7 +112,7 @@ fn connected(scenario: &Scenario, connections: &Connections) -> String {
 }
 
 /// What was measured by step, and the errors.
-pub(super) fn steps(out: &mut String, steps: &[Step], style: Style) {
+pub(super) fn steps(out: &mut String, phase: &Phase, style: Style) {
     let mut table = Table::new(vec![
         ("step", Align::Left),
         ("requests", Align::Right),
@@ -124,7 +124,7 @@ pub(super) fn steps(out: &mut String, steps: &[Step], style: Style) {
         ("service p95", Align::Right),
         ("errors", Align::Right),
     ]);
-    for step in steps {
+    for step in &phase.steps {
         table.row(vec![
             name(step).into(),
             count(step.requests).into(),
@@ -140,7 +140,7 @@ pub(super) fn steps(out: &mut String, steps: &[Step], style: Style) {
     if !table.is_empty() {
         table.render(out, 2, style);
     }
-    for step in steps {
+    for step in &phase.steps {
         if step.codes.len() > 1 {
             line(out, "answers", &format!("{}: {}", name(step), counts(&step.codes)), style);
         }

@@ -4,7 +4,6 @@
 
 mod load;
 mod sessions;
-mod stages;
 mod target;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +18,6 @@ use crate::record::{Generator, Phase, Run, Slo};
 pub fn text(run: &Run, style: Style) -> String {
     let mut out = String::new();
     head(&mut out, run, style);
-    stages::stages(&mut out, run, true, style);
     let repeated = run.phases.iter().any(|phase| phase.repeat > 0);
     for phase in &run.phases {
         one_phase(&mut out, phase, &run.reasons, repeated, style);
@@ -28,7 +26,6 @@ pub fn text(run: &Run, style: Style) -> String {
         out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
         slos(&mut out, &run.slos, &run.reasons, style);
     }
-    stages::stages(&mut out, run, false, style);
     target::notes(&mut out, &run.phases, style);
     generator(&mut out, &run.generator, style);
     out
@@ -108,7 +105,7 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
     let blocks: [&dyn Fn(&mut String); 10] = [
         &|out| slos(out, &phase.slos, &phase.reasons, style),
         &|out| load::scenarios(out, phase, style),
-        &|out| load::steps(out, &phase.steps, style),
+        &|out| load::steps(out, phase, style),
         &|out| load::groups(out, phase, style),
         &|out| sessions::sessions(out, phase, style),
         &|out| sessions::messages(out, phase, style),
