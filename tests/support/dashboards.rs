@@ -110,9 +110,9 @@ pub fn unknown_names(query: &str, recorded: &BTreeSet<String>) -> Vec<String> {
         if PROMETHEUS.contains(&name) || recorded.contains(name) || FOREIGN.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
-        let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| {
-            catalogue::find(name.strip_suffix(suffix)?).filter(|metric| metric.kind == Kind::Histogram)
-        });
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| catalogue::find(name.strip_suffix(suffix)?).filter(|metric| metric.kind == Kind::Histogram));
         let Some(metric) = catalogue::find(name).or(base) else {
             wrong.push(format!("there is no metric {name}"));
             continue;
