@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::base::units::nanos;
 use crate::base::{Protocol, Reason};
 use crate::flow::{Failure, Sink};
-use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId};
+use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId, Transfer};
 
 use super::activation::Live;
 use super::examples::{BODY_SEARCHED, BODY_SHOWN, ErrorExample};
@@ -119,6 +119,10 @@ impl Drop for UserSink {
 impl Sink for UserSink {
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
         self.record(due, |live| live.set.sample(step, sample));
+    }
+
+    fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
+        self.record(due, |live| live.set.transfer(step, transfer));
     }
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {

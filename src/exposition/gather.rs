@@ -8,7 +8,7 @@ use super::family::Labels;
 use crate::base::Protocol;
 use crate::measure::{
     ConnectTotals, Layout, MessageId, MessageLayout, MessageTotals, PhaseId, ScenarioId, ScenarioTotals, SessionTotals, StepId,
-    StepTotals, Store, Totals,
+    StepLayout, StepTotals, Store, Totals, TransferTotals,
 };
 
 /// A profile's state at the moment of a scrape.
@@ -105,6 +105,15 @@ impl<'a> View<'a> {
                 }
             }
         }
+    }
+
+    /// Visits the long bodies of the steps that are wanted, in each of their phases.
+    pub(super) fn each_transfer(&self, want: impl Fn(&StepLayout) -> bool, mut visit: impl FnMut(Labels, &TransferTotals)) {
+        self.each_step(|labels, _, phase, step| {
+            if want(&self.layout().steps[step.index()]) {
+                visit(labels, self.totals[phase.index()].transfer(step));
+            }
+        });
     }
 
     /// Visits each kind of message in each of its phases.

@@ -57,6 +57,15 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         SENT_BYTES => bytes(view, out, Direction::Sent),
         RECEIVED_BYTES => bytes(view, out, Direction::Received),
         SESSION_DURATION => sessions(view, out),
+        UPLOAD_SPEED => {
+            view.each_transfer(|step| step.uploads, |labels, cell| out.push(histogram(labels, &cell.upload, &shapes.speed)));
+        }
+        DOWNLOAD_SPEED => {
+            view.each_transfer(|step| step.downloads, |labels, cell| out.push(histogram(labels, &cell.download, &shapes.speed)));
+        }
+        PROCESSING_DURATION => {
+            view.each_transfer(|step| step.uploads, |labels, cell| out.push(histogram(labels, &cell.processing, &shapes.plain)));
+        }
         MESSAGES => messages(view, out),
         MESSAGE_LATENCY => view.each_message(|labels, cell, message, id| {
             if message.latency {

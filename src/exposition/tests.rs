@@ -11,6 +11,7 @@ use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::measure::{
     CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
     OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow,
+    Transfer,
 };
 
 const SCENARIO: ScenarioId = ScenarioId(0);
@@ -32,6 +33,8 @@ fn layout(profile: &str) -> Layout {
             StepLayout {
                 thresholds: vec![0.15],
                 group: Some("votes".into()),
+                uploads: true,
+                downloads: true,
                 ..StepLayout::new(SCENARIO, "vote", Protocol::Http)
             },
             StepLayout {
@@ -91,6 +94,7 @@ fn fill(set: &Set) {
     set.disconnected(SCENARIO, Protocol::Websocket, Reason::Closed);
     set.observe(OwnId(2), SCENARIO, 12.0);
     set.session(StepId(1), 60_000_000_000, Outcome::Ok);
+    set.transfer(STEP, &Transfer { upload: Some(2e6), download: Some(3e7), processing: Some(5_000_000) });
     set.passed(StepId(1), &Passed { sent: 2, received: 100, sent_bytes: 20, received_bytes: 9000 });
     set.latency(MessageId(0), 150_000_000, false);
     set.latency(MessageId(0), 0, true);
@@ -226,6 +230,10 @@ fn values_can_be_read_back() {
     let ok = format!("load_session_duration_seconds_bucket{{{session},group=\"votes\",outcome=\"ok\",le=\"90\"}}");
     assert_eq!(at(&ok), 1.0);
     assert_eq!(at(&format!("load_received_bytes_total{{{session},group=\"votes\",protocol=\"websocket\"}}")), 9000.0);
+    let body = r#"profile="votes",scenario="voters",phase="steady",step="vote",group="votes""#;
+    assert_eq!(at(&format!("load_upload_bytes_per_second_sum{{{body}}}")), 2e6);
+    assert_eq!(at(&format!("load_download_bytes_per_second_count{{{body}}}")), 1.0);
+    assert_eq!(at(&format!("load_processing_duration_seconds_sum{{{body}}}")), 0.005);
     let message = format!("{session},message=\"update\"");
     assert_eq!(at(&format!("load_message_latency_seconds_bucket{{{message},le=\"0.2\"}}")), 2.0);
     let counts = ["messages_missed", "messages_repeated", "messages_reordered", "message_clock_skew"];

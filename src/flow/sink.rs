@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use crate::base::{Protocol, Reason};
-use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
+use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
 #[derive(Clone, Copy)]
@@ -26,6 +26,10 @@ pub struct Failure<'a> {
 pub trait Sink {
     /// A timed piece of work ended; it belongs to the phase that it was due in.
     fn sample(&self, step: StepId, due: Instant, sample: &Sample);
+    /// A request of a step that uploads or downloads ended as expected.
+    fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
+        let _ = (step, due, transfer);
+    }
     /// A check of a request that was due at `due`.
     fn check(&self, check: CheckId, due: Instant, passed: bool);
     /// A connection was opened.

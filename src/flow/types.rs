@@ -64,6 +64,8 @@ pub struct HttpStep {
     pub request: Request,
     /// Which answers are right.
     pub expect: Expect,
+    /// The variables for the SHA-256 of what was uploaded, in the order of the digests; unset where it wasn't sent whole.
+    pub digests: Vec<Symbol>,
     /// Variables out of the answer; those that aren't found are unset.
     pub extract: Vec<(Symbol, Extract)>,
     /// What should hold afterwards; a check that can't be evaluated has failed.

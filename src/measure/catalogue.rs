@@ -31,7 +31,7 @@ pub struct Metric {
 /// The unit that a metric's name tells, or nothing.
 pub fn unit(name: &str) -> &'static str {
     let stem = name.strip_suffix("_total").unwrap_or(name);
-    ["seconds", "bytes", "ratio"]
+    ["seconds", "bytes", "bytes_per_second", "ratio"]
         .into_iter()
         .find(|unit| stem.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
         .unwrap_or("")
@@ -100,6 +100,12 @@ metrics! {
         "Bytes sent, below TLS and compression.";
     RECEIVED_BYTES = Counter "load_received_bytes_total" ["scenario", "phase", "step", "group", "protocol"]
         "Bytes received, below TLS and compression.";
+    UPLOAD_SPEED = Histogram "load_upload_bytes_per_second" ["scenario", "phase", "step", "group"]
+        "Bytes a second of requests' bodies of 64 KiB and more, by service time; uploads that ended as expected.";
+    DOWNLOAD_SPEED = Histogram "load_download_bytes_per_second" ["scenario", "phase", "step", "group"]
+        "Bytes a second of answers' bodies of 64 KiB and more, by service time; downloads that ended as expected.";
+    PROCESSING_DURATION = Histogram "load_processing_duration_seconds" ["scenario", "phase", "step", "group"]
+        "Time from the last byte of an upload to the first byte of its answer; uploads that ended as expected.";
     CONNECTIONS = Gauge "load_connections" ["scenario", "protocol"]
         "Connections that are open.";
     CONNECTS = Counter "load_connects_total" ["scenario", "phase", "protocol"]
@@ -193,7 +199,7 @@ mod tests {
             assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);
             if metric.kind == Kind::Histogram {
-                assert_eq!(unit(metric.name), "seconds");
+                assert!(["seconds", "bytes_per_second"].contains(&unit(metric.name)), "{}", metric.name);
             }
             for reserved in ["profile", "le", "type", "service", "env", "stage", "region", "zone", "cluster", "job", "instance"] {
                 assert!(!metric.labels.contains(&reserved), "{} has a label {reserved}", metric.name);
@@ -214,6 +220,7 @@ mod tests {
     #[test]
     fn units_come_from_names() {
         assert_eq!(unit("load_sent_bytes_total"), "bytes");
+        assert_eq!(unit("load_upload_bytes_per_second"), "bytes_per_second");
         assert_eq!(unit("load_run_start_timestamp_seconds"), "seconds");
         assert_eq!((unit("load_users"), unit("seconds")), ("", ""));
     }

@@ -57,6 +57,7 @@ impl Buckets {
         match unit {
             "seconds" => Self::values(&powers(-10, 6, 1)),
             "bytes" => Self::values(&powers(6, 30, 2)),
+            "bytes_per_second" => Self::values(&powers(12, 34, 2)),
             "ratio" => Self::values(&[0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0]),
             _ => Self::values(&powers(-10, 20, 2)),
         }

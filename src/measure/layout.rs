@@ -122,6 +122,10 @@ pub struct StepLayout {
     pub service_thresholds: Vec<f64>,
     /// Where it opens a session: thresholds in seconds of SLOs over how long sessions last.
     pub session: Option<Vec<f64>>,
+    /// Whether its requests have bodies that may be long.
+    pub uploads: bool,
+    /// Whether its answers may have bodies that are long.
+    pub downloads: bool,
 }
 
 impl StepLayout {
@@ -135,6 +139,8 @@ impl StepLayout {
             thresholds: Vec::new(),
             service_thresholds: Vec::new(),
             session: None,
+            uploads: false,
+            downloads: false,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod set;
 pub mod sparse;
 pub mod store;
 pub mod totals;
+pub mod transfer;
 
 pub use gauges::{Gauges, SloRow, TargetRow, WorkerGauges};
 pub use hist::{Buckets, Histogram};
@@ -31,3 +32,4 @@ pub use set::Set;
 pub use sparse::Sparse;
 pub use store::Store;
 pub use totals::{CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
+pub use transfer::{LEAST_BODY, Transfer, TransferTotals};

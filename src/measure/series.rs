@@ -45,8 +45,10 @@ fn in_phase(layout: &Layout, shapes: &Shapes, scenario: ScenarioId) -> u64 {
             let durations = OUTCOMES * (histogram(&shapes.response[i]) + histogram(&shapes.service[i]));
             // Messages sent and received.
             let sessions = if step.session.is_some() { OUTCOMES * histogram(&shapes.session[i]) + 2 } else { 0 };
+            let uploads = if step.uploads { histogram(&shapes.speed) + histogram(&shapes.plain) } else { 0 };
+            let downloads = if step.downloads { histogram(&shapes.speed) } else { 0 };
             // Requests, bytes sent, bytes received.
-            durations + REASONS + codes + sessions + 3
+            durations + REASONS + codes + sessions + uploads + downloads + 3
         })
         .sum();
     let messages: u64 = (layout.messages.iter().zip(&shapes.message))

@@ -13,6 +13,7 @@ use super::atoms::{Count, Float};
 use super::gauges::Gauges;
 use super::hist::{Buckets, Histogram};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use super::transfer::{Transfer, TransferCell, TransferTotals};
 use super::messages::{MessageCell, MessageTotals, Numbered, Passed, SessionCell, SessionTotals};
 use super::sample::{ConnectTimes, Layer, Sample};
 use super::sparse::Sparse;
@@ -38,6 +39,8 @@ pub struct Shapes {
     pub message: Vec<Buckets>,
     /// By [`OwnId`]; those of other kinds aren't used.
     pub own: Vec<Buckets>,
+    /// Bytes a second.
+    pub speed: Buckets,
     /// Durations without thresholds.
     pub plain: Buckets,
 }
@@ -62,6 +65,7 @@ impl Shapes {
                     _ => Buckets::values(&[]),
                 })
                 .collect(),
+            speed: Buckets::of_unit("bytes_per_second"),
             plain: Buckets::seconds(&[]),
         }
     }
@@ -158,6 +162,7 @@ pub struct Set {
     checks: Box<[CheckCell]>,
     sessions: Box<[OnceLock<Box<SessionCell>>]>,
     messages: Box<[OnceLock<Box<MessageCell>>]>,
+    transfers: Box<[OnceLock<Box<TransferCell>>]>,
     own: Box<[OnceLock<Box<OwnCell>>]>,
 }
 
@@ -175,6 +180,7 @@ impl Set {
             checks: boxed(layout.checks.len()),
             sessions: boxed(layout.steps.len()),
             messages: boxed(layout.messages.len()),
+            transfers: boxed(layout.steps.len()),
             own: boxed(layout.own.len() * layout.scenarios.len()),
             layout,
             shapes,
@@ -295,6 +301,12 @@ impl Set {
         self.messages[message.index()].get_or_init(Box::default)
     }
 
+    /// Records what a request of a step moved.
+    pub fn transfer(&self, step: StepId, transfer: &Transfer) {
+        let cell = self.transfers[step.index()].get_or_init(Box::default);
+        cell.record(&self.shapes.speed, &self.shapes.plain, transfer);
+    }
+
     /// Records a session that ended, with its duration in nanoseconds, under the step that opened it.
     pub fn session(&self, step: StepId, nanoseconds: u64, outcome: Outcome) {
         self.session_cell(step).ended(&self.shapes.session[step.index()], outcome, nanoseconds);
@@ -378,6 +390,11 @@ impl Set {
                 .iter()
                 .zip(&shapes.message)
                 .map(|(cell, buckets)| cell.get().map_or_else(MessageTotals::default, |cell| cell.totals(buckets)))
+                .collect(),
+            transfers: self
+                .transfers
+                .iter()
+                .map(|cell| cell.get().map_or_else(TransferTotals::default, |cell| cell.totals(&shapes.speed, &shapes.plain)))
                 .collect(),
             own: self
                 .own

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, ScenarioId, StepId};
 use super::messages::{MessageTotals, SessionTotals};
 use super::sparse::Sparse;
+use super::transfer::TransferTotals;
 use crate::base::{DropReason, Outcome, Protocol, Reason};
 
 /// A histogram for each outcome, by [`Outcome::index`].
@@ -27,6 +28,9 @@ pub struct Totals {
     pub sessions: Vec<SessionTotals>,
     /// By [`MessageId`].
     pub messages: Vec<MessageTotals>,
+    /// By [`StepId`]: the long bodies.
+    #[serde(default)]
+    pub transfers: Vec<TransferTotals>,
     /// By metric and scenario; see [`Totals::own`].
     pub own: Vec<OwnTotals>,
 }
@@ -139,6 +143,7 @@ impl Totals {
             checks: vec![CheckTotals::default(); layout.checks.len()],
             sessions: vec![SessionTotals::default(); layout.steps.len()],
             messages: vec![MessageTotals::default(); layout.messages.len()],
+            transfers: vec![TransferTotals::default(); layout.steps.len()],
             own: vec![OwnTotals::default(); layout.own.len() * layout.scenarios.len()],
         }
     }
@@ -166,6 +171,11 @@ impl Totals {
     /// The sessions that a step opened.
     pub fn session(&self, step: StepId) -> &SessionTotals {
         &self.sessions[step.index()]
+    }
+
+    /// The long bodies of a step.
+    pub fn transfer(&self, step: StepId) -> &TransferTotals {
+        &self.transfers[step.index()]
     }
 
     /// What is known of a kind of message.
@@ -204,6 +214,7 @@ impl Totals {
         });
         each(&mut self.sessions, &other.sessions, SessionTotals::add);
         each(&mut self.messages, &other.messages, MessageTotals::add);
+        each(&mut self.transfers, &other.transfers, TransferTotals::add);
         each(&mut self.own, &other.own, OwnTotals::add);
     }
 
@@ -242,6 +253,7 @@ impl Totals {
         });
         each(&mut rest.sessions, &earlier.sessions, SessionTotals::take);
         each(&mut rest.messages, &earlier.messages, MessageTotals::take);
+        each(&mut rest.transfers, &earlier.transfers, TransferTotals::take);
         each(&mut rest.own, &earlier.own, |mine, theirs| {
             mine.counter -= theirs.counter;
             take(&mut mine.histogram, &theirs.histogram);

@@ -98,6 +98,11 @@ pub(super) fn in_unit(value: Option<f64>, unit: Unit) -> String {
     }
 }
 
+/// Bytes a second as networks are measured: `98.4Mbit/s`.
+pub(super) fn megabits(bytes_per_second: Option<f64>) -> String {
+    bytes_per_second.map_or_else(|| NONE.to_owned(), |bytes| format!("{}Mbit/s", number(bytes * 8.0 / 1e6)))
+}
+
 /// A size in bytes: `18.0MiB`.
 pub(super) fn bytes(value: f64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 
+use super::multipart;
 use super::resolver::Resolver;
 use crate::base::written::{Entries, Many, Node, Text};
 use crate::expr::{Names, Template};
@@ -98,7 +99,7 @@ pub(super) fn request(
     hosts(resolver, &mut spec, url, builtin.unwrap_or(false));
     spec.query = pairs(resolver, step.query.as_ref(), names);
     spec.headers = headers(resolver, &layers, names);
-    spec.body = body(resolver, step, names);
+    spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
     // A mistake of the base is told once, and not again for every step that stands behind it.
     if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
@@ -219,11 +220,12 @@ fn headers(resolver: &mut Resolver<'_>, layers: &[Settings<'_>], names: &Names) 
     found.into_iter().filter_map(|(name, template)| template.map(|template| (name, template))).collect()
 }
 
-fn body(resolver: &mut Resolver<'_>, step: &HttpStep, names: &Names) -> Body {
+fn body(resolver: &mut Resolver<'_>, at: Node, step: &HttpStep, names: &Names) -> Body {
     let bodies = [
         step.body.as_ref().map(|text| (text.at, "body")),
         step.json.map(|json| (json.0, "json")),
         step.form.as_ref().map(|form| (form.iter().next().map_or(Node(0), |(key, _)| key.at), "form")),
+        step.multipart.as_ref().map(|parts| (parts.0.first().map_or(Node(0), |part| part.at), "multipart")),
     ];
     let given: Vec<(Node, &str)> = bodies.into_iter().flatten().collect();
     if let [(_, first), (at, second), ..] = given[..] {
@@ -239,6 +241,9 @@ fn body(resolver: &mut Resolver<'_>, step: &HttpStep, names: &Names) -> Body {
     }
     if let Some(json) = step.json {
         return self::json(resolver, json.0, names);
+    }
+    if let Some(parts) = &step.multipart {
+        return Body::Multipart(multipart::resolve(resolver, at, &parts.0, names));
     }
     if step.form.is_some() {
         return Body::Form(pairs(resolver, step.form.as_ref(), names));

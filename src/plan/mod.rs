@@ -6,6 +6,7 @@ mod describe;
 mod http;
 mod loads;
 mod metrics;
+mod multipart;
 mod observe;
 mod resolve;
 mod resolver;

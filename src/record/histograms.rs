@@ -47,6 +47,8 @@ pub struct PhaseHistograms {
     pub sessions: Vec<SessionHistograms>,
     /// By kind of message.
     pub messages: Vec<MessageHistogram>,
+    /// By step that uploads or downloads.
+    pub transfers: Vec<TransferHistograms>,
     /// The profile's own histograms.
     pub metrics: Vec<MetricHistogram>,
 }
@@ -117,6 +119,22 @@ pub struct MessageHistogram {
     pub message: String,
     /// From their being published to their receipt.
     pub latency: Sparse,
+}
+
+/// The long bodies of one step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TransferHistograms {
+    /// The label `scenario`.
+    pub scenario: String,
+    /// The label `step`.
+    pub step: String,
+    /// Bytes a second of requests' bodies.
+    pub upload: Sparse,
+    /// Bytes a second of answers' bodies.
+    pub download: Sparse,
+    /// From the last byte of an upload to the first of its answer, in seconds.
+    pub processing: Sparse,
 }
 
 /// A histogram of the profile's own, in its own unit.

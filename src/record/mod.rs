@@ -20,11 +20,11 @@ mod write;
 pub use error::RecordError;
 pub use histograms::{
     GroupHistograms, Histograms, MessageHistogram, MetricHistogram, PhaseHistograms, ScenarioHistograms, SessionHistograms,
-    StepHistograms,
+    StepHistograms, TransferHistograms,
 };
 pub use list::Entry;
 pub use run::{
     Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
-    Slo, Source, Step, Unit, VERSION, Value,
+    Slo, Source, Speed, Step, Transfer, Unit, VERSION, Value,
 };
 pub use storage::{RunDirectory, Storage, read, read_histograms};

@@ -216,6 +216,13 @@ fn steady() -> Phase {
             clock_skew: 0,
             latency: latency(1_199_400, 0.012),
         }],
+        transfers: vec![Transfer {
+            scenario: "voters".into(),
+            step: "portrait".into(),
+            upload: Speed { count: 120, mean: Some(12.5e6), p5: Some(1.1e6), p50: Some(9.9e6), p95: Some(61.2e6) },
+            download: Speed { count: 12, mean: Some(101e6), p5: Some(80e6), p50: Some(99e6), p95: Some(125e6) },
+            processing: latency(120, 0.083),
+        }],
         sources: vec![
             Source { name: "prometheus".into(), interval: Some(5.0), ..Source::default() },
             Source { name: "redis".into(), error: Some("connection refused".into()), ..Source::default() },
@@ -255,6 +262,7 @@ pub(crate) fn run() -> Run {
         steps: vec![],
         sessions: vec![],
         messages: vec![],
+        transfers: vec![],
         checks: vec![],
         metrics: vec![],
         counters: vec![],

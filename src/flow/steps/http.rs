@@ -7,14 +7,14 @@ use http::HeaderValue;
 use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::Response;
+use crate::expr::{Response, Value};
 use crate::flow::expect::Wrong;
 use crate::flow::interpret::{Broken, Run};
 use crate::flow::sink::{Failure, Sink};
 use crate::flow::types::HttpStep;
-use crate::measure::{ConnectTimes, Sample, StepId};
+use crate::measure::{ConnectTimes, LEAST_BODY, Sample, StepId, Transfer};
 use crate::net::DialTimes;
-use crate::protocol::http::Exchange;
+use crate::protocol::http::{Exchange, Uploaded};
 
 pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
     let due = run.due;
@@ -45,6 +45,9 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 service: Duration::ZERO,
                 sent: 0,
                 received: 0,
+                uploaded: None,
+                downloaded: 0,
+                processing: Duration::ZERO,
                 credentials: Vec::new(),
             };
             let wrong = Some((Reason::Template, error));
@@ -61,8 +64,30 @@ struct Exchanged {
     service: Duration,
     sent: u64,
     received: u64,
+    /// The upload, if it was one.
+    uploaded: Option<Box<Uploaded>>,
+    /// Bytes of the answer's body.
+    downloaded: u64,
+    processing: Duration,
     /// Of the headers that were sent: not to be shown.
     credentials: Vec<HeaderValue>,
+}
+
+impl Exchanged {
+    /// What it moved: speeds of bodies that are long enough, by the service time.
+    fn transfer(&self, download: bool) -> Transfer {
+        let speed = |bytes: u64| {
+            let rate = bytes as f64 / self.service.as_secs_f64();
+            (bytes >= LEAST_BODY && rate.is_finite()).then_some(rate)
+        };
+        // An upload whose answer came before its end tells nothing.
+        let uploaded = self.uploaded.as_ref().filter(|uploaded| uploaded.complete);
+        Transfer {
+            upload: uploaded.and_then(|uploaded| speed(uploaded.length)),
+            download: if download { speed(self.downloaded) } else { None },
+            processing: uploaded.map(|_| nanos(self.processing)),
+        }
+    }
 }
 
 /// There was an exchange: an answer, or why there is none.
@@ -84,6 +109,9 @@ fn answered<S: Sink>(
         service,
         sent: exchange.sent,
         received: exchange.received,
+        uploaded: exchange.upload,
+        downloaded: exchange.body_bytes,
+        processing: exchange.processing,
         credentials,
     };
     let response = Response {
@@ -117,6 +145,7 @@ fn conclude<S: Sink>(
     let scope = &mut run.user.scope;
     let body = response.body.clone();
     scope.set_response(response);
+    digests(step, exchanged.uploaded.as_deref(), scope);
     let missing = extract(step, scope);
     let wrong = wrong.or(missing).or_else(|| step.expect.judge_that(scope));
     let outcome = match (exchanged.outcome, &wrong) {
@@ -133,6 +162,9 @@ fn conclude<S: Sink>(
         received: exchanged.received,
     };
     sink.sample(step.id, due, &sample);
+    if outcome == Outcome::Ok && (exchanged.uploaded.is_some() || step.request.spec().discard_body) {
+        sink.transfer(step.id, due, &exchanged.transfer(step.request.spec().discard_body));
+    }
     if let Some((reason, detail)) = &wrong {
         let secrets = || {
             let sent = exchanged.credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
@@ -147,6 +179,16 @@ fn conclude<S: Sink>(
     match wrong {
         None => Ok(()),
         Some((reason, detail)) => Err(Broken(format!("step `{}` failed ({reason}): {detail}", step.name))),
+    }
+}
+
+/// Sets the variables of what was uploaded; those of parts that weren't sent to their end are unset.
+fn digests(step: &HttpStep, uploaded: Option<&Uploaded>, scope: &mut crate::expr::Scope) {
+    for (index, symbol) in step.digests.iter().enumerate() {
+        match uploaded.and_then(|uploaded| uploaded.digests.get(index)?.as_deref()) {
+            Some(hex) => scope.assign(*symbol, Value::from(hex)),
+            None => scope.unset(*symbol),
+        }
     }
 }
 

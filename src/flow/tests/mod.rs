@@ -250,6 +250,7 @@ impl Maker {
             name: path.to_owned(),
             request: Request::new(spec).unwrap(),
             expect: Expect::default(),
+            digests: Vec::new(),
             extract: Vec::new(),
             checks: Vec::new(),
         }

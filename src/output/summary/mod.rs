@@ -4,6 +4,7 @@
 
 mod load;
 mod sessions;
+mod transfers;
 mod target;
 
 use chrono::{DateTime, Utc};
@@ -102,13 +103,14 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
         let tone = if phase.judged { tone(phase.verdict) } else { Tone::Plain };
         out.push_str(&format!("  {}\n", tone.paint(clean(reason).trim_end(), style)));
     }
-    let blocks: [&dyn Fn(&mut String); 10] = [
+    let blocks: [&dyn Fn(&mut String); 11] = [
         &|out| slos(out, &phase.slos, &phase.reasons, style),
         &|out| load::scenarios(out, phase, style),
         &|out| load::steps(out, phase, style),
         &|out| load::groups(out, phase, style),
         &|out| sessions::sessions(out, phase, style),
         &|out| sessions::messages(out, phase, style),
+        &|out| transfers::transfers(out, phase, style),
         &|out| load::checks(out, phase, style),
         &|out| load::metrics(out, phase, style),
         &|out| target::made(out, phase, style),

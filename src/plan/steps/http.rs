@@ -32,12 +32,20 @@ impl Builder<'_, '_> {
         let expect = self.expect(step);
         let extract = self.extract(step);
         let checks = self.checks(step, id);
+        if let Some(id) = id {
+            let discards = self.discards(step);
+            let layout = &mut self.layout.steps[id.index()];
+            layout.uploads |= step.multipart.is_some();
+            layout.downloads |= discards;
+        }
+        let digests = step.digests().map(|name| self.symbol(&name.into())).collect();
         let id = id?;
         Some(StepKind::Http(Box::new(flow::HttpStep {
             id,
             name: self.layout.steps[id.index()].name.clone(),
             request: request?,
             expect: expect?,
+            digests,
             extract: extract?,
             checks: checks?,
         })))
@@ -64,11 +72,16 @@ impl Builder<'_, '_> {
         Some(expect)
     }
 
+    /// Whether the body of an answer is thrown away.
+    fn discards(&self, step: &HttpStep) -> bool {
+        let layers = std::iter::once(step.settings()).chain(self.above.iter().flatten().map(|defaults| defaults.settings()));
+        layers.into_iter().find_map(|layer| layer.discard_body).is_some_and(|discard| discard.value)
+    }
+
     fn extract(&mut self, step: &HttpStep) -> Option<Vec<(Symbol, Extract)>> {
         let mut extracts = Vec::new();
         let mut wrong = false;
-        let discard = std::iter::once(step.settings()).chain(self.above.iter().flatten().map(|defaults| defaults.settings()));
-        let discard = discard.into_iter().find_map(|layer| layer.discard_body).filter(|discard| discard.value);
+        let discards = self.discards(step);
         for (name, form) in step.extract.iter().flat_map(|entries| entries.iter()) {
             let short;
             let extraction = match form {
@@ -78,7 +91,7 @@ impl Builder<'_, '_> {
                 }
                 Form::Long(extraction) => extraction,
             };
-            if discard.is_some() && extraction.header.is_none() {
+            if discards && extraction.header.is_none() {
                 self.resolver.error(name.at, "there is no body to take this from: `discard_body` throws it away");
                 wrong = true;
                 continue;

@@ -27,6 +27,7 @@ fn sets(step: &Step) -> Vec<At<String>> {
     }
     if let Some(http) = &step.http {
         names.extend(http.value.extract.iter().flat_map(|entries| entries.iter()).map(|(name, _)| name.clone()));
+        names.extend(http.value.digests().map(At::from));
     }
     names
 }

@@ -34,7 +34,7 @@ pub(crate) use failure::Failure;
 pub use pool::Pool;
 pub(crate) use request::AGENT;
 pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
-pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded};
+pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
 
 /// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is
 /// longer is to be read with `discard_body: true`.

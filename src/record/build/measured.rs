@@ -267,5 +267,6 @@ pub(super) fn histograms(input: &PhaseInput<'_>) -> PhaseHistograms {
         }
     }
     super::sessions::histograms(input, &mut out);
+    super::transfers::histograms(input, &mut out);
     out
 }

@@ -5,6 +5,7 @@ mod judged;
 mod measured;
 mod observed;
 mod sessions;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -80,6 +81,7 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         groups: measured::groups(input),
         sessions: sessions::sessions(input),
         messages: sessions::messages(input),
+        transfers: transfers::transfers(input),
         checks: measured::checks(input),
         metrics: measured::metrics(input),
         counters: Vec::new(),

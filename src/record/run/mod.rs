@@ -6,6 +6,7 @@
 mod judged;
 mod measured;
 mod sessions;
+mod transfer;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use crate::base::Verdict;
 pub use judged::{Counter, Slo, Source, Unit, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
+pub use transfer::{Speed, Transfer};
 
 /// The version of `run.json` that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -121,6 +123,9 @@ pub struct Phase {
     /// The kinds of messages that sessions follow.
     #[serde(default)]
     pub messages: Vec<Message>,
+    /// The long bodies of steps that upload or download.
+    #[serde(default)]
+    pub transfers: Vec<Transfer>,
     /// The checks of the flows.
     #[serde(default)]
     pub checks: Vec<Check>,

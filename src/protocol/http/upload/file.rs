@@ -30,11 +30,12 @@ impl Source {
     /// It can't be opened, or is no plain file. The message names it.
     pub fn open(path: &Path) -> io::Result<(Self, u64)> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{} cannot be read: {error}", path.display()));
-        let file = fs::File::open(path).map_err(named)?;
-        let metadata = file.metadata().map_err(named)?;
-        if !metadata.is_file() {
+        // Looked at first, since opening a pipe would wait for its writer.
+        if !fs::metadata(path).map_err(named)?.is_file() {
             return Err(named(io::Error::other("it is not a plain file")));
         }
+        let file = fs::File::open(path).map_err(named)?;
+        let metadata = file.metadata().map_err(named)?;
         Ok((Self { file, path: path.to_owned() }, metadata.len()))
     }
 
@@ -57,6 +58,14 @@ impl Source {
             Err(error) => Err(io::Error::other(format!("{name} cannot be read: {error}"))),
         }
     }
+}
+
+/// Whether a file can be sent, as far as it is known before.
+///
+/// # Errors
+/// It can't be opened, or is no plain file. The message names it.
+pub fn probe(path: &Path) -> io::Result<()> {
+    Source::open(path).map(|_| ())
 }
 
 /// A pass through a file.

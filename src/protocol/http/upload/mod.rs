@@ -22,6 +22,7 @@ use file::Reading;
 pub(super) use file::Source as File;
 use generate::Generator;
 pub(super) use generate::Seed;
+pub use file::probe;
 pub use multipart::{Content, Length, Multipart, Part, SizeError, Sizes};
 pub(super) use tally::Tally;
 pub use tally::Uploaded;
