@@ -166,7 +166,9 @@ fn every_example_of_profile_md_can_be_carried_out() {
             false => vec![
                 block
                     .lines()
-                    .filter(|line| !line.starts_with("include:") && !line.contains("ca_file:") && !line.contains(", file: pictures/"))
+                    .filter(|line| {
+                        !line.starts_with("include:") && !line.contains("ca_file:") && !line.contains(", file: pictures/")
+                    })
                     .map(|line| format!("{line}\n"))
                     .collect(),
             ],

@@ -10,8 +10,7 @@ use super::*;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::measure::{
     CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
-    OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow,
-    Transfer,
+    OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow, Transfer,
 };
 
 const SCENARIO: ScenarioId = ScenarioId(0);

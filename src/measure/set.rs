@@ -13,11 +13,11 @@ use super::atoms::{Count, Float};
 use super::gauges::Gauges;
 use super::hist::{Buckets, Histogram};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
-use super::transfer::{Transfer, TransferCell, TransferTotals};
 use super::messages::{MessageCell, MessageTotals, Numbered, Passed, SessionCell, SessionTotals};
 use super::sample::{ConnectTimes, Layer, Sample};
 use super::sparse::Sparse;
 use super::totals::{ByOutcome, CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
+use super::transfer::{Transfer, TransferCell, TransferTotals};
 use crate::base::{DropReason, Outcome, Protocol, Reason};
 
 /// The buckets of every histogram of a layout, made once and shared by all sets.

@@ -41,13 +41,7 @@ fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Op
             None
         }
     };
-    Some(Part {
-        name: name?,
-        content: content?,
-        filename: filename?,
-        content_type: content_type?,
-        digest: part.digest.is_some(),
-    })
+    Some(Part { name: name?, content: content?, filename: filename?, content_type: content_type?, digest: part.digest.is_some() })
 }
 
 fn file(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Content> {

@@ -4,8 +4,8 @@
 
 mod load;
 mod sessions;
-mod transfers;
 mod target;
+mod transfers;
 
 use chrono::{DateTime, Utc};
 

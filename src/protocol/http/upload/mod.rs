@@ -20,9 +20,9 @@ use sha2::{Digest, Sha256};
 
 use file::Reading;
 pub(super) use file::Source as File;
+pub use file::probe;
 use generate::Generator;
 pub(super) use generate::Seed;
-pub use file::probe;
 pub use multipart::{Content, Length, Multipart, Part, SizeError, Sizes};
 pub(super) use tally::Tally;
 pub use tally::Uploaded;
