@@ -177,7 +177,7 @@ def _arranged(panels):
 def variable(name, label, query, multi=True):
     """A choice among the values of a label."""
     return {
-        "type": "query", "name": name, "label": label, "description": "", "datasource": SOURCE, "definition": query,
+        "type": "query", "name": name, "label": label, "description": "", "datasource": SOURCE,
         "query": {"query": query, "refId": f"variable-{name}"}, "refresh": 2, "sort": 1, "regex": "", "hide": 0, "skipUrlSync": False,
         "multi": multi, "includeAll": multi, "allValue": ".*" if multi else None, "options": [],
         "current": {"selected": True, "text": "All", "value": "$__all"} if multi else {},
@@ -217,7 +217,7 @@ def _annotations():
 def dashboard(uid, title, description, panels, variables=(), span="now-30m", refresh="10s"):
     """A whole dashboard."""
     return {
-        "uid": f"load-exporter-{uid}", "title": f"Load / {title}", "description": description, "tags": [TAG], "style": "dark",
+        "uid": f"load-exporter-{uid}", "title": f"Load / {title}", "description": description, "tags": [TAG],
         "timezone": "browser", "editable": False, "graphTooltip": 1, "schemaVersion": SCHEMA_VERSION, "version": 1, "refresh": refresh,
         "time": {"from": span, "to": "now"}, "timepicker": {}, "fiscalYearStartMonth": 0, "weekStart": "",
         "templating": {"list": _variables(variables)}, "annotations": _annotations(),
