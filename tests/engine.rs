@@ -61,7 +61,8 @@ async fn settles(what: &str, holds: impl Fn() -> bool) {
 
 /// One run: to its end, stopped, or cut off.
 async fn run(plan: &Arc<Plan>, store: &Arc<Store>, how: Option<Control>) -> Ending {
-    let mut run = engine::start(plan.clone(), store.clone(), engine::Options { workers: 3, shard: 0, shards: 1 }).unwrap();
+    let options = engine::Options { workers: 3, shard: 0, shards: 1 };
+    let mut run = engine::start(plan.clone(), store.clone(), options, &engine::Carried::new(plan, options)).unwrap();
     loop {
         match run.events.recv().await.unwrap() {
             Event::PhaseStarted { .. } => {

@@ -88,7 +88,18 @@ fn answering(text: String) -> Hostile {
     })
 }
 
-/// All at once: most of the time is spent on waiting for samples that don't come.
+/// Runs beside each source, and looks for what its record must say of it. All at once: most of the time is spent on waiting for
+/// samples that don't come.
+fn each_says(cases: &[(&str, String, &str)], run: fn(&str) -> String) {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = cases.iter().map(|(case, url, said)| (case, said, scope.spawn(move || run(url)))).collect();
+        for (case, said, thread) in threads {
+            let reasons = thread.join().unwrap_or_else(|_| panic!("{case}: see above"));
+            assert!(reasons.contains(said), "{case}: {reasons}");
+        }
+    });
+}
+
 #[test]
 fn whatever_prometheus_does_the_load_goes_on_and_nothing_is_made_up() {
     let unauthorized = answering(answer("401 Unauthorized", &format!("no such token: Bearer {TOKEN}")));
@@ -112,13 +123,7 @@ fn whatever_prometheus_does_the_load_goes_on_and_nothing_is_made_up() {
         ("silent", silent.url(), "no answer within"),
         ("breaks off", breaks_off.url(), "prometheus"),
     ];
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = cases.iter().map(|(case, url, said)| (case, said, scope.spawn(move || watched_by(url)))).collect();
-        for (case, said, thread) in threads {
-            let reasons = thread.join().unwrap_or_else(|_| panic!("{case}: see above"));
-            assert!(reasons.contains(said), "{case}: {reasons}");
-        }
-    });
+    each_says(&cases, watched_by);
 }
 
 /// Runs beside such an exporter, which is read directly. Gives the reasons of its record.
@@ -181,11 +186,5 @@ fn whatever_an_exporter_does_the_load_goes_on_and_nothing_is_made_up() {
         ("breaks off", breaks_off.url(), "app"),
         ("silent", silent.url(), "no answer within"),
     ];
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = cases.iter().map(|(case, url, said)| (case, said, scope.spawn(move || read_from(url)))).collect();
-        for (case, said, thread) in threads {
-            let reasons = thread.join().unwrap_or_else(|_| panic!("{case}: see above"));
-            assert!(reasons.contains(said), "{case}: {reasons}");
-        }
-    });
+    each_says(&cases, read_from);
 }

@@ -4,6 +4,10 @@
 //! start time moved). At an edge between two samples under load the value is interpolated linearly; since a counter only
 //! grows, the truth lies between both samples, and the farther of them is the uncertainty: at most one interval's increase.
 //! PromQL's `increase()` isn't used: it extrapolates to the range's ends.
+//!
+//! A counter that came up between the edges, at a target that was read at the first one, counts from 0. That is the truth of a
+//! client library's counter, whose labels come up with their first event. Were it another's that had been hidden, it had some
+//! value from 0 to its first sample at the edge; so that first sample is the uncertainty, and the truth is within it either way.
 
 use super::observe::Kind;
 use super::report::Levels;
@@ -38,6 +42,8 @@ pub(crate) struct Track {
     pub(crate) levels: Option<Levels>,
     /// Samples after the first edge up to the second: scrapes by the source.
     pub(crate) samples: u64,
+    /// The first sample of a counter that came up between the edges and was counted from 0.
+    pub(crate) born: Option<f64>,
 }
 
 /// Takes samples in, gives a [`Track`].
@@ -46,6 +52,7 @@ pub(crate) struct Fold {
     kind: Kind,
     edges: [At; 2],
     cuts: [Cut; 2],
+    first: Option<f64>,
     last: Option<(f64, f64)>,
     sum: f64,
     resets: u64,
@@ -67,6 +74,7 @@ impl Fold {
             kind,
             edges: [from, to],
             cuts: [Cut::Ahead; 2],
+            first: None,
             last: None,
             sum: 0.0,
             resets: 0,
@@ -100,6 +108,7 @@ impl Fold {
             self.levels.add(value);
         }
         self.sum += step.increase;
+        self.first.get_or_insert(value);
         self.last = Some((time, value));
     }
 
@@ -123,6 +132,11 @@ impl Fold {
         self.last.map(|(time, _)| time)
     }
 
+    /// Whether it was there at the first edge.
+    pub(crate) fn has_start(&self) -> bool {
+        matches!(self.cuts[0], Cut::Made { .. })
+    }
+
     /// What the samples come to.
     pub(crate) fn finish(&self) -> Track {
         let [start, end] = self.cuts;
@@ -143,7 +157,27 @@ impl Fold {
             resets: self.resets,
             levels: self.levels.levels(),
             samples: self.levels.count,
+            born: None,
         }
+    }
+
+    /// The same for a series whose target is known to have been read at the first edge, without it: a counter that came up
+    /// meanwhile counts from 0.
+    pub(crate) fn finish_born(&self) -> Track {
+        let track = self.finish();
+        match (self.cuts, self.first) {
+            ([Cut::Missed, Cut::Made { sum, unsure, .. }], Some(first)) if self.kind == Kind::Counter => {
+                track.from_birth(first, sum, unsure + self.doubt)
+            }
+            _ => track,
+        }
+    }
+}
+
+impl Track {
+    /// Counted from 0: `first` is what it said first, `sum` its increase since and `unsure` how far that may be off.
+    pub(crate) fn from_birth(self, first: f64, sum: f64, unsure: f64) -> Self {
+        Self { before: Some(0.0), delta: Ok(first + sum), unsure: first + unsure, born: Some(first), ..self }
     }
 }
 
@@ -260,6 +294,29 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_came_up_between_the_edges_counts_from_0() {
+        let born = |kind, from, to, samples: &[(f64, f64)]| {
+            let mut fold = Fold::new(kind, from, to);
+            samples.iter().for_each(|(time, value)| fold.feed(*time, *value, false));
+            fold.finish_born()
+        };
+        let still = |time: f64| At { time, still_until: Some(time + 3.0) };
+        let samples = [(5.0, 7.0), (10.0, 17.0), (12.0, 17.0)];
+        for (from, to) in [(flowing(1.0), flowing(10.0)), (still(1.0), still(9.0))] {
+            let got = born(Kind::Counter, from, to, &samples);
+            assert_eq!((got.before, got.after, got.delta, got.unsure), (Some(0.0), Some(17.0), Ok(17.0), 7.0));
+            assert_eq!(got.born, Some(7.0));
+        }
+        // Its only sample is the one that a still edge waited for.
+        assert_eq!(born(Kind::Counter, still(-9.0), still(4.0), &samples[..1]).delta, Ok(7.0));
+        // A gauge had any value; and what was there before, or came up after the phase, is as it always was.
+        assert_eq!(born(Kind::Gauge, flowing(1.0), flowing(10.0), &samples).delta, Err(Gap::NoStart));
+        assert_eq!(born(Kind::Counter, flowing(5.0), flowing(10.0), &samples).delta, Ok(10.0));
+        assert_eq!(born(Kind::Counter, flowing(1.0), flowing(4.0), &samples).delta, Err(Gap::NoStart));
+        assert_eq!(born(Kind::Counter, flowing(1.0), flowing(20.0), &samples).delta, Err(Gap::NoStart));
+    }
+
+    #[test]
     fn levels_are_those_of_the_phase_only() {
         let samples = [(0.0, 99.0), (10.0, 5.0), (20.0, 9.0), (30.0, 1.0), (40.0, 77.0)];
         let levels = track(Kind::Gauge, flowing(10.0), flowing(35.0), &samples).levels.unwrap();
@@ -290,6 +347,19 @@ mod tests {
             let got = track(Kind::Counter, flowing(a), flowing(b), &samples);
             let truth = count(&events, b) - count(&events, a);
             prop_assert!((got.delta.unwrap() - truth).abs() <= got.unsure + 1e-9, "{:?} for {truth}", got);
+        }
+
+        #[test]
+        fn whenever_a_counter_came_up_the_truth_is_within_the_uncertainty(
+            (events, samples) in world(), a in 0.0..100.0f64, b in 0.0..100.0f64, shown in 0.0..100.0f64,
+        ) {
+            // Born, or hidden until then.
+            let (a, b) = (a.min(b), a.max(b));
+            let mut fold = Fold::new(Kind::Counter, flowing(a), flowing(b));
+            samples.iter().filter(|t| **t >= shown).for_each(|t| fold.feed(*t, count(&events, *t), false));
+            let got = fold.finish_born();
+            let truth = count(&events, b) - count(&events, a);
+            prop_assert!(got.delta.is_err() || (got.delta.unwrap() - truth).abs() <= got.unsure + 1e-9, "{:?} for {truth}", got);
         }
 
         #[test]

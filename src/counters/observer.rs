@@ -118,7 +118,7 @@ impl Observer {
                     let kind_of = |metric: &str| exporter.kind_of(metric);
                     let flowing = [!before.still, !after.still];
                     let error = a.error.clone().or_else(|| b.error.clone());
-                    let between = tracker::between(&self.wants, [a, b], after.at - before.at, flowing, kind_of);
+                    let between = tracker::between(&self.wants, [a, b], [before.at, after.at], flowing, kind_of);
                     let between = error.map_or(Ok(between), Err);
                     Part { name: exporter.name().to_owned(), direct: true, between, readings: [a.clone(), b.clone()] }
                 }

@@ -74,6 +74,10 @@ pub(crate) struct Point {
 pub(crate) struct Counted {
     /// Unix seconds of its first sample.
     pub(crate) since: f64,
+    /// Its first sample.
+    #[serde(default)]
+    pub(crate) first: f64,
+    /// Its increase since.
     pub(crate) sum: f64,
     pub(crate) resets: u64,
     pub(crate) doubt: f64,
@@ -138,7 +142,7 @@ pub struct CounterRow {
     /// Counter or gauge.
     #[serde(serialize_with = "as_label")]
     pub kind: Kind,
-    /// At the phase's start.
+    /// At the phase's start; 0 for a counter that came up in mid-phase, which `note` says then.
     pub before: Option<f64>,
     /// At its end.
     pub after: Option<f64>,

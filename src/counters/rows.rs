@@ -82,10 +82,17 @@ fn row(wants: &Wants, source: &str, found: &Found, span: f64, flowing: u8, reque
     // What a busy system hasn't told yet, at each edge under load.
     let late = wants.items[found.item].late.1.as_secs_f64() * f64::from(flowing);
     let uncertainty = delta.map(|delta| track.unsure + delta.abs() * (late / span.max(1e-3)).min(1.0));
-    let note = (track.resets > 0).then(|| {
-        let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
-        format!("started again {times}; what it counted after the last sample before that is lost")
+    let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
+    let restarted =
+        (track.resets > 0).then(|| format!("started again {times}; what it counted after the last sample before that is lost"));
+    let born = track.born.map(|first| {
+        format!(
+            "came up during the phase, where others of this metric were there before, so it is counted from 0; the first that it \
+             said was {first}"
+        )
     });
+    let notes: Vec<String> = born.into_iter().chain(restarted).collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     CounterRow {
         source: source.to_owned(),
         metric: found.metric.clone(),

@@ -1,6 +1,6 @@
 //! What a Prometheus server stored between two edges, folded a bounded number of samples at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::api::{Series, unix};
@@ -12,7 +12,7 @@ use super::report::{Labels, SourceReading};
 use super::select::{Best, groups, keep, selector, start_selectors};
 use super::starts::Starts;
 use super::values::{Found, LevelMeters, LevelOf};
-use super::want::Wants;
+use super::want::{Wants, label};
 
 /// Samples to ask for at once: some megabytes of JSON.
 const SAMPLES_AT_ONCE: f64 = 100_000.0;
@@ -94,8 +94,14 @@ impl Folding<'_> {
         self.folds.keys().for_each(|(item, rank, metric, _)| best.add(*item, *rank, metric));
         let span = (self.to.time - self.from.time).max(1e-3);
         let off: f64 = [self.from, self.to].iter().filter(|edge| edge.still_until.is_none()).map(|edge| edge.off).sum();
+        // The targets whose metric was there at the first edge: what comes up later at one of them is new.
+        let target = |labels: &Labels| (label(labels, "job").to_owned(), label(labels, "instance").to_owned());
+        let read: BTreeSet<_> = (self.folds.iter().filter(|(_, (_, fold))| fold.has_start()))
+            .map(|((item, _, metric, labels), _)| (*item, metric.clone(), target(labels)))
+            .collect();
         for ((item, _, metric, labels), (kind, fold)) in self.folds {
-            let mut track = fold.finish();
+            let known = read.contains(&(item, metric.clone(), target(&labels)));
+            let mut track = if known { fold.finish_born() } else { fold.finish() };
             // What only has samples outside of the phase was not there.
             let there = track.before.is_some() || track.after.is_some() || track.samples > 0;
             if there && best.is(item, &metric) {

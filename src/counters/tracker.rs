@@ -89,7 +89,7 @@ impl Tracker {
                 kind,
                 last: (time, sample.value),
                 there: false,
-                counted: Counted { since: time, sum: 0.0, resets: 0, doubt: 0.0, levels: None },
+                counted: Counted { since: time, first: sample.value, sum: 0.0, resets: 0, doubt: 0.0, levels: None },
                 meter: Meter::default(),
             });
             // Two wants may ask for the same series.
@@ -140,16 +140,17 @@ impl Tracker {
     }
 }
 
-/// What happened between two readings of an exporter. `span`: seconds between the edges; `flowing`: whether the load went on
-/// at each.
+/// What happened between two readings of an exporter. `edges`: when those were, in Unix seconds; `flowing`: whether the load
+/// went on at each.
 pub(super) fn between(
     wants: &Wants,
     readings: [&SourceReading; 2],
-    span: f64,
+    edges: [f64; 2],
     flowing: [bool; 2],
     kind_of: impl Fn(&str) -> Option<Kind>,
 ) -> Between {
-    let [before, after] = readings;
+    let ([before, after], [begun, ended]) = (readings, edges);
+    let span = ended - begun;
     let life = same_life(before, after);
     let consecutive = life.is_some_and(|(a, b)| a.serial + 1 == b.serial);
     let slack = |reading: &SourceReading, flowing: bool| match &reading.scraped {
@@ -168,6 +169,14 @@ pub(super) fn between(
         let Some(point) = b.as_ref().or(a.as_ref()) else { continue };
         for (item, _) in wants.find(&point.metric, &point.labels) {
             let kind = wants.items[item].kind(kind_of(&point.metric), &point.metric);
+            // New at a target that was read at the first edge, and had others of this metric then.
+            let known = || before.points.iter().any(|other| other.metric == point.metric);
+            let born = match (&a, b.as_ref().and_then(|b| b.counted)) {
+                (None, Some(counted)) if kind == Kind::Counter && life.is_some() && counted.since > begun && known() => {
+                    Some(counted)
+                }
+                _ => None,
+            };
             let (delta, resets, doubt) = match (&a, &b) {
                 (Some(a), Some(b)) => {
                     let (delta, resets, doubt) = increase(kind, a, b, life.is_some());
@@ -178,7 +187,7 @@ pub(super) fn between(
             };
             let rate = delta.map_or(0.0, |delta: f64| delta.abs() / span.max(1e-3));
             let levels = b.as_ref().filter(|_| consecutive).and_then(|b| b.counted).and_then(|counted| counted.levels);
-            let track = Track {
+            let mut track = Track {
                 before: a.as_ref().map(|point| point.value),
                 after: b.as_ref().map(|point| point.value),
                 delta,
@@ -186,7 +195,12 @@ pub(super) fn between(
                 resets,
                 levels,
                 samples: life.map_or(2, |(a, b)| b.scrapes - a.scrapes),
+                born: None,
             };
+            if let Some(Counted { first, sum, resets, doubt, .. }) = born {
+                let rate = (first + sum) / span.max(1e-3);
+                track = Track { resets, ..track.from_birth(first, sum, doubt + rate * slack.max(0.0)) };
+            }
             out.found.push(Found { item, metric: point.metric.clone(), labels: point.labels.clone(), kind, track });
         }
     }
@@ -231,7 +245,8 @@ mod tests {
     }
 
     fn row(before: &SourceReading, after: &SourceReading, metric: &str) -> Option<Track> {
-        let between = between(&wants(), [before, after], 10.0, [true, false], |name| (name == "jobs").then_some(Kind::Counter));
+        let between =
+            between(&wants(), [before, after], [0.0, 10.0], [true, false], |name| (name == "jobs").then_some(Kind::Counter));
         between.found.into_iter().find(|found| found.metric == metric).map(|found| found.track)
     }
 
@@ -277,6 +292,41 @@ mod tests {
         assert_eq!(row(&before, &after, "redis_evicted_keys_total"), None);
         assert_eq!(row(&before, &after, "many_total"), None);
         assert_eq!(after.left_out, [("many_total".to_owned(), SERIES_TO_READ as u64 + 1)]);
+    }
+
+    #[test]
+    fn a_counter_that_came_up_beside_others_of_its_metric_counts_from_0() {
+        let mut tracker = Tracker::new(1);
+        let text = |new: &str| format!("redis_commands_total{{cmd=\"get\"}} 5\nredis_connected_clients 2\n{new}\n");
+        let set = |n: u32| text(&format!("redis_commands_total{{cmd=\"set\"}} {n}"));
+        let wants = {
+            let metric = |name: &str| Wanted::Metric { metric: name.into(), matchers: Vec::new(), kind: None };
+            Wants::new(&Observe { counters: vec![metric("redis_commands_total")], ..Observe::default() })
+        };
+        let mut scrape = |time: f64, text: &str, edge: bool| {
+            tracker.feed(&wants, time, &Exposition::parse(text, Format::Text).unwrap());
+            let mut reading = SourceReading::default();
+            edge.then(|| tracker.cut(&wants, &mut reading, 0.0));
+            reading
+        };
+        let before = scrape(0.5, &text(""), true);
+        scrape(5.0, &set(4), false);
+        let after = scrape(10.0, &set(30), true);
+        let born = |before: &SourceReading, after: &SourceReading, edges| {
+            let found = super::between(&wants, [before, after], edges, [true, true], |_| Some(Kind::Counter)).found;
+            found.into_iter().find(|found| found.labels[0].1 == "set").unwrap().track
+        };
+        let track = born(&before, &after, [0.0, 10.0]);
+        assert_eq!((track.before, track.after, track.delta, track.unsure), (Some(0.0), Some(30.0), Ok(30.0), 4.0));
+        assert_eq!(track.born, Some(4.0));
+        // In the next phase it is one like the others.
+        let later = scrape(20.0, &set(31), true);
+        let track = born(&after, &later, [10.0, 20.0]);
+        assert_eq!((track.delta, track.unsure, track.born), (Ok(1.0), 0.0, None));
+        // One that only went away for an edge is no new one: what it was then is not known.
+        let gone = scrape(30.0, &text(""), true);
+        let back = scrape(40.0, &set(40), true);
+        assert_eq!(born(&gone, &back, [30.0, 40.0]).delta, Err(Gap::NoStart));
     }
 
     #[test]

@@ -189,6 +189,7 @@ mod tests {
             resets: 0,
             levels: None,
             samples: 2,
+            born: None,
         };
         Found { item, metric: metric.into(), labels, kind, track }
     }

@@ -85,6 +85,7 @@ impl Coordinator {
                     self.end(&activation, start, Vec::new(), false).await;
                     break 'run;
                 }
+                self.shared.lists.publish();
                 let at = self.board.wall(start);
                 let ends = self.board.wall(start + phase.duration);
                 self.tell(Event::PhaseStarted { activation: activation.number, phase: PhaseId::at(index), repeat, at, ends })

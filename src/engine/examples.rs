@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::base::Reason;
+use crate::flow::Failure;
 use crate::measure::{PhaseId, StepId};
+use crate::plan::Plan;
 
 /// One error as it happened.
 #[derive(Debug, Clone)]
@@ -25,16 +27,29 @@ pub struct ErrorExample {
     pub body: String,
 }
 
+impl ErrorExample {
+    /// An example of a failure that happens just now.
+    pub(super) fn of(plan: &Plan, phase: PhaseId, step: StepId, failure: &Failure<'_>) -> Self {
+        let secrets = plan.secrets.with((failure.secrets)());
+        // Redacted before it is cut: what is left of a secret that was cut in two would not be found.
+        let searched = String::from_utf8_lossy(&failure.body[..failure.body.len().min(BODY_SEARCHED)]);
+        let body = secrets.redact(&searched).chars().take(BODY_SHOWN).collect();
+        let detail = secrets.redact(failure.detail).into_owned();
+        let (reason, status) = (failure.reason, failure.status);
+        Self { at: SystemTime::now(), phase, step, reason, status, detail, body }
+    }
+}
+
 /// The most examples of one step and reason over a run.
 const PER_STEP_AND_REASON: usize = 5;
 /// The most examples over a run.
 const PER_RUN: usize = 500;
 /// The most characters of a body that an example shows.
-pub(super) const BODY_SHOWN: usize = 200;
+const BODY_SHOWN: usize = 200;
 
 /// So many bytes of a body are searched for secrets before it is cut: far beyond what is shown, since what is taken out makes
 /// room for more.
-pub(super) const BODY_SEARCHED: usize = 64 * 1024;
+const BODY_SEARCHED: usize = 64 * 1024;
 
 /// The examples of a run.
 #[derive(Default)]

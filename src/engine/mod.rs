@@ -7,6 +7,8 @@
 //! - The coordinator publishes the edges ahead and gathers what is drained (`coordinator`). Workers and coordinator
 //!   exchange edges and news only (`report`).
 //!
+//! Set-up, verify and teardown are done by one user on a thread of its own ([`stage`]).
+//!
 //! At any moment, for each phase and scenario: arrivals due = started + dropped + cancelled + waiting; at the end of a
 //! phase's drain nothing waits.
 
@@ -22,6 +24,7 @@ mod pool;
 mod report;
 mod shared;
 mod sink;
+mod stage;
 mod timer;
 mod user;
 mod worker;
@@ -36,7 +39,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::expr;
+use crate::expr::{self, Lists, Symbol, Value};
 use crate::flow::UserParts;
 use crate::load::Share;
 use crate::measure::Store;
@@ -45,6 +48,7 @@ use crate::plan::Plan;
 pub use board::{Board, PhaseNow, ScenarioNow};
 pub use event::{Control, Ending, Event};
 pub use examples::ErrorExample;
+pub use stage::{StageEnd, StageHow, StageOrder, StageRun, stage};
 
 use arrival::WaitingRoom;
 use coordinator::Coordinator;
@@ -70,6 +74,40 @@ impl Default for Options {
     }
 }
 
+/// What a run shares from its set-up to its teardown.
+#[derive(Debug, Clone, Default)]
+pub struct Carried {
+    /// What steps remember. Each worker has a part of its own, and so has what is done once for the run.
+    pub lists: Arc<Lists>,
+    /// The variables that set-up left.
+    pub setup: Vec<(Symbol, Value)>,
+    /// This run's totals, for `metric(name)`, once they are final.
+    pub metrics: Option<BTreeMap<String, f64>>,
+}
+
+impl Carried {
+    /// What a run begins with: empty lists.
+    pub fn new(plan: &Plan, options: Options) -> Self {
+        Self { lists: Lists::new(plan.lists.clone(), options.workers.max(1) + 1), ..Self::default() }
+    }
+
+    /// What all users of a scenario (or of a stage) share.
+    fn shared(&self, plan: &Plan, options: Options, scenario: usize) -> UserParts {
+        UserParts {
+            shared: Arc::new(expr::Shared {
+                seed: plan.seed,
+                scenario: scenario as u64,
+                shard: options.shard,
+                env: plan.env.clone(),
+                vars: plan.vars.clone(),
+                setup: self.setup.clone(),
+                lists: self.lists.clone(),
+                metrics: self.metrics.clone(),
+            }),
+        }
+    }
+}
+
 /// A run under way.
 pub struct Run {
     /// Its news, in order; [`Event::Finished`] is the last.
@@ -84,27 +122,18 @@ pub struct Run {
 ///
 /// # Errors
 /// A worker's thread or runtime can't be had.
-pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options) -> io::Result<Run> {
+pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Carried) -> io::Result<Run> {
     let workers = options.workers.max(1);
     let (report, reports) = mpsc::unbounded_channel();
     let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let scenarios = plan.scenarios.len();
-    let parts = |scenario: usize| UserParts {
-        shared: Arc::new(expr::Shared {
-            seed: plan.seed,
-            scenario: scenario as u64,
-            shard: options.shard,
-            env: plan.env.clone(),
-            vars: plan.vars.clone(),
-            ..expr::Shared::default()
-        }),
-    };
     let shared = Arc::new(Shared {
         ports: inboxes.into_iter().map(|inbox| Port::new(inbox, scenarios)).collect(),
         waiting: (0..scenarios).map(|_| WaitingRoom::default()).collect(),
-        users: (0..scenarios).map(|scenario| Arc::new(parts(scenario))).collect(),
+        users: (0..scenarios).map(|scenario| Arc::new(carried.shared(&plan, options, scenario))).collect(),
         reports: report,
         examples: examples::Examples::default(),
+        lists: carried.lists.clone(),
         plan,
         store,
     });

@@ -414,7 +414,7 @@ impl Drop for Pool {
 }
 
 /// The most connections that any of the steps wants shared.
-fn shared_connections(flow: &Flow) -> Option<usize> {
+pub(super) fn shared_connections(flow: &Flow) -> Option<usize> {
     let of = |step: &Step| match &step.kind {
         StepKind::Http(http) => match http.request.connections() {
             Connections::Shared(connections) => Some(connections),

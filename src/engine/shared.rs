@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::base::units::nanos;
+use crate::expr::Lists;
 use crate::flow::UserParts;
 use crate::measure::Store;
 use crate::plan::Plan;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub waiting: Vec<WaitingRoom>,
     pub reports: UnboundedSender<Report>,
     pub examples: Examples,
+    /// What users remember; each worker writes its own part.
+    pub lists: Arc<Lists>,
 }
 
 /// A worker as others see it.

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use crate::base::units::nanos;
 use crate::base::{Protocol, Reason};
+use crate::expr::{ListId, Value};
 use crate::flow::{Failure, Sink};
 use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId, Transfer};
 
 use super::activation::Live;
-use super::examples::{BODY_SEARCHED, BODY_SHOWN, ErrorExample};
+use super::examples::ErrorExample;
 use super::pool::Pool;
 use super::user::Slot;
 
@@ -155,25 +156,19 @@ impl Sink for UserSink {
         self.record(at, |live| live.set.observe(metric, self.pool.id(), value));
     }
 
+    fn remember(&self, list: ListId, value: Value) {
+        let ctx = &self.pool.ctx;
+        // A list that is full says so itself, and the run's verdict with it.
+        ctx.shared.lists.append(ctx.worker, list, value);
+    }
+
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
         self.record(due, |live| {
             if !live.wants_example(step, failure.reason) {
                 return;
             }
             let shared = &self.pool.ctx.shared;
-            let secrets = shared.plan.secrets.with((failure.secrets)());
-            // Redacted before it is cut: what is left of a secret that was cut in two would not be found.
-            let searched = String::from_utf8_lossy(&failure.body[..failure.body.len().min(BODY_SEARCHED)]);
-            let body = secrets.redact(&searched).chars().take(BODY_SHOWN).collect();
-            shared.examples.add(ErrorExample {
-                at: std::time::SystemTime::now(),
-                phase: PhaseId::at(live.activation.phase),
-                step,
-                reason: failure.reason,
-                status: failure.status,
-                detail: secrets.redact(failure.detail).into_owned(),
-                body,
-            });
+            shared.examples.add(ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure));
         });
     }
 

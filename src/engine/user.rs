@@ -209,7 +209,7 @@ async fn live(presence: Presence) {
                 let end = flow::iterate(&scenario.flow, user, slot.iteration(), due, &sink).await;
                 iteration.finish(&end);
                 match end {
-                    End::Completed | End::Failed => {}
+                    End::Completed | End::Failed | End::CutShort => {}
                     End::EndUser => {
                         presence.ended_itself.set(true);
                         return;

@@ -10,6 +10,7 @@ mod negotiate;
 mod openmetrics;
 mod own;
 mod series;
+mod sums;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use prometheus::{Encoder, ProtobufEncoder, TextEncoder};
 pub use family::NATIVE_BUCKETS;
 pub use negotiate::{Format, accepts_gzip};
 pub use own::conflict;
+pub use sums::sums;
 
 use crate::measure::Store;
 use crate::measure::catalogue::{self, Kind};

@@ -158,9 +158,9 @@ impl Scope {
     }
 
     /// Takes the variables of this scope's iteration and start, for instance what set-up leaves to everybody.
-    pub fn into_variables(self) -> Vec<(Symbol, Value)> {
-        let mut variables = self.iteration;
-        for (symbol, value) in self.start {
+    pub fn take_variables(&mut self) -> Vec<(Symbol, Value)> {
+        let mut variables = std::mem::take(&mut self.iteration);
+        for (symbol, value) in std::mem::take(&mut self.start) {
             if find(&variables, symbol).is_none() {
                 variables.push((symbol, value));
             }

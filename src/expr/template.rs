@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Value;
+use super::convert::from_json;
 use super::error::EvalError;
 use super::eval;
 use super::program::{Body, Program};
@@ -170,6 +171,21 @@ impl JsonTemplate {
     /// Whether it is the same for every user and every time.
     pub fn is_static(&self) -> bool {
         matches!(self, JsonTemplate::Static(_))
+    }
+
+    /// Its value; where it is one `{{ … }}` alone: with the type that the expression has.
+    ///
+    /// # Errors
+    /// As [`JsonTemplate::render`].
+    pub fn value(&self, scope: &Scope) -> Result<Value, EvalError> {
+        if let JsonTemplate::Dynamic(parts) = self
+            && let [JsonPart::Value(Compiled(program))] = &parts.parts[..]
+        {
+            return present(program, eval::value(program, scope)?);
+        }
+        let json = serde_json::from_slice(&self.render(scope)?);
+        // What was rendered is JSON, however deep it is.
+        Ok(json.map_or(Value::UNDEFINED, |json| from_json(&json)))
     }
 
     /// The JSON, without insignificant spaces, keys in the order of the profile.

@@ -50,6 +50,26 @@ pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due:
     }
 }
 
+/// A flow that is done once for the whole run, from now on.
+///
+/// # Errors
+/// How it ended before its last step, and if a step failed: which, and why, without the user's secrets.
+///
+/// May be dropped at any await, like [`iterate`].
+pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(), (End, String)> {
+    user.scope.begin_iteration(0);
+    let mut run = Run { user, sink, due: Instant::now() };
+    match run.flow(flow).await {
+        Ok(()) => Ok(()),
+        Err(Stop::Failed(Broken(why))) => {
+            let why = Secrets::new(run.user.secrets()).redact(&why).into_owned();
+            Err((End::Failed, why))
+        }
+        Err(Stop::End(End::Abort(why))) => Err((End::Abort(why.clone()), why)),
+        Err(Stop::End(end)) => Err((end, String::new())),
+    }
+}
+
 impl<S: Sink> Run<'_, S> {
     /// The steps of a flow, one after the other. Steps with flows of their own put them into a box, so that what a user's
     /// task takes doesn't grow with how deep flows are nested.
@@ -66,6 +86,9 @@ impl<S: Sink> Run<'_, S> {
         if step.condition.as_ref().is_some_and(|condition| !condition.truth(&self.user.scope).unwrap_or(false)) {
             return Ok(());
         }
+        if step.kind.takes_time() && self.sink.is_over() {
+            return Err(Stop::End(End::CutShort));
+        }
         let done: Result<(), Stop> = match &step.kind {
             StepKind::Http(http) => steps::http::run(http, self).await.map_err(Stop::from),
             StepKind::Think(think) => {
@@ -75,6 +98,7 @@ impl<S: Sink> Run<'_, S> {
             StepKind::Set(values) => steps::set::run(values, self).map_err(Stop::from),
             StepKind::Count(amounts) => steps::own::count(amounts, self).map_err(Stop::from),
             StepKind::Record(amounts) => steps::own::record(amounts, self).map_err(Stop::from),
+            StepKind::Remember(values) => steps::remember::run(values, self).map_err(Stop::from),
         };
         match (done, step.on_error) {
             (Ok(()), _) | (Err(Stop::Failed(_)), OnError::Continue) => Ok(()),

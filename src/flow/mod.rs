@@ -14,7 +14,7 @@ mod types;
 mod user;
 
 pub use expect::Expect;
-pub use interpret::iterate;
+pub use interpret::{iterate, once};
 pub use sink::{Failure, Sink};
 pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};
 pub use user::{User, UserParts};

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use crate::base::{Protocol, Reason};
+use crate::expr::{ListId, Value};
 use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
@@ -42,6 +43,8 @@ pub trait Sink {
     fn count(&self, metric: OwnId, by: f64, at: Instant);
     /// Observes a histogram of the profile's own, or sets a gauge.
     fn observe(&self, metric: OwnId, value: f64, at: Instant);
+    /// Appends to a list of the run's. One that is full takes nothing; whoever keeps the lists tells of that.
+    fn remember(&self, list: ListId, value: Value);
     /// Tells of an error that was also a [`Sink::sample`].
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
     /// Tells of a step without samples (`set`, `count`, `record`) that failed. `detail` holds no values.
@@ -50,6 +53,11 @@ pub trait Sink {
     }
     /// Waits until a moment.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+    /// Whether the flow is to end before its next request or pause, with what is under way done and remembered: asked of what
+    /// is done once for a run, when that is stopped. Users of a load are stopped from outside.
+    fn is_over(&self) -> bool {
+        false
+    }
     /// Awaited before each step: ready at once, or while the run is paused, once it goes on.
     fn gate(&self) -> impl Future<Output = ()>;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::expect::Expect;
 use crate::base::random::Stream;
-use crate::expr::{Expression, Extract, Symbol, Value};
+use crate::expr::{Expression, Extract, JsonTemplate, ListId, Symbol, Value};
 use crate::measure::{CheckId, OwnId, StepId};
 use crate::protocol::http::Request;
 
@@ -39,6 +39,15 @@ pub enum StepKind {
     Count(Amounts),
     /// Observes histograms and sets gauges of the profile's own.
     Record(Amounts),
+    /// Appends values to lists that the whole run shares.
+    Remember(Vec<(ListId, JsonTemplate)>),
+}
+
+impl StepKind {
+    /// Whether it takes time by itself: it asks something of the target, or waits.
+    pub fn takes_time(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::Think(_))
+    }
 }
 
 /// Metrics of the profile's own and what goes into each.
@@ -97,6 +106,8 @@ pub enum End {
     EndUser,
     /// A step failed, and the run is to end; with what happened.
     Abort(String),
+    /// It was asked to end before its next request or pause; see [`super::Sink::is_over`].
+    CutShort,
 }
 
 /// How long a user thinks.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::secrets::is_secret_cookie;
-use crate::expr::{Scope, Shared};
+use crate::expr::{Scope, Shared, Symbol, Value};
 use crate::protocol::http::{Client, Pool};
 
 /// What all users of a scenario are made of.
@@ -57,6 +57,11 @@ impl User {
     /// The user's variables, to be set from outside of its flow, for instance with rows of data.
     pub fn scope_mut(&mut self) -> &mut Scope {
         &mut self.scope
+    }
+
+    /// The variables that it has set, for instance what set-up leaves to everybody; the user has none any more.
+    pub fn take_variables(&mut self) -> Vec<(Symbol, Value)> {
+        self.scope.take_variables()
     }
 
     /// Closes the user's own connections and forgets its cookies. Returns by how many the number of open connections has

@@ -10,6 +10,8 @@ mod dns;
 pub mod proxy;
 pub mod route;
 pub mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 
 pub use dial::{Alpn, DialError, DialTimes, Dialing, Endpoint, Stage, dial, dial_to_proxy};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::loads::show_rate;
-use super::types::{Phase, Plan, Repeat, Schedule};
+use super::types::{Phase, Plan, Repeat, Schedule, Stage};
 use crate::base::units::show_seconds;
 use crate::load::{Canvas, Iterations, Load, OnBusy, Piece, Shape, sketch};
 use crate::measure::ScenarioId;
@@ -19,9 +19,11 @@ pub fn describe(plan: &Plan) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
     let _ = head(&mut out, plan);
+    let _ = plan.stages.setup.iter().try_for_each(|stage| one_stage(&mut out, stage));
     for phase in &plan.phases {
         let _ = one_phase(&mut out, plan, phase);
     }
+    let _ = [&plan.stages.verify, &plan.stages.teardown].into_iter().flatten().try_for_each(|stage| one_stage(&mut out, stage));
     for scenario in &plan.scenarios {
         let _ = drawings(&mut out, plan, scenario.id, &scenario.name);
     }
@@ -59,6 +61,10 @@ fn head(out: &mut String, plan: &Plan) -> std::fmt::Result {
         Schedule::Cron(cron) => write!(out, "; the daemon runs it at `{}` ({})", cron.pattern(), cron.zone())?,
     }
     writeln!(out, "\n")
+}
+
+fn one_stage(out: &mut String, stage: &Stage) -> std::fmt::Result {
+    writeln!(out, "{}  once, within {}", stage.kind.label(), show_seconds(stage.timeout.as_secs_f64()))
 }
 
 fn one_phase(out: &mut String, plan: &Plan, phase: &Phase) -> std::fmt::Result {

@@ -10,7 +10,7 @@ use http::{HeaderName, Method};
 use super::multipart;
 use super::resolver::Resolver;
 use crate::base::written::{Entries, Many, Node, Text};
-use crate::expr::{Names, Template};
+use crate::expr::{JsonTemplate, Names, Template};
 use crate::net::{Tls, TlsOptions};
 use crate::protocol::http::written::{self, HttpDefaults, HttpStep, Settings};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec};
@@ -240,7 +240,7 @@ fn body(resolver: &mut Resolver<'_>, at: Node, step: &HttpStep, names: &Names) -
         };
     }
     if let Some(json) = step.json {
-        return self::json(resolver, json.0, names);
+        return self::json(resolver, json.0, names).map_or(Body::Empty, Body::Json);
     }
     if let Some(parts) = &step.multipart {
         return Body::Multipart(multipart::resolve(resolver, at, &parts.0, names));
@@ -251,7 +251,8 @@ fn body(resolver: &mut Resolver<'_>, at: Node, step: &HttpStep, names: &Names) -
     Body::Empty
 }
 
-fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Body {
+/// Any value, in whose texts there may be templates.
+pub(super) fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Option<JsonTemplate> {
     // Each text by itself first, since only so the place of a mistake is known.
     let mut wrong = false;
     for (node, text) in resolver.profile.tree.templates(at) {
@@ -261,13 +262,13 @@ fn json(resolver: &mut Resolver<'_>, at: Node, names: &Names) -> Body {
         }
     }
     if wrong {
-        return Body::Empty;
+        return None;
     }
     match resolver.compiler.json(&resolver.profile.tree.json(at, true), names) {
-        Ok(json) => Body::Json(json),
+        Ok(json) => Some(json),
         Err(error) => {
             resolver.error(at, error.message);
-            Body::Empty
+            None
         }
     }
 }

@@ -3,13 +3,37 @@
 use super::resolver::Resolver;
 use crate::base::names::{is_label_name, is_metric_name};
 use crate::base::written::At;
-use crate::measure::{OwnKind, OwnMetric, catalogue};
+use crate::measure::{Layout, OwnKind, OwnMetric, catalogue};
 use crate::profile::written::{Metric, MetricType};
 
 /// Resolves `metrics`; which scenarios feed them is told later, by their steps.
 pub(super) fn own(resolver: &mut Resolver<'_>) -> Vec<OwnMetric> {
     let Some(metrics) = &resolver.profile.written.metrics else { return Vec::new() };
     metrics.iter().filter_map(|(name, metric)| one(resolver, name, metric)).collect()
+}
+
+/// The names that `metric(name)` answers: counters, the counts and sums of histograms, and what the profile's own gauges stand
+/// at. Wanted by verify, teardown and SLOs over a `value`.
+pub(super) fn totals(layout: &Layout) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut add = |name: &str, histogram: bool| {
+        if histogram {
+            names.extend(["_count", "_sum"].map(|suffix| format!("{name}{suffix}")));
+        } else {
+            names.push(name.to_owned());
+        }
+    };
+    for own in &layout.own {
+        add(&own.name, matches!(own.kind, OwnKind::Histogram { .. }));
+    }
+    for metric in catalogue::ALL.iter().filter(|metric| metric.name.starts_with("load_")) {
+        match metric.kind {
+            catalogue::Kind::Counter => add(metric.name, false),
+            catalogue::Kind::Histogram => add(metric.name, true),
+            catalogue::Kind::Gauge => {}
+        }
+    }
+    names
 }
 
 fn one(resolver: &mut Resolver<'_>, name: &At<String>, metric: &Metric) -> Option<OwnMetric> {

@@ -12,6 +12,7 @@ mod resolve;
 mod resolver;
 mod schedule;
 mod slos;
+mod stages;
 mod steps;
 mod types;
 mod warnings;
@@ -22,4 +23,7 @@ pub use resolver::{Builtin, Options};
 #[cfg(test)]
 mod tests;
 
-pub use types::{Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, Scenario, Schedule};
+pub use types::{
+    Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario, Schedule, Stage, StageKind,
+    Stages,
+};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::resolver::{Options, Resolver};
 use super::types::{Limits, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
-use super::{loads, metrics, observe, schedule, slos, steps, warnings};
+use super::{loads, metrics, observe, schedule, slos, stages, steps, warnings};
 use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
@@ -84,7 +84,9 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         series_limit: written.limits.as_ref().and_then(|limits| limits.series).map_or(SERIES_LIMIT, |series| series.value),
         ..Layout::default()
     };
-    let (vars, names) = vars(&mut resolver);
+    let (vars, mut names) = vars(&mut resolver);
+    stages::lists(&mut resolver, &mut names);
+    stages::left_by_setup(&resolver, &mut names);
     let mut flows = Vec::new();
     for (index, (scenario, _)) in written.scenarios.iter().enumerate() {
         debug_assert_eq!(index, layout.scenarios.len());
@@ -116,12 +118,15 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
             Scenario { id, name: scenario_names[index].clone(), flow, max_users }
         })
         .collect();
+    let stages = stages::stages(&mut resolver, &mut layout, &names);
     let plan = Plan {
         name,
         seed: written.seed.map_or(0, |seed| seed.value),
         layout: Arc::new(layout),
         scenarios,
         phases,
+        stages,
+        lists: std::mem::take(&mut resolver.lists),
         repeat: match written.repeat.map(|repeat| repeat.value) {
             None => Repeat::Times(1),
             Some(written::Repeat::Times(times)) => Repeat::Times(times),

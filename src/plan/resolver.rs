@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
-use crate::expr::{CompileError, Compiler, Expression, Names, Template};
+use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template};
 use crate::net::{Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
 
@@ -37,11 +37,21 @@ pub(super) struct Resolver<'p> {
     pub tls: HashMap<TlsOptions, Arc<Tls>>,
     /// Whether a request goes to the built-in target.
     pub uses_builtin: bool,
+    /// The lists that steps fill, by [`crate::expr::ListId`].
+    pub lists: Vec<(String, Symbol)>,
 }
 
 impl<'p> Resolver<'p> {
     pub fn new(profile: &'p Profile, options: Options) -> Self {
-        Self { profile, options, diagnostics: Vec::new(), compiler: Compiler::new(), tls: HashMap::new(), uses_builtin: false }
+        Self {
+            profile,
+            options,
+            diagnostics: Vec::new(),
+            compiler: Compiler::new(),
+            tls: HashMap::new(),
+            uses_builtin: false,
+            lists: Vec::new(),
+        }
     }
 
     pub fn error(&mut self, at: Node, message: impl Into<String>) {

@@ -27,6 +27,10 @@ pub struct Plan {
     pub scenarios: Vec<Scenario>,
     /// The phases in order, by [`PhaseId`]; at least one.
     pub phases: Vec<Phase>,
+    /// What is done once for the whole run.
+    pub stages: Stages,
+    /// The lists that steps fill, by [`crate::expr::ListId`].
+    pub lists: Vec<(String, Symbol)>,
     /// How often the phases run within one run.
     pub repeat: Repeat,
     /// What has to hold.
@@ -100,6 +104,79 @@ impl Phase {
     }
 }
 
+/// What is done once for the whole run.
+#[derive(Debug, Default)]
+pub struct Stages {
+    /// Before the first phase.
+    pub setup: Option<Stage>,
+    /// After the last phase.
+    pub verify: Option<Stage>,
+    /// At the very end, however the run went.
+    pub teardown: Option<Stage>,
+}
+
+impl Stages {
+    /// One of them, if the profile has it.
+    pub fn get(&self, kind: StageKind) -> Option<&Stage> {
+        match kind {
+            StageKind::Setup => self.setup.as_ref(),
+            StageKind::Verify => self.verify.as_ref(),
+            StageKind::Teardown => self.teardown.as_ref(),
+        }
+    }
+
+    /// Those that the profile has, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Stage> {
+        [&self.setup, &self.verify, &self.teardown].into_iter().flatten()
+    }
+}
+
+/// Which of the blocks that are done once for the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StageKind {
+    /// Before the first phase.
+    Setup,
+    /// After the last phase.
+    Verify,
+    /// At the very end, however the run went.
+    Teardown,
+}
+
+impl StageKind {
+    /// Its name: the labels `scenario` and `phase` of what it does.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Verify => "verify",
+            Self::Teardown => "teardown",
+        }
+    }
+
+    /// What it is called at the beginning of a sentence.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Setup => "Set-up",
+            Self::Verify => "Verify",
+            Self::Teardown => "Teardown",
+        }
+    }
+}
+
+/// Steps that are done once for the whole run. Its labels stand behind those of the scenarios and phases; it has no load.
+#[derive(Debug)]
+pub struct Stage {
+    /// Which.
+    pub kind: StageKind,
+    /// Its label `scenario`, beyond the plan's scenarios.
+    pub scenario: ScenarioId,
+    /// Its label `phase`, beyond the plan's phases.
+    pub phase: PhaseId,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Its steps.
+    pub flow: Flow,
+}
+
 /// How often the phases run within one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
@@ -167,7 +244,11 @@ pub struct Limits {
     pub hosts: Vec<String>,
 }
 
-/// Series on /metrics at most, where the profile says nothing.
-pub const SERIES_LIMIT: u64 = 20_000;
+/// Series on /metrics at most, where the profile says nothing. An HTTP step has about 200 in each phase, none of which can be left
+/// out until something happens: `rate()` needs them at 0 before, and a sum over outcomes the same buckets of each. Twenty steps over
+/// seven phases come to some 30,000.
+pub const SERIES_LIMIT: u64 = 50_000;
 /// How long a phase drains, where the profile says nothing.
 pub const DRAIN: Duration = Duration::from_secs(30);
+/// How long set-up, verify and teardown may take, where the profile says nothing.
+pub const STAGE_TIMEOUT: Duration = Duration::from_secs(300);

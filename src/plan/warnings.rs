@@ -154,7 +154,10 @@ fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
         let at = profile.limits.as_ref().and_then(|limits| limits.series).map_or(profile.name.at, |series| series.at);
         resolver.warn(
             at,
-            format!("this profile can have {series} series on /metrics, and `limits: {{series}}` is {limit}; what is beyond is left out"),
+            format!(
+                "this profile can have {series} series on /metrics, and `limits: {{series}}` is {limit}: about 200 for each step in each \
+                 phase; all of them are shown, so raise the limit if your Prometheus bears them, or have fewer steps or phases"
+            ),
         );
     }
 }

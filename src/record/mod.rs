@@ -25,6 +25,6 @@ pub use histograms::{
 pub use list::Entry;
 pub use run::{
     Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
-    Slo, Source, Speed, Step, Transfer, Unit, VERSION, Value,
+    Slo, Source, Speed, Stage, StageCheck, Step, Transfer, Unit, VERSION, Value,
 };
 pub use storage::{RunDirectory, Storage, read, read_histograms};

@@ -241,6 +241,40 @@ fn steady() -> Phase {
 }
 
 /// A failed run with a warm-up that isn't judged and a phase that breached.
+fn stages() -> Vec<Stage> {
+    let step = |scenario: &str, step: &str, requests, failed| Step {
+        scenario: scenario.into(),
+        step: step.into(),
+        protocol: "http".into(),
+        requests,
+        rate: Some(2_040.8),
+        outcomes: counts(&[("ok", requests - failed), ("error", failed)]),
+        errors: counts(&[("refused", failed)]),
+        codes: counts(&[("200", requests - failed)]),
+        response: latency(requests, 0.0021),
+        service: latency(requests, 0.002),
+        ..Step::default()
+    };
+    let check = |name: &str, passed, failed| StageCheck { name: name.into(), step: Some("ledger".into()), passed, failed };
+    let stage = |name: &str, started, ended| Stage { name: name.into(), started, ended, ok: true, ..Stage::default() };
+    vec![
+        Stage { steps: vec![step("setup", "create", 10_000, 0)], ..stage("setup", 1_795_185_808.0, 1_795_185_812.9) },
+        Stage {
+            checks: vec![check("every_vote_once", 1, 0), check("in_order", 2, 1)],
+            steps: vec![step("verify", "ledger", 3, 0)],
+            ok: false,
+            error: Some("the check `in_order` of the step `ledger` failed 1 of 3 times.".into()),
+            ..stage("verify", 1_795_186_444.0, 1_795_186_444.25)
+        },
+        Stage {
+            steps: vec![step("teardown", "delete", 10_000, 1)],
+            ok: false,
+            error: Some("step `delete` failed (refused): Connection refused.".into()),
+            ..stage("teardown", 1_795_186_445.0, 1_795_186_449.5)
+        },
+    ]
+}
+
 pub(crate) fn run() -> Run {
     let warm_up = Phase {
         name: "warm-up".into(),
@@ -293,6 +327,7 @@ pub(crate) fn run() -> Run {
             saturated: false,
         },
         phases: vec![steady(), warm_up].into_iter().rev().collect(),
+        stages: stages(),
         slos: vec![slo("overall", "p99 < 350ms", Some(0.244), 0.35, Unit::Seconds, Some(true))],
     }
 }

@@ -88,6 +88,7 @@ impl Conduct {
             stopped,
             seed: self.plan.seed,
             generator: build::generator(workers as u64, cpu, since.elapsed(), self.saturated),
+            stages: std::mem::take(&mut self.stages),
             phases,
             slos: over_run.slos.iter().map(build::slo).collect(),
         };

@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 
 use crate::base::Verdict;
 use crate::counters::{Observed, Observer, Traffic};
-use crate::engine::{self, Board, Control, Ending, Event};
+use crate::engine::{self, Board, Carried, Control, Ending, Event};
 use crate::measure::process::{cpu_time, unix_time};
 use crate::measure::{PhaseId, Store, Totals};
 use crate::output::{Progress, Style, summary};
 use crate::plan::Plan;
-use crate::record::{Phase, PhaseHistograms, Storage};
+use crate::record::{self, Phase, PhaseHistograms, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
 use super::health::{self, Baseline};
@@ -64,14 +64,12 @@ pub async fn run(
     let began = SystemTime::now();
     let directory = options.storage.begin(&plan.name, began);
     store.gauges.begin_run(unix_time(began));
-    let mut conduct = Conduct::new(plan, store);
-    let mut ending = Ending::Stopped;
-    if conduct.settle_first(&mut stop, update).await {
-        ending = match engine::start(conduct.plan.clone(), conduct.store.clone(), options.engine) {
-            Ok(engine) => conduct.follow(engine, &mut stop, update).await,
-            Err(error) => Ending::Failed(format!("the workers can't be started: {error}")),
-        };
-    }
+    let mut conduct = Conduct::new(plan, store, options.engine);
+    let ending = match conduct.set_up(&mut stop, update).await {
+        Ok(()) => conduct.load(&mut stop, update).await,
+        Err(ending) => ending,
+    };
+    let ending = conduct.wind_up(ending, &mut stop, update).await;
     let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
     let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
     let stored = directory.and_then(|directory| {
@@ -116,10 +114,21 @@ pub(super) struct Conduct {
     pub(super) told: Instant,
     pub(super) slos_shown: Instant,
     pub(super) aborted: bool,
+    pub(super) options: engine::Options,
+    /// From set-up to teardown: lists, variables, totals.
+    pub(super) carried: Carried,
+    /// What set-up, verify and teardown recorded, together.
+    pub(super) staged: Totals,
+    /// Those of them that are over.
+    pub(super) stages: Vec<record::Stage>,
+    /// The load was begun.
+    pub(super) began: bool,
+    /// What was asked of the run from outside.
+    pub(super) asked: Option<Stop>,
 }
 
 impl Conduct {
-    fn new(plan: Arc<Plan>, store: Arc<Store>) -> Self {
+    fn new(plan: Arc<Plan>, store: Arc<Store>, options: engine::Options) -> Self {
         let planned = plan.phases.iter().filter(|phase| phase.judge).map(|phase| phase.duration).sum();
         Self {
             observer: (!plan.observe.is_empty()).then(|| Observer::new(plan.observe.clone())),
@@ -141,8 +150,26 @@ impl Conduct {
             told: Instant::now(),
             slos_shown: Instant::now(),
             aborted: false,
+            carried: Carried::new(&plan, options),
+            staged: Totals::empty(&plan.layout),
+            stages: Vec::new(),
+            began: false,
+            asked: None,
+            options,
             plan,
             store,
+        }
+    }
+
+    /// The phases, until the last one is judged.
+    async fn load(&mut self, stop: &mut UnboundedReceiver<Stop>, update: &mut (dyn FnMut(Update<'_>) + Send)) -> Ending {
+        if !self.settle_first(stop, update).await {
+            return Ending::Stopped;
+        }
+        self.began = true;
+        match engine::start(self.plan.clone(), self.store.clone(), self.options, &self.carried) {
+            Ok(engine) => self.follow(engine, stop, update).await,
+            Err(error) => Ending::Failed(format!("the workers can't be started: {error}")),
         }
     }
 
@@ -153,7 +180,10 @@ impl Conduct {
         let reading = read_at(observer, SystemTime::now(), Traffic::Still);
         tokio::select! {
             _ = reading.clone() => {}
-            _ = stop.recv() => return false,
+            order = stop.recv() => {
+                self.asked(order.unwrap_or(Stop::Gracefully));
+                return false;
+            }
         }
         self.settled = Some(reading);
         true
@@ -183,10 +213,14 @@ impl Conduct {
                     None => ending = Some(Ending::Failed("the coordinator is gone".to_owned())),
                 },
                 order = stop.recv(), if stoppable => match order {
-                    Some(Stop::Gracefully) if ending.is_none() => drop(engine.control.send(Control::Stop).await),
-                    Some(Stop::AtOnce) if ending.is_none() => drop(engine.control.send(Control::Interrupt).await),
+                    Some(order) if ending.is_none() => {
+                        self.asked(order);
+                        let control = if order == Stop::AtOnce { Control::Interrupt } else { Control::Stop };
+                        drop(engine.control.send(control).await);
+                    }
                     // Over, but for readings that are still on their way.
-                    Some(_) => {
+                    Some(order) => {
+                        self.asked(order);
                         self.give_up_readings(&engine.board, update);
                         break;
                     }

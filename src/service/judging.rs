@@ -7,13 +7,13 @@ use tokio::sync::mpsc::Sender;
 
 use crate::base::Verdict;
 use crate::counters::Observed;
-use crate::engine::{self, Board, Control};
-use crate::expr;
+use crate::engine::{Board, Control, ErrorExample};
 use crate::measure::process::unix_time;
-use crate::measure::{OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId, StepId, Totals};
+use crate::measure::{OwnId, OwnKind, PhaseId, ScenarioId, StepId, Totals};
 use crate::plan::Plan;
 use crate::record::ErrorSample;
 use crate::verdict::{self, Inputs, Outside, SloResult, Watches};
+use crate::{exposition, expr};
 
 use super::conduct::{Conduct, REPEATS_KEPT, Update};
 use super::turn::{self, Drained, Judged};
@@ -38,7 +38,7 @@ impl Conduct {
         let gauges = self.own_gauges();
         let expressions = expressions(&self.plan, &drained.totals, &gauges);
         let outside = Outside { gauges: sum_by_metric(&gauges), expressions, ..outside.clone() };
-        let samples = samples(board, &self.plan, drained.phase);
+        let samples = samples(board.examples(), &self.plan, drained.phase);
         let judged = turn::judge(&self.plan, activation, drained, observed, &outside, samples, &gauges);
         self.publish(&judged);
         let name = &judged.record.name;
@@ -219,8 +219,8 @@ pub(super) fn sum_by_metric(gauges: &[(OwnId, ScenarioId, f64)]) -> BTreeMap<Own
 }
 
 /// The examples of errors as `run.json` has them.
-fn samples(board: &Board, plan: &Plan, phase: PhaseId) -> Vec<(StepId, ErrorSample)> {
-    let example = |example: engine::ErrorExample| {
+pub(super) fn samples(examples: Vec<ErrorExample>, plan: &Plan, phase: PhaseId) -> Vec<(StepId, ErrorSample)> {
+    let example = |example: ErrorExample| {
         let sample = ErrorSample {
             at: unix_time(example.at),
             reason: example.reason.label().to_owned(),
@@ -230,7 +230,16 @@ fn samples(board: &Board, plan: &Plan, phase: PhaseId) -> Vec<(StepId, ErrorSamp
         };
         (example.step, sample)
     };
-    board.examples().into_iter().filter(|example| example.phase == phase).map(example).collect()
+    examples.into_iter().filter(|example| example.phase == phase).map(example).collect()
+}
+
+/// What `metric(name)` answers: the sum over a metric's series in `totals`, or what a gauge of the profile's own stands at.
+pub(super) fn totals_by_name(plan: &Plan, totals: &Totals, gauges: &[(OwnId, ScenarioId, f64)]) -> BTreeMap<String, f64> {
+    let mut sums = exposition::sums(&plan.layout, totals);
+    for (id, value) in sum_by_metric(gauges) {
+        sums.extend(plan.layout.own.get(id.index()).map(|own| (own.name.clone(), value)));
+    }
+    sums
 }
 
 /// The values of the SLOs' expressions, where `metric(name)` is the total in `totals`, or what a gauge stands at.
@@ -242,18 +251,7 @@ pub(super) fn expressions(
     if plan.values.is_empty() {
         return BTreeMap::new();
     }
-    let stands = sum_by_metric(gauges);
-    let total = |(index, metric): (usize, &OwnMetric)| {
-        let id = OwnId::at(index);
-        let own = totals.own_sum(id);
-        let value = match metric.kind {
-            OwnKind::Counter => own.counter,
-            OwnKind::Histogram { .. } => own.histogram.count() as f64,
-            OwnKind::Gauge | OwnKind::GaugeFrom { .. } => *stands.get(&id)?,
-        };
-        Some((metric.name.clone(), value))
-    };
-    let metrics = Some(plan.layout.own.iter().enumerate().filter_map(total).collect());
+    let metrics = Some(totals_by_name(plan, totals, gauges));
     let shared = expr::Shared { env: plan.env.clone(), vars: plan.vars.clone(), metrics, ..expr::Shared::default() };
     let scope = expr::Scope::new(shared.into(), 0);
     let value = |(text, expression): &(String, expr::Expression)| {

@@ -12,6 +12,7 @@ mod loaded;
 mod observing;
 mod progress;
 mod result;
+mod stages;
 mod turn;
 pub mod web;
 

@@ -1,9 +1,12 @@
 //! What an SLO requires: a measure, a comparison and an objective in a unit. How it is written is [`super::parse`]'s.
 
-use crate::base::Reason;
-use crate::base::units::{show_quantity, show_seconds};
 use std::fmt;
 use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Reason;
+use crate::base::units::{show_quantity, show_seconds};
 
 /// One requirement.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,9 +89,11 @@ pub enum Comparison {
 }
 
 /// The unit of an objective and its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// A plain number.
+    #[default]
     Number,
     /// Seconds.
     Seconds,

@@ -88,7 +88,7 @@ impl Going {
     }
 
     fn on(plan: Arc<Plan>, store: Arc<Store>, options: Options) -> Self {
-        let run = start(plan.clone(), store.clone(), options).unwrap();
+        let run = start(plan.clone(), store.clone(), options, &Carried::new(&plan, options)).unwrap();
         let settles = plan.observe.settle;
         Self { run, plan, store, drained: Vec::new(), started: Vec::new(), ended: Vec::new(), settles }
     }

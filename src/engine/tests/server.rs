@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::net::testing::request;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -100,16 +102,7 @@ async fn serve(stream: TcpStream, book: Arc<Book>, hold: watch::Receiver<bool>) 
 async fn answer_all(mut stream: TcpStream, book: &Book, mut hold: watch::Receiver<bool>, connection: u64) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
-        let end = loop {
-            if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut buffer).await.ok()? == 0 {
-                return None;
-            }
-        };
-        let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
-        buffer.drain(..end);
+        let (head, _) = request(&mut stream, &mut buffer).await?;
         let path = head.split(' ').nth(1)?.to_owned();
         let cookie = head.lines().find_map(|line| line.strip_prefix("cookie: ")).map(str::to_owned);
         let jar = cookie.is_none().then(|| format!("set-cookie: first={}; Path=/\r\n", path.trim_matches('/').replace('/', "-")));

@@ -2,5 +2,6 @@
 
 pub(super) mod http;
 pub(super) mod own;
+pub(super) mod remember;
 pub(super) mod set;
 pub(super) mod think;

@@ -9,14 +9,15 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{Compiler, Extract, Names, Shared, Symbol, Value};
+use crate::expr::{Compiler, Extract, ListId, Names, Shared, Symbol, Value};
 use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
+use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
 /// A server that answers each path in its own way, on one thread of its own for as long as the test lives.
@@ -49,22 +50,8 @@ fn answer(path: &str) -> Option<String> {
 async fn serve_one(mut stream: tokio::net::TcpStream, seen: Arc<Mutex<Vec<String>>>, arrived: Arc<Notify>) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
-        let end = loop {
-            if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut buffer).await.ok()? == 0 {
-                return None;
-            }
-        };
-        let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-        let length: usize = head.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
-        while buffer.len() < end + length {
-            stream.read_buf(&mut buffer).await.ok()?;
-        }
-        let line = String::from_utf8_lossy(&buffer[..end]).lines().next().unwrap().to_owned();
-        let body = String::from_utf8_lossy(&buffer[end..end + length]).into_owned();
-        buffer.drain(..end + length);
+        let (head, body) = request(&mut stream, &mut buffer).await?;
+        let line = head.lines().next()?;
         let path = line.split(' ').nth(1).unwrap().to_owned();
         seen.lock().unwrap().push(format!("{} {path} {body}", line.split(' ').next().unwrap()).trim_end().to_owned());
         arrived.notify_one();
@@ -110,6 +97,7 @@ pub(super) enum Told {
     Disconnected(Option<Reason>),
     Count(u32, f64, Instant),
     Observe(u32, f64),
+    Remember(u32, String),
     Failure(u32, Reason, u16, String, String),
     Broken(String),
 }
@@ -119,6 +107,7 @@ pub(super) enum Told {
 pub(super) struct Book {
     pub(super) told: RefCell<Vec<Told>>,
     pub(super) shut: Cell<bool>,
+    pub(super) over: Cell<bool>,
     pub(super) opened: Notify,
     pub(super) waiting: Notify,
     pub(super) slept_until: RefCell<Vec<Instant>>,
@@ -189,6 +178,14 @@ impl Sink for Book {
 
     fn observe(&self, metric: OwnId, value: f64, _: Instant) {
         self.tell(Told::Observe(metric.0, value));
+    }
+
+    fn remember(&self, list: ListId, value: Value) {
+        self.tell(Told::Remember(list.0, value.to_string()));
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.get()
     }
 
     fn failure(&self, step: StepId, _: Instant, failure: &Failure<'_>) {
@@ -268,6 +265,10 @@ impl Maker {
             (symbol, SetValue::Expression(self.compiler.expression(text, &self.names).unwrap()))
         });
         step(StepKind::Set(values.collect()))
+    }
+
+    pub(super) fn json(&mut self, value: &serde_json::Value) -> crate::expr::JsonTemplate {
+        self.compiler.json(value, &self.names).unwrap()
     }
 
     pub(super) fn amounts(&mut self, amounts: &[(u32, &str)]) -> Amounts {

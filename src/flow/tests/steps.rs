@@ -84,6 +84,39 @@ async fn own_metrics() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_keeps_its_type() {
+    let server = Server::start().await;
+    let mut make = Maker::new(&server.url);
+    let values = [serde_json::json!("{{ 40 + 2 }}"), serde_json::json!({"id": "x{{ user }}", "n": [1, "{{ user }}", null]})];
+    let values = values.iter().map(|value| (ListId(7), make.json(value))).collect();
+    let undefined = vec![(ListId(8), make.json(&serde_json::json!("{{ never_set }}")))];
+    let steps = vec![step(StepKind::Remember(values)), step(StepKind::Remember(undefined))];
+    let book = Book::default();
+    let (end, _) = run(steps, &book).await;
+    assert_eq!(end, End::Failed);
+    assert!(book.has(&Told::Remember(7, "42".into())), "{:?}", book.told);
+    assert!(book.has(&Told::Remember(7, "{'id': 'x4', 'n': [1, 4, None]}".into())), "{:?}", book.told);
+    assert_eq!(book.details(), ["remember: `{{ never_set }}` is undefined and can't be sent"]);
+}
+
+#[tokio::test]
+async fn who_is_to_end_begins_no_request_but_remembers_what_came() {
+    let server = Server::start().await;
+    let mut make = Maker::new(&server.url);
+    let first = make.get("/first");
+    let remember = vec![(ListId(0), make.json(&serde_json::json!("{{ response.status }}")))];
+    let book = Book::default();
+    book.over.set(true);
+    let mut user = user();
+    let cut = once(&Flow { steps: vec![http(first)] }, &mut user, &book).await;
+    assert_eq!((cut, server.seen().len()), (Err((End::CutShort, String::new())), 0));
+    let rest = vec![step(StepKind::Remember(remember)), make.set(&[("a", "1")])];
+    assert_eq!(once(&Flow { steps: rest }, &mut user, &book).await, Ok(()));
+    assert!(book.has(&Told::Remember(0, "0".into())));
+    assert_eq!(user.take_variables().len(), 1);
+}
+
+#[tokio::test]
 async fn conditions() {
     let server = Server::start().await;
     let mut make = Maker::new(&server.url);

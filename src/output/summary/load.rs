@@ -112,7 +112,7 @@ fn connected(scenario: &Scenario, connections: &Connections) -> String {
 }
 
 /// What was measured by step, and the errors.
-pub(super) fn steps(out: &mut String, phase: &Phase, style: Style) {
+pub(super) fn steps(out: &mut String, steps: &[Step], style: Style) {
     let mut table = Table::new(vec![
         ("step", Align::Left),
         ("requests", Align::Right),
@@ -124,7 +124,7 @@ pub(super) fn steps(out: &mut String, phase: &Phase, style: Style) {
         ("service p95", Align::Right),
         ("errors", Align::Right),
     ]);
-    for step in &phase.steps {
+    for step in steps {
         table.row(vec![
             name(step).into(),
             count(step.requests).into(),
@@ -140,7 +140,7 @@ pub(super) fn steps(out: &mut String, phase: &Phase, style: Style) {
     if !table.is_empty() {
         table.render(out, 2, style);
     }
-    for step in &phase.steps {
+    for step in steps {
         if step.codes.len() > 1 {
             line(out, "answers", &format!("{}: {}", name(step), counts(&step.codes)), style);
         }

@@ -4,6 +4,7 @@
 
 mod load;
 mod sessions;
+mod stages;
 mod target;
 mod transfers;
 
@@ -19,6 +20,7 @@ use crate::record::{Generator, Phase, Run, Slo};
 pub fn text(run: &Run, style: Style) -> String {
     let mut out = String::new();
     head(&mut out, run, style);
+    stages::stages(&mut out, run, true, style);
     let repeated = run.phases.iter().any(|phase| phase.repeat > 0);
     for phase in &run.phases {
         one_phase(&mut out, phase, &run.reasons, repeated, style);
@@ -27,6 +29,7 @@ pub fn text(run: &Run, style: Style) -> String {
         out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
         slos(&mut out, &run.slos, &run.reasons, style);
     }
+    stages::stages(&mut out, run, false, style);
     target::notes(&mut out, &run.phases, style);
     generator(&mut out, &run.generator, style);
     out
@@ -106,7 +109,7 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
     let blocks: [&dyn Fn(&mut String); 11] = [
         &|out| slos(out, &phase.slos, &phase.reasons, style),
         &|out| load::scenarios(out, phase, style),
-        &|out| load::steps(out, phase, style),
+        &|out| load::steps(out, &phase.steps, style),
         &|out| load::groups(out, phase, style),
         &|out| sessions::sessions(out, phase, style),
         &|out| sessions::messages(out, phase, style),

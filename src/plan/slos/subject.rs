@@ -5,7 +5,8 @@ use crate::base::Protocol;
 use crate::base::written::{Many, Node, Scalar};
 use crate::counters::{Observe, SourceKind};
 use crate::expr::{Expression, Names};
-use crate::measure::{CheckId, Layout, MessageId, OwnId, OwnKind, ScenarioId, StepId, catalogue};
+use crate::measure::{CheckId, Layout, MessageId, OwnId, OwnKind, ScenarioId, StepId};
+use crate::plan::metrics;
 use crate::plan::resolver::Resolver;
 use crate::plan::types::Phase;
 use crate::profile::written;
@@ -56,9 +57,7 @@ impl One<'_, '_> {
         }
         if let Some(value) = &slo.value {
             self.narrowed_by_phase_only()?;
-            let own = self.layout.own.iter().map(|own| own.name.clone());
-            let program = catalogue::ALL.iter().map(|metric| metric.name.to_owned());
-            let names = Names::new().with_metrics(own.chain(program));
+            let names = Names::new().with_metrics(metrics::totals(self.layout));
             let expression = self.resolver.expression(value, &names)?;
             if !values.iter().any(|(text, _)| *text == value.source) {
                 values.push((value.source.clone(), expression));

@@ -1,9 +1,10 @@
 //! Flows: steps as written into steps as they are run, and the labels that they bring along. A family of kinds has a file.
 
 mod http;
-mod names;
+pub(super) mod names;
 mod own;
 mod pause;
+mod remember;
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::base::written::{At, Expr, Many, Node};
 use crate::expr::{Expression, Names, Symbol};
 use crate::flow::{self, Flow, StepKind};
 use crate::measure::{Layout, ScenarioId};
-use crate::profile::written::{Defaults, OnError, Scenario, Step};
+use crate::profile::written::{Block, Defaults, OnError, Scenario, Step};
 
 /// A scenario's flow, and what its loads need to know of it.
 pub(super) struct Resolved {
@@ -35,6 +36,21 @@ pub(super) fn flow(
     builder.know(&scenario.flow);
     let flow = builder.flow(&scenario.flow);
     Resolved { flow, pace: builder.pace }
+}
+
+/// Resolves the steps of a block that is done once for the whole run.
+pub(super) fn block(
+    resolver: &mut Resolver<'_>,
+    layout: &mut Layout,
+    id: ScenarioId,
+    place: Place,
+    block: &Block,
+    names: &Names,
+) -> Flow {
+    let mut builder = Builder::new(resolver, layout, id, block.defaults.as_ref(), names);
+    builder.place = place;
+    builder.know(&block.flow);
+    builder.flow(&block.flow)
 }
 
 /// What a flow is for; some steps belong to some only.
@@ -112,6 +128,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             step.set.as_ref().map(|step| step.at),
             step.count.as_ref().map(|step| step.at),
             step.record.as_ref().map(|step| step.at),
+            step.remember.as_ref().map(|step| step.at),
         ];
         let given: Vec<Node> = kinds.into_iter().flatten().collect();
         if let [_, second, ..] = given[..] {
@@ -130,8 +147,13 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.amounts(count.value.iter(), true).map(StepKind::Count)
         } else if let Some(record) = &step.record {
             self.amounts(record.value.iter(), false).map(StepKind::Record)
+        } else if let Some(remember) = &step.remember {
+            self.remember(remember.value.iter())
         } else {
-            self.resolver.lacking(written.at, "this step says not what it does; it wants one of http, think, set, count, record");
+            self.resolver.lacking(
+                written.at,
+                "this step says not what it does; it wants one of http, think, set, count, record, remember",
+            );
             None
         };
         let condition = match condition {

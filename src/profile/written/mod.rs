@@ -41,21 +41,18 @@ pub struct Profile {
     pub data: Option<NotYet>,
     /// Metrics of the profile's own, by name.
     pub metrics: Option<Entries<Metric>>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub setup: Option<NotYet>,
+    /// Once, before the first phase: what the run needs. A failure or a failed check ends the run.
+    pub setup: Option<At<Block>>,
     /// What virtual users do, by name.
     pub scenarios: Named<Scenario>,
     /// One after the other: how much of it.
     pub phases: Vec<Phase>,
     /// How often the phases run within one run: a number, or `forever`. Default 1.
     pub repeat: Option<Of<Repeat>>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub verify: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub teardown: Option<NotYet>,
+    /// Once, after the last phase: whether the target's state is right. A failed check fails the run.
+    pub verify: Option<At<Block>>,
+    /// Once, at the very end, however the run went: what it made is removed.
+    pub teardown: Option<At<Block>>,
     /// The target's own series, read before and after each phase.
     pub observe: Option<Observe>,
     /// What has to hold.
@@ -112,6 +109,25 @@ pub struct Scenario {
     pub flow: Many<At<Step>>,
 }
 
+impl Scenario {
+    /// All its flows.
+    pub fn flows(&self) -> impl Iterator<Item = &Many<At<Step>>> {
+        std::iter::once(&self.flow)
+    }
+}
+
+/// Steps that are done once for the whole run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// What its steps have in common; over the profile's defaults.
+    pub defaults: Option<Defaults>,
+    /// How long it may take; what is under way then is cut off, and it has failed. Default 5m.
+    pub timeout: Option<Of<Duration>>,
+    /// Its steps, one after the other.
+    pub flow: Many<At<Step>>,
+}
+
 /// A part of a run with its own load, its own before and after, and its own verdict.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -140,7 +156,7 @@ pub struct Limits {
     pub rate: Option<Of<Rate>>,
     /// Users at once, of all scenarios together.
     pub users: Option<At<u64>>,
-    /// Series on /metrics. Default 20000.
+    /// Series on /metrics. Default 50000.
     pub series: Option<At<u64>>,
     /// The only hosts that may be loaded.
     pub hosts: Option<Many<Scalar>>,

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::base::units::parse_duration;
-use crate::base::written::{At, Entries, Expr, Form, Named, NotYet, Of, Parsed};
+use crate::base::written::{Anything, At, Entries, Expr, Form, Named, NotYet, Of, Parsed};
 use crate::protocol::http::written::HttpStep;
 
-/// One step: one of `http`, `think`, `set`, `count`, `record`; beside it `if` and `on_error`.
+/// One step: one of `http`, `think`, `set`, `count`, `record`, `remember`; beside it `if` and `on_error`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -23,6 +23,8 @@ pub struct Step {
     pub count: Option<At<Entries<Expr>>>,
     /// Observes histograms and sets gauges of the profile's own.
     pub record: Option<At<Entries<Expr>>>,
+    /// Appends values to lists that the whole run shares.
+    pub remember: Option<At<Named<Anything>>>,
     /// An expression; where it doesn't hold, the step is left out.
     #[serde(rename = "if")]
     pub condition: Option<Expr>,
@@ -37,9 +39,6 @@ pub struct Step {
     /// Not yet.
     #[schemars(skip)]
     pub tcp: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub remember: Option<NotYet>,
     /// Not yet.
     #[schemars(skip)]
     pub choose: Option<NotYet>,

@@ -13,8 +13,9 @@ use std::time::Duration;
 pub use judged::slo;
 
 use super::histograms::PhaseHistograms;
-use super::run::{ErrorSample, Generator, Phase};
+use super::run::{Check, ErrorSample, Generator, Phase, Stage, StageCheck};
 use super::{Histograms, Run, VERSION};
+use crate::base::Verdict;
 use crate::counters::Observed;
 use crate::load::Load;
 use crate::measure::process::Process;
@@ -94,6 +95,63 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         observed::add(&mut phase, seen);
     }
     phase
+}
+
+/// What is known of a set-up, a verify or a teardown once it is over.
+#[derive(Debug, Clone, Copy)]
+pub struct StageInput<'a> {
+    /// The names behind the indexes.
+    pub layout: &'a Layout,
+    /// Its label `phase`.
+    pub phase: PhaseId,
+    /// When it began (Unix seconds).
+    pub started: f64,
+    /// When it was over (Unix seconds).
+    pub ended: f64,
+    /// What it recorded.
+    pub totals: &'a Totals,
+    /// What the profile's own gauges stand at.
+    pub gauges: &'a [(OwnId, ScenarioId, f64)],
+    /// Examples of errors.
+    pub samples: &'a [(StepId, ErrorSample)],
+    /// What went wrong first, if anything did.
+    pub error: Option<&'a str>,
+}
+
+/// The stage as `run.json` has it.
+pub fn stage(input: &StageInput<'_>) -> Stage {
+    let measured = PhaseInput {
+        layout: input.layout,
+        phase: input.phase,
+        repeat: 0,
+        started: input.started,
+        ended: input.ended,
+        loads: &[],
+        totals: input.totals,
+        gauges: input.gauges,
+        samples: input.samples,
+        observed: None,
+        judged: false,
+        judgement: &Judgement { verdict: Verdict::Pass, reasons: Vec::new(), slos: Vec::new() },
+        saturated: false,
+    };
+    let check = |check: Check| StageCheck {
+        name: check.check,
+        step: check.step,
+        passed: check.total.saturating_sub(check.failures),
+        failed: check.failures,
+    };
+    Stage {
+        name: input.layout.phases.get(input.phase.index()).cloned().unwrap_or_default(),
+        started: input.started,
+        ended: input.ended,
+        ok: input.error.is_none(),
+        error: input.error.map(str::to_owned),
+        checks: measured::checks(&measured).into_iter().map(check).collect(),
+        steps: measured::steps(&measured),
+        groups: measured::groups(&measured),
+        metrics: measured::metrics(&measured),
+    }
 }
 
 /// The phase's distributions as `histograms.json` has them.

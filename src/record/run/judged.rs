@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{untold, word};
 use crate::base::Verdict;
+use crate::verdict::Unit;
 
 /// One series of the target before and after a phase.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -105,23 +106,4 @@ pub struct Slo {
     /// Whether it is a `target`: reported, but it never fails.
     #[serde(default)]
     pub target: bool,
-}
-
-/// What a requirement's value is in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// A plain number.
-    #[default]
-    Number,
-    /// Seconds.
-    Seconds,
-    /// A ratio; 1 is all.
-    Ratio,
-    /// Events a second.
-    PerSecond,
-    /// A ratio an hour.
-    RatioPerHour,
-    /// Bytes.
-    Bytes,
 }

@@ -7,15 +7,18 @@ mod judged;
 mod measured;
 mod sessions;
 mod transfer;
+mod stage;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::Verdict;
 
-pub use judged::{Counter, Slo, Source, Unit, Value};
+pub use crate::verdict::Unit;
+pub use judged::{Counter, Slo, Source, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
 pub use transfer::{Speed, Transfer};
+pub use stage::{Stage, StageCheck};
 
 /// The version of `run.json` that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -50,6 +53,9 @@ pub struct Run {
     /// The machine and the program that made the load, and how they did.
     #[serde(default)]
     pub generator: Generator,
+    /// What was done once for the whole run: `setup`, `verify`, `teardown`, as far as the run came to them.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
     /// The phases in their order; of a profile that repeats them, the last hundred repeats.
     pub phases: Vec<Phase>,
     /// SLOs over the whole run.

@@ -1,0 +1,129 @@
+//! Where a stage's flow reports to: the one set that it records into.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Notify, watch};
+
+use crate::base::{Protocol, Reason};
+use crate::expr::{ListId, Lists, Value};
+use crate::flow::{Failure, Sink};
+use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, ScenarioId, Set, StepId, WorkerGauges};
+use crate::plan::{Plan, Stage, StageKind};
+
+use super::super::examples::{ErrorExample, Examples};
+use super::{StageOrder, Wish};
+
+/// One for each stage; its users, where there are several at once, are in the same task.
+pub(super) struct StageSink {
+    plan: Arc<Plan>,
+    scenario: ScenarioId,
+    phase: PhaseId,
+    set: Arc<Set>,
+    gauges: Arc<WorkerGauges>,
+    lists: Arc<Lists>,
+    /// The part of the lists that is written here: behind those of the workers.
+    writer: usize,
+    examples: Rc<Examples>,
+    wished: watch::Receiver<Wish>,
+    /// A check that fails ends a set-up.
+    checks_end: bool,
+    failed: Cell<bool>,
+    over: Notify,
+}
+
+impl StageSink {
+    pub fn new(order: &StageOrder, stage: &Stage, set: Arc<Set>, examples: Rc<Examples>, wished: watch::Receiver<Wish>) -> Self {
+        let gauges = order.store.gauges.worker();
+        gauges.set_users(stage.scenario, 1);
+        Self {
+            plan: order.plan.clone(),
+            scenario: stage.scenario,
+            phase: stage.phase,
+            set,
+            gauges,
+            lists: order.carried.lists.clone(),
+            writer: order.options.workers.max(1),
+            examples,
+            wished,
+            checks_end: order.kind == StageKind::Setup,
+            failed: Cell::new(false),
+            over: Notify::new(),
+        }
+    }
+
+    /// Whether a check failed that ends the stage.
+    pub fn a_check_failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// So many connections more are open (or fewer, if negative).
+    pub fn opened(&self, by: i64) {
+        self.gauges.add_connections(self.scenario, Protocol::Http, by);
+    }
+}
+
+impl Sink for StageSink {
+    fn sample(&self, step: StepId, _: Instant, sample: &Sample) {
+        self.set.sample(step, sample);
+    }
+
+    fn check(&self, check: CheckId, _: Instant, passed: bool) {
+        self.set.check(check, passed);
+        if !passed && self.checks_end {
+            self.failed.set(true);
+            self.over.notify_waiters();
+        }
+    }
+
+    fn connected(&self, protocol: Protocol, _: Instant, times: &ConnectTimes) {
+        self.set.connected(self.scenario, protocol, times);
+        self.gauges.add_connections(self.scenario, protocol, 1);
+    }
+
+    fn connect_failed(&self, protocol: Protocol, _: Instant, reason: Reason) {
+        self.set.connect_failed(self.scenario, protocol, reason);
+    }
+
+    fn disconnected(&self, protocol: Protocol, _: Instant, reason: Option<Reason>) {
+        if let Some(reason) = reason {
+            self.set.disconnected(self.scenario, protocol, reason);
+        }
+        self.gauges.add_connections(self.scenario, protocol, -1);
+    }
+
+    fn count(&self, metric: OwnId, by: f64, _: Instant) {
+        self.set.count(metric, self.scenario, by);
+    }
+
+    fn observe(&self, metric: OwnId, value: f64, _: Instant) {
+        self.set.observe(metric, self.scenario, value);
+    }
+
+    fn remember(&self, list: ListId, value: Value) {
+        // A list that is full says so itself, and the run's verdict with it.
+        self.lists.append(self.writer, list, value);
+    }
+
+    fn failure(&self, step: StepId, _: Instant, failure: &Failure<'_>) {
+        self.examples.add(ErrorExample::of(&self.plan, self.phase, step, failure));
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        let mut wished = self.wished.clone();
+        tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {}
+            // Whoever is to end doesn't wait for what comes next.
+            _ = wished.wait_for(|wish| *wish != Wish::GoOn) => {}
+            () = self.over.notified() => {}
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.failed.get() || *self.wished.borrow() != Wish::GoOn
+    }
+
+    async fn gate(&self) {}
+}

@@ -1,0 +1,56 @@
+//! What was done once for the whole run: set-up, verify, teardown.
+
+use super::super::figures::seconds;
+use super::super::style::{Style, clean};
+use super::super::table::{Align, Cell, Table, Tone};
+use super::load;
+use crate::record::{Run, Stage};
+
+/// The stages of a run that stand before its phases (`setup`), or those behind.
+pub(super) fn stages(out: &mut String, run: &Run, before: bool, style: Style) {
+    for stage in run.stages.iter().filter(|stage| (stage.name == "setup") == before) {
+        one(out, stage, &run.reasons, style);
+    }
+}
+
+fn one(out: &mut String, stage: &Stage, told: &[String], style: Style) {
+    let came = if stage.ok { Tone::Good.paint("OK", style) } else { Tone::Bad.paint("FAILED", style) };
+    out.push_str(&format!("\n{}  {}  {came}\n", style.bold(&clean(&stage.name)), seconds(Some(stage.duration()))));
+    // What stands at the top already isn't said again.
+    let news = stage.error.iter().filter(|error| !told.iter().any(|told| told.contains(error.as_str())));
+    for error in news {
+        out.push_str(&format!("  {}\n", Tone::Bad.paint(clean(error).trim_end(), style)));
+    }
+    let mut checks = Table::new(vec![("", Align::Left), ("check", Align::Left), ("", Align::Left), ("held", Align::Right)]);
+    for check in &stage.checks {
+        let mark = match (check.failed, check.passed) {
+            (0, 0) => super::mark(None),
+            (failed, _) => super::mark(Some(failed == 0)),
+        };
+        checks.row(vec![
+            mark,
+            clean(&check.name).into(),
+            check.step.as_deref().map(clean).unwrap_or_default().into(),
+            held(check.passed, check.failed),
+        ]);
+    }
+    let mut steps = String::new();
+    load::steps(&mut steps, &stage.steps, style);
+    if !checks.is_empty() {
+        out.push('\n');
+        checks.render(out, 2, style);
+    }
+    if !steps.is_empty() {
+        out.push('\n');
+        out.push_str(&steps);
+    }
+}
+
+fn held(passed: u64, failed: u64) -> Cell {
+    use super::super::figures::count;
+    match (passed, failed) {
+        (0, 0) => "not made".into(),
+        (passed, 0) => count(passed).into(),
+        (passed, failed) => Cell::toned(format!("{} of {}", count(passed), count(passed + failed)), Tone::Bad),
+    }
+}

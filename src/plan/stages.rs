@@ -1,0 +1,97 @@
+//! Set-up, verify and teardown: what is done once for a whole run, and the lists that all of it may fill.
+
+use std::time::Duration;
+
+use super::metrics;
+use super::resolver::Resolver;
+use super::steps::names::{each, sets};
+use super::steps::{self, Place};
+use super::types::{STAGE_TIMEOUT, Stage, StageKind, Stages};
+use crate::base::written::{At, Many};
+use crate::expr::{Names, is_reserved};
+use crate::measure::{Layout, PhaseId, ScenarioId, ScenarioLayout};
+use crate::profile::written::{Block, Profile, Step};
+
+/// The flows of a profile, wherever they stand.
+fn flows(profile: &Profile) -> impl Iterator<Item = &Many<At<Step>>> {
+    let blocks = [&profile.setup, &profile.verify, &profile.teardown].into_iter().flatten();
+    profile.scenarios.iter().flat_map(|(_, scenario)| scenario.flows()).chain(blocks.map(|block| &block.value.flow))
+}
+
+/// Finds the lists that steps fill, and makes their names known everywhere.
+pub(super) fn lists(resolver: &mut Resolver<'_>, names: &mut Names) {
+    let profile = &resolver.profile.written;
+    let mut found: Vec<&At<String>> = Vec::new();
+    for flow in flows(profile) {
+        each(flow, &mut |step| {
+            for (name, _) in step.remember.iter().flat_map(|remember| remember.value.iter()) {
+                if !found.iter().any(|other| other.value == name.value) {
+                    found.push(name);
+                }
+            }
+        });
+    }
+    for name in found {
+        let text = &name.value;
+        if is_reserved(text) {
+            resolver.error(name.at, format!("`{text}` is a name of the program's own; choose another"));
+        } else if names.contains(text) {
+            resolver.error(name.at, format!("`{text}` is a name of `vars` or `data`, which would hide the list; choose another"));
+        }
+        let symbol = resolver.compiler.symbol(text);
+        resolver.lists.push((text.clone(), symbol));
+    }
+    for (name, _) in &resolver.lists {
+        names.variable(name);
+    }
+}
+
+/// Makes known what set-up leaves to all that follows.
+pub(super) fn left_by_setup(resolver: &Resolver<'_>, names: &mut Names) {
+    if let Some(setup) = &resolver.profile.written.setup {
+        each(&setup.value.flow, &mut |step| sets(step).iter().for_each(|name| names.variable(&name.value)));
+    }
+}
+
+/// Resolves the blocks and adds their labels behind those of the scenarios and phases. Wanted once all that judges traffic is
+/// resolved, for they are no traffic.
+pub(super) fn stages(resolver: &mut Resolver<'_>, layout: &mut Layout, names: &Names) -> Stages {
+    let profile = &resolver.profile.written;
+    let mut one = |kind, block: &Option<At<Block>>| block.as_ref().map(|block| stage(resolver, layout, names, kind, block));
+    Stages {
+        setup: one(StageKind::Setup, &profile.setup),
+        verify: one(StageKind::Verify, &profile.verify),
+        teardown: one(StageKind::Teardown, &profile.teardown),
+    }
+}
+
+fn stage(resolver: &mut Resolver<'_>, layout: &mut Layout, names: &Names, kind: StageKind, block: &At<Block>) -> Stage {
+    let name = kind.label();
+    let profile = &resolver.profile.written;
+    let scenario = profile.scenarios.iter().map(|(scenario, _)| scenario).find(|scenario| scenario.value == name);
+    let phase = profile.phases.iter().find(|phase| phase.name.value.0 == name);
+    let taken = scenario.map(|scenario| (scenario.at, "scenario")).or(phase.map(|phase| (phase.name.at, "phase")));
+    if let Some((at, what)) = taken {
+        resolver.error(at, format!("`{name}` labels what the block `{name}` does; give this {what} another name"));
+    }
+    let (at, block) = (block.at, &block.value);
+    if block.flow.0.is_empty() {
+        resolver.lacking(at, format!("`{name}` does nothing; write at least one step into its flow"));
+    }
+    if let Some(timeout) = block.timeout.filter(|timeout| timeout.value.is_zero()) {
+        resolver.error(timeout.at, "within 0s nothing can be done; write a longer time");
+    }
+    let scenario = ScenarioId::at(layout.scenarios.len());
+    layout.scenarios.push(ScenarioLayout::new(name));
+    let phase = PhaseId::at(layout.phases.len());
+    layout.phases.push(name.to_owned());
+    layout.active.push((phase, scenario));
+    let (place, names) = match kind {
+        StageKind::Setup => (Place::Setup, names.clone()),
+        StageKind::Verify => (Place::Verify, names.clone().with_metrics(metrics::totals(layout))),
+        StageKind::Teardown => (Place::Teardown, names.clone().with_metrics(metrics::totals(layout))),
+    };
+    let flow = steps::block(resolver, layout, scenario, place, block, &names);
+    let timeout = block.timeout.map_or(STAGE_TIMEOUT, |timeout| timeout.value).max(Duration::from_millis(1));
+    Stage { kind, scenario, phase, timeout, flow }
+}

@@ -1,0 +1,309 @@
+//! Set-up, verify and teardown of a run: when each is done, what its failure means, and what is told of it.
+//!
+//! A set-up that fails ends the run before its first phase. Verify says whether the target's state is right: what fails there
+//! fails the run, unless it can't be told (a list overflowed), or the run was ended before its time, when it is for
+//! information. Teardown comes last however the run went, and what fails there is told without changing the verdict: the target
+//! did what was asked of it under load.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::base::Verdict;
+use crate::base::units::show_seconds;
+use crate::engine::{self, Ending, StageEnd, StageHow, StageOrder, StageRun};
+use crate::expr::BOUND;
+use crate::measure::process::unix_time;
+use crate::measure::{CheckId, Totals};
+use crate::output::Progress;
+use crate::plan::{Stage, StageKind};
+use crate::record::build::{self, StageInput};
+
+use super::conduct::{Conduct, Stop, Update};
+use super::judging::{samples, totals_by_name};
+
+/// How often a stage tells how far it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How a stage that was begun came out.
+struct Came {
+    /// What went wrong, each as a sentence without the stage's name; empty if nothing did.
+    wrong: Vec<String>,
+    /// It was ended from outside.
+    stopped: bool,
+}
+
+impl Conduct {
+    /// Set-up, if there is one. What it left can be read from here on.
+    ///
+    /// # Errors
+    /// How the run ends, before any phase.
+    pub(super) async fn set_up(
+        &mut self,
+        stop: &mut UnboundedReceiver<Stop>,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) -> Result<(), Ending> {
+        let Some(came) = self.stage(StageKind::Setup, stop, update).await else { return Ok(()) };
+        if came.stopped {
+            return Err(Ending::Stopped);
+        }
+        if came.wrong.is_empty() {
+            return Ok(());
+        }
+        self.verdict = Verdict::Fail;
+        for wrong in came.wrong {
+            self.tell(format!("Set-up failed: {wrong}"));
+        }
+        Err(Ending::Failed("set-up failed".to_owned()))
+    }
+
+    /// Verify and teardown, as far as the profile has them and the run's end allows it. Answers how the run ended.
+    pub(super) async fn wind_up(
+        &mut self,
+        mut ending: Ending,
+        stop: &mut UnboundedReceiver<Stop>,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) -> Ending {
+        self.carried.lists.publish();
+        self.overflows();
+        if self.plan.stages.verify.is_some() {
+            match &ending {
+                Ending::Completed if !self.asked_to_stop() => {
+                    if self.verify(false, stop, update).await {
+                        ending = Ending::Stopped;
+                    }
+                }
+                Ending::Aborted(_) if !self.asked_to_stop() => drop(self.verify(true, stop, update).await),
+                Ending::Failed(_) if !self.began => {}
+                Ending::Failed(_) => self.tell("Verify was left out, since the run could not be carried out.".to_owned()),
+                _ => self.doubt("Verify was left out, since the run was ended from outside.".to_owned()),
+            }
+        }
+        if self.plan.stages.teardown.is_none() {
+            return ending;
+        }
+        if self.asked == Some(Stop::AtOnce) {
+            self.tell("Teardown was left out, since the run was told to end at once: what it made is still there.".to_owned());
+            return ending;
+        }
+        let Some(came) = self.stage(StageKind::Teardown, stop, update).await else { return ending };
+        if came.stopped {
+            self.tell(
+                "Teardown was cut off, since the run was told to end at once: some of what it made may still be there."
+                    .to_owned(),
+            );
+        }
+        for wrong in came.wrong {
+            self.tell(format!("Teardown failed: {wrong} Some of what the run made may still be there."));
+        }
+        ending
+    }
+
+    /// Whether it was cut short from outside.
+    async fn verify(
+        &mut self,
+        for_information: bool,
+        stop: &mut UnboundedReceiver<Stop>,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) -> bool {
+        let Some(came) = self.stage(StageKind::Verify, stop, update).await else { return false };
+        // What is not known completely proves nothing, neither way.
+        let unsure = !self.carried.lists.overflowed().is_empty();
+        for wrong in came.wrong {
+            match (for_information, unsure) {
+                (true, _) => self.tell(format!("Verify, for information since the run was ended before its time: {wrong}")),
+                (false, true) => self.doubt(format!("Verify can't be told, since a list overflowed: {wrong}")),
+                (false, false) => {
+                    self.verdict = Verdict::Fail;
+                    self.tell(format!("Verify failed: {wrong}"));
+                }
+            }
+        }
+        if came.stopped {
+            self.doubt("Verify was cut short: the run was ended from outside.".to_owned());
+        }
+        came.stopped
+    }
+
+    /// Carries one of them out, if the profile has it.
+    async fn stage(
+        &mut self,
+        kind: StageKind,
+        stop: &mut UnboundedReceiver<Stop>,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) -> Option<Came> {
+        let plan = self.plan.clone();
+        let stage = plan.stages.get(kind)?;
+        let name = kind.label();
+        update(Update::Say(format!("{name} begins")));
+        tracing::info!(profile = %plan.name, stage = name, "stage started");
+        if kind != StageKind::Setup {
+            let run = self.drained.clone().plus(&self.staged);
+            self.carried.metrics = Some(totals_by_name(&plan, &run, &self.own_gauges()));
+        }
+        let order = StageOrder {
+            plan: plan.clone(),
+            store: self.store.clone(),
+            kind,
+            options: self.options,
+            carried: self.carried.clone(),
+        };
+        self.store.gauges.begin_phase(stage.phase, unix_time(std::time::SystemTime::now()));
+        let end = match engine::stage(order) {
+            Ok(run) => self.follow_stage(run, kind, stop, update).await,
+            Err(error) => Err(format!("it can't be started: {error}.")),
+        };
+        self.store.gauges.end_phase(stage.phase, unix_time(std::time::SystemTime::now()));
+        let end = match end {
+            Ok(end) => end,
+            Err(wrong) => return Some(Came { wrong: vec![wrong], stopped: false }),
+        };
+        let came = Came { wrong: self.wrong(stage, &end), stopped: end.how == StageHow::Stopped };
+        self.keep(stage, &end, &came);
+        let took = show_seconds((unix_time(end.ended) - unix_time(end.started)).max(0.0));
+        let said = match came.wrong.first() {
+            _ if came.stopped => format!("{name} was ended from outside after {took}"),
+            None => format!("{name} is done, in {took}"),
+            Some(wrong) => format!("{name} failed after {took}: {wrong}"),
+        };
+        if came.wrong.is_empty() {
+            tracing::info!(profile = %plan.name, stage = name, "{said}");
+        } else {
+            tracing::warn!(profile = %plan.name, stage = name, "{said}");
+        }
+        update(Update::Say(said));
+        self.staged.add(&end.totals);
+        if kind == StageKind::Setup {
+            self.carried.setup = end.variables;
+        }
+        Some(came)
+    }
+
+    /// Waits for a stage's end, passing on what is asked of the run.
+    async fn follow_stage(
+        &mut self,
+        mut run: StageRun,
+        kind: StageKind,
+        stop: &mut UnboundedReceiver<Stop>,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) -> Result<StageEnd, String> {
+        let began = Instant::now();
+        let mut stoppable = true;
+        loop {
+            tokio::select! {
+                biased;
+                end = &mut run.end => {
+                    return end.map_err(|_| "it broke off; please report this with the lines above.".to_owned());
+                }
+                order = stop.recv(), if stoppable => match order {
+                    Some(order) => {
+                        self.asked(order);
+                        match (order, kind) {
+                            (Stop::AtOnce, _) => run.interrupt(),
+                            // What a run made is removed even if it is to end.
+                            (Stop::Gracefully, StageKind::Teardown) => {
+                                update(Update::Say("teardown goes on; once more ends it at once".to_owned()));
+                            }
+                            (Stop::Gracefully, _) => run.stop(),
+                        }
+                    }
+                    None => stoppable = false,
+                },
+                () = tokio::time::sleep(TICK) => self.show_stage(&run, kind, began, update),
+            }
+        }
+    }
+
+    fn show_stage(&self, run: &StageRun, kind: StageKind, began: Instant, update: &mut (dyn FnMut(Update<'_>) + Send)) {
+        let totals = run.totals();
+        let limit = self.plan.stages.get(kind).map(|stage| stage.timeout).unwrap_or_default();
+        let progress = Progress {
+            phase: kind.label().to_owned(),
+            phase_elapsed: began.elapsed(),
+            phase_duration: limit,
+            run_elapsed: self.cpu.0.elapsed(),
+            rate_reached: Some(requests(&totals) as f64 / began.elapsed().as_secs_f64().max(1e-3)),
+            users: 1,
+            requests: requests(&totals),
+            errors: totals.steps.iter().map(|step| step.errors()).sum(),
+            ..Progress::default()
+        };
+        update(Update::Progress(&progress));
+    }
+
+    /// What went wrong in a stage: what ended it first, then the checks that failed.
+    fn wrong(&self, stage: &Stage, end: &StageEnd) -> Vec<String> {
+        let mut wrong = Vec::new();
+        match &end.how {
+            StageHow::Completed | StageHow::CheckFailed | StageHow::Stopped => {}
+            StageHow::Failed(why) => wrong.push(format!("{}.", self.plan.secrets.redact(why).trim_end_matches('.'))),
+            StageHow::OutOfTime => wrong.push(format!(
+                "it was cut off after {}, which is its `timeout`; allow more, or let several `users` of a repeat do it.",
+                show_seconds(stage.timeout.as_secs_f64())
+            )),
+        }
+        let layout = &self.plan.layout;
+        for (index, check) in layout.checks.iter().enumerate().filter(|(_, check)| check.scenario == stage.scenario) {
+            let totals = end.totals.check(CheckId::at(index));
+            if totals.failed > 0 {
+                let step = check.step.and_then(|step| layout.steps.get(step.index()));
+                let of = step.map(|step| format!(" of the step `{}`", step.name)).unwrap_or_default();
+                wrong.push(match totals.total {
+                    1 => format!("the check `{}`{of} failed.", check.name),
+                    total => format!("the check `{}`{of} failed {} of {total} times.", check.name, totals.failed),
+                });
+            }
+        }
+        wrong
+    }
+
+    /// Puts a stage into the record.
+    fn keep(&mut self, stage: &Stage, end: &StageEnd, came: &Came) {
+        let stopped = came.stopped.then(|| "it was ended from outside".to_owned());
+        let error = came.wrong.first().cloned().or(stopped);
+        let samples = samples(end.examples.clone(), &self.plan, stage.phase);
+        let input = StageInput {
+            layout: &self.plan.layout,
+            phase: stage.phase,
+            started: unix_time(end.started),
+            ended: unix_time(end.ended),
+            totals: &end.totals,
+            gauges: &self.own_gauges(),
+            samples: &samples,
+            error: error.as_deref(),
+        };
+        self.stages.push(build::stage(&input));
+    }
+
+    /// Tells of the lists that were full.
+    fn overflows(&mut self) {
+        let names: Vec<String> = self.carried.lists.overflowed().into_iter().map(str::to_owned).collect();
+        for name in names {
+            let (values, bytes) = (BOUND.values, BOUND.bytes >> 20);
+            self.doubt(format!(
+                "The list `{name}` is full: it holds {values} values and {bytes} MiB of text at most, and what came later was not remembered."
+            ));
+        }
+    }
+
+    /// What a reader must know, whatever the verdict is.
+    fn tell(&mut self, sentence: String) {
+        tracing::warn!(profile = %self.plan.name, "{sentence}");
+        self.reasons.push(sentence);
+    }
+
+    /// Notes that the run was asked to stop; what was asked before and is stronger stays.
+    pub(super) fn asked(&mut self, order: Stop) {
+        if self.asked != Some(Stop::AtOnce) {
+            self.asked = Some(order);
+        }
+    }
+
+    fn asked_to_stop(&self) -> bool {
+        self.asked.is_some()
+    }
+}
+
+fn requests(totals: &Totals) -> u64 {
+    totals.steps.iter().map(|step| step.requests()).sum()
+}
