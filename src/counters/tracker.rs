@@ -1,7 +1,7 @@
 //! What an exporter that is scraped directly said so far: the increase of each series since it was first seen, restarts
 //! taken into account, and levels since the last edge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::exporter::same_life;
 use super::increase::{Gap, Meter, Track, step};
@@ -136,7 +136,8 @@ impl Tracker {
 
     /// What a metric is, as told by the exporter.
     pub(super) fn kind_of(&self, metric: &str) -> Option<Kind> {
-        self.series.iter().find(|((name, _), _)| name == metric).map(|(_, tracked)| tracked.kind)
+        let mut from = self.series.range((metric.to_owned(), Labels::new())..);
+        from.next().filter(|((name, _), _)| name == metric).map(|(_, tracked)| tracked.kind)
     }
 }
 
@@ -158,26 +159,25 @@ pub(super) fn between(
         _ => 0.0,
     };
     let slack = slack(before, flowing[0]) + slack(after, flowing[1]);
-    let find = |points: &[Point], of: &Point| points.iter().find(|p| p.metric == of.metric && p.labels == of.labels).cloned();
-    let gone = before.points.iter().filter(|point| find(&after.points, point).is_none()).map(|point| (Some(point.clone()), None));
-    let there = after.points.iter().map(|point| (find(&before.points, point), Some(point.clone())));
+    let (earlier, later) = (index(&before.points), index(&after.points));
+    let gone = before.points.iter().filter(|point| !later.contains_key(&key(point))).map(|point| (Some(point), None));
+    let there = after.points.iter().map(|point| (earlier.get(&key(point)).copied(), Some(point)));
+    let metrics: HashSet<&str> = before.points.iter().map(|point| point.metric.as_str()).collect();
     let mut out = Between { left_out: after.left_out.clone(), ..Between::default() };
     if consecutive && let Some(scraped) = &after.scraped {
         out.levels = scraped.levels.clone();
     }
     for (a, b) in gone.chain(there) {
-        let Some(point) = b.as_ref().or(a.as_ref()) else { continue };
+        let Some(point) = b.or(a) else { continue };
         for (item, _) in wants.find(&point.metric, &point.labels) {
             let kind = wants.items[item].kind(kind_of(&point.metric), &point.metric);
             // New at a target that was read at the first edge, and had others of this metric then.
-            let known = || before.points.iter().any(|other| other.metric == point.metric);
-            let born = match (&a, b.as_ref().and_then(|b| b.counted)) {
-                (None, Some(counted)) if kind == Kind::Counter && life.is_some() && counted.since > begun && known() => {
-                    Some(counted)
-                }
+            let known = life.is_some() && metrics.contains(point.metric.as_str());
+            let born = match (a, b.and_then(|b| b.counted)) {
+                (None, Some(counted)) if kind == Kind::Counter && known && counted.since > begun => Some(counted),
                 _ => None,
             };
-            let (delta, resets, doubt) = match (&a, &b) {
+            let (delta, resets, doubt) = match (a, b) {
                 (Some(a), Some(b)) => {
                     let (delta, resets, doubt) = increase(kind, a, b, life.is_some());
                     (Ok(delta), resets, doubt)
@@ -186,10 +186,10 @@ pub(super) fn between(
                 (_, None) => (Err(Gap::NoEnd), 0, 0.0),
             };
             let rate = delta.map_or(0.0, |delta: f64| delta.abs() / span.max(1e-3));
-            let levels = b.as_ref().filter(|_| consecutive).and_then(|b| b.counted).and_then(|counted| counted.levels);
+            let levels = b.filter(|_| consecutive).and_then(|b| b.counted).and_then(|counted| counted.levels);
             let mut track = Track {
-                before: a.as_ref().map(|point| point.value),
-                after: b.as_ref().map(|point| point.value),
+                before: a.map(|point| point.value),
+                after: b.map(|point| point.value),
                 delta,
                 unsure: doubt + rate * slack.max(0.0),
                 resets,
@@ -205,6 +205,16 @@ pub(super) fn between(
         }
     }
     out
+}
+
+/// What tells a series from the others.
+fn key(point: &Point) -> (&str, &Labels) {
+    (&point.metric, &point.labels)
+}
+
+/// Points by series, for there may be thousands of them.
+fn index(points: &[Point]) -> HashMap<(&str, &Labels), &Point> {
+    points.iter().map(|point| (key(point), point)).collect()
 }
 
 /// The increase between two points, by what was accumulated if that holds, or else by the values alone.
