@@ -6,8 +6,8 @@
 mod judged;
 mod measured;
 mod sessions;
-mod transfer;
 mod stage;
+mod transfer;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ pub use crate::verdict::Unit;
 pub use judged::{Counter, Slo, Source, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
-pub use transfer::{Speed, Transfer};
 pub use stage::{Stage, StageCheck};
+pub use transfer::{Speed, Transfer};
 
 /// The version of `run.json` that this program writes and reads.
 pub const VERSION: u32 = 1;
