@@ -40,7 +40,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::expr::{self, Lists, Symbol, Value};
-use crate::flow::UserParts;
+use crate::flow::{Sequences, UserParts};
 use crate::load::Share;
 use crate::measure::Store;
 use crate::plan::Plan;
@@ -104,6 +104,7 @@ impl Carried {
                 lists: self.lists.clone(),
                 metrics: self.metrics.clone(),
             }),
+            sequences: Arc::new(Sequences::new(plan.layout.messages.len())),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::base::units::nanos;
-use crate::base::{Protocol, Reason};
+use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Value};
 use crate::flow::{Failure, Sink};
-use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, StepId, Transfer};
+use crate::measure::{
+    CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer,
+};
 
 use super::activation::Live;
 use super::examples::ErrorExample;
@@ -27,6 +29,8 @@ pub(super) struct UserSink {
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
     turned_away: Cell<bool>,
+    /// The iteration lasts until the user is asked to end, and nobody waits for it until then.
+    open_ended: Cell<bool>,
 }
 
 impl UserSink {
@@ -38,6 +42,7 @@ impl UserSink {
             home: RefCell::default(),
             arrival: Cell::new(None),
             turned_away: Cell::new(false),
+            open_ended: Cell::new(false),
         }
     }
 
@@ -54,6 +59,11 @@ impl UserSink {
         self.turned_away.take()
     }
 
+    /// The iteration ends. Answers whether it was counted as under way until now.
+    pub fn iteration_ends(&self) -> bool {
+        !self.open_ended.take()
+    }
+
     /// The user does nothing for now.
     pub fn detach(&self) {
         if let Some(live) = self.attached.borrow_mut().take() {
@@ -66,6 +76,11 @@ impl UserSink {
 
     /// The user goes on in the present activation of its scenario.
     fn attach(&self) {
+        if self.open_ended.take()
+            && let Some(home) = &*self.home.borrow()
+        {
+            home.iteration_begins();
+        }
         let newest = self.pool.live_at(Instant::now());
         let mut attached = self.attached.borrow_mut();
         let same = match (&*attached, &newest) {
@@ -148,6 +163,22 @@ impl Sink for UserSink {
         self.opened(protocol, -1);
     }
 
+    fn session(&self, step: StepId, at: Instant, lasted: Duration, outcome: Outcome) {
+        self.record(at, |live| live.set.session(step, nanos(lasted), outcome));
+    }
+
+    fn passed(&self, step: StepId, at: Instant, passed: &Passed) {
+        self.record(at, |live| live.set.passed(step, passed));
+    }
+
+    fn latency(&self, message: MessageId, at: Instant, nanoseconds: u64, skewed: bool) {
+        self.record(at, |live| live.set.latency(message, nanoseconds, skewed));
+    }
+
+    fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered) {
+        self.record(at, |live| live.set.numbered(message, numbered));
+    }
+
     fn count(&self, metric: OwnId, by: f64, at: Instant) {
         self.record(at, |live| live.set.count(metric, self.pool.id(), by));
     }
@@ -181,6 +212,20 @@ impl Sink for UserSink {
         self.attach();
         let lag = Instant::now().saturating_duration_since(at);
         self.record(at, |live| live.set.start_lag(self.pool.id(), nanos(lag)));
+    }
+
+    async fn asked_to_end(&self) {
+        self.detach();
+        if !self.open_ended.replace(true)
+            && let Some(home) = &*self.home.borrow()
+        {
+            home.iteration_ends();
+        }
+        self.pool.ctx.check();
+        while !self.pool.is_unwanted(&self.slot) {
+            self.slot.changed.notified().await;
+        }
+        self.attach();
     }
 
     async fn gate(&self) {

@@ -277,7 +277,9 @@ impl<'a> Iteration<'a> {
 impl Drop for Iteration<'_> {
     fn drop(&mut self) {
         let end = Instant::now();
-        self.live.iteration_ends();
+        if self.sink.iteration_ends() {
+            self.live.iteration_ends();
+        }
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
         let late = self.live.drained.get().then(|| self.pool.newest()).flatten();
         let live = late.as_ref().unwrap_or(&self.live);

@@ -6,6 +6,7 @@ use serde_json_path::JsonPath;
 use super::Value;
 use super::convert::from_json;
 use super::error::{CompileError, ExtractError};
+use super::message::MessageObject;
 use super::response::{ResponseObject, header};
 
 /// One extraction, compiled.
@@ -71,24 +72,26 @@ impl Extract {
     /// # Errors
     /// There is none, and it is required.
     pub fn from_response(&self, response: &ResponseObject) -> Result<Option<Value>, ExtractError> {
-        let found = match &self.from {
-            From::Json { path, all } => response.tree().and_then(|tree| {
-                let nodes = path.query(tree);
-                match all {
-                    true if nodes.is_empty() => None,
-                    true => Some(nodes.iter().map(|node| from_json(node)).collect()),
-                    false => nodes.first().map(from_json),
-                }
-            }),
+        self.found(match &self.from {
+            From::Json { path, all } => response.tree().and_then(|tree| in_tree(path, *all, tree)),
             From::Header(name) => header(&response.response().headers, name.as_str()).map(Value::from),
-            From::Regex(regex) => {
-                let text = String::from_utf8_lossy(&response.response().body);
-                regex.captures(&text).and_then(|captures| {
-                    let group = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
-                    group.map(|found| Value::from(found.as_str()))
-                })
-            }
-        };
+            From::Regex(regex) => in_text(regex, &String::from_utf8_lossy(&response.response().body)),
+        })
+    }
+
+    /// The value in a message, which has no headers; `None` where there is none.
+    ///
+    /// # Errors
+    /// There is none, and it is required.
+    pub fn from_message(&self, message: &MessageObject) -> Result<Option<Value>, ExtractError> {
+        self.found(match &self.from {
+            From::Json { path, all } => message.tree().and_then(|tree| in_tree(path, *all, tree)),
+            From::Header(_) => None,
+            From::Regex(regex) => message.text().and_then(|text| in_text(regex, text)),
+        })
+    }
+
+    fn found(&self, found: Option<Value>) -> Result<Option<Value>, ExtractError> {
         match found {
             None if self.required => Err(ExtractError::Missing { place: self.place() }),
             found => Ok(found),
@@ -102,4 +105,19 @@ impl Extract {
             From::Regex(regex) => format!("`{regex}`"),
         }
     }
+}
+
+fn in_tree(path: &JsonPath, all: bool, tree: &serde_json::Value) -> Option<Value> {
+    let nodes = path.query(tree);
+    match all {
+        true if nodes.is_empty() => None,
+        true => Some(nodes.iter().map(|node| from_json(node)).collect()),
+        false => nodes.first().map(from_json),
+    }
+}
+
+fn in_text(regex: &Regex, text: &str) -> Option<Value> {
+    let captures = regex.captures(text)?;
+    let group = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
+    group.map(|found| Value::from(found.as_str()))
 }

@@ -117,7 +117,7 @@ fn unix_now() -> std::time::Duration {
 }
 
 /// A moment in Unix seconds: of seconds, of milliseconds (above 1e11), or of RFC 3339.
-fn timestamp(at: &Value) -> Result<f64, Refused> {
+pub(super) fn timestamp(at: &Value) -> Result<f64, Refused> {
     if let Some(text) = at.as_str() {
         let moment = chrono::DateTime::parse_from_rfc3339(text.trim()).map_err(|_| "is no time as in RFC 3339")?;
         return Ok(moment.timestamp() as f64 + f64::from(moment.timestamp_subsec_nanos()) / 1e9);
@@ -130,7 +130,8 @@ fn timestamp(at: &Value) -> Result<f64, Refused> {
     }
 }
 
-fn whole(value: &Value) -> Result<i64, Refused> {
+/// A whole number.
+pub(super) fn whole(value: &Value) -> Result<i64, Refused> {
     let number = Some(value).filter(|value| value.is_number()).and_then(|value| i64::try_from(value.clone()).ok());
     number.ok_or_else(|| format!("takes a whole number, not {}", if value.is_number() { "a fraction" } else { kind_of(value) }))
 }

@@ -87,7 +87,7 @@ pub(super) const RESPONSE: [&str; 14] = [
     "error",
 ];
 /// The attributes of `message`.
-const MESSAGE: [&str; 5] = ["text", "json", "bytes", "event", "args"];
+pub(super) const MESSAGE: [&str; 5] = ["text", "json", "bytes", "event", "args"];
 
 fn set(names: &[&str]) -> Option<BTreeSet<String>> {
     Some(names.iter().map(|name| (*name).to_owned()).collect())

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::Value;
 use super::lists::Lists;
+use super::message::MessageObject;
 use super::names::Symbol;
 use super::response::{Response, ResponseObject};
 use crate::base::random::Stream;
@@ -68,7 +69,7 @@ pub struct Scope {
     iteration: Vec<(Symbol, Value)>,
     indexes: Vec<u64>,
     response: Option<Arc<ResponseObject>>,
-    message: Option<Value>,
+    message: Option<Arc<MessageObject>>,
     user: u64,
     number: u64,
     phase: Value,
@@ -196,8 +197,13 @@ impl Scope {
     }
 
     /// The message that `message` is from here on.
-    pub fn set_message(&mut self, message: Option<Value>) {
+    pub fn set_message(&mut self, message: Option<Arc<MessageObject>>) {
         self.message = message;
+    }
+
+    /// The message that `message` is.
+    pub fn message(&self) -> Option<&Arc<MessageObject>> {
+        self.message.as_ref()
     }
 
     /// The user's number, from 0 over the whole run and all shards.
@@ -222,7 +228,7 @@ impl Scope {
                 Some(response) => Value::from_dyn_object(response.clone()),
                 None => ResponseObject::unanswered(),
             },
-            Symbol::MESSAGE => self.message.clone().unwrap_or(Value::UNDEFINED),
+            Symbol::MESSAGE => self.message.clone().map_or(Value::UNDEFINED, Value::from_dyn_object),
             Symbol::USER => Value::from(self.user),
             Symbol::ITERATION => Value::from(self.number),
             Symbol::INDEX => self.indexes.last().map_or(Value::UNDEFINED, |index| Value::from(*index)),

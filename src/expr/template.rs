@@ -8,6 +8,7 @@ use super::Value;
 use super::convert::from_json;
 use super::error::EvalError;
 use super::eval;
+use super::functions::{timestamp, whole};
 use super::program::{Body, Program};
 use super::scope::Scope;
 use super::strict::{is_present, kind_of};
@@ -133,6 +134,25 @@ impl Expression {
             let what = if value.is_number() { "not a finite number" } else { kind_of(&value) };
             EvalError::new(self.source(), format!("is {what}, where a number is wanted"))
         })
+    }
+
+    /// Its value as a moment in Unix seconds, for `latency_from`: a number of seconds, of milliseconds above 1e11, or a text as in
+    /// RFC 3339.
+    ///
+    /// # Errors
+    /// An expression that can't be evaluated, or is no moment.
+    pub fn moment(&self, scope: &Scope) -> Result<f64, EvalError> {
+        let value = eval::value(&self.0.0, scope)?;
+        timestamp(&value).map_err(|why| EvalError::new(self.source(), why))
+    }
+
+    /// Its value as a whole number, for `sequence`.
+    ///
+    /// # Errors
+    /// An expression that can't be evaluated, or isn't a whole number.
+    pub fn whole(&self, scope: &Scope) -> Result<i64, EvalError> {
+        let value = eval::value(&self.0.0, scope)?;
+        whole(&value).map_err(|why| EvalError::new(self.source(), why))
     }
 
     /// The expression as the profile has it.

@@ -5,10 +5,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::session::{Session, alongside};
 use super::sink::Sink;
 use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
+use futures_util::FutureExt as _;
 use crate::base::Secrets;
 
 /// An iteration under way.
@@ -17,6 +19,8 @@ pub(super) struct Run<'a, S: Sink> {
     pub(super) sink: &'a S,
     /// When the next timed step is due: with its arrival, then when the step before it ended, thinking included.
     pub(super) due: Instant,
+    /// The session that the steps stand in.
+    pub(super) session: Option<Box<Session<'a, S>>>,
 }
 
 /// A step that failed, in words.
@@ -42,7 +46,7 @@ impl From<Broken> for Stop {
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
 pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
     user.scope.begin_iteration(iteration);
-    let mut run = Run { user, sink, due };
+    let mut run = Run { user, sink, due, session: None };
     match run.flow(flow).await {
         Ok(()) => End::Completed,
         Err(Stop::Failed(_)) => End::Failed,
@@ -58,7 +62,7 @@ pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due:
 /// May be dropped at any await, like [`iterate`].
 pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(), (End, String)> {
     user.scope.begin_iteration(0);
-    let mut run = Run { user, sink, due: Instant::now() };
+    let mut run = Run { user, sink, due: Instant::now(), session: None };
     match run.flow(flow).await {
         Ok(()) => Ok(()),
         Err(Stop::Failed(Broken(why))) => {
@@ -82,7 +86,11 @@ impl<S: Sink> Run<'_, S> {
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         // The load's clock stands still in a pause, and so does what is due.
-        self.due += held(self.sink.gate()).await;
+        let held = match self.session {
+            None => held(self.sink.gate()).await,
+            Some(_) => self.held_in_session().await,
+        };
+        self.due += held;
         if step.condition.as_ref().is_some_and(|condition| !condition.truth(&self.user.scope).unwrap_or(false)) {
             return Ok(());
         }
@@ -91,10 +99,9 @@ impl<S: Sink> Run<'_, S> {
         }
         let done: Result<(), Stop> = match &step.kind {
             StepKind::Http(http) => steps::http::run(http, self).await.map_err(Stop::from),
-            StepKind::Think(think) => {
-                steps::think::run(*think, self).await;
-                Ok(())
-            }
+            StepKind::Session(session) => Box::pin(steps::session::run(session, self)).await,
+            StepKind::Message(message) => Box::pin(steps::session::message(message, self)).await.map_err(Stop::from),
+            StepKind::Think(think) => steps::think::run(*think, self).await.map_err(Stop::from),
             StepKind::Set(values) => steps::set::run(values, self).map_err(Stop::from),
             StepKind::Count(amounts) => steps::own::count(amounts, self).map_err(Stop::from),
             StepKind::Record(amounts) => steps::own::record(amounts, self).map_err(Stop::from),
@@ -108,6 +115,16 @@ impl<S: Sink> Run<'_, S> {
             }
             (Err(stop), _) => Err(stop),
         }
+    }
+
+    /// As [`held`]; the session's connection is read meanwhile.
+    async fn held_in_session(&mut self) -> Duration {
+        let sink = self.sink;
+        if sink.gate().now_or_never().is_some() {
+            return Duration::ZERO;
+        }
+        let Some(session) = &mut self.session else { return Duration::ZERO };
+        Box::pin(alongside(session, Box::pin(held(sink.gate())))).await
     }
 
     /// A step without samples failed.

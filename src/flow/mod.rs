@@ -7,7 +7,9 @@
 //! Each kind of step has a file of its own in `steps/`.
 
 mod expect;
+mod flight;
 mod interpret;
+mod session;
 mod sink;
 mod steps;
 mod types;
@@ -15,6 +17,9 @@ mod user;
 
 pub use expect::Expect;
 pub use interpret::{iterate, once};
+pub use session::{
+    Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, Sequences, SessionStep,
+};
 pub use sink::{Failure, Sink};
 pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};
 pub use user::{User, UserParts};

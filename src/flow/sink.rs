@@ -1,11 +1,11 @@
 //! Whom a flow reports to, and through whom it waits.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::base::{Protocol, Reason};
+use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Value};
-use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId, Transfer};
+use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
 #[derive(Clone, Copy)]
@@ -39,6 +39,14 @@ pub trait Sink {
     fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason);
     /// A connection ended; without a reason where this side meant it to.
     fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>);
+    /// A session ended that the step opened.
+    fn session(&self, step: StepId, at: Instant, lasted: Duration, outcome: Outcome);
+    /// Messages went over a connection that the step opened.
+    fn passed(&self, step: StepId, at: Instant, passed: &Passed);
+    /// A message came that had been published so long before; `skewed` where by the two clocks it came before that.
+    fn latency(&self, message: MessageId, at: Instant, nanoseconds: u64, skewed: bool);
+    /// What became of messages.
+    fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered);
     /// Adds to a counter of the profile's own.
     fn count(&self, metric: OwnId, by: f64, at: Instant);
     /// Observes a histogram of the profile's own, or sets a gauge.
@@ -58,6 +66,8 @@ pub trait Sink {
     fn is_over(&self) -> bool {
         false
     }
+    /// Waits until the user is to end: ramped down, left out of the next phase, or the run stops. Nobody waits for it meanwhile.
+    fn asked_to_end(&self) -> impl Future<Output = ()>;
     /// Awaited before each step: ready at once, or while the run is paused, once it goes on.
     fn gate(&self) -> impl Future<Output = ()>;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::expect::Expect;
+use super::session::{MessageStep, SessionStep};
 use crate::base::random::Stream;
 use crate::expr::{Expression, Extract, JsonTemplate, ListId, Symbol, Value};
 use crate::measure::{CheckId, OwnId, StepId};
@@ -31,6 +32,10 @@ pub struct Step {
 pub enum StepKind {
     /// A request.
     Http(Box<HttpStep>),
+    /// A connection that stays open, and the steps on it.
+    Session(Box<SessionStep>),
+    /// A step on a session's connection.
+    Message(Box<MessageStep>),
     /// A pause.
     Think(Think),
     /// Variables, in written order, so that later ones can use earlier ones.
@@ -46,7 +51,7 @@ pub enum StepKind {
 impl StepKind {
     /// Whether it takes time by itself: it asks something of the target, or waits.
     pub fn takes_time(&self) -> bool {
-        matches!(self, Self::Http(_) | Self::Think(_))
+        matches!(self, Self::Http(_) | Self::Think(_) | Self::Session(_) | Self::Message(_))
     }
 }
 

@@ -7,16 +7,21 @@ use crate::base::secrets::is_secret_cookie;
 use crate::expr::{Scope, Shared, Symbol, Value};
 use crate::protocol::http::{Client, Pool};
 
+use super::session::Sequences;
+
 /// What all users of a scenario are made of.
 #[derive(Debug, Clone, Default)]
 pub struct UserParts {
     /// What their expressions share.
     pub shared: Arc<Shared>,
+    /// What they have heard of numbered messages.
+    pub sequences: Arc<Sequences>,
 }
 
 /// One virtual user. It lives on one worker.
 #[derive(Debug)]
 pub struct User {
+    pub(super) parts: Arc<UserParts>,
     pub(super) scope: Scope,
     pub(super) http: Client,
     pub(super) pool: Option<Rc<Pool>>,
@@ -25,7 +30,7 @@ pub struct User {
 impl User {
     /// User `number`, counted from 0 over the whole run and all shards.
     pub fn new(number: u64, parts: &Arc<UserParts>) -> Self {
-        Self { scope: Scope::new(parts.shared.clone(), number), http: Client::new(), pool: None }
+        Self { parts: parts.clone(), scope: Scope::new(parts.shared.clone(), number), http: Client::new(), pool: None }
     }
 
     /// The connections that this worker's users of the scenario share, for requests that go over shared ones.

@@ -14,10 +14,12 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 mod collections;
 mod forms;
 mod scalars;
+mod voidable;
 
 pub use collections::{Entries, Many, Named};
 pub use forms::{Flat, Form};
-pub use scalars::{Expr, Name, Of, Parsed, Ratio, Scalar, Text, scalar_schema};
+pub use scalars::{Expr, Name, Of, Parsed, Ratio, Scalar, Size, Text, scalar_schema};
+pub use voidable::Voidable;
 
 /// The reserved names by which the types of this module ask the profile's reader.
 pub mod ask {
@@ -33,6 +35,8 @@ pub mod ask {
     pub const FORM: &str = "$form";
     /// `[any value is a scalar, value]`, of a mapping.
     pub const FLAT: &str = "$flat";
+    /// `[is nothing, value]`.
+    pub const VOIDABLE: &str = "$voidable";
     /// `[node]`: whatever stands there.
     pub const NODE: &str = "$node";
     /// Refused with "not supported yet".

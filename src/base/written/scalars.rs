@@ -174,3 +174,17 @@ impl Parsed for Ratio {
         units::parse_ratio(text).map(Self).map_err(|error| error.to_string())
     }
 }
+
+/// A size in bytes: `64KiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size(pub u64);
+
+impl Parsed for Size {
+    const NAME: &'static str = "Size";
+    const DESCRIPTION: &'static str = "A size: bytes, or a number and its unit.";
+    const EXAMPLES: &'static [&'static str] = &["64KiB", "10MB", "500"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        units::parse_size(text).map(Self).map_err(|error| error.to_string())
+    }
+}

@@ -3,14 +3,17 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use crate::base::{Protocol, Reason};
+use crate::base::units::nanos;
+use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Lists, Value};
 use crate::flow::{Failure, Sink};
-use crate::measure::{CheckId, ConnectTimes, OwnId, PhaseId, Sample, ScenarioId, Set, StepId, WorkerGauges};
+use crate::measure::{
+    CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, ScenarioId, Set, StepId, WorkerGauges,
+};
 use crate::plan::{Plan, Stage, StageKind};
 
 use super::super::examples::{ErrorExample, Examples};
@@ -94,6 +97,22 @@ impl Sink for StageSink {
         self.gauges.add_connections(self.scenario, protocol, -1);
     }
 
+    fn session(&self, step: StepId, _: Instant, lasted: Duration, outcome: Outcome) {
+        self.set.session(step, nanos(lasted), outcome);
+    }
+
+    fn passed(&self, step: StepId, _: Instant, passed: &Passed) {
+        self.set.passed(step, passed);
+    }
+
+    fn latency(&self, message: MessageId, _: Instant, nanoseconds: u64, skewed: bool) {
+        self.set.latency(message, nanoseconds, skewed);
+    }
+
+    fn numbered(&self, message: MessageId, _: Instant, numbered: &Numbered) {
+        self.set.numbered(message, numbered);
+    }
+
     fn count(&self, metric: OwnId, by: f64, _: Instant) {
         self.set.count(metric, self.scenario, by);
     }
@@ -116,6 +135,14 @@ impl Sink for StageSink {
         tokio::select! {
             () = tokio::time::sleep_until(at.into()) => {}
             // Whoever is to end doesn't wait for what comes next.
+            _ = wished.wait_for(|wish| *wish != Wish::GoOn) => {}
+            () = self.over.notified() => {}
+        }
+    }
+
+    async fn asked_to_end(&self) {
+        let mut wished = self.wished.clone();
+        tokio::select! {
             _ = wished.wait_for(|wish| *wish != Wish::GoOn) => {}
             () = self.over.notified() => {}
         }

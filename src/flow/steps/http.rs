@@ -9,10 +9,12 @@ use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Response, Value};
 use crate::flow::expect::Wrong;
+use crate::flow::flight::Flight;
 use crate::flow::interpret::{Broken, Run};
+use crate::flow::session::alongside;
 use crate::flow::sink::{Failure, Sink};
 use crate::flow::types::HttpStep;
-use crate::measure::{ConnectTimes, LEAST_BODY, Sample, StepId, Transfer};
+use crate::measure::{ConnectTimes, LEAST_BODY, Sample, Transfer};
 use crate::net::DialTimes;
 use crate::protocol::http::{Exchange, Uploaded};
 
@@ -24,7 +26,13 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
             Ok(prepared) => {
                 let credentials = step.request.credentials(&prepared);
                 let flight = Flight::new(run.sink, step.id, due);
-                let exchange = user.http.perform(&step.request, prepared, user.pool.as_deref()).await;
+                let exchange = match &mut run.session {
+                    None => user.http.perform(&step.request, prepared, user.pool.as_deref()).await,
+                    Some(session) => {
+                        let exchange = user.http.perform(&step.request, prepared, user.pool.as_deref());
+                        Box::pin(alongside(session, Box::pin(exchange))).await
+                    }
+                };
                 flight.landed();
                 Ok((exchange, credentials))
             }
@@ -233,44 +241,5 @@ fn connect_times(times: &DialTimes) -> ConnectTimes {
         tcp: nanos(times.tcp),
         tls: times.tls.map(nanos),
         handshake: None,
-    }
-}
-
-/// A request under way. Dropped before it has landed, it was interrupted, and its sample says how long it had been until then.
-/// What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver.
-struct Flight<'a, S: Sink> {
-    sink: &'a S,
-    step: StepId,
-    due: Instant,
-    began: Instant,
-    in_flight: bool,
-}
-
-impl<'a, S: Sink> Flight<'a, S> {
-    fn new(sink: &'a S, step: StepId, due: Instant) -> Self {
-        Self { sink, step, due, began: Instant::now(), in_flight: true }
-    }
-
-    fn landed(mut self) {
-        self.in_flight = false;
-    }
-}
-
-impl<S: Sink> Drop for Flight<'_, S> {
-    fn drop(&mut self) {
-        if !self.in_flight {
-            return;
-        }
-        let now = Instant::now();
-        let sample = Sample {
-            response: nanos(now.saturating_duration_since(self.due)),
-            service: nanos(now.saturating_duration_since(self.began)),
-            outcome: Outcome::Interrupted,
-            reason: None,
-            status: 0,
-            sent: 0,
-            received: 0,
-        };
-        self.sink.sample(self.step, self.due, &sample);
     }
 }

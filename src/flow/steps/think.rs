@@ -1,11 +1,11 @@
 //! `think`: a pause, after which the next step is due.
 
-use crate::flow::interpret::Run;
+use crate::flow::interpret::{Broken, Run};
 use crate::flow::sink::Sink;
 use crate::flow::types::Think;
 
-pub(in crate::flow) async fn run<S: Sink>(think: Think, run: &mut Run<'_, S>) {
+pub(in crate::flow) async fn run<S: Sink>(think: Think, run: &mut Run<'_, S>) -> Result<(), Broken> {
     let length = think.draw(&mut run.user.scope.random());
     run.due += length;
-    run.sink.sleep_until(run.due).await;
+    run.wait_until(run.due).await
 }

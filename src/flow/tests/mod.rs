@@ -1,6 +1,7 @@
 //! Flows of one user against a real server, with a sink that writes everything down.
 
 mod failures;
+mod sessions;
 mod steps;
 mod timing;
 
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Compiler, Extract, ListId, Names, Shared, Symbol, Value};
-use crate::measure::{CheckId, ConnectTimes, OwnId, Sample, StepId};
+use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, Sample, StepId};
 use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
@@ -99,6 +100,10 @@ pub(super) enum Told {
     Observe(u32, f64),
     Remember(u32, String),
     Failure(u32, Reason, u16, String, String),
+    Session(u32, Outcome),
+    Passed(Passed),
+    Latency(u32, u64, bool),
+    Numbered(u32, Numbered),
     Broken(String),
 }
 
@@ -111,6 +116,8 @@ pub(super) struct Book {
     pub(super) opened: Notify,
     pub(super) waiting: Notify,
     pub(super) slept_until: RefCell<Vec<Instant>>,
+    pub(super) ended: Cell<bool>,
+    pub(super) ending: Notify,
 }
 
 impl Book {
@@ -172,6 +179,22 @@ impl Sink for Book {
         self.tell(Told::Disconnected(reason));
     }
 
+    fn session(&self, step: StepId, _: Instant, _: Duration, outcome: Outcome) {
+        self.tell(Told::Session(step.0, outcome));
+    }
+
+    fn passed(&self, _: StepId, _: Instant, passed: &Passed) {
+        self.tell(Told::Passed(*passed));
+    }
+
+    fn latency(&self, message: MessageId, _: Instant, nanoseconds: u64, skewed: bool) {
+        self.tell(Told::Latency(message.0, nanoseconds, skewed));
+    }
+
+    fn numbered(&self, message: MessageId, _: Instant, numbered: &Numbered) {
+        self.tell(Told::Numbered(message.0, *numbered));
+    }
+
     fn count(&self, metric: OwnId, by: f64, at: Instant) {
         self.tell(Told::Count(metric.0, by, at));
     }
@@ -202,6 +225,12 @@ impl Sink for Book {
         tokio::time::sleep_until(at.into()).await;
     }
 
+    async fn asked_to_end(&self) {
+        while !self.ended.get() {
+            self.ending.notified().await;
+        }
+    }
+
     async fn gate(&self) {
         while self.shut.get() {
             self.waiting.notify_one();
@@ -212,19 +241,23 @@ impl Sink for Book {
 
 /// Makes steps, as a plan would.
 pub(super) struct Maker {
-    compiler: Compiler,
-    names: Names,
+    pub(super) compiler: Compiler,
+    pub(super) names: Names,
     url: String,
     steps: u32,
 }
 
 impl Maker {
     pub(super) fn new(url: &str) -> Self {
-        let mut names = Names::new();
+        let mut names = Names::new().with_message();
         for name in ["a", "b", "id", "limit", "ticket", "never_set"] {
             names.variable(name);
         }
         Self { compiler: Compiler::new(), names, url: url.to_owned(), steps: 0 }
+    }
+
+    pub(super) fn steps_so_far(&self) -> u32 {
+        self.steps
     }
 
     pub(super) fn symbol(&mut self, name: &str) -> Symbol {
@@ -289,8 +322,13 @@ pub(super) fn or_else(mut step: Step, on_error: OnError) -> Step {
     step
 }
 
+/// What the users of a run share, with room for a few kinds of messages.
+pub(super) fn parts() -> UserParts {
+    UserParts { shared: Arc::new(Shared { seed: 1, ..Shared::default() }), sequences: Arc::new(Sequences::new(4)) }
+}
+
 pub(super) fn user() -> User {
-    let mut user = User::new(4, &Arc::new(UserParts { shared: Arc::new(Shared { seed: 1, ..Shared::default() }) }));
+    let mut user = User::new(4, &Arc::new(parts()));
     user.enter_phase("steady");
     user
 }

@@ -258,6 +258,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 _ => self.placed(visitor.visit_seq(Items { reader: self, items: [self.node].iter() })),
             },
             ask::FORM => self.pair(self.tree.scalar(self.node).is_some(), visitor),
+            ask::VOIDABLE => {
+                let scalar = self.tree.scalar(self.node).filter(|scalar| scalar.plain && scalar.original.is_none());
+                self.pair(scalar.is_some_and(|scalar| matches!(plain(&scalar.text), Plain::Null)), visitor)
+            }
             ask::FLAT => {
                 let flat = self.entries()?.iter().any(|(_, value)| self.tree.scalar(*value).is_some());
                 self.pair(flat, visitor)

@@ -1,0 +1,301 @@
+//! A session from its connect to its end.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::handle::Hearing;
+use super::types::SessionStep;
+use crate::base::secrets::secrets_of_header;
+use crate::base::units::nanos;
+use crate::base::{Outcome, Reason};
+use crate::flow::flight::Flight;
+use crate::flow::interpret::Broken;
+use crate::flow::sink::{Failure, Sink};
+use crate::flow::user::User;
+use crate::measure::{self, Passed, Sample};
+use crate::protocol::session::{self as driver, Attempt, ConnectTimes, Connection, Incoming, Lost};
+
+/// How long a peer is given to answer the goodbye.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Messages that are read ahead while something else is awaited; beyond them the peer has to wait.
+const AHEAD: usize = 1024;
+
+/// An open session. Dropped before [`Session::finish`], it was interrupted.
+pub(in crate::flow) struct Session<'a, S: Sink> {
+    pub(in crate::flow) step: &'a SessionStep,
+    pub(super) sink: &'a S,
+    /// None once either side has ended it.
+    connection: Option<Connection>,
+    /// How the peer ended it, until it is brought back.
+    lost: Option<Lost>,
+    /// What was read while something else was awaited.
+    ahead: VecDeque<Incoming>,
+    /// What `on` follows.
+    pub(super) hearing: Hearing<'a, S>,
+    since: Instant,
+    /// Bytes sent and received that the sink knows of.
+    told: (u64, u64),
+    /// Acknowledgements asked for so far.
+    acks: u64,
+    outcome: Outcome,
+}
+
+impl<'a, S: Sink> Session<'a, S> {
+    /// Opens the connection; its sample was due at `due`. Answers when it ended, too.
+    pub(in crate::flow) async fn open(
+        step: &'a SessionStep,
+        user: &mut User,
+        sink: &'a S,
+        due: Instant,
+    ) -> (Instant, Result<Box<Self>, Broken>) {
+        let (ended, connected) = connect(step, user, sink, due).await;
+        let session = connected.map(|connection| {
+            Box::new(Self {
+                step,
+                sink,
+                told: connection.traffic(),
+                connection: Some(connection),
+                lost: None,
+                ahead: VecDeque::new(),
+                hearing: Hearing::new(&step.on, sink, &user.parts.sequences, ended),
+                since: ended,
+                acks: 0,
+                outcome: Outcome::Interrupted,
+            })
+        });
+        (ended, session)
+    }
+
+    /// The next message: one that was read already, or comes. Never, once this side has closed.
+    ///
+    /// # Errors
+    /// The connection is lost; [`Session::lose`] is to be called if that wasn't known.
+    pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
+        if let Some(incoming) = self.ahead.pop_front() {
+            return Ok(incoming);
+        }
+        match (&mut self.connection, &self.lost) {
+            (Some(connection), _) => connection.next().await,
+            (None, Some(lost)) => Err(lost.clone()),
+            (None, None) => std::future::pending().await,
+        }
+    }
+
+    /// Reads ahead for as long as it is polled; a loss is told, and noticed by whoever uses the connection next.
+    pub(super) async fn read_ahead(&mut self) -> std::convert::Infallible {
+        loop {
+            let Some(connection) = self.connection.as_mut().filter(|_| self.ahead.len() < AHEAD) else {
+                return std::future::pending().await;
+            };
+            match connection.next().await {
+                Ok(incoming) => self.ahead.push_back(incoming),
+                Err(lost) => {
+                    self.lose(lost);
+                    self.tell_loss(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// The open connection, for a message to be sent.
+    pub(super) fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
+    }
+
+    /// Whether this side has closed it, and all that came before is handled.
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.is_none() && self.lost.is_none() && self.ahead.is_empty()
+    }
+
+    /// Ends the sending side.
+    ///
+    /// # Errors
+    /// The connection is lost, or knows no such thing.
+    pub(in crate::flow) async fn finish_sending(&mut self) -> Result<(), Broken> {
+        let done = match &mut self.connection {
+            Some(Connection::Tcp(connection)) => connection.finish().await,
+            _ => return Err(Broken(self.why_closed())),
+        };
+        done.map_err(|lost| {
+            let detail = lost.detail.clone();
+            self.lose(lost);
+            self.tell_loss(Instant::now());
+            Broken(detail)
+        })
+    }
+
+    /// Whether the peer has ended it, and it wasn't brought back.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Why there is no connection, in words.
+    pub(super) fn why_closed(&self) -> String {
+        match &self.lost {
+            Some(lost) => lost.detail.clone(),
+            None => "the session has closed its connection".into(),
+        }
+    }
+
+    /// A number that no acknowledgement has had on this connection.
+    pub(in crate::flow) fn next_ack(&mut self) -> u64 {
+        self.acks += 1;
+        self.acks - 1
+    }
+
+    /// Messages went over the connection just now.
+    pub(super) fn passed(&mut self, at: Instant, sent: u64, received: u64) {
+        let now = self.connection.as_ref().map_or(self.told, Connection::traffic);
+        let (sent_bytes, received_bytes) = (now.0.saturating_sub(self.told.0), now.1.saturating_sub(self.told.1));
+        self.told = now;
+        let passed = Passed { sent, received, sent_bytes, received_bytes };
+        if passed != Passed::default() {
+            self.sink.passed(self.step.id, at, &passed);
+        }
+    }
+
+    /// The connection ended, and nobody had asked it to.
+    pub(super) fn lose(&mut self, lost: Lost) {
+        let now = Instant::now();
+        self.passed(now, 0, 0);
+        if self.connection.take().is_some() {
+            self.sink.disconnected(self.step.protocol(), now, Some(lost.reason));
+        }
+        self.lost = Some(lost);
+    }
+
+    /// Tells of a loss that no message was waited for in: an error of the session's step, at that moment.
+    pub(super) fn tell_loss(&self, at: Instant) {
+        let Some(lost) = &self.lost else { return };
+        self.tell_error(at, lost.reason, &lost.detail);
+    }
+
+    /// An error of the session's step that took no time of its own.
+    pub(super) fn tell_error(&self, at: Instant, reason: Reason, detail: &str) {
+        let outcome = if reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Error };
+        let sample = Sample { response: 0, service: 0, outcome, reason: Some(reason), status: 0, sent: 0, received: 0 };
+        self.sink.sample(self.step.id, at, &sample);
+        let failure = Failure { reason, status: 0, detail, body: b"", secrets: &Vec::new };
+        self.sink.failure(self.step.id, at, &failure);
+    }
+
+    /// Connects anew. What was followed goes on.
+    pub(super) async fn reopen(&mut self, user: &mut User, due: Instant) -> bool {
+        let (_, connected) = connect(self.step, user, self.sink, due).await;
+        let Ok(connection) = connected else { return false };
+        self.told = connection.traffic();
+        self.connection = Some(connection);
+        self.lost = None;
+        self.acks = 0;
+        true
+    }
+
+    /// Says goodbye and closes, if the connection is open. What was read ahead is kept.
+    pub(in crate::flow) async fn close(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.close(FAREWELL).await;
+        }
+        self.let_go();
+    }
+
+    /// This side has closed, or just goes.
+    fn let_go(&mut self) {
+        let now = Instant::now();
+        self.passed(now, 0, 0);
+        if self.connection.take().is_some() {
+            self.sink.disconnected(self.step.protocol(), now, None);
+        }
+    }
+
+    /// The steps are over. Answers why the session failed though its steps didn't, if it did.
+    pub(in crate::flow) async fn finish(mut self: Box<Self>, failed: bool) -> Option<Broken> {
+        self.hearing.end();
+        let lost = self.lost.take().filter(|_| self.step.reconnect.is_none());
+        self.close().await;
+        self.outcome = if failed || lost.is_some() { Outcome::Error } else { Outcome::Ok };
+        lost.map(|lost| Broken(format!("session `{}`: {}", self.step.name, lost.detail)))
+    }
+}
+
+impl<S: Sink> Drop for Session<'_, S> {
+    fn drop(&mut self) {
+        self.hearing.end();
+        self.let_go();
+        let now = Instant::now();
+        self.sink.session(self.step.id, now, now.saturating_duration_since(self.since), self.outcome);
+    }
+}
+
+/// One attempt to connect, with its sample.
+async fn connect<S: Sink>(
+    step: &SessionStep,
+    user: &mut User,
+    sink: &S,
+    due: Instant,
+) -> (Instant, Result<Connection, Broken>) {
+    let protocol = step.protocol();
+    let prepared = match step.connector.prepare(&user.scope) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let ended = due.max(Instant::now());
+            let sample = Sample {
+                response: nanos(ended.saturating_duration_since(due)),
+                service: 0,
+                outcome: Outcome::Error,
+                reason: Some(Reason::Template),
+                status: 0,
+                sent: 0,
+                received: 0,
+            };
+            sink.sample(step.id, due, &sample);
+            let detail = error.to_string();
+            let secrets = || user.secrets();
+            let failure = Failure { reason: Reason::Template, status: 0, detail: &detail, body: b"", secrets: &secrets };
+            sink.failure(step.id, due, &failure);
+            return (ended, Err(Broken(format!("step `{}` failed (template): {detail}", step.name))));
+        }
+    };
+    let credentials = prepared.credentials();
+    let flight = Flight::new(sink, step.id, due);
+    let attempt = driver::open(prepared, Some(user.http.jar())).await;
+    flight.landed();
+    let Attempt { result, times, sent_at, ended, status, sent, received, .. } = attempt;
+    // TCP sends nothing to connect: all of it is the target's time.
+    let service = match (sent_at, times) {
+        (_, Some(times)) if times.handshake.is_none() && result.is_ok() => times.total,
+        (Some(sent_at), _) => ended.saturating_duration_since(sent_at),
+        (None, _) => Duration::ZERO,
+    };
+    let (outcome, reason) = match &result {
+        Ok(_) => (Outcome::Ok, None),
+        Err(error) => (error.outcome, Some(error.reason)),
+    };
+    let response = nanos(ended.saturating_duration_since(due));
+    sink.sample(step.id, due, &Sample { response, service: nanos(service), outcome, reason, status, sent, received });
+    match result {
+        Ok(connection) => {
+            sink.connected(protocol, ended, &layers(&times.unwrap_or_default()));
+            (ended, Ok(connection))
+        }
+        Err(error) => {
+            sink.connect_failed(protocol, ended, error.reason);
+            let secrets = || {
+                let sent = credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
+                user.secrets().into_iter().chain(sent).collect()
+            };
+            let failure = Failure { reason: error.reason, status, detail: &error.detail, body: b"", secrets: &secrets };
+            sink.failure(step.id, due, &failure);
+            (ended, Err(Broken(format!("step `{}` failed ({}): {}", step.name, error.reason, error.detail))))
+        }
+    }
+}
+
+fn layers(times: &ConnectTimes) -> measure::ConnectTimes {
+    measure::ConnectTimes {
+        total: nanos(times.total),
+        dns: times.dns.map(nanos),
+        tcp: nanos(times.tcp),
+        tls: times.tls.map(nanos),
+        handshake: times.handshake.map(nanos),
+    }
+}

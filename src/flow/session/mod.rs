@@ -1,0 +1,19 @@
+//! The steps on one connection: opening it, taking what comes while anything waits, and closing it.
+//!
+//! While a user waits within a session (for a message, for time to pass, for an answer over HTTP), its connection is read. What came
+//! goes to the handlers of the connection and of the `listen` that runs, with the moment of its receipt. A loss is told at
+//! that moment, once: as the sample of what waited for a message, else as one of the session's own step.
+
+mod handle;
+mod life;
+mod marks;
+mod pump;
+mod sequence;
+mod types;
+
+pub use marks::Sequences;
+pub use types::{Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, SessionStep};
+
+pub(super) use handle::{Hearing, Listening};
+pub(super) use life::Session;
+pub(super) use pump::alongside;

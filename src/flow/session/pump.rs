@@ -1,0 +1,286 @@
+//! Waiting within a session: its connection is read meanwhile.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::handle::Listening;
+use super::life::Session;
+use super::types::Awaited;
+use crate::base::units::{nanos, show_seconds};
+use crate::base::{Outcome, Reason};
+use crate::expr::MessageObject;
+use crate::flow::interpret::{Broken, Run};
+use crate::flow::sink::{Failure, Sink};
+use crate::measure::Sample;
+use crate::protocol::session::{IncomingKind, Lost, Outgoing};
+
+impl<'a, S: Sink> Run<'a, S> {
+    /// Waits until a moment; what comes in a session goes to its handlers.
+    ///
+    /// # Errors
+    /// The session's connection is lost.
+    pub(in crate::flow) async fn wait_until(&mut self, at: Instant) -> Result<(), Broken> {
+        let sink = self.sink;
+        if self.session.is_none() {
+            sink.sleep_until(at).await;
+            return Ok(());
+        }
+        Box::pin(async move { self.listen_until(std::pin::pin!(sink.sleep_until(at)), None).await }).await
+    }
+
+    /// Takes messages until `stop`.
+    ///
+    /// # Errors
+    /// The connection is lost, and was not brought back.
+    pub(in crate::flow) async fn listen_until<F: Future>(
+        &mut self,
+        mut stop: Pin<&mut F>,
+        mut listening: Option<&mut Listening<'_, 'a, S>>,
+    ) -> Result<(), Broken> {
+        loop {
+            let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
+            if session.is_lost() {
+                match Box::pin(self.recover(stop.as_mut())).await? {
+                    Recovered::Stopped => return Ok(()),
+                    Recovered::Open => continue,
+                }
+            }
+            let came = tokio::select! {
+                biased;
+                _ = stop.as_mut() => return Ok(()),
+                came = session.next() => came,
+            };
+            match came {
+                Ok(incoming) => drop(self.handle(incoming, listening.as_deref_mut(), false)),
+                Err(lost) => {
+                    session.lose(lost);
+                    session.tell_loss(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Brings a lost connection back, as often as the session may.
+    async fn recover<F: Future>(&mut self, mut stop: Pin<&mut F>) -> Result<Recovered, Broken> {
+        let Self { user, sink, session: Some(session), .. } = self else { return Err(Broken(String::new())) };
+        let Some(reconnect) = session.step.reconnect else { return Err(Broken(session.why_closed())) };
+        for _ in 0..reconnect.times {
+            let at = Instant::now() + reconnect.after.draw(&mut user.scope.random());
+            tokio::select! {
+                biased;
+                _ = stop.as_mut() => return Ok(Recovered::Stopped),
+                () = sink.sleep_until(at) => {}
+            }
+            if session.reopen(user, at).await {
+                return Ok(Recovered::Open);
+            }
+        }
+        Err(Broken(format!("{}; {} attempts to connect again failed", session.why_closed(), reconnect.times)))
+    }
+
+    /// The connection is there, or is brought back.
+    async fn ready(&mut self) -> Result<(), Broken> {
+        let Some(session) = &self.session else { return Err(Broken(String::new())) };
+        if session.is_lost() {
+            Box::pin(self.recover(std::pin::pin!(std::future::pending::<()>()))).await?;
+        }
+        Ok(())
+    }
+
+    /// A message that could not be made: an error of the session's step, at this moment.
+    pub(in crate::flow) fn unsendable(&self, detail: &str) -> Broken {
+        if let Some(session) = &self.session {
+            session.tell_error(Instant::now(), Reason::Template, detail);
+        }
+        Broken(detail.to_owned())
+    }
+
+    /// Sends a message. Answers the moment from which on it was on its way.
+    ///
+    /// # Errors
+    /// The connection is lost or closed, or the peer doesn't take the message.
+    pub(in crate::flow) async fn send(&mut self, message: Outgoing) -> Result<Instant, Broken> {
+        self.ready().await?;
+        let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
+        let Some(connection) = session.connection() else { return Err(Broken(session.why_closed())) };
+        let began = Instant::now();
+        match connection.send(message).await {
+            Ok(_) => {
+                self.due = Instant::now();
+                session.passed(self.due, 1, 0);
+                Ok(began)
+            }
+            Err(lost) if lost.reason == Reason::Other => {
+                // The message can't be sent by this protocol; the connection is as it was.
+                session.tell_error(began, lost.reason, &lost.detail);
+                Err(Broken(lost.detail))
+            }
+            Err(lost) => {
+                let detail = lost.detail.clone();
+                session.lose(lost);
+                self.due = Instant::now();
+                session.tell_loss(self.due);
+                Err(Broken(detail))
+            }
+        }
+    }
+
+    /// Waits for a message, or with `ack` for that acknowledgement: its sample, and what is made of it. Service time runs from `sent`,
+    /// if something was sent for it.
+    ///
+    /// # Errors
+    /// It didn't come in time, or the connection is lost.
+    pub(in crate::flow) async fn receive(
+        &mut self,
+        awaited: &Awaited,
+        ack: Option<u64>,
+        due: Instant,
+        sent: Option<Instant>,
+    ) -> Result<(), Broken> {
+        if let Err(Broken(why)) = self.ready().await {
+            return self.came_not(awaited, due, sent, Reason::Closed, why);
+        }
+        if let Some(session) = self.session.as_ref().filter(|session| session.is_closed()) {
+            let why = session.why_closed();
+            return self.came_not(awaited, due, sent, Reason::Closed, why);
+        }
+        let flight = crate::flow::flight::Flight::new(self.sink, awaited.id, due);
+        let began = Instant::now();
+        let deadline = began + awaited.within;
+        let mut late = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
+        let found: Result<(Instant, Arc<MessageObject>), Lost> = loop {
+            let Some(session) = &mut self.session else { break Err(timed_out(awaited)) };
+            let incoming = tokio::select! {
+                biased;
+                came = session.next() => match came {
+                    Ok(incoming) => incoming,
+                    Err(lost) => {
+                        session.lose(lost.clone());
+                        break Err(lost);
+                    }
+                },
+                () = late.as_mut() => break Err(timed_out(awaited)),
+            };
+            let at = incoming.at;
+            let ours = match (&incoming.kind, ack) {
+                (IncomingKind::Ack { id, .. }, Some(ack)) => *id == ack,
+                (IncomingKind::Ack { .. }, None) | (_, Some(_)) => false,
+                (_, None) => true,
+            };
+            let message = self.handle(incoming, None, ours);
+            if let Some(message) = message
+                && at <= deadline
+            {
+                let before = self.user.scope.message().cloned();
+                self.user.scope.set_message(Some(message.clone()));
+                if awaited.matches.as_ref().is_none_or(|matches| matches.truth(&self.user.scope).unwrap_or(false)) {
+                    break Ok((at, message));
+                }
+                self.user.scope.set_message(before);
+            }
+            if Instant::now() > deadline {
+                break Err(timed_out(awaited));
+            }
+        };
+        flight.landed();
+        match found {
+            Ok((at, message)) => self.came(awaited, due, sent, at, &message),
+            Err(lost) => self.came_not(awaited, due, sent, lost.reason, lost.detail),
+        }
+    }
+
+    /// The message came: what is made of it, and its sample.
+    fn came(
+        &mut self,
+        awaited: &Awaited,
+        due: Instant,
+        sent: Option<Instant>,
+        at: Instant,
+        message: &MessageObject,
+    ) -> Result<(), Broken> {
+        self.due = at.max(due);
+        let scope = &mut self.user.scope;
+        let mut missing = None;
+        for (symbol, extract) in &awaited.extract {
+            match extract.from_message(message) {
+                Ok(Some(value)) => scope.assign(*symbol, value),
+                Ok(None) => scope.unset(*symbol),
+                Err(error) => {
+                    scope.unset(*symbol);
+                    missing = missing.or_else(|| Some(error.to_string()));
+                }
+            }
+        }
+        self.sample(awaited, due, sent, at, missing.as_ref().map(|_| Reason::Data));
+        for (check, expression) in &awaited.checks {
+            self.sink.check(*check, due, expression.truth(&self.user.scope).unwrap_or(false));
+        }
+        match missing {
+            None => Ok(()),
+            Some(detail) => Err(self.failed(awaited, due, Reason::Data, &detail)),
+        }
+    }
+
+    fn came_not(
+        &mut self,
+        awaited: &Awaited,
+        due: Instant,
+        sent: Option<Instant>,
+        reason: Reason,
+        detail: String,
+    ) -> Result<(), Broken> {
+        let now = Instant::now();
+        self.due = now.max(due);
+        self.sample(awaited, due, sent, now, Some(reason));
+        Err(self.failed(awaited, due, reason, &detail))
+    }
+
+    fn sample(&self, awaited: &Awaited, due: Instant, sent: Option<Instant>, at: Instant, reason: Option<Reason>) {
+        let response = nanos(at.saturating_duration_since(due));
+        let sample = Sample {
+            response,
+            service: sent.map_or(response, |sent| nanos(at.saturating_duration_since(sent))),
+            outcome: match reason {
+                None => Outcome::Ok,
+                Some(Reason::Timeout) => Outcome::Timeout,
+                Some(_) => Outcome::Error,
+            },
+            reason,
+            status: 0,
+            sent: 0,
+            received: 0,
+        };
+        self.sink.sample(awaited.id, due, &sample);
+    }
+
+    fn failed(&self, awaited: &Awaited, due: Instant, reason: Reason, detail: &str) -> Broken {
+        let secrets = || self.user.secrets();
+        self.sink.failure(awaited.id, due, &Failure { reason, status: 0, detail, body: b"", secrets: &secrets });
+        Broken(format!("step `{}` failed ({reason}): {detail}", awaited.name))
+    }
+}
+
+/// Waits for something that isn't the session's matter. What comes meanwhile is read, with its moment, and is handled when the
+/// session is next waited in.
+pub(in crate::flow) async fn alongside<S: Sink, F: Future>(session: &mut Session<'_, S>, mut work: Pin<Box<F>>) -> F::Output {
+    tokio::select! {
+        biased;
+        done = work.as_mut() => done,
+        never = session.read_ahead() => match never {},
+    }
+}
+
+/// What became of an attempt to bring a connection back.
+enum Recovered {
+    /// It is open.
+    Open,
+    /// Something else came first.
+    Stopped,
+}
+
+fn timed_out(awaited: &Awaited) -> Lost {
+    let within = show_seconds(awaited.within.as_secs_f64());
+    Lost { reason: Reason::Timeout, code: None, detail: format!("no such message came within {within}") }
+}

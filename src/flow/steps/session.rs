@@ -1,0 +1,133 @@
+//! `websocket`, `socketio`, `tcp`, and the steps within them.
+
+use std::time::Instant;
+
+use base64::Engine as _;
+use bytes::Bytes;
+
+use crate::flow::interpret::{Broken, Run, Stop};
+use crate::flow::session::{CloseStep, EmitStep, Hearing, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep};
+use crate::flow::sink::Sink;
+use crate::flow::types::Think;
+use crate::protocol::session::Outgoing;
+
+/// Opens a connection, does the steps on it, and closes it.
+pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, S>) -> Result<(), Stop> {
+    let due = run.due;
+    let (ended, session) = Session::open(step, run.user, run.sink, due).await;
+    run.due = ended;
+    let mut within = Run { user: &mut *run.user, sink: run.sink, due: ended, session: Some(session?) };
+    let done = within.flow(&step.flow).await;
+    let session = within.session.take();
+    within.user.scope.set_message(None);
+    let broken = match session {
+        Some(session) => session.finish(done.is_err()).await,
+        None => None,
+    };
+    run.due = Instant::now();
+    match (done, broken) {
+        (Ok(()), Some(broken)) => Err(Stop::Failed(broken)),
+        (done, _) => done,
+    }
+}
+
+/// A step on the connection.
+pub(in crate::flow) async fn message<S: Sink>(step: &MessageStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    match step {
+        MessageStep::Send(step) => send(step, run).await,
+        MessageStep::Emit(step) => emit(step, run).await,
+        MessageStep::Receive(awaited) => run.receive(awaited, None, run.due, None).await,
+        MessageStep::Listen(step) => listen(step, run).await,
+        MessageStep::Hold(length) => hold(*length, run, None).await,
+        MessageStep::Close(step) => close(*step, run).await,
+    }
+}
+
+/// Sends a message.
+async fn send<S: Sink>(step: &SendStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    let message = outgoing(step, run)?;
+    run.send(message).await.map(drop)
+}
+
+fn outgoing<S: Sink>(step: &SendStep, run: &Run<'_, S>) -> Result<Outgoing, Broken> {
+    let scope = run.user.scope();
+    let text = |template: &crate::expr::Template| {
+        let mut text = String::new();
+        template.text(scope, &mut text).map(|()| text).map_err(|error| run.unsendable(&error.to_string()))
+    };
+    Ok(match step {
+        SendStep::Text(template) => Outgoing::Text(text(template)?.into()),
+        SendStep::Json(json) => {
+            let json = json.render(scope).map_err(|error| run.unsendable(&error.to_string()))?;
+            let json = String::from_utf8(json.into()).map_err(|_| run.unsendable("the JSON is no UTF-8"))?;
+            Outgoing::Text(json.into())
+        }
+        SendStep::Bytes(bytes) => Outgoing::Binary(bytes.clone()),
+        SendStep::Base64(template) => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text(template)?.trim());
+            Outgoing::Binary(Bytes::from(bytes.map_err(|_| run.unsendable("`base64` gave what is no Base64"))?))
+        }
+    })
+}
+
+/// Sends an event, and waits for its acknowledgement if one is wanted.
+async fn emit<S: Sink>(step: &EmitStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    let scope = run.user.scope();
+    let mut event = String::new();
+    step.event.text(scope, &mut event).map_err(|error| run.unsendable(&error.to_string()))?;
+    let args = step.args.render(scope).map_err(|error| run.unsendable(&error.to_string()))?;
+    let args = serde_json::from_slice(&args).map_err(|_| run.unsendable("`args` is no list of JSON"))?;
+    let due = run.due;
+    let ack = match (&step.ack, &mut run.session) {
+        (Some(_), Some(session)) => Some(session.next_ack()),
+        _ => None,
+    };
+    let sent = run.send(Outgoing::Event { event, args, attachments: Vec::new(), ack }).await;
+    match (&step.ack, sent) {
+        (Some(awaited), Ok(sent)) => run.receive(awaited, ack, due, Some(sent)).await,
+        (_, sent) => sent.map(drop),
+    }
+}
+
+/// Takes what comes, for a while or until the user is asked to end.
+async fn listen<S: Sink>(step: &ListenStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    let hearing = Hearing::new(&step.on, run.sink, &run.user.parts.sequences, Instant::now());
+    let mut listening = Listening { on: &step.on, hearing };
+    hold(step.length, run, Some(&mut listening)).await
+}
+
+/// Stays, for a while or until the user is asked to end.
+async fn hold<'a, S: Sink>(
+    length: Option<Think>,
+    run: &mut Run<'a, S>,
+    listening: Option<&mut Listening<'_, 'a, S>>,
+) -> Result<(), Broken> {
+    let sink = run.sink;
+    match length {
+        Some(length) => {
+            let length = length.draw(&mut run.user.scope.random());
+            run.due += length;
+            let at = run.due;
+            run.listen_until(std::pin::pin!(sink.sleep_until(at)), listening).await
+        }
+        None => {
+            let done = run.listen_until(std::pin::pin!(sink.asked_to_end()), listening).await;
+            run.due = Instant::now();
+            done
+        }
+    }
+}
+
+/// Ends the connection, or its sending side.
+async fn close<S: Sink>(step: CloseStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+    let Some(session) = &mut run.session else { return Ok(()) };
+    let done = match step {
+        CloseStep::Both => {
+            session.close().await;
+            Ok(())
+        }
+        CloseStep::Sending => session.finish_sending().await,
+    };
+    run.due = Instant::now();
+    done
+}
