@@ -8,9 +8,7 @@ use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Value};
 use crate::flow::{Failure, Sink};
-use crate::measure::{
-    CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer,
-};
+use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer};
 
 use super::activation::Live;
 use super::examples::ErrorExample;

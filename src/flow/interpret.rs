@@ -10,8 +10,8 @@ use super::sink::Sink;
 use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
-use futures_util::FutureExt as _;
 use crate::base::Secrets;
+use futures_util::FutureExt as _;
 
 /// An iteration under way.
 pub(super) struct Run<'a, S: Sink> {

@@ -42,12 +42,7 @@ enum Heard {
 }
 
 impl<'a, S: Sink> Hearing<'a, S> {
-    pub(in crate::flow) fn new(
-        handlers: &Handlers,
-        sink: &'a S,
-        sequences: &Arc<Sequences>,
-        since: Instant,
-    ) -> Self {
+    pub(in crate::flow) fn new(handlers: &Handlers, sink: &'a S, sequences: &Arc<Sequences>, since: Instant) -> Self {
         let numbered = handlers.each.iter().filter(|handler| handler.sequence.is_some());
         let stream = |handler: &Handler| {
             let message = handler.message?;
@@ -97,9 +92,9 @@ impl Stream {
                 if senders.len() >= SENDERS && !senders.contains_key(&key) {
                     return Numbered { received: 1, ..Numbered::default() };
                 }
-                let (tracker, marks) = senders.entry(key).or_insert_with(|| {
-                    (Tracker::new(self.since), self.sequences.stream(self.message, Some(key)))
-                });
+                let (tracker, marks) = senders
+                    .entry(key)
+                    .or_insert_with(|| (Tracker::new(self.since), self.sequences.stream(self.message, Some(key))));
                 tracker.see(number, at, marks)
             }
         }

@@ -227,12 +227,7 @@ impl<S: Sink> Drop for Session<'_, S> {
 }
 
 /// One attempt to connect, with its sample.
-async fn connect<S: Sink>(
-    step: &SessionStep,
-    user: &mut User,
-    sink: &S,
-    due: Instant,
-) -> (Instant, Result<Connection, Broken>) {
+async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: Instant) -> (Instant, Result<Connection, Broken>) {
     let protocol = step.protocol();
     let prepared = match step.connector.prepare(&user.scope) {
         Ok(prepared) => prepared,
