@@ -26,7 +26,7 @@ pub struct Proxy {
     pub port: u16,
     /// `Proxy-Authorization`.
     authorization: Option<Secret>,
-    /// What of it must not be shown on its own: the password.
+    /// What of it must not be shown on its own: the password, or the user where there is none.
     password: Option<Secret>,
 }
 
@@ -65,7 +65,9 @@ impl Proxy {
             let pair = format!("{user}:{}", password.as_deref().unwrap_or_default());
             Secret::new(format!("Basic {}", STANDARD.encode(pair)))
         });
-        Ok(Self { host, port, authorization, password: password.map(Secret::new) })
+        // A user without a password is a token.
+        let password = password.or_else(|| (!user.is_empty()).then_some(user)).map(Secret::new);
+        Ok(Self { host, port, authorization, password })
     }
 
     /// `Proxy-Authorization`, if there are credentials.

@@ -1,18 +1,17 @@
 //! HTTP steps: the keys of a step over those of its scenario and of the profile, made into a request.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, Method};
 
 use super::multipart;
+use super::network;
 use super::resolver::Resolver;
 use crate::base::written::{Entries, Many, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
-use crate::net::{Tls, TlsOptions};
-use crate::protocol::http::written::{self, HttpDefaults, HttpStep, Settings};
+use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
@@ -307,38 +306,12 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
         break;
     }
     if let Some(tls) = layers.iter().find_map(|layer| layer.tls) {
-        spec.tls = self::tls(resolver, tls);
+        spec.way.tls = network::tls(resolver, tls);
     }
-}
-
-/// What is written of TLS as plain data; its files must be there.
-pub(super) fn tls_options(resolver: &mut Resolver<'_>, written: &written::Tls) -> TlsOptions {
-    tls(resolver, written).options().clone()
-}
-
-fn tls(resolver: &mut Resolver<'_>, written: &written::Tls) -> Arc<Tls> {
-    let files = [&written.ca_file, &written.cert_file, &written.key_file];
-    let [ca_file, cert_file, key_file] = files.map(|file| file.as_ref().map(|file| resolver.profile.file(file.at, &file.source)));
-    let options = TlsOptions {
-        ca_file,
-        cert_file,
-        key_file,
-        server_name: written.server_name.as_ref().map(|name| name.source.clone()),
-        insecure: written.insecure.is_some_and(|insecure| insecure.value),
-    };
-    if let Some(tls) = resolver.tls.get(&options) {
-        return Arc::clone(tls);
-    }
-    let tls = Tls::new(options.clone());
-    // Read now: a missing file should be told before a run, not by its first request.
-    if files.iter().any(|file| file.is_some())
-        && let Err(error) = tls.config()
-    {
-        let at = files.into_iter().flatten().next().map_or(Node(0), |file| file.at);
-        resolver.error(at, error.to_string());
-    }
-    resolver.tls.insert(options, Arc::clone(&tls));
-    tls
+    let ways: Vec<_> =
+        layers.iter().map(|layer| network::Written { from: layer.from, dns: layer.dns, http_proxy: layer.http_proxy }).collect();
+    spec.way.route = network::route(resolver, &ways);
+    spec.way.version = layers.iter().find_map(|layer| layer.version).map_or(Version::Auto, |version| version.value);
 }
 
 /// What a scenario's requests have in common, for whoever has to know the longest.

@@ -7,6 +7,7 @@ mod http;
 mod loads;
 mod metrics;
 mod multipart;
+mod network;
 mod observe;
 mod resolve;
 mod resolver;

@@ -2,10 +2,9 @@
 
 use super::resolver::Resolver;
 use crate::base::names::{is_label_name, is_metric_name};
-use crate::base::written::{At, Entries, Node, Of, Scalar};
+use crate::base::written::{At, Entries, Node, Of, Scalar, Tls};
 use crate::counters::{Access, Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted, presets};
 use crate::profile::written;
-use crate::protocol::http::written::Tls;
 
 /// Resolves `observe`; without it there is nothing to read.
 pub(super) fn observe(resolver: &mut Resolver<'_>) -> Observe {
@@ -79,7 +78,7 @@ fn access(resolver: &mut Resolver<'_>, url: &Scalar, with: With<'_>) -> Option<A
         access = access.timeout(timeout.value);
     }
     if let Some(tls) = tls {
-        access = access.with_tls(super::http::tls_options(resolver, tls));
+        access = access.with_tls(super::network::tls_options(resolver, tls));
     }
     Some(access)
 }

@@ -143,7 +143,9 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         limits: limits(profile),
         vars,
         env: Value::from_pairs(profile.env.iter().map(|(name, value)| (name.to_owned(), Value::from(value)))),
-        secrets: profile.secrets.clone(),
+        secrets: profile.secrets.with(
+            resolver.routes.keys().filter_map(|route| route.proxy.as_ref()).flat_map(|proxy| proxy.secrets().map(str::to_owned)),
+        ),
         uses_builtin: resolver.uses_builtin,
         fingerprint: fingerprint(&resolver),
     };

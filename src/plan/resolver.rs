@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
 use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template};
-use crate::net::{Tls, TlsOptions};
+use crate::net::{Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
 
 /// What a plan is made for.
@@ -35,6 +35,8 @@ pub(super) struct Resolver<'p> {
     pub compiler: Compiler,
     /// One for each way to do TLS, so that connections can be shared.
     pub tls: HashMap<TlsOptions, Arc<Tls>>,
+    /// One for each way to a target, so that source addresses take turns.
+    pub routes: HashMap<RouteOptions, Arc<Route>>,
     /// Whether a request goes to the built-in target.
     pub uses_builtin: bool,
     /// The lists that steps fill, by [`crate::expr::ListId`].
@@ -49,6 +51,7 @@ impl<'p> Resolver<'p> {
             diagnostics: Vec::new(),
             compiler: Compiler::new(),
             tls: HashMap::new(),
+            routes: HashMap::new(),
             uses_builtin: false,
             lists: Vec::new(),
         }

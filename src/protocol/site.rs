@@ -6,10 +6,11 @@ use std::sync::Arc;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::http::{AGENT, Address, AddressError, Base, Cookies, push_query};
+use super::http::written::Version;
+use super::http::{AGENT, Address, AddressError, Base, Cookies, Way, push_query};
 use crate::base::secrets::is_secret_header;
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{Alpn, Endpoint, Route, Tls};
+use crate::net::{Endpoint, Route, Tls};
 
 /// A URL as resolved, with what goes with it.
 #[derive(Debug, Clone)]
@@ -101,18 +102,24 @@ impl Site {
         Self { base_url: None, url, query, headers, cookies: true, tls, route, hosts: None }
     }
 
+    /// An upgrade is HTTP/1.1's.
+    fn way(&self) -> Way {
+        Way { tls: Arc::clone(&self.tls), route: Arc::clone(&self.route), version: Version::Http11 }
+    }
+
     /// Whether what is static of it can be used; for when a profile is loaded.
     ///
     /// # Errors
     /// A URL or a header that no handshake could carry.
     pub fn check(&self) -> Result<(), SiteError> {
         let url = |url: &str, problem| SiteError::Url { url: url.to_owned(), problem };
+        let way = self.way();
         let base = match &self.base_url {
-            Some(Template::Static(text)) => Some(base(text, &self.tls).map_err(|problem| url(text, problem))?),
+            Some(Template::Static(text)) => Some(base(text, &way).map_err(|problem| url(text, problem))?),
             _ => None,
         };
         if let (Template::Static(text), true) = (&self.url, base.is_some() || self.base_url.is_none()) {
-            let address = resolve(base.as_ref(), text, "", &self.tls).map_err(|problem| url(text, problem))?;
+            let address = resolve(base.as_ref(), text, "", &way).map_err(|problem| url(text, problem))?;
             self.allowed(&address).map_err(|problem| url(text, problem))?;
         }
         for (name, value) in &self.headers {
@@ -134,10 +141,11 @@ impl Site {
     pub(super) fn render(&self, scope: &Scope) -> Result<Visit, EvalError> {
         let unusable = |key: &'static str| move |problem: String| EvalError::new(key, format!("the result {problem}"));
         let mut text = String::new();
+        let way = self.way();
         let base = match &self.base_url {
             Some(template) => {
                 template.text(scope, &mut text)?;
-                Some(base(&text, &self.tls).map_err(unusable("base_url"))?)
+                Some(base(&text, &way).map_err(unusable("base_url"))?)
             }
             None => None,
         };
@@ -149,7 +157,7 @@ impl Site {
         }
         text.clear();
         self.url.text(scope, &mut text)?;
-        let address = resolve(base.as_ref(), &text, &query, &self.tls).map_err(unusable("connect"))?;
+        let address = resolve(base.as_ref(), &text, &query, &way).map_err(unusable("connect"))?;
         self.allowed(&address).map_err(unusable("connect"))?;
         let mut headers = HeaderMap::new();
         headers.insert(HOST, address.origin.host_header().clone());
@@ -163,8 +171,7 @@ impl Site {
             value.set_sensitive(is_secret_header(name.as_str()));
             headers.insert(name.clone(), value);
         }
-        // An upgrade is HTTP/1.1's.
-        let endpoint = Endpoint { alpn: Alpn::Http11, route: Arc::clone(&self.route), ..address.origin.endpoint.clone() };
+        let endpoint = address.origin.endpoint.clone();
         Ok(Visit { address, endpoint, headers, cookies: self.cookies })
     }
 
@@ -178,17 +185,17 @@ impl Site {
     }
 }
 
-fn base(text: &str, tls: &Arc<Tls>) -> Result<Base, String> {
-    Base::parse(&as_http(text), tls).map_err(explain)
+fn base(text: &str, way: &Way) -> Result<Base, String> {
+    Base::parse(&as_http(text), way).map_err(explain)
 }
 
-fn resolve(base: Option<&Base>, text: &str, query: &str, tls: &Arc<Tls>) -> Result<Address, String> {
+fn resolve(base: Option<&Base>, text: &str, query: &str, way: &Way) -> Result<Address, String> {
     if base.is_none() && !text.contains("://") {
         return Err(
             "is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into()
         );
     }
-    Address::resolve(base, &as_http(text), query, tls).map_err(explain)
+    Address::resolve(base, &as_http(text), query, way).map_err(explain)
 }
 
 fn explain(error: AddressError) -> String {

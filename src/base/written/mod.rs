@@ -13,11 +13,13 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 mod collections;
 mod forms;
+mod network;
 mod scalars;
 mod voidable;
 
 pub use collections::{Entries, Many, Named};
 pub use forms::{Flat, Form};
+pub use network::{Dns, Tls};
 pub use scalars::{Expr, Name, Of, Parsed, Ratio, Scalar, Size, Text, scalar_schema};
 pub use voidable::Voidable;
 

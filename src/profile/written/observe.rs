@@ -5,8 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{At, Entries, Many, Name, Named, Of, Scalar};
-use crate::protocol::http::written::Tls;
+use crate::base::written::{At, Entries, Many, Name, Named, Of, Scalar, Tls};
 
 /// The target's own series: where they are read, and which.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

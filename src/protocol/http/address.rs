@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 use url::{Position, Url};
 
-use crate::net::{Endpoint, Tls};
+use super::written::Version;
+use crate::net::{Alpn, Endpoint, Route, Tls};
 
 /// A text that is no URL to send a request to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,19 +29,39 @@ pub enum AddressError {
     Host(String),
 }
 
-/// Where requests go: a scheme, a host, a port, and how to do TLS.
+/// How requests go wherever they go.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// How `https` is done.
+    pub tls: Arc<Tls>,
+    /// From which addresses, by which answers of DNS, through which proxy.
+    pub route: Arc<Route>,
+    /// In which version of HTTP.
+    pub version: Version,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { tls: Tls::system(), route: Route::direct(), version: Version::Auto }
+    }
+}
+
+/// Where requests go: a scheme, a host, a port, and how to get there.
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub(crate) endpoint: Endpoint,
     /// `Host`, with the port where it is not the scheme's own.
     pub(super) host: HeaderValue,
+    version: Version,
+    /// Whether requests go to a proxy as they are, which forwards them.
+    forwards: bool,
 }
 
 impl Origin {
-    fn of(url: &Url, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+    fn of(url: &Url, way: &Way) -> Result<Self, AddressError> {
         let tls = match url.scheme() {
             "http" => None,
-            "https" => Some(Arc::clone(tls)),
+            "https" => Some(Arc::clone(&way.tls)),
             _ => return Err(AddressError::Scheme),
         };
         let invalid = || AddressError::Invalid("it has no host".into());
@@ -48,7 +69,37 @@ impl Origin {
         let port = url.port_or_known_default().ok_or_else(invalid)?;
         let text = &url[Position::BeforeHost..Position::AfterPort];
         let value = HeaderValue::from_str(text).map_err(|_| invalid())?;
-        Ok(Self { endpoint: Endpoint { tls, ..Endpoint::new(host, port) }, host: value })
+        let version = way.version;
+        let alpn = match version {
+            Version::Auto => Alpn::Either,
+            Version::Http11 => Alpn::Http11,
+            Version::Http2 => Alpn::Http2,
+        };
+        // HTTP/2 without TLS is for those who know each other, and a proxy is a stranger: it gets a tunnel.
+        let forwards = tls.is_none() && version != Version::Http2 && way.route.proxy().is_some();
+        let endpoint = Endpoint { host: host.to_owned(), port, tls, alpn, route: Arc::clone(&way.route) };
+        Ok(Self { endpoint, host: value, version, forwards })
+    }
+
+    /// Whether connections may turn out to speak HTTP/2.
+    #[inline]
+    pub(super) fn may_be_http2(&self) -> bool {
+        match self.version {
+            Version::Auto => self.is_secure(),
+            Version::Http11 => false,
+            Version::Http2 => true,
+        }
+    }
+
+    /// The version that was asked for.
+    pub(super) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether requests go to a proxy, in absolute form.
+    #[inline]
+    pub(super) fn forwards(&self) -> bool {
+        self.forwards
     }
 
     /// The host, a name or an address, IPv6 in brackets.
@@ -82,9 +133,12 @@ impl Origin {
         self.port() == other.port() && self.is_secure() == other.is_secure() && self.host() == other.host()
     }
 
-    /// Whether a connection to `other` can serve this one: the same origin, by the same TLS.
+    /// Whether a connection to `other` can serve this one: the same origin, by the same version, way and TLS.
     pub(super) fn shares_connections_with(&self, other: &Self) -> bool {
+        let (a, b) = (&self.endpoint.route, &other.endpoint.route);
         self.same(other)
+            && self.version == other.version
+            && (Arc::ptr_eq(a, b) || a == b)
             && match (&self.endpoint.tls, &other.endpoint.tls) {
                 (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.options() == b.options(),
                 _ => true,
@@ -106,18 +160,25 @@ impl Address {
         Url::parse(&format!("{scheme}://{}:{}{}", self.origin.host(), self.origin.port(), self.path)).ok()
     }
 
+    /// The URL as a proxy wants it, and HTTP/2: with scheme and authority. `host` replaces the origin's own.
+    pub fn absolute(&self, host: &HeaderValue) -> Result<Uri, http::Error> {
+        let scheme = if self.origin.is_secure() { Scheme::HTTPS } else { Scheme::HTTP };
+        let authority = Authority::try_from(host.as_bytes())?;
+        Uri::builder().scheme(scheme).authority(authority).path_and_query(self.path.clone()).build()
+    }
+
     /// The address of a whole URL.
-    pub fn of(url: &Url, tls: &Arc<Tls>) -> Result<Self, AddressError> {
-        let origin = Arc::new(Origin::of(url, tls)?);
+    pub fn of(url: &Url, way: &Way) -> Result<Self, AddressError> {
+        let origin = Arc::new(Origin::of(url, way)?);
         let path = path_and_query(&url[Position::BeforePath..Position::AfterQuery])?;
         Ok(Self { origin, path })
     }
 
     /// The address of `text` with `query` appended: a whole URL, or a path behind `base`.
-    pub fn resolve(base: Option<&Base>, text: &str, query: &str, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+    pub fn resolve(base: Option<&Base>, text: &str, query: &str, way: &Way) -> Result<Self, AddressError> {
         let text = text.split('#').next().unwrap_or_default();
         if is_absolute(text) {
-            let whole = Base::parse(text, tls)?;
+            let whole = Base::parse(text, way)?;
             let path = path_and_query(&with_query(whole.path, query))?;
             return Ok(Self { origin: whole.origin, path });
         }
@@ -143,9 +204,9 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    pub fn parse(text: &str, tls: &Arc<Tls>) -> Result<Self, AddressError> {
+    pub fn parse(text: &str, way: &Way) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|error| AddressError::Invalid(error.to_string()))?;
-        let origin = Arc::new(Origin::of(&url, tls)?);
+        let origin = Arc::new(Origin::of(&url, way)?);
         // As written, not as the URL standard would normalise it: a load may be about just that.
         let rest = text.find("://").map_or("", |at| &text[at + 3..]);
         let mut path = String::new();
@@ -218,9 +279,9 @@ mod tests {
     use super::*;
 
     fn resolve(base: &str, text: &str, query: &str) -> Result<(String, String), AddressError> {
-        let tls = Tls::system();
-        let base = (!base.is_empty()).then(|| Base::parse(base, &tls).unwrap());
-        let address = Address::resolve(base.as_ref(), text, query, &tls)?;
+        let way = Way::default();
+        let base = (!base.is_empty()).then(|| Base::parse(base, &way).unwrap());
+        let address = Address::resolve(base.as_ref(), text, query, &way)?;
         Ok((address.origin.host.to_str().unwrap().to_owned(), address.path.to_string()))
     }
 
@@ -255,12 +316,12 @@ mod tests {
 
     #[test]
     fn origins_differ_by_scheme_host_and_port() {
-        let tls = Tls::system();
-        let origin = |text: &str| Base::parse(text, &tls).unwrap().origin;
+        let way = Way::default();
+        let origin = |text: &str| Base::parse(text, &way).unwrap().origin;
         assert!(origin("http://h").same(&origin("http://h:80/x")));
         assert!(!origin("http://h").same(&origin("https://h")));
         assert!(!origin("http://h").same(&origin("http://h:81")));
-        let address = Address::resolve(None, "https://h/p?q=1", "", &tls).unwrap();
+        let address = Address::resolve(None, "https://h/p?q=1", "", &way).unwrap();
         assert_eq!(address.url().unwrap().as_str(), "https://h/p?q=1");
     }
 }

@@ -6,21 +6,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use sha2::{Digest, Sha256};
 
-use super::MAX_BODY;
 use super::address::Origin;
 use super::body::Payload;
 use super::exchange::Stage;
 use super::failure::Failure;
 use super::gate::Gate;
+use super::received::{Collector, Received, Use};
 use super::upload::Tally;
 use crate::base::Reason;
-use crate::net::{DialError, Dialing, Meter, Stream, dial};
+use crate::net::{DialError, Dialing, Meter, Stream};
 
 /// What goes over a connection.
 pub(super) type Outgoing = http::Request<Payload>;
@@ -71,31 +69,9 @@ pub(super) enum Unanswered {
     Failed(Failure),
 }
 
-/// The body of an answer.
-pub(super) struct Received {
-    /// Empty if it was to be discarded.
-    pub body: Bytes,
-    /// Its length.
-    pub bytes: u64,
-    /// Its SHA-256 in hex, if asked for.
-    pub sha256: Option<String>,
-}
-
-/// What to do with a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// Keep it, up to [`MAX_BODY`].
-    Keep,
-    /// Count it.
-    Count,
-    /// Count it and compute its SHA-256.
-    Digest,
-}
-
 impl Connection {
-    /// Opens a connection; `dialing` says how far it came. Boxed, since it changes hands twice a request.
-    pub async fn open(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Box<Self>, DialError> {
-        let stream = dial(&origin.endpoint, dialing).await?;
+    /// Makes a connection of a stream. Boxed, since it changes hands twice a request.
+    pub async fn open(origin: &Arc<Origin>, stream: Stream, dialing: &Dialing) -> Result<Box<Self>, DialError> {
         let meter = Arc::clone(stream.meter());
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
             reason: Reason::Other,
@@ -173,9 +149,7 @@ impl Connection {
 
     /// Reads an answer's body.
     pub async fn read(&mut self, mut incoming: Incoming, what: Use) -> Result<Received, Failure> {
-        let mut kept = Kept::Nothing;
-        let mut bytes = 0u64;
-        let mut digest = (what == Use::Digest).then(Sha256::new);
+        let mut collector = Collector::new(what);
         let Self { driver, gate, .. } = self;
         let mut step = |cx: &mut Context<'_>| {
             let mut driven = false;
@@ -186,12 +160,8 @@ impl Connection {
                 match Pin::new(&mut incoming).poll_frame(cx) {
                     Poll::Ready(Some(Ok(frame))) => {
                         let Ok(data) = frame.into_data() else { continue };
-                        bytes += data.len() as u64;
-                        if let Some(digest) = &mut digest {
-                            digest.update(&data);
-                        }
-                        if what == Use::Keep && !kept.push(data) {
-                            return Poll::Ready(Err(too_long()));
+                        if let Err(failure) = collector.push(data) {
+                            return Poll::Ready(Err(failure));
                         }
                     }
                     Poll::Ready(Some(Err(error))) => {
@@ -210,60 +180,6 @@ impl Connection {
             }
         };
         poll_fn(|cx| gate.poll(cx, &mut step)).await?;
-        let sha256 = digest.map(|digest| digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        Ok(Received { body: kept.into_bytes(), bytes, sha256 })
-    }
-}
-
-fn too_long() -> Failure {
-    let limit = MAX_BODY / (1024 * 1024);
-    Failure::new(
-        Reason::Other,
-        format!(
-            "the body is longer than {limit} MiB, the most that is kept; with `discard_body: true` it is read and counted only"
-        ),
-    )
-}
-
-/// A body as it comes: most are one piece, which is kept as it is.
-enum Kept {
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Kept {
-    /// Whether it still fits.
-    fn push(&mut self, data: Bytes) -> bool {
-        let length = match self {
-            Kept::Nothing => 0,
-            Kept::One(first) => first.len(),
-            Kept::Many(all) => all.len(),
-        };
-        if length + data.len() > MAX_BODY {
-            return false;
-        }
-        match std::mem::replace(self, Kept::Nothing) {
-            Kept::Nothing => *self = Kept::One(data),
-            Kept::One(first) => {
-                let mut all = BytesMut::with_capacity(2 * (first.len() + data.len()));
-                all.extend_from_slice(&first);
-                all.extend_from_slice(&data);
-                *self = Kept::Many(all);
-            }
-            Kept::Many(mut all) => {
-                all.extend_from_slice(&data);
-                *self = Kept::Many(all);
-            }
-        }
-        true
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Kept::Nothing => Bytes::new(),
-            Kept::One(bytes) => bytes,
-            Kept::Many(bytes) => bytes.freeze(),
-        }
+        Ok(collector.finish())
     }
 }

@@ -64,10 +64,10 @@ impl Jar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Tls;
+    use crate::protocol::http::Way;
 
     fn address(text: &str) -> Address {
-        Address::resolve(None, text, "", &Tls::system()).unwrap()
+        Address::resolve(None, text, "", &Way::default()).unwrap()
     }
 
     #[test]

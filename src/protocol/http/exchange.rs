@@ -14,6 +14,8 @@ use crate::net::{self, DialTimes, Meter};
 pub enum Stage {
     /// Waiting for one of the shared connections.
     Pool,
+    /// Waiting until the peer takes one more stream.
+    Stream,
     /// Resolving, connecting, shaking hands.
     Dial(net::Stage),
     /// Sending.
@@ -42,6 +44,7 @@ impl Stage {
     pub const fn doing(self) -> &'static str {
         match self {
             Stage::Pool => "waiting for a shared connection",
+            Stage::Stream => "waiting for a free stream",
             Stage::Dial(stage) => stage.doing(),
             Stage::Send => "sending",
             Stage::FirstByte => "waiting for the first byte",

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::address::Origin;
 use super::connection::Connection;
+use super::http2::{Line, Ticket};
 
 /// At most so many connections, handed out first come, first served; those waiting wait within their request's time.
 ///
@@ -22,6 +23,8 @@ pub struct Pool {
 struct State {
     /// The one idle for longest in front: it is used next, so that none is left to the peer's idle timeout.
     idle: VecDeque<Box<Connection>>,
+    /// Connections that take many requests at once.
+    lines: Vec<Line>,
     /// Connections that were dropped with their request, and of which nobody has been told yet.
     lost: usize,
 }
@@ -41,7 +44,7 @@ impl Pool {
     /// Closes the idle connections, for the end of the worker; returns how many connections are gone that no exchange told.
     pub fn close(&self) -> usize {
         let mut state = self.state();
-        let closed = state.idle.len() + state.lost;
+        let closed = state.idle.len() + state.lost + state.lines.iter().filter(|line| line.tell()).count();
         *state = State::default();
         closed
     }
@@ -59,21 +62,72 @@ impl Pool {
 
     /// Waits for the right to use one connection.
     pub(super) async fn lease(&self) -> Lease<'_> {
-        // The semaphore is never closed; if it were, the request would go on without a permit.
-        let permit = self.permits.acquire().await.ok();
-        Lease { pool: self, _permit: permit, open: false }
+        let mut lease = self.visit();
+        lease.admit().await;
+        lease
+    }
+
+    /// For a request that may find a connection which takes many at once: no right to any other yet.
+    pub(super) fn visit(&self) -> Lease<'_> {
+        Lease { pool: self, permit: None, open: false }
     }
 }
 
 /// The right to use one connection of a pool. If it is dropped with the connection still out, that counts as lost.
 pub(super) struct Lease<'p> {
     pool: &'p Pool,
-    _permit: Option<SemaphorePermit<'p>>,
+    permit: Option<SemaphorePermit<'p>>,
     /// Whether a connection is out.
     pub open: bool,
 }
 
 impl Lease<'_> {
+    /// Whether it is the right to use one connection.
+    pub fn is_admitted(&self) -> bool {
+        self.permit.is_some()
+    }
+
+    async fn admit(&mut self) {
+        // The semaphore is never closed; if it were, the request would go on without a permit.
+        self.permit = self.pool.permits.acquire().await.ok();
+    }
+
+    /// A line to `origin`, if one is idle or there may be no more; otherwise the right to open one, or to use one of those that
+    /// take one request at a time.
+    pub async fn board(&mut self, origin: &Origin) -> Option<Ticket> {
+        loop {
+            if let Some(ticket) = self.line(origin) {
+                self.permit = None;
+                return Some(ticket);
+            }
+            if self.is_admitted() {
+                return None;
+            }
+            self.admit().await;
+        }
+    }
+
+    /// The line that carries least, unless it carries something and one more may be opened.
+    fn line(&self, origin: &Origin) -> Option<Ticket> {
+        let state = self.pool.state();
+        let fitting = state.lines.iter().filter(|line| line.origin().shares_connections_with(origin));
+        let least = fitting.min_by_key(|line| line.load())?;
+        let others = self.pool.size - self.pool.permits.available_permits() - usize::from(self.permit.is_some());
+        let full = state.lines.len() + others >= self.pool.size;
+        (least.load() == 0 || full).then(|| least.board())
+    }
+
+    /// Adds a line that was opened; the right to open another is given back.
+    pub fn keep(&mut self, line: &Line) {
+        self.pool.state().lines.push(line.clone());
+        self.permit = None;
+    }
+
+    /// Takes a line out.
+    pub fn forget(&mut self, line: &Line) {
+        self.pool.state().lines.retain(|other| !other.is(line));
+    }
+
     /// An idle connection to `origin`.
     pub fn take(&mut self, origin: &Origin) -> Option<Box<Connection>> {
         let mut state = self.pool.state();
@@ -87,7 +141,14 @@ impl Lease<'_> {
     pub fn make_room(&mut self) -> bool {
         let mut state = self.pool.state();
         let in_use = self.pool.size - self.pool.permits.available_permits();
-        in_use + state.idle.len() > self.pool.size && state.idle.pop_front().is_some()
+        if in_use + state.idle.len() + state.lines.len() <= self.pool.size {
+            return false;
+        }
+        if state.idle.pop_front().is_some() {
+            return true;
+        }
+        let unused = state.lines.iter().position(|line| line.load() == 0);
+        unused.is_some_and(|at| state.lines.remove(at).tell())
     }
 
     /// Gives a connection back.

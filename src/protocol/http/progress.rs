@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::connection::Connection;
 use super::exchange::{Connect, Disconnect, Exchange, Stage};
 use super::failure::Failure;
+use super::http2::Line;
 use super::upload::Tally;
 use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
@@ -27,6 +28,8 @@ pub(super) struct Progress<'c> {
     pub dialing: Dialing,
     /// The connection in use, with what its meter said when this request began.
     pub meter: Option<(Arc<Meter>, u64, u64)>,
+    /// The connection in use where it takes many requests at once, and whether it is for this one only.
+    pub line: Option<(Line, bool)>,
     pub sent_at: Option<Instant>,
     pub first_received: Option<Instant>,
     pub sent: u64,
@@ -47,6 +50,7 @@ impl<'c> Progress<'c> {
             stage: Stage::Pool,
             dialing: Dialing::default(),
             meter: None,
+            line: None,
             sent_at: None,
             first_received: None,
             sent: 0,
@@ -80,6 +84,12 @@ impl<'c> Progress<'c> {
 
     /// The connection is no longer in use: its figures are taken over.
     pub fn settle(&mut self) {
+        if let Some((line, _)) = self.line.take() {
+            // What requests that go at the same time take is divided by who asks first; the sum is exact.
+            let (sent, received) = line.claim();
+            self.sent += sent;
+            self.received += received;
+        }
         if let Some((meter, sent, received)) = self.meter.take() {
             self.sent += meter.sent() - sent;
             self.received += meter.received() - received;
@@ -150,6 +160,12 @@ impl<'c> Progress<'c> {
                 self.untold.connects.push(Connect { result: Err(Reason::Timeout) });
             }
             (Stage::Pool, _) => {}
+            _ if self.line.is_some() => {
+                // The stream is reset, and the connection stays for others, if it is for others.
+                if matches!(self.line, Some((_, true))) {
+                    self.disconnected(Some(Reason::Timeout));
+                }
+            }
             (stage, meter) => {
                 if let (Stage::Send | Stage::FirstByte | Stage::Head, Some((meter, ..))) = (stage, meter) {
                     self.stage = Stage::of_head(meter);

@@ -1,22 +1,19 @@
 //! Where an answer sends on, and what of the request goes with it (RFC 9110, 15.4).
 
-use std::sync::Arc;
-
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, LOCATION,
     PROXY_AUTHORIZATION,
 };
 use http::{HeaderMap, Method, StatusCode};
 
-use super::address::{Address, AddressError};
-use crate::net::Tls;
+use super::address::{Address, AddressError, Way};
 
 /// The address that an answer sends on to; none if it sends nowhere.
 pub(super) fn target(
     status: StatusCode,
     headers: &HeaderMap,
     from: &Address,
-    tls: &Arc<Tls>,
+    way: &Way,
 ) -> Option<Result<Address, AddressError>> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -24,7 +21,7 @@ pub(super) fn target(
     let location = headers.get(LOCATION)?;
     let text = String::from_utf8_lossy(location.as_bytes());
     let joined = from.url()?.join(&text).map_err(|error| AddressError::Invalid(error.to_string()));
-    Some(joined.and_then(|url| Address::of(&url, tls)))
+    Some(joined.and_then(|url| Address::of(&url, way)))
 }
 
 /// The method to go on with: 303 is a GET; 301 and 302 make a GET of a POST, as everyone does; 307 and 308 change nothing.
@@ -69,12 +66,12 @@ mod tests {
 
     #[test]
     fn locations_are_resolved_and_secrets_stay_at_home() {
-        let tls = Tls::system();
-        let from = Address::resolve(None, "http://h.test/a/b", "", &tls).unwrap();
+        let way = Way::default();
+        let from = Address::resolve(None, "http://h.test/a/b", "", &way).unwrap();
         let to = |status: u16, location: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(LOCATION, HeaderValue::from_static(location));
-            target(StatusCode::from_u16(status).unwrap(), &headers, &from, &tls)
+            target(StatusCode::from_u16(status).unwrap(), &headers, &from, &way)
         };
         assert_eq!(to(302, "c?d#e").unwrap().unwrap().path, "/a/c?d");
         assert!(to(304, "/x").is_none() && to(200, "/x").is_none());

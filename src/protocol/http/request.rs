@@ -9,13 +9,12 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::address::{Address, AddressError, Base, push_query};
+use super::address::{Address, AddressError, Base, Way, push_query};
 use super::body::Payload;
 use super::decode::ACCEPTED;
 use super::upload::Multipart;
 use crate::base::secrets::is_secret_header;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template};
-use crate::net::Tls;
 
 /// What a user agent is called that is given no name.
 pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
@@ -91,8 +90,8 @@ pub struct Spec {
     /// Whether the SHA-256 of a body is computed while it is thrown away, since an expression reads `response.sha256`. It is
     /// of the bytes as transferred, so compression is not asked for then.
     pub sha256: bool,
-    /// How `https` is done.
-    pub tls: Arc<Tls>,
+    /// How `https` is done, in which version of HTTP, and by which way.
+    pub way: Way,
     /// Over which connections.
     pub connections: Connections,
     /// The only hosts that may be sent to, redirects included; all if absent.
@@ -115,7 +114,7 @@ impl Spec {
             compression: true,
             discard_body: false,
             sha256: false,
-            tls: Tls::system(),
+            way: Way::default(),
             connections: Connections::PerUser,
             hosts: None,
         }
@@ -245,7 +244,7 @@ impl Request {
             move |error| BuildError::Url { url, error }
         };
         if let Some(Template::Static(text)) = &spec.base_url {
-            self.base = Some(Base::parse(text, &spec.tls).map_err(failed(text))?);
+            self.base = Some(Base::parse(text, &spec.way).map_err(failed(text))?);
         }
         let known = matches!(spec.base_url, None | Some(Template::Static(_)));
         let Template::Static(text) = &spec.url else { return Ok(()) };
@@ -258,7 +257,7 @@ impl Request {
                 push_query(&mut query, name, value);
             }
         }
-        let address = Address::resolve(self.base.as_ref(), text, &query, &spec.tls).map_err(failed(text))?;
+        let address = Address::resolve(self.base.as_ref(), text, &query, &spec.way).map_err(failed(text))?;
         allowed(spec, &address).map_err(failed(text))?;
         if !self.host_written {
             self.headers.insert(HOST, address.origin.host.clone());
@@ -321,7 +320,7 @@ impl Request {
         let base = match (&self.base, &spec.base_url) {
             (None, Some(template)) => {
                 template.text(scope, &mut text)?;
-                rendered = Base::parse(&text, &spec.tls).map_err(|error| unusable("base_url", &error))?;
+                rendered = Base::parse(&text, &spec.way).map_err(|error| unusable("base_url", &error))?;
                 text.clear();
                 Some(&rendered)
             }
@@ -334,7 +333,7 @@ impl Request {
             text.clear();
         }
         spec.url.text(scope, &mut text)?;
-        let address = Address::resolve(base, &text, &query, &spec.tls).map_err(|error| unusable("url", &error))?;
+        let address = Address::resolve(base, &text, &query, &spec.way).map_err(|error| unusable("url", &error))?;
         allowed(spec, &address).map_err(|error| unusable("url", &error))?;
         Ok(address)
     }

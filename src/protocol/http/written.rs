@@ -1,11 +1,12 @@
 //! HTTP's keys as a profile writes them; `plan` makes the requests of them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{Anything, At, Entries, Expr, Form, Many, Name, Named, Of, Parsed, Scalar, Text};
+use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Name, Named, Of, Parsed, Scalar, Text, Tls};
 
 /// Declares a struct with the keys that a step and the defaults share.
 macro_rules! with_settings {
@@ -27,7 +28,7 @@ macro_rules! with_settings {
             pub compression: Option<At<bool>>,
             /// Whether the body of an answer is counted and thrown away. Default false.
             pub discard_body: Option<At<bool>>,
-            /// `auto` or `1.1`. Default auto.
+            /// `auto`, `1.1` or `2`. Default auto: with https what both sides speak, otherwise 1.1.
             pub version: Option<Of<Version>>,
             /// How the target's certificate is checked, and with which one the user shows itself.
             pub tls: Option<Tls>,
@@ -35,6 +36,12 @@ macro_rules! with_settings {
             pub connections: Option<Connections>,
             /// `false`: each request opens a connection of its own. Default true.
             pub reuse: Option<At<bool>>,
+            /// Addresses of this machine to connect from, in turn.
+            pub from: Option<Many<Of<IpAddr>>>,
+            /// How names are resolved.
+            pub dns: Option<Dns>,
+            /// The proxy to go through: `http://user:password@host:port`. The environment is not asked for one.
+            pub http_proxy: Option<Scalar>,
         }
 
         impl $name {
@@ -51,6 +58,9 @@ macro_rules! with_settings {
                     tls: self.tls.as_ref(),
                     connections: self.connections.as_ref(),
                     reuse: self.reuse.as_ref(),
+                    from: self.from.as_ref(),
+                    dns: self.dns.as_ref(),
+                    http_proxy: self.http_proxy.as_ref(),
                 }
             }
         }
@@ -80,6 +90,12 @@ pub struct Settings<'a> {
     pub connections: Option<&'a Connections>,
     /// `reuse`
     pub reuse: Option<&'a At<bool>>,
+    /// `from`
+    pub from: Option<&'a Many<Of<IpAddr>>>,
+    /// `dns`
+    pub dns: Option<&'a Dns>,
+    /// `http_proxy`
+    pub http_proxy: Option<&'a Scalar>,
 }
 
 with_settings! {
@@ -185,22 +201,6 @@ pub struct Extraction {
     pub required: Option<At<bool>>,
 }
 
-/// TLS of a target.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// Certificates to trust, PEM, instead of the system's.
-    pub ca_file: Option<Scalar>,
-    /// The user's own certificate, PEM.
-    pub cert_file: Option<Scalar>,
-    /// Its key, PEM.
-    pub key_file: Option<Scalar>,
-    /// The name to ask and check for, instead of the URL's host.
-    pub server_name: Option<Scalar>,
-    /// Take any certificate.
-    pub insecure: Option<At<bool>>,
-}
-
 /// Whose the connections are.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -217,19 +217,21 @@ pub enum Version {
     Auto,
     /// HTTP/1.1.
     Http11,
+    /// HTTP/2: agreed on within TLS, known beforehand without.
+    Http2,
 }
 
 impl Parsed for Version {
     const NAME: &'static str = "HttpVersion";
-    const DESCRIPTION: &'static str = "The version of HTTP: auto or 1.1.";
-    const EXAMPLES: &'static [&'static str] = &["auto", "1.1"];
+    const DESCRIPTION: &'static str = "The version of HTTP: auto, 1.1 or 2.";
+    const EXAMPLES: &'static [&'static str] = &["auto", "1.1", "2"];
 
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
             "1.1" => Ok(Self::Http11),
-            "2" | "2.0" => Err("`version: 2` is not supported yet".into()),
-            _ => Err(format!("`{text}` is not a version of HTTP; write auto or 1.1")),
+            "2" | "2.0" => Ok(Self::Http2),
+            _ => Err(format!("`{text}` is not a version of HTTP; write auto, 1.1 or 2")),
         }
     }
 }
@@ -272,7 +274,8 @@ mod tests {
         for bad in ["20", "ok", "299..200", "200-299", "1000"] {
             assert!(StatusRange::parse(bad).is_err(), "{bad}");
         }
-        assert!(Version::parse("2").unwrap_err().contains("not supported yet"));
         assert_eq!(Version::parse("1.1"), Ok(Version::Http11));
+        assert_eq!(Version::parse("2"), Ok(Version::Http2));
+        assert!(Version::parse("3").unwrap_err().contains("auto, 1.1 or 2"));
     }
 }

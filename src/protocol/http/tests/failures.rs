@@ -119,7 +119,7 @@ async fn a_peer_that_never_shakes_hands_is_a_time_limit_in_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let (exchange, _, detail) = fail(&url, |spec| {
-        spec.tls = crate::net::Tls::new(crate::net::TlsOptions { insecure: true, ..Default::default() });
+        spec.way.tls = crate::net::Tls::new(crate::net::TlsOptions { insecure: true, ..Default::default() });
         spec.timeout = Duration::from_millis(30);
     })
     .await;

@@ -2,7 +2,11 @@
 
 mod connections;
 mod failures;
+mod frames;
+mod http2;
+mod http2_hostile;
 mod pages;
+mod proxies;
 mod server;
 mod tls;
 mod uploads;

@@ -75,7 +75,7 @@ impl Authority {
 }
 
 async fn ask(url: &str, options: TlsOptions) -> Exchange {
-    perform(&mut Client::new(), &get(url, |spec| spec.tls = Tls::new(options))).await
+    perform(&mut Client::new(), &get(url, |spec| spec.way.tls = Tls::new(options))).await
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_connection_is_kept() {
     let authority = Authority::new();
     let url = authority.serve("127.0.0.1", false).await;
     let request = get(&url, |spec| {
-        spec.tls = Tls::new(TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() });
+        spec.way.tls = Tls::new(TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() });
     });
     let mut client = Client::new();
     assert_eq!(perform(&mut client, &request).await.connects.len(), 1);

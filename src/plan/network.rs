@@ -1,0 +1,74 @@
+//! How connections are made: TLS, source addresses, DNS, proxies. Equal ones are made once, so that connections are shared and
+//! source addresses take turns over all of them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::resolver::Resolver;
+use crate::base::written::{self, Many, Node, Of, Scalar};
+use crate::net::{Proxy, Route, RouteOptions, Tls, TlsOptions};
+
+/// The keys of a way, as one layer of a profile has them.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Written<'w> {
+    pub from: Option<&'w Many<Of<IpAddr>>>,
+    pub dns: Option<&'w written::Dns>,
+    pub http_proxy: Option<&'w Scalar>,
+}
+
+/// The way that these layers make, the nearest first.
+pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Written<'_>]) -> Arc<Route> {
+    let from = layers.iter().find_map(|layer| layer.from);
+    let refresh = layers.iter().find_map(|layer| layer.dns?.refresh.as_ref());
+    // An empty proxy counts as absent, and takes that of the layers below away.
+    let proxy = layers.iter().find_map(|layer| layer.http_proxy).filter(|proxy| !proxy.source.trim().is_empty());
+    let mut options = RouteOptions { refresh: refresh.map(|refresh| refresh.value), ..RouteOptions::default() };
+    for address in from.iter().flat_map(|from| &from.0) {
+        if options.from.contains(&address.value) {
+            resolver.error(address.at, format!("`{}` is listed twice; addresses take turns, so once is enough", address.value));
+        } else {
+            options.from.push(address.value);
+        }
+    }
+    if let Some(written) = proxy {
+        match Proxy::parse(&written.source) {
+            Ok(proxy) => options.proxy = Some(proxy),
+            Err(error) => resolver.error(written.at, format!("`http_proxy` {error}")),
+        }
+    }
+    if options == RouteOptions::default() {
+        return Route::direct();
+    }
+    Arc::clone(resolver.routes.entry(options).or_insert_with_key(|options| Route::new(options.clone())))
+}
+
+/// What is written of TLS as plain data; its files must be there.
+pub(super) fn tls_options(resolver: &mut Resolver<'_>, written: &written::Tls) -> TlsOptions {
+    tls(resolver, written).options().clone()
+}
+
+/// What is written of TLS; its files are read.
+pub(super) fn tls(resolver: &mut Resolver<'_>, written: &written::Tls) -> Arc<Tls> {
+    let files = [&written.ca_file, &written.cert_file, &written.key_file];
+    let [ca_file, cert_file, key_file] = files.map(|file| file.as_ref().map(|file| resolver.profile.file(file.at, &file.source)));
+    let options = TlsOptions {
+        ca_file,
+        cert_file,
+        key_file,
+        server_name: written.server_name.as_ref().map(|name| name.source.clone()),
+        insecure: written.insecure.is_some_and(|insecure| insecure.value),
+    };
+    if let Some(tls) = resolver.tls.get(&options) {
+        return Arc::clone(tls);
+    }
+    let tls = Tls::new(options.clone());
+    // Read now: a missing file should be told before a run, not by its first request.
+    if files.iter().any(|file| file.is_some())
+        && let Err(error) = tls.config()
+    {
+        let at = files.into_iter().flatten().next().map_or(Node(0), |file| file.at);
+        resolver.error(at, error.to_string());
+    }
+    resolver.tls.insert(options, Arc::clone(&tls));
+    tls
+}

@@ -1,0 +1,174 @@
+//! One request and its answer on a stream of a line.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderValue, Method, Request, Version};
+use hyper::body::Body;
+
+use super::failure::outage;
+use super::line::{Line, Ticket};
+use super::send::{Stopped, Upload};
+use crate::base::Reason;
+use crate::protocol::http::address::Address;
+use crate::protocol::http::connection::Outgoing;
+use crate::protocol::http::exchange::Stage;
+use crate::protocol::http::failure::Failure;
+use crate::protocol::http::progress::Progress;
+use crate::protocol::http::received::{Collector, Received, Use};
+
+/// Why there is no answer.
+pub(in crate::protocol::http) enum Broken {
+    /// Not a byte of it was written, since the connection had ended before. Here it is back.
+    Unsent(Box<Outgoing>),
+    /// It failed; whether the connection is over too.
+    Failed(Failure, bool),
+}
+
+/// Sends the request and reads the answer. Dropped, it resets the stream.
+pub(in crate::protocol::http) async fn exchange(
+    ticket: &Ticket,
+    address: &Address,
+    outgoing: Outgoing,
+    what: Use,
+    progress: &mut Progress<'_>,
+) -> Result<Received, Broken> {
+    let line = ticket.line();
+    progress.stage = Stage::Stream;
+    let _slot = line.slot().await;
+    let mut sender = line.sender();
+    // Ready at once: only a clone that has sent something waits.
+    if poll_fn(|cx| sender.poll_ready(cx)).await.is_err() {
+        return Err(Broken::Unsent(Box::new(outgoing)));
+    }
+    let failed = |error: &h2::Error, stage| {
+        let outage = outage(error, line.end(), stage);
+        Broken::Failed(outage.failure, outage.over)
+    };
+    let (head, body) = outgoing.into_parts();
+    let head = converted(Request::from_parts(head, ()), address, &body).map_err(|error| {
+        let detail = format!("the request cannot be sent over HTTP/2: {error}");
+        Broken::Failed(Failure::new(Reason::Other, detail), false)
+    })?;
+    let without_body = body.is_end_stream();
+    progress.stage = if without_body { Stage::FirstByte } else { Stage::Send };
+    progress.sent_at = progress.sent_at.or(Some(Instant::now()));
+    let (response, stream) = sender.send_request(head, without_body).map_err(|error| failed(&error, Stage::Send))?;
+    let mut upload = Upload::new(stream, body);
+    if without_body {
+        upload.end();
+    }
+    let mut response = pin!(response);
+    let result = poll_fn(|cx| {
+        let sent = send(&mut upload, line, progress, cx);
+        match response.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+            Poll::Pending => sent.map(Err),
+        }
+    })
+    .await;
+    let response = match result {
+        Ok(answer) => answer.map_err(|error| failed(&error, progress.stage))?,
+        Err(failure) => return Err(Broken::Failed(failure, false)),
+    };
+    let (head, mut stream) = response.into_parts();
+    progress.first_received = Some(Instant::now());
+    progress.stage = Stage::Body;
+    progress.status = head.status.as_u16();
+    progress.headers = head.headers;
+    progress.body_bytes = 0;
+    let early = progress.upload.clone().filter(|tally| !tally.is_complete());
+    if let Some(tally) = &early
+        && !(200..300).contains(&progress.status)
+    {
+        // The target has made up its mind: what is left of the body would be sent for nothing.
+        tally.stop();
+    }
+    let mut collector = Collector::new(what);
+    poll_fn(|cx| {
+        // The rest of the body goes on while the answer comes, for a peer that answers as it reads.
+        let _ = upload.poll(cx);
+        receive(&mut stream, &mut collector, cx)
+    })
+    .await
+    .map_err(|error| match error {
+        Incomplete::Http2(error) => failed(&error, Stage::Body),
+        Incomplete::Failed(failure) => Broken::Failed(failure, false),
+    })?;
+    if early.is_some_and(|tally| !tally.is_stopped()) {
+        // Whatever the peer does with the rest, the answer is there.
+        let _ = poll_fn(|cx| upload.poll(cx)).await;
+    }
+    progress.processing = match (upload.done_at, progress.first_received) {
+        (Some(sent), Some(received)) => received.saturating_duration_since(sent),
+        _ => Duration::ZERO,
+    };
+    Ok(collector.finish())
+}
+
+/// Sends on; ready only if the body itself cannot be made.
+fn send<B: Body<Data = Bytes>>(
+    upload: &mut Upload<B>,
+    line: &Line,
+    progress: &mut Progress<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<Failure> {
+    let sent = upload.poll(cx);
+    progress.stage = if upload.is_over() && !line.is_blocked() { Stage::FirstByte } else { Stage::Send };
+    match sent {
+        Poll::Ready(Err(Stopped::Body)) => Poll::Ready(Failure::new(Reason::Data, "the body could not be made")),
+        // What ended the stream is told by the answer.
+        _ => Poll::Pending,
+    }
+}
+
+/// Why an answer is not complete.
+enum Incomplete {
+    Http2(h2::Error),
+    Failed(Failure),
+}
+
+fn receive(stream: &mut RecvStream, collector: &mut Collector, cx: &mut Context<'_>) -> Poll<Result<(), Incomplete>> {
+    loop {
+        match Pin::new(&mut *stream).poll_data(cx) {
+            Poll::Ready(Some(Ok(data))) => {
+                // The peer may send as much again; it fails only where the stream is over, which the next turn tells.
+                let _ = stream.flow_control().release_capacity(data.len());
+                if let Err(failure) = collector.push(data) {
+                    return Poll::Ready(Err(Incomplete::Failed(failure)));
+                }
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Incomplete::Http2(error))),
+            // Trailers are the end of an answer too, and nobody asks for them.
+            Poll::Ready(None) => return stream.poll_trailers(cx).map_ok(|_| ()).map_err(Incomplete::Http2),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+/// The head as HTTP/2 has it: scheme and authority in the URL, nothing of the connection in the headers (RFC 9113, 8.2.2).
+fn converted(mut head: Request<()>, address: &Address, body: &impl Body) -> Result<Request<()>, http::Error> {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    *head.version_mut() = Version::HTTP_2;
+    let host = head.headers_mut().remove(HOST);
+    *head.uri_mut() = address.absolute(host.as_ref().unwrap_or(&address.origin.host))?;
+    let headers = head.headers_mut();
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    if headers.get(TE).is_some_and(|te| te != "trailers") {
+        headers.remove(TE);
+    }
+    // As with HTTP/1.1: a length wherever a body is meant to be, if only an empty one.
+    let meant = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
+    if let Some(length) = body.size_hint().exact().filter(|length| meant || *length > 0) {
+        head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Ok(head)
+}

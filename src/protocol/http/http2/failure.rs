@@ -1,0 +1,51 @@
+//! What went wrong on a stream or with its connection, in a reason and in words.
+//!
+//! | what happened | reason | the connection |
+//! |---|---|---|
+//! | RST_STREAM with REFUSED_STREAM | `refused` | stays |
+//! | RST_STREAM with another code | `reset` | stays |
+//! | GOAWAY before the request was taken, or with an error code | `closed` | ends |
+//! | the peer closed or broke the connection | as without HTTP/2 | ends |
+//! | frames that are not HTTP/2, or against its rules | `protocol` | stays, if only this stream is concerned |
+
+use h2::Reason as Code;
+
+use super::watched::End;
+use crate::base::Reason;
+use crate::protocol::http::exchange::Stage;
+use crate::protocol::http::failure::Failure;
+
+/// A failure, and whether the connection has ended with it.
+pub(super) struct Outage {
+    pub failure: Failure,
+    pub over: bool,
+}
+
+/// Reads `h2`'s error at this stage; `end` is how the connection's bytes ended, if they did.
+pub(super) fn outage(error: &h2::Error, end: Option<&End>, stage: Stage) -> Outage {
+    let doing = stage.doing();
+    let code = error.reason().unwrap_or(Code::NO_ERROR);
+    let name = format!("{code:?}");
+    let of = |reason, detail: String, over| Outage { failure: Failure::new(reason, detail), over };
+    if error.is_io() {
+        let failure = match end {
+            Some(End::Broken(reason, text)) => Failure::new(*reason, format!("the connection broke while {doing}: {text}")),
+            Some(End::Closed) | None => Failure::ended(stage),
+        };
+        return Outage { failure, over: true };
+    }
+    match (error.is_reset(), error.is_go_away(), error.is_remote()) {
+        (true, _, true) if code == Code::REFUSED_STREAM => {
+            of(Reason::Refused, "the peer refused the stream (RST_STREAM with REFUSED_STREAM)".into(), false)
+        }
+        (true, _, true) => of(Reason::Reset, format!("the peer reset the stream while {doing} (RST_STREAM with {name})"), false),
+        (_, true, true) if code == Code::NO_ERROR => {
+            of(Reason::Closed, "the peer closes the connection and did not take the request (GOAWAY)".into(), true)
+        }
+        (_, true, true) => of(Reason::Closed, format!("the peer closed the connection while {doing} (GOAWAY with {name})"), true),
+        (true, _, false) => of(Reason::Protocol, format!("the answer breaks the rules of HTTP/2 ({name})"), false),
+        (_, true, false) => of(Reason::Protocol, format!("what the peer sends is not HTTP/2 ({name})"), true),
+        // An error of this side's own making: a header that HTTP/2 cannot carry.
+        _ => of(Reason::Other, format!("the request cannot be sent over HTTP/2: {error}"), false),
+    }
+}

@@ -1,0 +1,262 @@
+//! One request and its answer: over which connection it goes, and what becomes of that.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::address::{Address, Origin};
+use super::connection::{Connection, Outgoing, Unanswered};
+use super::exchange::{Connect, Stage};
+use super::failure::Failure;
+use super::home::Home;
+use super::http2::{self, Broken, Line, Ticket};
+use super::progress::Progress;
+use super::received::Use;
+use super::request::{Connections, Spec};
+use super::written::Version;
+use crate::base::Reason;
+use crate::net::{DialError, Dialing, dial, dial_to_proxy};
+
+/// One request and its answer, on a connection that is open or has to be opened.
+pub(super) async fn exchange(
+    home: &mut Home<'_>,
+    spec: &Spec,
+    address: &Address,
+    mut outgoing: Outgoing,
+    progress: &mut Progress<'_>,
+) -> Result<Bytes, Failure> {
+    if address.origin.may_be_http2() || !home.is_admitted() {
+        // Boxed, as all of HTTP/2: the future of a user who has none of it should not hold the room.
+        match Box::pin(boarded(home, spec, address, outgoing, progress)).await {
+            Boarded::Answered(result) => return result,
+            Boarded::NoLine(back) => outgoing = *back,
+        }
+    }
+    let mut idle = home.take(&address.origin);
+    loop {
+        if idle.as_mut().is_some_and(|connection| !connection.is_usable()) {
+            idle = None;
+            home.set_open(false);
+            progress.disconnected(Some(Reason::Closed));
+        }
+        let (mut connection, is_new) = match idle.take() {
+            Some(connection) => (connection, false),
+            None => match open(home, &address.origin, progress).await? {
+                Opened::One(connection) => (connection, true),
+                Opened::Many(line) => return Box::pin(on_new_line(home, spec, line, address, outgoing, progress)).await,
+            },
+        };
+        progress.begin(&connection, is_new);
+        match connection.send(outgoing, &mut progress.stage).await {
+            Ok(response) => return receive(home, spec, connection, response, progress).await,
+            Err(Unanswered::Unsent(back)) if !is_new => {
+                // The peer had closed it before: opened again, unseen.
+                outgoing = *back;
+                progress.meter = None;
+                home.set_open(false);
+                progress.disconnected(Some(Reason::Closed));
+            }
+            Err(unanswered) => {
+                let failure = match unanswered {
+                    Unanswered::Failed(failure) => progress.of_upload(failure),
+                    Unanswered::Unsent(_) => Failure::ended(Stage::Send),
+                };
+                progress.settle();
+                home.set_open(false);
+                progress.disconnected(Some(failure.reason));
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// What became of a request that might have found a line.
+enum Boarded {
+    Answered(Result<Bytes, Failure>),
+    /// There was none. Here it is back.
+    NoLine(Box<Outgoing>),
+}
+
+/// Sends a request over a line that is open, if there is one to use.
+async fn boarded(
+    home: &mut Home<'_>,
+    spec: &Spec,
+    address: &Address,
+    mut outgoing: Outgoing,
+    progress: &mut Progress<'_>,
+) -> Boarded {
+    loop {
+        let Some(ticket) = home.board(&address.origin).await else { return Boarded::NoLine(Box::new(outgoing)) };
+        match on_line(home, spec, &ticket, address, outgoing, progress).await {
+            Ok(answer) => return Boarded::Answered(Ok(answer)),
+            // The peer had closed it before: another is found or opened, unseen.
+            Err(Broken::Unsent(back)) => outgoing = *back,
+            Err(Broken::Failed(failure, _)) => return Boarded::Answered(Err(failure)),
+        }
+    }
+}
+
+/// Sends a request over a line that was opened for it.
+async fn on_new_line(
+    home: &mut Home<'_>,
+    spec: &Spec,
+    line: Line,
+    address: &Address,
+    outgoing: Outgoing,
+    progress: &mut Progress<'_>,
+) -> Result<Bytes, Failure> {
+    let ticket = line.board();
+    drop(line);
+    home.keep(ticket.line());
+    on_line(home, spec, &ticket, address, outgoing, progress).await.map_err(|broken| match broken {
+        Broken::Unsent(_) => Failure::ended(Stage::Send),
+        Broken::Failed(failure, _) => failure,
+    })
+}
+
+async fn on_line(
+    home: &mut Home<'_>,
+    spec: &Spec,
+    ticket: &Ticket,
+    address: &Address,
+    outgoing: Outgoing,
+    progress: &mut Progress<'_>,
+) -> Result<Bytes, Broken> {
+    let line = ticket.line();
+    let fresh = spec.connections == Connections::Fresh;
+    progress.line = Some((line.clone(), fresh));
+    let result = http2::exchange(ticket, address, outgoing, used(spec), progress).await.map_err(|broken| match broken {
+        Broken::Failed(failure, over) => Broken::Failed(progress.of_upload(failure), over),
+        unsent @ Broken::Unsent(_) => unsent,
+    });
+    let end = match &result {
+        Err(Broken::Unsent(_)) => {
+            // Nothing of it was this request's.
+            progress.line = None;
+            Some(line.why())
+        }
+        Err(Broken::Failed(failure, true)) => Some(failure.reason),
+        _ => None,
+    };
+    progress.settle();
+    if end.is_some() || fresh {
+        home.forget(line);
+        home.set_open(false);
+        if line.tell() {
+            progress.disconnected(end);
+        }
+    }
+    result.map(|received| {
+        progress.body_bytes = received.bytes;
+        progress.sha256 = received.sha256;
+        received.body
+    })
+}
+
+/// A connection that was opened.
+enum Opened {
+    /// For one request at a time.
+    One(Box<Connection>),
+    /// For many.
+    Many(Line),
+}
+
+async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
+    if home.make_room() {
+        progress.disconnected(None);
+    }
+    progress.stage = Stage::Dial(crate::net::Stage::Dns);
+    // Boxed: it is rare, and every idle user would hold the room that it takes.
+    match Box::pin(connect(origin, &mut progress.dialing)).await {
+        Ok(opened) => {
+            home.set_open(true);
+            progress.untold.connects.push(Connect { result: Ok(progress.dialing.times) });
+            Ok(opened)
+        }
+        Err(error) => {
+            progress.untold.connects.push(Connect { result: Err(error.reason) });
+            Err(Failure::new(error.reason, error.message))
+        }
+    }
+}
+
+/// Dials, and sees what is spoken there.
+async fn connect(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Opened, DialError> {
+    let endpoint = &origin.endpoint;
+    let stream = if origin.forwards() { dial_to_proxy(endpoint, dialing).await? } else { dial(endpoint, dialing).await? };
+    let many = match (origin.version(), origin.is_secure()) {
+        (Version::Http2, false) => true,
+        _ => stream.alpn() == Some(b"h2"),
+    };
+    if many {
+        return http2::connect(origin, stream, dialing).await.map(Opened::Many);
+    }
+    if origin.version() == Version::Http2 {
+        return Err(DialError {
+            reason: Reason::Protocol,
+            stage: dialing.stage,
+            message: format!("{endpoint} does not speak HTTP/2 (ALPN), and `version: 2` takes nothing else"),
+        });
+    }
+    Connection::open(origin, stream, dialing).await.map(Opened::One)
+}
+
+/// What becomes of an answer's body.
+fn used(spec: &Spec) -> Use {
+    match (spec.discard_body, spec.sha256) {
+        (false, _) => Use::Keep,
+        (true, false) => Use::Count,
+        (true, true) => Use::Digest,
+    }
+}
+
+async fn receive(
+    home: &mut Home<'_>,
+    spec: &Spec,
+    mut connection: Box<Connection>,
+    response: http::Response<hyper::body::Incoming>,
+    progress: &mut Progress<'_>,
+) -> Result<Bytes, Failure> {
+    let (head, incoming) = response.into_parts();
+    progress.stage = Stage::Body;
+    progress.status = head.status.as_u16();
+    progress.headers = head.headers;
+    progress.body_bytes = 0;
+    let early = progress.upload.as_ref().filter(|tally| !tally.is_complete());
+    if let Some(tally) = early
+        && !head.status.is_success()
+    {
+        // The target has made up its mind: what is left of the body would be sent for nothing (RFC 9110, 9.3).
+        tally.stop();
+    }
+    let result = connection.read(incoming, used(spec)).await;
+    let kept = match early {
+        // Boxed: it is rare.
+        Some(tally) if result.is_ok() && !tally.is_stopped() => {
+            Box::pin(connection.finish(tally)).await;
+            tally.is_complete()
+        }
+        early => early.is_none(),
+    };
+    progress.settle();
+    match result {
+        Ok(received) => {
+            progress.body_bytes = received.bytes;
+            progress.sha256 = received.sha256;
+            if !kept {
+                // Half a request stands on it.
+                home.set_open(false);
+                progress.disconnected(None);
+            } else if !home.put(connection) {
+                let meant = spec.connections == Connections::Fresh;
+                progress.disconnected((!meant).then_some(Reason::Closed));
+            }
+            Ok(received.body)
+        }
+        Err(failure) => {
+            home.set_open(false);
+            progress.disconnected(Some(failure.reason));
+            Err(failure)
+        }
+    }
+}
