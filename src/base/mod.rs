@@ -1,9 +1,10 @@
-//! Words that every module shares: names, units, outcomes, reasons, random streams. No I/O, no clock.
+//! Words that every module shares: names, units, outcomes, reasons, random streams, traces. No I/O, no clock.
 
 pub mod names;
 pub mod outcome;
 pub mod random;
 pub mod secrets;
+pub mod trace;
 pub mod units;
 pub mod written;
 

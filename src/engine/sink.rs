@@ -2,12 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Value};
 use crate::flow::{Failure, Sink};
+use crate::measure::exemplars::Exemplar;
+use crate::measure::process::unix_time;
 use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer};
 
 use super::activation::Live;
@@ -137,6 +140,13 @@ impl Sink for UserSink {
 
     fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
         self.record(due, |live| live.set.transfer(step, transfer));
+    }
+
+    fn traced(&self, step: StepId, due: Instant, sample: &Sample, trace: TraceId) {
+        self.record(due, |live| {
+            let exemplar = Exemplar { trace, value: sample.response as f64 / 1e9, at: unix_time(SystemTime::now()) };
+            self.pool.ctx.shared.store.exemplars.offer(PhaseId::at(live.activation.phase), step, sample.outcome, exemplar);
+        });
     }
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {

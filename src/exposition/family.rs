@@ -6,7 +6,9 @@
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily};
 use protobuf::UnknownFields;
 
+use super::exemplar;
 use crate::measure::catalogue::Kind;
+use crate::measure::exemplars::Exemplar;
 use crate::measure::sparse::Spans;
 use crate::measure::{Buckets, Sparse};
 
@@ -66,6 +68,11 @@ pub(super) fn gauge(labels: Labels, value: f64) -> Metric {
 
 /// A histogram's series: classic buckets with exact counts, and native ones. All of it from the one snapshot.
 pub(super) fn histogram(labels: Labels, sparse: &Sparse, buckets: &Buckets) -> Metric {
+    traced(labels, sparse, buckets, &[])
+}
+
+/// A histogram's series with exemplars.
+pub(super) fn traced(labels: Labels, sparse: &Sparse, buckets: &Buckets, exemplars: &[Exemplar]) -> Metric {
     let mut histogram = Histogram::default();
     histogram.set_sample_count(sparse.count());
     histogram.set_sample_sum(sparse.sum());
@@ -76,8 +83,10 @@ pub(super) fn histogram(labels: Labels, sparse: &Sparse, buckets: &Buckets) -> M
         bucket.set_cumulative_count(count);
         bucket
     };
-    let classic = buckets.bounds().iter().zip(sparse.cumulative(buckets.bounds())).map(bucket).collect();
+    let mut classic: Vec<Bucket> = buckets.bounds().iter().zip(sparse.cumulative(buckets.bounds())).map(bucket).collect();
+    exemplar::classic(&mut classic, exemplars);
     histogram.set_bucket(classic);
+    exemplar::native(histogram.special_fields.mut_unknown_fields(), exemplars);
     native(sparse, buckets.zero_threshold(), histogram.special_fields.mut_unknown_fields());
     let mut metric = Metric::from_label(labels.0);
     metric.set_histogram(histogram);
@@ -148,7 +157,7 @@ fn zigzag(n: i64) -> u64 {
 }
 
 /// Protobuf's encoding of a number: seven bits a byte, the lowest first.
-fn varint(mut n: u64, out: &mut Vec<u8>) {
+pub(super) fn varint(mut n: u64, out: &mut Vec<u8>) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;

@@ -4,6 +4,7 @@
 //! [`crate::measure::catalogue`], the same family of several profiles under one header. Counts of histograms are derived from the
 //! very buckets that are shown. Text and OpenMetrics carry classic buckets; protobuf carries classic and native ones.
 
+mod exemplar;
 mod family;
 mod gather;
 mod negotiate;

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
+use super::exemplar;
 use crate::measure::catalogue::unit;
 
 /// What an exposition ends with.
@@ -40,7 +41,8 @@ fn histogram(out: &mut impl Write, name: &str, metric: &Metric) -> io::Result<()
     let histogram = metric.get_histogram();
     for bucket in histogram.get_bucket() {
         let bound = float(bucket.upper_bound());
-        sample(out, name, "_bucket", metric, Some(&bound), &bucket.cumulative_count().to_string())?;
+        let exemplar = exemplar::text(bucket).unwrap_or_default();
+        sample(out, name, "_bucket", metric, Some(&bound), &format!("{}{exemplar}", bucket.cumulative_count()))?;
     }
     let count = histogram.get_sample_count().to_string();
     sample(out, name, "_bucket", metric, Some("+Inf"), &count)?;

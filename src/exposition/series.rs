@@ -2,7 +2,7 @@
 
 use prometheus::proto::Metric as Series;
 
-use super::family::{Labels, counter, gauge, histogram};
+use super::family::{Labels, counter, gauge, histogram, traced};
 use super::gather::View;
 use crate::base::names::is_label_name;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
@@ -43,7 +43,13 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
     let shapes = view.store.shapes();
     match *metric {
         RESPONSE_DURATION => {
-            view.each_request(|labels, cell, _, step| by_outcome(&labels, &cell.response, &shapes.response[step.index()], out));
+            view.each_request(|labels, cell, phase, step| {
+                for outcome in Outcome::ALL {
+                    let (labels, buckets) = (labels.with("outcome", outcome.label()), &shapes.response[step.index()]);
+                    let exemplars = view.store.exemplars.of(phase, step, *outcome);
+                    out.push(traced(labels, &cell.response[outcome.index()], buckets, &exemplars));
+                }
+            });
         }
         SERVICE_DURATION => {
             view.each_request(|labels, cell, _, step| by_outcome(&labels, &cell.service, &shapes.service[step.index()], out));

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use protobuf::{CodedInputStream, Message, UnknownValueRef};
 
 use super::*;
+use crate::base::trace::TraceId;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
+use crate::measure::exemplars::Exemplar;
 use crate::measure::{
     CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
     OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow, Transfer,
@@ -25,6 +27,7 @@ fn layout(profile: &str) -> Layout {
     let matchers = vec![("scenario".into(), "voters".into())];
     Layout {
         judged: vec![PhaseId(0)],
+        trace: true,
         profile: profile.into(),
         phases: vec!["warm-up".into(), "steady".into()],
         scenarios: vec![ScenarioLayout { iteration_thresholds: vec![1.5], ..ScenarioLayout::new("voters") }],
@@ -106,6 +109,8 @@ fn filled(profile: &str) -> Arc<Store> {
     store.gauges.begin_run(1000.5);
     store.gauges.begin_phase(PhaseId(0), 1001.0);
     store.gauges.end_phase(PhaseId(0), 1002.0);
+    let exemplar = Exemplar { trace: TraceId::of(42), value: 0.1, at: 1234.5 };
+    store.exemplars.offer(PhaseId(0), StepId(0), Outcome::Ok, exemplar);
     store.gauges.set_run_next(Some(1060.0));
     store.gauges.set_reload(true, 999.0);
     store.gauges.set_source("redis", true);
@@ -418,6 +423,12 @@ fn openmetrics() {
     ] {
         assert!(exposed.lines().any(|found| found == line), "{line} is not in\n{exposed}");
     }
+    let traced = exposed.lines().find(|line| line.contains("load_response_duration_seconds_bucket") && line.contains(" # "));
+    let traced = traced.expect("an exemplar");
+    assert!(
+        traced.contains(r#"le="0.125""#) && traced.ends_with(" # {trace_id=\"0000000000000000000000000000002a\"} 0.1 1234.500"),
+        "{traced}"
+    );
     assert!(exposed.ends_with("\n# EOF\n") && !exposed.contains("\n\n") && !exposed.contains("drift_sum"));
 }
 

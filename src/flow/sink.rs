@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Value};
 use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
@@ -31,6 +32,8 @@ pub trait Sink {
     fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
         let _ = (step, due, transfer);
     }
+    /// The trace that the request of a [`Sink::sample`] was sent with.
+    fn traced(&self, _step: StepId, _due: Instant, _sample: &Sample, _trace: TraceId) {}
     /// A check of a request that was due at `due`.
     fn check(&self, check: CheckId, due: Instant, passed: bool);
     /// A connection was opened.

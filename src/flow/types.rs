@@ -76,6 +76,8 @@ pub struct HttpStep {
     pub name: String,
     /// The request.
     pub request: Request,
+    /// Whether it is sent with a trace of its own.
+    pub trace: bool,
     /// Which answers are right.
     pub expect: Expect,
     /// The variables for the SHA-256 of what was uploaded, in the order of the digests; unset where it wasn't sent whole.

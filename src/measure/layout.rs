@@ -77,6 +77,8 @@ pub struct Layout {
     pub own: Vec<OwnMetric>,
     /// Which scenario has load in which phase: the label sets that stand at 0 from the start.
     pub active: Vec<(PhaseId, ScenarioId)>,
+    /// Whether requests are sent with a trace, and histograms carry exemplars.
+    pub trace: bool,
     /// The phases that SLOs judge.
     pub judged: Vec<PhaseId>,
     /// How many rows of SLOs there can be (an SLO's requirement in a phase is one).

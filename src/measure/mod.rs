@@ -6,6 +6,7 @@
 
 mod atoms;
 pub mod catalogue;
+pub mod exemplars;
 pub mod gauges;
 pub mod hist;
 pub mod index;

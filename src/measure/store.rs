@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::exemplars::Exemplars;
 use super::gauges::Gauges;
 use super::layout::{Layout, PhaseId, StepId};
 use super::set::{Set, Shapes};
@@ -23,6 +24,8 @@ pub struct Store {
     phases: Vec<Mutex<Phase>>,
     /// What shows the present or the last run.
     pub gauges: Arc<Gauges>,
+    /// Single requests with their traces.
+    pub exemplars: Exemplars,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Store {
             shapes: Arc::new(Shapes::new(&layout)),
             phases: layout.phases.iter().map(|_| phase()).collect(),
             gauges: Arc::new(Gauges::new(layout.clone())),
+            exemplars: Exemplars::new(&layout),
             layout,
         })
     }

@@ -81,6 +81,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         profile: name.clone(),
         phases: written.phases.iter().map(|phase| phase.name.value.0.clone()).collect(),
         own: metrics::own(&mut resolver),
+        trace: written.trace.is_some_and(|trace| trace.value),
         series_limit: written.limits.as_ref().and_then(|limits| limits.series).map_or(SERIES_LIMIT, |series| series.value),
         ..Layout::default()
     };

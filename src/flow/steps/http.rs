@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 
 use crate::base::secrets::secrets_of_header;
+use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Response, Value};
@@ -23,7 +24,8 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
     let exchange = {
         let user = &mut *run.user;
         match step.request.prepare(&user.scope) {
-            Ok(prepared) => {
+            Ok(mut prepared) => {
+                let trace = if step.trace { prepared.begin_trace() } else { None };
                 let credentials = step.request.credentials(&prepared);
                 let flight = Flight::new(run.sink, step.id, due);
                 let exchange = match &mut run.session {
@@ -34,16 +36,16 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                     }
                 };
                 flight.landed();
-                Ok((exchange, credentials))
+                Ok((exchange, credentials, trace))
             }
             Err(error) => Err(error.to_string()),
         }
     };
     match exchange {
-        Ok((exchange, credentials)) => {
+        Ok((exchange, credentials, trace)) => {
             run.due = exchange.ended;
             connections(run.sink, &exchange);
-            answered(step, due, exchange, credentials, run)
+            answered(step, due, exchange, (credentials, trace), run)
         }
         Err(error) => {
             run.due = due.max(Instant::now());
@@ -57,6 +59,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 downloaded: 0,
                 processing: Duration::ZERO,
                 credentials: Vec::new(),
+                trace: None,
             };
             let wrong = Some((Reason::Template, error));
             let response = Response { error: Some(Reason::Template), ..Response::default() };
@@ -79,6 +82,8 @@ struct Exchanged {
     processing: Duration,
     /// Of the headers that were sent: not to be shown.
     credentials: Vec<HeaderValue>,
+    /// The trace that it was sent with.
+    trace: Option<TraceId>,
 }
 
 impl Exchanged {
@@ -103,7 +108,7 @@ fn answered<S: Sink>(
     step: &HttpStep,
     due: Instant,
     exchange: Exchange,
-    credentials: Vec<HeaderValue>,
+    (credentials, trace): (Vec<HeaderValue>, Option<TraceId>),
     run: &mut Run<'_, S>,
 ) -> Result<(), Broken> {
     let service = exchange.service();
@@ -121,6 +126,7 @@ fn answered<S: Sink>(
         downloaded: exchange.body_bytes,
         processing: exchange.processing,
         credentials,
+        trace,
     };
     let response = Response {
         // An answer that broke off is none.
@@ -170,6 +176,9 @@ fn conclude<S: Sink>(
         received: exchanged.received,
     };
     sink.sample(step.id, due, &sample);
+    if let Some(trace) = exchanged.trace {
+        sink.traced(step.id, due, &sample, trace);
+    }
     if outcome == Outcome::Ok && (exchanged.uploaded.is_some() || step.request.spec().discard_body) {
         sink.transfer(step.id, due, &exchanged.transfer(step.request.spec().discard_body));
     }

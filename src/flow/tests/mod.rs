@@ -276,6 +276,7 @@ impl Maker {
         let id = StepId(self.steps);
         self.steps += 1;
         HttpStep {
+            trace: false,
             id,
             name: path.to_owned(),
             request: Request::new(spec).unwrap(),

@@ -44,6 +44,7 @@ impl Builder<'_, '_> {
             id,
             name: self.layout.steps[id.index()].name.clone(),
             request: request?,
+            trace: self.layout.trace,
             expect: expect?,
             digests,
             extract: extract?,

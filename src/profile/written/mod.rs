@@ -61,6 +61,9 @@ pub struct Profile {
     pub schedule: Option<Schedule>,
     /// What becomes of a run that the daemon's end cut short: `restart` or `skip`. Default restart.
     pub on_restart: Option<Of<OnRestart>>,
+    /// Whether every HTTP request is sent with a trace of its own (`traceparent`), and histograms carry the outliers' trace ids as
+    /// exemplars. Default false.
+    pub trace: Option<At<bool>>,
     /// Fixes choices, think times and Poisson arrivals. Default 0.
     pub seed: Option<At<u64>>,
     /// What this profile must never exceed.

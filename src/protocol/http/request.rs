@@ -14,8 +14,11 @@ use super::body::Payload;
 use super::decode::ACCEPTED;
 use super::upload::Multipart;
 use crate::base::secrets::is_secret_header;
-use crate::expr::{EvalError, JsonTemplate, Scope, Template};
+use crate::base::trace::TraceId;
+use crate::expr::{EvalError, JsonTemplate, Scope, Template, unique};
 
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What a user agent is called that is given no name.
 pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
 
@@ -161,6 +164,27 @@ pub struct Prepared<'r> {
     pub(super) address: Rendered<'r, Address>,
     pub(super) headers: Rendered<'r, HeaderMap>,
     pub(super) body: Payload,
+}
+
+impl Prepared<'_> {
+    /// Gives the request a trace of its own, by the header `traceparent`. None if it was written with one.
+    pub fn begin_trace(&mut self) -> Option<TraceId> {
+        let headers = match &self.headers {
+            Rendered::Once(headers) => headers,
+            Rendered::Now(headers) => headers,
+        };
+        if headers.contains_key(TRACEPARENT) {
+            return None;
+        }
+        let [high, low] = unique();
+        let trace = TraceId::of((u128::from(high) << 64) | u128::from(low));
+        // Hex digits and dashes can always be a header's value.
+        let value = HeaderValue::try_from(trace.parent(unique()[0])).ok()?;
+        let mut headers = headers.clone();
+        headers.insert(TRACEPARENT, value);
+        self.headers = Rendered::Now(headers);
+        Some(trace)
+    }
 }
 
 impl std::fmt::Debug for Request {
