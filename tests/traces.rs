@@ -46,7 +46,8 @@ fn profile(port: u16, trace: &str) -> String {
 
 /// The ids of traces that this Prometheus has as exemplars of response times above so many seconds.
 fn exemplars(port: u16, above: f64) -> BTreeSet<String> {
-    let query: String = url::form_urlencoded::byte_serialize(b"{__name__=~\"load_response_duration_seconds(_bucket)?\"}").collect();
+    let query: String =
+        url::form_urlencoded::byte_serialize(b"{__name__=~\"load_response_duration_seconds(_bucket)?\"}").collect();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let path = format!("/api/v1/query_exemplars?query={query}&start={}&end={}", now - 300, now + 60);
     let (status, body) = http::get(port, &path).expect("Prometheus answers");

@@ -33,7 +33,9 @@ pub(super) fn native(fields: &mut UnknownFields, exemplars: &[Exemplar]) {
 
 /// A bucket's exemplar as OpenMetrics writes it behind the value, or nothing.
 pub(super) fn text(bucket: &Bucket) -> Option<String> {
-    let Some(UnknownValueRef::LengthDelimited(bytes)) = bucket.special_fields.unknown_fields().get(OF_BUCKET) else { return None };
+    let Some(UnknownValueRef::LengthDelimited(bytes)) = bucket.special_fields.unknown_fields().get(OF_BUCKET) else {
+        return None;
+    };
     let exemplar = Written::parse(bytes)?;
     Some(format!(" # {{trace_id=\"{}\"}} {:?} {:.3}", exemplar.trace, exemplar.value, exemplar.at))
 }
