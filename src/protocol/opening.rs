@@ -17,6 +17,8 @@ enum Doing {
     Dial,
     /// The handshake of the protocol of this name.
     Handshake(&'static str),
+    /// What follows that handshake, as a message names it.
+    Waiting(&'static str),
 }
 
 /// How far opening a connection has come. Readable after the future that does it was dropped.
@@ -27,6 +29,8 @@ pub(super) struct Opening {
     dialing: Dialing,
     meter: Option<Arc<Meter>>,
     times: Option<ConnectTimes>,
+    /// When the first dial was over, from the start.
+    dialled: Duration,
     sent_at: Option<Instant>,
     /// Bytes of connections that served on the way and are closed.
     spent: (u64, u64),
@@ -44,6 +48,7 @@ impl Opening {
             dialing: Dialing::default(),
             meter: None,
             times: None,
+            dialled: Duration::ZERO,
             sent_at: None,
             spent: (0, 0),
             status: 0,
@@ -56,7 +61,10 @@ impl Opening {
         self.settle();
         self.doing = Doing::Dial;
         let stream = dial(endpoint, &mut self.dialing).await.map_err(|error| OpenError::new(error.reason, error.message))?;
-        self.times.get_or_insert_with(|| ConnectTimes::of(self.dialing.times));
+        if self.times.is_none() {
+            self.dialled = self.start.elapsed();
+            self.times = Some(ConnectTimes::of(self.dialing.times));
+        }
         self.meter = Some(Arc::clone(stream.meter()));
         Ok(stream)
     }
@@ -66,18 +74,22 @@ impl Opening {
         self.doing = Doing::Handshake(protocol);
     }
 
+    /// Something else than an answer of HTTP is waited for: "timed out while …".
+    pub fn wait_for(&mut self, doing: &'static str) {
+        self.doing = Doing::Waiting(doing);
+    }
+
     /// What there is to send has been sent before there was a first byte: for a protocol without a handshake.
     pub fn connected(&mut self) {
         self.sent_at = Some(Instant::now());
     }
 
-    /// The handshake is over and ended well.
+    /// The handshake is over and ended well; where several follow each other, so says the last one.
     pub fn shaken(&mut self) {
         self.settle_sent();
         let total = self.start.elapsed();
         if let Some(times) = &mut self.times {
-            let dialled = times.total;
-            times.handshake = Some(total.saturating_sub(dialled));
+            times.handshake = Some(total.saturating_sub(self.dialled));
             times.total = total;
         }
     }
@@ -89,6 +101,7 @@ impl Opening {
             (Doing::Handshake(protocol), Some(meter)) => {
                 format!("in the {protocol} handshake (handshake), {}", Stage::of_head(meter).doing())
             }
+            (Doing::Waiting(doing), _) => doing.to_owned(),
             _ => self.dialing.stage.doing().to_owned(),
         };
         OpenError::new(Reason::Timeout, format!("timed out after {limit} while {doing}"))

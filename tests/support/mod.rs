@@ -14,5 +14,6 @@ pub mod promql;
 pub mod record;
 pub mod redis;
 pub mod shipped;
+pub mod socketio;
 #[path = "../../examples/backend/tests/support/mod.rs"]
 pub mod stack;

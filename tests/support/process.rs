@@ -20,10 +20,15 @@ pub struct Service {
 impl Service {
     /// Starts a program whose output goes to a file in `dir`.
     pub fn start(command: &mut Command, dir: &Path) -> Self {
+        Self::start_with(command, dir, Stdio::null())
+    }
+
+    /// As [`Self::start`]; one whose input is piped can see that the test is gone.
+    pub fn start_with(command: &mut Command, dir: &Path, input: Stdio) -> Self {
         let program = Path::new(command.get_program()).file_name().unwrap().to_string_lossy().into_owned();
         let log = dir.join(format!("{program}.log"));
         let file = std::fs::File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        command.stdin(input).stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{program} doesn't start ({error}); scripts/test installs it"));
         Self { name: program, child, log, signal: libc::SIGKILL }
     }

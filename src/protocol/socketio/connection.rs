@@ -1,39 +1,258 @@
 //! An open connection to a namespace.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use crate::protocol::session::{Incoming, Lost, Outgoing};
+use bytes::Bytes;
+use tokio::time::Sleep;
 
-/// An open connection to a namespace.
+use super::engine::Heartbeat;
+use super::packet::{self, Packet};
+use crate::base::Reason;
+use crate::base::units::show_seconds;
+use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing, Text};
+use crate::protocol::websocket::{self, Message};
+
+/// An open connection to a namespace. The server's pings are answered while it is polled.
 #[derive(Debug)]
 pub struct Connection {
-    carrier: crate::protocol::websocket::Connection,
+    carrier: websocket::Connection,
+    namespace: String,
+    /// What goes out next, in order: packets, their attachments, answers to pings.
+    unsent: VecDeque<Message>,
+    current: Option<Message>,
+    /// A packet whose attachments have not all come.
+    partial: Option<Box<Partial>>,
+    silence: Silence,
+    timeout: Duration,
+    max_message: usize,
+}
+
+#[derive(Debug)]
+struct Partial {
+    packet: Packet,
+    wanted: usize,
+    attachments: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// The server pings every so often; a server that says nothing for longer is gone.
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    heard: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Silence {
+    /// Ready once nothing has come for too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            let until = self.heard + self.limit;
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            // Moved only when it goes off: much may come between two pings.
+            self.alarm.as_mut().reset(until.into());
+        }
+    }
+}
+
+/// What a message of the carrier comes to.
+enum Came {
+    Packet(Packet, Vec<Bytes>),
+    /// An answer that is now among the unsent, or a part of a packet.
+    Nothing,
 }
 
 impl Connection {
-    /// Sends an event; see [`crate::protocol::session::Connection::send`].
+    /// A connection whose Engine.IO handshake is over.
+    pub(super) fn new(
+        carrier: websocket::Connection,
+        heartbeat: Heartbeat,
+        namespace: String,
+        timeout: Duration,
+        max_message: usize,
+    ) -> Self {
+        let (limit, heard) = (heartbeat.limit(), Instant::now());
+        let silence = Silence { limit, heard, alarm: Box::pin(tokio::time::sleep(limit)) };
+        let (unsent, current, partial) = (VecDeque::new(), None, None);
+        Self { carrier, namespace, unsent, current, partial, silence, timeout, max_message }
+    }
+
+    /// Sends a packet as it is.
+    pub(super) async fn say(&mut self, packet: &str) -> Result<(), Lost> {
+        self.unsent.push_back(message(packet));
+        self.flush().await
+    }
+
+    /// Sends an event or an acknowledgement with its attachments; see [`crate::protocol::session::Connection::send`].
     ///
     /// # Errors
     /// The connection was lost, or the peer did not take the message in time.
     pub async fn send(&mut self, message: Outgoing) -> Result<u64, Lost> {
-        self.carrier.send(message).await
+        let (packet, attachments) = packet::encode(message, &self.namespace);
+        let bytes = packet.len() + attachments.iter().map(Bytes::len).sum::<usize>();
+        self.unsent.push_back(self::message(&packet));
+        self.unsent.extend(attachments.into_iter().map(Message::Binary));
+        self.flush().await?;
+        Ok(bytes as u64)
     }
 
-    /// The next message; see [`crate::protocol::session::Connection::next`].
+    async fn flush(&mut self) -> Result<(), Lost> {
+        let limit = self.timeout;
+        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_flush(cx))).await {
+            Ok(result) => result,
+            Err(_) => {
+                let limit = show_seconds(limit.as_secs_f64());
+                Err(self.carrier.lose(Lost::new(Reason::Timeout, format!("the peer did not take a message within {limit}"))))
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        loop {
+            if self.current.is_none() {
+                self.current = self.unsent.pop_front();
+            }
+            let last = self.current.is_none();
+            ready!(self.carrier.poll_send(cx, &mut self.current))?;
+            if last {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// The next event or acknowledgement; see [`crate::protocol::session::Connection::next`].
     ///
     /// # Errors
-    /// The connection was lost.
+    /// The connection was lost, the server disconnected the namespace, or it has not pinged for too long.
     pub async fn next(&mut self) -> Result<Incoming, Lost> {
-        self.carrier.next().await
+        loop {
+            let (incoming, packet, attachments) = self.packet().await?;
+            let kind = match packet {
+                Packet::Event { event, args, ack, .. } => IncomingKind::Event { event, args, attachments, ack },
+                Packet::Ack { id, args, .. } => IncomingKind::Ack { id, args, attachments },
+                Packet::Disconnected => {
+                    return Err(self.carrier.lose(Lost::new(Reason::Closed, "the server disconnected the namespace")));
+                }
+                Packet::Refused(reason) => {
+                    let detail = format!("the server took its consent to the namespace back: {reason}");
+                    return Err(self.carrier.lose(Lost::new(Reason::Protocol, detail)));
+                }
+                // Once more does no harm.
+                Packet::Connected => continue,
+            };
+            return Ok(Incoming { kind, ..incoming });
+        }
     }
 
-    /// Says goodbye and closes; see [`crate::protocol::session::Connection::close`].
+    /// The next packet, with the times of its last message.
+    pub(super) async fn packet(&mut self) -> Result<(Incoming, Packet, Vec<Bytes>), Lost> {
+        poll_fn(|cx| self.poll_packet(cx)).await
+    }
+
+    fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Incoming, Packet, Vec<Bytes>), Lost>> {
+        loop {
+            if (self.current.is_some() || !self.unsent.is_empty())
+                && let Poll::Ready(Err(lost)) = self.poll_flush(cx)
+            {
+                return Poll::Ready(Err(lost));
+            }
+            let Poll::Ready(incoming) = self.carrier.poll_incoming(cx) else {
+                ready!(self.silence.poll(cx));
+                let limit = show_seconds(self.silence.limit.as_secs_f64());
+                let lost = Lost::new(Reason::Timeout, format!("the server has sent nothing, not even a ping, for {limit}"));
+                return Poll::Ready(Err(self.carrier.lose(lost)));
+            };
+            let mut incoming = incoming?;
+            self.silence.heard = incoming.at;
+            let kind = std::mem::replace(&mut incoming.kind, IncomingKind::Binary(Bytes::new()));
+            match self.understand(kind) {
+                Ok(Came::Packet(packet, attachments)) => return Poll::Ready(Ok((incoming, packet, attachments))),
+                Ok(Came::Nothing) => {}
+                Err(lost) => return Poll::Ready(Err(self.carrier.lose(lost))),
+            }
+        }
+    }
+
+    fn understand(&mut self, kind: IncomingKind) -> Result<Came, Lost> {
+        let broken = |detail: String| Lost::new(Reason::Protocol, detail);
+        match kind {
+            IncomingKind::Text(text) => self.understand_text(&text),
+            IncomingKind::Binary(bytes) => {
+                let mut partial = self
+                    .partial
+                    .take()
+                    .ok_or_else(|| broken("the server sent an attachment that belongs to no packet".into()))?;
+                partial.bytes += bytes.len();
+                if partial.bytes > self.max_message {
+                    let most = self.max_message;
+                    return Err(broken(format!(
+                        "the server sent attachments of more than `max_message_size`, which is {most} bytes"
+                    )));
+                }
+                partial.attachments.push(bytes);
+                if partial.attachments.len() < partial.wanted {
+                    self.partial = Some(partial);
+                    return Ok(Came::Nothing);
+                }
+                Ok(Came::Packet(partial.packet, partial.attachments))
+            }
+            // The carrier has no others.
+            IncomingKind::Event { .. } | IncomingKind::Ack { .. } => Ok(Came::Nothing),
+        }
+    }
+
+    /// A packet of Engine.IO: a digit, and what it carries.
+    fn understand_text(&mut self, text: &Text) -> Result<Came, Lost> {
+        let broken = |detail: String| Lost::new(Reason::Protocol, detail);
+        let Some(kind) = text.chars().next() else {
+            return Err(broken("the server sent a packet of Engine.IO that is empty".into()));
+        };
+        let rest = &text[kind.len_utf8()..];
+        match kind {
+            '2' => {
+                self.unsent.push_back(Message::Text(format!("3{rest}").into()));
+                Ok(Came::Nothing)
+            }
+            '3' | '6' => Ok(Came::Nothing),
+            '1' => Err(Lost::new(Reason::Closed, "the server closed the connection (Engine.IO's close)")),
+            '4' if self.partial.is_some() => Err(broken("the server sent a packet where an attachment was due".into())),
+            '4' => {
+                let Some(packet) = packet::parse(rest, &self.namespace).map_err(broken)? else { return Ok(Came::Nothing) };
+                match packet {
+                    Packet::Event { attachments: wanted @ 1.., .. } | Packet::Ack { attachments: wanted @ 1.., .. } => {
+                        self.partial = Some(Box::new(Partial { packet, wanted, attachments: Vec::new(), bytes: 0 }));
+                        Ok(Came::Nothing)
+                    }
+                    packet => Ok(Came::Packet(packet, Vec::new())),
+                }
+            }
+            _ => Err(broken("the server sent what is no packet of Engine.IO".into())),
+        }
+    }
+
+    /// Disconnects from the namespace and closes; see [`crate::protocol::session::Connection::close`].
     pub async fn close(&mut self, within: Duration) {
-        self.carrier.close(within).await;
+        let began = Instant::now();
+        let goodbye = packet::disconnect(&self.namespace);
+        // A connection that was lost takes nothing, which is as good.
+        let _ = tokio::time::timeout(within, self.say(&goodbye)).await;
+        self.carrier.close(within.saturating_sub(began.elapsed())).await;
     }
 
     /// Bytes sent and received on the wire, the handshake's included.
     pub fn traffic(&self) -> (u64, u64) {
         self.carrier.traffic()
     }
+}
+
+/// A packet of Socket.IO as a message of Engine.IO.
+fn message(packet: &str) -> Message {
+    Message::Text(format!("4{packet}").into())
 }

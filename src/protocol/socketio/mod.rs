@@ -1,6 +1,13 @@
 //! Socket.IO (protocol 5 over Engine.IO 4), as the servers of versions 3 and 4 speak it, over the WebSocket driver.
+//!
+//! A connection begins with a WebSocket, or with polling that is upgraded to one as browsers do it; from then on every packet is
+//! a message of the WebSocket. The server pings, and is answered while [`Connection::next`] is polled; a server that has said
+//! nothing for its own interval and time limit is lost (`timeout`).
 
 mod connection;
+mod engine;
+mod packet;
+mod polling;
 
 use std::time::Duration;
 
@@ -8,12 +15,14 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::http::Cookies;
-use super::session::{Attempt, MAX_MESSAGE, OpenError};
+use super::session::{Attempt, MAX_MESSAGE};
 use super::site::{Site, SiteError, Visit};
-use crate::base::Reason;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template};
 
 pub use connection::Connection;
+
+/// The path of the endpoint where nothing else is said.
+pub const DEFAULT_PATH: &str = "/socket.io/";
 
 /// How the connection begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +49,7 @@ pub struct Connector {
     pub transport: Transport,
     /// Until CONNECT is answered, and for each message that is sent.
     pub timeout: Duration,
-    /// The longest message that is taken, in bytes, one of its attachments at a time.
+    /// The longest message that is taken, in bytes; a packet's attachments together are no longer either.
     pub max_message: usize,
 }
 
@@ -49,7 +58,7 @@ impl Connector {
     pub fn new(url: Template) -> Self {
         Self {
             site: Site::new(url),
-            path: Template::literal("/socket.io/"),
+            path: Template::literal(DEFAULT_PATH),
             namespace: Template::literal("/"),
             auth: None,
             transport: Transport::WebSocket,
@@ -102,7 +111,8 @@ impl Prepared {
 
 /// Dials, shakes hands and connects to the namespace.
 pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
-    let _ = (prepared.path, prepared.namespace, prepared.auth, prepared.transport, prepared.max_message, cookies);
-    let _ = prepared.timeout;
-    super::opening::Opening::new().finish(Err(OpenError::new(Reason::Other, "Socket.IO is not spoken yet")))
+    engine::open(prepared, cookies).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,12 @@ impl Connection {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<(), Lost>> {
+    /// Hands `message` over, if there is one, and everything to the socket. What came meanwhile is kept.
+    pub(in crate::protocol) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), Lost>> {
         let Self { socket: Some(socket), lost: None, .. } = self else { return Poll::Ready(Err(self.end())) };
         let mut socket = Pin::new(socket);
         let mut sent = socket.as_mut().poll_ready(cx);
@@ -169,7 +174,8 @@ impl Connection {
         self.lost.clone().unwrap_or_else(Lost::by_us)
     }
 
-    fn lose(&mut self, lost: Lost) -> Lost {
+    /// The connection counts as lost for this reason, if it isn't already.
+    pub(in crate::protocol) fn lose(&mut self, lost: Lost) -> Lost {
         self.lost.get_or_insert(lost).clone()
     }
 

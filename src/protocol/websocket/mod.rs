@@ -17,6 +17,8 @@ use super::site::{Site, SiteError, Visit};
 use crate::expr::{EvalError, Scope, Template};
 
 pub use connection::Connection;
+pub(super) use handshake::connect;
+pub(super) use tokio_tungstenite::tungstenite::protocol::Message;
 
 /// A `connect` of WebSocket as resolved.
 #[derive(Debug, Clone)]
