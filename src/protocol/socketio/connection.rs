@@ -62,6 +62,13 @@ impl Silence {
     }
 }
 
+/// A packet, with its attachments and the times of its last message.
+pub(super) struct Arrived {
+    incoming: Incoming,
+    pub packet: Packet,
+    attachments: Vec<Bytes>,
+}
+
 /// What a message of the carrier comes to.
 enum Came {
     Packet(Packet, Vec<Bytes>),
@@ -133,7 +140,7 @@ impl Connection {
     /// The connection was lost, the server disconnected the namespace, or it has not pinged for too long.
     pub async fn next(&mut self) -> Result<Incoming, Lost> {
         loop {
-            let (incoming, packet, attachments) = self.packet().await?;
+            let Arrived { incoming, packet, attachments } = self.packet().await?;
             let kind = match packet {
                 Packet::Event { event, args, ack, .. } => IncomingKind::Event { event, args, attachments, ack },
                 Packet::Ack { id, args, .. } => IncomingKind::Ack { id, args, attachments },
@@ -151,12 +158,12 @@ impl Connection {
         }
     }
 
-    /// The next packet, with the times of its last message.
-    pub(super) async fn packet(&mut self) -> Result<(Incoming, Packet, Vec<Bytes>), Lost> {
+    /// The next packet.
+    pub(super) async fn packet(&mut self) -> Result<Arrived, Lost> {
         poll_fn(|cx| self.poll_packet(cx)).await
     }
 
-    fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Incoming, Packet, Vec<Bytes>), Lost>> {
+    fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrived, Lost>> {
         loop {
             if (self.current.is_some() || !self.unsent.is_empty())
                 && let Poll::Ready(Err(lost)) = self.poll_flush(cx)
@@ -173,7 +180,7 @@ impl Connection {
             self.silence.heard = incoming.at;
             let kind = std::mem::replace(&mut incoming.kind, IncomingKind::Binary(Bytes::new()));
             match self.understand(kind) {
-                Ok(Came::Packet(packet, attachments)) => return Poll::Ready(Ok((incoming, packet, attachments))),
+                Ok(Came::Packet(packet, attachments)) => return Poll::Ready(Ok(Arrived { incoming, packet, attachments })),
                 Ok(Came::Nothing) => {}
                 Err(lost) => return Poll::Ready(Err(self.carrier.lose(lost))),
             }

@@ -100,27 +100,17 @@ async fn connect(prepared: Prepared, mut cookies: Option<&mut Cookies>, opening:
 /// Waits for the answer to CONNECT.
 async fn consent(mut connection: Connection, opening: &mut Opening) -> Result<Connection, OpenError> {
     opening.wait_for("waiting for CONNECT to be answered (handshake)");
-    loop {
-        let (_, packet, _) = connection.packet().await.map_err(lost)?;
-        match packet {
-            Packet::Connected => {
-                opening.shaken();
-                return Ok(connection);
-            }
-            Packet::Refused(reason) => {
-                return Err(OpenError::new(
-                    Reason::Refused,
-                    format!("the server refused the namespace (CONNECT_ERROR): {reason}"),
-                ));
-            }
-            Packet::Disconnected => {
-                return Err(OpenError::new(Reason::Closed, "the server disconnected instead of answering CONNECT"));
-            }
-            // Nothing of the namespace comes before its consent.
-            Packet::Event { .. } | Packet::Ack { .. } => {
-                return Err(broken("the server sent an event before it answered CONNECT"));
-            }
+    match connection.packet().await.map_err(lost)?.packet {
+        Packet::Connected => {
+            opening.shaken();
+            Ok(connection)
         }
+        Packet::Refused(reason) => {
+            Err(OpenError::new(Reason::Refused, format!("the server refused the namespace (CONNECT_ERROR): {reason}")))
+        }
+        Packet::Disconnected => Err(OpenError::new(Reason::Closed, "the server disconnected instead of answering CONNECT")),
+        // Nothing of the namespace comes before its consent.
+        Packet::Event { .. } | Packet::Ack { .. } => Err(broken("the server sent an event before it answered CONNECT")),
     }
 }
 
