@@ -27,13 +27,14 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
     let all = Loaded::load_all(&common.profile.profiles, &env, &common.profile.set, &[])?;
     all.iter().flat_map(|loaded| &loaded.warnings).for_each(|warning| complain(warning));
     let surface = Arc::new(Surface::default());
+    surface.show_only(&all.iter().map(|loaded| loaded.plan.name.clone()).collect::<Vec<_>>());
     surface.stores.store(Arc::new(all.iter().map(|loaded| loaded.store.clone()).collect()));
     let web = listen(args, &surface).await?;
     surface.set_ready(true);
     let options = serve::run(common);
     let mut exits = Vec::new();
     for loaded in &all {
-        let exit = run_one(args, loaded, &options, &mut signals).await;
+        let exit = run_one(args, loaded, &options, &surface, &mut signals).await;
         exits.push(exit);
         if exit == Exit::Interrupted {
             break;
@@ -62,10 +63,18 @@ async fn run_one(
     args: &RunArgs,
     loaded: &Loaded,
     options: &service::Options,
+    surface: &Surface,
     signals: &mut UnboundedReceiver<signals::Signal>,
 ) -> Exit {
     let mut reporter = (!args.quiet).then(Reporter::stderr);
-    let outcome = carry_out(loaded, options, signals, &mut reporter).await;
+    let profile = loaded.plan.name.as_str();
+    surface.set_status(profile, |status| status.state = "running".to_owned());
+    let outcome = carry_out(loaded, options, surface, signals, &mut reporter).await;
+    surface.set_status(profile, |status| {
+        status.state = "done".to_owned();
+        status.verdict = outcome.run.verdict.label().to_owned();
+        status.stored = outcome.stored.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    });
     if let Some(reporter) = reporter {
         reporter.finish();
     }
@@ -81,15 +90,21 @@ async fn run_one(
 async fn carry_out(
     loaded: &Loaded,
     options: &service::Options,
+    surface: &Surface,
     signals: &mut UnboundedReceiver<signals::Signal>,
     reporter: &mut Option<Reporter>,
 ) -> Outcome {
     let (stop, stops) = unbounded_channel();
+    let profile = loaded.plan.name.as_str();
     let mut update = |update: Update<'_>| {
+        if let Update::Status(now) = &update {
+            surface.set_status(profile, |status| status.run = now.clone());
+        }
         if let Some(reporter) = reporter {
             match update {
                 Update::Progress(progress) => reporter.update(progress),
                 Update::Say(text) => reporter.say(&text),
+                Update::Status(_) => {}
             }
         }
     };

@@ -1,16 +1,15 @@
 //! One turn of a phase: its place on the clock, the sets it records into, and what is left to do in it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::base::Reason;
-use crate::measure::{Set, StepId};
+use crate::measure::Set;
 
+use super::examples::Seen;
 use super::report::Report;
 
 /// One turn of a phase within a run (a phase that is repeated is activated anew each time). The coordinator publishes
@@ -93,14 +92,11 @@ pub(super) struct Live {
     pub counts_iterations: bool,
     /// `IterationsDone` was reported.
     pub done: Cell<bool>,
-    /// How many examples of an error were handed on, so that a flood of errors stays cheap.
-    examples: RefCell<HashMap<(StepId, Reason), u8>>,
+    /// The errors that were seen of it here.
+    pub errors: Seen,
     worker: usize,
     reports: UnboundedSender<Report>,
 }
-
-/// Examples kept of each step's reason, from each worker in each activation.
-const EXAMPLES: u8 = 3;
 
 impl Live {
     pub fn new(activation: Arc<Activation>, worker: usize, reports: UnboundedSender<Report>) -> Self {
@@ -114,7 +110,7 @@ impl Live {
             over: Cell::new(None),
             drained: Cell::new(false),
             done: Cell::new(false),
-            examples: RefCell::default(),
+            errors: Seen::default(),
             worker,
             reports,
         }
@@ -156,14 +152,6 @@ impl Live {
         self.over.get().is_some_and(|patience| {
             self.attached.get() == 0 && (self.iterations.get() == 0 || paused || Instant::now() >= patience)
         })
-    }
-
-    /// Whether one more example of this error is wanted.
-    pub fn wants_example(&self, step: StepId, reason: Reason) -> bool {
-        let mut examples = self.examples.borrow_mut();
-        let count = examples.entry((step, reason)).or_default();
-        *count = count.saturating_add(1);
-        *count <= EXAMPLES
     }
 }
 

@@ -1,7 +1,9 @@
 //! Examples of errors: a bounded number for each step and reason, so that a report can show what went wrong.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::Reason;
 use crate::flow::Failure;
@@ -51,14 +53,73 @@ const BODY_SHOWN: usize = 200;
 /// room for more.
 const BODY_SEARCHED: usize = 64 * 1024;
 
-/// The examples of a run.
+/// Examples kept of each step's reason, from each thread in each turn of a phase.
+const KEPT: u8 = 3;
+/// The least time between two lines of the log about a step's reason.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// The most lines of the log about errors in that time, over all steps and reasons.
+const TOLD_AT_MOST: usize = 20;
+
+/// What one thread has seen of each step's reason, so that a flood of errors stays cheap.
 #[derive(Default)]
-pub(super) struct Examples(Mutex<Vec<ErrorExample>>);
+pub(super) struct Seen(RefCell<HashMap<(StepId, Reason), (u8, Option<Instant>)>>);
+
+/// What is wanted of one more error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// An example for the record.
+    example: bool,
+    /// Perhaps a line in the log.
+    line: bool,
+}
+
+impl Seen {
+    /// What is wanted of one more error that happens `now`; nothing of most.
+    pub fn wants(&self, step: StepId, reason: Reason, now: Instant) -> Option<Wanted> {
+        let mut seen = self.0.borrow_mut();
+        let (count, told) = seen.entry((step, reason)).or_default();
+        *count = count.saturating_add(1);
+        let line = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        if line {
+            *told = Some(now);
+        }
+        let wanted = Wanted { example: *count <= KEPT, line };
+        (wanted.example || wanted.line).then_some(wanted)
+    }
+}
+
+/// The examples of a run, and when the log had one last.
+#[derive(Default)]
+pub(super) struct Examples {
+    kept: Mutex<Vec<ErrorExample>>,
+    told: Mutex<HashMap<(StepId, Reason), Instant>>,
+}
 
 impl Examples {
+    /// Takes an example as far as it is `wanted`, into the record and into the log.
+    pub fn take(&self, plan: &Plan, example: ErrorExample, wanted: Wanted) {
+        if wanted.line && self.may_tell(example.step, example.reason, Instant::now()) {
+            tell(plan, &example);
+        }
+        if wanted.example {
+            self.add(example);
+        }
+    }
+
+    /// Whether the log has room for one more line, over all threads.
+    fn may_tell(&self, step: StepId, reason: Reason, now: Instant) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| now.saturating_duration_since(*at) < TOLD_EVERY);
+        let room = told.len() < TOLD_AT_MOST && !told.contains_key(&(step, reason));
+        if room {
+            told.insert((step, reason), now);
+        }
+        room
+    }
+
     /// Keeps the example if there is room for it.
-    pub fn add(&self, example: ErrorExample) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn add(&self, example: ErrorExample) {
+        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             all.iter().filter(|other| (other.phase, other.step, other.reason) == (example.phase, example.step, example.reason));
         if same.count() < PER_STEP_AND_REASON && all.len() < PER_RUN {
@@ -68,13 +129,48 @@ impl Examples {
 
     /// All that were kept.
     pub fn all(&self) -> Vec<ErrorExample> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A line of the log. It is the target's error and not the program's, so it is no warning.
+fn tell(plan: &Plan, example: &ErrorExample) {
+    let step = plan.layout.steps.get(example.step.index());
+    let scenario = step.and_then(|step| plan.layout.scenarios.get(step.scenario.index()));
+    tracing::info!(
+        profile = %plan.name,
+        phase = plan.layout.phases.get(example.phase.index()).map_or("", String::as_str),
+        scenario = scenario.map_or("", |scenario| scenario.name.as_str()),
+        step = step.map_or("", |step| step.name.as_str()),
+        reason = example.reason.label(),
+        status = example.status,
+        detail = example.detail,
+        body = example.body,
+        "a step failed"
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_flood_few_are_wanted_and_the_log_has_one_in_a_while() {
+        let (seen, examples) = (Seen::default(), Examples::default());
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let wanted: Vec<_> = (0..1000).filter_map(|ms| seen.wants(StepId(0), Reason::Reset, at(ms))).collect();
+        assert_eq!(wanted.len(), KEPT as usize);
+        assert_eq!(wanted.iter().map(|wanted| wanted.line).collect::<Vec<_>>(), [true, false, false]);
+        let later = seen.wants(StepId(0), Reason::Reset, at(10_000));
+        assert_eq!(later, Some(Wanted { example: false, line: true }));
+        assert!(seen.wants(StepId(1), Reason::Reset, at(0)).is_some() && seen.wants(StepId(0), Reason::Status, at(0)).is_some());
+        // Two threads that both want a line get one; many steps at once don't flood it either.
+        assert!(examples.may_tell(StepId(0), Reason::Reset, at(0)) && !examples.may_tell(StepId(0), Reason::Reset, at(9_999)));
+        assert!(examples.may_tell(StepId(0), Reason::Reset, at(10_000)));
+        let lines = (1..100).filter(|step| examples.may_tell(StepId(*step), Reason::Reset, at(10_001))).count();
+        assert_eq!(lines, TOLD_AT_MOST - 1);
+    }
 
     #[test]
     fn bounded_for_each_step_and_reason() {

@@ -203,11 +203,10 @@ impl Sink for UserSink {
 
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
         self.record(due, |live| {
-            if !live.wants_example(step, failure.reason) {
-                return;
-            }
+            let Some(wanted) = live.errors.wants(step, failure.reason, Instant::now()) else { return };
             let shared = &self.pool.ctx.shared;
-            shared.examples.add(ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure));
+            let example = ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure);
+            shared.examples.take(&shared.plan, example, wanted);
         });
     }
 

@@ -272,8 +272,9 @@ impl Lowering<'_> {
     }
 
     fn check_metric(&self, args: &[Node], span: Span) -> Lowered<()> {
-        let Some(known) = self.names.metrics() else {
-            return self.error("`metric` is a total of the run, known in `verify`, `teardown` and an SLO's `value` only", span);
+        let known = match self.names.metrics() {
+            Ok(known) => known,
+            Err(why) => return self.error(why, span),
         };
         match args {
             [Node { kind: Kind::Const(name), .. }] => match name.as_str() {

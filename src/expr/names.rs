@@ -67,6 +67,8 @@ pub struct Names {
     /// Name to its attributes, where those are a closed set.
     variables: BTreeMap<String, Option<BTreeSet<String>>>,
     metrics: Option<BTreeSet<String>>,
+    /// Why there are no totals where there could be some.
+    no_metrics: Option<&'static str>,
 }
 
 /// The attributes of `response`.
@@ -102,7 +104,7 @@ impl Default for Names {
 impl Names {
     /// What is known everywhere.
     pub fn new() -> Self {
-        let mut names = Self { variables: BTreeMap::new(), metrics: None };
+        let mut names = Self { variables: BTreeMap::new(), metrics: None, no_metrics: None };
         for name in ["user", "iteration", "phase", "shard", "env"] {
             names.variable(name);
         }
@@ -141,6 +143,13 @@ impl Names {
         self
     }
 
+    /// Says why `metric(name)` can't be had, where it otherwise could.
+    #[must_use]
+    pub fn without_metrics(mut self, why: &'static str) -> Self {
+        self.no_metrics = Some(why);
+        self
+    }
+
     /// Whether `name` is known here.
     pub fn contains(&self, name: &str) -> bool {
         self.variables.contains_key(name)
@@ -154,7 +163,13 @@ impl Names {
         self.variables.get(name)?.as_ref()
     }
 
-    pub(super) fn metrics(&self) -> Option<&BTreeSet<String>> {
-        self.metrics.as_ref()
+    /// The metrics whose totals are known, or why none are.
+    pub(super) fn metrics(&self) -> Result<&BTreeSet<String>, &'static str> {
+        const ELSEWHERE: &str = "`metric` is a total of the run, known in `verify`, `teardown` and an SLO's `value` only";
+        match (&self.metrics, self.no_metrics) {
+            (_, Some(why)) => Err(why),
+            (Some(metrics), None) => Ok(metrics),
+            (None, None) => Err(ELSEWHERE),
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::base::Verdict;
 use crate::counters::{Observed, Observer, Traffic};
-use crate::engine::{self, Board, Carried, Control, Ending, Event};
+use crate::engine::{self, Board, Carried, Control, Ending, ErrorExample, Event};
 use crate::measure::process::{cpu_time, unix_time};
 use crate::measure::{PhaseId, Store, Totals};
 use crate::output::{Progress, Style, summary};
@@ -18,6 +18,7 @@ use crate::record::{self, Phase, PhaseHistograms, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
 use super::health::{self, Baseline};
+use super::now::RunNow;
 use super::observing::{self, Span, read_at};
 use super::progress::Meter;
 use super::result::Outcome;
@@ -51,6 +52,8 @@ pub enum Update<'a> {
     Progress(&'a Progress),
     /// A sentence to be kept.
     Say(String),
+    /// How it stands in full; every second, and when something has changed.
+    Status(Arc<RunNow>),
 }
 
 /// Carries a run out. Never fails: what could not be done is in the outcome.
@@ -64,14 +67,19 @@ pub async fn run(
     let began = SystemTime::now();
     let directory = options.storage.begin(&plan.name, began);
     store.gauges.begin_run(unix_time(began));
+    let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
     let mut conduct = Conduct::new(plan, store, options.engine);
+    (conduct.run, conduct.started) = (name.clone(), began);
+    conduct.show(update);
     let ending = match conduct.set_up(&mut stop, update).await {
         Ok(()) => conduct.load(&mut stop, update).await,
         Err(ending) => ending,
     };
     let ending = conduct.wind_up(ending, &mut stop, update).await;
-    let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
+    let mut last = conduct.now();
     let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
+    last.ends(&run);
+    update(Update::Status(Arc::new(last)));
     let stored = directory.and_then(|directory| {
         let secrets = &conduct.plan.secrets;
         directory
@@ -125,6 +133,14 @@ pub(super) struct Conduct {
     pub(super) began: bool,
     /// What was asked of the run from outside.
     pub(super) asked: Option<Stop>,
+    /// Its identifier.
+    pub(super) run: String,
+    /// When it began.
+    pub(super) started: SystemTime,
+    /// How it stood when it was told last.
+    pub(super) progress: Progress,
+    /// Examples of errors of set-up, verify and teardown; and those of the phases, as they were told last.
+    pub(super) examples: (Vec<ErrorExample>, Vec<ErrorExample>),
 }
 
 impl Conduct {
@@ -155,6 +171,10 @@ impl Conduct {
             stages: Vec::new(),
             began: false,
             asked: None,
+            run: String::new(),
+            started: SystemTime::now(),
+            progress: Progress::default(),
+            examples: (Vec::new(), Vec::new()),
             options,
             plan,
             store,
@@ -242,6 +262,7 @@ impl Conduct {
                 }
             }
         }
+        self.examples.1 = engine.board.examples();
         ending.unwrap_or(Ending::Stopped)
     }
 
@@ -257,6 +278,9 @@ impl Conduct {
                 self.store.gauges.begin_phase(phase, unix_time(at));
                 let described = &self.plan.phases[phase.index()];
                 tracing::info!(profile = %self.plan.name, phase = %described.name, repeat, "phase started");
+                self.progress.phase.clone_from(&described.name);
+                self.progress.phase_duration = described.duration;
+                self.show(update);
                 let before = self.settled.take().or_else(|| self.before(at));
                 let turn = Turn {
                     phase,

@@ -157,8 +157,12 @@ impl Conduct {
             let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
         }
         if tell && running && !phases.is_empty() {
-            let progress = self.meter.read(&self.plan, &scenarios, phases.last().copied(), &all);
-            update(Update::Progress(&progress));
+            self.progress = self.meter.read(&self.plan, &scenarios, phases.last().copied(), &all);
+            update(Update::Progress(&self.progress));
+        }
+        if tell {
+            self.examples.1 = board.examples();
+            self.show(update);
         }
     }
 

@@ -9,6 +9,7 @@ mod conduct;
 mod health;
 mod judging;
 mod loaded;
+mod now;
 mod observing;
 mod progress;
 mod result;
@@ -18,4 +19,5 @@ pub mod web;
 
 pub use conduct::{Options, Stop, Update, run};
 pub use loaded::{LoadError, Loaded};
+pub use now::{ExampleNow, PhaseCame, RunNow, SloNow, StageNow};
 pub use result::Outcome;

@@ -136,6 +136,8 @@ impl Conduct {
         let stage = plan.stages.get(kind)?;
         let name = kind.label();
         update(Update::Say(format!("{name} begins")));
+        self.progress = Progress { phase: name.to_owned(), phase_duration: stage.timeout, ..Progress::default() };
+        self.show(update);
         tracing::info!(profile = %plan.name, stage = name, "stage started");
         if kind != StageKind::Setup {
             let run = self.drained.clone().plus(&self.staged);
@@ -214,7 +216,13 @@ impl Conduct {
         }
     }
 
-    fn show_stage(&self, run: &StageRun, kind: StageKind, began: Instant, update: &mut (dyn FnMut(Update<'_>) + Send)) {
+    fn show_stage(
+        &mut self,
+        run: &StageRun,
+        kind: StageKind,
+        began: Instant,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) {
         let totals = run.totals();
         let limit = self.plan.stages.get(kind).map(|stage| stage.timeout).unwrap_or_default();
         let progress = Progress {
@@ -228,7 +236,9 @@ impl Conduct {
             errors: totals.steps.iter().map(|step| step.errors()).sum(),
             ..Progress::default()
         };
-        update(Update::Progress(&progress));
+        self.progress = progress;
+        update(Update::Progress(&self.progress));
+        self.show(update);
     }
 
     /// What went wrong in a stage: what ended it first, then the checks that failed.
@@ -273,6 +283,7 @@ impl Conduct {
             error: error.as_deref(),
         };
         self.stages.push(build::stage(&input));
+        self.examples.0.extend(end.examples.iter().cloned());
     }
 
     /// Tells of the lists that were full.

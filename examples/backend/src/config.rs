@@ -14,6 +14,10 @@
 //! | `DELAY` | `0s` | added to every answer |
 //! | `FREEZE` | | `1s/5s`: no answer during the first 1 s of every 5 s |
 //! | `ERROR_RATE` | `0` | share of requests answered 500, `0.01` or `1%` |
+//! | `LOSE_ANSWERS` | `0` | share of requests that are served and answered 500 all the same |
+//! | `DROP_WRITES` | `0` | share of votes that are answered 201 and not kept |
+//! | `COUNT_REPLAYS` | `false` | a vote that is sent again is counted again |
+//! | `STALE` | `0s` | votes are seen so much later than they were cast |
 
 use std::time::Duration;
 
@@ -44,6 +48,14 @@ pub struct Config {
     pub freeze: Option<Freeze>,
     /// Share of requests answered 500, from 0 to 1.
     pub error_rate: f64,
+    /// Share of requests that are served and answered 500 all the same, from 0 to 1.
+    pub lose_answers: f64,
+    /// Share of votes that are answered as if they had been kept, from 0 to 1.
+    pub drop_writes: f64,
+    /// A vote that is sent again is counted again.
+    pub count_replays: bool,
+    /// How much later than cast a vote is seen.
+    pub stale: Duration,
 }
 
 /// Nothing is answered for `lasts` at the start of each `every`.
@@ -87,11 +99,16 @@ impl Config {
             webhook_secret: get("WEBHOOK_SECRET"),
             delay: parsed("DELAY", get("DELAY"), DURATION, duration)?.unwrap_or(Duration::ZERO),
             freeze: parsed("FREEZE", get("FREEZE"), "two durations, the shorter first, such as 1s/5s", freeze)?,
-            error_rate: parsed("ERROR_RATE", get("ERROR_RATE"), "a share such as 0.01 or 1%", share)?.unwrap_or(0.0),
+            error_rate: parsed("ERROR_RATE", get("ERROR_RATE"), SHARE, share)?.unwrap_or(0.0),
+            lose_answers: parsed("LOSE_ANSWERS", get("LOSE_ANSWERS"), SHARE, share)?.unwrap_or(0.0),
+            drop_writes: parsed("DROP_WRITES", get("DROP_WRITES"), SHARE, share)?.unwrap_or(0.0),
+            count_replays: parsed("COUNT_REPLAYS", get("COUNT_REPLAYS"), "true or false", |v| v.parse().ok())?.unwrap_or(false),
+            stale: parsed("STALE", get("STALE"), DURATION, duration)?.unwrap_or(Duration::ZERO),
         })
     }
 }
 
+const SHARE: &str = "a share such as 0.01 or 1%";
 const DURATION: &str = "a duration such as 20ms, 0.5s or 1m";
 
 fn parsed<T>(
@@ -145,6 +162,9 @@ mod tests {
     fn values_are_read() {
         assert_eq!(with("DELAY", "20ms").unwrap().delay, Duration::from_millis(20));
         assert_eq!(with("ERROR_RATE", "0.5%").unwrap().error_rate, 0.005);
+        assert_eq!(with("DROP_WRITES", "0.001").unwrap().drop_writes, 0.001);
+        assert!(with("COUNT_REPLAYS", "true").unwrap().count_replays);
+        assert_eq!(with("STALE", "3s").unwrap().stale, Duration::from_secs(3));
         let freeze = with("FREEZE", "1s/5s").unwrap().freeze;
         assert_eq!(freeze, Some(Freeze { lasts: Duration::from_secs(1), every: Duration::from_secs(5) }));
     }
@@ -152,7 +172,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         for (name, value) in
-            [("DELAY", "20"), ("FREEZE", "5s/1s"), ("FREEZE", "1s"), ("ERROR_RATE", "2"), ("POOL_SIZE", "0"), ("CACHE_TTL", "0s")]
+            [("COUNT_REPLAYS", "yes"), ("DROP_WRITES", "1001"), ("DELAY", "20"), ("FREEZE", "5s/1s"), ("FREEZE", "1s"), ("ERROR_RATE", "2"), ("POOL_SIZE", "0"), ("CACHE_TTL", "0s")]
         {
             let message = with(name, value).unwrap_err().to_string();
             assert!(message.starts_with(&format!("{name}={value}: expected ")), "{message}");

@@ -1,4 +1,5 @@
-//! Slowness, freezes and errors on demand, so that what a load test is for can be shown: `DELAY`, `FREEZE`, `ERROR_RATE`.
+//! Slowness, freezes, errors and broken promises on demand, so that what a load test is for can be shown: `DELAY`, `FREEZE`,
+//! `ERROR_RATE`, `LOSE_ANSWERS`, `DROP_WRITES`, `COUNT_REPLAYS`, `STALE`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,15 +17,49 @@ pub struct Faults {
     start: Instant,
     delay: Duration,
     freeze: Option<Freeze>,
-    error_rate: f64,
-    requests: AtomicU64,
+    errors: Share,
+    lost_answers: Share,
+    dropped_writes: Share,
+    /// A vote that is sent again is counted again.
+    pub count_replays: bool,
+    /// How much later than cast a vote is seen, in seconds.
+    pub stale: f64,
+}
+
+/// A share of what comes: evenly spread, exactly as much as was asked for.
+struct Share {
+    share: f64,
+    seen: AtomicU64,
+}
+
+impl Share {
+    fn new(share: f64) -> Self {
+        Self { share, seen: AtomicU64::new(0) }
+    }
+
+    /// Whether the next one is among it.
+    fn takes(&self) -> bool {
+        if self.share == 0.0 {
+            return false;
+        }
+        let n = self.seen.fetch_add(1, Ordering::Relaxed) as f64;
+        ((n + 1.0) * self.share).floor() > (n * self.share).floor()
+    }
 }
 
 impl Faults {
     /// The faults that the configuration asks for.
     pub fn new(config: &Config) -> Self {
-        let Config { delay, freeze, error_rate, .. } = *config;
-        Self { start: Instant::now(), delay, freeze, error_rate, requests: AtomicU64::new(0) }
+        Self {
+            start: Instant::now(),
+            delay: config.delay,
+            freeze: config.freeze,
+            errors: Share::new(config.error_rate),
+            lost_answers: Share::new(config.lose_answers),
+            dropped_writes: Share::new(config.drop_writes),
+            count_replays: config.count_replays,
+            stale: config.stale.as_secs_f64(),
+        }
     }
 
     /// How long a request that came `at` after the start has to wait.
@@ -34,13 +69,9 @@ impl Faults {
         lasts.saturating_sub(into) + self.delay
     }
 
-    /// Whether the next request fails: evenly spread, exactly the share asked for.
-    fn fails(&self) -> bool {
-        if self.error_rate == 0.0 {
-            return false;
-        }
-        let n = self.requests.fetch_add(1, Ordering::Relaxed) as f64;
-        ((n + 1.0) * self.error_rate).floor() > (n * self.error_rate).floor()
+    /// Whether the next write is answered as if it had been kept, and isn't.
+    pub fn drops_write(&self) -> bool {
+        self.dropped_writes.takes()
     }
 }
 
@@ -50,7 +81,11 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    if app.faults.fails() { ApiError::OnDemand.into_response() } else { next.run(request).await }
+    if app.faults.errors.takes() {
+        return ApiError::OnDemand.into_response();
+    }
+    let response = next.run(request).await;
+    if app.faults.lost_answers.takes() { ApiError::OnDemand.into_response() } else { response }
 }
 
 #[cfg(test)]
@@ -71,8 +106,11 @@ mod tests {
     #[test]
     fn the_share_of_errors_is_exact() {
         let faults = faults("ERROR_RATE", "1%");
-        assert_eq!((0..10_000).filter(|_| faults.fails()).count(), 100);
+        assert_eq!((0..10_000).filter(|_| faults.errors.takes()).count(), 100);
+        let one_in_a_thousand = super::tests::faults("DROP_WRITES", "0.001");
+        let dropped: Vec<_> = (1..=2500).filter(|_| one_in_a_thousand.drops_write()).collect();
+        assert_eq!(dropped, [1000, 2000]);
         let none = super::tests::faults("DELAY", "1ms");
-        assert_eq!((0..1000).filter(|_| none.fails()).count(), 0);
+        assert_eq!((0..1000).filter(|_| none.errors.takes()).count(), 0);
     }
 }

@@ -16,7 +16,7 @@ use crate::measure::{
 };
 use crate::plan::{Plan, Stage, StageKind};
 
-use super::super::examples::{ErrorExample, Examples};
+use super::super::examples::{ErrorExample, Examples, Seen};
 use super::{StageOrder, Wish};
 
 /// One for each stage; its users, where there are several at once, are in the same task.
@@ -30,6 +30,7 @@ pub(super) struct StageSink {
     /// The part of the lists that is written here: behind those of the workers.
     writer: usize,
     examples: Rc<Examples>,
+    errors: Seen,
     wished: watch::Receiver<Wish>,
     /// A check that fails ends a set-up.
     checks_end: bool,
@@ -50,6 +51,7 @@ impl StageSink {
             lists: order.carried.lists.clone(),
             writer: order.options.workers.max(1),
             examples,
+            errors: Seen::default(),
             wished,
             checks_end: order.kind == StageKind::Setup,
             failed: Cell::new(false),
@@ -127,7 +129,8 @@ impl Sink for StageSink {
     }
 
     fn failure(&self, step: StepId, _: Instant, failure: &Failure<'_>) {
-        self.examples.add(ErrorExample::of(&self.plan, self.phase, step, failure));
+        let Some(wanted) = self.errors.wants(step, failure.reason, Instant::now()) else { return };
+        self.examples.take(&self.plan, ErrorExample::of(&self.plan, self.phase, step, failure), wanted);
     }
 
     async fn sleep_until(&self, at: Instant) {

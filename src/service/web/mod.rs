@@ -143,6 +143,7 @@ pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<m
     let router = Router::new()
         .route("/", get(front_page))
         .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(api_status))
         .route("/-/healthy", get(async || "load-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload).put(reload))
@@ -198,6 +199,12 @@ fn failed(error: &dyn std::error::Error) -> Response {
 
 async fn front_page(State(site): State<Site>) -> Html<String> {
     Html(status::page(&site.surface.profiles.load()))
+}
+
+async fn api_status(State(site): State<Site>) -> Response {
+    let profiles = site.surface.profiles.load_full();
+    let ready = site.surface.ready.load(Ordering::Relaxed);
+    axum::Json(status::status(&profiles, ready)).into_response()
 }
 
 async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {

@@ -1,9 +1,14 @@
 //! The status page: what runs, how it stands, where to look further.
 
 use std::fmt::Write;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::service::now::RunNow;
 
 /// A profile's line on the status page.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProfileStatus {
     /// The profile's name.
     pub profile: String,
@@ -17,6 +22,46 @@ pub struct ProfileStatus {
     pub next: String,
     /// Where the last run was stored.
     pub stored: String,
+    /// How the present run stands, or how the last one ended.
+    pub run: Arc<RunNow>,
+}
+
+/// What GET `/api/v1/status` answers.
+#[derive(Debug, Serialize)]
+pub(super) struct Status<'a> {
+    version: &'static str,
+    ready: bool,
+    profiles: Vec<OneStatus<'a>>,
+}
+
+/// One profile: what it does, and how its present run stands, or its last one ended.
+#[derive(Debug, Serialize)]
+struct OneStatus<'a> {
+    profile: &'a str,
+    state: &'a str,
+    next: Option<&'a str>,
+    stored: Option<&'a str>,
+    last_verdict: Option<&'a str>,
+    #[serde(flatten)]
+    run: &'a RunNow,
+}
+
+/// The profiles as GET `/api/v1/status` has them.
+pub(super) fn status(profiles: &[ProfileStatus], ready: bool) -> Status<'_> {
+    fn there(text: &str) -> Option<&str> {
+        Some(text).filter(|text| !text.is_empty())
+    }
+    fn one(of: &ProfileStatus) -> OneStatus<'_> {
+        OneStatus {
+            profile: &of.profile,
+            state: there(&of.state).unwrap_or("waiting"),
+            next: there(&of.next),
+            stored: there(&of.stored),
+            last_verdict: there(&of.verdict),
+            run: &of.run,
+        }
+    }
+    Status { version: env!("CARGO_PKG_VERSION"), ready, profiles: profiles.iter().map(one).collect() }
 }
 
 /// The page as HTML; needs nothing from elsewhere.

@@ -9,19 +9,21 @@ use crate::error::ApiError;
 
 // One statement sees one snapshot, so that its sums belong together while votes come in.
 const LEDGER: &str = "
-SELECT (SELECT count(*) FROM votes), (SELECT coalesce(sum(weight), 0)::bigint FROM votes),
+WITH seen AS (SELECT weight FROM votes WHERE created_at <= clock_timestamp() - make_interval(secs => $1))
+SELECT (SELECT count(*) FROM seen), (SELECT coalesce(sum(weight), 0)::bigint FROM seen),
        (SELECT coalesce(sum(votes), 0)::bigint FROM vote_tallies), (SELECT coalesce(sum(weight), 0)::bigint FROM vote_tallies),
        (SELECT count(*) FROM invoices), (SELECT count(*) FROM payments),
        (SELECT coalesce(sum(stars), 0)::bigint FROM payments), (SELECT coalesce(sum(stars), 0)::bigint FROM accounts)";
 
-/// `GET /api/ledger`: `total` votes and their weight, invoices, and whether rows, tallies and balances agree.
+/// `GET /api/ledger`: `total` votes and their weight, `tallied` votes as they were counted one by one, invoices, and whether rows, tallies and balances agree.
 pub async fn ledger(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    let row = app.database().await?.query_one(LEDGER, &[]).await?;
+    let row = app.database().await?.query_one(LEDGER, &[&app.faults.stale]).await?;
     let [votes, weight, tallied, tallied_weight, invoices, paid, credited, balances]: [i64; 8] =
         std::array::from_fn(|i| row.get(i));
     Ok(Json(json!({
         "total": votes,
         "weight": weight,
+        "tallied": tallied,
         "invoices": invoices,
         "paid": paid,
         "stars": credited,

@@ -28,7 +28,12 @@ WITH vote AS (
 SELECT id FROM vote";
 
 const BY_KEY: &str = "SELECT id, event, weight FROM votes WHERE idempotency_key = $1";
-const BY_ID: &str = "SELECT event, weight FROM votes WHERE id = $1";
+// Of votes that were cast so many seconds ago or longer; 0 is all there are.
+const BY_ID: &str = "SELECT event, weight FROM votes WHERE id = $1 AND created_at <= clock_timestamp() - make_interval(secs => $2)";
+
+// What `DROP_WRITES` and `COUNT_REPLAYS` do: an id that no vote has, and a vote that is counted again.
+const UNUSED_ID: &str = "SELECT nextval(pg_get_serial_sequence('votes', 'id'))";
+const COUNT_AGAIN: &str = "UPDATE vote_tallies SET votes = votes + 1, weight = weight + $2 WHERE event = $1";
 
 /// The body of a vote.
 #[derive(Deserialize)]
@@ -69,6 +74,10 @@ pub async fn cast(
     let remaining = limiter::take(&app, &client).await?;
 
     let database = app.database().await?;
+    if app.faults.drops_write() {
+        let id = database.query_one(UNUSED_ID, &[]).await?.get(0);
+        return Ok((StatusCode::CREATED, Json(body(id, &vote.event, vote.weight))).into_response());
+    }
     let statement = database.prepare_cached(CAST).await?;
     let counted = database.query_opt(&statement, &[&key, &vote.event, &vote.weight]).await?;
     let (status, id): (_, i64) = match counted {
@@ -81,6 +90,9 @@ pub async fn cast(
             let row = database.query_one(&statement, &[&key]).await?;
             if row.get::<_, &str>(1) != vote.event || row.get::<_, i32>(2) != vote.weight {
                 return Err(ApiError::KeyReused);
+            }
+            if app.faults.count_replays {
+                database.execute(COUNT_AGAIN, &[&vote.event, &i64::from(vote.weight)]).await?;
             }
             app.metrics.votes_replayed.inc();
             (StatusCode::OK, row.get(0))
@@ -95,7 +107,7 @@ pub async fn cast(
 pub async fn one(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Value>, ApiError> {
     let database = app.database().await?;
     let statement = database.prepare_cached(BY_ID).await?;
-    let row = database.query_opt(&statement, &[&id]).await?.ok_or(ApiError::NotFound("vote"))?;
+    let row = database.query_opt(&statement, &[&id, &app.faults.stale]).await?.ok_or(ApiError::NotFound("vote"))?;
     Ok(Json(body(id, row.get(0), row.get(1))))
 }
 
