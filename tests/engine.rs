@@ -43,7 +43,7 @@ static ALLOCATOR: Counting = Counting;
 
 fn resolve(target: SocketAddr, rest: &str) -> Arc<Plan> {
     let text = format!("name: test\ndefaults: {{http: {{base_url: builtin, timeout: 10s}}}}\n{rest}\n");
-    let options = plan::Options { builtin: Some(plan::Builtin { http: target, tcp: target }) };
+    let options = plan::Options { builtin: Some(plan::Builtin { http: target, tcp: target }), ..plan::Options::default() };
     Arc::new(plan::load_text(Path::new("test.yml"), text, &Env::default(), &[], options).unwrap().0)
 }
 

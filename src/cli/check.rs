@@ -11,7 +11,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let env = Env::process();
     let mut exit = Exit::Pass;
     for path in &args.profile.profiles {
-        match plan::load(path, &env, &args.profile.set, plan::Options { builtin: None }) {
+        match plan::load(path, &env, &args.profile.set, plan::Options::default()) {
             Ok((plan, warnings)) => {
                 warnings.iter().for_each(|warning| complain(&warning.render(colour())));
                 print(&plan::describe(&plan));

@@ -24,7 +24,7 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
     let common = &args.common;
     let env = Env::process();
     // All are read before the first is run: a mistake in the last shouldn't show after an hour.
-    let all = Loaded::load_all(&common.profile.profiles, &env, &common.profile.set, &[])?;
+    let all = Loaded::load_all(&common.profile.profiles, &env, &common.profile.set, &[], common.shard.1)?;
     all.iter().flat_map(|loaded| &loaded.warnings).for_each(|warning| complain(warning));
     let surface = Arc::new(Surface::default());
     surface.show_only(&all.iter().map(|loaded| loaded.plan.name.clone()).collect::<Vec<_>>());

@@ -95,7 +95,7 @@ pub async fn serve(options: Options, mut signals: UnboundedReceiver<Signal>) -> 
 
 /// Reads every profile, or tells all that is wrong.
 fn load(options: &Options, kept: &[Arc<Loaded>]) -> Result<Vec<Loaded>, DaemonError> {
-    let all = Loaded::load_all(&options.profiles, &options.env, &options.sets, kept)?;
+    let all = Loaded::load_all(&options.profiles, &options.env, &options.sets, kept, options.run.engine.shards)?;
     all.iter().flat_map(|loaded| &loaded.warnings).for_each(|warning| tracing::warn!("{warning}"));
     Ok(all)
 }

@@ -3,6 +3,7 @@
 use super::resolver::Resolver;
 use crate::base::names::{is_label_name, is_metric_name};
 use crate::base::written::At;
+use crate::expr::Names;
 use crate::measure::{Layout, OwnKind, OwnMetric, catalogue};
 use crate::profile::written::{Metric, MetricType};
 
@@ -12,9 +13,18 @@ pub(super) fn own(resolver: &mut Resolver<'_>) -> Vec<OwnMetric> {
     metrics.iter().filter_map(|(name, metric)| one(resolver, name, metric)).collect()
 }
 
+/// Why `metric(name)` can't be had where several generators share a run.
+const SHARDED: &str = "`metric` is a total of this generator alone, and the run is shared by several (`--shard`); run it with one, or ask Prometheus for the sum over all of them in an SLO: promql: sum(…)";
+
+/// Makes the totals of the run known, unless others have a part in them.
+pub(super) fn with_totals(resolver: &Resolver<'_>, layout: &Layout, names: Names) -> Names {
+    let names = names.with_metrics(totals(layout));
+    if resolver.options.shards > 1 { names.without_metrics(SHARDED) } else { names }
+}
+
 /// The names that `metric(name)` answers: counters, the counts and sums of histograms, and what the profile's own gauges stand
 /// at. Wanted by verify, teardown and SLOs over a `value`.
-pub(super) fn totals(layout: &Layout) -> Vec<String> {
+fn totals(layout: &Layout) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |name: &str, histogram: bool| {
         if histogram {

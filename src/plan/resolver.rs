@@ -14,6 +14,8 @@ use crate::profile::{Diagnostic, Profile};
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
+    /// How many generators share the run; 0 and 1 are one alone.
+    pub shards: u64,
     /// Where the built-in target listens; nothing where the plan is only checked.
     pub builtin: Option<Builtin>,
 }

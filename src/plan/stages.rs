@@ -88,8 +88,8 @@ fn stage(resolver: &mut Resolver<'_>, layout: &mut Layout, names: &Names, kind: 
     layout.active.push((phase, scenario));
     let (place, names) = match kind {
         StageKind::Setup => (Place::Setup, names.clone()),
-        StageKind::Verify => (Place::Verify, names.clone().with_metrics(metrics::totals(layout))),
-        StageKind::Teardown => (Place::Teardown, names.clone().with_metrics(metrics::totals(layout))),
+        StageKind::Verify => (Place::Verify, metrics::with_totals(resolver, layout, names.clone())),
+        StageKind::Teardown => (Place::Teardown, metrics::with_totals(resolver, layout, names.clone())),
     };
     let flow = steps::block(resolver, layout, scenario, place, block, &names);
     let timeout = block.timeout.map_or(STAGE_TIMEOUT, |timeout| timeout.value).max(Duration::from_millis(1));

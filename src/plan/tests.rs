@@ -302,7 +302,7 @@ observe: {prometheus: {url: 'http://127.0.0.1:9', bearer_token: '${MY_TOKEN}'}, 
 fn the_builtin_target_is_put_in() {
     let text = "name: test\ndefaults: {http: {base_url: builtin}}\nscenarios: {a: {flow: {http: {get: /}}}}\nphases: [{name: p, duration: 1s, load: {a: {users: 1}}}]\nlimits: {hosts: example.com}";
     let builtin = Builtin { http: "127.0.0.1:4321".parse().unwrap(), tcp: "127.0.0.1:4322".parse().unwrap() };
-    let options = Options { builtin: Some(builtin) };
+    let options = Options { builtin: Some(builtin), ..Options::default() };
     let (plan, _) = load_text(Path::new("t.yml"), text.to_owned(), &Env::default(), &[], options).unwrap();
     assert!(plan.uses_builtin);
     assert!(
@@ -335,4 +335,26 @@ proptest::proptest! {
             Err(problems) => proptest::prop_assert!(problems.errors() > 0),
         }
     }
+}
+
+#[test]
+fn totals_are_refused_where_several_generators_share_a_run() {
+    let text = "name: test
+defaults: {http: {base_url: 'http://127.0.0.1'}}
+scenarios: {a: {flow: {http: {get: /}}}}
+phases: [{name: p, duration: 1s, load: {a: {users: 1}}}]
+verify: {flow: {http: {get: /, check: {all: metric('load_requests_total') == 1}}}}
+slos: [{name: all, value: metric('load_requests_total'), require: value > 0}]";
+    let load = |shards| {
+        let options = Options { shards, ..Options::default() };
+        load_text(Path::new("t.yml"), text.to_owned(), &Env::default(), &[], options)
+    };
+    let (plan, _) = load(1).unwrap();
+    let verify = plan.stages.verify.as_ref().unwrap();
+    // Its labels stand behind those of scenarios and phases, and nothing that judges traffic knows of it.
+    assert_eq!((verify.scenario.index(), verify.phase.index()), (plan.scenarios.len(), plan.phases.len()));
+    assert!(plan.layout.is_active(verify.phase, verify.scenario) && plan.layout.phases[1] == "verify");
+    let problems = load(2).unwrap_err();
+    assert_eq!(problems.errors(), 2);
+    assert!(problems.render(false).contains("promql: sum("), "{}", problems.render(false));
 }

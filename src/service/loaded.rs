@@ -51,7 +51,8 @@ pub enum LoadError {
 
 impl Loaded {
     /// Reads several profiles that are to share one `/metrics`; all that is wrong with any of them is told at once. `kept`:
-    /// those of them that were loaded before.
+    /// those of them that were loaded before. `shards`: how many
+    /// generators share their runs.
     ///
     /// # Errors
     /// As [`Loaded::load`]; two of one name, or a metric that is of one kind here and of another there.
@@ -60,12 +61,13 @@ impl Loaded {
         env: &Env,
         sets: &[(String, String)],
         kept: &[Arc<Loaded>],
+        shards: u64,
     ) -> Result<Vec<Self>, LoadError> {
         let mut all: Vec<Self> = Vec::new();
         let mut problems = Vec::new();
         for path in paths {
             let before = kept.iter().find(|kept| kept.path == *path).map(AsRef::as_ref);
-            match Self::load(path, env, sets, before) {
+            match Self::load(path, env, sets, before, shards) {
                 Ok(loaded) => all.push(loaded),
                 Err(LoadError::Problems(more)) => problems.extend(more.diagnostics),
                 Err(error) => return Err(error),
@@ -91,8 +93,14 @@ impl Loaded {
     ///
     /// # Errors
     /// The profile is wrong, or the target can't be started.
-    pub fn load(path: &Path, env: &Env, sets: &[(String, String)], kept: Option<&Loaded>) -> Result<Self, LoadError> {
-        let read = |builtin| plan::load(path, env, sets, plan::Options { builtin }).map_err(LoadError::Problems);
+    pub fn load(
+        path: &Path,
+        env: &Env,
+        sets: &[(String, String)],
+        kept: Option<&Loaded>,
+        shards: u64,
+    ) -> Result<Self, LoadError> {
+        let read = |builtin| plan::load(path, env, sets, plan::Options { builtin, shards }).map_err(LoadError::Problems);
         let mut target = kept.and_then(|kept| kept.target.clone());
         let (mut plan, mut warnings) = read(target.as_ref().and_then(|target| builtin(target)))?;
         if plan.uses_builtin && target.is_none() {

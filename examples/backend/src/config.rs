@@ -14,8 +14,8 @@
 //! | `DELAY` | `0s` | added to every answer |
 //! | `FREEZE` | | `1s/5s`: no answer during the first 1 s of every 5 s |
 //! | `ERROR_RATE` | `0` | share of requests answered 500, `0.01` or `1%` |
-//! | `LOSE_ANSWERS` | `0` | share of requests that are served and answered 500 all the same |
-//! | `DROP_WRITES` | `0` | share of votes that are answered 201 and not kept |
+//! | `LOSE_ANSWERS` | `0` | share of votes that are counted and answered 500 all the same |
+//! | `DROP_WRITES` | `0` | share of new votes that are answered 201 and not kept |
 //! | `COUNT_REPLAYS` | `false` | a vote that is sent again is counted again |
 //! | `STALE` | `0s` | votes are seen so much later than they were cast |
 
@@ -48,7 +48,7 @@ pub struct Config {
     pub freeze: Option<Freeze>,
     /// Share of requests answered 500, from 0 to 1.
     pub error_rate: f64,
-    /// Share of requests that are served and answered 500 all the same, from 0 to 1.
+    /// Share of votes that are counted and answered 500 all the same, from 0 to 1.
     pub lose_answers: f64,
     /// Share of votes that are answered as if they had been kept, from 0 to 1.
     pub drop_writes: f64,

@@ -40,7 +40,7 @@ pub enum ApiError {
     /// An answer could not be written as JSON, or one in the cache could not be read: 500.
     #[error("json: {0}")]
     Json(#[from] serde_json::Error),
-    /// Asked for by `ERROR_RATE`: 500.
+    /// Asked for by `ERROR_RATE` or `LOSE_ANSWERS`: 500.
     #[error("failed on demand")]
     OnDemand,
 }

@@ -69,7 +69,12 @@ impl Faults {
         lasts.saturating_sub(into) + self.delay
     }
 
-    /// Whether the next write is answered as if it had been kept, and isn't.
+    /// Whether the next vote is counted and answered 500 all the same.
+    pub fn loses_answer(&self) -> bool {
+        self.lost_answers.takes()
+    }
+
+    /// Whether the next vote is answered as if it had been kept, and isn't.
     pub fn drops_write(&self) -> bool {
         self.dropped_writes.takes()
     }
@@ -84,8 +89,7 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
     if app.faults.errors.takes() {
         return ApiError::OnDemand.into_response();
     }
-    let response = next.run(request).await;
-    if app.faults.lost_answers.takes() { ApiError::OnDemand.into_response() } else { response }
+    next.run(request).await
 }
 
 #[cfg(test)]

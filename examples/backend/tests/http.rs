@@ -91,6 +91,29 @@ async fn what_clients_see() {
     requests_are_counted_by_template(&service).await;
     the_limiter_is_shared_by_all_processes(&stack).await;
     a_webhook_must_know_the_secret(&stack).await;
+    promises_are_broken_on_demand(&stack).await;
+}
+
+/// What `verify` of a profile is tried on. Last, for it leaves the tallies wrong.
+async fn promises_are_broken_on_demand(stack: &Stack) {
+    let stored = async |service: &Service, vote: &Answer| service.get(&format!("/api/votes/{}", vote.json()["id"])).await.status;
+    let drops = Service::start(stack, &[("DROP_WRITES", "0.5")]).await;
+    let (kept, dropped) = (drops.vote("drop-1", "faults").await, drops.vote("drop-2", "faults").await);
+    assert_eq!((kept.status, dropped.status), (201, 201));
+    assert_eq!((stored(&drops, &kept).await, stored(&drops, &dropped).await), (200, 404));
+    assert_eq!(drops.get("/api/ledger").await.json()["consistent"], true);
+
+    let loses = Service::start(stack, &[("LOSE_ANSWERS", "1")]).await;
+    assert_eq!(loses.vote("lost-1", "faults").await.status, 500);
+    assert_eq!(drops.vote("lost-1", "faults").await.status, 200, "it was counted");
+
+    let stale = Service::start(stack, &[("STALE", "1m")]).await;
+    assert_eq!((stored(&stale, &kept).await, stored(&drops, &kept).await), (404, 200));
+
+    let twice = Service::start(stack, &[("COUNT_REPLAYS", "true")]).await;
+    assert_eq!((twice.vote("twice-1", "faults").await.status, twice.vote("twice-1", "faults").await.status), (201, 200));
+    let ledger = twice.get("/api/ledger").await.json();
+    assert_eq!((&ledger["consistent"], ledger["tallied"].as_i64()), (&json!(false), ledger["total"].as_i64().map(|n| n + 1)));
 }
 
 async fn answers_come_from_the_cache_unless_told_otherwise(service: &Service) {

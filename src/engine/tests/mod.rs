@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A plan whose requests go to `server`. `rest` begins with `scenarios:`, or with any other key but `name` and `defaults`.
 fn plan(server: &Server, rest: &str) -> Plan {
     let text = format!("name: test\ndefaults: {{http: {{base_url: \"{}\", timeout: 20s}}}}\n{rest}\n", server.url);
-    let options = plan::Options { builtin: None };
+    let options = plan::Options::default();
     match plan::load_text(Path::new("test.yml"), text, &Env::default(), &[], options) {
         Ok((plan, _)) => plan,
         Err(problems) => panic!("{problems}\n{rest}"),

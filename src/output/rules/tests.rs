@@ -6,7 +6,7 @@ use crate::profile::Env;
 
 fn plan_of(file: &str) -> Plan {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    plan::load(&path, &Env::default(), &[], plan::Options { builtin: None }).unwrap().0
+    plan::load(&path, &Env::default(), &[], plan::Options::default()).unwrap().0
 }
 
 #[test]

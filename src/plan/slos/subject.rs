@@ -57,7 +57,7 @@ impl One<'_, '_> {
         }
         if let Some(value) = &slo.value {
             self.narrowed_by_phase_only()?;
-            let names = Names::new().with_metrics(metrics::totals(self.layout));
+            let names = metrics::with_totals(self.resolver, self.layout, Names::new());
             let expression = self.resolver.expression(value, &names)?;
             if !values.iter().any(|(text, _)| *text == value.source) {
                 values.push((value.source.clone(), expression));

@@ -31,8 +31,11 @@ const BY_KEY: &str = "SELECT id, event, weight FROM votes WHERE idempotency_key 
 // Of votes that were cast so many seconds ago or longer; 0 is all there are.
 const BY_ID: &str = "SELECT event, weight FROM votes WHERE id = $1 AND created_at <= clock_timestamp() - make_interval(secs => $2)";
 
-// What `DROP_WRITES` and `COUNT_REPLAYS` do: an id that no vote has, and a vote that is counted again.
-const UNUSED_ID: &str = "SELECT nextval(pg_get_serial_sequence('votes', 'id'))";
+// What `DROP_WRITES` and `COUNT_REPLAYS` do: a vote that is not kept, and one that is counted again.
+const FORGET: &str = "
+WITH gone AS (DELETE FROM votes WHERE id = $1 RETURNING event, weight)
+UPDATE vote_tallies SET votes = votes - 1, weight = vote_tallies.weight - gone.weight FROM gone
+WHERE vote_tallies.event = gone.event";
 const COUNT_AGAIN: &str = "UPDATE vote_tallies SET votes = votes + 1, weight = weight + $2 WHERE event = $1";
 
 /// The body of a vote.
@@ -74,16 +77,16 @@ pub async fn cast(
     let remaining = limiter::take(&app, &client).await?;
 
     let database = app.database().await?;
-    if app.faults.drops_write() {
-        let id = database.query_one(UNUSED_ID, &[]).await?.get(0);
-        return Ok((StatusCode::CREATED, Json(body(id, &vote.event, vote.weight))).into_response());
-    }
     let statement = database.prepare_cached(CAST).await?;
     let counted = database.query_opt(&statement, &[&key, &vote.event, &vote.weight]).await?;
     let (status, id): (_, i64) = match counted {
         Some(row) => {
+            let id = row.get(0);
+            if app.faults.drops_write() {
+                database.execute(FORGET, &[&id]).await?;
+            }
             app.metrics.votes_accepted.inc();
-            (StatusCode::CREATED, row.get(0))
+            (StatusCode::CREATED, id)
         }
         None => {
             let statement = database.prepare_cached(BY_KEY).await?;
@@ -98,6 +101,9 @@ pub async fn cast(
             (StatusCode::OK, row.get(0))
         }
     };
+    if app.faults.loses_answer() {
+        return Err(ApiError::OnDemand);
+    }
     let mut response = (status, Json(body(id, &vote.event, vote.weight))).into_response();
     response.headers_mut().insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(remaining));
     Ok(response)
