@@ -62,7 +62,14 @@ const TOLD_AT_MOST: usize = 20;
 
 /// What one thread has seen of each step's reason, so that a flood of errors stays cheap.
 #[derive(Default)]
-pub(super) struct Seen(RefCell<HashMap<(StepId, Reason), (u8, Option<Instant>)>>);
+pub(super) struct Seen(RefCell<HashMap<(StepId, Reason), Counted>>);
+
+#[derive(Default)]
+struct Counted {
+    count: u8,
+    /// When a line was wanted last.
+    told: Option<Instant>,
+}
 
 /// What is wanted of one more error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +84,13 @@ impl Seen {
     /// What is wanted of one more error that happens `now`; nothing of most.
     pub fn wants(&self, step: StepId, reason: Reason, now: Instant) -> Option<Wanted> {
         let mut seen = self.0.borrow_mut();
-        let (count, told) = seen.entry((step, reason)).or_default();
-        *count = count.saturating_add(1);
-        let line = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        let counted = seen.entry((step, reason)).or_default();
+        counted.count = counted.count.saturating_add(1);
+        let line = counted.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
         if line {
-            *told = Some(now);
+            counted.told = Some(now);
         }
-        let wanted = Wanted { example: *count <= KEPT, line };
+        let wanted = Wanted { example: counted.count <= KEPT, line };
         (wanted.example || wanted.line).then_some(wanted)
     }
 }
