@@ -87,13 +87,16 @@ fn in_the_foreground_too_and_once_it_is_over() {
     bench.file("watched.yml", &format!("{short}schedule: {{every: 1h}}\n"));
     let secret = format!("API_TOKEN={SECRET}");
     let mut running = bench.serve(&["watched.yml", "--set", &secret]);
-    let over = running.until("the run's end", |running| Some(status(running)).filter(|now| now["state"] == "waiting" && now["last_verdict"].is_string()));
+    let over = running.until("the run's end", |running| {
+        Some(status(running)).filter(|now| now["state"] == "waiting" && now["last_verdict"].is_string())
+    });
     assert_eq!(over["verdict"], over["last_verdict"]);
     assert_eq!((&over["phase"], &over["users"], over["phases"].as_array().unwrap().len()), (&json!(""), &json!(0), 2));
     assert!(over["stored"].as_str().unwrap().contains("-watched") && over["next"].is_string(), "{over:#}");
     running.stop();
 
-    let command = bench.command(&["run", "watched.yml", "--set", &secret, "--web.listen-address=127.0.0.1:0", "--log.level=debug"]);
+    let command =
+        bench.command(&["run", "watched.yml", "--set", &secret, "--web.listen-address=127.0.0.1:0", "--log.level=debug"]);
     let ended = Running::start(command, bench.path()).wait();
     assert!(matches!(ended.code, Some(0 | 3)), "{}", ended.err);
     assert!(ended.err.contains("a step failed") && !ended.err.contains(SECRET), "{}", ended.err);

@@ -216,13 +216,7 @@ impl Conduct {
         }
     }
 
-    fn show_stage(
-        &mut self,
-        run: &StageRun,
-        kind: StageKind,
-        began: Instant,
-        update: &mut (dyn FnMut(Update<'_>) + Send),
-    ) {
+    fn show_stage(&mut self, run: &StageRun, kind: StageKind, began: Instant, update: &mut (dyn FnMut(Update<'_>) + Send)) {
         let totals = run.totals();
         let limit = self.plan.stages.get(kind).map(|stage| stage.timeout).unwrap_or_default();
         let progress = Progress {

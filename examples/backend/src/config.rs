@@ -171,9 +171,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for (name, value) in
-            [("COUNT_REPLAYS", "yes"), ("DROP_WRITES", "1001"), ("DELAY", "20"), ("FREEZE", "5s/1s"), ("FREEZE", "1s"), ("ERROR_RATE", "2"), ("POOL_SIZE", "0"), ("CACHE_TTL", "0s")]
-        {
+        for (name, value) in [
+            ("COUNT_REPLAYS", "yes"),
+            ("DROP_WRITES", "1001"),
+            ("DELAY", "20"),
+            ("FREEZE", "5s/1s"),
+            ("FREEZE", "1s"),
+            ("ERROR_RATE", "2"),
+            ("POOL_SIZE", "0"),
+            ("CACHE_TTL", "0s"),
+        ] {
             let message = with(name, value).unwrap_err().to_string();
             assert!(message.starts_with(&format!("{name}={value}: expected ")), "{message}");
         }

@@ -29,7 +29,8 @@ SELECT id FROM vote";
 
 const BY_KEY: &str = "SELECT id, event, weight FROM votes WHERE idempotency_key = $1";
 // Of votes that were cast so many seconds ago or longer; 0 is all there are.
-const BY_ID: &str = "SELECT event, weight FROM votes WHERE id = $1 AND created_at <= clock_timestamp() - make_interval(secs => $2)";
+const BY_ID: &str =
+    "SELECT event, weight FROM votes WHERE id = $1 AND created_at <= clock_timestamp() - make_interval(secs => $2)";
 
 // What `DROP_WRITES` and `COUNT_REPLAYS` do: a vote that is not kept, and one that is counted again.
 const FORGET: &str = "
