@@ -120,7 +120,8 @@ const REST: [(&str, &str); 7] = [
         "scenarios:",
         "scenarios:\n  shoppers: {flow: [{http: {get: /}}, {count: {orders_total: 1}}, \
          {record: {queue_join_latency_seconds: response.duration, basket_value_euros: 1}}]}\n  \
-         orders: {flow: {http: {get: /, name: checkout}}}\n  visitors: {flow: {http: {get: /}}}\n",
+         orders: {flow: [{http: {get: /, name: checkout}}, \
+         {group: {name: checkout, flow: {group: {name: pay, flow: {http: {get: /pay}}}}}}]}\n  visitors: {flow: {http: {get: /}}}\n",
     ),
     ("phases:", "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}, orders: {users: 1}}}]\n"),
     ("observe:", "observe: {prometheus: {url: 'http://127.0.0.1:9090'}, counters: [{preset: redis}]}\n"),

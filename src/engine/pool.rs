@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::Protocol;
-use crate::flow::{Flow, Step, StepKind};
+use crate::flow::{Flow, StepKind};
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http::{self, Connections};
@@ -415,14 +415,15 @@ impl Drop for Pool {
 
 /// The most connections that any of the steps wants shared.
 pub(super) fn shared_connections(flow: &Flow) -> Option<usize> {
-    let of = |step: &Step| match &step.kind {
-        StepKind::Http(http) => match http.request.connections() {
-            Connections::Shared(connections) => Some(connections),
-            Connections::PerUser | Connections::Fresh => None,
-        },
-        _ => None,
-    };
-    flow.steps.iter().filter_map(of).max()
+    let mut most = None;
+    flow.each(&mut |step| {
+        if let StepKind::Http(http) = &step.kind
+            && let Connections::Shared(connections) = http.request.connections()
+        {
+            most = most.max(Some(connections));
+        }
+    });
+    most
 }
 
 impl Place {

@@ -11,7 +11,7 @@ use crate::expr::{ListId, Value};
 use crate::flow::{Failure, Sink};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
-use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer};
+use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer};
 
 use super::activation::Live;
 use super::examples::ErrorExample;
@@ -151,6 +151,10 @@ impl Sink for UserSink {
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {
         self.record(due, |live| live.set.check(check, passed));
+    }
+
+    fn group(&self, group: GroupId, at: Instant, nanoseconds: u64, outcome: Outcome) {
+        self.record(at, |live| live.set.group(group, nanoseconds, outcome));
     }
 
     fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes) {

@@ -1,6 +1,19 @@
-//! Values made of parsed JSON.
+//! Values made of parsed JSON, and lists taken apart.
+
+use minijinja::value::{ValueIter, ValueKind};
 
 use super::Value;
+
+/// The elements of a list, one after the other.
+pub type Elements = ValueIter;
+
+/// The elements of a list; nothing if the value is none.
+pub fn elements(value: &Value) -> Option<Elements> {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => value.try_iter().ok(),
+        _ => None,
+    }
+}
 
 /// The value that a piece of JSON is. Mappings keep the order of their keys.
 pub fn from_json(json: &serde_json::Value) -> Value {

@@ -158,7 +158,7 @@ impl Lowering<'_> {
             return self.error_at(format!("`{name}` is a function; call it: {name}(…)"), name, span);
         }
         match name {
-            "index" => self.error_at("`index` is known inside of `repeat` only".into(), name, span),
+            "index" => self.error_at("`index` is known inside of `repeat` and `for_each` only".into(), name, span),
             "message" => self.error_at("`message` is known inside of a session only".into(), name, span),
             _ => {
                 let locals = self.locals.iter().map(|(name, _)| name.as_str());

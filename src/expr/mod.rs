@@ -25,7 +25,7 @@ mod template;
 mod text;
 
 pub use compile::Compiler;
-pub use convert::from_json;
+pub use convert::{Elements, elements, from_json};
 pub use entropy::unique;
 pub use error::{CompileError, EvalError, ExtractError};
 pub use extract::Extract;

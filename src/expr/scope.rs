@@ -82,6 +82,8 @@ fn find(variables: &[(Symbol, Value)], symbol: Symbol) -> Option<&Value> {
 
 /// Keys the stream of a user's `start`, which is not an iteration.
 const START: u64 = u64::MAX;
+/// Keys what choices draw from, less the choice's number; no user has such a number.
+const CHOICES: u64 = u64::MAX - 1;
 
 impl Scope {
     /// The scope of user `user`, counted from 0 over the whole run and all shards. It writes to [`Layer::Start`] until the first
@@ -116,6 +118,29 @@ impl Scope {
         self.clear();
         self.start.clear();
         self.writes = Layer::Start;
+    }
+
+    /// The scope of one of several turns that are taken at the same time: it begins with all that is known here, and what it
+    /// sets stays its own. Its random choices depend on the turn alone, and not on who takes it.
+    pub fn fork(&self, seed: u64, index: u64) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            writes: self.writes,
+            start: self.start.clone(),
+            iteration: self.iteration.clone(),
+            indexes: self.indexes.clone(),
+            response: self.response.clone(),
+            message: self.message.clone(),
+            user: self.user,
+            number: self.number,
+            phase: self.phase.clone(),
+            random: RefCell::new(Stream::keyed(&[seed, index])),
+        }
+    }
+
+    /// The key of the order in which the scenario's choice of this number takes its branches.
+    pub fn choice_key(&self, number: u32) -> [u64; 3] {
+        [self.shared.seed, self.shared.scenario, CHOICES - u64::from(number)]
     }
 
     fn clear(&mut self) {

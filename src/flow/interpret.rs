@@ -1,7 +1,7 @@
 //! The interpreter: one iteration of one user, step after step, with the due time of each.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
 use crate::base::Secrets;
+use crate::expr::Expression;
+use crate::measure::CheckId;
 use futures_util::FutureExt as _;
 
 /// An iteration under way.
@@ -21,7 +23,23 @@ pub(super) struct Run<'a, S: Sink> {
     pub(super) due: Instant,
     /// The session that the steps stand in.
     pub(super) session: Option<Box<Session<'a, S>>>,
+    /// How long the run was paused so far.
+    pub(super) held: Duration,
+    /// What an attempt of `eventually` found, while there is one.
+    pub(super) attempt: Option<Box<Attempt>>,
 }
+
+/// What happened in an attempt that may be followed by another.
+#[derive(Default)]
+pub(super) struct Attempt {
+    /// Its checks, which are told once it is known to be the last.
+    pub(super) checks: Vec<(CheckId, Instant, bool)>,
+    /// The first thing that was not as it should be.
+    pub(super) wrong: Option<String>,
+}
+
+/// A flow under way within a step; in a box, so that what a user's task takes doesn't grow with how deep flows are nested.
+pub(super) type Nested<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + 'a>>;
 
 /// A step that failed, in words.
 pub(super) struct Broken(pub(super) String);
@@ -46,8 +64,7 @@ impl From<Broken> for Stop {
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
 pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
     user.scope.begin_iteration(iteration);
-    let mut run = Run { user, sink, due, session: None };
-    match run.flow(flow).await {
+    match Run::new(user, sink, due).flow(flow).await {
         Ok(()) => End::Completed,
         Err(Stop::Failed(_)) => End::Failed,
         Err(Stop::End(end)) => end,
@@ -62,7 +79,7 @@ pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due:
 /// May be dropped at any await, like [`iterate`].
 pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(), (End, String)> {
     user.scope.begin_iteration(0);
-    let mut run = Run { user, sink, due: Instant::now(), session: None };
+    let mut run = Run::new(user, sink, Instant::now());
     match run.flow(flow).await {
         Ok(()) => Ok(()),
         Err(Stop::Failed(Broken(why))) => {
@@ -74,13 +91,32 @@ pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(),
     }
 }
 
-impl<S: Sink> Run<'_, S> {
-    /// The steps of a flow, one after the other. Steps with flows of their own put them into a box, so that what a user's
-    /// task takes doesn't grow with how deep flows are nested.
+impl<'a, S: Sink> Run<'a, S> {
+    /// A flow that begins at `due`.
+    pub(super) fn new(user: &'a mut User, sink: &'a S, due: Instant) -> Self {
+        Self { user, sink, due, held: Duration::ZERO, attempt: None, session: None }
+    }
+
+    /// The steps of a flow, one after the other.
     pub(super) async fn flow(&mut self, flow: &Flow) -> Result<(), Stop> {
         for step in &flow.steps {
             self.step(step).await?;
         }
+        Ok(())
+    }
+
+    /// A flow within a step.
+    fn nested<'s>(&'s mut self, flow: &'s Flow) -> Nested<'s> {
+        Box::pin(self.flow(flow))
+    }
+
+    /// Waits until what comes next is due, unless the flow is to end before that.
+    pub(super) async fn wait(&mut self, due: Instant) -> Result<(), Stop> {
+        if self.sink.is_over() {
+            return Err(Stop::End(End::CutShort));
+        }
+        self.due = due;
+        self.wait_until(due).await?;
         Ok(())
     }
 
@@ -91,6 +127,7 @@ impl<S: Sink> Run<'_, S> {
             Some(_) => self.held_in_session().await,
         };
         self.due += held;
+        self.held += held;
         if step.condition.as_ref().is_some_and(|condition| !condition.truth(&self.user.scope).unwrap_or(false)) {
             return Ok(());
         }
@@ -106,9 +143,26 @@ impl<S: Sink> Run<'_, S> {
             StepKind::Count(amounts) => steps::own::count(amounts, self).map_err(Stop::from),
             StepKind::Record(amounts) => steps::own::record(amounts, self).map_err(Stop::from),
             StepKind::Remember(values) => steps::remember::run(values, self).map_err(Stop::from),
+            StepKind::Choose(choose) => match steps::choose::one(choose, self.user) {
+                Some(flow) => self.nested(flow).await,
+                None => Ok(()),
+            },
+            StepKind::Maybe(maybe) => match steps::choose::maybe(maybe, self.user) {
+                true => self.nested(&maybe.flow).await,
+                false => Ok(()),
+            },
+            StepKind::Repeat(repeat) => steps::turns::repeat(repeat, self).await,
+            StepKind::ForEach(each) => steps::turns::for_each(each, self).await,
+            StepKind::Group(group) => steps::group::run(group, self).await,
+            StepKind::Call(flow) => self.nested(flow).await,
+            StepKind::Eventually(eventually) => steps::eventually::run(eventually, self).await,
         };
         match (done, step.on_error) {
-            (Ok(()), _) | (Err(Stop::Failed(_)), OnError::Continue) => Ok(()),
+            (Ok(()), _) => Ok(()),
+            (Err(Stop::Failed(Broken(why))), OnError::Continue) => {
+                self.goes_on(why);
+                Ok(())
+            }
             (Err(Stop::Failed(_)), OnError::EndUser) => Err(Stop::End(End::EndUser)),
             (Err(Stop::Failed(Broken(why))), OnError::AbortRun) => {
                 Err(Stop::End(End::Abort(Secrets::new(self.user.secrets()).redact(&why).into_owned())))
@@ -125,6 +179,33 @@ impl<S: Sink> Run<'_, S> {
         }
         let Some(session) = &mut self.session else { return Duration::ZERO };
         Box::pin(alongside(session, Box::pin(held(sink.gate())))).await
+    }
+
+    /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same.
+    fn goes_on(&mut self, why: String) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.wrong.get_or_insert(why);
+        }
+    }
+
+    /// Tells of a check of something that was due at `due`; in an attempt it is kept until that is known to be the last.
+    pub(super) fn check(&mut self, check: CheckId, due: Instant, expression: &Expression) {
+        let passed = expression.truth(&self.user.scope);
+        match &mut self.attempt {
+            None => self.sink.check(check, due, passed.unwrap_or(false)),
+            Some(attempt) => {
+                attempt.checks.push((check, due, matches!(passed, Ok(true))));
+                match passed {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        attempt.wrong.get_or_insert_with(|| format!("`{}` did not hold", expression.source()));
+                    }
+                    Err(error) => {
+                        attempt.wrong.get_or_insert_with(|| error.to_string());
+                    }
+                }
+            }
+        }
     }
 
     /// A step without samples failed.

@@ -6,6 +6,8 @@
 //! A user's work is one future that may be dropped at any await; a request that is cut off so is told as `interrupted`.
 //! Each kind of step has a file of its own in `steps/`.
 
+mod control;
+mod deck;
 mod expect;
 mod flight;
 mod interpret;
@@ -15,6 +17,8 @@ mod steps;
 mod types;
 mod user;
 
+pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
+pub use deck::Deck;
 pub use expect::Expect;
 pub use interpret::{iterate, once};
 pub use session::{

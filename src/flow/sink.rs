@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Value};
-use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
+use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
 #[derive(Clone, Copy)]
@@ -36,6 +36,8 @@ pub trait Sink {
     fn traced(&self, _step: StepId, _due: Instant, _sample: &Sample, _trace: TraceId) {}
     /// A check of a request that was due at `due`.
     fn check(&self, check: CheckId, due: Instant, passed: bool);
+    /// A group of steps that was due at `at` ended, or was cut off, after so many nanoseconds.
+    fn group(&self, group: GroupId, at: Instant, nanoseconds: u64, outcome: Outcome);
     /// A connection was opened.
     fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes);
     /// A connection could not be opened.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::control::{Choose, Eventually, ForEach, Group, Maybe, Repeat};
 use super::expect::Expect;
 use super::session::{MessageStep, SessionStep};
 use crate::base::random::Stream;
@@ -46,12 +47,52 @@ pub enum StepKind {
     Record(Amounts),
     /// Appends values to lists that the whole run shares.
     Remember(Vec<(ListId, JsonTemplate)>),
+    /// One of several flows, by weight.
+    Choose(Choose),
+    /// A flow that is done now and then.
+    Maybe(Box<Maybe>),
+    /// A flow that is repeated.
+    Repeat(Box<Repeat>),
+    /// A flow that is done for each element of a list.
+    ForEach(Box<ForEach>),
+    /// A flow that is timed as a whole.
+    Group(Box<Group>),
+    /// Another scenario's flow.
+    Call(Flow),
+    /// A flow that is tried until its checks hold.
+    Eventually(Box<Eventually>),
+}
+
+impl Flow {
+    /// Looks at each step, at those of nested flows too.
+    pub fn each<'a>(&'a self, look: &mut dyn FnMut(&'a Step)) {
+        for step in &self.steps {
+            look(step);
+            step.kind.flows().into_iter().for_each(|flow| flow.each(look));
+        }
+    }
 }
 
 impl StepKind {
     /// Whether it takes time by itself: it asks something of the target, or waits.
     pub fn takes_time(&self) -> bool {
         matches!(self, Self::Http(_) | Self::Think(_) | Self::Session(_) | Self::Message(_))
+    }
+
+    /// The flows that stand in the step.
+    pub fn flows(&self) -> Vec<&Flow> {
+        match self {
+            Self::Http(_) | Self::Message(_) | Self::Think(_) | Self::Set(_) => Vec::new(),
+            Self::Count(_) | Self::Record(_) | Self::Remember(_) => Vec::new(),
+            Self::Session(session) => vec![&session.flow],
+            Self::Choose(choose) => choose.flows.iter().collect(),
+            Self::Maybe(maybe) => vec![&maybe.flow],
+            Self::Repeat(repeat) => vec![&repeat.flow],
+            Self::ForEach(each) => vec![&each.flow],
+            Self::Group(group) => vec![&group.flow],
+            Self::Call(flow) => vec![flow],
+            Self::Eventually(eventually) => vec![&eventually.flow],
+        }
     }
 }
 

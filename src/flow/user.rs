@@ -25,12 +25,51 @@ pub struct User {
     pub(super) scope: Scope,
     pub(super) http: Client,
     pub(super) pool: Option<Rc<Pool>>,
+    /// How often each choice of its flows was made so far.
+    draws: Vec<u64>,
+    /// Which of several that work through something at the same time it is.
+    lane: u64,
 }
 
 impl User {
     /// User `number`, counted from 0 over the whole run and all shards.
     pub fn new(number: u64, parts: &Arc<UserParts>) -> Self {
-        Self { parts: parts.clone(), scope: Scope::new(parts.shared.clone(), number), http: Client::new(), pool: None }
+        Self {
+            parts: parts.clone(),
+            scope: Scope::new(parts.shared.clone(), number),
+            http: Client::new(),
+            pool: None,
+            draws: Vec::new(),
+            lane: 0,
+        }
+    }
+
+    /// Another that works beside it: with its variables and its number, and with cookies and connections of its own.
+    pub(super) fn fork(&self, lane: u32) -> Self {
+        Self {
+            parts: self.parts.clone(),
+            scope: self.scope.fork(0, u64::from(lane)),
+            http: Client::new(),
+            pool: self.pool.clone(),
+            draws: Vec::new(),
+            lane: u64::from(lane),
+        }
+    }
+
+    /// How often a choice was made before; this time is counted.
+    pub(super) fn draws(&mut self, choice: u32) -> u64 {
+        let choice = choice as usize;
+        if self.draws.len() <= choice {
+            self.draws.resize(choice + 1, 0);
+        }
+        let before = self.draws[choice];
+        self.draws[choice] += 1;
+        before
+    }
+
+    /// Its place among all who share a choice's decks.
+    pub(super) fn place(&self) -> u64 {
+        self.scope.user().wrapping_add(self.lane)
     }
 
     /// The connections that this worker's users of the scenario share, for requests that go over shared ones.

@@ -327,9 +327,9 @@ pub(super) struct StepNames {
 }
 
 impl StepNames {
-    /// Takes a name that the profile gives; the same twice is an error.
+    /// Takes a name that the profile gives; the same twice is an error, unless it is the same step that is called twice.
     pub fn give(&mut self, resolver: &mut Resolver<'_>, name: &str, at: Node) {
-        if self.given.insert(name.to_owned(), at).is_some() {
+        if self.given.insert(name.to_owned(), at).is_some_and(|other| other != at) {
             resolver.error(at, format!("two steps of this scenario are named `{name}`; each wants a name of its own"));
         }
     }

@@ -1,6 +1,6 @@
 //! What all parts of resolving share: the profile, the compiler, and the problems found so far.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub(super) struct Resolver<'p> {
     pub uses_builtin: bool,
     /// The lists that steps fill, by [`crate::expr::ListId`].
     pub lists: Vec<(String, Symbol)>,
+    /// The scenarios that others call.
+    pub called: BTreeSet<usize>,
 }
 
 impl<'p> Resolver<'p> {
@@ -56,6 +58,7 @@ impl<'p> Resolver<'p> {
             routes: HashMap::new(),
             uses_builtin: false,
             lists: Vec::new(),
+            called: BTreeSet::new(),
         }
     }
 

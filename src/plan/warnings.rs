@@ -9,6 +9,7 @@ use super::types::{Phase, Plan};
 use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
 use crate::load::Load;
+use crate::measure::StepId;
 use crate::measure::process::max_fds;
 use crate::profile::written;
 
@@ -32,7 +33,10 @@ fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
                 .lacking(name.at, format!("the scenario `{}` does nothing; write at least one step into its flow", name.value));
         }
         let named = profile.phases.iter().any(|phase| names_scenario(phase, &name.value));
-        if !named && !plan.phases.iter().any(|phase| phase.loads.iter().any(|(id, _)| id.index() == index)) {
+        if !named
+            && !resolver.called.contains(&index)
+            && !plan.phases.iter().any(|phase| phase.loads.iter().any(|(id, _)| id.index() == index))
+        {
             resolver.warn(name.at, format!("no phase loads the scenario `{}`", name.value));
         }
     }
@@ -54,8 +58,8 @@ fn pools(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     for phase in &plan.phases {
         for (id, load) in &phase.loads {
             let (Load::Open { arrivals, max_users, .. }, Some(pace)) = (load, paces.get(id.index())) else { continue };
-            let steps = plan.layout.steps.iter().filter(|step| step.scenario == *id);
-            let answers: f64 = steps.filter_map(|step| step.thresholds.first()).sum();
+            let strictest = |step: StepId| plan.layout.steps.get(step.index())?.thresholds.first().copied();
+            let answers: f64 = pace.requests.iter().filter_map(|(step, times)| Some(strictest(*step)? * times)).sum();
             let pauses = pace.pauses.as_secs_f64();
             let wanted = arrivals.rate.max() * (pauses + answers);
             let Some(source) = resolver.profile.written.phases.get(phase.id.index()) else { continue };

@@ -12,7 +12,7 @@ use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{ListId, Lists, Value};
 use crate::flow::{Failure, Sink};
 use crate::measure::{
-    CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, ScenarioId, Set, StepId, WorkerGauges,
+    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, ScenarioId, Set, StepId, WorkerGauges,
 };
 use crate::plan::{Plan, Stage, StageKind};
 
@@ -81,6 +81,10 @@ impl Sink for StageSink {
             self.failed.set(true);
             self.over.notify_waiters();
         }
+    }
+
+    fn group(&self, group: GroupId, _: Instant, nanoseconds: u64, outcome: Outcome) {
+        self.set.group(group, nanoseconds, outcome);
     }
 
     fn connected(&self, protocol: Protocol, _: Instant, times: &ConnectTimes) {

@@ -25,7 +25,7 @@ fn names_that_do_not_exist() {
         ("user is definde", "definde", "unknown test `definde`; did you mean `defined`?"),
         ("[1] | map('uper')", "'uper'", "unknown filter `uper`; did you mean `upper`?"),
         ("user()", "user", "`user` is a variable and can't be called"),
-        ("index + 1", "index", "`index` is known inside of `repeat` only"),
+        ("index + 1", "index", "`index` is known inside of `repeat` and `for_each` only"),
         ("message.text", "message", "`message` is known inside of a session only"),
     ] {
         let error = refused(text);

@@ -215,7 +215,7 @@ impl<'a, S: Sink> Run<'a, S> {
         }
         self.sample(awaited, due, sent, at, missing.as_ref().map(|_| Reason::Data));
         for (check, expression) in &awaited.checks {
-            self.sink.check(*check, due, expression.truth(&self.user.scope).unwrap_or(false));
+            self.check(*check, due, expression);
         }
         match missing {
             None => Ok(()),

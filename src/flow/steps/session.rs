@@ -16,9 +16,15 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     let due = run.due;
     let (ended, session) = Session::open(step, run.user, run.sink, due).await;
     run.due = ended;
-    let mut within = Run { user: &mut *run.user, sink: run.sink, due: ended, session: Some(session?) };
+    let session = session?;
+    let mut within = Run::new(&mut *run.user, run.sink, ended);
+    within.session = Some(session);
+    within.held = run.held;
+    within.attempt = run.attempt.take();
     let done = within.flow(&step.flow).await;
     let session = within.session.take();
+    run.held = within.held;
+    run.attempt = within.attempt.take();
     within.user.scope.set_message(None);
     let broken = match session {
         Some(session) => session.finish(done.is_err()).await,

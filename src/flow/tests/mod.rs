@@ -1,6 +1,9 @@
 //! Flows of one user against a real server, with a sink that writes everything down.
 
+mod control;
+mod eventually;
 mod failures;
+mod parallel;
 mod sessions;
 mod steps;
 mod timing;
@@ -17,7 +20,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Compiler, Extract, ListId, Names, Shared, Symbol, Value};
-use crate::measure::{CheckId, ConnectTimes, MessageId, Numbered, OwnId, Passed, Sample, StepId};
+use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId};
 use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
@@ -93,6 +96,7 @@ impl Server {
 pub(super) enum Told {
     Sample(u32, Instant, Sample),
     Check(u32, Instant, bool),
+    Group(u32, Instant, u64, Outcome),
     Connected,
     ConnectFailed(Reason),
     Disconnected(Option<Reason>),
@@ -118,9 +122,17 @@ pub(super) struct Book {
     pub(super) slept_until: RefCell<Vec<Instant>>,
     pub(super) ended: Cell<bool>,
     pub(super) ending: Notify,
+    hasty: Cell<bool>,
 }
 
 impl Book {
+    /// Its pauses are over at once: when something is due is reckoned, and doesn't depend on the clock.
+    pub(super) fn hasty() -> Self {
+        let book = Self::default();
+        book.hasty.set(true);
+        book
+    }
+
     fn tell(&self, told: Told) {
         self.told.borrow_mut().push(told);
     }
@@ -146,6 +158,22 @@ impl Book {
         self.told.borrow().contains(wanted)
     }
 
+    /// What was counted, in order: the metric, by how much, and when.
+    pub(super) fn counts(&self) -> Vec<(u32, f64, Instant)> {
+        let told = self.told.borrow();
+        told.iter().filter_map(|told| if let Told::Count(id, by, at) = told { Some((*id, *by, *at)) } else { None }).collect()
+    }
+
+    /// The groups, how long they took, and how they ended.
+    pub(super) fn groups(&self) -> Vec<(u32, Duration, Outcome)> {
+        let told = self.told.borrow();
+        let group = |told: &Told| match told {
+            Told::Group(id, _, nanoseconds, outcome) => Some((*id, Duration::from_nanos(*nanoseconds), *outcome)),
+            _ => None,
+        };
+        told.iter().filter_map(group).collect()
+    }
+
     /// The words of the failures, whether they had samples or not.
     pub(super) fn details(&self) -> Vec<String> {
         let told = self.told.borrow();
@@ -165,6 +193,10 @@ impl Sink for Book {
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {
         self.tell(Told::Check(check.0, due, passed));
+    }
+
+    fn group(&self, group: GroupId, due: Instant, nanoseconds: u64, outcome: Outcome) {
+        self.tell(Told::Group(group.0, due, nanoseconds, outcome));
     }
 
     fn connected(&self, _: Protocol, _: Instant, _: &ConnectTimes) {
@@ -222,7 +254,11 @@ impl Sink for Book {
 
     async fn sleep_until(&self, at: Instant) {
         self.slept_until.borrow_mut().push(at);
-        tokio::time::sleep_until(at.into()).await;
+        if self.hasty.get() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep_until(at.into()).await;
+        }
     }
 
     async fn asked_to_end(&self) {
@@ -250,7 +286,7 @@ pub(super) struct Maker {
 impl Maker {
     pub(super) fn new(url: &str) -> Self {
         let mut names = Names::new().with_message();
-        for name in ["a", "b", "id", "limit", "ticket", "never_set"] {
+        for name in ["a", "b", "id", "limit", "ticket", "never_set", "index"] {
             names.variable(name);
         }
         Self { compiler: Compiler::new(), names, url: url.to_owned(), steps: 0 }
@@ -305,6 +341,11 @@ impl Maker {
         self.compiler.json(value, &self.names).unwrap()
     }
 
+    /// A `count` of metric `metric` by what an expression gives.
+    pub(super) fn count(&mut self, metric: u32, by: &str) -> Step {
+        step(StepKind::Count(self.amounts(&[(metric, by)])))
+    }
+
     pub(super) fn amounts(&mut self, amounts: &[(u32, &str)]) -> Amounts {
         amounts.iter().map(|(id, text)| (OwnId(*id), self.expression(text))).collect()
     }
@@ -326,6 +367,24 @@ pub(super) fn or_else(mut step: Step, on_error: OnError) -> Step {
 /// What the users of a run share, with room for a few kinds of messages.
 pub(super) fn parts() -> UserParts {
     UserParts { shared: Arc::new(Shared { seed: 1, ..Shared::default() }), sequences: Arc::new(Sequences::new(4)) }
+}
+
+pub(super) fn flow<const N: usize>(steps: [Step; N]) -> Flow {
+    Flow { steps: steps.into() }
+}
+
+/// So many turns, and nothing else said.
+pub(super) fn repeat(times: u64, flow: Flow) -> Repeat {
+    Repeat { times: Some(Times::Always(times)), condition: None, lasting: None, every: None, users: 1, flow }
+}
+
+pub(super) fn think(length: Duration) -> Step {
+    step(StepKind::Think(Think::Constant(length)))
+}
+
+/// Runs what waits for nothing, with a book that is [`Book::hasty`].
+pub(super) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
 }
 
 pub(super) fn user() -> User {

@@ -1,6 +1,7 @@
 //! Phases as the engine takes them: levels with what came before them, stages put together, loads split and scaled.
 
 mod options;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,21 +15,14 @@ use crate::profile::written;
 use crate::profile::written::{AmountLevel, Level};
 
 use options::{ClosedOptions, OpenOptions};
+pub(super) use pace::Pace;
 
 /// The longest that anything in a profile may last.
-const LONGEST: Duration = Duration::from_secs(3_200_000_000);
+pub(super) const LONGEST: Duration = Duration::from_secs(3_200_000_000);
 /// The most arrivals at once.
 const MOST_AT_ONCE: u64 = 1_000_000_000;
 /// The most users that are prepared for arrivals where the profile doesn't say how many.
 const DEFAULT_MAX_USERS: u64 = 10_000;
-
-/// What the loads need to know of a scenario.
-pub(super) struct Pace {
-    /// How long an iteration may take at most: its time limits and its longest pauses.
-    pub longest: Duration,
-    /// The mean of its pauses.
-    pub pauses: Duration,
-}
 
 /// What a load is in, as far as ramps from "the level before" are concerned.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,5 +1,6 @@
 //! SLOs: names to indexes, phases to those that contain the subject, and the thresholds that histograms must count exactly.
 
+mod each;
 mod subject;
 
 use std::time::Duration;
@@ -9,8 +10,7 @@ use super::types::Phase;
 use crate::base::written::{Many, Of as Written};
 use crate::counters::Observe;
 use crate::expr::Expression;
-use crate::measure::{CheckId, Layout, MessageId, OwnId, OwnKind, PhaseId, StepId};
-use crate::profile::written;
+use crate::measure::{Layout, OwnId, OwnKind, PhaseId};
 use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Traffic, Unit};
 
 use subject::One;
@@ -98,48 +98,6 @@ impl One<'_, '_> {
         Some(length.value.max(Duration::from_secs(1)))
     }
 
-    fn each(&self, subject: Subject) -> Vec<(String, Subject)> {
-        let name = self.slo.name.value.0.clone();
-        let (Some(each), Subject::Traffic(traffic)) = (self.slo.each, &subject) else { return vec![(name, subject)] };
-        let layout = self.layout;
-        match each.value {
-            written::Each::Scenario => traffic
-                .scenarios
-                .iter()
-                .map(|id| {
-                    let steps: Vec<StepId> =
-                        traffic.steps.iter().filter(|step| layout.steps[step.index()].scenario == *id).copied().collect();
-                    let checks = self.checks(&[*id], &steps);
-                    let messages = self.messages_of(traffic, |step| layout.steps[step.index()].scenario == *id);
-                    let part = Traffic { steps, checks, messages, scenarios: vec![*id], ..traffic.clone() };
-                    (format!("{name}/{}", layout.scenarios[id.index()].name), Subject::Traffic(part))
-                })
-                .collect(),
-            written::Each::Step => traffic
-                .steps
-                .iter()
-                .map(|id| {
-                    let step = &layout.steps[id.index()];
-                    let same = traffic.steps.iter().filter(|other| layout.steps[other.index()].name == step.name).count();
-                    let label = match same {
-                        1 => format!("{name}/{}", step.name),
-                        _ => format!("{name}/{}/{}", layout.scenarios[step.scenario.index()].name, step.name),
-                    };
-                    let checks: Vec<CheckId> =
-                        traffic.checks.iter().filter(|check| layout.checks[check.index()].step == Some(*id)).copied().collect();
-                    let messages = self.messages_of(traffic, |step| step == *id);
-                    let part = Traffic { steps: vec![*id], scenarios: vec![step.scenario], checks, messages, ..traffic.clone() };
-                    (label, Subject::Traffic(part))
-                })
-                .collect(),
-        }
-    }
-
-    /// Those of the subject's messages that sessions of some steps receive.
-    fn messages_of(&self, traffic: &Traffic, within: impl Fn(StepId) -> bool) -> Vec<MessageId> {
-        traffic.messages.iter().filter(|id| within(self.layout.messages[id.index()].step)).copied().collect()
-    }
-
     /// The phases that it applies to.
     fn over(&mut self, subject: &Subject) -> Option<Over> {
         let phase_names: Vec<&str> = self.phases.iter().map(|phase| phase.name.as_str()).collect();
@@ -177,6 +135,7 @@ impl One<'_, '_> {
         let measured = match subject {
             Subject::Traffic(Traffic { of: Of::Response | Of::Service | Of::Session, steps, .. }) => !steps.is_empty(),
             Subject::Traffic(Traffic { of: Of::MessageLatency, messages, .. }) => !messages.is_empty(),
+            Subject::Traffic(Traffic { of: Of::Group, groups, .. }) => !groups.is_empty(),
             Subject::Traffic(Traffic { of: Of::Own(id) | Of::Gauge(id), scenarios, .. }) => {
                 !scenarios.is_empty() || gauge_from(self.layout, *id)
             }
@@ -242,7 +201,10 @@ fn thresholds(layout: &mut Layout, slo: &Slo) {
             Of::MessageLatency => each_of(&mut layout.messages, traffic.messages.iter().map(|id| id.index()), |message| {
                 put(&mut message.thresholds, threshold);
             }),
-            Of::Group | Of::Own(_) | Of::Gauge(_) => {}
+            Of::Group => each_of(&mut layout.groups, traffic.groups.iter().map(|id| id.index()), |group| {
+                put(&mut group.thresholds, threshold);
+            }),
+            Of::Own(_) | Of::Gauge(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::base::Protocol;
 use crate::base::written::{Many, Node, Scalar};
 use crate::counters::{Observe, SourceKind};
 use crate::expr::{Expression, Names};
-use crate::measure::{CheckId, Layout, MessageId, OwnId, OwnKind, ScenarioId, StepId};
+use crate::measure::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, ScenarioId, StepId};
 use crate::plan::metrics;
 use crate::plan::resolver::Resolver;
 use crate::plan::types::Phase;
@@ -89,7 +89,12 @@ impl One<'_, '_> {
 
     /// A value of the target has no scenarios and no steps.
     fn narrowed_by_phase_only(&mut self) -> Option<()> {
-        let narrowing = [(&self.slo.protocol, "protocol"), (&self.slo.scenario, "scenario"), (&self.slo.step, "step")];
+        let narrowing = [
+            (&self.slo.protocol, "protocol"),
+            (&self.slo.scenario, "scenario"),
+            (&self.slo.step, "step"),
+            (&self.slo.group, "group"),
+        ];
         let found = narrowing.into_iter().find_map(|(list, key)| Some((list.as_ref()?.0.first()?.at, key)));
         if let Some((at, key)) = found {
             self.resolver.error(at, format!("`{key}` narrows what the generator measures; this SLO is about something else"));
@@ -129,33 +134,55 @@ impl One<'_, '_> {
         let step_names: Vec<&str> =
             layout.steps.iter().filter(|step| chosen(step.scenario)).map(|step| step.name.as_str()).collect();
         let wanted_steps = self.names(slo.step.as_ref(), "step", &step_names);
+        let group_names: Vec<&str> =
+            layout.groups.iter().filter(|group| chosen(group.scenario)).map(|group| group.name.as_str()).collect();
+        let wanted_groups = self.names(slo.group.as_ref(), "group", &group_names);
         let protocols = self.protocols();
         let of = self.of();
-        let (Some(_), Some(wanted_steps), Some(protocols), Some(of)) = (&scenarios, wanted_steps, protocols, of) else {
+        let (Some(_), Some(wanted_steps), Some(wanted_groups), Some(protocols), Some(of)) =
+            (&scenarios, wanted_steps, wanted_groups, protocols, of)
+        else {
             return None;
         };
+        let in_groups = |group: Option<&str>| slo.group.is_none() || group.is_some_and(|name| is_within(name, &wanted_groups));
         let steps: Vec<StepId> = layout
             .steps
             .iter()
             .enumerate()
             .filter(|(_, step)| chosen(step.scenario))
             .filter(|(_, step)| slo.step.is_none() || wanted_steps.contains(&step.name))
+            .filter(|(_, step)| in_groups(step.group.as_deref()))
             .filter(|(_, step)| protocols.is_empty() || protocols.contains(&step.protocol))
             .filter(|(_, step)| of != Of::Session || step.session.is_some())
             .map(|(index, _)| StepId::at(index))
             .collect();
-        if let (Some(step), Of::Iteration | Of::Connect | Of::Own(_) | Of::Gauge(_)) = (&slo.step, of) {
-            let at = step.0.first().map_or(self.slo.name.at, |step| step.at);
-            self.resolver
-                .error(at, "`step` narrows requests; iterations, connections and metrics of one's own belong to a scenario");
+        let wider = matches!(of, Of::Iteration | Of::Connect | Of::Own(_) | Of::Gauge(_));
+        let narrowing =
+            [("step", slo.step.as_ref().filter(|_| wider || of == Of::Group)), ("group", slo.group.as_ref().filter(|_| wider))];
+        if let Some((key, list)) = narrowing.into_iter().find_map(|(key, list)| Some((key, list?))) {
+            let at = list.0.first().map_or(self.slo.name.at, |name| name.at);
+            let message = match of {
+                Of::Group => "`step` narrows requests; a group is timed as a whole".to_owned(),
+                _ => format!("`{key}` narrows requests; iterations, connections and metrics of one's own belong to a scenario"),
+            };
+            self.resolver.error(at, message);
         }
+        let groups: Vec<GroupId> = match of {
+            Of::Group => (layout.groups.iter().enumerate())
+                .filter(|(_, group)| chosen(group.scenario))
+                .filter(|(_, group)| slo.group.is_none() || wanted_groups.contains(&group.name))
+                .map(|(index, _)| GroupId::at(index))
+                .collect(),
+            _ => Vec::new(),
+        };
         // By steps or a protocol a scenario is in it if one of its steps is.
-        let narrowed = slo.step.is_some() || slo.protocol.is_some();
+        let narrowed = slo.step.is_some() || slo.protocol.is_some() || slo.group.is_some();
         let scenarios: Vec<ScenarioId> = (0..layout.scenarios.len())
             .map(ScenarioId::at)
             .filter(|id| chosen(*id))
             .filter(|id| !narrowed || steps.iter().any(|step| layout.steps[step.index()].scenario == *id))
             .filter(|id| match of {
+                Of::Group => groups.iter().any(|group| layout.groups[group.index()].scenario == *id),
                 Of::Own(own) | Of::Gauge(own) => layout.own[own.index()].scenarios.contains(id) || gauge_from(layout, own),
                 _ => true,
             })
@@ -163,7 +190,7 @@ impl One<'_, '_> {
         let checks = self.checks(&scenarios, &steps);
         let messages = self.messages(&scenarios, &steps, of);
         let protocols = if protocols.is_empty() { Protocol::ALL.to_vec() } else { protocols };
-        Some(Traffic { of, steps, groups: Vec::new(), scenarios, protocols, checks, messages })
+        Some(Traffic { of, steps, groups, scenarios, protocols, checks, messages })
     }
 
     /// The messages that sessions of the steps receive; of their latency only those that tell when they were published.
@@ -181,7 +208,7 @@ impl One<'_, '_> {
     pub(super) fn checks(&self, scenarios: &[ScenarioId], steps: &[StepId]) -> Vec<CheckId> {
         let inside = |step: Option<StepId>| match step {
             Some(step) => steps.contains(&step),
-            None => self.slo.step.is_none(),
+            None => self.slo.step.is_none() && self.slo.group.is_none(),
         };
         let checks = self.layout.checks.iter().enumerate();
         checks
@@ -214,17 +241,14 @@ impl One<'_, '_> {
             "iteration" => Some(Of::Iteration),
             "session" => Some(Of::Session),
             "message_latency" => Some(Of::MessageLatency),
-            "group" => {
-                self.resolver.error(of.at, format!("`of: {}` is not supported yet", of.source));
-                None
-            }
+            "group" => Some(Of::Group),
             name => match self.layout.own.iter().position(|own| own.name == name) {
                 Some(index) => {
                     let gauge = matches!(self.layout.own[index].kind, OwnKind::Gauge | OwnKind::GaugeFrom { .. });
                     Some(if gauge { Of::Gauge(OwnId::at(index)) } else { Of::Own(OwnId::at(index)) })
                 }
                 None => {
-                    let mut known = vec!["response", "service", "connect", "iteration", "session", "message_latency"];
+                    let mut known = vec!["response", "service", "connect", "iteration", "group", "session", "message_latency"];
                     known.extend(self.layout.own.iter().map(|own| own.name.as_str()));
                     self.resolver.unknown(of.at, "measurement", name, known);
                     None
@@ -232,4 +256,9 @@ impl One<'_, '_> {
             },
         }
     }
+}
+
+/// Whether a group is one of these, or stands in one of them.
+pub(super) fn is_within(name: &str, groups: &[String]) -> bool {
+    groups.iter().any(|group| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

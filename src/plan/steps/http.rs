@@ -28,7 +28,9 @@ impl Builder<'_, '_> {
             self.step_id(name)
         });
         let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names));
-        self.pace.longest += requests::timeout(step, self.above);
+        if let Some(id) = id {
+            self.pace.request(id, requests::timeout(step, self.above));
+        }
         let expect = self.expect(step);
         let extract = self.extract(step);
         let checks = self.checks(step, id);
@@ -52,13 +54,14 @@ impl Builder<'_, '_> {
         })))
     }
 
-    /// The step with this name; steps of the same scenario and name are one.
+    /// The step with this name; steps of the same scenario, group and name are one.
     fn step_id(&mut self, name: String) -> StepId {
-        let same = |step: &StepLayout| step.scenario == self.id && step.name == name;
+        let same = |step: &StepLayout| step.scenario == self.id && step.group == self.group && step.name == name;
         if let Some(index) = self.layout.steps.iter().position(same) {
             return StepId::at(index);
         }
-        self.layout.steps.push(StepLayout::new(self.id, name, Protocol::Http));
+        let step = StepLayout { group: self.group.clone(), ..StepLayout::new(self.id, name, Protocol::Http) };
+        self.layout.steps.push(step);
         StepId::at(self.layout.steps.len() - 1)
     }
 

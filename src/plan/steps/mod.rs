@@ -1,12 +1,12 @@
 //! Flows: steps as written into steps as they are run, and the labels that they bring along. A family of kinds has a file.
 
+mod control;
 mod http;
 pub(super) mod names;
 mod own;
 mod pause;
 mod remember;
-
-use std::time::Duration;
+mod turns;
 
 use super::http::{Above, StepNames};
 use super::loads::Pace;
@@ -25,11 +25,11 @@ pub(super) struct Resolved {
 }
 
 /// Resolves one scenario's steps and adds their labels to the layout.
-pub(super) fn flow(
-    resolver: &mut Resolver<'_>,
-    layout: &mut Layout,
+pub(super) fn flow<'a, 'p: 'a>(
+    resolver: &'a mut Resolver<'p>,
+    layout: &'a mut Layout,
     id: ScenarioId,
-    scenario: &Scenario,
+    scenario: &'a Scenario,
     names: &Names,
 ) -> Resolved {
     let mut builder = Builder::new(resolver, layout, id, scenario.defaults.as_ref(), names);
@@ -81,8 +81,15 @@ pub(super) struct Builder<'a, 'p> {
     names: Names,
     given: StepNames,
     pace: Pace,
+    /// The scenarios whose flows stand around, the called ones too.
+    calling: Vec<usize>,
+    /// How many calls there were so far.
+    calls: u32,
+    /// How many choices there were so far.
+    choices: u32,
+    /// The label `group` of what stands in a group.
+    group: Option<String>,
     /// What the flow is for.
-    #[allow(dead_code, reason = "set for each block that is resolved; asked by the steps that belong to some only")]
     place: Place,
     /// The protocol of the session that the steps stand in.
     #[allow(dead_code, reason = "set by sessions; asked by message steps")]
@@ -98,29 +105,40 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         own: Option<&'a Defaults>,
         names: &Names,
     ) -> Self {
-        let general = resolver.profile.written.defaults.as_ref();
-        let above = [own, general].map(|defaults| defaults.and_then(|defaults| defaults.http.as_ref()));
-        let on_error = [own, general].into_iter().flatten().find_map(|defaults| defaults.on_error);
-        Self {
+        let mut builder = Self {
             resolver,
             layout,
             id,
-            above,
-            on_error: on_error.map(|on_error| on_error.value).unwrap_or_default(),
+            above: [None, None],
+            on_error: OnError::default(),
             names: names.clone(),
             given: StepNames::default(),
-            pace: Pace { longest: Duration::ZERO, pauses: Duration::ZERO },
+            pace: Pace::default(),
+            calling: vec![id.index()],
+            calls: 0,
+            choices: 0,
+            group: None,
             place: Place::Scenario,
             in_session: None,
-        }
+        };
+        (builder.above, builder.on_error) = builder.defaults(own);
+        builder
+    }
+
+    /// What steps have in common, where these defaults lie over the profile's.
+    fn defaults(&self, own: Option<&'a Defaults>) -> (Above<'a>, OnError) {
+        let general = self.resolver.profile.written.defaults.as_ref();
+        let above = [own, general].map(|defaults| defaults.and_then(|defaults| defaults.http.as_ref()));
+        let on_error = [own, general].into_iter().flatten().find_map(|defaults| defaults.on_error);
+        (above, on_error.map(|on_error| on_error.value).unwrap_or_default())
     }
 
     /// The steps of a flow, without those that can't be made.
-    pub(super) fn flow(&mut self, steps: &Many<At<Step>>) -> Flow {
+    pub(super) fn flow(&mut self, steps: &'a Many<At<Step>>) -> Flow {
         Flow { steps: steps.0.iter().filter_map(|step| self.step(step)).collect() }
     }
 
-    fn step(&mut self, written: &At<Step>) -> Option<flow::Step> {
+    fn step(&mut self, written: &'a At<Step>) -> Option<flow::Step> {
         let step = &written.value;
         let kinds = [
             step.http.as_ref().map(|step| step.at),
@@ -129,6 +147,13 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             step.count.as_ref().map(|step| step.at),
             step.record.as_ref().map(|step| step.at),
             step.remember.as_ref().map(|step| step.at),
+            step.choose.as_ref().map(|step| step.at),
+            step.maybe.as_ref().map(|step| step.at),
+            step.repeat.as_ref().map(|step| step.at),
+            step.for_each.as_ref().map(|step| step.at),
+            step.group.as_ref().map(|step| step.at),
+            step.call.as_ref().map(|step| step.at),
+            step.eventually.as_ref().map(|step| step.at),
         ];
         let given: Vec<Node> = kinds.into_iter().flatten().collect();
         if let [_, second, ..] = given[..] {
@@ -149,11 +174,23 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.amounts(record.value.iter(), false).map(StepKind::Record)
         } else if let Some(remember) = &step.remember {
             self.remember(remember.value.iter())
+        } else if let Some(choose) = &step.choose {
+            self.choose(choose)
+        } else if let Some(maybe) = &step.maybe {
+            self.maybe(maybe)
+        } else if let Some(repeat) = &step.repeat {
+            self.repeat(repeat)
+        } else if let Some(each) = &step.for_each {
+            self.for_each(each)
+        } else if let Some(group) = &step.group {
+            self.group(group)
+        } else if let Some(call) = &step.call {
+            self.call(call)
+        } else if let Some(eventually) = &step.eventually {
+            self.eventually(eventually)
         } else {
-            self.resolver.lacking(
-                written.at,
-                "this step says not what it does; it wants one of http, think, set, count, record, remember",
-            );
+            let kinds = "http, think, set, count, record, remember, choose, maybe, repeat, for_each, group, call, eventually";
+            self.resolver.lacking(written.at, format!("this step says not what it does; it wants one of {kinds}"));
             None
         };
         let condition = match condition {

@@ -22,8 +22,7 @@ impl Builder<'_, '_> {
                 (think, mean, mean * 3)
             }
         };
-        self.pace.pauses += mean;
-        self.pace.longest += longest;
+        self.pace.pause(mean, longest);
         StepKind::Think(resolved)
     }
 }

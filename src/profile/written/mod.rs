@@ -1,5 +1,6 @@
 //! A profile's keys as they are written. Every comment here is a description in the JSON Schema.
 
+mod control;
 mod load;
 mod metrics;
 mod observe;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use control::{Branch, Eventually, ForEach, Group, Maybe, Repetition, Steps};
 pub use load::{AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, WaitOrDrop};
 pub use metrics::{Metric, MetricType};
 pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};

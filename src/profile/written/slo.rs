@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{At, Expr, Many, Name, NotYet, Of, Scalar};
+use crate::base::written::{At, Expr, Many, Name, Of, Scalar};
 use crate::verdict::Requirement;
 
 /// A service level objective.
@@ -22,10 +22,9 @@ pub struct Slo {
     pub step: Option<Many<Scalar>>,
     /// Only these phases.
     pub phase: Option<Many<Scalar>>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub group: Option<NotYet>,
-    /// What is judged: `response` (default), `service`, `connect`, `iteration`, or a histogram of the profile's own.
+    /// Only these groups, by their labels (`outer/inner`), with those within them.
+    pub group: Option<Many<Scalar>>,
+    /// What is judged: `response` (default), `service`, `connect`, `iteration`, `group`, or a histogram of the profile's own.
     pub of: Option<Scalar>,
     /// A value of the target: `preset.value`, or a ratio of `observe`.
     pub server: Option<Scalar>,
@@ -33,7 +32,7 @@ pub struct Slo {
     pub promql: Option<Scalar>,
     /// An expression over `metric(…)`.
     pub value: Option<Expr>,
-    /// One SLO for each `scenario` or `step`.
+    /// One SLO for each `scenario`, `step` or `group`.
     pub each: Option<At<Each>>,
     /// `run`: the run as a whole, without phases that aren't judged.
     pub over: Option<At<Over>>,
@@ -55,6 +54,8 @@ pub enum Each {
     Scenario,
     /// Each step.
     Step,
+    /// Each group.
+    Group,
 }
 
 /// What an SLO looks at.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::control::{Branch, Eventually, ForEach, Group, Maybe, Repetition};
 use crate::base::units::parse_duration;
-use crate::base::written::{Anything, At, Entries, Expr, Form, Named, NotYet, Of, Parsed};
+use crate::base::written::{Anything, At, Entries, Expr, Form, Named, NotYet, Of, Parsed, Scalar};
 use crate::protocol::http::written::HttpStep;
 
-/// One step: one of `http`, `think`, `set`, `count`, `record`, `remember`; beside it `if` and `on_error`.
+/// One step: one key says its kind; beside it `if` and `on_error`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -39,27 +40,20 @@ pub struct Step {
     /// Not yet.
     #[schemars(skip)]
     pub tcp: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub choose: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub maybe: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub repeat: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub for_each: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub group: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub call: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub eventually: Option<NotYet>,
+    /// One of several flows, by weight.
+    pub choose: Option<At<Vec<Branch>>>,
+    /// Steps that are done now and then.
+    pub maybe: Option<At<Maybe>>,
+    /// Steps that are repeated.
+    pub repeat: Option<At<Repetition>>,
+    /// Steps that are done for each element of a list.
+    pub for_each: Option<At<ForEach>>,
+    /// Steps that are timed as a whole.
+    pub group: Option<At<Group>>,
+    /// The name of a scenario, whose flow is done here.
+    pub call: Option<Scalar>,
+    /// Steps that are tried until their checks hold and nothing fails.
+    pub eventually: Option<At<Eventually>>,
 }
 
 /// What a failed step does.

@@ -1,0 +1,54 @@
+//! `eventually`: attempts until one has no failed check and no failed step. Only the last one's checks are told.
+
+use crate::base::Secrets;
+use crate::flow::control::Eventually;
+use crate::flow::interpret::{Attempt, Broken, Nested, Run, Stop};
+use crate::flow::sink::Sink;
+
+pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut Run<'_, S>) -> Nested<'s> {
+    Box::pin(async move {
+        let (start, held) = (run.due, run.held);
+        let outer = run.attempt.take();
+        let mut number = 0;
+        let (done, last) = loop {
+            run.attempt = Some(Box::default());
+            let done = run.flow(&eventually.flow).await;
+            let attempt = run.attempt.take().unwrap_or_default();
+            let why = match done {
+                Ok(()) => match &attempt.wrong {
+                    None => break (Ok(()), attempt),
+                    Some(why) => why.clone(),
+                },
+                Err(Stop::Failed(Broken(why))) => why,
+                Err(end @ Stop::End(_)) => break (Err(end), attempt),
+            };
+            number += 1;
+            let start = start + (run.held - held);
+            let next = (start + eventually.every.saturating_mul(number)).max(run.due);
+            if next > start + eventually.within {
+                let why = Secrets::new(run.user.secrets()).redact(&why).into_owned();
+                let within = humantime::format_duration(eventually.within);
+                break (Err(run.broken(format!("eventually: {within} were not enough: {why}")).into()), attempt);
+            }
+            if let Err(stop) = run.wait(next).await {
+                break (Err(stop), attempt);
+            }
+        };
+        run.attempt = outer;
+        tell(*last, run);
+        done
+    })
+}
+
+/// Tells of the last attempt's checks; where it is itself part of an attempt, they are that one's.
+fn tell<S: Sink>(last: Attempt, run: &mut Run<'_, S>) {
+    match &mut run.attempt {
+        Some(outer) => {
+            outer.checks.extend(last.checks);
+            if let Some(why) = last.wrong {
+                outer.wrong.get_or_insert(why);
+            }
+        }
+        None => last.checks.into_iter().for_each(|(check, due, passed)| run.sink.check(check, due, passed)),
+    }
+}

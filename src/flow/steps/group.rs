@@ -1,0 +1,45 @@
+//! `group`: a flow that is timed as a whole, from when its first step was due to the end of its last one.
+
+use std::time::Instant;
+
+use crate::base::Outcome;
+use crate::base::units::nanos;
+use crate::flow::control::Group;
+use crate::flow::interpret::{Nested, Run, Stop};
+use crate::flow::sink::Sink;
+use crate::flow::types::End;
+use crate::measure::GroupId;
+
+pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S>) -> Nested<'s> {
+    Box::pin(async move {
+        let (due, held) = (run.due, run.held);
+        let mut timed = Timed { sink: run.sink, id: group.id, due, under_way: true };
+        let done = run.flow(&group.flow).await;
+        timed.under_way = false;
+        // A pause of the run is no time of the group's.
+        let length = run.due.saturating_duration_since(due).saturating_sub(run.held - held);
+        let outcome = match &done {
+            Ok(()) => Outcome::Ok,
+            Err(Stop::End(End::CutShort)) => Outcome::Interrupted,
+            Err(_) => Outcome::Error,
+        };
+        run.sink.group(group.id, due, nanos(length), outcome);
+        done
+    })
+}
+
+/// A group under way. Dropped before its end, it was interrupted.
+struct Timed<'a, S: Sink> {
+    sink: &'a S,
+    id: GroupId,
+    due: Instant,
+    under_way: bool,
+}
+
+impl<S: Sink> Drop for Timed<'_, S> {
+    fn drop(&mut self) {
+        if self.under_way {
+            self.sink.group(self.id, self.due, nanos(self.due.elapsed()), Outcome::Interrupted);
+        }
+    }
+}

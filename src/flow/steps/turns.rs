@@ -1,0 +1,172 @@
+//! `repeat` and `for_each`: turns, one after the other or by several users at the same time.
+
+use std::time::{Duration, Instant};
+
+use crate::base::units::nanos;
+use crate::expr::{Elements, Expression, Symbol, Value, elements};
+use crate::flow::control::{ForEach, Repeat, Times};
+use crate::flow::interpret::{Broken, Nested, Run, Stop};
+use crate::flow::sink::Sink;
+use crate::flow::types::Flow;
+
+use super::parallel;
+
+/// So many turns in a row in which no time passes, of a repetition that has no number of turns, are taken for a mistake.
+const IDLE: u32 = if cfg!(test) { 10_000 } else { 1_000_000 };
+
+pub(in crate::flow) fn repeat<'s, S: Sink>(repeat: &'s Repeat, run: &'s mut Run<'_, S>) -> Nested<'s> {
+    Box::pin(async move {
+        let limit = match &repeat.times {
+            None => None,
+            Some(Times::Always(times)) => Some(*times),
+            Some(Times::Drawn(template)) => {
+                let value = template.value(&run.user.scope).map_err(|error| run.broken(format!("repeat: {error}")))?;
+                let times = Some(&value).filter(|value| value.is_number()).and_then(|value| u64::try_from(value.clone()).ok());
+                Some(times.ok_or_else(|| run.broken("repeat: `times` is not a whole number from 0 on".to_owned()))?)
+            }
+        };
+        let turns = Turns {
+            limit,
+            condition: repeat.condition.as_ref(),
+            lasting: repeat.lasting,
+            every: repeat.every,
+            ..Turns::new(run)
+        };
+        all(turns, repeat.users, &repeat.flow, run).await
+    })
+}
+
+pub(in crate::flow) fn for_each<'s, S: Sink>(each: &'s ForEach, run: &'s mut Run<'_, S>) -> Nested<'s> {
+    Box::pin(async move {
+        let list = each.list.value(&run.user.scope).map_err(|error| run.broken(format!("for_each: {error}")))?;
+        let Some(items) = elements(&list) else {
+            return Err(run.broken(format!("for_each: `{}` is not a list", each.list.source())).into());
+        };
+        let turns = Turns { limit: list.len().map(|n| n as u64), items: Some((each.variable, items)), ..Turns::new(run) };
+        all(turns, each.users, &each.flow, run).await
+    })
+}
+
+/// All turns.
+async fn all<S: Sink>(mut turns: Turns<'_>, users: u32, flow: &Flow, run: &mut Run<'_, S>) -> Result<(), Stop> {
+    if users > 1 {
+        return parallel::run(turns, users, flow, run).await;
+    }
+    while let Some(turn) = turns.next(run)? {
+        turn.run(flow, run).await?;
+        // Where nothing is ever waited for, the worker's other users still have their turns.
+        tokio::task::coop::consume_budget().await;
+    }
+    Ok(())
+}
+
+/// What is left to do.
+pub(super) struct Turns<'f> {
+    index: u64,
+    limit: Option<u64>,
+    condition: Option<&'f Expression>,
+    items: Option<(Symbol, Elements)>,
+    lasting: Option<Duration>,
+    every: Option<Duration>,
+    start: Instant,
+    held: Duration,
+    /// When the last turn was due.
+    last: Option<Instant>,
+    idle: u32,
+}
+
+/// One turn, the scope of which knows its index.
+pub(super) struct Turn {
+    pub(super) index: u64,
+    due: Instant,
+    item: Option<(Symbol, Value)>,
+}
+
+impl<'f> Turns<'f> {
+    fn new<S: Sink>(run: &Run<'_, S>) -> Self {
+        Self {
+            index: 0,
+            limit: None,
+            condition: None,
+            items: None,
+            lasting: None,
+            every: None,
+            start: run.due,
+            held: run.held,
+            last: None,
+            idle: 0,
+        }
+    }
+
+    /// The index of the next turn.
+    pub(super) fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// There is no further turn.
+    pub(super) fn stop(&mut self) {
+        self.limit = Some(0);
+    }
+
+    /// How many there are, where that is known.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    /// The next turn for a user whose last step ended at `run.due`; nothing once it is over.
+    pub(super) fn next<S: Sink>(&mut self, run: &mut Run<'_, S>) -> Result<Option<Turn>, Broken> {
+        let index = self.index;
+        if self.limit.is_some_and(|limit| index >= limit) {
+            return Ok(None);
+        }
+        // A pause of the run moves what is due.
+        let start = self.start + run.held.saturating_sub(self.held);
+        let mut due = run.due;
+        if let Some(every) = self.every {
+            due = due.max(start + Duration::from_nanos(nanos(every).saturating_mul(index)));
+        }
+        let idle = self.last == Some(due);
+        self.last = Some(due);
+        self.idle = if idle { self.idle + 1 } else { 0 };
+        if self.idle >= IDLE && self.limit.is_none() {
+            return Err(run.broken(format!(
+                "repeat: {IDLE} turns took no time at all; give it a number of `times`, or a step that takes time, like think: 1s"
+            )));
+        }
+        if let Some(lasting) = self.lasting {
+            // Where turns take no time, what is due stands still, and only the clock goes on.
+            let now = if idle { Instant::now().max(due) } else { due };
+            if now >= start + lasting {
+                return Ok(None);
+            }
+        }
+        run.user.scope.push_index(index);
+        let holds = self.condition.is_none_or(|condition| condition.truth(&run.user.scope).unwrap_or(false));
+        run.user.scope.pop_index();
+        let item = match &mut self.items {
+            None => None,
+            Some((variable, items)) => match items.next() {
+                Some(item) => Some((*variable, item)),
+                None => return Ok(None),
+            },
+        };
+        self.index += 1;
+        Ok(holds.then_some(Turn { index, due, item }))
+    }
+}
+
+impl Turn {
+    /// Waits until the turn is due, and goes through the flow.
+    pub(super) async fn run<S: Sink>(self, flow: &Flow, run: &mut Run<'_, S>) -> Result<(), Stop> {
+        if self.due > run.due {
+            run.wait(self.due).await?;
+        }
+        run.user.scope.push_index(self.index);
+        if let Some((variable, item)) = self.item {
+            run.user.scope.assign(variable, item);
+        }
+        let done = run.flow(flow).await;
+        run.user.scope.pop_index();
+        done
+    }
+}
