@@ -103,13 +103,20 @@ scenarios:
 const MAKE: &str = "http: {post: /things, json: {}, expect: {status: 201}, extract: {id: $.id}}";
 const LOAD: &str = "phases: [{name: one, duration: 500ms, load: {makers: {rate: 40/s, max_users: 40}}}]\n";
 const LONG: &str = "phases: [{name: one, duration: 60s, load: {makers: {users: 3}}}]\n";
-const TEARDOWN: &str =
-    "teardown: {flow: [{http: {delete: \"/things/{{ things | join(',') }}\", name: forget}, if: things | length > 0}]}\n";
+const TEARDOWN: &str = "teardown:
+  flow: [for_each: {in: things, as: thing, users: 10, flow: {http: {delete: \"/things/{{ thing }}\", name: forget}}}]
+";
 
-/// A set-up that makes so many things.
+/// A set-up that makes so many things, so many at once.
+fn setup_at_once(count: usize, users: usize) -> String {
+    let flow = format!("[{{{MAKE}}}, {{remember: {{things: \"{{{{ id }}}}\"}}}}]");
+    format!("setup:\n  flow:\n    - repeat: {{times: {count}, users: {users}, flow: {flow}}}\n")
+}
+
+/// A set-up that makes so many things, one after the other, and sets a variable.
 fn setup(count: usize) -> String {
-    let each = format!("    - {MAKE}\n    - remember: {{things: \"{{{{ id }}}}\"}}\n");
-    format!("setup:\n  flow:\n{}    - set: {{last: id}}\n", each.repeat(count))
+    let flow = format!("[{{{MAKE}}}, {{remember: {{things: \"{{{{ id }}}}\"}}}}]");
+    format!("setup:\n  flow:\n    - repeat: {{times: {count}, flow: {flow}}}\n    - set: {{last: id}}\n")
 }
 
 fn stage<'a>(record: &'a Value, name: &str) -> &'a Value {
@@ -145,7 +152,7 @@ fn what_a_run_makes_is_counted_by_verify_and_removed_by_teardown() {
     let record = bench.record();
     assert_ne!(ended.code, Some(1), "{}\n{}\n{record:#}", ended.out, ended.err);
     assert_ne!(record["verdict"], "fail");
-    for (name, requests) in [("setup", 3), ("verify", 1), ("teardown", 1)] {
+    for (name, requests) in [("setup", 3), ("verify", 1), ("teardown", shop.made())] {
         let stage = stage(&record, name);
         assert_eq!((&stage["ok"], &stage["error"]), (&json!(true), &json!(null)), "{stage:#}");
         assert_eq!(count(&stage["steps"][0]["requests"]), requests);
@@ -215,6 +222,23 @@ fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
     }
 }
 
+#[test]
+fn many_things_are_made_at_once() {
+    let each = Duration::from_millis(50);
+    let shop = Shop::slow(each);
+    let bench = Bench::new();
+    let check = "verify: {flow: [{http: {get: /things, check: {all: things | length == response.json.count}}}]}\n";
+    let load = "phases: [{name: one, duration: 100ms, load: {makers: {rate: 10/s, max_users: 10}}}]\n";
+    let ended = bench.run(&shop.profile(&[&setup_at_once(400, 20), load, check, TEARDOWN].concat()));
+    let record = bench.record();
+    assert!(matches!(ended.code, Some(0 | 3)), "{}\n{}", ended.out, ended.err);
+    let setup = stage(&record, "setup");
+    assert_eq!((count(&setup["steps"][0]["requests"]), &setup["ok"]), (400, &json!(true)));
+    let took = setup["ended"].as_f64().unwrap() - setup["started"].as_f64().unwrap();
+    assert!(took < each.as_secs_f64() * 400.0 / 3.0, "one after the other they take 20 s, and this took {took}");
+    assert_eq!((stage(&record, "verify")["ok"].clone(), shop.left()), (json!(true), 0));
+}
+
 /// Starts a run, waits until the target has made so many things, and ends it.
 fn ended_after(shop: &Shop, bench: &Bench, rest: &str, made: u64) -> support::program::Ended {
     bench.file("profile.yml", &shop.profile(rest));
@@ -228,12 +252,12 @@ fn ended_after(shop: &Shop, bench: &Bench, rest: &str, made: u64) -> support::pr
 fn a_run_that_is_ended_in_its_set_up_leaves_nothing_behind() {
     let shop = Shop::slow(Duration::from_millis(50));
     let bench = Bench::new();
-    let rest = [&setup(400), LONG, "verify: {flow: [{http: {get: /things, name: look}}]}\n", TEARDOWN].concat();
-    let ended = ended_after(&shop, &bench, &rest, 3);
+    let rest = [&setup_at_once(100_000, 7), LONG, "verify: {flow: [{http: {get: /things, name: look}}]}\n", TEARDOWN].concat();
+    let ended = ended_after(&shop, &bench, &rest, 20);
     let record = bench.record();
     assert_eq!(ended.code, Some(130), "{}\n{}", ended.out, ended.err);
     assert_eq!((record["phases"].as_array().unwrap().len(), shop.left()), (0, 0));
-    assert!(shop.made() < 400);
+    assert!(shop.made() < 100_000);
     assert_eq!(stage(&record, "teardown")["ok"], true);
     assert!(reasons(&record).contains("Verify was left out"), "{record:#}");
 }
