@@ -113,7 +113,8 @@ const REST: [(&str, &str); 7] = [
     ("vars:", "vars: {price: 2, amount: 3, order: 7}\n"),
     (
         "metrics:",
-        "metrics:\n  orders_total: {type: counter}\n  basket_value_euros: {type: histogram}\n  \
+        "metrics:\n  orders_total: {type: counter}\n  updates_total: {type: counter}\n  \
+         update_bytes: {type: histogram, unit: bytes}\n  basket_value_euros: {type: histogram}\n  \
          queue_join_latency_seconds: {type: histogram, unit: seconds}\n",
     ),
     (
@@ -121,9 +122,11 @@ const REST: [(&str, &str); 7] = [
         "scenarios:\n  shoppers: {flow: [{http: {get: /}}, {count: {orders_total: 1}}, \
          {record: {queue_join_latency_seconds: response.duration, basket_value_euros: 1}}]}\n  \
          orders: {flow: [{http: {get: /, name: checkout}}, \
-         {group: {name: checkout, flow: {group: {name: pay, flow: {http: {get: /pay}}}}}}]}\n  visitors: {flow: {http: {get: /}}}\n",
+         {group: {name: checkout, flow: {group: {name: pay, flow: {http: {get: /pay}}}}}}]}\n  visitors: {flow: {http: {get: /}}}\n  \
+         rooms: {flow: {websocket: {connect: builtin, name: room, session: {listen: 1m}, on: {latency_from: message.json.at, \
+         sequence: message.json.seq}}}}\n",
     ),
-    ("phases:", "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}, orders: {users: 1}}}]\n"),
+    ("phases:", "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}, orders: {users: 1}, rooms: {users: 1}}}]\n"),
     ("observe:", "observe: {prometheus: {url: 'http://127.0.0.1:9090'}, counters: [{preset: redis}]}\n"),
 ];
 
@@ -148,7 +151,7 @@ fn completed(block: &str) -> String {
             // An example's own scenarios and metrics stand for those that are lacking.
             text.push_str(match (key, has_scenarios, has_metrics) {
                 ("phases:", true, _) => "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}}}]\n",
-                ("scenarios:", _, true) => "scenarios: {shoppers: {flow: {http: {get: /}}}, orders: {flow: {think: 1s}}}\n",
+                ("scenarios:", _, true) => "scenarios: {shoppers: {flow: {http: {get: /}}}, orders: {flow: {think: 1s}}, rooms: {flow: {think: 1s}}}\n",
                 _ => rest,
             });
         }

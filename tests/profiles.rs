@@ -55,6 +55,12 @@ fn every_profile_is_right_when_it_is_made_small() {
         ("MAX_VUS", "4"),
         ("DURATION", "2s"),
         ("AUTH_TOKEN", "Bearer of-a-test"),
+        ("WS_URL", "builtin"),
+        ("TCP_ADDR", "builtin"),
+        ("USERS", "5"),
+        ("LINES", "5"),
+        ("HOLD", "2s"),
+        ("RAMP_UP", "1s"),
     ]);
     assert!(said.is_empty(), "{said}");
 }

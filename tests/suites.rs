@@ -92,3 +92,32 @@ fn suites_run_against_the_backend() {
     let due = |name: &str| record::whole(&list(phase(run, name), "scenarios")[0], "due");
     assert_eq!([due("streamers"), due("live"), due("votes"), due("payments")], [180, 60, 120, 15]);
 }
+
+#[test]
+fn sockets_run_against_the_builtin_target() {
+    let ended = run(
+        "suite-e-fanout.yml",
+        &[("WS_URL", "builtin"), ("USERS", "50"), ("RAMP_UP", "2s"), ("HOLD", "3s"), ("RAMP_DOWN", "2s"), ("TIMEOUT", "30s")],
+    );
+    let hold = phase(&ended.record, "hold");
+    let updates = &list(hold, "messages")[0];
+    assert!(record::whole(updates, "received") >= 50 * 5, "two a second for 3 s: {updates}");
+    assert_eq!(record::whole(updates, "missed"), 0, "{updates}");
+    let ended = run(
+        "suite-a-sockets.yml",
+        &[
+            ("WS_URL", "builtin"),
+            ("TCP_ADDR", "builtin"),
+            ("MAX_VUS", "20"),
+            ("LINES", "20"),
+            ("HOLD_TIME", "500ms"),
+            ("RAMP_UP", "2s"),
+            ("DURATION", "3s"),
+            ("THINK", "20ms..80ms"),
+            ("TIMEOUT", "30s"),
+        ],
+    );
+    let burst = phase(&ended.record, "burst");
+    assert!(record::whole(step(burst, "echo"), "requests") > 0);
+    assert_eq!(record::whole(step(burst, "held"), "requests"), 0, "who is there stays");
+}

@@ -31,8 +31,8 @@ pub(super) fn bound(layout: &Layout) -> u64 {
         .sum();
     // Users, users wanted, rate wanted; connections.
     let scenarios: u64 = (0..layout.scenarios.len()).map(|i| 3 + layout.protocols(ScenarioId::at(i)).len() as u64).sum();
-    // Active, start and end of a phase; the run's start, saturation, two of reloading, the verdict.
-    let run = 3 * layout.phases.len() as u64 + 4 + Verdict::COUNT as u64;
+    // Judged, active, start and end of a phase; the run's start, the next one, saturation, two of reloading, the verdict.
+    let run = 4 * layout.phases.len() as u64 + 5 + Verdict::COUNT as u64;
     active + own + scenarios + run + 3 * layout.slo_rows + 4 * layout.target_rows.min(TARGET_ROWS as u64)
 }
 

@@ -61,6 +61,11 @@ pub(super) fn target<'s>(resolver: &mut Resolver<'_>, at: Node, step: &'s HttpSt
 
 /// The name of a step that has none: method and path as written.
 pub(super) fn default_name(resolver: &Resolver<'_>, method: &Method, url: &Text) -> String {
+    format!("{method} {}", path_as_written(resolver, url))
+}
+
+/// The path of a URL as written, without its query.
+pub(super) fn path_as_written<'p>(resolver: &Resolver<'p>, url: &Text) -> &'p str {
     let written = resolver.profile.tree.as_written(url.at);
     let rest = written.split_once("://").map_or(written, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     // A query isn't part of the path; a `?` within an expression is none.
@@ -77,8 +82,7 @@ pub(super) fn default_name(resolver: &Resolver<'_>, method: &Method, url: &Text)
             _ => {}
         }
     }
-    let path = if end == 0 { "/" } else { &rest[..end] };
-    format!("{method} {path}")
+    if end == 0 { "/" } else { &rest[..end] }
 }
 
 /// Makes the request.
@@ -97,7 +101,8 @@ pub(super) fn request(
     let builtin = base(resolver, &mut spec, url, above, names);
     hosts(resolver, &mut spec, url, builtin.unwrap_or(false));
     spec.query = pairs(resolver, step.query.as_ref(), names);
-    spec.headers = headers(resolver, &layers, names);
+    let headers_of: Vec<&Entries<Text>> = layers.iter().filter_map(|layer| layer.headers).collect();
+    spec.headers = headers(resolver, &headers_of, names);
     spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
     // A mistake of the base is told once, and not again for every step that stands behind it.
@@ -172,7 +177,7 @@ fn hosts(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, builtin: bool
 }
 
 /// Tells of a host that is not allowed, as far as it is known before a user runs; `false` if it isn't.
-fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
+pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
     let Some(hosts) = resolver.profile.written.limits.as_ref().and_then(|limits| limits.hosts.as_ref()) else { return true };
     let Some((_, rest)) = text.source.split_once("://") else { return true };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
@@ -188,7 +193,7 @@ fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
     allowed
 }
 
-fn pairs(resolver: &mut Resolver<'_>, entries: Option<&Entries<Many<Text>>>, names: &Names) -> Vec<(String, Template)> {
+pub(super) fn pairs(resolver: &mut Resolver<'_>, entries: Option<&Entries<Many<Text>>>, names: &Names) -> Vec<(String, Template)> {
     let mut pairs = Vec::new();
     for (name, values) in entries.iter().flat_map(|entries| entries.iter()) {
         for value in &values.0 {
@@ -201,9 +206,13 @@ fn pairs(resolver: &mut Resolver<'_>, entries: Option<&Entries<Many<Text>>>, nam
 }
 
 /// The headers of all layers, the nearest to the step first; names in any case.
-fn headers(resolver: &mut Resolver<'_>, layers: &[Settings<'_>], names: &Names) -> Vec<(HeaderName, Template)> {
+pub(super) fn headers(
+    resolver: &mut Resolver<'_>,
+    layers: &[&Entries<Text>],
+    names: &Names,
+) -> Vec<(HeaderName, Template)> {
     let mut found: Vec<(HeaderName, Option<Template>)> = Vec::new();
-    for (key, value) in layers.iter().flat_map(|layer| layer.headers.iter().flat_map(|headers| headers.iter())) {
+    for (key, value) in layers.iter().flat_map(|headers| headers.iter()) {
         let Ok(name) = HeaderName::try_from(key.value.as_str()) else {
             resolver.error(key.at, format!("`{}` can't be the name of a header", key.value));
             continue;

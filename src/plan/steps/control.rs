@@ -116,10 +116,12 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let scenario = &scenarios.0.0.get(index)?.1;
         let (above, on_error) = self.defaults(scenario.defaults.as_ref());
         let (above, on_error) = (std::mem::replace(&mut self.above, above), std::mem::replace(&mut self.on_error, on_error));
+        let layers = [scenario.defaults.as_ref(), self.layers[1]];
+        let layers = std::mem::replace(&mut self.layers, layers);
         self.calling.push(index);
         let (flow, pace) = self.inside(&scenario.flow);
         self.calling.pop();
-        (self.above, self.on_error) = (above, on_error);
+        (self.above, self.on_error, self.layers) = (above, on_error, layers);
         self.pace.then(pace);
         Some(StepKind::Call(flow))
     }

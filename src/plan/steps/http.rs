@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::base::Protocol;
-use crate::base::written::{At, Form};
+use crate::base::written::{At, Expr, Form, Named};
 use crate::expr::{Expression, Extract, Symbol};
 use crate::flow::{self, StepKind};
 use crate::measure::{CheckId, CheckLayout, StepId, StepLayout};
@@ -25,7 +25,7 @@ impl Builder<'_, '_> {
                 }
                 None => requests::default_name(self.resolver, method, url),
             };
-            self.step_id(name)
+            self.step_id(name, Protocol::Http)
         });
         let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names));
         if let Some(id) = id {
@@ -33,7 +33,7 @@ impl Builder<'_, '_> {
         }
         let expect = self.expect(step);
         let extract = self.extract(step);
-        let checks = self.checks(step, id);
+        let checks = self.checks(step.check.as_ref(), id);
         if let Some(id) = id {
             let discards = self.discards(step);
             let layout = &mut self.layout.steps[id.index()];
@@ -54,13 +54,15 @@ impl Builder<'_, '_> {
         })))
     }
 
-    /// The step with this name; steps of the same scenario, group and name are one.
-    fn step_id(&mut self, name: String) -> StepId {
-        let same = |step: &StepLayout| step.scenario == self.id && step.group == self.group && step.name == name;
+    /// The step with this name; steps of the same scenario, group, name and protocol are one.
+    pub(super) fn step_id(&mut self, name: String, protocol: Protocol) -> StepId {
+        let same = |step: &StepLayout| {
+            step.scenario == self.id && step.group == self.group && step.name == name && step.protocol == protocol
+        };
         if let Some(index) = self.layout.steps.iter().position(same) {
             return StepId::at(index);
         }
-        let step = StepLayout { group: self.group.clone(), ..StepLayout::new(self.id, name, Protocol::Http) };
+        let step = StepLayout { group: self.group.clone(), ..StepLayout::new(self.id, name, protocol) };
         self.layout.steps.push(step);
         StepId::at(self.layout.steps.len() - 1)
     }
@@ -108,7 +110,7 @@ impl Builder<'_, '_> {
         (!wrong).then_some(extracts)
     }
 
-    fn extraction(&mut self, name: &At<String>, extraction: &Extraction) -> Option<Extract> {
+    pub(super) fn extraction(&mut self, name: &At<String>, extraction: &Extraction) -> Option<Extract> {
         let required = extraction.required.is_some_and(|required| required.value);
         let all = extraction.all.filter(|all| all.value);
         if let (Some(all), None) = (all, &extraction.json) {
@@ -137,10 +139,10 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn checks(&mut self, step: &HttpStep, id: Option<StepId>) -> Option<Vec<(CheckId, Expression)>> {
+    pub(super) fn checks(&mut self, entries: Option<&Named<Expr>>, id: Option<StepId>) -> Option<Vec<(CheckId, Expression)>> {
         let mut checks = Vec::new();
         let mut wrong = false;
-        for (name, expr) in step.check.iter().flat_map(|entries| entries.iter()) {
+        for (name, expr) in entries.iter().flat_map(|entries| entries.iter()) {
             let Some(expression) = self.expression(expr) else {
                 wrong = true;
                 continue;

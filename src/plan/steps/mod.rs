@@ -6,12 +6,12 @@ pub(super) mod names;
 mod own;
 mod pause;
 mod remember;
+mod session;
 mod turns;
 
 use super::http::{Above, StepNames};
 use super::loads::Pace;
 use super::resolver::Resolver;
-use crate::base::Protocol;
 use crate::base::written::{At, Expr, Many, Node};
 use crate::expr::{Expression, Names, Symbol};
 use crate::flow::{self, Flow, StepKind};
@@ -77,6 +77,8 @@ pub(super) struct Builder<'a, 'p> {
     layout: &'a mut Layout,
     id: ScenarioId,
     above: Above<'a>,
+    /// The scenario's defaults, then the profile's.
+    layers: [Option<&'a Defaults>; 2],
     on_error: OnError,
     names: Names,
     given: StepNames,
@@ -91,9 +93,8 @@ pub(super) struct Builder<'a, 'p> {
     group: Option<String>,
     /// What the flow is for.
     place: Place,
-    /// The protocol of the session that the steps stand in.
-    #[allow(dead_code, reason = "set by sessions; asked by message steps")]
-    in_session: Option<Protocol>,
+    /// The session that the steps stand in.
+    in_session: Option<session::Within>,
 }
 
 impl<'a, 'p: 'a> Builder<'a, 'p> {
@@ -110,6 +111,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             layout,
             id,
             above: [None, None],
+            layers: [None, None],
             on_error: OnError::default(),
             names: names.clone(),
             given: StepNames::default(),
@@ -122,6 +124,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             in_session: None,
         };
         (builder.above, builder.on_error) = builder.defaults(own);
+        builder.layers = [own, builder.resolver.profile.written.defaults.as_ref()];
         builder
     }
 
@@ -154,6 +157,15 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             step.group.as_ref().map(|step| step.at),
             step.call.as_ref().map(|step| step.at),
             step.eventually.as_ref().map(|step| step.at),
+            step.websocket.as_ref().map(|step| step.at),
+            step.socketio.as_ref().map(|step| step.at),
+            step.tcp.as_ref().map(|step| step.at),
+            step.send.as_ref().map(|step| step.at),
+            step.emit.as_ref().map(|step| step.at),
+            step.receive.as_ref().map(|step| step.at),
+            step.listen.as_ref().map(|step| step.at),
+            step.hold.as_ref().map(|step| step.at),
+            step.close.as_ref().map(|step| step.at),
         ];
         let given: Vec<Node> = kinds.into_iter().flatten().collect();
         if let [_, second, ..] = given[..] {
@@ -188,8 +200,17 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.call(call)
         } else if let Some(eventually) = &step.eventually {
             self.eventually(eventually)
+        } else if let Some(websocket) = &step.websocket {
+            self.websocket(websocket)
+        } else if let Some(socketio) = &step.socketio {
+            self.socketio(socketio)
+        } else if let Some(tcp) = &step.tcp {
+            self.tcp(tcp)
+        } else if let Some(message) = self.message(step) {
+            message
         } else {
-            let kinds = "http, think, set, count, record, remember, choose, maybe, repeat, for_each, group, call, eventually";
+            let kinds = "http, websocket, socketio, tcp, think, set, count, record, remember, choose, maybe, repeat, for_each, \
+                         group, call, eventually";
             self.resolver.lacking(written.at, format!("this step says not what it does; it wants one of {kinds}"));
             None
         };

@@ -54,6 +54,9 @@ fn nested(step: &Step) -> Vec<&Many<At<Step>>> {
     flows.extend(step.for_each.as_ref().map(|each| &each.value.flow));
     flows.extend(step.group.as_ref().map(|group| &group.value.flow));
     flows.extend(step.eventually.as_ref().map(|eventually| &eventually.value.flow));
+    flows.extend(step.websocket.as_ref().map(|step| &step.value.session));
+    flows.extend(step.socketio.as_ref().map(|step| &step.value.session));
+    flows.extend(step.tcp.as_ref().map(|step| &step.value.session));
     flows
 }
 
@@ -70,5 +73,6 @@ pub(in crate::plan) fn sets(step: &Step) -> Vec<At<String>> {
     if let Some(each) = &step.for_each {
         names.push(At { value: each.value.variable.value.0.clone(), at: each.value.variable.at });
     }
+    names.extend(super::session::sets(step));
     names
 }

@@ -6,6 +6,7 @@ mod metrics;
 mod observe;
 mod schedule;
 mod slo;
+pub mod session;
 mod step;
 
 use std::time::Duration;
@@ -90,15 +91,12 @@ pub struct Defaults {
     pub http: Option<HttpDefaults>,
     /// What a failed step does: `end_iteration`, `continue`, `end_user` or `abort_run`. Default end_iteration.
     pub on_error: Option<At<OnError>>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub websocket: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub socketio: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub tcp: Option<NotYet>,
+    /// For WebSockets.
+    pub websocket: Option<session::WebSocketDefaults>,
+    /// For connections of Socket.IO.
+    pub socketio: Option<session::SocketIoDefaults>,
+    /// For TCP connections.
+    pub tcp: Option<session::TcpDefaults>,
 }
 
 /// What a virtual user does, over and over.

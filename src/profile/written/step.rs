@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::control::{Branch, Eventually, ForEach, Group, Maybe, Repetition};
 use crate::base::units::parse_duration;
-use crate::base::written::{Anything, At, Entries, Expr, Form, Named, NotYet, Of, Parsed, Scalar};
+use crate::base::written::{Anything, At, Entries, Expr, Form, Named, Of, Parsed, Scalar};
+use super::session::{Closing, Emit, Holding, Listening, Receiving, Send, SocketIoStep, TcpStep, WebSocketStep};
 use crate::protocol::http::written::HttpStep;
 
 /// One step: one key says its kind; beside it `if` and `on_error`.
@@ -16,6 +17,24 @@ use crate::protocol::http::written::HttpStep;
 pub struct Step {
     /// An HTTP request.
     pub http: Option<At<HttpStep>>,
+    /// A WebSocket, and the steps on it.
+    pub websocket: Option<At<WebSocketStep>>,
+    /// A connection of Socket.IO, and the steps on it.
+    pub socketio: Option<At<SocketIoStep>>,
+    /// A TCP connection, and the steps on it.
+    pub tcp: Option<At<TcpStep>>,
+    /// Sends a message over the session's connection: a text, `{json: …}` or `{base64: …}`.
+    pub send: Option<At<Send>>,
+    /// Sends an event over the session's connection (Socket.IO).
+    pub emit: Option<At<Emit>>,
+    /// Awaits a message of the session's connection, and times it.
+    pub receive: Option<At<Receiving>>,
+    /// Takes what comes over the session's connection for a while.
+    pub listen: Option<At<Listening>>,
+    /// Stays in the session for a while.
+    pub hold: Option<At<Holding>>,
+    /// Closes the session's connection before its last step.
+    pub close: Option<At<Closing>>,
     /// A pause: `1s`, `1s..3s`, `{mean: 2s, distribution: exponential}`.
     pub think: Option<At<Think>>,
     /// Variables from expressions, in written order.
@@ -31,15 +50,6 @@ pub struct Step {
     pub condition: Option<Expr>,
     /// What a failure does: `end_iteration`, `continue`, `end_user` or `abort_run`. Default end_iteration.
     pub on_error: Option<At<OnError>>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub websocket: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub socketio: Option<NotYet>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub tcp: Option<NotYet>,
     /// One of several flows, by weight.
     pub choose: Option<At<Vec<Branch>>>,
     /// Steps that are done now and then.

@@ -1,0 +1,253 @@
+//! Messages that are sent, awaited and followed.
+
+use tokio::io::AsyncReadExt as _;
+
+use super::*;
+use crate::protocol::tcp;
+
+#[tokio::test]
+async fn a_reply_is_timed_from_its_sending_and_the_connection_ends_with_a_goodbye() {
+    let mut server = Scripted::start(|_, mut socket: Socket| async move {
+        say(&mut socket, "welcome").await;
+        while let Some(Ok(Message::Text(text))) = socket.next().await {
+            say(&mut socket, format!(r#"{{"id": "r7", "of": "{text}"}}"#)).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let mut reply = make.await_message("message.json.of == 'hello 4'", Duration::from_secs(30));
+    reply.extract = vec![(make.symbol("id"), Extract::json("$.id", false, false).unwrap())];
+    reply.checks = vec![(CheckId(0), make.expression("message.json.id == id")), (CheckId(1), make.expression("message.json.no"))];
+    let steps = vec![make.say("hello {{ user }}"), message(MessageStep::Receive(reply)), make.set(&[("a", "message.json.of")])];
+    let book = Book::default();
+    let (end, user) = run(vec![connected(session(&server.url, vec![], steps))], &book).await;
+    assert_eq!(end, End::Completed);
+    assert_eq!(book.samples_in_short(), [(9, Outcome::Ok, None), (0, Outcome::Ok, None)]);
+    let samples = book.samples();
+    assert_eq!(samples[0].2.status, 101);
+    assert!(samples[0].2.sent > 100 && samples[0].2.received > 100, "the handshake's bytes");
+    assert!(samples[1].1 >= samples[0].1 + Duration::from_nanos(samples[0].2.response), "due once it was sent");
+    assert_eq!(book.checks(), [(0, true), (1, false)]);
+    assert_eq!(user.scope().get(make.symbol("a")).as_str(), Some("hello 4"));
+    assert!(user.scope().message().is_none(), "it is the session's");
+    assert_eq!(book.messages(), (1, 2));
+    assert!(book.has(&Told::Session(9, Outcome::Ok)) && book.has(&Told::Connected) && book.has(&Told::Disconnected(None)));
+    assert_eq!(server.end().await, "nothing", "the goodbye was read by the script");
+}
+
+#[tokio::test]
+async fn what_does_not_come_in_time_is_a_timeout_and_the_session_still_says_goodbye() {
+    let mut server = Scripted::start(|_, socket| async { socket }).await;
+    let mut make = Maker::new("");
+    let patient = make.await_message("", Duration::from_millis(30));
+    let steps = vec![message(MessageStep::Receive(patient)), make.say("never said")];
+    let book = Book::default();
+    let (end, _) = run(vec![connected(session(&server.url, vec![], steps))], &book).await;
+    assert_eq!(end, End::Failed);
+    assert_eq!(book.samples_in_short()[1], (0, Outcome::Timeout, Some(Reason::Timeout)));
+    assert!(book.samples()[1].2.response >= 30_000_000);
+    assert_eq!(book.details(), ["no such message came within 30.0ms"]);
+    assert!(book.has(&Told::Session(9, Outcome::Error)) && book.has(&Told::Disconnected(None)));
+    assert_eq!(server.end().await, "a goodbye");
+}
+
+#[tokio::test]
+async fn listening_lasts_until_the_user_is_asked_to_end_and_follows_what_comes() {
+    let mut server = Scripted::start(|_, mut socket: Socket| async move {
+        say(&mut socket, "noise").await;
+        for number in [5, 6, 9, 8] {
+            publish(&mut socket, number).await;
+        }
+        say(&mut socket, r#"{"seq": 10, "at": 4102444800}"#).await;
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let count = Handler { count: make.amounts(&[(3, "1")]), ..Handler::default() };
+    let steps = vec![
+        message(MessageStep::Listen(ListenStep { length: None, on: Handlers::new(vec![make.follows()]) })),
+        make.say("last words"),
+    ];
+    let book = Book::default();
+    let flow = vec![connected(session(&server.url, vec![count], steps))];
+    let (ended, ()) = tokio::join!(run(flow, &book), async {
+        book.heard(6).await;
+        book.ask_to_end();
+    });
+    assert_eq!(ended.0, End::Completed);
+    assert_eq!(book.numbered(), Numbered { received: 5, missed: 1, repeated: 0, reordered: 1 });
+    let told = book.told.borrow();
+    let latencies: Vec<_> =
+        told.iter().filter_map(|told| if let Told::Latency(0, ns, skew) = told { Some((*ns, *skew)) } else { None }).collect();
+    assert_eq!((latencies.len(), latencies[4]), (5, (0, true)), "published in 2100");
+    assert!(latencies[..4].iter().all(|(ns, skew)| *ns < 30_000_000_000 && !skew));
+    assert_eq!(told.iter().filter(|told| matches!(told, Told::Count(3, ..))).count(), 6, "for its whole life, whatever comes");
+    drop(told);
+    assert_eq!(server.end().await, "a goodbye");
+}
+
+#[tokio::test]
+async fn messages_are_read_while_anything_waits() {
+    let web = super::Server::start().await;
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        for number in 1..=3 {
+            socket.next().await;
+            publish(&mut socket, number).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new(&web.url);
+    let follows = make.follows();
+    let mut slow = make.get("/never");
+    let mut spec = Spec::new(http::Method::GET, Template::literal(&format!("{}/never", web.url)));
+    spec.timeout = Duration::from_millis(200);
+    slow.request = Request::new(spec).unwrap();
+    let steps = vec![
+        make.say("a"),
+        step(StepKind::Think(Think::Constant(Duration::from_millis(100)))),
+        make.say("b"),
+        or_else(http(slow), OnError::Continue),
+        make.say("c"),
+        step(StepKind::Think(Think::Constant(Duration::from_millis(100)))),
+    ];
+    let book = Book::default();
+    let (end, _) = run(vec![connected(session(&server.url, vec![follows], steps))], &book).await;
+    assert_eq!(end, End::Completed);
+    assert_eq!(book.numbered(), Numbered { received: 3, ..Numbered::default() });
+    let told = book.told.borrow();
+    let latencies: Vec<u64> =
+        told.iter().filter_map(|told| if let Told::Latency(_, ns, _) = told { Some(*ns) } else { None }).collect();
+    assert!(latencies[1] < 150_000_000, "its moment is that of its receipt, not of the request's end: {latencies:?}");
+}
+
+#[tokio::test]
+async fn a_pause_holds_the_steps_and_not_the_messages() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        socket.next().await;
+        publish(&mut socket, 1).await;
+        socket.next().await;
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let steps = vec![make.say("a"), make.say("b")];
+    let follows = make.follows();
+    let book = Book::default();
+    let flow = vec![connected(session(&server.url, vec![follows], steps))];
+    let running = async {
+        while book.messages().0 < 1 {
+            tokio::task::yield_now().await;
+        }
+        book.shut.set(true);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        book.shut.set(false);
+        book.opened.notify_waiters();
+    };
+    let (ended, ()) = tokio::join!(run(flow, &book), running);
+    assert_eq!((ended.0, book.messages().0), (End::Completed, 2));
+}
+
+#[tokio::test]
+async fn what_a_handler_cannot_read_is_an_error_and_comes_all_the_same() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        say(&mut socket, r#"{"seq": "seven", "at": 1}"#).await;
+        say(&mut socket, r#"{"seq": 8, "at": "yesterday"}"#).await;
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let follows = make.follows();
+    let book = Book::default();
+    let (ended, ()) = tokio::join!(run(vec![connected(session(&server.url, vec![follows], vec![hold()]))], &book), async {
+        book.heard(2).await;
+        book.ask_to_end();
+    });
+    assert_eq!(ended.0, End::Completed);
+    assert_eq!(book.numbered().received, 2);
+    let wrong = (9, Outcome::Error, Some(Reason::Template));
+    assert_eq!(book.samples_in_short()[1..], [wrong, wrong]);
+}
+
+#[tokio::test]
+async fn lines_over_tcp_and_an_end_of_ones_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut all = String::new();
+        let mut buffer = [0; 64];
+        while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+            stream.write_all(&buffer[..n]).await.unwrap();
+            all.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+        }
+        all
+    });
+    let mut make = Maker::new("");
+    let steps = vec![
+        make.say("ping"),
+        make.receive("message.text == 'ping'"),
+        message(MessageStep::Close(CloseStep::Both)),
+        or_else(make.say("too late"), OnError::Continue),
+        or_else(make.receive(""), OnError::Continue),
+    ];
+    let mut step = session("", vec![], steps);
+    step.connector = Connector::Tcp(Box::new(tcp::Connector::new(Template::literal(&address))));
+    let book = Book::default();
+    let (end, _) = run(vec![connected(step)], &book).await;
+    assert_eq!(end, End::Completed);
+    let closed = (0, Outcome::Error, Some(Reason::Closed));
+    assert_eq!(book.samples_in_short(), [(9, Outcome::Ok, None), (0, Outcome::Ok, None), closed]);
+    assert!(book.samples()[0].2.service > 0);
+    assert_eq!(server.await.unwrap(), "ping\n");
+}
+
+#[tokio::test]
+async fn who_listens_was_owed_what_others_heard() {
+    let server = Scripted::start(|number, mut socket: Socket| async move {
+        for event in 1..=if number == 0 { 4 } else { 2 } {
+            publish(&mut socket, event).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let parts = Arc::new(parts());
+    let book = Book::default();
+    let listen = |make: &mut Maker, ms| {
+        let on = Handlers::new(vec![make.follows()]);
+        message(MessageStep::Listen(ListenStep { length: Some(Think::Constant(Duration::from_millis(ms))), on }))
+    };
+    let flows = [listen(&mut make, 1500), listen(&mut make, 1500)]
+        .map(|step| Flow { steps: vec![connected(session(&server.url, vec![], vec![step]))] });
+    let [mut first, mut second] = [User::new(0, &parts), User::new(1, &parts)];
+    let all = tokio::join!(
+        iterate(&flows[0], &mut first, 0, Instant::now(), &book),
+        iterate(&flows[1], &mut second, 0, Instant::now(), &book)
+    );
+    assert_eq!(all, (End::Completed, End::Completed));
+    assert_eq!(book.numbered(), Numbered { received: 6, missed: 2, repeated: 0, reordered: 0 });
+}
+
+#[tokio::test]
+async fn echoes_in_both_forms_come_back_as_they_were() {
+    let server = Scripted::start(echo).await;
+    let mut make = Maker::new("");
+    let json = make.compiler.json(&serde_json::json!({"n": "{{ user }}", "t": "x"}), &make.names).unwrap();
+    let base64 = make.compiler.template("{{ '/wAB' }}", &make.names).unwrap();
+    let steps = vec![
+        message(MessageStep::Send(SendStep::Json(json))),
+        make.receive("message.json.n == 4 and message.text == '{\"n\":4,\"t\":\"x\"}'"),
+        message(MessageStep::Send(SendStep::Base64(base64))),
+        make.receive("message.bytes | length == 3"),
+        message(MessageStep::Send(SendStep::Bytes(bytes::Bytes::from_static(b"\x00\xff")))),
+        make.receive("message.bytes | length == 2"),
+        or_else(make.say("{{ never_set }}"), OnError::Continue),
+    ];
+    let book = Book::default();
+    let (end, _) = run(vec![connected(session(&server.url, vec![], steps))], &book).await;
+    assert_eq!(end, End::Completed);
+    assert_eq!(book.messages(), (3, 3));
+    assert_eq!(book.samples_in_short().last(), Some(&(9, Outcome::Error, Some(Reason::Template))), "what could not be made");
+}

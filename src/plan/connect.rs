@@ -1,0 +1,297 @@
+//! Where sessions connect to: the keys of a step over those of its scenario and of the profile, made into a connector.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{http, network};
+use super::resolver::Resolver;
+use crate::base::written::{Anything, At, Entries, Form, Many, Node, Text};
+use crate::expr::{JsonTemplate, Names, Template};
+use crate::profile::written::session::{
+    Common, Framing, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport, WebSocketDefaults, WebSocketStep,
+};
+use crate::protocol::session::Connector;
+use crate::protocol::tcp::{Frame, Width};
+use crate::protocol::{Site, socketio, tcp, websocket};
+
+/// `connect`, `base_url` or `address`: the program's own echo target.
+const BUILTIN: &str = "builtin";
+/// Where the built-in target is put where it doesn't run, for a check.
+const NOWHERE: &str = "127.0.0.1:1";
+/// How long connecting, sending and waiting may take, where the profile says nothing.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest message that a profile may ask to be taken: one for each user has to fit into memory.
+const LONGEST_MESSAGE: u64 = 256 * 1024 * 1024;
+
+/// A connector, and what the step is called that has no name.
+pub(super) struct Connecting {
+    pub connector: Connector,
+    pub default_name: String,
+    /// For each message that is sent or awaited.
+    pub timeout: Duration,
+}
+
+/// Makes a WebSocket's connector.
+pub(super) fn websocket(
+    resolver: &mut Resolver<'_>,
+    step: &At<WebSocketStep>,
+    above: &[&WebSocketDefaults],
+    names: &Names,
+) -> Option<Connecting> {
+    let (at, step) = (step.at, &step.value);
+    let errors = resolver.diagnostics.len();
+    let base = above.iter().find_map(|defaults| defaults.base_url.as_ref());
+    let (site, path) = site(resolver, at, step.connect.as_ref(), base, "/ws", names)?;
+    let common = layers(step.common(), above.iter().map(|defaults| defaults.common()));
+    let headers: Vec<_> = std::iter::once(&step.headers).chain(above.iter().map(|defaults| &defaults.headers)).collect();
+    let queries = std::iter::once(&step.query).chain(above.iter().map(|defaults| &defaults.query));
+    let cookies = std::iter::once(step.cookies).chain(above.iter().map(|defaults| defaults.cookies)).flatten().next();
+    let site = furnish(resolver, site, &common, &headers, queries.flatten().next(), cookies, names);
+    let timeout = timeout(resolver, &common);
+    let offered = std::iter::once(&step.subprotocols).chain(above.iter().map(|defaults| &defaults.subprotocols)).flatten().next();
+    let mut connector = websocket::Connector::new(Template::literal(""));
+    connector.subprotocols = offered.iter().flat_map(|list| &list.0).map(|name| name.source.clone()).collect();
+    (connector.site, connector.timeout, connector.max_message) = (site, timeout, max_message(resolver, &common));
+    let checked = connector.check().map_err(|error| error.to_string());
+    usable(resolver, errors, step.connect.as_ref().or(base).map_or(at, |text| text.at), checked)?;
+    Some(Connecting { connector: Connector::WebSocket(Box::new(connector)), default_name: format!("WS {path}"), timeout })
+}
+
+/// Makes a connector of Socket.IO.
+pub(super) fn socketio(
+    resolver: &mut Resolver<'_>,
+    step: &At<SocketIoStep>,
+    above: &[&SocketIoDefaults],
+    names: &Names,
+) -> Option<Connecting> {
+    let (at, step) = (step.at, &step.value);
+    let errors = resolver.diagnostics.len();
+    let base = above.iter().find_map(|defaults| defaults.base_url.as_ref());
+    let (site, _) = site(resolver, at, step.connect.as_ref(), base, "/", names)?;
+    let common = layers(step.common(), above.iter().map(|defaults| defaults.common()));
+    let headers: Vec<_> = std::iter::once(&step.headers).chain(above.iter().map(|defaults| &defaults.headers)).collect();
+    let queries = std::iter::once(&step.query).chain(above.iter().map(|defaults| &defaults.query));
+    let cookies = std::iter::once(step.cookies).chain(above.iter().map(|defaults| defaults.cookies)).flatten().next();
+    let site = furnish(resolver, site, &common, &headers, queries.flatten().next(), cookies, names);
+    let timeout = timeout(resolver, &common);
+    let mut connector = socketio::Connector::new(Template::literal(""));
+    (connector.site, connector.timeout, connector.max_message) = (site, timeout, max_message(resolver, &common));
+    let path = std::iter::once(&step.path).chain(above.iter().map(|defaults| &defaults.path)).flatten().next();
+    let namespace = std::iter::once(&step.namespace).chain(above.iter().map(|defaults| &defaults.namespace)).flatten().next();
+    if let Some(template) = path.and_then(|path| resolver.template(path, names)) {
+        connector.path = template;
+    }
+    if let Some(template) = namespace.and_then(|namespace| resolver.template(namespace, names)) {
+        connector.namespace = template;
+    }
+    let auth = std::iter::once(step.auth).chain(above.iter().map(|defaults| defaults.auth)).flatten().next();
+    connector.auth = auth.and_then(|auth| json(resolver, auth, names));
+    let transport = std::iter::once(step.transport).chain(above.iter().map(|defaults| defaults.transport)).flatten().next();
+    connector.transport = match transport.map(|transport| transport.value).unwrap_or_default() {
+        Transport::Websocket => socketio::Transport::WebSocket,
+        Transport::Polling => socketio::Transport::Polling,
+    };
+    let checked = connector.check().map_err(|error| error.to_string());
+    usable(resolver, errors, step.connect.as_ref().or(base).map_or(at, |text| text.at), checked)?;
+    let namespace = namespace.map_or("/", |namespace| resolver.profile.tree.as_written(namespace.at));
+    Some(Connecting { connector: Connector::SocketIo(Box::new(connector)), default_name: format!("IO {namespace}"), timeout })
+}
+
+/// Makes a connector of TCP.
+pub(super) fn tcp(
+    resolver: &mut Resolver<'_>,
+    step: &At<TcpStep>,
+    above: &[&TcpDefaults],
+    names: &Names,
+) -> Option<Connecting> {
+    let (at, step) = (step.at, &step.value);
+    let errors = resolver.diagnostics.len();
+    let general = above.iter().find_map(|defaults| defaults.address.as_ref());
+    let Some(address) = step.connect.as_ref().or(general) else {
+        resolver.lacking(at, "this says not where to connect to; write connect: 127.0.0.1:9000, or set defaults: {tcp: {address: …}}");
+        return None;
+    };
+    let builtin = address.source.trim() == BUILTIN;
+    let template = if builtin {
+        resolver.uses_builtin = true;
+        Template::literal(&resolver.options.builtin.map_or_else(|| NOWHERE.to_owned(), |target| target.tcp.to_string()))
+    } else {
+        resolver.template(address, names)?
+    };
+    let common = layers(step.common(), above.iter().map(|defaults| defaults.common()));
+    let mut connector = tcp::Connector::new(template);
+    connector.timeout = timeout(resolver, &common);
+    connector.max_message = max_message(resolver, &common);
+    connector.tls = common.tls.map(|tls| network::tls(resolver, tls));
+    connector.route = network::route(resolver, &ways(&common));
+    connector.hosts = hosts(resolver, builtin);
+    let frame = std::iter::once(&step.frame).chain(above.iter().map(|defaults| &defaults.frame)).flatten().next();
+    if let Some(frame) = frame {
+        connector.frame = self::frame(resolver, frame)?;
+    }
+    let checked = connector.check().map_err(|problem| format!("`{}` {problem}", address.source.trim()));
+    usable(resolver, errors, address.at, checked)?;
+    let written = step.connect.as_ref().map_or("", |connect| resolver.profile.tree.as_written(connect.at));
+    let timeout = connector.timeout;
+    let default_name = format!("TCP {written}").trim_end().to_owned();
+    Some(Connecting { connector: Connector::Tcp(Box::new(connector)), default_name, timeout })
+}
+
+/// Where to, without what goes with it; and the path as written.
+fn site(
+    resolver: &mut Resolver<'_>,
+    at: Node,
+    connect: Option<&Text>,
+    base: Option<&Text>,
+    builtin_path: &str,
+    names: &Names,
+) -> Option<(Site, String)> {
+    let is_builtin = |text: &Text| text.source.trim() == BUILTIN;
+    let target = |resolver: &mut Resolver<'_>| {
+        resolver.uses_builtin = true;
+        resolver.options.builtin.map_or_else(|| format!("http://{NOWHERE}"), |target| format!("http://{}", target.http))
+    };
+    let mut builtin = false;
+    let (site, path) = match (connect, base) {
+        (None, None) => {
+            resolver.lacking(
+                at,
+                "this says not where to connect to; write connect: ws://127.0.0.1:8081/ws, or a path behind the `base_url` of the defaults",
+            );
+            return None;
+        }
+        (Some(connect), _) if is_builtin(connect) => {
+            builtin = true;
+            let url = target(resolver) + builtin_path;
+            (Site::new(Template::literal(&url)), builtin_path.to_owned())
+        }
+        (connect, base) => {
+            let mut site = match connect {
+                Some(connect) => Site::new(resolver.template(connect, names)?),
+                None => Site::new(Template::literal("/")),
+            };
+            if let Some(base) = base {
+                builtin = is_builtin(base);
+                let template = if builtin { Template::literal(&target(resolver)) } else { resolver.template(base, names)? };
+                site.base_url = Some(template);
+                http::check_host(resolver, base);
+            }
+            if let Some(connect) = connect {
+                http::check_host(resolver, connect);
+            }
+            (site, connect.map_or_else(|| "/".to_owned(), |connect| http::path_as_written(resolver, connect).to_owned()))
+        }
+    };
+    Some((Site { hosts: hosts(resolver, builtin), ..site }, path))
+}
+
+/// Adds what goes with a site.
+fn furnish(
+    resolver: &mut Resolver<'_>,
+    mut site: Site,
+    common: &Layers<'_>,
+    headers: &[&Option<Entries<Text>>],
+    query: Option<&Entries<Many<Text>>>,
+    cookies: Option<At<bool>>,
+    names: &Names,
+) -> Site {
+    site.query = http::pairs(resolver, query, names);
+    let headers: Vec<&Entries<Text>> = headers.iter().filter_map(|headers| headers.as_ref()).collect();
+    site.headers = http::headers(resolver, &headers, names);
+    site.cookies = cookies.is_none_or(|cookies| cookies.value);
+    if let Some(tls) = common.tls {
+        site.tls = network::tls(resolver, tls);
+    }
+    site.route = network::route(resolver, &ways(common));
+    site
+}
+
+/// What all layers say together, the nearest to the step first.
+struct Layers<'w> {
+    each: Vec<Common<'w>>,
+    tls: Option<&'w crate::base::written::Tls>,
+}
+
+fn layers<'w>(step: Common<'w>, above: impl Iterator<Item = Common<'w>>) -> Layers<'w> {
+    let each: Vec<_> = std::iter::once(step).chain(above).collect();
+    Layers { tls: each.iter().find_map(|layer| layer.tls), each }
+}
+
+fn ways<'w>(common: &Layers<'w>) -> Vec<network::Written<'w>> {
+    let way = |layer: &Common<'w>| network::Written { from: layer.from, dns: layer.dns, http_proxy: layer.http_proxy };
+    common.each.iter().map(way).collect()
+}
+
+fn timeout(resolver: &mut Resolver<'_>, common: &Layers<'_>) -> Duration {
+    let Some(timeout) = common.each.iter().find_map(|layer| layer.timeout) else { return TIMEOUT };
+    if timeout.value.is_zero() {
+        resolver.error(timeout.at, "with a timeout of 0s nothing could be connected to; write a longer one");
+    }
+    timeout.value.max(Duration::from_millis(1))
+}
+
+fn max_message(resolver: &mut Resolver<'_>, common: &Layers<'_>) -> usize {
+    let Some(size) = common.each.iter().find_map(|layer| layer.max_message) else {
+        return crate::protocol::session::MAX_MESSAGE;
+    };
+    if !(1..=LONGEST_MESSAGE).contains(&size.value.0) {
+        resolver.error(size.at, "a message may have from 1 byte to 256MiB");
+    }
+    usize::try_from(size.value.0).unwrap_or(usize::MAX)
+}
+
+/// The only hosts that may be connected to.
+fn hosts(resolver: &Resolver<'_>, builtin: bool) -> Option<Arc<[String]>> {
+    let list = resolver.profile.written.limits.as_ref()?.hosts.as_ref()?;
+    let mut hosts: Vec<String> = list.0.iter().map(|host| host.source.clone()).collect();
+    if builtin {
+        hosts.push(resolver.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
+    }
+    Some(hosts.into())
+}
+
+fn frame(resolver: &mut Resolver<'_>, frame: &Form<crate::base::written::Of<PlainFrame>, At<Framing>>) -> Option<Frame> {
+    let framing = match frame {
+        Form::Short(plain) => {
+            return Some(match plain.value {
+                PlainFrame::Line => Frame::Line,
+                PlainFrame::Raw => Frame::Raw,
+            });
+        }
+        Form::Long(framing) => framing,
+    };
+    match (&framing.value.until, &framing.value.length) {
+        (Some(until), None) if !until.source.is_empty() => {
+            Some(Frame::Until(bytes::Bytes::copy_from_slice(until.source.as_bytes())))
+        }
+        (Some(until), None) => {
+            resolver.error(until.at, "every message ends with nothing; write the text that ends one, like \"\\0\"");
+            None
+        }
+        (None, Some(length)) => {
+            let found = Width::NAMES.iter().find(|(name, _)| *name == length.source);
+            if found.is_none() {
+                let known: Vec<&str> = Width::NAMES.iter().map(|(name, _)| *name).collect();
+                resolver.unknown(length.at, "length", &length.source, known);
+            }
+            found.map(|(_, width)| Frame::Length(*width))
+        }
+        _ => {
+            resolver.error(framing.at, "a frame is one thing: {until: \"\\0\"} or {length: u32be}");
+            None
+        }
+    }
+}
+
+/// JSON with templates in it.
+pub(super) fn json(resolver: &mut Resolver<'_>, value: Anything, names: &Names) -> Option<JsonTemplate> {
+    http::json(resolver, value.0, names)
+}
+
+/// Tells what the driver says of what is static. Nothing if that, or anything since `errors` diagnostics, is wrong.
+fn usable(resolver: &mut Resolver<'_>, errors: usize, at: Node, checked: Result<(), String>) -> Option<()> {
+    if resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
+        return None;
+    }
+    checked.map_err(|problem| resolver.error(at, problem)).ok()
+}
