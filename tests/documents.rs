@@ -151,7 +151,9 @@ fn completed(block: &str) -> String {
             // An example's own scenarios and metrics stand for those that are lacking.
             text.push_str(match (key, has_scenarios, has_metrics) {
                 ("phases:", true, _) => "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}}}]\n",
-                ("scenarios:", _, true) => "scenarios: {shoppers: {flow: {http: {get: /}}}, orders: {flow: {think: 1s}}, rooms: {flow: {think: 1s}}}\n",
+                ("scenarios:", _, true) => {
+                    "scenarios: {shoppers: {flow: {http: {get: /}}}, orders: {flow: {think: 1s}}, rooms: {flow: {think: 1s}}}\n"
+                }
                 _ => rest,
             });
         }

@@ -95,7 +95,10 @@ slos:
     assert_eq!(sum(&record, "messages", |message| count(&message["repeated"]) + count(&message["reordered"])), 0);
     assert_eq!((connections(&record, "connects"), connections(&record, "disconnects")), (USERS, 0), "each connects once");
     let listeners = |phase: &str, key: &str| count(&named(&record["phases"], "name", phase)["messages"][0][key]);
-    assert!(listeners("first", "received") > 0 && listeners("second", "received") > USERS * 20, "by the phase of receipt\n{said}");
+    assert!(
+        listeners("first", "received") > 0 && listeners("second", "received") > USERS * 20,
+        "by the phase of receipt\n{said}"
+    );
     let ended = |outcome: &str| sum(&record, "sessions", |sessions| sessions["outcomes"].get(outcome).map_or(0, count));
     assert_eq!((ended("ok"), ended("error"), ended("interrupted")), (USERS, 0, 0), "{said}");
     assert_eq!(sum(&record, "scenarios", |scenario| count(&scenario["iterations_failed"])), 0);

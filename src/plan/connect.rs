@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{http, network};
 use super::resolver::Resolver;
+use super::{http, network};
 use crate::base::written::{Anything, At, Entries, Form, Many, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
 use crate::profile::written::session::{
-    Common, Framing, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport, WebSocketDefaults, WebSocketStep,
+    Common, Framing, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport, WebSocketDefaults,
+    WebSocketStep,
 };
 use crate::protocol::session::Connector;
 use crate::protocol::tcp::{Frame, Width};
@@ -98,17 +99,15 @@ pub(super) fn socketio(
 }
 
 /// Makes a connector of TCP.
-pub(super) fn tcp(
-    resolver: &mut Resolver<'_>,
-    step: &At<TcpStep>,
-    above: &[&TcpDefaults],
-    names: &Names,
-) -> Option<Connecting> {
+pub(super) fn tcp(resolver: &mut Resolver<'_>, step: &At<TcpStep>, above: &[&TcpDefaults], names: &Names) -> Option<Connecting> {
     let (at, step) = (step.at, &step.value);
     let errors = resolver.diagnostics.len();
     let general = above.iter().find_map(|defaults| defaults.address.as_ref());
     let Some(address) = step.connect.as_ref().or(general) else {
-        resolver.lacking(at, "this says not where to connect to; write connect: 127.0.0.1:9000, or set defaults: {tcp: {address: …}}");
+        resolver.lacking(
+            at,
+            "this says not where to connect to; write connect: 127.0.0.1:9000, or set defaults: {tcp: {address: …}}",
+        );
         return None;
     };
     let builtin = address.source.trim() == BUILTIN;

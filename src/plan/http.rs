@@ -193,7 +193,11 @@ pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
     allowed
 }
 
-pub(super) fn pairs(resolver: &mut Resolver<'_>, entries: Option<&Entries<Many<Text>>>, names: &Names) -> Vec<(String, Template)> {
+pub(super) fn pairs(
+    resolver: &mut Resolver<'_>,
+    entries: Option<&Entries<Many<Text>>>,
+    names: &Names,
+) -> Vec<(String, Template)> {
     let mut pairs = Vec::new();
     for (name, values) in entries.iter().flat_map(|entries| entries.iter()) {
         for value in &values.0 {
@@ -206,11 +210,7 @@ pub(super) fn pairs(resolver: &mut Resolver<'_>, entries: Option<&Entries<Many<T
 }
 
 /// The headers of all layers, the nearest to the step first; names in any case.
-pub(super) fn headers(
-    resolver: &mut Resolver<'_>,
-    layers: &[&Entries<Text>],
-    names: &Names,
-) -> Vec<(HeaderName, Template)> {
+pub(super) fn headers(resolver: &mut Resolver<'_>, layers: &[&Entries<Text>], names: &Names) -> Vec<(HeaderName, Template)> {
     let mut found: Vec<(HeaderName, Option<Template>)> = Vec::new();
     for (key, value) in layers.iter().flat_map(|headers| headers.iter()) {
         let Ok(name) = HeaderName::try_from(key.value.as_str()) else {

@@ -119,13 +119,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             || on.record.is_some()
             || on.extract.is_some();
         if !does {
-            self.resolver.lacking(
-                at,
-                "this does nothing with the messages; write name, latency_from, sequence, count, record or extract",
-            );
+            self.resolver
+                .lacking(at, "this does nothing with the messages; write name, latency_from, sequence, count, record or extract");
         }
-        let message = (on.latency_from.is_some() || on.sequence.is_some() || on.name.is_some())
-            .then(|| self.message_id(within.id, on));
+        let message =
+            (on.latency_from.is_some() || on.sequence.is_some() || on.name.is_some()).then(|| self.message_id(within.id, on));
         let matches = self.optional(on.matches.as_ref());
         let latency_from = self.optional(on.latency_from.as_ref());
         let sequence = self.optional(on.sequence.as_ref());

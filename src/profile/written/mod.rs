@@ -5,8 +5,8 @@ mod load;
 mod metrics;
 mod observe;
 mod schedule;
-mod slo;
 pub mod session;
+mod slo;
 mod step;
 
 use std::time::Duration;

@@ -7,9 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::step::{Spread, Step, Think, ThinkSpan};
-use crate::base::written::{
-    Anything, At, Dns, Entries, Expr, Form, Many, Named, Of, Parsed, Scalar, Size, Text, Tls, Voidable,
-};
+use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Named, Of, Parsed, Scalar, Size, Text, Tls, Voidable};
 use crate::protocol::http::written::Extraction;
 
 /// Declares a session's step and its defaults: the keys that both have, then those of the step.

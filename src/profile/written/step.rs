@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::control::{Branch, Eventually, ForEach, Group, Maybe, Repetition};
+use super::session::{Closing, Emit, Holding, Listening, Receiving, Send, SocketIoStep, TcpStep, WebSocketStep};
 use crate::base::units::parse_duration;
 use crate::base::written::{Anything, At, Entries, Expr, Form, Named, Of, Parsed, Scalar};
-use super::session::{Closing, Emit, Holding, Listening, Receiving, Send, SocketIoStep, TcpStep, WebSocketStep};
 use crate::protocol::http::written::HttpStep;
 
 /// One step: one key says its kind; beside it `if` and `on_error`.
