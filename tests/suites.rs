@@ -63,6 +63,30 @@ fn suites_run_against_the_backend() {
     assert!(!texts.contains("of-a-test"), "a token is a secret");
 
     let ended = run(
+        "suite-b-uploads.yml",
+        &[
+            ("BASE_URL", &base),
+            ("UPLOADERS", "6"),
+            ("DURATION", "4s"),
+            ("SMALL", "60KB"),
+            ("MEDIUM", "100KB..200KB"),
+            ("LARGE", "1MB"),
+            ("HUGE", "2MB"),
+            ("READ_BACK", "2"),
+        ],
+    );
+    let uploads = phase(&ended.record, "uploads");
+    assert!(record::whole(step(uploads, "download-range"), "requests") > 0);
+    for (size, speeds) in [("small", false), ("medium", true), ("large", true), ("huge", true)] {
+        let transfer = list(uploads, "transfers").iter().find(|of| of["step"] == format!("upload-{size}")).unwrap();
+        let count = |of: &str| record::whole(&transfer[of], "count");
+        assert!(count("processing") > 0 && (count("upload") > 0) == speeds, "{transfer}");
+    }
+    let interrupted: u64 = list(uploads, "scenarios").iter().map(|of| record::whole(of, "iterations_interrupted")).sum();
+    let left: Value = serde_json::from_str(&http::get(backend, "/api/files").unwrap().1).unwrap();
+    assert!(left["count"].as_u64().unwrap() <= interrupted, "{left}");
+
+    let ended = run(
         "suite-e-rest.yml",
         &[
             ("BASE_URL", &base),

@@ -9,13 +9,28 @@ use http::{HeaderName, Method};
 use super::multipart;
 use super::network;
 use super::resolver::Resolver;
-use crate::base::written::{Entries, Many, Node, Text};
+use crate::base::written::{Entries, Form, Many, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
 use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
 const NOWHERE: &str = "http://127.0.0.1:0";
+/// What expressions can read of an answer without its body.
+const UNREAD: &[&str] = &[
+    "status",
+    "ok",
+    "headers",
+    "duration",
+    "service",
+    "wait",
+    "processing",
+    "bytes",
+    "body_bytes",
+    "sent_bytes",
+    "sha256",
+    "error",
+];
 /// The body of `base_url: builtin`.
 const BUILTIN: &str = "builtin";
 
@@ -105,6 +120,10 @@ pub(super) fn request(
     spec.headers = headers(resolver, &headers_of, names);
     spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
+    spec.reads_body |= step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {
+        Form::Short(_) => true,
+        Form::Long(extraction) => extraction.header.is_none(),
+    });
     // A mistake of the base is told once, and not again for every step that stands behind it.
     if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
         return None;
@@ -296,7 +315,8 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     spec.compression = first(&|layer| layer.compression.map(|value| value.value)).unwrap_or(spec.compression);
     spec.discard_body = first(&|layer| layer.discard_body.map(|value| value.value)).unwrap_or(spec.discard_body);
     // Which step reads it may depend on where the flow goes; that none does is certain if nobody names it.
-    spec.sha256 = spec.discard_body && resolver.profile.tree.mentions("response.sha256");
+    spec.sha256 = resolver.profile.tree.mentions("response.sha256");
+    spec.reads_body = resolver.profile.tree.mentions_beyond("response", UNREAD);
     // The nearest layer that says anything about connections decides.
     for layer in layers {
         match (layer.connections, layer.reuse) {

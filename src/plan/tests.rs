@@ -358,3 +358,33 @@ slos: [{name: all, value: metric('load_requests_total'), require: value > 0}]";
     assert_eq!(problems.errors(), 2);
     assert!(problems.render(false).contains("promql: sum("), "{}", problems.render(false));
 }
+
+#[test]
+fn long_answers_are_kept_only_where_something_reads_them() {
+    let reads = |step: &str, rest: &str| {
+        let plan = plan(&format!("{{a: {{flow: [{{http: {{get: /, {step}}}}}]}}}}"), ONE, rest);
+        let spec = http(&plan, 0, 0).request.spec().clone();
+        (spec.reads_body, spec.sha256)
+    };
+    assert_eq!(reads("check: {a: response.status == 200}, extract: {b: {header: x}}", ""), (false, false));
+    assert_eq!(reads("check: {a: response.sha256 != ''}", ""), (false, true));
+    for reading in ["check: {a: response.json.x == 1}", "extract: {b: $.id}", "extract: {b: {regex: 'x=(.)'}}"] {
+        assert_eq!(reads(reading, ""), (true, false), "{reading}");
+    }
+    assert_eq!(reads("name: x", "x-later: \"{{ response['body'] }}\""), (true, false), "whatever it is for");
+}
+
+#[test]
+fn parts_keep_their_order_and_their_digests_a_variable() {
+    let plan = plan(
+        "{a: {flow: [{http: {post: /, multipart: [
+           {name: a, value: x, digest: first}, {name: b, random: 1KB..2KB}, {name: c, random: '{{ user }}KB', digest: second}]}}]}}",
+        ONE,
+        "",
+    );
+    let step = http(&plan, 0, 0);
+    let Body::Multipart(multipart) = &step.request.spec().body else { panic!("{step:?}") };
+    assert_eq!(multipart.parts.iter().map(|part| part.digest).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(step.digests.len(), 2);
+    assert!(plan.layout.steps[0].uploads && !plan.layout.steps[0].downloads);
+}

@@ -199,6 +199,22 @@ impl Tree {
         self.files.iter().any(|file| file.text.contains(text))
     }
 
+    /// Whether a name stands anywhere in the profile's files other than followed by a dot and one of `attributes`.
+    pub fn mentions_beyond(&self, name: &str, attributes: &[&str]) -> bool {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        self.files.iter().any(|file| {
+            let text = &file.text;
+            text.match_indices(name).any(|(at, _)| {
+                let rest = &text[at + name.len()..];
+                if text[..at].ends_with(word) || rest.starts_with(word) {
+                    return false;
+                }
+                let attribute = rest.strip_prefix('.').map(|rest| &rest[..rest.find(|c| !word(c)).unwrap_or(rest.len())]);
+                !attribute.is_some_and(|attribute| attributes.contains(&attribute))
+            })
+        })
+    }
+
     /// Where a node stands.
     pub fn place(&self, node: Node) -> Option<Place> {
         let entry = self.entry(node);

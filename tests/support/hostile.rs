@@ -115,7 +115,7 @@ pub struct Serving(Arc<State>);
 
 impl Serving {
     /// Gives up the server's own descriptor of a connection.
-    fn forget(&self, stream: &TcpStream) {
+    pub fn forget(&self, stream: &TcpStream) {
         let peer = stream.peer_addr().ok();
         self.0.open.lock().unwrap().retain(|open| open.peer_addr().ok() != peer);
     }

@@ -9,6 +9,7 @@ use tokio_postgres::NoTls;
 
 use crate::config::Config;
 use crate::faults::Faults;
+use crate::files::Files;
 use crate::metrics::Metrics;
 use crate::schema;
 
@@ -24,6 +25,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Slowness and errors on demand.
     pub faults: Faults,
+    /// Where uploads are kept.
+    pub files: Files,
     pool: Pool,
     redis: ConnectionManager,
 }
@@ -37,6 +40,9 @@ pub enum StartError {
     /// `REDIS_URL` can't be read or Redis can't be reached.
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis::RedisError),
+    /// The directory of uploads can't be made.
+    #[error("FILES_DIR: {0}")]
+    Files(#[from] std::io::Error),
     /// Two metrics of one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -61,7 +67,8 @@ impl App {
 
         let redis = ConnectionManager::new(redis::Client::open(config.redis_url.as_str())?).await?;
         let faults = Faults::new(&config);
-        Ok(Self(Arc::new(Parts { metrics: Metrics::new()?, faults, pool, redis, config })))
+        let files = Files::new(config.files_dir.as_deref())?;
+        Ok(Self(Arc::new(Parts { metrics: Metrics::new()?, faults, files, pool, redis, config })))
     }
 
     /// A connection to PostgreSQL from the pool.

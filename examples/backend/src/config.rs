@@ -13,12 +13,16 @@
 //! | `WEBHOOK_SECRET` | | what `x-webhook-secret` must hold, if set |
 //! | `DELAY` | `0s` | added to every answer |
 //! | `FREEZE` | | `1s/5s`: no answer during the first 1 s of every 5 s |
+//! | `FILES_DIR` | one of its own in the temporary directory | where uploads are kept |
+//! | `UPLOAD_LIMIT` | `100000000` | bytes of a request; above it 413, before it is read |
+//! | `UPLOAD_DELAY` | `0s` | what an upload takes after its last byte |
 //! | `ERROR_RATE` | `0` | share of requests answered 500, `0.01` or `1%` |
 //! | `LOSE_ANSWERS` | `0` | share of votes that are counted and answered 500 all the same |
 //! | `DROP_WRITES` | `0` | share of new votes that are answered 201 and not kept |
 //! | `COUNT_REPLAYS` | `false` | a vote that is sent again is counted again |
 //! | `STALE` | `0s` | votes are seen so much later than they were cast |
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The configuration of one process.
@@ -46,6 +50,12 @@ pub struct Config {
     pub delay: Duration,
     /// Times without an answer.
     pub freeze: Option<Freeze>,
+    /// Where uploads are kept; a directory of the process's own if absent, gone with it.
+    pub files_dir: Option<PathBuf>,
+    /// The most bytes of an upload's request.
+    pub upload_limit: u64,
+    /// What an upload takes after its last byte.
+    pub upload_delay: Duration,
     /// Share of requests answered 500, from 0 to 1.
     pub error_rate: f64,
     /// Share of votes that are counted and answered 500 all the same, from 0 to 1.
@@ -104,6 +114,10 @@ impl Config {
             drop_writes: parsed("DROP_WRITES", get("DROP_WRITES"), SHARE, share)?.unwrap_or(0.0),
             count_replays: parsed("COUNT_REPLAYS", get("COUNT_REPLAYS"), "true or false", |v| v.parse().ok())?.unwrap_or(false),
             stale: parsed("STALE", get("STALE"), DURATION, duration)?.unwrap_or(Duration::ZERO),
+            files_dir: get("FILES_DIR").map(PathBuf::from),
+            upload_limit: parsed("UPLOAD_LIMIT", get("UPLOAD_LIMIT"), "a number of bytes", |v| v.parse().ok())?
+                .unwrap_or(100_000_000),
+            upload_delay: parsed("UPLOAD_DELAY", get("UPLOAD_DELAY"), DURATION, duration)?.unwrap_or(Duration::ZERO),
         })
     }
 }

@@ -22,6 +22,15 @@ pub enum ApiError {
     /// There is no such thing: 404.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The upload is longer than `UPLOAD_LIMIT`: 413.
+    #[error("an upload has at most {0} bytes")]
+    TooLarge(u64),
+    /// No byte of the range is there: 416.
+    #[error("the file has {0} bytes")]
+    Range(u64),
+    /// A file could not be written or read: 500.
+    #[error("the disk failed: {0}")]
+    Disk(#[from] std::io::Error),
     /// The idempotency key was used for something else: 422.
     #[error("this idempotency key was used with another body")]
     KeyReused,
@@ -63,10 +72,14 @@ impl ApiError {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Limited => StatusCode::TOO_MANY_REQUESTS,
             Self::Pool(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(_) | Self::Redis(_) | Self::Json(_) | Self::OnDemand => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Database(_) | Self::Redis(_) | Self::Json(_) | Self::Disk(_) | Self::OnDemand => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 }
@@ -74,8 +87,16 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(json!({"error": self.to_string()}))).into_response();
-        if matches!(self, Self::Limited) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        match self {
+            Self::Limited => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Range(length) => {
+                if let Ok(value) = HeaderValue::try_from(format!("bytes */{length}")) {
+                    response.headers_mut().insert(header::CONTENT_RANGE, value);
+                }
+            }
+            _ => {}
         }
         response
     }

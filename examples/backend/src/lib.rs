@@ -11,6 +11,7 @@
 //! | `schema` | tables and seed rows |
 //! | `cache` | reading through Redis |
 //! | `metrics` | what `/metrics` shows |
+//! | `files` | the directory of uploads |
 //! | `faults` | slowness, freezes and errors on demand |
 //! | `error` | what a client is told when something fails |
 //! | `routes` | the handlers, a file each subject |
@@ -20,6 +21,7 @@ mod cache;
 mod config;
 mod error;
 mod faults;
+mod files;
 mod metrics;
 mod routes;
 mod schema;

@@ -38,6 +38,10 @@ pub struct Metrics {
     pub payments: IntCounter,
     /// Webhooks for an invoice already paid: answered, not credited.
     pub payments_replayed: IntCounter,
+    /// Bytes of files that were stored.
+    pub uploaded_bytes: IntCounter,
+    /// Bytes of files that were asked for.
+    pub downloaded_bytes: IntCounter,
     pool: GaugeVec,
     pool_max: Gauge,
     pool_waiting: Gauge,
@@ -65,6 +69,8 @@ impl Metrics {
             votes_limited: counter("votes_limited_total", "Votes answered 429")?,
             payments: counter("payments_total", "Invoices paid")?,
             payments_replayed: counter("payments_replayed_total", "Webhooks for invoices already paid")?,
+            uploaded_bytes: counter("files_uploaded_bytes_total", "Bytes of files stored")?,
+            downloaded_bytes: counter("files_downloaded_bytes_total", "Bytes of files asked for")?,
             pool: register(&registry, GaugeVec::new(connections, &["state"]))?,
             pool_max: gauge("db_pool_max_connections", "Connections to PostgreSQL at most")?,
             pool_waiting: gauge("db_pool_waiting_requests", "Requests that wait for a connection")?,

@@ -29,6 +29,10 @@ CREATE TABLE IF NOT EXISTS votes (
 CREATE TABLE IF NOT EXISTS vote_tallies (
     event text PRIMARY KEY, votes bigint NOT NULL, weight bigint NOT NULL);
 
+CREATE TABLE IF NOT EXISTS files (
+    id uuid PRIMARY KEY, name text NOT NULL, content_type text NOT NULL, bytes bigint NOT NULL, sha256 text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now());
+
 CREATE TABLE IF NOT EXISTS invoices (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account_id bigint NOT NULL REFERENCES accounts (id),
     stars bigint NOT NULL CHECK (stars > 0), created_at timestamptz NOT NULL DEFAULT now());

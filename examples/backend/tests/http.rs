@@ -80,7 +80,7 @@ const STORES: &[&str] = &["--only", "redis,postgres"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_clients_see() {
     let stack = Stack::up(STORES);
-    let service = Service::start(&stack, &[("SEED_ROWS", "50")]).await;
+    let service = Service::start(&stack, &[("SEED_ROWS", "50"), ("UPLOAD_LIMIT", "5000")]).await;
     assert_eq!(service.get("/healthz").await.status, 200);
     answers_come_from_the_cache_unless_told_otherwise(&service).await;
     sessions_name_their_account(&service).await;
@@ -88,6 +88,7 @@ async fn what_clients_see() {
     a_vote_is_counted_once(&service).await;
     votes_at_once_are_counted_once_each(&service).await;
     an_invoice_is_paid_once(&service).await;
+    files_are_kept_as_they_came(&service).await;
     requests_are_counted_by_template(&service).await;
     the_limiter_is_shared_by_all_processes(&stack).await;
     a_webhook_must_know_the_secret(&stack).await;
@@ -204,6 +205,46 @@ async fn an_invoice_is_paid_once(service: &Service) {
     assert_eq!(unknown.status, 404);
     let ledger = service.get("/api/ledger").await.json();
     assert_eq!((&ledger["paid"], &ledger["stars"], &ledger["consistent"]), (&json!(1), &json!(50), &json!(true)));
+}
+
+/// A multipart body with a text and, if given, a file.
+fn form(file: Option<&str>) -> Request<Body> {
+    let mut body = "--b\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nA title\r\n".to_owned();
+    if let Some(text) = file {
+        body.push_str("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n");
+        body.push_str(&format!("Content-Type: text/plain\r\n\r\n{text}\r\n"));
+    }
+    body.push_str("--b--\r\n");
+    let request = Request::post("/api/files").header("content-type", "multipart/form-data; boundary=b");
+    request.header("content-length", body.len()).body(Body::from(body)).unwrap()
+}
+
+async fn files_are_kept_as_they_came(service: &Service) {
+    const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let stored = service.ask(form(Some("hello"))).await;
+    assert_eq!(stored.status, 201, "{}", stored.text);
+    let stored = stored.json();
+    assert_eq!((&stored["name"], &stored["bytes"], &stored["sha256"]), (&json!("a.txt"), &json!(5), &json!(HELLO)));
+    assert!(stored["processing_seconds"].as_f64().unwrap() > 0.0);
+    let path = format!("/api/files/{}", stored["id"].as_str().unwrap());
+    let part = |range: &'static str| service.ask(Request::get(&path).header("range", range).body(Body::empty()).unwrap());
+    let whole = service.get(&path).await;
+    assert_eq!((whole.status, whole.text.as_str()), (200, "hello"));
+    let middle = part("bytes=1-3").await;
+    assert_eq!((middle.status, middle.text.as_str()), (206, "ell"));
+    assert_eq!(part("bytes=5-").await.status, 416);
+    assert_eq!(service.get("/api/files").await.json(), json!({"count": 1, "bytes": 5}));
+
+    assert_eq!(service.ask(form(None)).await.status, 400, "a file is wanted");
+    let long = form(Some(&"x".repeat(10_000)));
+    assert_eq!(service.ask(long).await.status, 413);
+    let cut = Request::post("/api/files").header("content-type", "multipart/form-data; boundary=b");
+    let cut = cut.body(Body::from("--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nhel")).unwrap();
+    assert_eq!(service.ask(cut).await.status, 400, "it ends in the middle");
+
+    let remove = || service.ask(Request::delete(&path).body(Body::empty()).unwrap());
+    assert_eq!((remove().await.status, remove().await.status, service.get(&path).await.status), (204, 404, 404));
+    assert_eq!(service.get("/api/files").await.json(), json!({"count": 0, "bytes": 0}));
 }
 
 async fn requests_are_counted_by_template(service: &Service) {

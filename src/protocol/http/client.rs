@@ -160,7 +160,7 @@ async fn follow(
             Some(again) => redirect::target(status, &progress.headers, &due.address, &spec.way).map(|to| (to, again)),
         };
         let Some((to, (headers, body))) = target else {
-            let unpack = spec.compression && !spec.discard_body;
+            let unpack = spec.compression && !spec.discard_body && !progress.cut;
             return if unpack { decode::decode(&progress.headers, answer) } else { Ok(answer) };
         };
         let to = to

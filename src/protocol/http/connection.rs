@@ -15,7 +15,7 @@ use super::body::Payload;
 use super::exchange::Stage;
 use super::failure::Failure;
 use super::gate::Gate;
-use super::received::{Collector, Received, Use};
+use super::received::{Collector, Received};
 use super::upload::Tally;
 use crate::base::Reason;
 use crate::net::{DialError, Dialing, Meter, Stream};
@@ -148,8 +148,7 @@ impl Connection {
     }
 
     /// Reads an answer's body.
-    pub async fn read(&mut self, mut incoming: Incoming, what: Use) -> Result<Received, Failure> {
-        let mut collector = Collector::new(what);
+    pub async fn read(&mut self, mut incoming: Incoming, mut collector: Collector) -> Result<Received, Failure> {
         let Self { driver, gate, .. } = self;
         let mut step = |cx: &mut Context<'_>| {
             let mut driven = false;

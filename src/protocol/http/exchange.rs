@@ -81,7 +81,7 @@ pub struct Exchange {
     pub status: u16,
     /// The headers of the last answer.
     pub headers: HeaderMap,
-    /// Its body, unpacked; empty where it was discarded or is not complete.
+    /// Its body, unpacked; empty where it was discarded or is not complete, the beginning of a long one that nobody reads.
     pub body: Bytes,
     /// When the first byte was sent; absent if none was.
     pub sent_at: Option<Instant>,
@@ -98,7 +98,7 @@ pub struct Exchange {
     pub received: u64,
     /// Bytes of the last answer's body as transferred, discarded or not.
     pub body_bytes: u64,
-    /// The SHA-256 in hex of a complete body that was thrown away, if that was asked for.
+    /// The SHA-256 in hex of a complete body that wasn't kept, if that was asked for.
     pub sha256: Option<String>,
     /// How far the upload came, if the request was one.
     pub upload: Option<Box<Uploaded>>,

@@ -40,7 +40,7 @@ pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
 
 /// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is
-/// longer is to be read with `discard_body: true`.
+/// longer is to be read with `discard_body: true`. Where nothing of the profile reads bodies, long ones aren't kept at all.
 pub const MAX_BODY: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(super) struct Progress<'c> {
     pub headers: HeaderMap,
     pub body_bytes: u64,
     pub sha256: Option<String>,
+    /// Whether only the beginning of the body is kept.
+    pub cut: bool,
     pub processing: Duration,
     /// What is sent as it is made, if that is sent.
     pub upload: Option<Arc<Tally>>,
@@ -59,6 +61,7 @@ impl<'c> Progress<'c> {
             headers: HeaderMap::new(),
             body_bytes: 0,
             sha256: None,
+            cut: false,
             processing: Duration::ZERO,
             upload: None,
             untold,

@@ -90,7 +90,9 @@ pub struct Spec {
     pub compression: bool,
     /// Whether the body is counted and thrown away.
     pub discard_body: bool,
-    /// Whether the SHA-256 of a body is computed while it is thrown away, since an expression reads `response.sha256`. It is
+    /// Whether something reads the bodies of answers; otherwise long ones aren't kept.
+    pub reads_body: bool,
+    /// Whether the SHA-256 of a body is computed where it isn't kept, since an expression reads `response.sha256`. It is
     /// of the bytes as transferred, so compression is not asked for then.
     pub sha256: bool,
     /// How `https` is done, in which version of HTTP, and by which way.
@@ -116,6 +118,7 @@ impl Spec {
             cookies: true,
             compression: true,
             discard_body: false,
+            reads_body: true,
             sha256: false,
             way: Way::default(),
             connections: Connections::PerUser,

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::http2::{self, Broken, Line, Ticket};
 use super::progress::Progress;
-use super::received::Use;
+use super::received::{Collector, Use};
 use super::request::{Connections, Spec};
 use super::written::Version;
 use crate::base::Reason;
@@ -125,7 +125,7 @@ async fn on_line(
     let line = ticket.line();
     let fresh = spec.connections == Connections::Fresh;
     progress.line = Some((line.clone(), fresh));
-    let result = http2::exchange(ticket, address, outgoing, used(spec), progress).await.map_err(|broken| match broken {
+    let result = http2::exchange(ticket, address, outgoing, Use::of(spec), progress).await.map_err(|broken| match broken {
         Broken::Failed(failure, over) => Broken::Failed(progress.of_upload(failure), over),
         unsent @ Broken::Unsent(_) => unsent,
     });
@@ -149,6 +149,7 @@ async fn on_line(
     result.map(|received| {
         progress.body_bytes = received.bytes;
         progress.sha256 = received.sha256;
+        progress.cut = received.cut;
         received.body
     })
 }
@@ -201,15 +202,6 @@ async fn connect(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Opened, 
     Connection::open(origin, stream, dialing).await.map(Opened::One)
 }
 
-/// What becomes of an answer's body.
-fn used(spec: &Spec) -> Use {
-    match (spec.discard_body, spec.sha256) {
-        (false, _) => Use::Keep,
-        (true, false) => Use::Count,
-        (true, true) => Use::Digest,
-    }
-}
-
 async fn receive(
     home: &mut Home<'_>,
     spec: &Spec,
@@ -229,7 +221,8 @@ async fn receive(
         // The target has made up its mind: what is left of the body would be sent for nothing (RFC 9110, 9.3).
         tally.stop();
     }
-    let result = connection.read(incoming, used(spec)).await;
+    let collector = Collector::new(Use::of(spec), &progress.headers);
+    let result = connection.read(incoming, collector).await;
     let kept = match early {
         // Boxed: it is rare.
         Some(tally) if result.is_ok() && !tally.is_stopped() => {
@@ -243,6 +236,7 @@ async fn receive(
         Ok(received) => {
             progress.body_bytes = received.bytes;
             progress.sha256 = received.sha256;
+            progress.cut = received.cut;
             if !kept {
                 // Half a request stands on it.
                 home.set_open(false);

@@ -3,12 +3,13 @@
 mod accounts;
 mod catalogue;
 mod events;
+mod files;
 mod ledger;
 mod limiter;
 mod payments;
 mod votes;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
@@ -36,6 +37,8 @@ pub fn router(app: App) -> Router {
         .route("/api/ledger", get(ledger::ledger))
         .route("/api/payments/stars/createInvoice", post(payments::create_invoice))
         .route("/api/webhooks/payment", post(payments::webhook))
+        .route("/api/files", post(files::upload).get(files::all).layer(DefaultBodyLimit::disable()))
+        .route("/api/files/{id}", get(files::one).delete(files::remove))
         .fallback(nothing_here)
         .layer(from_fn_with_state(app.clone(), faults::apply))
         .layer(from_fn_with_state(app.clone(), metrics::count));

@@ -89,7 +89,7 @@ pub(in crate::protocol::http) async fn exchange(
         // The target has made up its mind: what is left of the body would be sent for nothing.
         tally.stop();
     }
-    let mut collector = Collector::new(what);
+    let mut collector = Collector::new(what, &progress.headers);
     poll_fn(|cx| {
         // The rest of the body goes on while the answer comes, for a peer that answers as it reads.
         let _ = upload.poll(cx);

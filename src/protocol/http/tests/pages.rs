@@ -188,6 +188,23 @@ async fn redirects_end() {
 }
 
 #[tokio::test]
+async fn long_bodies_that_nobody_reads_are_not_kept() {
+    let long = "x".repeat(2_000_000);
+    let plain = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{long}", long.len());
+    let (url, _server) = answers(&[&plain, &plain, OK]).await;
+    let mut client = Client::new();
+    let unread = |hash: bool| get(&url, move |spec| (spec.reads_body, spec.sha256) = (false, hash));
+    let exchange = perform(&mut client, &unread(true)).await;
+    assert_eq!((exchange.outcome, exchange.body_bytes), (Outcome::Ok, 2_000_000));
+    // head -c 2000000 /dev/zero | tr '\\0' x | sha256sum
+    let expected = "be8889d3b8893c11d290b8dcf682164c326a90e6998f6bddb25d9a3a02daf666";
+    assert_eq!(exchange.sha256.as_deref(), Some(expected));
+    assert!(exchange.body.len() < 100_000 && !exchange.body.is_empty());
+    assert_eq!(perform(&mut client, &unread(false)).await.sha256, None);
+    assert_eq!(&perform(&mut client, &unread(true)).await.body[..], b"ok");
+}
+
+#[tokio::test]
 async fn another_origin_is_not_told_secrets() {
     let (other, elsewhere) = answers(&[OK]).await;
     let (url, server) = answers(&[&format!("HTTP/1.1 307 X\r\nlocation: {other}/there\r\ncontent-length: 0\r\n\r\n")]).await;
