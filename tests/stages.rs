@@ -239,6 +239,21 @@ fn many_things_are_made_at_once() {
     assert_eq!((stage(&record, "verify")["ok"].clone(), shop.left()), (json!(true), 0));
 }
 
+#[test]
+fn a_list_that_overflows_makes_it_inconclusive_whatever_verify_finds() {
+    let shop = Shop::new();
+    let bench = Bench::new();
+    // The same text over and over: much to count, little to keep.
+    let setup = "setup: {flow: [{set: {text: \"random_text(1000000, 1000000)\"}}, {repeat: {times: 300, flow: {remember: {big: \"{{ text }}\"}}}}]}\n";
+    let verify = "verify: {flow: [{http: {get: /things, check: {all: big | length == 300}}}]}\n";
+    let load = "phases: [{name: one, duration: 100ms, load: {makers: {rate: 10/s, max_users: 10}}}]\n";
+    let ended = bench.run(&shop.profile(&[setup, load, verify].concat()));
+    let record = bench.record();
+    assert_eq!((ended.code, &record["verdict"]), (Some(3), &json!("inconclusive")), "{}\n{}", ended.out, ended.err);
+    let told = reasons(&record);
+    assert!(told.contains("The list `big` is full") && told.contains("Verify can't be told, since a list overflowed"), "{told}");
+}
+
 /// Starts a run, waits until the target has made so many things, and ends it.
 fn ended_after(shop: &Shop, bench: &Bench, rest: &str, made: u64) -> support::program::Ended {
     bench.file("profile.yml", &shop.profile(rest));

@@ -8,7 +8,7 @@ use crate::base::Verdict;
 use crate::engine::Ending;
 use crate::measure::process::unix_time;
 use crate::measure::{ScenarioId, Totals};
-use crate::record::{Histograms, Phase, Run, VERSION, build};
+use crate::record::{Histograms, Run, VERSION, build};
 use crate::verdict::{self, Exit, Inputs, Outside};
 
 use super::conduct::{Conduct, Stop};
@@ -80,7 +80,12 @@ impl Conduct {
             version: VERSION,
             profile: self.plan.name.clone(),
             run: name,
-            started: phases.first().map_or(unix_time(began), |phase: &Phase| phase.started),
+            started: match (self.stages.first(), phases.first()) {
+                (Some(stage), Some(phase)) => stage.started.min(phase.started),
+                (Some(stage), None) => stage.started,
+                (None, Some(phase)) => phase.started,
+                (None, None) => unix_time(began),
+            },
             ended: unix_time(SystemTime::now()),
             verdict: self.verdict,
             reasons: std::mem::take(&mut self.reasons),

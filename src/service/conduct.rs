@@ -187,6 +187,7 @@ impl Conduct {
             return Ending::Stopped;
         }
         self.began = true;
+        self.meter = Meter::new(&self.plan);
         match engine::start(self.plan.clone(), self.store.clone(), self.options, &self.carried) {
             Ok(engine) => self.follow(engine, stop, update).await,
             Err(error) => Ending::Failed(format!("the workers can't be started: {error}")),

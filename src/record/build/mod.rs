@@ -149,6 +149,8 @@ pub fn stage(input: &StageInput<'_>) -> Stage {
         error: input.error.map(str::to_owned),
         checks: measured::checks(&measured).into_iter().map(check).collect(),
         steps: measured::steps(&measured),
+        sessions: sessions::sessions(&measured),
+        messages: sessions::messages(&measured),
         groups: measured::groups(&measured),
         metrics: measured::metrics(&measured),
     }

@@ -32,9 +32,9 @@ pub struct Run {
     pub profile: String,
     /// The run's identifier, which is the name of its directory: `20261120T144403Z-votes`.
     pub run: String,
-    /// When the first phase began; Unix time in seconds.
+    /// When the first phase began, or set-up before it; Unix time in seconds.
     pub started: f64,
-    /// When the last phase was over and drained; Unix time in seconds.
+    /// When the last phase was over and drained, and verify and teardown were done; Unix time in seconds.
     pub ended: f64,
     /// The judgement over all.
     #[serde(with = "word")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Metric, Step};
+use super::{Group, Message, Metric, Sessions, Step};
 
 /// A set-up, a verify or a teardown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,10 @@ pub struct Stage {
     pub checks: Vec<StageCheck>,
     /// What was measured, by step.
     pub steps: Vec<Step>,
+    /// Connections that were held, by step.
+    pub sessions: Vec<Sessions>,
+    /// Messages that were followed.
+    pub messages: Vec<Message>,
     /// Groups of steps, timed as a whole.
     pub groups: Vec<Group>,
     /// What it put into the profile's own metrics.
