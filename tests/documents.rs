@@ -97,7 +97,7 @@ fn whole_profiles() -> Vec<(&'static str, usize, String)> {
 #[test]
 fn every_whole_profile_of_the_documents_can_be_carried_out_without_a_warning() {
     for (document, line, block) in whole_profiles() {
-        let resolved = plan::load_text(Path::new("example.yml"), block, &Env::default(), &[], plan::Options::default());
+        let resolved = plan::load_text(Path::new("tests/fixtures/documents/example.yml"), block, &Env::default(), &[], plan::Options::default());
         let told: Vec<String> = match resolved {
             Ok((_, warnings)) => warnings.iter().map(Diagnostic::line).collect(),
             Err(problems) => vec![problems.render(false)],
@@ -182,7 +182,7 @@ fn every_example_of_profile_md_can_be_carried_out() {
         for example in alternatives {
             let text = completed(&example);
             let resolved =
-                plan::load_text(Path::new("example.yml"), text.clone(), &Env::default(), &[], plan::Options::default());
+                plan::load_text(Path::new("tests/fixtures/documents/example.yml"), text.clone(), &Env::default(), &[], plan::Options::default());
             if let Err(problems) = resolved {
                 wrong.push_str(&format!("docs/profile.md:{line}: {}\n", problems.render(false)));
             }
@@ -218,7 +218,7 @@ fn each_that_profile_md_calls_not_supported_yet_is_refused_so() {
     let text = document("docs/profile.md");
     let [(_, block)] = &blocks(&text, "yaml refused")[..] else { panic!("one block") };
     let text = format!("name: example\n{block}");
-    let loaded = profile::read_text(Path::new("example.yml"), Some(text.clone()), &Env::default(), &[]);
+    let loaded = profile::read_text(Path::new("tests/fixtures/documents/example.yml"), Some(text.clone()), &Env::default(), &[]);
     let refused: BTreeSet<usize> = (loaded.diagnostics.iter())
         .filter(|problem| problem.message.contains("not supported yet"))
         .filter_map(|problem| problem.place.as_ref().map(|place| place.line_column().0))

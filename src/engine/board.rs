@@ -112,6 +112,12 @@ impl Board {
             .collect()
     }
 
+    /// The data of which no row was left in this turn of a phase, or in an earlier one, though somebody wanted one; by its
+    /// index in the plan.
+    pub fn ran_out(&self, activation: u64) -> Vec<usize> {
+        (0..self.shared.plan.data.len()).filter(|data| self.shared.stock.ran_out_by(*data, activation)).collect()
+    }
+
     /// Processor time of each worker's thread since it began, as of half a second ago at most.
     pub fn worker_cpu(&self) -> Vec<Duration> {
         self.shared.ports.iter().map(Port::cpu).collect()

@@ -16,6 +16,7 @@ use crate::measure::WorkerGauges;
 use super::activation::{Activation, Live};
 use super::arrival::Arrival;
 use super::gate::Gate;
+use super::picker::Picker;
 use super::pool::Pool;
 use super::report::{Command, Report};
 use super::shared::{Berth, Port, Shared};
@@ -30,6 +31,7 @@ pub(super) struct Context {
     pub timer: Timer,
     pub gate: Gate,
     pub gauges: Arc<WorkerGauges>,
+    pub picker: Picker,
     /// The worker's loop should look again.
     pub nudge: Notify,
     lives: RefCell<Vec<Rc<Live>>>,
@@ -48,6 +50,8 @@ struct Interrupt {
 impl Context {
     pub fn new(worker: usize, share: Share, shared: Arc<Shared>, timer: Timer) -> Rc<Self> {
         let gauges = shared.store.gauges.worker();
+        let plan = &shared.plan;
+        let picker = Picker::new(&plan.data, plan.seed, shared.stock.clone(), shared.lists.clone(), share);
         Rc::new(Self {
             worker,
             share,
@@ -55,6 +59,7 @@ impl Context {
             timer,
             gate: Gate::new(),
             gauges,
+            picker,
             nudge: Notify::new(),
             lives: RefCell::default(),
             pools: RefCell::default(),

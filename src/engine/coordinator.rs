@@ -92,6 +92,10 @@ impl Coordinator {
                     .await;
                 let full = start + phase.duration;
                 let woken = self.wait_until(full - LEAD.min(phase.duration), Some(activation.number)).await;
+                if matches!(woken, Woken::Done) {
+                    // Nobody remembers any more, and the next phase begins before it can be seen that it has.
+                    self.shared.lists.publish();
+                }
                 let now = Instant::now();
                 let end = match woken {
                     Woken::Deadline => full,

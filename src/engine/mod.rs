@@ -14,17 +14,20 @@
 
 mod activation;
 mod arrival;
+mod aside;
 mod board;
 mod context;
 mod coordinator;
 mod event;
 mod examples;
 mod gate;
+mod picker;
 mod pool;
 mod report;
 mod shared;
 mod sink;
 mod stage;
+mod stock;
 mod timer;
 mod user;
 mod worker;
@@ -135,6 +138,7 @@ pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Car
         reports: report,
         examples: examples::Examples::default(),
         lists: carried.lists.clone(),
+        stock: Arc::new(stock::Stock::new(&plan.data, workers)),
         plan,
         store,
     });

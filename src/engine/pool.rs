@@ -5,6 +5,7 @@
 //! a scenario crosses from one phase into the next, whatever the kinds of load.
 
 mod arrivals;
+mod needs;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,14 +14,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::Protocol;
-use crate::flow::{Flow, StepKind};
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
-use crate::protocol::http::{self, Connections};
+use crate::protocol::http;
+
+pub(super) use needs::shared_connections;
 
 use super::activation::{Budget, Live};
 use super::arrival::Arrival;
 use super::context::Context;
+use super::picker::{Claim, RanOut};
 use super::user::{self, Slot};
 
 /// See the module.
@@ -35,6 +38,16 @@ pub(super) struct Pool {
     lives: RefCell<Vec<Rc<Live>>>,
     /// Iterations that were given out and haven't ended.
     running: Cell<u32>,
+    /// Users that are at their start or at their stop.
+    aside: Cell<u32>,
+    /// Its users have something to do before they are free.
+    starts: bool,
+    /// Its users have something to do before they are gone.
+    stops: bool,
+    /// Its iterations need rows that can run out.
+    can_run_out: bool,
+    /// A user could not start, since no row was left for it.
+    short: Cell<bool>,
 }
 
 struct State {
@@ -88,6 +101,8 @@ pub(super) enum Decision {
     Wait,
     /// Ask again when the run goes on.
     Paused,
+    /// End, wanted or not: what it needs has run out.
+    End,
     /// End.
     Leave,
 }
@@ -95,9 +110,25 @@ pub(super) enum Decision {
 impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
         let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0, ended: 0 };
-        let connections = shared_connections(&ctx.shared.plan.scenarios[scenario].flow)
-            .map(|all| Rc::new(http::Pool::new(ctx.share.part(all as u64) as usize)));
-        Rc::new(Self { ctx, scenario, connections, state: RefCell::new(state), lives: RefCell::default(), running: Cell::new(0) })
+        let described = &ctx.shared.plan.scenarios[scenario];
+        let flows = [Some(&described.flow), described.start.as_ref(), described.stop.as_ref()];
+        let connections = flows.into_iter().flatten().filter_map(shared_connections).max();
+        let connections = connections.map(|all| Rc::new(http::Pool::new(ctx.share.part(all as u64) as usize)));
+        let (starts, stops) = (described.start.is_some(), described.stop.is_some());
+        let can_run_out = ctx.picker.can_run_out(&described.rows.flow);
+        Rc::new(Self {
+            ctx,
+            scenario,
+            connections,
+            state: RefCell::new(state),
+            lives: RefCell::default(),
+            running: Cell::new(0),
+            aside: Cell::new(0),
+            starts,
+            stops,
+            can_run_out,
+            short: Cell::new(false),
+        })
     }
 
     /// A phase begins in which the scenario has load; `prepared` users are there from its start. Users of the phase
@@ -114,6 +145,7 @@ impl Pool {
                 }
             }
         }
+        self.short.set(false);
         for local in 0..prepared {
             self.create(local, live.activation.start, None);
         }
@@ -148,7 +180,9 @@ impl Pool {
             idle.extend(present.iter().filter(|slot| !slot.busy.get()).map(|slot| Rc::clone(slot)));
             idle.make_contiguous().sort_by_key(|slot| slot.last_end());
             idle.iter().for_each(|slot| slot.idle.set(true));
-            free = most.saturating_sub(present.len() as u64) + idle.len() as u64;
+            // Who is yet to be made can begin at once, unless it has to start first.
+            let vacant = if self.starts { 0 } else { most.saturating_sub(present.len() as u64) };
+            free = vacant + idle.len() as u64;
         }
         self.ctx.port(self.scenario).reset_free(free);
     }
@@ -223,6 +257,12 @@ impl Pool {
                         return Decision::Wait;
                     }
                     *holds = true;
+                }
+                match self.claim_rows(&live) {
+                    Ok(rows) => slot.rows.set(rows),
+                    Err(RanOut) => return Decision::End,
+                }
+                if total.is_some() {
                     *claimed -= 1;
                 }
                 slot.busy.set(true);
@@ -274,7 +314,12 @@ impl Pool {
             Mode::Open { most, .. } if slot.local < *most => {
                 // Its place can be taken by a new user.
                 state.places[slot.local as usize] = Place::Vacant;
-                if !was_idle {
+                if self.starts {
+                    // Whoever comes after it isn't free before it has started.
+                    if was_idle {
+                        self.ctx.port(self.scenario).claim();
+                    }
+                } else if !was_idle {
                     self.ctx.port(self.scenario).add_free();
                 }
             }
@@ -344,7 +389,9 @@ impl Pool {
 
     /// Whether users that should be gone still do something for this activation.
     pub fn is_draining(&self, live: &Live) -> bool {
-        self.running.get() > 0 && matches!(self.state.borrow().mode, Mode::Away) && self.live(live.activation.number).is_some()
+        let state = self.state.borrow();
+        let busy = self.running.get() > 0 || self.aside.get() > 0 || (self.stops && state.present > 0);
+        busy && matches!(state.mode, Mode::Away) && self.live(live.activation.number).is_some()
     }
 
     /// Whether this user's iteration has no place in the present phase.
@@ -385,7 +432,7 @@ impl Pool {
     }
 
     /// Brings a user to life, unless it is here.
-    fn create(self: &Rc<Self>, local: u64, since: Instant, mail: Option<Arrival>) {
+    fn create(self: &Rc<Self>, local: u64, since: Instant, mail: Option<(Arrival, Claim)>) {
         let mut state = self.state.borrow_mut();
         let index = local as usize;
         while state.places.len() <= index {
@@ -395,8 +442,12 @@ impl Pool {
             return;
         }
         let slot = Slot::new(local, self.ctx.share.user(local), since);
-        slot.busy.set(mail.is_some());
-        slot.mail.set(mail);
+        // Who has to start isn't free.
+        slot.busy.set(mail.is_some() || self.starts);
+        if let Some((arrival, rows)) = mail {
+            slot.mail.set(Some(arrival));
+            slot.rows.set(rows);
+        }
         state.places[index] = Place::Present(slot.clone());
         state.present += 1;
         self.ctx.gauges.set_users(self.id(), state.present);
@@ -411,19 +462,6 @@ impl Drop for Pool {
             self.ctx.gauges.add_connections(self.id(), Protocol::Http, -(connections.close() as i64));
         }
     }
-}
-
-/// The most connections that any of the steps wants shared.
-pub(super) fn shared_connections(flow: &Flow) -> Option<usize> {
-    let mut most = None;
-    flow.each(&mut |step| {
-        if let StepKind::Http(http) = &step.kind
-            && let Connections::Shared(connections) = http.request.connections()
-        {
-            most = most.max(Some(connections));
-        }
-    });
-    most
 }
 
 impl Place {

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use super::arrival::WaitingRoom;
 use super::examples::Examples;
 use super::report::{Command, Report};
+use super::stock::Stock;
 
 /// One for each run.
 pub(super) struct Shared {
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub examples: Examples,
     /// What users remember; each worker writes its own part.
     pub lists: Arc<Lists>,
+    /// Which rows of data are left.
+    pub stock: Arc<Stock>,
 }
 
 /// A worker as others see it.

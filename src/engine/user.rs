@@ -15,6 +15,8 @@ use crate::flow::{self, End};
 
 use super::activation::Live;
 use super::arrival::Arrival;
+use super::aside::{self, Started};
+use super::picker::Claim;
 use super::pool::{Decision, Pool};
 use super::report::Report;
 use super::sink::UserSink;
@@ -37,6 +39,8 @@ pub(super) struct Slot {
     pub changed: Notify,
     /// An arrival that was given to it.
     pub mail: Cell<Option<Arrival>>,
+    /// The rows that its next iteration has, of data that can run out.
+    pub rows: Cell<Claim>,
     /// Stands in the pool's queue of free users.
     pub idle: Cell<bool>,
     /// Iterates, or is about to.
@@ -63,6 +67,7 @@ impl Slot {
             number,
             changed: Notify::new(),
             mail: Cell::new(None),
+            rows: Cell::new(None),
             idle: Cell::new(false),
             busy: Cell::new(false),
             cut_at: Cell::new(None),
@@ -108,6 +113,11 @@ impl Slot {
         if let Some(task) = self.task.borrow().as_ref() {
             task.abort();
         }
+    }
+
+    /// It has started: its first iteration is due now.
+    pub fn starts_at(&self, at: Instant) {
+        self.last_end.set(at);
     }
 
     fn begins(&self, due: Instant, activation: u64) {
@@ -175,16 +185,31 @@ impl Drop for Person<'_> {
 
 async fn live(presence: Presence) {
     let (pool, slot) = (presence.pool.clone(), presence.slot.clone());
-    let scenario = &pool.ctx.shared.plan.scenarios[pool.scenario];
+    let scenario = pool.described();
     let sink = UserSink::new(pool.clone(), slot.clone());
     let user = flow::User::new(slot.number, &pool.ctx.shared.users[pool.scenario]);
     let mut person = Person { user, sink: &sink };
     if let Some(connections) = &pool.connections {
         person.user.share(connections.clone());
     }
+    if let Some(flow) = &scenario.start {
+        // In a box, since few users have one and each does it once.
+        match Box::pin(aside::start(flow, &pool, &slot, &mut person.user, &sink)).await {
+            Started::Yes => {}
+            Started::Unwanted => return,
+            Started::Ended => {
+                presence.ended_itself.set(true);
+                return;
+            }
+        }
+    }
     loop {
         match pool.decide(&slot) {
-            Decision::Leave => return,
+            Decision::Leave => break,
+            Decision::End => {
+                presence.ended_itself.set(true);
+                break;
+            }
             Decision::Wait => {
                 pool.ctx.check();
                 slot.changed.notified().await;
@@ -203,21 +228,25 @@ async fn live(presence: Presence) {
             }
             Decision::Iterate { due, arrival } => {
                 let began = Instant::now();
-                let Some(iteration) = Iteration::begin(&pool, &slot, &sink, began, due, arrival) else { return };
+                let Some(iteration) = Iteration::begin(&pool, &slot, &sink, began, due, arrival) else { break };
                 let user = &mut person.user;
                 user.enter_phase(pool.ctx.phase_name(&iteration.live));
-                let end = flow::iterate(&scenario.flow, user, slot.iteration(), due, &sink).await;
+                user.begin_iteration(slot.iteration());
+                if !scenario.rows.flow.is_empty() {
+                    pool.put_rows(&slot, user);
+                }
+                let end = flow::carry_out(&scenario.flow, user, due, &sink).await;
                 iteration.finish(&end);
                 match end {
                     End::Completed | End::Failed | End::CutShort => {}
                     End::EndUser => {
                         presence.ended_itself.set(true);
-                        return;
+                        break;
                     }
                     End::Abort(reason) => {
                         pool.ctx.report(Report::Abort(reason));
                         presence.ended_itself.set(true);
-                        return;
+                        break;
                     }
                 }
                 // The clock was read a moment ago, when the iteration ended.
@@ -228,6 +257,9 @@ async fn live(presence: Presence) {
                 }
             }
         }
+    }
+    if let Some(flow) = &scenario.stop {
+        Box::pin(aside::stop(flow, &pool, &slot, &mut person.user, &sink)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the profile's text to what users evaluate, once, when the profile is loaded.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use super::text::write_string;
 pub struct Compiler {
     symbols: Symbols,
     library: Arc<Library>,
+    /// The variables that were read since it was asked last.
+    read: HashSet<Symbol>,
 }
 
 impl Default for Compiler {
@@ -34,12 +37,17 @@ const MARKS: [&str; 3] = ["{{", "{%", "{#"];
 impl Compiler {
     /// A compiler that has seen no name yet.
     pub fn new() -> Self {
-        Self { symbols: Symbols::new(), library: Library::new() }
+        Self { symbols: Symbols::new(), library: Library::new(), read: HashSet::new() }
     }
 
     /// The number of a variable's name, for [`super::Scope`].
     pub fn symbol(&mut self, name: &str) -> Symbol {
         self.symbols.get(name)
+    }
+
+    /// The variables that are read by what was compiled since this was asked last.
+    pub fn take_read(&mut self) -> HashSet<Symbol> {
+        std::mem::take(&mut self.read)
     }
 
     /// A text in which `{{ … }}` may stand.
@@ -154,7 +162,16 @@ impl Compiler {
     }
 
     fn lowering<'a>(&'a mut self, source: &'a str, names: &'a Names) -> Lowering<'a> {
-        Lowering { source, symbols: &mut self.symbols, names, library: &self.library, locals: Vec::new(), scope: 0, slots: 0 }
+        Lowering {
+            source,
+            symbols: &mut self.symbols,
+            read: &mut self.read,
+            names,
+            library: &self.library,
+            locals: Vec::new(),
+            scope: 0,
+            slots: 0,
+        }
     }
 
     fn program(&self, source: &str, body: Body, locals: usize) -> Compiled {

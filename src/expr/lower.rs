@@ -1,12 +1,14 @@
 //! From minijinja's syntax tree to [`super::program`]: names become numbers, and what doesn't exist is found here.
 
+use std::collections::HashSet;
+
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Stmt, UnaryOpKind};
 
 use super::error::CompileError;
 use super::functions::Function;
 use super::library::Library;
-use super::names::{Names, Symbols};
+use super::names::{Names, Symbol, Symbols};
 use super::program::{Arguments, For, Kind, Node, Piece};
 use super::strict::{Comparison, Math};
 use crate::base::names::nearest;
@@ -15,6 +17,8 @@ use crate::base::names::nearest;
 pub(super) struct Lowering<'a> {
     pub(super) source: &'a str,
     pub(super) symbols: &'a mut Symbols,
+    /// Takes the variables that are read.
+    pub(super) read: &'a mut HashSet<Symbol>,
     pub(super) names: &'a Names,
     pub(super) library: &'a Library,
     /// The local variables in sight, innermost last.
@@ -152,6 +156,7 @@ impl Lowering<'_> {
         }
         if self.names.contains(name) {
             let symbol = self.symbols.get(name);
+            self.read.insert(symbol);
             return Ok(self.node(Kind::Var(symbol), span));
         }
         if Function::find(name).is_some() {

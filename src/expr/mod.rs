@@ -19,6 +19,7 @@ mod message;
 mod names;
 mod program;
 mod response;
+mod rows;
 mod scope;
 mod strict;
 mod template;
@@ -33,6 +34,7 @@ pub use lists::{BOUND, Bound, ListId, Lists};
 pub use message::{Content, MessageObject};
 pub use names::{Names, Symbol, is_reserved};
 pub use response::{Response, ResponseObject};
+pub use rows::{Flaw, MAX_SIZE as MAX_DATA_SIZE, Rows, Table};
 pub use scope::{Layer, Scope, Shared};
 pub use template::{Compiled, Expression, JsonParts, JsonTemplate, Template};
 

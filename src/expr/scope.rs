@@ -84,6 +84,8 @@ fn find(variables: &[(Symbol, Value)], symbol: Symbol) -> Option<&Value> {
 const START: u64 = u64::MAX;
 /// Keys what choices draw from, less the choice's number; no user has such a number.
 const CHOICES: u64 = u64::MAX - 1;
+/// Keys the stream of a user's `stop`.
+const STOP: u64 = u64::MAX - 1;
 
 impl Scope {
     /// The scope of user `user`, counted from 0 over the whole run and all shards. It writes to [`Layer::Start`] until the first
@@ -141,6 +143,13 @@ impl Scope {
     /// The key of the order in which the scenario's choice of this number takes its branches.
     pub fn choice_key(&self, number: u32) -> [u64; 3] {
         [self.shared.seed, self.shared.scenario, CHOICES - u64::from(number)]
+    }
+
+    /// Before the scenario's `stop`: forgets the last iteration's variables and answer, and has a random stream of its own.
+    pub fn begin_stop(&mut self) {
+        self.clear();
+        self.writes = Layer::Iteration;
+        self.random = RefCell::new(Stream::keyed(&[self.shared.seed, self.shared.scenario, self.user, STOP]));
     }
 
     fn clear(&mut self) {

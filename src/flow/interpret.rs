@@ -63,7 +63,14 @@ impl From<Broken> for Stop {
 ///
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
 pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
-    user.scope.begin_iteration(iteration);
+    user.begin_iteration(iteration);
+    carry_out(flow, user, due, sink).await
+}
+
+/// What the user has begun: an iteration, its start or its stop.
+///
+/// May be dropped at any await; a request in flight is then told as `interrupted`.
+pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> End {
     match Run::new(user, sink, due).flow(flow).await {
         Ok(()) => End::Completed,
         Err(Stop::Failed(_)) => End::Failed,

@@ -88,6 +88,21 @@ impl User {
         self.scope.set_phase(name);
     }
 
+    /// Begins an iteration: what the last one left is gone.
+    pub fn begin_iteration(&mut self, iteration: u64) {
+        self.scope.begin_iteration(iteration);
+    }
+
+    /// Begins (another attempt at) its start: variables are gone, and those that are set last for its life.
+    pub fn begin_start(&mut self) {
+        self.scope.begin_start();
+    }
+
+    /// Begins its stop: what its last iteration left is gone.
+    pub fn begin_stop(&mut self) {
+        self.scope.begin_stop();
+    }
+
     /// The user's number.
     pub fn number(&self) -> u64 {
         self.scope.user()

@@ -3,6 +3,7 @@
 //! [`load`] reads a file and resolves it; all that is wrong with either is told at once. Nothing here talks to a target.
 
 mod connect;
+mod data;
 mod describe;
 mod http;
 mod loads;
@@ -26,6 +27,6 @@ pub use resolver::{Builtin, Options};
 mod tests;
 
 pub use types::{
-    Cron, DRAIN, Limits, OnRestart, Phase, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario, Schedule, Stage, StageKind,
+    Cron, DRAIN, Data, DataSource, Limits, OnRestart, Phase, Pick, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario, ScenarioRows, Schedule, Stage, StageKind,
     Stages,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::resolver::{Options, Resolver};
 use super::types::{Limits, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
-use super::{loads, metrics, observe, schedule, slos, stages, steps, warnings};
+use super::{data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
 use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
@@ -87,6 +87,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     };
     let (vars, mut names) = vars(&mut resolver);
     stages::lists(&mut resolver, &mut names);
+    data::data(&mut resolver, &mut names);
     stages::left_by_setup(&resolver, &mut names);
     let mut flows = Vec::new();
     for (index, (scenario, _)) in written.scenarios.iter().enumerate() {
@@ -97,7 +98,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         flows.push(steps::flow(&mut resolver, &mut layout, ScenarioId::at(index), scenario, &names));
     }
     let scenario_names: Vec<String> = layout.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
-    let (flows, paces): (Vec<_>, Vec<_>) = flows.into_iter().map(|resolved| (resolved.flow, resolved.pace)).unzip();
+    let paces: Vec<_> = flows.iter().map(|resolved| resolved.pace).collect();
     let phases = loads::phases(&mut resolver, &scenario_names, &paces);
     if phases.is_empty() {
         let at = resolver.profile.written.name.at;
@@ -113,18 +114,20 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     let scenarios: Vec<Scenario> = flows
         .into_iter()
         .enumerate()
-        .map(|(index, flow)| {
+        .map(|(index, steps::Resolved { start, flow, stop, rows, .. })| {
             let id = ScenarioId::at(index);
             let max_users = phases.iter().filter_map(|phase| phase.load(id)).map(|load| load.max_users()).max().unwrap_or(0);
-            Scenario { id, name: scenario_names[index].clone(), flow, max_users }
+            Scenario { id, name: scenario_names[index].clone(), start, flow, stop, rows, max_users }
         })
         .collect();
     let stages = stages::stages(&mut resolver, &mut layout, &names);
+    let data = data::with_users(std::mem::take(&mut resolver.data), &scenarios);
     let plan = Plan {
         name,
         seed: written.seed.map_or(0, |seed| seed.value),
         layout: Arc::new(layout),
         scenarios,
+        data,
         phases,
         stages,
         lists: std::mem::take(&mut resolver.lists),
@@ -161,6 +164,7 @@ fn fingerprint(resolver: &Resolver<'_>) -> u64 {
     files.sort();
     let mut hasher = DefaultHasher::new();
     resolver.profile.fingerprint().hash(&mut hasher);
+    resolver.data_digest.hash(&mut hasher);
     for file in files {
         // One that can't be read has been told of.
         (file, std::fs::read(file).unwrap_or_default()).hash(&mut hasher);

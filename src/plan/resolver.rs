@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::types::Data;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
 use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template};
@@ -45,6 +46,10 @@ pub(super) struct Resolver<'p> {
     pub lists: Vec<(String, Symbol)>,
     /// The scenarios that others call.
     pub called: BTreeSet<usize>,
+    /// Rows for virtual users, as far as they could be read.
+    pub data: Vec<Data>,
+    /// Of the files that they were read from.
+    pub data_digest: u64,
 }
 
 impl<'p> Resolver<'p> {
@@ -59,6 +64,8 @@ impl<'p> Resolver<'p> {
             uses_builtin: false,
             lists: Vec::new(),
             called: BTreeSet::new(),
+            data: Vec::new(),
+            data_digest: 0,
         }
     }
 
@@ -98,7 +105,7 @@ impl<'p> Resolver<'p> {
         diagnostic.consequent = match what {
             "scenario" => damage.lost("scenarios"),
             "phase" => damage.lost("phases"),
-            "step" => damage.within("scenarios"),
+            "step" | "list" => damage.within("scenarios"),
             "metric" | "measurement" => damage.lost("metrics"),
             "value of the target" => damage.within("observe"),
             _ => false,
@@ -123,9 +130,15 @@ impl<'p> Resolver<'p> {
         let place = self.profile.tree.part(at, part(&error.range));
         // A name that is unknown may have been set by a step that could not be read.
         let damage = &self.profile.damage;
-        let lost = damage.within("scenarios") || damage.lost("vars") || damage.lost("metrics");
+        let lost = damage.within("scenarios") || damage.lost("vars") || damage.within("data") || damage.lost("metrics");
         let consequent = lost && message.starts_with("unknown ");
         self.push(Diagnostic { consequent, ..Diagnostic::error(place, message) });
+    }
+
+    /// The data that was named since this was asked last, by index.
+    pub fn named_data(&mut self) -> Vec<usize> {
+        let read = self.compiler.take_read();
+        self.data.iter().enumerate().filter(|(_, data)| read.contains(&data.symbol)).map(|(index, _)| index).collect()
     }
 
     pub fn template(&mut self, text: &Text, names: &Names) -> Option<Template> {

@@ -6,7 +6,7 @@ use super::metrics;
 use super::resolver::Resolver;
 use super::steps::names::{each, sets};
 use super::steps::{self, Place};
-use super::types::{STAGE_TIMEOUT, Stage, StageKind, Stages};
+use super::types::{Pick, STAGE_TIMEOUT, Stage, StageKind, Stages};
 use crate::base::written::{At, Many};
 use crate::expr::{Names, is_reserved};
 use crate::measure::{Layout, PhaseId, ScenarioId, ScenarioLayout};
@@ -36,7 +36,7 @@ pub(super) fn lists(resolver: &mut Resolver<'_>, names: &mut Names) {
         if is_reserved(text) {
             resolver.error(name.at, format!("`{text}` is a name of the program's own; choose another"));
         } else if names.contains(text) {
-            resolver.error(name.at, format!("`{text}` is a name of `vars` or `data`, which would hide the list; choose another"));
+            resolver.error(name.at, format!("`{text}` is a name of `vars`, which would hide the list; choose another"));
         }
         let symbol = resolver.compiler.symbol(text);
         resolver.lists.push((text.clone(), symbol));
@@ -91,7 +91,13 @@ fn stage(resolver: &mut Resolver<'_>, layout: &mut Layout, names: &Names, kind: 
         StageKind::Verify => (Place::Verify, metrics::with_totals(resolver, layout, names.clone())),
         StageKind::Teardown => (Place::Teardown, metrics::with_totals(resolver, layout, names.clone())),
     };
+    resolver.named_data();
     let flow = steps::block(resolver, layout, scenario, place, block, &names);
+    let rows = resolver.named_data();
+    for unique in rows.iter().filter_map(|data| resolver.data.get(*data)).filter(|data| data.pick == Pick::Unique) {
+        let message = format!("`{}` gives each row once, to users under load; `{name}` can't have one", unique.name);
+        resolver.diagnostics.push(resolver.profile.error(at, message));
+    }
     let timeout = block.timeout.map_or(STAGE_TIMEOUT, |timeout| timeout.value).max(Duration::from_millis(1));
-    Stage { kind, scenario, phase, timeout, flow }
+    Stage { kind, scenario, phase, rows, timeout, flow }
 }

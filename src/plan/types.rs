@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::base::Secrets;
 use crate::counters::Observe;
-use crate::expr::{Expression, Symbol, Value};
+use crate::expr::{Expression, ListId, Symbol, Table, Value};
 use crate::flow::Flow;
 use crate::load::Load;
 use crate::measure::{Layout, PhaseId, ScenarioId};
@@ -25,6 +25,8 @@ pub struct Plan {
     pub layout: Arc<Layout>,
     /// The scenarios, by [`ScenarioId`].
     pub scenarios: Vec<Scenario>,
+    /// Rows for virtual users.
+    pub data: Vec<Data>,
     /// The phases in order, by [`PhaseId`]; at least one.
     pub phases: Vec<Phase>,
     /// What is done once for the whole run.
@@ -74,10 +76,65 @@ pub struct Scenario {
     pub id: ScenarioId,
     /// Its name.
     pub name: String,
+    /// What each user does once, before its first iteration, again and again until it succeeds.
+    pub start: Option<Flow>,
     /// Its steps.
     pub flow: Flow,
+    /// What each user does once when it ends, if it ever started.
+    pub stop: Option<Flow>,
+    /// The rows that it needs.
+    pub rows: ScenarioRows,
     /// The most users it has in any phase.
     pub max_users: u64,
+}
+
+/// The data that a scenario's flows name, as indexes into [`Plan::data`]. Only those are picked for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScenarioRows {
+    /// For the user's life: what `start` names.
+    pub start: Vec<usize>,
+    /// For each iteration: what the flow names and `start` doesn't.
+    pub flow: Vec<usize>,
+    /// For the user's end: what `stop` names and `start` doesn't.
+    pub stop: Vec<usize>,
+}
+
+/// Rows for virtual users.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// Its name.
+    pub name: String,
+    /// The variable that a picked row is.
+    pub symbol: Symbol,
+    /// Where its rows are.
+    pub source: DataSource,
+    /// How they are picked.
+    pub pick: Pick,
+    /// The most users that any scenario that names it has.
+    pub users: u64,
+}
+
+/// Where rows are.
+#[derive(Debug, Clone)]
+pub enum DataSource {
+    /// In memory, once for all.
+    Table(Arc<Table>),
+    /// In a list that users fill as they go, as of the last phase edge.
+    Remembered(ListId),
+}
+
+/// How rows are picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pick {
+    /// One after the other, and from the first one again; worker g of k takes the rows g, g + k, ….
+    #[default]
+    Sequential,
+    /// Any, by the seed, the scenario, the user and the iteration.
+    Random,
+    /// Each once over the whole run and all shards; then there are none.
+    Unique,
+    /// The user's number modulo the rows.
+    PerUser,
 }
 
 /// A part of a run.
@@ -171,6 +228,8 @@ pub struct Stage {
     pub scenario: ScenarioId,
     /// Its label `phase`, beyond the plan's phases.
     pub phase: PhaseId,
+    /// The data that it names, as indexes into [`Plan::data`].
+    pub rows: Vec<usize>,
     /// How long it may take.
     pub timeout: Duration,
     /// Its steps.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::loads::{Pace, show_rate};
 use super::resolver::Resolver;
-use super::types::{Phase, Plan};
+use super::types::{DataSource, Phase, Pick, Plan, Repeat};
 use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
-use crate::load::Load;
-use crate::measure::StepId;
+use crate::load::{Iterations, Load, whole};
+use crate::measure::{ScenarioId, StepId};
 use crate::measure::process::max_fds;
 use crate::profile::written;
 
@@ -23,6 +23,7 @@ pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     limits(resolver, plan);
     series(resolver, plan);
     descriptors(resolver, plan);
+    data(resolver, plan);
 }
 
 fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
@@ -181,5 +182,56 @@ fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan) {
                 phase.name
             ),
         );
+    }
+}
+
+/// Data that nobody uses, or that is not enough.
+fn data(resolver: &mut Resolver<'_>, plan: &Plan) {
+    for (index, data) in plan.data.iter().enumerate() {
+        let written = resolver.profile.written.data.iter().flat_map(|data| data.iter());
+        let Some(at) = written.map(|(name, _)| name).find(|name| name.value == data.name).map(|name| name.at) else { continue };
+        let name = &data.name;
+        let for_life = plan.scenarios.iter().filter(|scenario| scenario.rows.start.contains(&index));
+        let for_iterations = plan.scenarios.iter().filter(|scenario| scenario.rows.flow.contains(&index));
+        let for_stops = plan.scenarios.iter().filter(|scenario| scenario.rows.stop.contains(&index));
+        if for_life.clone().chain(for_iterations.clone()).chain(for_stops).next().is_none() {
+            resolver.warn(at, format!("nothing uses the data `{name}`"));
+        }
+        let DataSource::Table(table) = &data.source else { continue };
+        let rows = table.rows();
+        match data.pick {
+            Pick::PerUser if data.users > rows => {
+                let message = format!("{} users share the {rows} rows of `{name}`: user {rows} has that of user 0", data.users);
+                resolver.warn(at, message);
+            }
+            Pick::Unique => {
+                let users: u64 = for_life.map(|scenario| scenario.max_users).sum();
+                let iterations: u64 = for_iterations.map(|scenario| iterations(plan, scenario.id)).sum();
+                if users.saturating_add(iterations) > rows {
+                    let wanted = match (users, iterations) {
+                        (0, iterations) => format!("{iterations} iterations"),
+                        (users, 0) => format!("{users} users"),
+                        (users, iterations) => format!("{users} users and {iterations} iterations"),
+                    };
+                    resolver.warn(at, format!("the {rows} rows of `{name}` are too few for {wanted}, and none is used twice: it will run out"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How many iterations a scenario has over the run, as far as its loads say so.
+fn iterations(plan: &Plan, id: ScenarioId) -> u64 {
+    let of = |load: &Load| match load {
+        Load::Open { arrivals, .. } => arrivals.total(),
+        Load::Closed { level, iterations: Some(Iterations::Each(each)), .. } => whole(level.max()).saturating_mul(*each),
+        Load::Closed { iterations: Some(Iterations::Total(total)), .. } => *total,
+        Load::Closed { iterations: None, .. } => 0,
+    };
+    let once = plan.phases.iter().filter_map(|phase| phase.load(id)).map(of).fold(0, u64::saturating_add);
+    match plan.repeat {
+        Repeat::Times(times) => once.saturating_mul(times),
+        Repeat::Forever => once,
     }
 }

@@ -21,7 +21,7 @@ use super::health::{self, Baseline};
 use super::now::RunNow;
 use super::observing::{self, Span, read_at};
 use super::progress::Meter;
-use super::result::Outcome;
+use super::result::{self, Outcome};
 use super::turn::{Drained, Turn};
 
 /// Repeats that keep their detail.
@@ -333,7 +333,8 @@ impl Conduct {
         self.drained.add(&totals);
         // A phase that was announced and never began has nothing to say.
         let Some(turn) = self.turns.remove(&activation) else { return };
-        let described = &self.plan.phases[phase.index()];
+        let plan = self.plan.clone();
+        let described = &plan.phases[phase.index()];
         if described.judge {
             self.counted.0 += elapsed;
             self.counted.1.add(&totals);
@@ -343,8 +344,18 @@ impl Conduct {
         self.saturated |= saturated.is_some();
         self.store.gauges.set_saturated(saturated.is_some());
         let requests = totals.steps.iter().map(|step| step.requests()).sum();
-        let drained = Drained { phase, repeat: turn.repeat, started, ended, elapsed, totals, watches: turn.watches, saturated };
+        let ran_out = result::ran_out(&self.plan, described, &board.ran_out(activation));
+        // What isn't judged has no reasons of its own.
+        let reasons: Vec<String> =
+            ran_out.iter().filter(|_| !described.judge).map(|reason| format!("{}: {reason}", described.name)).collect();
+        let (repeat, watches) = (turn.repeat, turn.watches);
+        let drained = Drained { phase, repeat, started, ended, elapsed, totals, watches, saturated, ran_out };
         self.waiting.insert(activation, drained);
+        for reason in reasons {
+            if !self.reasons.contains(&reason) {
+                self.doubt(reason);
+            }
+        }
         let Some((observer, before)) = self.observer.clone().zip(turn.before) else {
             self.judging.spawn(async move { (activation, None, Outside::default()) });
             return;
@@ -372,7 +383,6 @@ impl Conduct {
                 none => *none = Some(span.clone()),
             }
         }
-        let plan = self.plan.clone();
         self.judging.spawn(async move {
             let (observed, outside) = observing::observe(&observer, span, &plan.slos).await;
             (activation, Some(observed), outside)

@@ -72,7 +72,8 @@ fn starts(plan: &Plan, id: ScenarioId, load: &Load, totals: &Totals) -> Option<S
         responses: quantiles(&responses),
         due: scenario.due,
         dropped_busy: scenario.dropped[DropReason::Busy.index()],
-        iteration: iterations.quantile(0.99),
+        // Where users have something to do before they are free, those that there may be are not all there.
+        iteration: iterations.quantile(0.99).filter(|_| plan.scenarios[id.index()].start.is_none()),
         peak_rate,
         bursts,
         max_users: load.max_users(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::base::{Protocol, Reason, Verdict};
 use crate::engine::Ending;
 use crate::measure::Totals;
+use crate::plan::{self, DataSource, Plan};
 use crate::record::{RecordError, Run};
 use crate::verdict::Exit;
 
@@ -56,4 +57,19 @@ pub(super) fn never_reached(totals: &Totals) -> Option<String> {
         .map(|reason| format!("{reason}: {}", failures[reason.index()]))
         .collect();
     (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", told.join(", ")))
+}
+
+/// What is to be said of the data of a phase's scenarios, of which no row was left though one was wanted.
+pub(super) fn ran_out(plan: &Plan, phase: &plan::Phase, data: &[usize]) -> Vec<String> {
+    let needs = |data: usize| {
+        phase.loads.iter().filter_map(|(id, _)| plan.scenarios.get(id.index())).any(|scenario| {
+            let rows = &scenario.rows;
+            [&rows.start, &rows.flow, &rows.stop].into_iter().any(|rows| rows.contains(&data))
+        })
+    };
+    let told = |data: &plan::Data| match &data.source {
+        DataSource::Table(table) => format!("The data `{}` ran out: each of its {} rows was used once.", data.name, table.rows()),
+        DataSource::Remembered(_) => format!("The data `{}` ran out: each value remembered so far was used once.", data.name),
+    };
+    data.iter().filter(|data| needs(**data)).filter_map(|data| plan.data.get(*data)).map(told).collect()
 }

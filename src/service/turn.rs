@@ -39,6 +39,8 @@ pub(super) struct Drained {
     pub watches: Watches,
     /// Why the generator was the bottleneck, if it was.
     pub saturated: Option<String>,
+    /// Data of its scenarios that ran out.
+    pub ran_out: Vec<String>,
 }
 
 /// Once it is judged.
@@ -62,7 +64,8 @@ pub(super) fn judge(
     gauges: &[(crate::measure::OwnId, crate::measure::ScenarioId, f64)],
 ) -> Judged {
     let phase = &plan.phases[drained.phase.index()];
-    let doubts = observed.as_ref().map(super::observing::doubts).unwrap_or_default();
+    let mut doubts = observed.as_ref().map(super::observing::doubts).unwrap_or_default();
+    doubts.extend(drained.ran_out.iter().cloned());
     let inputs = Inputs {
         phase: Some((drained.phase, &phase.name)),
         judged: phase.judge,

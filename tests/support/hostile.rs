@@ -15,6 +15,7 @@ pub struct Request {
     pub path: String,
     /// Everything up to the body.
     pub head: String,
+    pub body: String,
 }
 
 /// What becomes of the connection after an answer.
@@ -130,9 +131,9 @@ impl Serving {
 
 fn talk(mut stream: TcpStream, serving: &Serving, answer: &dyn Fn(&Request, &mut TcpStream) -> Then) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some((path, head)) = read(&mut reader) {
+    while let Some((path, head, body)) = read(&mut reader) {
         let number = serving.0.requests.fetch_add(1, Ordering::Relaxed);
-        match answer(&Request { number, path, head }, &mut stream) {
+        match answer(&Request { number, path, head, body }, &mut stream) {
             Then::Keep => {}
             Then::Close => break,
             Then::Reset => {
@@ -145,8 +146,8 @@ fn talk(mut stream: TcpStream, serving: &Serving, answer: &dyn Fn(&Request, &mut
     let _ = stream.shutdown(Shutdown::Both); // the other side may have done so
 }
 
-/// The next request's path and head, its body read too.
-fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, String)> {
+/// The next request's path, head and body.
+fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, String, String)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).ok()? == 0 {
@@ -156,7 +157,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, String)> {
     let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    Some((head.split(' ').nth(1)?.to_owned(), head))
+    Some((head.split(' ').nth(1)?.to_owned(), head, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// Has the last descriptor that is closed reset the connection.

@@ -22,6 +22,10 @@ impl Pool {
     pub fn arrive(self: &Rc<Self>, arrival: Arrival) {
         let Some(live) = self.live(arrival.activation) else { return };
         live.set.due(self.id(), 1);
+        if self.can_run_out && self.ctx.picker.is_out(&self.described().rows.flow) {
+            live.set.dropped(self.id(), DropReason::Data, 1);
+            return;
+        }
         if self.ctx.port(self.scenario).claim() {
             self.give(arrival, &live);
         } else {
@@ -38,8 +42,9 @@ impl Pool {
         if self.ctx.hand_over(arrival, live) {
             return;
         }
+        self.prepare_one_more(arrival.due);
         let Mode::Open { on_busy: OnBusy::Wait(limit), .. } = self.state.borrow().mode else {
-            live.set.dropped(self.id(), DropReason::Busy, 1);
+            live.set.dropped(self.id(), self.why_nobody(), 1);
             return;
         };
         self.room().enter(arrival, arrival.due + limit);
@@ -102,19 +107,45 @@ impl Pool {
     /// Gives a claimed user the arrival.
     fn give(self: &Rc<Self>, arrival: Arrival, live: &Live) {
         let idle = self.state.borrow_mut().idle.pop_front();
-        if let Some(slot) = idle {
-            slot.idle.set(false);
-            slot.busy.set(true);
-            slot.mail.set(Some(arrival));
-            slot.changed.notify_one();
-        } else if let Some(local) = self.vacant_place() {
-            self.create(local, arrival.due, Some(arrival));
-        } else {
+        let vacant = if idle.is_none() && !self.starts { self.vacant_place() } else { None };
+        if idle.is_none() && vacant.is_none() {
             // The claim was older than the present phase.
             self.find_another(arrival, live);
             return;
         }
+        let Ok(rows) = self.claim_rows(live) else {
+            live.set.dropped(self.id(), DropReason::Data, 1);
+            if let Some(slot) = idle {
+                self.state.borrow_mut().idle.push_front(slot);
+            }
+            self.ctx.port(self.scenario).add_free();
+            return;
+        };
+        if let Some(slot) = idle {
+            slot.idle.set(false);
+            slot.busy.set(true);
+            slot.rows.set(rows);
+            slot.mail.set(Some(arrival));
+            slot.changed.notify_one();
+        } else if let Some(local) = vacant {
+            self.create(local, arrival.due, Some((arrival, rows)));
+        }
         self.started(live);
+    }
+
+    /// Where users have to start before they are free, another one does so for the arrivals to come.
+    fn prepare_one_more(self: &Rc<Self>, at: Instant) {
+        if self.starts
+            && !self.short.get()
+            && let Some(local) = self.vacant_place()
+        {
+            self.create(local, at, None);
+        }
+    }
+
+    /// Why no user is free for an arrival.
+    fn why_nobody(&self) -> DropReason {
+        if self.short.get() { DropReason::Data } else { DropReason::Busy }
     }
 
     /// An arrival has its user. It keeps its activation from being drained until that user takes it up.
@@ -129,7 +160,7 @@ impl Pool {
         let (expired, next) = self.room().expire(now, |arrival| self.live(arrival.activation).is_some());
         for arrival in expired {
             if let Some(live) = self.live(arrival.activation) {
-                live.set.dropped(self.id(), DropReason::Busy, 1);
+                live.set.dropped(self.id(), self.why_nobody(), 1);
             }
         }
         next

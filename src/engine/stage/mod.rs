@@ -15,13 +15,16 @@ use tokio::task::LocalSet;
 
 use crate::base::Outcome;
 use crate::base::units::nanos;
-use crate::expr::{Symbol, Value};
+use crate::expr::{Layer, Symbol, Value};
 use crate::flow::{self, End, User};
+use crate::load::Share;
 use crate::measure::{Set, Store, Totals};
 use crate::plan::{Plan, Stage, StageKind};
 use crate::protocol::http;
 
 use super::examples::{ErrorExample, Examples};
+use super::picker::{Picker, Who};
+use super::stock::Stock;
 use super::{Carried, Options};
 use sink::StageSink;
 
@@ -178,6 +181,13 @@ fn new_user(order: &StageOrder, stage: &Stage) -> User {
     user.enter_phase(order.kind.label());
     if let Some(all) = super::pool::shared_connections(&stage.flow) {
         user.share(Rc::new(http::Pool::new(all)));
+    }
+    if !stage.rows.is_empty() {
+        // None of them can run out: a plan has no stage that names such data.
+        let (data, stock) = (&order.plan.data, Arc::new(Stock::new(&order.plan.data, 1)));
+        let picker = Picker::new(data, order.plan.seed, stock, order.carried.lists.clone(), Share::ALONE);
+        let who = Who { scenario: stage.scenario.index() as u64, user: 0, iteration: Who::LIFE };
+        picker.put(&stage.rows, None, who, Layer::Start, user.scope_mut());
     }
     user
 }

@@ -3,9 +3,11 @@
 mod accounting;
 mod busy;
 mod connections;
+mod data;
 mod edges;
 mod ends;
 mod server;
+mod starts;
 mod users;
 
 use std::path::Path;

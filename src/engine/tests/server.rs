@@ -26,7 +26,7 @@ struct Book {
     open: AtomicU64,
 }
 
-/// Answers `/wait/20` after 20 ms, `/hold…` once it is released, everything else at once. Sets a cookie of the first path
+/// Answers `/wait/20` after 20 ms, `/hold…` once it is released, `/refuse…` with 503 until then, everything else at once. Sets a cookie of the first path
 /// that a jar without one asks for.
 pub(super) struct Server {
     pub(super) url: String,
@@ -79,7 +79,7 @@ impl Server {
         self.book.open.load(Ordering::SeqCst)
     }
 
-    /// Lets `/hold` answer from now on.
+    /// Lets `/hold` answer from now on, and `/refuse` answer well.
     pub(super) fn release(&self) {
         self.hold.send_replace(false);
     }
@@ -121,7 +121,8 @@ async fn answer_all(mut stream: TcpStream, book: &Book, mut hold: watch::Receive
             () = wait => {}
             gone = stream.peek(&mut one) => if !matches!(gone, Ok(n) if n > 0) { return None },
         }
-        let answer = format!("HTTP/1.1 200 OK\r\n{}content-length: 2\r\n\r\nok", jar.unwrap_or_default());
+        let status = if path.starts_with("/refuse") && *hold.borrow() { "503 No" } else { "200 OK" };
+        let answer = format!("HTTP/1.1 {status}\r\n{}content-length: 2\r\n\r\nok", jar.unwrap_or_default());
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }

@@ -12,15 +12,19 @@ mod turns;
 use super::http::{Above, StepNames};
 use super::loads::Pace;
 use super::resolver::Resolver;
+use super::types::ScenarioRows;
 use crate::base::written::{At, Expr, Many, Node};
 use crate::expr::{Expression, Names, Symbol};
 use crate::flow::{self, Flow, StepKind};
 use crate::measure::{Layout, ScenarioId};
 use crate::profile::written::{Block, Defaults, OnError, Scenario, Step};
 
-/// A scenario's flow, and what its loads need to know of it.
+/// A scenario's flows, and what its loads need to know of them.
 pub(super) struct Resolved {
+    pub start: Option<Flow>,
     pub flow: Flow,
+    pub stop: Option<Flow>,
+    pub rows: ScenarioRows,
     pub pace: Pace,
 }
 
@@ -33,9 +37,25 @@ pub(super) fn flow<'a, 'p: 'a>(
     names: &Names,
 ) -> Resolved {
     let mut builder = Builder::new(resolver, layout, id, scenario.defaults.as_ref(), names);
+    // What was read outside of scenarios is no business of theirs.
+    builder.rows(&[]);
+    let mut rows = ScenarioRows::default();
+    let start = scenario.start.as_ref().map(|start| builder.start(start));
+    rows.start = builder.rows(&[]);
+    let of_start = builder.names.clone();
     builder.know(&scenario.flow);
     let flow = builder.flow(&scenario.flow);
-    Resolved { flow, pace: builder.pace }
+    rows.flow = builder.rows(&rows.start);
+    let pace = std::mem::take(&mut builder.pace);
+    // What an iteration set is gone by then.
+    builder.names = of_start;
+    let stop = scenario.stop.as_ref().map(|stop| {
+        builder.place = Place::Stop;
+        builder.know(stop);
+        builder.flow(stop)
+    });
+    rows.stop = builder.rows(&rows.start);
+    Resolved { start, flow, stop, rows, pace }
 }
 
 /// Resolves the steps of a block that is done once for the whole run.
@@ -134,6 +154,27 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let above = [own, general].map(|defaults| defaults.and_then(|defaults| defaults.http.as_ref()));
         let on_error = [own, general].into_iter().flatten().find_map(|defaults| defaults.on_error);
         (above, on_error.map(|on_error| on_error.value).unwrap_or_default())
+    }
+
+    /// The steps of a scenario's `start`. They are done until they succeed, so where they stand in a scenario that goes on after
+    /// errors they don't, unless they say so themselves.
+    fn start(&mut self, steps: &'a Many<At<Step>>) -> Flow {
+        self.know(steps);
+        let on_error = self.on_error;
+        self.place = Place::Start;
+        if on_error == OnError::Continue {
+            self.on_error = OnError::EndIteration;
+        }
+        let flow = self.flow(steps);
+        // What it takes is not of an iteration.
+        self.pace = Pace::default();
+        (self.on_error, self.place) = (on_error, Place::Scenario);
+        flow
+    }
+
+    /// The data that was named since this was asked last, without those that are `had`.
+    fn rows(&mut self, had: &[usize]) -> Vec<usize> {
+        self.resolver.named_data().into_iter().filter(|index| !had.contains(index)).collect()
     }
 
     /// The steps of a flow, without those that can't be made.

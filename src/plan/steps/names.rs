@@ -19,6 +19,9 @@ impl Builder<'_, '_> {
                 if is_reserved(&name.value) {
                     self.resolver.error(name.at, format!("`{}` is a name of the program's own; choose another", name.value));
                 }
+                if self.resolver.profile.written.data.as_ref().is_some_and(|data| data.get(&name.value).is_some()) {
+                    self.resolver.error(name.at, format!("`{}` is the name of data; choose another", name.value));
+                }
                 self.names.variable(&name.value);
             }
             for nested in nested(&step.value) {

@@ -1,6 +1,7 @@
 //! A profile's keys as they are written. Every comment here is a description in the JSON Schema.
 
 mod control;
+mod data;
 mod load;
 mod metrics;
 mod observe;
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use control::{Branch, Eventually, ForEach, Group, Maybe, Repetition, Steps};
+pub use data::{Data, Pick};
 pub use load::{AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, WaitOrDrop};
 pub use metrics::{Metric, MetricType};
 pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
@@ -39,9 +41,8 @@ pub struct Profile {
     pub defaults: Option<Defaults>,
     /// Constants of the profile, by name.
     pub vars: Option<Named<Anything>>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub data: Option<NotYet>,
+    /// Rows for virtual users, by name.
+    pub data: Option<Named<Data>>,
     /// Metrics of the profile's own, by name.
     pub metrics: Option<Entries<Metric>>,
     /// Once, before the first phase: what the run needs. A failure or a failed check ends the run.
@@ -105,17 +106,18 @@ pub struct Defaults {
 pub struct Scenario {
     /// What its steps have in common; over the profile's defaults.
     pub defaults: Option<Defaults>,
-    /// Not yet.
-    #[schemars(skip)]
-    pub start: Option<NotYet>,
+    /// Steps that each user does once before its first iteration, again and again until they succeed.
+    pub start: Option<Many<At<Step>>>,
     /// Its steps, one after the other.
     pub flow: Many<At<Step>>,
+    /// Steps that each user does once when it ends.
+    pub stop: Option<Many<At<Step>>>,
 }
 
 impl Scenario {
     /// All its flows.
     pub fn flows(&self) -> impl Iterator<Item = &Many<At<Step>>> {
-        std::iter::once(&self.flow)
+        [self.start.as_ref(), Some(&self.flow), self.stop.as_ref()].into_iter().flatten()
     }
 }
 

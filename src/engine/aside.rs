@@ -1,0 +1,143 @@
+//! What a user does before its first iteration and after its last one: `start` and `stop`.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::base::random::Stream;
+use crate::expr::{Layer, Symbol, Value};
+use crate::flow::{self, End, Flow, User};
+
+use super::picker::Who;
+use super::pool::Pool;
+use super::report::Report;
+use super::sink::UserSink;
+use super::user::Slot;
+
+/// The least time from the end of an attempt to start until the next one; twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest of them. Each is drawn out by up to a half, so that users that failed together don't come back together.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How a start ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Started {
+    /// The user can iterate.
+    Yes,
+    /// The user isn't wanted any more.
+    Unwanted,
+    /// The user has ended itself.
+    Ended,
+}
+
+/// While it lives, its user is at its start or stop: busy, and waited for where its phase drains.
+struct Aside<'a> {
+    pool: &'a Rc<Pool>,
+    slot: &'a Slot,
+    sink: &'a UserSink,
+}
+
+impl<'a> Aside<'a> {
+    fn new(pool: &'a Rc<Pool>, slot: &'a Slot, sink: &'a UserSink) -> Self {
+        slot.busy.set(true);
+        pool.aside();
+        Self { pool, slot, sink }
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.sink.detach();
+        // Of no concern for what comes after it.
+        self.sink.was_turned_away();
+        self.pool.back();
+        self.slot.busy.set(false);
+        self.pool.ctx.check();
+    }
+}
+
+/// Does a user's start again and again until it succeeds, ever more rarely: a target that is away isn't knocked at by everyone.
+pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &mut User, sink: &UserSink) -> Started {
+    let _aside = Aside::new(pool, slot, sink);
+    let Ok(claim) = pool.claim_for_life() else { return Started::Ended };
+    let ctx = &pool.ctx;
+    let (seed, scenario) = (ctx.shared.plan.seed, pool.scenario as u64);
+    let who = Who { scenario, user: slot.number, iteration: Who::LIFE };
+    ctx.picker.put(&pool.described().rows.start, claim, who, Layer::Start, user.scope_mut());
+    let rows: Vec<(Symbol, Value)> = ctx.picker.symbols(&pool.described().rows.start, user.scope());
+    let mut waits = Stream::keyed(&[seed, scenario, slot.number, Who::LIFE, u64::MAX]);
+    for attempt in 0.. {
+        if let Some(live) = pool.newest() {
+            user.enter_phase(ctx.phase_name(&live));
+        }
+        let end = flow::carry_out(flow, user, Instant::now(), sink).await;
+        sink.detach();
+        match end {
+            End::Completed => break,
+            // Users under load are never cut short by their sink.
+            End::Failed | End::CutShort => {}
+            End::EndUser => return Started::Ended,
+            End::Abort(reason) => {
+                ctx.report(Report::Abort(reason));
+                return Started::Ended;
+            }
+        }
+        let again = Instant::now() + wait(attempt, &mut waits);
+        loop {
+            if pool.is_unwanted(slot) {
+                return Started::Unwanted;
+            }
+            tokio::select! {
+                () = ctx.timer.sleep_until(again) => break,
+                () = slot.changed.notified() => {}
+            }
+        }
+        user.begin_start();
+        rows.iter().for_each(|(symbol, value)| user.scope_mut().set(Layer::Start, *symbol, value.clone()));
+    }
+    slot.starts_at(Instant::now());
+    Started::Yes
+}
+
+fn wait(attempt: u32, stream: &mut Stream) -> Duration {
+    let whole = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_WAIT);
+    whole + whole.mul_f64(stream.unit() / 2.0)
+}
+
+/// Does a user's stop, once, whatever comes of it. It has what is left of its phase's drain.
+pub(super) async fn stop(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &mut User, sink: &UserSink) {
+    let _aside = Aside::new(pool, slot, sink);
+    let ctx = &pool.ctx;
+    if let Some(at) = slot.cut_at.get() {
+        // What was to cut off its iteration is not for this.
+        ctx.interrupt_later(at, pool.scenario, slot);
+    }
+    let (needs, live) = (&pool.described().rows.stop, pool.newest());
+    if let Some(live) = &live {
+        user.enter_phase(ctx.phase_name(live));
+    }
+    let Ok(claim) = ctx.picker.claim(needs, live.map_or(0, |live| live.activation.number)) else { return };
+    user.begin_stop();
+    let who = Who { scenario: pool.scenario as u64, user: slot.number, iteration: Who::LIFE };
+    ctx.picker.put(needs, claim, who, Layer::Iteration, user.scope_mut());
+    if let End::Abort(reason) = flow::carry_out(flow, user, Instant::now(), sink).await {
+        ctx.report(Report::Abort(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_differ_from_user_to_user() {
+        let of = |user| {
+            let mut stream = Stream::keyed(&[user]);
+            (0..40).map(|attempt| wait(attempt, &mut stream)).collect::<Vec<_>>()
+        };
+        let waits = of(1);
+        assert!(waits[0] >= FIRST_WAIT && waits[0] < FIRST_WAIT * 2);
+        assert!(waits[3] >= FIRST_WAIT * 8);
+        assert!(waits[10..].iter().all(|wait| (LONGEST_WAIT..LONGEST_WAIT * 2).contains(wait)));
+        assert_ne!(waits, of(2));
+    }
+}
