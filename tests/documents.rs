@@ -97,7 +97,13 @@ fn whole_profiles() -> Vec<(&'static str, usize, String)> {
 #[test]
 fn every_whole_profile_of_the_documents_can_be_carried_out_without_a_warning() {
     for (document, line, block) in whole_profiles() {
-        let resolved = plan::load_text(Path::new("tests/fixtures/documents/example.yml"), block, &Env::default(), &[], plan::Options::default());
+        let resolved = plan::load_text(
+            Path::new("tests/fixtures/documents/example.yml"),
+            block,
+            &Env::default(),
+            &[],
+            plan::Options::default(),
+        );
         let told: Vec<String> = match resolved {
             Ok((_, warnings)) => warnings.iter().map(Diagnostic::line).collect(),
             Err(problems) => vec![problems.render(false)],
@@ -181,8 +187,13 @@ fn every_example_of_profile_md_can_be_carried_out() {
         };
         for example in alternatives {
             let text = completed(&example);
-            let resolved =
-                plan::load_text(Path::new("tests/fixtures/documents/example.yml"), text.clone(), &Env::default(), &[], plan::Options::default());
+            let resolved = plan::load_text(
+                Path::new("tests/fixtures/documents/example.yml"),
+                text.clone(),
+                &Env::default(),
+                &[],
+                plan::Options::default(),
+            );
             if let Err(problems) = resolved {
                 wrong.push_str(&format!("docs/profile.md:{line}: {}\n", problems.render(false)));
             }

@@ -27,7 +27,8 @@ pub(super) fn data(resolver: &mut Resolver<'_>, names: &mut Names) {
             continue;
         }
         if resolver.lists.iter().any(|(list, _)| *list == name.value) {
-            resolver.error(name.at, format!("`{}` is a list that steps remember; choose another name for one of them", name.value));
+            resolver
+                .error(name.at, format!("`{}` is a list that steps remember; choose another name for one of them", name.value));
         } else if names.contains(&name.value) {
             resolver.error(name.at, format!("`{}` is under `vars` too; choose another name for one of them", name.value));
         }

@@ -213,7 +213,10 @@ fn data(resolver: &mut Resolver<'_>, plan: &Plan) {
                         (users, 0) => format!("{users} users"),
                         (users, iterations) => format!("{users} users and {iterations} iterations"),
                     };
-                    resolver.warn(at, format!("the {rows} rows of `{name}` are too few for {wanted}, and none is used twice: it will run out"));
+                    resolver.warn(
+                        at,
+                        format!("the {rows} rows of `{name}` are too few for {wanted}, and none is used twice: it will run out"),
+                    );
                 }
             }
             _ => {}

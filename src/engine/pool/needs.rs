@@ -12,11 +12,7 @@ use crate::protocol::http::Connections;
 impl Pool {
     /// The rows that an iteration needs and that can run out.
     pub(super) fn claim_rows(&self, live: &Live) -> Result<Claim, RanOut> {
-        if self.can_run_out {
-            self.ctx.picker.claim(&self.described().rows.flow, live.activation.number)
-        } else {
-            Ok(None)
-        }
+        if self.can_run_out { self.ctx.picker.claim(&self.described().rows.flow, live.activation.number) } else { Ok(None) }
     }
 
     /// The rows that a user needs for its life and that can run out. Whoever finds none can't start.

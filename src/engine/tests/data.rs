@@ -64,7 +64,8 @@ async fn closed_users_end_where_no_row_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_that_is_just_enough_has_not_run_out() {
-    for load in ["users: 3, total_iterations: 40", "users: 4, iterations: 10", "rate: 100/s, max_users: 40, on_busy: {wait: 30s}"] {
+    for load in ["users: 3, total_iterations: 40", "users: 4, iterations: 10", "rate: 100/s, max_users: 40, on_busy: {wait: 30s}"]
+    {
         let server = Server::start();
         let duration = if load.starts_with("rate") { "400ms" } else { "50s" };
         let phases = format!("phases: [{{name: a, duration: {duration}, load: {{s: {{{load}}}}}}}]");

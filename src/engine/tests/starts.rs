@@ -35,9 +35,18 @@ fn samples(done: &Done, step: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_user_starts_once_and_stops_once_over_all_phases() {
     for (count, phases) in [
-        (1, "[{name: a, duration: 200ms, load: {s: {users: 3, pacing: 10ms}}}, {name: b, duration: 200ms, load: {s: {users: 3, pacing: 10ms}}}]"),
-        (2, "[{name: a, duration: 300ms, load: {s: {users: 4 -> 1, pacing: 10ms}}}, {name: b, duration: 300ms, load: {s: {rate: 50/s, users: 3, max_users: 3}}}]"),
-        (3, "[{name: a, duration: 300ms, load: {s: {rate: 60/s, users: 5, max_users: 8, on_busy: {wait: 30s}}}}, {name: b, duration: 100ms, load: {}}]"),
+        (
+            1,
+            "[{name: a, duration: 200ms, load: {s: {users: 3, pacing: 10ms}}}, {name: b, duration: 200ms, load: {s: {users: 3, pacing: 10ms}}}]",
+        ),
+        (
+            2,
+            "[{name: a, duration: 300ms, load: {s: {users: 4 -> 1, pacing: 10ms}}}, {name: b, duration: 300ms, load: {s: {rate: 50/s, users: 3, max_users: 3}}}]",
+        ),
+        (
+            3,
+            "[{name: a, duration: 300ms, load: {s: {rate: 60/s, users: 5, max_users: 8, on_busy: {wait: 30s}}}}, {name: b, duration: 100ms, load: {}}]",
+        ),
         (2, "[{name: a, duration: 50s, load: {s: {users: 3, iterations: 4}}}]"),
     ] {
         let server = Server::start();

@@ -150,9 +150,8 @@ fn wrong_name(name: &str, before: &[Box<str>]) -> Option<String> {
         return Some(format!("two columns are called `{name}`"));
     }
     let hint = if name.contains([';', '\t']) { "; the fields of a line are separated by commas" } else { "" };
-    let message = || {
-        format!("`{name}` can't name a column; a name is letters, digits, `_` and `-`, and starts with a letter or `_`{hint}")
-    };
+    let message =
+        || format!("`{name}` can't name a column; a name is letters, digits, `_` and `-`, and starts with a letter or `_`{hint}");
     (!is_name(name)).then(message)
 }
 

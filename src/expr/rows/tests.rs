@@ -53,7 +53,8 @@ fn what_is_wrong_with_a_csv_file_is_told_with_its_line() {
 
 #[test]
 fn json_rows_are_objects_or_scalars() {
-    let table = Table::json(b"\xef\xbb\xbf [ {\"id\": 1, \"tags\": [\"a\"]},\n {\"id\": 2.5, \"more\": null} ]\n".to_vec()).unwrap();
+    let table =
+        Table::json(b"\xef\xbb\xbf [ {\"id\": 1, \"tags\": [\"a\"]},\n {\"id\": 2.5, \"more\": null} ]\n".to_vec()).unwrap();
     assert_eq!(table.columns().unwrap(), ["id", "more", "tags"].map(str::to_owned).into());
     let expected = [serde_json::json!({"id": 1, "tags": ["a"]}), serde_json::json!({"id": 2.5, "more": null})];
     assert_eq!(all(table), expected);
