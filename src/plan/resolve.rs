@@ -98,7 +98,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         flows.push(steps::flow(&mut resolver, &mut layout, ScenarioId::at(index), scenario, &names));
     }
     let scenario_names: Vec<String> = layout.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
-    let paces: Vec<_> = flows.iter().map(|resolved| resolved.pace).collect();
+    let paces: Vec<_> = flows.iter().map(|resolved| resolved.pace.clone()).collect();
     let phases = loads::phases(&mut resolver, &scenario_names, &paces);
     if phases.is_empty() {
         let at = resolver.profile.written.name.at;
