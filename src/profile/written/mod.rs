@@ -24,7 +24,7 @@ pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};
 pub use slo::{Each, Over, Slo};
 pub use step::{OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};
 
-use crate::base::written::{Anything, At, Entries, Many, Named, NotYet, Of, Parsed, Ratio, Scalar};
+use crate::base::written::{Anything, At, Entries, Many, Named, Of, Parsed, Ratio, Scalar};
 use crate::protocol::http::written::HttpDefaults;
 
 /// A traffic profile of load-exporter.
