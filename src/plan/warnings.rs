@@ -9,8 +9,8 @@ use super::types::{DataSource, Phase, Pick, Plan, Repeat};
 use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
 use crate::load::{Iterations, Load, whole};
-use crate::measure::{ScenarioId, StepId};
 use crate::measure::process::max_fds;
+use crate::measure::{ScenarioId, StepId};
 use crate::profile::written;
 
 /// Descriptors that the program needs beside its users' connections.
