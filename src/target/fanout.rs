@@ -54,6 +54,8 @@ pub(super) struct Event {
     pub text: Utf8Bytes,
     /// The same with a newline.
     pub line: Bytes,
+    /// As an event of Socket.IO in the default namespace.
+    pub packet: Utf8Bytes,
 }
 
 impl Event {
@@ -66,8 +68,9 @@ impl Event {
             json.push('"');
         }
         json.push('}');
+        let packet = format!("42[\"EVENT_UPDATED\",{json}]").into();
         let line = Bytes::from(json.clone() + "\n");
-        Self { text: json.into(), line }
+        Self { text: json.into(), line, packet }
     }
 }
 
@@ -138,6 +141,7 @@ mod tests {
         let event = Event::new(7, UNIX_EPOCH + Duration::from_micros(1_500_000), 0);
         assert_eq!(event.text, r#"{"type":"EVENT_UPDATED","seq":7,"at":1.500000}"#);
         assert_eq!(event.line, format!("{}\n", event.text));
+        assert_eq!(event.packet, format!("42[\"EVENT_UPDATED\",{}]", event.text));
         assert_eq!(Event::new(7, UNIX_EPOCH, 200).text.len(), 200);
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! It has threads and runtimes of its own, so that it can live in the generator's process (`base_url: builtin`) or alone
 //! (`load-exporter target`) and behaves the same. Each protocol is a module of its own that serves one connection at a time;
-//! what they share is the counting, the freezing and the stopping. HTTP/1.1 and WebSocket share a port; TCP has its own.
+//! what they share is the counting, the freezing and the stopping. HTTP/1.1, WebSocket and
+//! Socket.IO share a port; TCP has its own.
 
 mod counts;
 mod fanout;
 mod freeze;
 mod http;
 mod listen;
+mod socketio;
 mod tcp;
 mod websocket;
 

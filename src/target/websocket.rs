@@ -52,7 +52,7 @@ enum Fault {
 }
 
 /// What the URL of an upgrade asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Ask {
     topic: Option<Topic>,
     echo: bool,

@@ -16,6 +16,9 @@ use crate::base::units::show_seconds;
 use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing, Text};
 use crate::protocol::websocket::{self, Message};
 
+/// How much may wait to be sent when another ping comes.
+const MAX_UNREAD: usize = 1000;
+
 /// An open connection to a namespace. The server's pings are answered while it is polled.
 #[derive(Debug)]
 pub struct Connection {
@@ -223,6 +226,7 @@ impl Connection {
         };
         let rest = &text[kind.len_utf8()..];
         match kind {
+            '2' if self.unsent.len() > MAX_UNREAD => Err(broken("the server sends pings and doesn't read their answers".into())),
             '2' => {
                 self.unsent.push_back(Message::Text(format!("3{rest}").into()));
                 Ok(Came::Nothing)

@@ -22,6 +22,8 @@ use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing};
 
 /// What is read at once, and what an idle connection holds: ten thousand of them are to be cheap.
 const READ_BUFFER: usize = 4096;
+/// How many pings may go unanswered since the peer reads nothing: each answer is kept until it does.
+const MAX_UNREAD: u32 = 1000;
 /// How long a peer that has answered the close frame may take to close the socket, which is its part.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,8 @@ pub struct Connection {
     inbox: Inbox,
     timeout: Duration,
     max_message: usize,
+    /// Pings that came while the socket took nothing.
+    unread: u32,
     lost: Option<Lost>,
 }
 
@@ -46,7 +50,7 @@ impl Connection {
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
         let socket = WebSocketStream::from_partially_read(stream, rest.into(), Role::Client, Some(config)).await;
-        Self { socket: Some(socket), meter, inbox: Inbox::default(), timeout, max_message, lost: None }
+        Self { socket: Some(socket), meter, inbox: Inbox::default(), timeout, max_message, unread: 0, lost: None }
     }
 
     /// Sends a message; see [`crate::protocol::session::Connection::send`].
@@ -130,7 +134,14 @@ impl Connection {
                 Message::Text(text) => return Poll::Ready(Ok(Incoming::now(IncomingKind::Text(text)))),
                 Message::Binary(bytes) => return Poll::Ready(Ok(Incoming::now(IncomingKind::Binary(bytes)))),
                 // A ping's answer goes out with the next turn.
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Ping(_) => {
+                    self.unread = if self.meter.is_blocked() { self.unread + 1 } else { 0 };
+                    if self.unread > MAX_UNREAD {
+                        let lost = Lost::new(Reason::Protocol, "the peer sends pings and doesn't read their answers");
+                        return Poll::Ready(Err(self.lose(lost)));
+                    }
+                }
+                Message::Pong(_) | Message::Frame(_) => {}
                 Message::Close(frame) => {
                     // The answer to it, if the socket takes it at once.
                     let _ = Pin::new(&mut *socket).poll_flush(cx);

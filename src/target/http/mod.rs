@@ -31,8 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::Shared;
-use super::websocket::{self, Ask};
+use super::{Shared, socketio, websocket};
 
 /// What a connection and the requests on it share.
 #[derive(Debug, Default)]
@@ -41,6 +40,13 @@ pub(super) struct Line {
     pub reset: AtomicBool,
     /// The upgrade that was agreed to.
     upgrade: Mutex<Option<(OnUpgrade, Ask)>>,
+}
+
+/// What was agreed to speak.
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    Websocket(websocket::Ask),
+    Socketio(socketio::Ask),
 }
 
 /// Serves one connection to its end, or to the end of the request in flight once `stopping` changes.
@@ -68,7 +74,10 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: 
         && let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>()
     {
         let socket = websocket::accepted(parts.io.into_inner(), parts.read_buf).await;
-        websocket::serve(socket, ask, &line, &shared, stopping).await;
+        match ask {
+            Ask::Websocket(ask) => websocket::serve(socket, ask, &line, &shared, stopping).await,
+            Ask::Socketio(ask) => socketio::serve(socket, ask, &shared, stopping).await,
+        }
     }
     drop(open);
 }

@@ -9,9 +9,8 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
-use super::super::Shared;
-use super::super::websocket::{self, Ask};
-use super::Line;
+use super::super::{Shared, socketio, websocket};
+use super::{Ask, Line};
 use super::payload::{Broken, End, Payload};
 use super::route::{Fault, Page, Route, route};
 
@@ -38,7 +37,8 @@ pub(super) async fn answer(mut request: Request<Incoming>, shared: &Shared, line
             if !route.delay.is_zero() {
                 tokio::time::sleep(route.delay).await;
             }
-            if route.page == Page::Echo && websocket::is_upgrade(request.headers()) {
+            let to_socketio = socketio::is_endpoint(request.uri().path());
+            if route.page == Page::Echo && (to_socketio || websocket::is_upgrade(request.headers())) {
                 upgrade(&mut request, route.fault, line).await?
             } else {
                 let made = make(request, route.page, shared).await?;
@@ -52,7 +52,13 @@ pub(super) async fn answer(mut request: Request<Incoming>, shared: &Shared, line
 
 /// Agrees to an upgrade; the session begins once this answer is written.
 async fn upgrade(request: &mut Request<Incoming>, fault: Option<Fault>, line: &Line) -> Result<Response<Payload>, Broken> {
-    let asked = Ask::parse(request.uri()).and_then(|ask| Ok((ask.accept(request.headers())?, ask)));
+    let uri = request.uri();
+    let asked = if socketio::is_endpoint(uri.path()) {
+        let plain = websocket::Ask::default();
+        socketio::Ask::parse(uri).and_then(|ask| Ok((plain.accept(request.headers())?, Ask::Socketio(ask))))
+    } else {
+        websocket::Ask::parse(uri).and_then(|ask| Ok((ask.accept(request.headers())?, Ask::Websocket(ask))))
+    };
     let (headers, ask) = match asked {
         Ok(asked) => asked,
         Err(wrong) => return Ok(page(StatusCode::BAD_REQUEST, TEXT, Payload::Whole((wrong + "\n").into()))),

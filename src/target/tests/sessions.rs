@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::session::{self, Attempt, Connection, Connector, Incoming, IncomingKind, Lost, Outgoing};
-use crate::protocol::{tcp, websocket};
+use crate::protocol::{socketio, tcp, websocket};
 
 async fn connect(target: &Target, path: &str) -> Attempt {
     let connector = websocket::Connector::new(Template::literal(&format!("ws://{}{path}", target.address())));
@@ -159,4 +159,50 @@ async fn stopping_says_goodbye() {
     let (one, other, ()) = tokio::join!(lost(websocket), lost(tcp), target.stop());
     assert_eq!((one.reason, one.code), (Reason::Closed, Some(1001)));
     assert_eq!(other.reason, Reason::Closed);
+}
+
+async fn enter(target: &Target, namespace: &str, change: impl FnOnce(&mut socketio::Connector)) -> Attempt {
+    let mut connector = socketio::Connector::new(Template::literal(&format!("ws://{}", target.address())));
+    connector.namespace = Template::literal(namespace);
+    change(&mut connector);
+    open(Connector::SocketIo(Box::new(connector))).await
+}
+
+#[tokio::test]
+async fn socket_io_acknowledges_echoes_and_publishes() {
+    let target = target(None);
+    for namespace in ["/", "/chat"] {
+        let mut connection = enter(&target, namespace, |connector| {
+            connector.site.query.push(("ping".into(), Template::literal("10ms")));
+        })
+        .await
+        .result
+        .unwrap();
+        let args = vec![serde_json::json!({"n": 1}), serde_json::json!({"_placeholder": true, "num": 0})];
+        let attachments = vec![Bytes::from_static(b"x")];
+        for ack in [None, Some(3)] {
+            let (args, attachments) = (args.clone(), attachments.clone());
+            connection.send(Outgoing::Event { event: "x".into(), args, attachments, ack }).await.unwrap();
+        }
+        let (args, attachments) = (args.clone(), attachments.clone());
+        let back = IncomingKind::Event { event: "x".into(), args: args.clone(), attachments: attachments.clone(), ack: None };
+        assert_eq!(connection.next().await.unwrap().kind, back);
+        assert_eq!(connection.next().await.unwrap().kind, IncomingKind::Ack { id: 3, args, attachments });
+        let listen = |ack| Outgoing::Event { event: "listen".into(), args: vec!["100/s".into()], attachments: vec![], ack };
+        connection.send(listen(Some(4))).await.unwrap();
+        assert!(matches!(connection.next().await.unwrap().kind, IncomingKind::Ack { id: 4, .. }));
+        for _ in 0..10 {
+            let IncomingKind::Event { event, args, .. } = connection.next().await.unwrap().kind else { panic!("an event") };
+            assert_eq!((event.as_str(), &args[0]["type"]), ("EVENT_UPDATED", &"EVENT_UPDATED".into()));
+        }
+        connection.send(Outgoing::Event { event: "leave".into(), args: vec![], attachments: vec![], ack: None }).await.unwrap();
+        assert_eq!(lost(connection).await.reason, Reason::Closed);
+    }
+    assert_eq!(enter(&target, "/refused", |_| {}).await.result.unwrap_err().reason, Reason::Refused);
+    let polling = enter(&target, "/", |connector| connector.transport = socketio::Transport::Polling).await;
+    let (status, error) = (polling.status, polling.result.unwrap_err());
+    assert_eq!((status, error.reason, error.detail.contains("Transport unknown")), (400, Reason::Status, true), "{error}");
+    let staying = enter(&target, "/", |_| {}).await.result.unwrap();
+    let (lost, ()) = tokio::join!(lost(staying), target.stop());
+    assert_eq!(lost.reason, Reason::Closed);
 }
