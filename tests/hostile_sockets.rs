@@ -245,15 +245,16 @@ async fn memory_is_bounded_whatever_comes() {
     ];
     for (case, reason, script, connector) in cases {
         let address = serve(script).await;
+        // It takes megabytes of answers until a socket is full.
+        let many = if case.starts_with("pings") { 3 } else { MANY };
         forget_peak();
-        let (before, began) = (peak(), std::time::Instant::now());
-        for (found, detail) in join_all((0..MANY).map(|_| end(connector(address)))).await {
+        let before = peak();
+        for (found, detail) in join_all((0..many).map(|_| end(connector(address)))).await {
             assert_eq!(found, reason, "{case}: {detail}");
         }
-        println!("{case}: {:?}", began.elapsed());
         // A message of the longest, the buffer it is put together in, and what the servers of this process hold.
         let grown = peak().saturating_sub(before);
-        assert!(grown < MANY * 4 * MIB, "{case}: {} MiB", grown / MIB);
+        assert!(grown < many * 4 * MIB + 8 * MIB, "{case}: {} MiB", grown / MIB);
     }
 }
 
