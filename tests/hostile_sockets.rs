@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use load_exporter::protocol::{socketio, tcp, websocket};
 use load_exporter::target::{Options, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Mutex;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// How many connections misbehave at once.
@@ -27,7 +28,7 @@ const PLENTY: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
 
 /// One test at a time: memory is the process'.
-static ALONE: Mutex<()> = Mutex::new(());
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 async fn open(connector: Connector) -> Attempt {
     let scope = Scope::new(Arc::new(Shared::default()), 0);
@@ -73,7 +74,7 @@ async fn end(connector: Connector) -> (Reason, String) {
 
 #[tokio::test]
 async fn each_misbehaviour_of_the_builtin_target_has_its_reason() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.lock().await;
     let options = Options { tcp: Some("127.0.0.1:0".parse().unwrap()), ..Options::default() };
     let target = Target::start("127.0.0.1:0".parse().unwrap(), options).unwrap();
     for (path, reason) in [
@@ -100,6 +101,9 @@ async fn each_misbehaviour_of_the_builtin_target_has_its_reason() {
 }
 
 type Script = fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the server does, the reason that follows, and how it is connected to.
+type Case = (&'static str, Reason, Script, fn(SocketAddr) -> Connector);
 
 /// Serves every connection with this script, until the test ends.
 async fn serve(script: Script) -> SocketAddr {
@@ -152,8 +156,8 @@ fn forget_peak() {
 
 #[tokio::test]
 async fn memory_is_bounded_whatever_comes() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let cases: [(&str, Reason, Script, fn(SocketAddr) -> Connector); 9] = [
+    let _alone = ALONE.lock().await;
+    let cases: [Case; 9] = [
         (
             "an answer to the handshake without an end",
             Reason::Protocol,
@@ -276,7 +280,7 @@ async fn pour_owned(socket: TcpStream) {
 
 #[tokio::test]
 async fn a_server_that_stops_reading_holds_nobody_up_for_longer_than_the_timeout() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.lock().await;
     let target = Target::start("127.0.0.1:0".parse().unwrap(), Options::default()).unwrap();
     let block = Bytes::from(vec![0; MIB]);
     let stuck = (0..MANY).map(|_| async {

@@ -10,9 +10,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::super::{Shared, socketio, websocket};
-use super::{Ask, Line};
 use super::payload::{Broken, End, Payload};
 use super::route::{Fault, Page, Route, route};
+use super::{Ask, Line};
 
 /// The longest body that is echoed, in bytes; a longer one is answered with 413.
 const MAX_ECHO: usize = 16 * 1024 * 1024;
