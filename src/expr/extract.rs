@@ -25,6 +25,9 @@ enum From {
 
 /// The largest compiled regular expression, in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
+/// How often a JSONPath may say `..`. Each multiplies the nodes to look at by the depth of an answer, which is the target's to
+/// choose: six of them over sixty nested lists come to fifty million.
+const DESCENTS: usize = 2;
 
 impl Extract {
     /// The first node that a JSONPath finds in the body, or with `all` the list of all of them.
@@ -32,6 +35,14 @@ impl Extract {
     /// # Errors
     /// Not a JSONPath.
     pub fn json(path: &str, all: bool, required: bool) -> Result<Self, CompileError> {
+        if descents(path) > DESCENTS {
+            return Err(CompileError::new(
+                format!(
+                    "`{path}` goes down with `..` more than {DESCENTS} times; each multiplies what has to be looked at in an answer"
+                ),
+                0..path.len(),
+            ));
+        }
         let parsed = JsonPath::parse(path).map_err(|error| {
             let at = error.position().saturating_sub(1).min(path.len());
             CompileError::new(
@@ -120,4 +131,35 @@ fn in_text(regex: &Regex, text: &str) -> Option<Value> {
     let captures = regex.captures(text)?;
     let group = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
     group.map(|found| Value::from(found.as_str()))
+}
+
+/// How often a JSONPath says `..` outside of its texts.
+fn descents(path: &str) -> usize {
+    let (mut count, mut quote, mut rest) = (0, None, path.chars().peekable());
+    while let Some(c) = rest.next() {
+        match (quote, c) {
+            (Some(_), '\\') => drop(rest.next()),
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '.') if rest.peek() == Some(&'.') => {
+                rest.next();
+                count += 1;
+            }
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_multiply_what_has_to_be_looked_at_are_refused() {
+        for (path, count) in [("$.id", 0), ("$..id", 1), ("$..a[?@..b]", 2), ("$['..']..a[\"\\\"..\"]", 1), ("$..*..*..*", 3)] {
+            assert_eq!(descents(path), count, "{path}");
+            assert_eq!(Extract::json(path, true, false).is_ok(), count <= 2, "{path}");
+        }
+    }
 }

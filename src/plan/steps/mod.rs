@@ -280,3 +280,6 @@ fn resolved(on_error: OnError) -> flow::OnError {
         OnError::AbortRun => flow::OnError::AbortRun,
     }
 }
+
+#[cfg(test)]
+mod tests;
