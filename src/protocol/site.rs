@@ -195,7 +195,13 @@ fn resolve(base: Option<&Base>, text: &str, query: &str, way: &Way) -> Result<Ad
             "is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into()
         );
     }
-    Address::resolve(base, &as_http(text), query, way).map_err(explain)
+    let text = as_http(text);
+    // HTTP takes what isn't http:// or https:// for a path; a URL of another scheme is none of a session's.
+    let scheme = text.split_once("://").map_or("http", |(scheme, _)| scheme);
+    if !scheme.contains(['/', '?', '#']) && !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(explain(AddressError::Scheme));
+    }
+    Address::resolve(base, &text, query, way).map_err(explain)
 }
 
 fn explain(error: AddressError) -> String {
@@ -245,6 +251,8 @@ mod tests {
         let problem = |site: &Site| site.check().unwrap_err().to_string();
         assert!(problem(&site("", "/ws")).contains("no `base_url`"));
         assert!(problem(&site("", "ftp://h/")).contains("must begin with ws://"));
+        assert!(problem(&site("ws://h", "ftp://h/")).contains("must begin with ws://"));
+        assert_eq!(site("ws://h", "/to?url=ftp://x/").check(), Ok(()));
         assert!(problem(&site("ws://", "/x")).contains("`ws://` is not a URL"));
         let mut limited = site("", "ws://other/");
         limited.hosts = Some(Arc::new(["h".to_owned()]));

@@ -141,13 +141,14 @@ async fn pings_are_answered_while_something_is_sent() {
         while seen.len() < 2 {
             seen.extend(peer.read().await);
         }
-        seen
+        // The peer goes along, so that its socket stays open until it is known what it saw.
+        (seen, peer)
     })
     .await;
     let mut connection = open(&url).await;
     connection.send(text("x")).await.unwrap();
     // Whoever has nothing to do polls for the next message.
-    let seen = tokio::select! {
+    let (seen, _peer) = tokio::select! {
         seen = server => seen.unwrap(),
         lost = connection.next() => panic!("{lost:?}"),
     };
