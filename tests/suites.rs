@@ -62,6 +62,9 @@ fn suites_run_against_the_backend() {
     let texts = format!("{}{}{}{}", ended.out, ended.err, ended.record, ended.last);
     assert!(!texts.contains("of-a-test"), "a token is a secret");
 
+    queue_and_sessions(&stack, &base, &prometheus);
+
+    let all = ledger(backend);
     let ended = run(
         "suite-b-uploads.yml",
         &[
@@ -144,4 +147,51 @@ fn sockets_run_against_the_builtin_target() {
     let burst = phase(&ended.record, "burst");
     assert!(record::whole(step(burst, "echo"), "requests") > 0);
     assert_eq!(record::whole(step(burst, "held"), "requests"), 0, "who is there stays");
+}
+
+fn queue_and_sessions(stack: &Stack, base: &str, prometheus: &str) {
+    let backend = stack.port("BASE_URL");
+    let before = ledger(backend);
+    let ended = run(
+        "suite-d-queue.yml",
+        &[
+            ("BASE_URL", base),
+            ("PROMETHEUS_URL", prometheus),
+            ("TARGET_VUS", "20"),
+            ("SESSION_VUS", "10"),
+            ("SESSION_HOLD_SECONDS", "0.3"),
+            ("POLL", "100ms"),
+            ("MATCH_WITHIN", "1s"),
+            ("BASE_RATE", "10"),
+            ("SPIKE_RATE", "40"),
+            ("SPIKE_HOLD", "1s"),
+            ("REPLAYED", "30%"),
+            ("THINK_TIME_MIN", "0.1"),
+            ("THINK_TIME_MAX", "0.3"),
+            ("RAMP_UP", "1s"),
+            ("HOLD", "1s"),
+            ("RAMP_DOWN", "1s"),
+            ("TIMEOUT", "30s"),
+        ],
+    );
+    let run = &ended.record;
+    let after = ledger(backend);
+    let rise = |key: &str| after[key].as_i64().unwrap() - before[key].as_i64().unwrap();
+    // What set-up credited: 1,000 to each of 20 guests, 5 to each of 10 callers.
+    assert_eq!(rise("tokens") as f64, 20_050.0 + record::own(run, "tokens_credited_total"), "each purchase once, and no replay");
+    assert_eq!(after["consistent"], true, "{after}");
+    let webhooks = phase(run, "webhooks");
+    // The areas under 10/s -> 40/s over 1 s, 40/s for 1 s, and 40/s -> 10/s over 1 s.
+    assert_eq!(record::whole(&list(webhooks, "scenarios")[0], "due"), 90);
+    let replayed = record::whole(step(webhooks, "replay"), "requests");
+    assert!(replayed > 0);
+    assert!(rise("calls") > 0 && record::own(run, "sessions_held_total") > 0.0, "{after}");
+    let joins: u64 = ["queue", "sessions"].iter().map(|name| record::whole(step(phase(run, name), "join"), "requests")).sum();
+    assert!(joins > 0);
+    let names = ["redis_connected_clients", "redis_memory_used_bytes", "pg_stat_database_xact_commit", "pg_stat_database_blks_read"];
+    for name in names {
+        record::rows(webhooks, "prometheus", name, &[]);
+    }
+    let stages: Vec<_> = list(run, "stages").iter().map(|stage| (stage["name"].as_str().unwrap(), stage["ok"] == true)).collect();
+    assert_eq!(stages, [("setup", true), ("verify", true)]);
 }

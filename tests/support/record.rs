@@ -99,9 +99,9 @@ pub fn holds_together(ended: &Shown) {
         let right = if waited { shown == stored as f64 } else { shown <= stored as f64 };
         assert!(right, "{metric_name} {labels:?}: {shown} is shown, {stored} stored");
     };
-    shown("load_requests_total", &[], list(run, "phases").iter().map(requests).sum());
     for phase in list(run, "phases") {
         let name = phase["name"].as_str().unwrap();
+        shown("load_requests_total", &[("phase", name)], requests(phase));
         for scenario in list(phase, "scenarios") {
             let labels = [("phase", name), ("scenario", scenario["scenario"].as_str().unwrap())];
             for key in ["due", "started", "dropped", "cancelled"] {

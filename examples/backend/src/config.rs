@@ -11,6 +11,7 @@
 //! | `CACHE_TTL` | `30s` | how long catalogue and streamers stay in Redis |
 //! | `VOTES_PER_SECOND` | `100000` | accepted from one client; above it 429 |
 //! | `WEBHOOK_SECRET` | | what `x-webhook-secret` must hold, if set |
+//! | `STRIPE_WEBHOOK_SECRET` | `whsec_for-trials` | what `/webhooks/stripe` is signed with |
 //! | `DELAY` | `0s` | added to every answer |
 //! | `FREEZE` | | `1s/5s`: no answer during the first 1 s of every 5 s |
 //! | `FILES_DIR` | one of its own in the temporary directory | where uploads are kept |
@@ -46,6 +47,8 @@ pub struct Config {
     pub votes_per_second: u64,
     /// What a webhook has to know.
     pub webhook_secret: Option<String>,
+    /// What webhooks of the payment service are signed with.
+    pub stripe_webhook_secret: String,
     /// Added to every answer.
     pub delay: Duration,
     /// Times without an answer.
@@ -107,6 +110,7 @@ impl Config {
             votes_per_second: parsed("VOTES_PER_SECOND", get("VOTES_PER_SECOND"), "a whole number", |v| v.parse().ok())?
                 .unwrap_or(100_000),
             webhook_secret: get("WEBHOOK_SECRET"),
+            stripe_webhook_secret: text("STRIPE_WEBHOOK_SECRET", "whsec_for-trials"),
             delay: parsed("DELAY", get("DELAY"), DURATION, duration)?.unwrap_or(Duration::ZERO),
             freeze: parsed("FREEZE", get("FREEZE"), "two durations, the shorter first, such as 1s/5s", freeze)?,
             error_rate: parsed("ERROR_RATE", get("ERROR_RATE"), SHARE, share)?.unwrap_or(0.0),

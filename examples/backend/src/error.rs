@@ -19,6 +19,12 @@ pub enum ApiError {
     /// The webhook's secret is wrong: 403.
     #[error("x-webhook-secret is missing or wrong")]
     Forbidden,
+    /// The webhook isn't signed as it should be: 400.
+    #[error("stripe-signature: {0}")]
+    Signature(&'static str),
+    /// A call would cost a token, and there is none: 402.
+    #[error("there is no token left; POST /webhooks/stripe credits some")]
+    NoTokens,
     /// There is no such thing: 404.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -68,7 +74,8 @@ impl ApiError {
     /// The status that this error is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::Signature(_) => StatusCode::BAD_REQUEST,
+            Self::NoTokens => StatusCode::PAYMENT_REQUIRED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,

@@ -34,6 +34,12 @@ pub struct Metrics {
     pub votes_replayed: IntCounter,
     /// Votes answered 429.
     pub votes_limited: IntCounter,
+    /// Webhooks that credited tokens.
+    pub credits: IntCounter,
+    /// Webhooks of events seen before: answered, not credited.
+    pub credits_replayed: IntCounter,
+    /// Calls that began.
+    pub calls: IntCounter,
     /// Invoices paid.
     pub payments: IntCounter,
     /// Webhooks for an invoice already paid: answered, not credited.
@@ -67,6 +73,9 @@ impl Metrics {
             votes_accepted: counter("votes_accepted_total", "Votes counted")?,
             votes_replayed: counter("votes_replayed_total", "Votes answered again without being counted")?,
             votes_limited: counter("votes_limited_total", "Votes answered 429")?,
+            credits: counter("credits_total", "Webhooks that credited tokens")?,
+            credits_replayed: counter("credits_replayed_total", "Webhooks of events already credited")?,
+            calls: counter("calls_total", "Calls that began")?,
             payments: counter("payments_total", "Invoices paid")?,
             payments_replayed: counter("payments_replayed_total", "Webhooks for invoices already paid")?,
             uploaded_bytes: counter("files_uploaded_bytes_total", "Bytes of files stored")?,

@@ -39,6 +39,16 @@ CREATE TABLE IF NOT EXISTS invoices (
 CREATE TABLE IF NOT EXISTS payments (
     invoice_id bigint PRIMARY KEY REFERENCES invoices (id), charge text NOT NULL, stars bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now());
+
+CREATE TABLE IF NOT EXISTS balances (
+    account_id bigint PRIMARY KEY REFERENCES accounts (id), credited bigint NOT NULL DEFAULT 0,
+    spent bigint NOT NULL DEFAULT 0 CHECK (spent <= credited));
+CREATE TABLE IF NOT EXISTS credits (
+    event text PRIMARY KEY, account_id bigint NOT NULL REFERENCES accounts (id), tokens bigint NOT NULL CHECK (tokens > 0),
+    created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS calls (
+    id uuid PRIMARY KEY, first_id bigint NOT NULL REFERENCES accounts (id), second_id bigint NOT NULL REFERENCES accounts (id),
+    started_at timestamptz NOT NULL DEFAULT now(), ended_at timestamptz);
 ";
 
 // Seeds are a function of the row's number: the same everywhere, so that a profile may rely on /manga/1.

@@ -4,11 +4,15 @@
 
 mod support;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use example_backend::{App, Config, router};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use support::Stack;
 use tower::ServiceExt;
 
@@ -89,6 +93,8 @@ async fn what_clients_see() {
     votes_at_once_are_counted_once_each(&service).await;
     an_invoice_is_paid_once(&service).await;
     files_are_kept_as_they_came(&service).await;
+    a_signed_purchase_is_credited_once(&service).await;
+    who_joins_is_paired_with_who_waits(&service).await;
     requests_are_counted_by_template(&service).await;
     the_limiter_is_shared_by_all_processes(&stack).await;
     a_webhook_must_know_the_secret(&stack).await;
@@ -245,6 +251,83 @@ async fn files_are_kept_as_they_came(service: &Service) {
     let remove = || service.ask(Request::delete(&path).body(Body::empty()).unwrap());
     assert_eq!((remove().await.status, remove().await.status, service.get(&path).await.status), (204, 404, 404));
     assert_eq!(service.get("/api/files").await.json(), json!({"count": 0, "bytes": 0}));
+}
+
+/// What the payment service says of a purchase.
+fn purchase(event: &str, account: &Value, tokens: u32) -> Value {
+    let object = json!({"client_reference_id": account.to_string(), "metadata": {"tokens": tokens.to_string()}});
+    json!({"id": event, "type": "checkout.session.completed", "data": {"object": object}})
+}
+
+/// Sends it, signed with this secret.
+async fn tell(service: &Service, secret: &str, event: &Value) -> Answer {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(format!("{time}.{event}"));
+    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    service.post("/webhooks/stripe", &[("stripe-signature", &format!("t={time},v1={signature}"))], event.clone()).await
+}
+
+/// Somebody new: the account and its session.
+async fn anonymous(service: &Service) -> (Value, String) {
+    let answer = service.post("/api/users/anonymous", &[], json!({})).await;
+    assert_eq!(answer.status, 201);
+    let body = answer.json();
+    (body["id"].clone(), format!("Bearer {}", body["token"].as_str().unwrap()))
+}
+
+async fn a_signed_purchase_is_credited_once(service: &Service) {
+    let (account, session) = anonymous(service).await;
+    let before = service.get("/api/ledger").await.json();
+    let bought = purchase("evt_1", &account, 7);
+    assert_eq!(tell(service, "whsec_guessed", &bought).await.status, 400);
+    assert_eq!(service.post("/webhooks/stripe", &[], bought.clone()).await.status, 400);
+    let secret = "whsec_for-trials";
+    let [first, again] = [tell(service, secret, &bought).await.json(), tell(service, secret, &bought).await.json()];
+    assert_eq!([&first["credited"], &first["tokens"]], [&json!(true), &json!(7)]);
+    assert_eq!([&again["credited"], &again["tokens"]], [&json!(false), &json!(7)]);
+    let at_once = purchase("evt_2", &account, 1);
+    let answers = tokio::join!(tell(service, secret, &at_once), tell(service, secret, &at_once), tell(service, secret, &at_once));
+    let credited = [answers.0, answers.1, answers.2].iter().filter(|answer| answer.json()["credited"] == true).count();
+    assert_eq!(credited, 1, "of three at once one is the purchase");
+    assert_eq!(tell(service, secret, &purchase("evt_3", &json!(0), 1)).await.status, 404, "nobody to credit");
+
+    let balance = Request::get("/api/tokens").header("authorization", &session).body(Body::empty()).unwrap();
+    assert_eq!(service.ask(balance).await.json()["tokens"], 8);
+    let after = service.get("/api/ledger").await.json();
+    assert_eq!(after["tokens"].as_i64().unwrap() - before["tokens"].as_i64().unwrap(), 8);
+    assert_eq!(after["consistent"], true, "{after}");
+    assert_eq!([service.metric("credits_total").await, service.metric("credits_replayed_total").await], [2.0, 3.0]);
+}
+
+async fn who_joins_is_paired_with_who_waits(service: &Service) {
+    let post = async |session: &str, path: &str| {
+        service.post(path, &[("authorization", session)], json!({"queue": "australiaCentral"})).await
+    };
+    let standing = async |session: &str| {
+        let request = Request::get("/api/queue/status").header("authorization", session).body(Body::empty()).unwrap();
+        service.ask(request).await.json()
+    };
+    let mut sessions = Vec::new();
+    for n in 0..3 {
+        let (account, session) = anonymous(service).await;
+        assert_eq!(post(&session, "/api/queue/join").await.status, 402, "a call costs a token");
+        tell(service, "whsec_for-trials", &purchase(&format!("evt_queue_{n}"), &account, 1)).await;
+        sessions.push(session);
+    }
+    let [ann, bob, eve] = &*sessions else { unreachable!("three were made") };
+    assert_eq!(post(ann, "/api/queue/join").await.json(), json!({"status": "queued", "call": null}));
+    assert_eq!(post(ann, "/api/queue/join").await.json()["status"], "queued", "nobody is paired with herself");
+    let paired = post(bob, "/api/queue/join").await.json();
+    assert_eq!(paired["status"], "matched");
+    assert_eq!([standing(ann).await, post(bob, "/api/queue/join").await.json()], [paired.clone(), paired]);
+    assert_eq!(post(eve, "/api/queue/join").await.json()["status"], "queued", "those two are taken");
+    assert_eq!(post(ann, "/api/queue/leave").await.json()["was"], "matched");
+    assert_eq!(standing(bob).await["status"], "idle", "a call ends with the first who leaves");
+    assert_eq!([post(bob, "/api/queue/leave").await.json(), post(eve, "/api/queue/leave").await.json()].map(|left| left["was"].clone()), ["idle", "queued"]);
+    assert_eq!(post(bob, "/api/queue/join").await.status, 402, "it was spent");
+    let ledger = service.get("/api/ledger").await.json();
+    assert_eq!([&ledger["calls"], &ledger["spent"], &ledger["consistent"]], [&json!(1), &json!(2), &json!(true)]);
+    assert_eq!(service.metric("calls_total").await, 1.0);
 }
 
 async fn requests_are_counted_by_template(service: &Service) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +20,12 @@ const SESSION_SECONDS: u64 = 24 * 3600;
 const LOGIN: &str = "
 INSERT INTO accounts (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name
 RETURNING id, replace(gen_random_uuid()::text, '-', '')";
+
+// Nobody has bought anything yet, and may.
+const ANONYMOUS: &str = "
+WITH account AS (INSERT INTO accounts (name) VALUES ('anonymous-' || gen_random_uuid()) RETURNING id),
+     balance AS (INSERT INTO balances (account_id) SELECT id FROM account)
+SELECT id, replace(gen_random_uuid()::text, '-', '') FROM account";
 
 const ME: &str = "SELECT json_build_object('id', id, 'name', name, 'stars', stars)::text FROM accounts WHERE id = $1";
 
@@ -66,9 +72,24 @@ pub async fn login(State(app): State<App>, Json(login): Json<Login>) -> Result<J
     let row = database.query_one(&statement, &[&login.name]).await?;
     let (account, token): (i64, String) = (row.get(0), row.get(1));
     drop(database);
+    open(&app, account, token).await.map(Json)
+}
+
+/// `POST /api/users/anonymous`: an account of no name of its own, with a balance of tokens, and a session.
+pub async fn anonymous(State(app): State<App>) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let database = app.database().await?;
+    let statement = database.prepare_cached(ANONYMOUS).await?;
+    let row = database.query_one(&statement, &[]).await?;
+    let (account, token): (i64, String) = (row.get(0), row.get(1));
+    drop(database);
+    Ok((StatusCode::CREATED, Json(open(&app, account, token).await?)))
+}
+
+/// Opens a session, and is what its client is told.
+async fn open(app: &App, account: i64, token: String) -> Result<Value, ApiError> {
     let mut redis = app.redis();
     redis::cmd("SET").arg(session_key(&token)).arg(account).arg("EX").arg(SESSION_SECONDS).query_async::<()>(&mut redis).await?;
-    Ok(Json(json!({"token": token, "id": account})))
+    Ok(json!({"token": token, "id": account}))
 }
 
 /// `GET /api/me`: never cached, for the balance must be true.

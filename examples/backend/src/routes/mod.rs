@@ -7,6 +7,8 @@ mod files;
 mod ledger;
 mod limiter;
 mod payments;
+mod queue;
+mod stripe;
 mod votes;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -30,6 +32,12 @@ pub fn router(app: App) -> Router {
         .route("/api/login", post(accounts::login))
         .route("/api/me", get(accounts::me))
         .route("/api/config", get(accounts::config))
+        .route("/api/users/anonymous", post(accounts::anonymous))
+        .route("/api/tokens", get(stripe::balance))
+        .route("/api/queue/join", post(queue::join))
+        .route("/api/queue/status", get(queue::status))
+        .route("/api/queue/leave", post(queue::leave))
+        .route("/webhooks/stripe", post(stripe::webhook))
         .route("/api/streamers", get(events::streamers))
         .route("/api/events/live", get(events::live))
         .route("/api/votes", post(votes::cast))
