@@ -178,7 +178,7 @@ fn queue_and_sessions(stack: &Stack, base: &str, prometheus: &str) {
     let after = ledger(backend);
     let rise = |key: &str| after[key].as_i64().unwrap() - before[key].as_i64().unwrap();
     // What set-up credited: 1,000 to each of 20 guests, 5 to each of 10 callers.
-    assert_eq!(rise("tokens") as f64, 20_050.0 + record::own(run, "tokens_credited_total"), "each purchase once, and no replay");
+    assert_eq!(rise("tokens") as f64, 20_050.0 + record::own(run, "purchased_total"), "each purchase once, and no replay");
     assert_eq!(after["consistent"], true, "{after}");
     let webhooks = phase(run, "webhooks");
     // The areas under 10/s -> 40/s over 1 s, 40/s for 1 s, and 40/s -> 10/s over 1 s.
