@@ -188,7 +188,8 @@ fn queue_and_sessions(stack: &Stack, base: &str, prometheus: &str) {
     assert!(rise("calls") > 0 && record::own(run, "sessions_held_total") > 0.0, "{after}");
     let joins: u64 = ["queue", "sessions"].iter().map(|name| record::whole(step(phase(run, name), "join"), "requests")).sum();
     assert!(joins > 0);
-    let names = ["redis_connected_clients", "redis_memory_used_bytes", "pg_stat_database_xact_commit", "pg_stat_database_blks_read"];
+    let names =
+        ["redis_connected_clients", "redis_memory_used_bytes", "pg_stat_database_xact_commit", "pg_stat_database_blks_read"];
     for name in names {
         record::rows(webhooks, "prometheus", name, &[]);
     }

@@ -323,7 +323,10 @@ async fn who_joins_is_paired_with_who_waits(service: &Service) {
     assert_eq!(post(eve, "/api/queue/join").await.json()["status"], "queued", "those two are taken");
     assert_eq!(post(ann, "/api/queue/leave").await.json()["was"], "matched");
     assert_eq!(standing(bob).await["status"], "idle", "a call ends with the first who leaves");
-    assert_eq!([post(bob, "/api/queue/leave").await.json(), post(eve, "/api/queue/leave").await.json()].map(|left| left["was"].clone()), ["idle", "queued"]);
+    assert_eq!(
+        [post(bob, "/api/queue/leave").await.json(), post(eve, "/api/queue/leave").await.json()].map(|left| left["was"].clone()),
+        ["idle", "queued"]
+    );
     assert_eq!(post(bob, "/api/queue/join").await.status, 402, "it was spent");
     let ledger = service.get("/api/ledger").await.json();
     assert_eq!([&ledger["calls"], &ledger["spent"], &ledger["consistent"]], [&json!(1), &json!(2), &json!(true)]);

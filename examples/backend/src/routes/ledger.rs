@@ -22,8 +22,8 @@ SELECT (SELECT count(*) FROM seen), (SELECT coalesce(sum(weight), 0)::bigint FRO
 /// and spent on calls, and whether rows, tallies and balances agree.
 pub async fn ledger(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let row = app.database().await?.query_one(LEDGER, &[&app.faults.stale]).await?;
-    let [votes, weight, tallied, tallied_weight, invoices, paid, stars, accounts, credits, tokens, credited, spent, calls]: [i64; 13] =
-        std::array::from_fn(|i| row.get(i));
+    let [votes, weight, tallied, tallied_weight, invoices, paid, stars, accounts, credits, tokens, credited, spent, calls]: [i64;
+        13] = std::array::from_fn(|i| row.get(i));
     let votes_agree = votes == tallied && weight == tallied_weight;
     // A call costs each of the two a token.
     let tokens_agree = tokens == credited && spent == 2 * calls;

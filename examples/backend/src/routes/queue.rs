@@ -84,12 +84,8 @@ pub async fn join(State(app): State<App>, session: Session, Json(join): Json<Joi
         return Err(ApiError::NoTokens);
     }
     let new: String = app.database().await?.query_one(NEW_ID, &[]).await?.get(0);
-    let (status, call, other): (String, String, String) = JOIN
-        .key(format!("queue:{}", join.queue))
-        .arg(session.account)
-        .arg(&new)
-        .invoke_async(&mut app.redis())
-        .await?;
+    let (status, call, other): (String, String, String) =
+        JOIN.key(format!("queue:{}", join.queue)).arg(session.account).arg(&new).invoke_async(&mut app.redis()).await?;
     if let Ok(other) = other.parse::<i64>()
         && let Err(error) = begin(&app, &call, session.account, other).await
     {
@@ -111,8 +107,7 @@ async fn begin(app: &App, call: &str, first: i64, second: i64) -> Result<(), Api
 /// `GET /api/queue/status`: `queued`, `matched` with the call, or `idle`.
 pub async fn status(State(app): State<App>, session: Session) -> Result<Json<Value>, ApiError> {
     let keys = [format!("call:{}", session.account), format!("waits:{}", session.account)];
-    let (call, waits): (Option<String>, Option<String>) =
-        redis::cmd("MGET").arg(&keys).query_async(&mut app.redis()).await?;
+    let (call, waits): (Option<String>, Option<String>) = redis::cmd("MGET").arg(&keys).query_async(&mut app.redis()).await?;
     Ok(Json(match (call, waits) {
         (Some(call), _) => standing("matched", call.split(' ').next().unwrap_or_default()),
         (None, Some(_)) => standing("queued", ""),
