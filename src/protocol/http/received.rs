@@ -11,7 +11,7 @@ use super::request::Spec;
 use crate::base::Reason;
 
 /// The longest body that is kept where nothing of the profile reads it, in bytes.
-const SHORT: usize = 1024 * 1024;
+const SHORT: usize = 256 * 1024;
 /// How much of a longer one is kept, for an example of an error.
 const BEGINNING: usize = 64 * 1024;
 
