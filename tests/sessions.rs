@@ -292,8 +292,9 @@ fn whoever_listens_leaves_with_a_goodbye_when_the_run_is_stopped() {
     let profile = format!(
         "name: stopped
 scenarios:
-  listeners: {{flow: [{{websocket: {{connect: 'ws://{}/ws', session: [listen: , send: bye]}}}}]}}
-phases: [{{name: long, duration: 10m, load: {{listeners: {{users: 5}}}}}}]
+  listeners: {{flow: [{{websocket: {{connect: 'ws://{0}/ws', session: [listen: , send: bye]}}}}]}}
+  senders: {{flow: [{{websocket: {{connect: 'ws://{0}/ws', session: [{{repeat: {{every: 9m, flow: [send: tick]}}}}, send: bye]}}}}]}}
+phases: [{{name: long, duration: 10m, load: {{listeners: {{users: 5}}, senders: {{users: 2}}}}}}]
 ",
         target.address()
     );
@@ -303,14 +304,14 @@ phases: [{{name: long, duration: 10m, load: {{listeners: {{users: 5}}}}}}]
     let mut running = support::program::Running::start(command, bench.path());
     running.until("the listeners", |_| {
         let (_, page) = http::get(port, "/metrics")?;
-        (metric(&page, "load_connections", &[("protocol", "websocket")]) == Some(5.0)).then_some(())
+        (metric(&page, "load_connections", &[("protocol", "websocket")]) == Some(7.0)).then_some(())
     });
     running.signal(libc::SIGTERM);
     let ended = running.wait();
     let record = bench.record();
-    assert_eq!(sum(&record, "sessions", |sessions| sessions["outcomes"].get("ok").map_or(0, count)), 5, "{}", ended.err);
-    assert_eq!(sum(&record, "sessions", |sessions| count(&sessions["messages_sent"])), 5);
+    assert_eq!(sum(&record, "sessions", |sessions| sessions["outcomes"].get("ok").map_or(0, count)), 7, "{}", ended.err);
+    assert_eq!(sum(&record, "sessions", |sessions| count(&sessions["messages_sent"])), 5 + 2 * 2, "each says bye");
     assert_eq!(sum(&record, "scenarios", |scenario| count(&scenario["iterations_interrupted"])), 0);
-    assert_eq!(counted(&target, "echo_messages_received_total"), 5, "bye");
+    assert_eq!(counted(&target, "echo_messages_received_total"), 5 + 2 * 2);
     assert_eq!(counted(&target, "echo_sessions_open"), 0);
 }

@@ -239,6 +239,10 @@ impl Sink for UserSink {
         self.attach();
     }
 
+    fn is_asked_to_end(&self) -> bool {
+        self.pool.is_unwanted(&self.slot)
+    }
+
     async fn gate(&self) {
         // Who is to end its iteration is let through, for the run waits for that.
         if self.pool.ctx.gate.is_closed() && !self.pool.is_unwanted(&self.slot) {

@@ -40,6 +40,8 @@ pub struct Repeat {
     pub lasting: Option<Duration>,
     /// From the beginning of a turn to that of the next, unless the turn takes longer.
     pub every: Option<Duration>,
+    /// In a session: once the user is asked to end no turn begins.
+    pub until_asked: bool,
     /// How many users do it at the same time; at least 1.
     pub users: u32,
     /// The flow.

@@ -73,6 +73,10 @@ pub trait Sink {
     }
     /// Waits until the user is to end: ramped down, left out of the next phase, or the run stops. Nobody waits for it meanwhile.
     fn asked_to_end(&self) -> impl Future<Output = ()>;
+    /// Whether [`Sink::asked_to_end`] would be over at once.
+    fn is_asked_to_end(&self) -> bool {
+        self.is_over()
+    }
     /// Awaited before each step: ready at once, or while the run is paused, once it goes on.
     fn gate(&self) -> impl Future<Output = ()>;
 }

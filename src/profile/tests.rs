@@ -151,7 +151,10 @@ fn the_schema_describes_what_is_supported_and_nothing_else() {
         let found = if name.is_empty() { &schema["properties"] } else { &schema["$defs"][name]["properties"] };
         found.as_object().unwrap_or_else(|| panic!("no {name}")).keys().cloned().collect()
     };
-    assert_eq!(properties("Step"), ["http", "think", "set", "count", "record", "remember", "if", "on_error"]);
+    let asked = ["http", "websocket", "socketio", "tcp", "send", "emit", "receive", "listen", "hold", "close"];
+    let others = ["think", "set", "count", "record", "remember", "if", "on_error"];
+    let flows = ["choose", "maybe", "repeat", "for_each", "group", "call", "eventually"];
+    assert_eq!(properties("Step"), [&asked[..], &others, &flows].concat());
     for key in ["name", "include", "scale", "defaults", "vars", "metrics", "scenarios", "phases", "observe", "slos", "schedule"] {
         assert!(properties("").iter().any(|property| property == key), "{key}");
     }

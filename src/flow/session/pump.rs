@@ -30,6 +30,25 @@ impl<'a, S: Sink> Run<'a, S> {
         Box::pin(async move { self.listen_until(std::pin::pin!(sink.sleep_until(at)), None).await }).await
     }
 
+    /// Waits until a moment, or until the user is asked to end.
+    ///
+    /// # Errors
+    /// The session's connection is lost.
+    pub(in crate::flow) async fn wait_unless_asked(&mut self, at: Instant) -> Result<(), Broken> {
+        let sink = self.sink;
+        self.due = at;
+        Box::pin(async move {
+            let stop = async {
+                tokio::select! {
+                    () = sink.sleep_until(at) => {}
+                    () = sink.asked_to_end() => {}
+                }
+            };
+            self.listen_until(std::pin::pin!(stop), None).await
+        })
+        .await
+    }
+
     /// Takes messages until `stop`.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ use crate::protocol::session::Outgoing;
 /// Opens a connection, does the steps on it, and closes it.
 pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, S>) -> Result<(), Stop> {
     let due = run.due;
-    let (ended, session) = Session::open(step, run.user, run.sink, due).await;
+    // In boxes, so that a user who stays holds nothing of how it connected.
+    let (ended, session) = Box::pin(Session::open(step, run.user, run.sink, due)).await;
     run.due = ended;
     let session = session?;
     let mut within = Run::new(&mut *run.user, run.sink, ended);
@@ -27,7 +28,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     run.attempt = within.attempt.take();
     within.user.scope.set_message(None);
     let broken = match session {
-        Some(session) => session.finish(done.is_err()).await,
+        Some(session) => Box::pin(session.finish(done.is_err())).await,
         None => None,
     };
     run.due = Instant::now();

@@ -30,6 +30,7 @@ pub(in crate::flow) fn repeat<'s, S: Sink>(repeat: &'s Repeat, run: &'s mut Run<
             condition: repeat.condition.as_ref(),
             lasting: repeat.lasting,
             every: repeat.every,
+            until_asked: repeat.until_asked,
             ..Turns::new(run)
         };
         all(turns, repeat.users, &repeat.flow, run).await
@@ -68,6 +69,8 @@ pub(super) struct Turns<'f> {
     items: Option<(Symbol, Elements)>,
     lasting: Option<Duration>,
     every: Option<Duration>,
+    /// No turn begins once the user is asked to end.
+    until_asked: bool,
     start: Instant,
     held: Duration,
     /// When the last turn was due.
@@ -80,6 +83,7 @@ pub(super) struct Turn {
     pub(super) index: u64,
     due: Instant,
     item: Option<(Symbol, Value)>,
+    until_asked: bool,
 }
 
 impl<'f> Turns<'f> {
@@ -91,6 +95,7 @@ impl<'f> Turns<'f> {
             items: None,
             lasting: None,
             every: None,
+            until_asked: false,
             start: run.due,
             held: run.held,
             last: None,
@@ -116,7 +121,7 @@ impl<'f> Turns<'f> {
     /// The next turn for a user whose last step ended at `run.due`; nothing once it is over.
     pub(super) fn next<S: Sink>(&mut self, run: &mut Run<'_, S>) -> Result<Option<Turn>, Broken> {
         let index = self.index;
-        if self.limit.is_some_and(|limit| index >= limit) {
+        if self.limit.is_some_and(|limit| index >= limit) || (self.until_asked && run.sink.is_asked_to_end()) {
             return Ok(None);
         }
         // A pause of the run moves what is due.
@@ -151,7 +156,7 @@ impl<'f> Turns<'f> {
             },
         };
         self.index += 1;
-        Ok(holds.then_some(Turn { index, due, item }))
+        Ok(holds.then_some(Turn { index, due, item, until_asked: self.until_asked }))
     }
 }
 
@@ -159,7 +164,14 @@ impl Turn {
     /// Waits until the turn is due, and goes through the flow.
     pub(super) async fn run<S: Sink>(self, flow: &Flow, run: &mut Run<'_, S>) -> Result<(), Stop> {
         if self.due > run.due {
-            run.wait(self.due).await?;
+            if self.until_asked {
+                run.wait_unless_asked(self.due).await?;
+                if run.sink.is_asked_to_end() {
+                    return Ok(());
+                }
+            } else {
+                run.wait(self.due).await?;
+            }
         }
         run.user.scope.push_index(self.index);
         if let Some((variable, item)) = self.item {

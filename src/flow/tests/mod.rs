@@ -261,6 +261,10 @@ impl Sink for Book {
         }
     }
 
+    fn is_asked_to_end(&self) -> bool {
+        self.ended.get()
+    }
+
     async fn asked_to_end(&self) {
         while !self.ended.get() {
             self.ending.notified().await;
@@ -375,7 +379,7 @@ pub(super) fn flow<const N: usize>(steps: [Step; N]) -> Flow {
 
 /// So many turns, and nothing else said.
 pub(super) fn repeat(times: u64, flow: Flow) -> Repeat {
-    Repeat { times: Some(Times::Always(times)), condition: None, lasting: None, every: None, users: 1, flow }
+    Repeat { times: Some(Times::Always(times)), condition: None, lasting: None, every: None, until_asked: false, users: 1, flow }
 }
 
 pub(super) fn think(length: Duration) -> Step {

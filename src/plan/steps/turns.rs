@@ -14,7 +14,10 @@ const MOST_USERS: u64 = 10_000;
 impl<'a, 'p: 'a> Builder<'a, 'p> {
     pub(super) fn repeat(&mut self, repeat: &'a At<written::Repetition>) -> Option<StepKind> {
         let (at, repeat) = (repeat.at, &repeat.value);
-        if repeat.times.is_none() && repeat.condition.is_none() && repeat.lasting.is_none() {
+        let endless = repeat.times.is_none() && repeat.condition.is_none() && repeat.lasting.is_none();
+        // In a session it ends when the user is asked to.
+        let until_asked = endless && self.in_session.is_some() && self.place == Place::Scenario;
+        if endless && !until_asked {
             self.resolver
                 .lacking(at, "this would never end; write how often (`times: 3`), how long (`for: 30s`) or `while: expression`");
         }
@@ -37,7 +40,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             _ => None,
         };
         self.pace.then(pace(turn, count, every, lasting));
-        Some(StepKind::Repeat(Box::new(Repeat { times: times?, condition: condition?, lasting, every, users: users?, flow })))
+        Some(StepKind::Repeat(Box::new(Repeat { times: times?, condition: condition?, lasting, every, until_asked, users: users?, flow })))
     }
 
     pub(super) fn for_each(&mut self, each: &'a At<written::ForEach>) -> Option<StepKind> {
