@@ -40,7 +40,15 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             _ => None,
         };
         self.pace.then(pace(turn, count, every, lasting));
-        Some(StepKind::Repeat(Box::new(Repeat { times: times?, condition: condition?, lasting, every, until_asked, users: users?, flow })))
+        Some(StepKind::Repeat(Box::new(Repeat {
+            times: times?,
+            condition: condition?,
+            lasting,
+            every,
+            until_asked,
+            users: users?,
+            flow,
+        })))
     }
 
     pub(super) fn for_each(&mut self, each: &'a At<written::ForEach>) -> Option<StepKind> {
