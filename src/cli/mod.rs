@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::daemon::DaemonError;
+use crate::measure::process::raise_max_fds;
 use crate::profile;
 use crate::service::LoadError;
 use crate::service::web::WebError;
@@ -25,6 +26,8 @@ pub use args::Cli;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Each user is a socket; the soft limit is for programs that cannot bear many.
+    raise_max_fds();
     let result = match &cli.command {
         args::Command::Serve(args) => serve::serve(args, &cli.log),
         args::Command::Run(args) => run::run(args, &cli.log),

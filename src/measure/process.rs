@@ -74,10 +74,29 @@ pub fn thread_cpu_time() -> Duration {
 
 /// How many file descriptors may be open (the soft limit); none if there is no limit.
 pub fn max_fds() -> Option<u64> {
+    let limit = fd_limit();
+    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// To how many file descriptors this process may raise that (the hard limit); none if there is no limit.
+pub fn most_fds() -> Option<u64> {
+    let limit = fd_limit();
+    (limit.rlim_max != libc::RLIM_INFINITY).then_some(limit.rlim_max)
+}
+
+/// Raises the soft limit of file descriptors to the hard one. Does nothing where the system refuses.
+pub fn raise_max_fds() {
+    let mut limit = fd_limit();
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: `limit` is a valid rlimit that outlives the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+}
+
+fn fd_limit() -> libc::rlimit {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `limit` is a writable rlimit; on failure it stays infinite.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+    limit
 }
 
 /// How many file descriptors are open, the one that counts them not included.

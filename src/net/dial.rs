@@ -72,6 +72,11 @@ impl Endpoint {
         Self { host: host.into(), port, tls: None, alpn: Alpn::default(), route: Route::direct() }
     }
 
+    /// Host and port of whom a connection is made to: the proxy where there is one.
+    pub fn peer(&self) -> (&str, u16) {
+        self.route.proxy().map_or((self.host.as_str(), self.port), |proxy| (proxy.host.as_str(), proxy.port))
+    }
+
     /// Host and port as a proxy is told them: an IPv6 address in brackets.
     fn authority(&self) -> String {
         match self.host.parse::<std::net::Ipv6Addr>() {
@@ -175,7 +180,7 @@ async fn open(endpoint: &Endpoint, through: bool, dialing: &mut Dialing) -> Resu
     let start = Instant::now();
     *dialing = Dialing::default();
     let proxy = endpoint.route.proxy();
-    let (host, port) = proxy.map_or((&endpoint.host, endpoint.port), |proxy| (&proxy.host, proxy.port));
+    let (host, port) = endpoint.peer();
     let found = dns::resolve(host, port, endpoint.route.options().refresh)
         .await
         .map_err(|error| DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{host}`: {error}")))?;

@@ -28,6 +28,7 @@ pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Written<'_>]) -> Arc<
             resolver.error(address.at, format!("`{}` is listed twice; addresses take turns, so once is enough", address.value));
         } else {
             options.from.push(address.value);
+            resolver.sources.push((address.value, address.at));
         }
     }
     if let Some(written) = proxy {

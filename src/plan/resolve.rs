@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::resolver::{Options, Resolver};
 use super::types::{Limits, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
-use super::{data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
+use super::{capacity, data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
 use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
@@ -154,6 +154,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         fingerprint: fingerprint(&resolver),
     };
     warnings::look(&mut resolver, &plan, &paces);
+    capacity::look(&mut resolver, &plan);
     (Some(plan), resolver.diagnostics)
 }
 

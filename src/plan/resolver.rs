@@ -1,7 +1,7 @@
 //! What all parts of resolving share: the profile, the compiler, and the problems found so far.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Options {
     pub shards: u64,
     /// Where the built-in target listens; nothing where the plan is only checked.
     pub builtin: Option<Builtin>,
+    /// Whether the plan is to be carried out on this machine: what it surely can't bear is then an error, otherwise a warning.
+    pub enforce: bool,
 }
 
 /// Where the built-in target listens.
@@ -40,6 +42,8 @@ pub(super) struct Resolver<'p> {
     pub tls: HashMap<TlsOptions, Arc<Tls>>,
     /// One for each way to a target, so that source addresses take turns.
     pub routes: HashMap<RouteOptions, Arc<Route>>,
+    /// Where source addresses are written.
+    pub sources: Vec<(IpAddr, Node)>,
     /// Whether a request goes to the built-in target.
     pub uses_builtin: bool,
     /// The lists that steps fill, by [`crate::expr::ListId`].
@@ -61,11 +65,24 @@ impl<'p> Resolver<'p> {
             compiler: Compiler::new(),
             tls: HashMap::new(),
             routes: HashMap::new(),
+            sources: Vec::new(),
             uses_builtin: false,
             lists: Vec::new(),
             called: BTreeSet::new(),
             data: Vec::new(),
             data_digest: 0,
+        }
+    }
+
+    /// Whether connections to this place lead to the built-in target.
+    pub fn leads_inside(&self, to: Option<(&str, u16)>) -> bool {
+        let Some((host, port)) = to.filter(|_| self.uses_builtin) else { return false };
+        match self.options.builtin {
+            Some(builtin) => {
+                [builtin.http, builtin.tcp].iter().any(|inside| inside.port() == port && inside.ip().to_string() == host)
+            }
+            // Where it doesn't run, its place is held by a port that nobody has.
+            None => port == 0,
         }
     }
 

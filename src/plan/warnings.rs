@@ -9,12 +9,8 @@ use super::types::{DataSource, Phase, Pick, Plan, Repeat};
 use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
 use crate::load::{Iterations, Load, whole};
-use crate::measure::process::max_fds;
 use crate::measure::{ScenarioId, StepId};
 use crate::profile::written;
-
-/// Descriptors that the program needs beside its users' connections.
-const OWN_DESCRIPTORS: u64 = 64;
 
 /// Looks at the plan as a whole.
 pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
@@ -22,7 +18,6 @@ pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     pools(resolver, plan, paces);
     limits(resolver, plan);
     series(resolver, plan);
-    descriptors(resolver, plan);
     data(resolver, plan);
 }
 
@@ -93,7 +88,7 @@ fn max_users_written(phase: &written::Phase, scenario: &str) -> Option<Node> {
 }
 
 /// Moments of a phase at which its levels can be highest: the ends of all pieces, from both sides.
-fn moments(phase: &Phase) -> BTreeSet<Duration> {
+pub(super) fn moments(phase: &Phase) -> BTreeSet<Duration> {
     let mut moments = BTreeSet::from([Duration::ZERO]);
     for (_, load) in &phase.loads {
         let mut at = Duration::ZERO;
@@ -162,24 +157,6 @@ fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
             format!(
                 "this profile can have {series} series on /metrics, and `limits: {{series}}` is {limit}: about 200 for each step in each \
                  phase; all of them are shown, so raise the limit if your Prometheus bears them, or have fewer steps or phases"
-            ),
-        );
-    }
-}
-
-fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan) {
-    let Some(limit) = max_fds() else { return };
-    let Some((phase, users)) = plan.phases.iter().map(|phase| (phase, peak_users(phase))).max_by_key(|(_, users)| *users) else {
-        return;
-    };
-    let wanted = users + OWN_DESCRIPTORS;
-    if wanted > limit {
-        let at = resolver.profile.written.phases.get(phase.id.index()).map_or_else(Default::default, |phase| phase.name.at);
-        resolver.warn(
-            at,
-            format!(
-                "the phase `{}` can have {users} users at once, each with a connection, and this process may open {limit} files; raise it with ulimit -n {wanted}",
-                phase.name
             ),
         );
     }

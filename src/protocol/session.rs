@@ -18,7 +18,7 @@ use super::http::Cookies;
 use super::{socketio, tcp, websocket};
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{EvalError, Scope};
-use crate::net::DialTimes;
+use crate::net::{DialTimes, Endpoint};
 
 /// Text that is cheap to clone: a slice of what was read.
 pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;
@@ -49,6 +49,15 @@ pub enum Prepared {
 }
 
 impl Connector {
+    /// Where it goes, if that is the same for all users.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Connector::WebSocket(connector) => connector.site.destination(),
+            Connector::SocketIo(connector) => connector.site.destination(),
+            Connector::Tcp(connector) => connector.destination(),
+        }
+    }
+
     /// What it speaks.
     pub const fn protocol(&self) -> Protocol {
         match self {

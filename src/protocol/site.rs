@@ -137,6 +137,17 @@ impl Site {
         Ok(())
     }
 
+    /// Where it goes, if that is the same for all users.
+    pub fn destination(&self) -> Option<Endpoint> {
+        let way = self.way();
+        let base = match &self.base_url {
+            Some(template) => Some(base(template.as_static()?, &way).ok()?),
+            None => None,
+        };
+        let address = resolve(base.as_ref(), self.url.as_static()?, "", &way).ok()?;
+        Some(address.origin.endpoint.clone())
+    }
+
     /// Renders it. The errors do not repeat the text: it may hold what a template put there.
     pub(super) fn render(&self, scope: &Scope) -> Result<Visit, EvalError> {
         let unusable = |key: &'static str| move |problem: String| EvalError::new(key, format!("the result {problem}"));
@@ -206,7 +217,8 @@ fn resolve(base: Option<&Base>, text: &str, query: &str, way: &Way) -> Result<Ad
 
 fn explain(error: AddressError) -> String {
     match error {
-        AddressError::Scheme => "must begin with ws://, wss://, http:// or https://".into(),
+        // Without a base, what is no path has another scheme.
+        AddressError::Scheme | AddressError::NoBase => "must begin with ws://, wss://, http:// or https://".into(),
         error => error.to_string(),
     }
 }

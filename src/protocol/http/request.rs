@@ -16,6 +16,7 @@ use super::upload::Multipart;
 use crate::base::secrets::is_secret_header;
 use crate::base::trace::TraceId;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template, unique};
+use crate::net::Endpoint;
 
 /// W3C Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -306,6 +307,14 @@ impl Request {
     /// Over which connections it goes.
     pub fn connections(&self) -> Connections {
         self.spec.connections
+    }
+
+    /// Where it goes, if that is the same for all users.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        let base = || self.base.as_ref().map(|base| &base.origin);
+        // Behind a base only a whole URL goes elsewhere, and those of one request that varies are behind it as a rule.
+        let origin = self.address.as_ref().map(|address| &address.origin).or_else(base)?;
+        Some(&origin.endpoint)
     }
 
     /// The credentials that were rendered into its headers; those that are static are known to the plan.

@@ -59,6 +59,11 @@ impl Connector {
         Ok(Prepared { endpoint, frame: self.frame.clone(), timeout: self.timeout, max_message: self.max_message })
     }
 
+    /// Where it goes, if that is the same for all users.
+    pub fn destination(&self) -> Option<Endpoint> {
+        self.address.as_static().and_then(|text| self.endpoint(text).ok())
+    }
+
     fn endpoint(&self, text: &str) -> Result<Endpoint, String> {
         let wrong = || "is no address; write host:port, like 127.0.0.1:9000 or [::1]:9000".to_owned();
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
