@@ -100,7 +100,8 @@ impl Loaded {
         kept: Option<&Loaded>,
         shards: u64,
     ) -> Result<Self, LoadError> {
-        let read = |builtin| plan::load(path, env, sets, plan::Options { builtin, shards, enforce: true }).map_err(LoadError::Problems);
+        let read =
+            |builtin| plan::load(path, env, sets, plan::Options { builtin, shards, enforce: true }).map_err(LoadError::Problems);
         let mut target = kept.and_then(|kept| kept.target.clone());
         let (mut plan, mut warnings) = read(target.as_ref().and_then(|target| builtin(target)))?;
         if plan.uses_builtin && target.is_none() {
