@@ -45,7 +45,7 @@ fn the_soft_limit_is_raised_to_the_hard_one() {
     let bench = Bench::new();
     bench.file("p.yml", &profile("", 100));
     let ended = limited(&bench, "ulimit -Sn 50; ulimit -Hn 400", &["run", "--web.listen-address=127.0.0.1:0", "p.yml"]);
-    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{}\n{}", ended.out, ended.err);
+    assert_ne!(ended.code, Some(2), "{}\n{}", ended.out, ended.err);
     assert!(!ended.err.contains("ulimit"), "{}", ended.err);
     // Nobody listens there: all are refused, and none for want of a descriptor.
     let record = bench.record();
