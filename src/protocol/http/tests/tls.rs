@@ -47,6 +47,11 @@ impl Authority {
 
     /// A server that answers one request per connection; with `mutual` it wants a certificate of the client.
     async fn serve(&self, name: &str, mutual: bool) -> String {
+        self.serve_by(name, mutual, &[]).await
+    }
+
+    /// The same with what is offered by ALPN; where that is HTTP/2, hyper speaks it.
+    async fn serve_by(&self, name: &str, mutual: bool, alpn: &[&str]) -> String {
         let (certificate, key) = self.certify(name);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
@@ -58,12 +63,20 @@ impl Authority {
         } else {
             builder.with_no_client_auth()
         };
-        let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![certificate], key).unwrap()));
+        let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let Ok(mut stream) = acceptor.accept(socket).await else { continue };
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    let service = hyper::service::service_fn(|request| super::http2::page(request, Arc::default()));
+                    let builder = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+                    tokio::spawn(builder.serve_connection(hyper_util::rt::TokioIo::new(stream), service));
+                    continue;
+                }
                 let mut request = vec![0; 4096];
                 while matches!(stream.read(&mut request).await, Ok(1..)) {
                     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
@@ -135,4 +148,53 @@ async fn a_connection_is_kept() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     let exchange = perform(&mut client, &request).await;
     assert_eq!((exchange.outcome, exchange.connects.len()), (Outcome::Ok, 0));
+}
+
+#[tokio::test]
+async fn the_version_is_agreed_on_within_tls() {
+    use crate::protocol::http::written::Version::{self, Auto, Http2, Http11};
+    let authority = Authority::new();
+    let both = authority.serve_by("127.0.0.1", false, &["h2", "http/1.1"]).await;
+    let old = authority.serve_by("127.0.0.1", false, &["http/1.1"]).await;
+    let silent = authority.serve_by("127.0.0.1", false, &[]).await;
+    let ask = async |url: &str, version: Version| {
+        let request = get(&format!("{url}head"), |spec| {
+            spec.way.tls = Tls::new(TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() });
+            spec.way.version = version;
+        });
+        let mut client = Client::new();
+        let first = perform(&mut client, &request).await;
+        let again = perform(&mut client, &request).await;
+        if first.outcome == Outcome::Ok {
+            assert_eq!((again.outcome, again.connects.len()), (Outcome::Ok, 0), "{version:?}: {:?}", again.detail);
+            assert!(first.connects[0].result.unwrap().tls.unwrap() > Duration::ZERO);
+        }
+        first.reason.ok_or_else(|| String::from_utf8_lossy(&first.body).into_owned())
+    };
+    let http2 = Err(format!("GET {both}head HTTP/2.0 "));
+    let http11 = Err("ok".to_owned());
+    for (url, version, wanted) in [
+        (&both, Auto, http2.clone()),
+        (&both, Http2, http2),
+        (&both, Http11, http11.clone()),
+        (&old, Auto, http11.clone()),
+        (&silent, Auto, http11),
+        // Such a server ends the handshake itself.
+        (&old, Http2, Ok(Reason::Tls)),
+        (&silent, Http2, Ok(Reason::Protocol)),
+    ] {
+        assert_eq!(ask(url, version).await, wanted, "{url} {version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_certificate_is_the_same_error_with_http2() {
+    let authority = Authority::new();
+    let url = authority.serve_by("127.0.0.1", true, &["h2"]).await;
+    let trusting = || TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() };
+    let shown = TlsOptions { cert_file: authority.file("cert.pem"), key_file: authority.file("key.pem"), ..trusting() };
+    let exchange = ask(&format!("{url}head"), shown).await;
+    assert_eq!(exchange.outcome, Outcome::Ok, "{:?}", exchange.detail);
+    let exchange = ask(&format!("{url}head"), trusting()).await;
+    assert_eq!(exchange.reason, Some(Reason::Tls), "{:?}", exchange.detail);
 }
