@@ -167,7 +167,7 @@ impl Fold {
         let track = self.finish();
         match (self.cuts, self.first) {
             ([Cut::Missed, Cut::Made { sum, unsure, .. }], Some(first)) if self.kind == Kind::Counter => {
-                track.from_birth(first, sum, unsure + self.doubt)
+                track.begun_at_birth(first, sum, unsure + self.doubt)
             }
             _ => track,
         }
@@ -176,7 +176,7 @@ impl Fold {
 
 impl Track {
     /// Counted from 0: `first` is what it said first, `sum` its increase since and `unsure` how far that may be off.
-    pub(crate) fn from_birth(self, first: f64, sum: f64, unsure: f64) -> Self {
+    pub(crate) fn begun_at_birth(self, first: f64, sum: f64, unsure: f64) -> Self {
         Self { before: Some(0.0), delta: Ok(first + sum), unsure: first + unsure, born: Some(first), ..self }
     }
 }

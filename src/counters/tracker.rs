@@ -199,7 +199,7 @@ pub(super) fn between(
             };
             if let Some(Counted { first, sum, resets, doubt, .. }) = born {
                 let rate = (first + sum) / span.max(1e-3);
-                track = Track { resets, ..track.from_birth(first, sum, doubt + rate * slack.max(0.0)) };
+                track = Track { resets, ..track.begun_at_birth(first, sum, doubt + rate * slack.max(0.0)) };
             }
             out.found.push(Found { item, metric: point.metric.clone(), labels: point.labels.clone(), kind, track });
         }

@@ -1,3 +1,5 @@
+//! What is made of a shipped profile.
+
 use std::path::Path;
 
 use super::*;

@@ -77,13 +77,12 @@ async fn listening_lasts_until_the_user_is_asked_to_end_and_follows_what_comes()
     });
     assert_eq!(ended.0, End::Completed);
     assert_eq!(book.numbered(), Numbered { received: 5, missed: 1, repeated: 0, reordered: 1 });
-    let told = book.told.borrow();
+    let told = book.told.take();
     let latencies: Vec<_> =
         told.iter().filter_map(|told| if let Told::Latency(0, ns, skew) = told { Some((*ns, *skew)) } else { None }).collect();
     assert_eq!((latencies.len(), latencies[4]), (5, (0, true)), "published in 2100");
     assert!(latencies[..4].iter().all(|(ns, skew)| *ns < 30_000_000_000 && !skew));
     assert_eq!(told.iter().filter(|told| matches!(told, Told::Count(3, ..))).count(), 6, "for its whole life, whatever comes");
-    drop(told);
     assert_eq!(server.end().await, "a goodbye");
 }
 
