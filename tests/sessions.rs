@@ -120,7 +120,7 @@ fn lossy(listener: TcpListener, all: usize, numbers: u32) -> std::thread::JoinHa
                 let (mut sent, mut left_out) = (0, 0);
                 ready.wait();
                 for n in 1..=numbers {
-                    let lost = (n > 1 && n < numbers && (n as usize + c) % 7 == 0) || (c == 0 && n > numbers / 2);
+                    let lost = (n > 1 && n < numbers && (n as usize + c).is_multiple_of(7)) || (c == 0 && n > numbers / 2);
                     if lost {
                         left_out += 1;
                     } else {
