@@ -155,7 +155,10 @@ async fn faults_are_what_they_say() {
 #[tokio::test]
 async fn stopping_says_goodbye() {
     let target = target(None);
-    let (websocket, tcp) = (websocket(&target, "/ws/fanout?rate=1").await, line(&target).await);
+    let (websocket, mut tcp) = (websocket(&target, "/ws/fanout?rate=1").await, line(&target).await);
+    // Once it is answered it is accepted: a connection that still waits for that is reset when the listener goes.
+    tcp.send(say("here")).await.unwrap();
+    assert_eq!(text(tcp.next().await.unwrap()), "here");
     let (one, other, ()) = tokio::join!(lost(websocket), lost(tcp), target.stop());
     assert_eq!((one.reason, one.code), (Reason::Closed, Some(1001)));
     assert_eq!(other.reason, Reason::Closed);
