@@ -30,6 +30,7 @@ have() {
     case $1 in
         postgresql) postgres_bin >/dev/null ;;
         build-essential) command -v cc >/dev/null && command -v make >/dev/null ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         nodejs) command -v node >/dev/null ;;
         util-linux) command -v setpriv >/dev/null && command -v flock >/dev/null ;;
         ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] ;;
