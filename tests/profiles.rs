@@ -49,7 +49,7 @@ fn every_profile_is_right_when_it_is_made_small() {
         ("PROMETHEUS_URL", "http://127.0.0.1:2"),
         ("SETTLE", "true"),
         ("STEADY", "1s"),
-        ("SPIKE_RATE", "5/s"),
+        ("SPIKE_RATE", "5"),
         ("VOTERS", "2"),
         ("THINK", "0s"),
         ("MAX_VUS", "4"),

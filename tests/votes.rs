@@ -82,8 +82,8 @@ impl Site {
             ("STEADY", steady),
             ("SPIKE", spike),
             ("VOTERS", "10"),
-            ("BASE_RATE", "10/s"),
-            ("SPIKE_RATE", "50/s"),
+            ("BASE_RATE", "10"),
+            ("SPIKE_RATE", "50"),
             ("TIMEOUT", "30s"),
         ];
         let profile = shipped("votes.yml");
