@@ -142,9 +142,10 @@ impl<'a, S: Sink> Run<'a, S> {
             return Err(Stop::End(End::CutShort));
         }
         let done: Result<(), Stop> = match &step.kind {
-            StepKind::Http(http) => steps::http::run(http, self).await.map_err(Stop::from),
+            // In boxes, since a user mostly waits for something else: what a request takes is 3.5 KB.
+            StepKind::Http(http) => Box::pin(steps::http::run(http, self)).await.map_err(Stop::from),
             StepKind::Session(session) => Box::pin(steps::session::run(session, self)).await,
-            StepKind::Message(message) => Box::pin(steps::session::message(message, self)).await.map_err(Stop::from),
+            StepKind::Message(message) => steps::session::message(message, self).await.map_err(Stop::from),
             StepKind::Think(think) => steps::think::run(*think, self).await.map_err(Stop::from),
             StepKind::Set(values) => steps::set::run(values, self).map_err(Stop::from),
             StepKind::Count(amounts) => steps::own::count(amounts, self).map_err(Stop::from),

@@ -1,5 +1,7 @@
 //! `websocket`, `socketio`, `tcp`, and the steps within them.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -38,15 +40,21 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     }
 }
 
-/// A step on the connection.
-pub(in crate::flow) async fn message<S: Sink>(step: &MessageStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
+/// A step on the connection. Each kind in a box of its own, so that who only stays holds nothing of what sending takes.
+pub(in crate::flow) fn message<'s, S: Sink>(
+    step: &'s MessageStep,
+    run: &'s mut Run<'_, S>,
+) -> Pin<Box<dyn Future<Output = Result<(), Broken>> + 's>> {
     match step {
-        MessageStep::Send(step) => send(step, run).await,
-        MessageStep::Emit(step) => emit(step, run).await,
-        MessageStep::Receive(awaited) => run.receive(awaited, None, run.due, None).await,
-        MessageStep::Listen(step) => listen(step, run).await,
-        MessageStep::Hold(length) => hold(*length, run, None).await,
-        MessageStep::Close(step) => close(*step, run).await,
+        MessageStep::Send(step) => Box::pin(send(step, run)),
+        MessageStep::Emit(step) => Box::pin(emit(step, run)),
+        MessageStep::Receive(awaited) => {
+            let due = run.due;
+            Box::pin(run.receive(awaited, None, due, None))
+        }
+        MessageStep::Listen(step) => Box::pin(listen(step, run)),
+        MessageStep::Hold(length) => Box::pin(hold(*length, run, None)),
+        MessageStep::Close(step) => Box::pin(close(*step, run)),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::protocol::inbox::Inbox;
 use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing};
 
 /// What is read at once, and what an idle connection holds: ten thousand of them are to be cheap.
-const READ_BUFFER: usize = 4096;
+const READ_BUFFER: usize = 2048;
 /// How many pings may go unanswered since the peer reads nothing: each answer is kept until it does.
 const MAX_UNREAD: u32 = 1000;
 /// How long a peer that has answered the close frame may take to close the socket, which is its part.
