@@ -102,7 +102,7 @@ pub struct CommonArgs {
 #[derive(Debug, Args)]
 pub struct WebArgs {
     /// Address of /metrics, health and status; repeatable [default: :10797]
-    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: Vec<String>,
     /// File with TLS and basic authentication, as Prometheus' exporters have it
     #[arg(long = "web.config.file", value_name = "FILE")]
@@ -166,10 +166,10 @@ pub enum Rules {
 #[derive(Debug, Args)]
 pub struct TargetArgs {
     /// Address to listen on for HTTP and WebSocket
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = listen_address, default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// Address to listen on for plain TCP, like 127.0.0.1:9000
-    #[arg(long = "tcp.listen-address", value_name = "ADDRESS")]
+    #[arg(long = "tcp.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
     pub tcp: Option<String>,
     /// Hold all requests for a part of every period, like "1s of every 5s"
     #[arg(long, value_name = "TIME")]
@@ -180,6 +180,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, like --set BASE_URL=http://127.0.0.1:8080".to_owned()),
+    }
+}
+
+/// `host:port`, or `:port` for all addresses.
+fn listen_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, or :PORT for all addresses, like 127.0.0.1:10797".to_owned()),
     }
 }
 

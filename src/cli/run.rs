@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_channel};
 
 use crate::output::{Reporter, Style, summary};
 use crate::profile::Env;
-use crate::service::web::{self, Surface, Web, WebError};
+use crate::service::web::{self, Order, Surface, Web, WebError};
 use crate::service::{self, Loaded, Outcome, Stop, Update};
 use crate::verdict::Exit;
 
 use super::args::{LogArgs, LogLevel, RunArgs};
 use super::{Failure, complain, log, print, runtime, serve, signals};
+
+/// What `/-/reload` is told.
+const NO_RELOAD: &str = "`run` carries out what it has read; `serve` reloads";
 
 pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     // News are the progress itself; the log is for what may be wrong.
@@ -29,12 +32,13 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
     let surface = Arc::new(Surface::default());
     surface.show_only(&all.iter().map(|loaded| loaded.plan.name.clone()).collect::<Vec<_>>());
     surface.stores.store(Arc::new(all.iter().map(|loaded| loaded.store.clone()).collect()));
-    let web = listen(args, &surface).await?;
+    let (orders, mut ordered) = channel(1);
+    let web = listen(args, &surface, orders).await?;
     surface.set_ready(true);
     let options = serve::run(common);
     let mut exits = Vec::new();
     for loaded in &all {
-        let exit = run_one(args, loaded, &options, &surface, &mut signals).await;
+        let exit = run_one(args, loaded, &options, &surface, (&mut signals, &mut ordered)).await;
         exits.push(exit);
         if exit == Exit::Interrupted {
             break;
@@ -47,9 +51,9 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
 }
 
 /// The web surface. One that nobody asked for is done without if its address is taken.
-async fn listen(args: &RunArgs, surface: &Arc<Surface>) -> Result<Option<Web>, Failure> {
+async fn listen(args: &RunArgs, surface: &Arc<Surface>, orders: Sender<Order>) -> Result<Option<Web>, Failure> {
     let options = serve::web(&args.common);
-    match web::serve(&options, surface.clone(), None).await {
+    match web::serve(&options, surface.clone(), Some(orders)).await {
         Ok(web) => Ok(Some(web)),
         Err(WebError::Listen(error)) if args.common.web.listen.is_empty() => {
             complain(&format!("This run has no /metrics: {error}."));
@@ -59,17 +63,11 @@ async fn listen(args: &RunArgs, surface: &Arc<Surface>) -> Result<Option<Web>, F
     }
 }
 
-async fn run_one(
-    args: &RunArgs,
-    loaded: &Loaded,
-    options: &service::Options,
-    surface: &Surface,
-    signals: &mut UnboundedReceiver<signals::Signal>,
-) -> Exit {
+async fn run_one(args: &RunArgs, loaded: &Loaded, options: &service::Options, surface: &Surface, asked: Asked<'_>) -> Exit {
     let mut reporter = (!args.quiet).then(Reporter::stderr);
     let profile = loaded.plan.name.as_str();
     surface.set_status(profile, |status| status.state = "running".to_owned());
-    let outcome = carry_out(loaded, options, surface, signals, &mut reporter).await;
+    let outcome = carry_out(loaded, options, surface, asked, &mut reporter).await;
     surface.set_status(profile, |status| {
         status.state = "done".to_owned();
         status.verdict = outcome.run.verdict.label().to_owned();
@@ -86,12 +84,15 @@ async fn run_one(
     outcome.exit
 }
 
-/// Carries the run out, passing signals on.
+/// Where somebody asks for the run's end: signals, and `/-/quit`.
+type Asked<'a> = (&'a mut UnboundedReceiver<signals::Signal>, &'a mut Receiver<Order>);
+
+/// Carries the run out, passing on what is asked.
 async fn carry_out(
     loaded: &Loaded,
     options: &service::Options,
     surface: &Surface,
-    signals: &mut UnboundedReceiver<signals::Signal>,
+    (signals, orders): Asked<'_>,
     reporter: &mut Option<Reporter>,
 ) -> Outcome {
     let (stop, stops) = unbounded_channel();
@@ -121,6 +122,14 @@ async fn carry_out(
                     asked = true;
                 }
             }
+            Some(order) = orders.recv() => match order {
+                Order::Quit => {
+                    let _ = stop.send(Stop::Gracefully);
+                    asked = true;
+                }
+                // Who asked may be gone.
+                Order::Reload(answer) => drop(answer.send(Err(NO_RELOAD.to_owned()))),
+            },
         }
     }
 }

@@ -50,7 +50,6 @@ impl Stopper {
 impl Keeper {
     /// Starts keeping a profile.
     pub fn start(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>) -> Self {
-        loaded.store.gauges.set_reload(true, unix_time(SystemTime::now()));
         let (stop, stops) = unbounded_channel();
         let task = tokio::spawn(keep(loaded.clone(), options.clone(), surface.clone(), stops));
         Self { loaded, options, surface, stopper: Stopper(vec![stop]), task }

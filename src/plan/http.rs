@@ -1,6 +1,5 @@
 //! HTTP steps: the keys of a step over those of its scenario and of the profile, made into a request.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -347,19 +346,4 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
 pub(super) fn timeout(step: &HttpStep, above: Above<'_>) -> Duration {
     let layers = std::iter::once(step.settings()).chain(above.into_iter().flatten().map(HttpDefaults::settings));
     layers.into_iter().find_map(|layer| layer.timeout).map_or(Duration::from_secs(30), |timeout| timeout.value)
-}
-
-/// Names by which steps of one scenario are told apart: what is explicit may stand once.
-#[derive(Default)]
-pub(super) struct StepNames {
-    given: BTreeMap<String, Node>,
-}
-
-impl StepNames {
-    /// Takes a name that the profile gives; the same twice is an error, unless it is the same step that is called twice.
-    pub fn give(&mut self, resolver: &mut Resolver<'_>, name: &str, at: Node) {
-        if self.given.insert(name.to_owned(), at).is_some_and(|other| other != at) {
-            resolver.error(at, format!("two steps of this scenario are named `{name}`; each wants a name of its own"));
-        }
-    }
 }

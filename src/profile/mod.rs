@@ -133,5 +133,29 @@ pub fn schema() -> serde_json::Value {
     if let Some(root) = schema.as_object_mut() {
         root.insert("patternProperties".into(), serde_json::json!({ "^x-": true }));
     }
+    let_in_the_environment(&mut schema);
     schema
 }
+
+/// Wherever a number or a switch stands, `${VAR}` may stand too.
+fn let_in_the_environment(schema: &mut serde_json::Value) {
+    match schema {
+        serde_json::Value::Array(items) => items.iter_mut().for_each(let_in_the_environment),
+        serde_json::Value::Object(keys) => {
+            keys.values_mut().for_each(let_in_the_environment);
+            let kinds = keys.get("type").map(|kind| kind.as_array().map_or(std::slice::from_ref(kind), Vec::as_slice));
+            let is = |wanted: &[&str]| kinds.is_some_and(|kinds| kinds.iter().any(|kind| wanted.iter().any(|one| kind == one)));
+            if is(&SCALARS) && !is(&["string"]) {
+                let description = keys.remove("description");
+                let written = std::mem::take(keys);
+                keys.extend(description.map(|description| ("description".to_owned(), description)));
+                let variable = serde_json::json!({ "type": "string", "pattern": r"\$\{" });
+                keys.insert("anyOf".into(), serde_json::Value::Array(vec![written.into(), variable]));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Types of JSON Schema that a variable of the environment may stand for.
+const SCALARS: [&str; 3] = ["boolean", "integer", "number"];

@@ -57,13 +57,14 @@ impl Conduct {
         self.reasons.extend(over_run.reasons);
         self.reasons.extend(result::never_reached(&self.drained));
         match ending {
-            Ending::Completed => {}
+            Ending::Completed => result::doubts(&self.plan, &self.drained).into_iter().for_each(|reason| self.doubt(reason)),
             Ending::Aborted(_) => self.verdict = Verdict::Fail,
             Ending::Stopped | Ending::Failed(_) => self.verdict = self.verdict.max(Verdict::Inconclusive),
         }
         let redact = |text: &String| self.plan.secrets.redact(text).into_owned();
         let stopped = result::stopped(ending).as_ref().map(redact);
         self.reasons = self.reasons.iter().map(redact).collect();
+        self.reasons.extend(stopped.iter().filter(|stopped| !self.reasons.contains(stopped)).cloned().collect::<Vec<_>>());
         let gauges = &self.store.gauges;
         let rows = self.results.values().flatten().chain(&over_run.slos).cloned().collect::<Vec<_>>();
         gauges.set_slos(turn::slo_rows(&rows));

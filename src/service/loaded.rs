@@ -4,12 +4,16 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::exposition;
 use crate::measure::Store;
+use crate::measure::process::unix_time;
 use crate::plan::{self, Plan};
 use crate::profile::{Env, Problems};
 use crate::target::{self, Target};
+
+use super::turn;
 
 /// See the module.
 pub struct Loaded {
@@ -113,10 +117,18 @@ impl Loaded {
         }
         let target = target.filter(|_| plan.uses_builtin);
         let same = kept.filter(|kept| kept.plan.layout == plan.layout);
-        let store = same.map_or_else(|| Store::new(plan.layout.clone()), |kept| kept.store.clone());
+        let store = same.map_or_else(|| store(&plan), |kept| kept.store.clone());
         let warnings = warnings.iter().map(|warning| warning.line()).collect();
         Ok(Self { path: path.to_owned(), plan: Arc::new(plan), store, warnings, target })
     }
+}
+
+/// What is measured, with all that is known before a run.
+fn store(plan: &Plan) -> Arc<Store> {
+    let store = Store::new(plan.layout.clone());
+    store.gauges.set_reload(true, unix_time(SystemTime::now()));
+    store.gauges.set_slos(turn::objectives(plan));
+    store
 }
 
 /// Where the built-in target listens; it does so for TCP too.

@@ -59,6 +59,21 @@ pub(super) fn never_reached(totals: &Totals) -> Option<String> {
     (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", told.join(", ")))
 }
 
+/// Why a run that came to its end proves less than it was to prove: no data never passes.
+pub(super) fn doubts(plan: &Plan, totals: &Totals) -> Vec<String> {
+    let nowhere = plan.slos.iter().filter(|slo| slo.is_judged_nowhere());
+    let mut doubts: Vec<String> = nowhere.map(|slo| format!("{}: no judged phase loads what it is about.", slo.name)).collect();
+    let started = plan
+        .phases
+        .iter()
+        .flat_map(|phase| &phase.loads)
+        .any(|(id, _)| plan.scenarios.get(id.index()).is_some_and(|scenario| scenario.start.is_some()));
+    if started && totals.scenarios.iter().all(|scenario| scenario.iterations.iter().all(|ended| ended.is_empty())) {
+        doubts.push("No iteration began: no user got past its `start`.".to_owned());
+    }
+    doubts
+}
+
 /// What is to be said of the data of a phase's scenarios, of which no row was left though one was wanted.
 pub(super) fn ran_out(plan: &Plan, phase: &plan::Phase, data: &[usize]) -> Vec<String> {
     let needs = |data: usize| {

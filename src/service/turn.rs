@@ -9,7 +9,7 @@ use crate::measure::{Layout, PhaseId, SloRow, TargetRow, Totals};
 use crate::plan::Plan;
 use crate::record::build::{self, PhaseInput};
 use crate::record::{ErrorSample, Phase, PhaseHistograms};
-use crate::verdict::{self, Inputs, Judgement, Outside, SloResult, Watches};
+use crate::verdict::{self, Inputs, Judgement, Outside, Over, Slo, SloResult, Watches};
 
 use super::health::{Baseline, Used};
 use super::observing::Pending;
@@ -107,6 +107,29 @@ pub(super) fn slo_rows(results: &[SloResult]) -> Vec<SloRow> {
         met: result.met,
     };
     results.iter().map(row).collect()
+}
+
+/// What the SLOs ask for, before anything is known of how they went.
+pub(super) fn objectives(plan: &Plan) -> Vec<SloRow> {
+    let phases = |slo: &Slo| match &slo.over {
+        Over::Phases(phases) => phases.iter().copied().map(Some).collect(),
+        Over::Run => vec![None],
+    };
+    let name = |phase: PhaseId| plan.layout.phases.get(phase.index()).cloned().unwrap_or_default();
+    let rows = plan.slos.iter().flat_map(|slo| {
+        phases(slo).into_iter().flat_map(move |phase| {
+            let requirements = slo.require.iter().chain(&slo.target).filter(move |one| slo.judges(one, phase));
+            requirements.map(move |requirement| SloRow {
+                slo: slo.name.clone(),
+                phase: phase.map_or_else(String::new, name),
+                requirement: requirement.text.clone(),
+                value: None,
+                objective: requirement.objective,
+                met: None,
+            })
+        })
+    });
+    rows.collect()
 }
 
 /// The target's counters as `/metrics` shows them.

@@ -117,6 +117,9 @@ pub fn judge(slos: &[Slo], inputs: &Inputs<'_>, mut watches: Watches) -> Judgeme
             _ => None,
         };
         for (j, requirement) in slo.require.iter().chain(&slo.target).enumerate() {
+            if !slo.judges(requirement, inputs.phase.map(|phase| phase.0)) {
+                continue;
+            }
             let found = match (&figures, &slo.subject) {
                 (Some((traffic, figures)), _) => measured(requirement, (i, j), slo, traffic, figures, inputs, &watches),
                 (None, subject) => outside(requirement, subject, inputs.outside),

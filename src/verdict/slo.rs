@@ -18,6 +18,8 @@ pub struct Slo {
     pub target: Vec<Requirement>,
     /// What it is judged over.
     pub over: Over,
+    /// The phases whose load has arrivals for it: in others none could be dropped.
+    pub arrivals: Vec<PhaseId>,
     /// Judged over windows of this length, which slide by a tenth, instead of the whole.
     pub window: Option<Duration>,
     /// Ends the run once the last so long, as a whole, breaches.
@@ -108,6 +110,18 @@ impl Slo {
     /// Whether it is judged over this phase by itself.
     pub fn applies_to(&self, phase: PhaseId) -> bool {
         matches!(&self.over, Over::Phases(phases) if phases.contains(&phase))
+    }
+
+    /// Whether a requirement is judged over this phase, or over the run: `dropped` only where there are arrivals.
+    pub fn judges(&self, requirement: &Requirement, phase: Option<PhaseId>) -> bool {
+        let of_arrivals = matches!(requirement.measure, Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped));
+        phase.is_none_or(|phase| !of_arrivals || self.arrivals.contains(&phase))
+    }
+
+    /// Whether it has requirements and no judged phase loads what they are about, so that nothing can tell whether they hold.
+    pub fn is_judged_nowhere(&self) -> bool {
+        let Over::Phases(phases) = &self.over else { return false };
+        !self.require.is_empty() && !self.require.iter().any(|one| phases.iter().any(|phase| self.judges(one, Some(*phase))))
     }
 
     /// Whether every requirement suits the subject.
@@ -245,6 +259,7 @@ pub(crate) mod tests {
             require: require.iter().map(|text| Requirement::parse(text).unwrap()).collect(),
             target: vec![],
             over: Over::Phases(vec![PhaseId(0)]),
+            arrivals: vec![PhaseId(0)],
             window: None,
             abort_after: None,
         }

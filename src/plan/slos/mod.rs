@@ -10,6 +10,7 @@ use super::types::Phase;
 use crate::base::written::{Many, Of as Written};
 use crate::counters::Observe;
 use crate::expr::Expression;
+use crate::load::Load;
 use crate::measure::{Layout, OwnId, OwnKind, PhaseId};
 use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Traffic, Unit};
 
@@ -63,11 +64,13 @@ impl One<'_, '_> {
                 .lacking(self.at(), format!("the SLO `{}` requires nothing; add require: [p95 < 500ms]", slo.name.value.0));
         }
         let mut found = Vec::new();
-        for (name, subject) in self.each(subject) {
+        for (name, subject) in self.loaded(self.each(subject)) {
             let Some(over) = self.over(&subject) else { continue };
+            let arrivals = self.phases.iter().filter(|phase| has_arrivals(phase, &subject)).map(|phase| phase.id).collect();
             let one = Slo {
                 name,
                 subject,
+                arrivals,
                 require: require.clone(),
                 target: target.clone(),
                 over,
@@ -88,6 +91,17 @@ impl One<'_, '_> {
             found.push(one);
         }
         found
+    }
+
+    /// Of `each`, those that a judged phase loads: what set-up does, or what is only called, isn't asked about.
+    fn loaded(&self, parts: Vec<(String, Subject)>) -> Vec<(String, Subject)> {
+        if self.slo.each.is_none() {
+            return parts;
+        }
+        let judged = self.judged();
+        let (loaded, others): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|(_, subject)| judged.iter().any(|phase| contains(&self.phases[phase.index()], subject)));
+        if loaded.is_empty() { others } else { loaded }
     }
 
     fn length(&mut self, length: Option<&Written<Duration>>) -> Option<Duration> {
@@ -163,6 +177,12 @@ fn contains(phase: &Phase, subject: &Subject) -> bool {
         Subject::Traffic(traffic) => phase.loads.iter().any(|(scenario, _)| traffic.scenarios.contains(scenario)),
         _ => true,
     }
+}
+
+/// Whether the load of a phase has arrivals for what the SLO is about.
+fn has_arrivals(phase: &Phase, subject: &Subject) -> bool {
+    let Subject::Traffic(traffic) = subject else { return false };
+    phase.loads.iter().any(|(scenario, load)| traffic.scenarios.contains(scenario) && matches!(load, Load::Open { .. }))
 }
 
 fn requirements(list: Option<&Many<Written<Requirement>>>) -> Vec<Requirement> {

@@ -20,7 +20,6 @@ impl Builder<'_, '_> {
                     if text.is_empty() || text.len() > 200 || text.contains("{{") {
                         self.resolver.error(name.at, "the name of a step is a label: a short text that doesn't vary");
                     }
-                    self.given.give(self.resolver, &text, name.at);
                     text
                 }
                 None => requests::default_name(self.resolver, method, url),

@@ -9,7 +9,7 @@ mod remember;
 mod session;
 mod turns;
 
-use super::http::{Above, StepNames};
+use super::http::Above;
 use super::loads::Pace;
 use super::resolver::Resolver;
 use super::types::ScenarioRows;
@@ -101,7 +101,6 @@ pub(super) struct Builder<'a, 'p> {
     layers: [Option<&'a Defaults>; 2],
     on_error: OnError,
     names: Names,
-    given: StepNames,
     pace: Pace,
     /// The scenarios whose flows stand around, the called ones too.
     calling: Vec<usize>,
@@ -134,7 +133,6 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             layers: [None, None],
             on_error: OnError::default(),
             names: names.clone(),
-            given: StepNames::default(),
             pace: Pace::default(),
             calling: vec![id.index()],
             calls: 0,

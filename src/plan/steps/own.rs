@@ -19,7 +19,7 @@ impl Builder<'_, '_> {
         let mut amounts = Vec::new();
         let mut wrong = false;
         for (name, expr) in entries {
-            let expression = self.expression(expr);
+            let expression = self.expression(&amount(expr));
             let Some(index) = self.layout.own.iter().position(|own| own.name == name.value) else {
                 let known: Vec<&str> = self.layout.own.iter().map(|own| own.name.as_str()).collect();
                 self.resolver.unknown(name.at, "metric", &name.value, known);
@@ -47,5 +47,15 @@ impl Builder<'_, '_> {
             }
         }
         (!wrong).then_some(amounts)
+    }
+}
+
+/// An amount that is written as a template, `{{ … }}` alone, as the expression in it; at its place.
+fn amount(written: &Expr) -> Expr {
+    let source = written.source.trim_end();
+    let inner = source.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    match inner.filter(|inner| !inner.contains("{{") && !inner.contains("}}")) {
+        Some(inner) => Expr { source: format!("  {inner}  "), ..written.clone() },
+        None => written.clone(),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(
 ) -> Option<T> {
     let notes = Notes::default();
     let result = loop {
-        let fault = match T::deserialize(Reader { tree, notes: &notes, node, key: false }) {
+        let fault = match T::deserialize(Reader { tree, notes: &notes, node, key: false, void: false }) {
             Ok(value) => break Some(value),
             Err(fault) => fault,
         };

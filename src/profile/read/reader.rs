@@ -17,7 +17,12 @@ pub(super) struct Reader<'t> {
     pub node: Node,
     /// It is the key of a mapping: a text, whatever it looks like.
     pub key: bool,
+    /// There is nothing behind the key, which stands alone: this node is the key's.
+    pub void: bool,
 }
+
+/// Steps that may be written as a bare word, `- close`, since they need nothing more.
+const BARE_STEPS: [&str; 4] = ["close", "hold", "listen", "receive"];
 
 impl<'t> Reader<'t> {
     fn fault(&self, message: impl Into<String>) -> Fault {
@@ -25,7 +30,7 @@ impl<'t> Reader<'t> {
     }
 
     fn child(&self, node: Node) -> Self {
-        Self { node, key: false, ..*self }
+        Self { node, key: false, void: false, ..*self }
     }
 
     /// What stands here, for "… is wanted, this is …".
@@ -171,6 +176,21 @@ impl<'de> de::MapAccess<'de> for Mapping<'_> {
     }
 }
 
+/// A mapping of one key with nothing behind it.
+struct Bare<'t>(Option<Reader<'t>>, Reader<'t>);
+
+impl<'de> de::MapAccess<'de> for Bare<'_> {
+    type Error = Fault;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        self.0.take().map(|key| seed.deserialize(key)).transpose()
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+        seed.deserialize(self.1)
+    }
+}
+
 macro_rules! numbers {
     ($($method:ident $visit:ident $type:ty, $what:literal;)+) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -260,7 +280,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             ask::FORM => self.pair(self.tree.scalar(self.node).is_some(), visitor),
             ask::VOIDABLE => {
                 let scalar = self.tree.scalar(self.node).filter(|scalar| scalar.plain && scalar.original.is_none());
-                self.pair(scalar.is_some_and(|scalar| matches!(plain(&scalar.text), Plain::Null)), visitor)
+                self.pair(self.void || scalar.is_some_and(|scalar| matches!(plain(&scalar.text), Plain::Null)), visitor)
             }
             ask::FLAT => {
                 let flat = self.entries()?.iter().any(|(_, value)| self.tree.scalar(*value).is_some());
@@ -291,6 +311,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
+        let word = self.tree.scalar(self.node).filter(|scalar| scalar.plain).map(|scalar| scalar.text.as_str());
+        if name == "Step" && word.is_some_and(|word| BARE_STEPS.contains(&word)) {
+            return self.placed(visitor.visit_map(Bare(Some(Reader { key: true, ..self }), Reader { void: true, ..self })));
+        }
         let entries = self.entries()?;
         let keys = keys_of(name);
         let mut known = Vec::with_capacity(entries.len());
