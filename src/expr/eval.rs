@@ -216,7 +216,7 @@ impl<'a> Evaluation<'a> {
         let mut args = arguments.positional.iter().map(|arg| self.value(arg)).collect::<Result<Vec<_>, _>>()?;
         if !arguments.named.is_empty() {
             let named = arguments.named.iter().map(|(name, arg)| Ok((&**name, self.defined(arg)?)));
-            args.push(keywords(named.collect::<Result<_, EvalError>>()?)?);
+            args.push(keywords(named.collect::<Result<_, EvalError>>()?));
         }
         Ok(args)
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, filters, tests};
 use sha2::{Digest, Sha256};
 
@@ -92,7 +92,8 @@ impl Library {
 
     fn filter(&mut self, name: &'static str, guard: Guard, inner: Value) {
         self.filters.push(name);
-        self.environment.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<Value>| {
+        self.environment.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            let args = args.into_values();
             check(guard, &args)?;
             inner.call(state, &args)
         });
@@ -100,7 +101,8 @@ impl Library {
 
     fn test(&mut self, name: &'static str, guard: Guard, inner: Value) {
         self.tests.push(name);
-        self.environment.add_test(name, move |state: &mut State<'_, '_>, args: Rest<Value>| {
+        self.environment.add_test(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            let args = args.into_values();
             check(guard, &args)?;
             inner.call(state, &args).map(|value| value.is_true())
         });
@@ -279,8 +281,6 @@ pub(super) fn ask(library: &Library, name: &str, args: &[Value]) -> Result<bool,
 }
 
 /// Wraps keyword arguments as minijinja's filters take them.
-pub(super) fn keywords(pairs: Vec<(&str, Value)>) -> Result<Value, String> {
-    let wrapped: Kwargs = pairs.into_iter().collect();
-    let (value,): (Value,) = from_args(&[Value::from(wrapped)]).map_err(|error| explain(&error))?;
-    Ok(value)
+pub(super) fn keywords(pairs: Vec<(&str, Value)>) -> Value {
+    Value::from(pairs.into_iter().collect::<Kwargs>())
 }

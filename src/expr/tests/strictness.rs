@@ -130,6 +130,13 @@ fn unlike_types_have_no_order() {
         "[3, 1, 2] | max == 3",
         "[3, 1, 2] | sort == [1, 2, 3]",
         "[1, 2, 3] | select('gt', 1) | list == [2, 3]",
+        "[{'n': 3}, {'n': 1}] | map(attribute='n') | list == [3, 1]",
+        "3 in [{'n': 3}, {'n': 1}] | map(attribute='n')",
+        "[{'n': 3}, {}] | map(attribute='n', default=0) | sum == 3",
+        "([{'n': 3}, {'n': 1}] | sort(attribute='n') | first).n == 1",
+        "([{'n': 3}, {'n': 1}] | max(attribute='n')).n == 3",
+        "[3, 1, 2] | sort(reverse=true) == [3, 2, 1]",
+        "({'a': 2, 'b': 1} | dictsort(by='value') | first)[0] == 'b'",
         "9007199254740993 > 9007199254740992.0",
         "'b' in 'abc' and 2 in [1, 2] and 'k' in {'k': none} and 3 not in [1]",
     ] {
