@@ -44,6 +44,11 @@ impl EvalError {
         Self { expression: excerpt, message: message.into() }
     }
 
+    /// Whether it met something that isn't there (yet).
+    pub fn is_of_undefined(&self) -> bool {
+        self.message.starts_with("is undefined")
+    }
+
     /// The expression as the profile has it, shortened.
     pub fn expression(&self) -> &str {
         &self.expression

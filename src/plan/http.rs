@@ -99,13 +99,14 @@ pub(super) fn path_as_written<'p>(resolver: &Resolver<'p>, url: &Text) -> &'p st
     if end == 0 { "/" } else { &rest[..end] }
 }
 
-/// Makes the request.
+/// Makes the request. Where users sign in (`signs_in`), the defaults' headers may want what isn't there before they have.
 pub(super) fn request(
     resolver: &mut Resolver<'_>,
     (method, url): (Method, &Text),
     step: &HttpStep,
     above: Above<'_>,
     names: &Names,
+    signs_in: bool,
 ) -> Option<Request> {
     let errors = resolver.diagnostics.len();
     let layers: Vec<Settings<'_>> =
@@ -117,6 +118,16 @@ pub(super) fn request(
     spec.query = pairs(resolver, step.query.as_ref(), names);
     let headers_of: Vec<&Entries<Text>> = layers.iter().filter_map(|layer| layer.headers).collect();
     spec.headers = headers(resolver, &headers_of, names);
+    if signs_in {
+        let own = |name: &HeaderName| {
+            step.settings()
+                .headers
+                .iter()
+                .flat_map(|own| own.iter())
+                .any(|(key, _)| key.value.eq_ignore_ascii_case(name.as_str()))
+        };
+        spec.may_lack = spec.headers.iter().map(|(name, _)| name).filter(|name| !own(name)).cloned().collect();
+    }
     spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
     spec.reads_body |= step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {

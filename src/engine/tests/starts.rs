@@ -69,6 +69,26 @@ async fn each_user_starts_once_and_stops_once_over_all_phases() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_of_the_defaults_that_start_is_about_to_know_is_left_out_until_it_does() {
+    let server = Server::start();
+    let text = "scenarios:\n  s:\n    defaults: {http: {cookies: false, headers: {cookie: 'token={{ token }}'}}}\n    \
+                start: [{http: {get: /start, extract: {token: {regex: ok}}}}, {http: {get: /again}}]\n    flow: {http: {get: /do}}\n\
+                phases: [{name: a, duration: 50s, load: {s: {users: 1, iterations: 2}}}]";
+    let done = carry_out(plan(&server, text), workers(1)).await;
+    let seen = server.seen();
+    let seen: Vec<_> = seen.iter().map(|seen| (&*seen.path, seen.cookie.as_deref())).collect();
+    let known = Some("token=ok");
+    assert_eq!(seen, [("/start", None), ("/again", known), ("/do", known), ("/do", known)]);
+    assert_eq!(iterations(done.drained[0].s()), 2);
+
+    // A step's own has to be there, as everywhere.
+    let server = Server::start();
+    let text = text.replace("{get: /start,", "{get: /start, headers: {cookie: '{{ token }}'},").replace("50s", "100ms");
+    carry_out(plan(&server, &text), workers(1)).await;
+    assert!(server.seen().is_empty(), "{:?}", server.seen());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_that_live_on_do_not_start_again() {
     let server = Server::start();
     let phases = "[{name: a, duration: 200ms, load: {s: {users: 3, pacing: 10ms}}}, {name: b, duration: 200ms, load: {s: {rate: 50/s, users: 3, max_users: 3, \

@@ -1,6 +1,6 @@
 //! `http`: the request with its labels, and what is made of its answer.
 
-use super::Builder;
+use super::{Builder, Place};
 use crate::base::Protocol;
 use crate::base::written::{At, Expr, Form, Named};
 use crate::expr::{Expression, Extract, Symbol};
@@ -26,7 +26,8 @@ impl Builder<'_, '_> {
             };
             self.step_id(name, Protocol::Http)
         });
-        let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names));
+        let signs_in = matches!(self.place, Place::Start | Place::Setup);
+        let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names, signs_in));
         if let Some(id) = id {
             self.pace.request(id, requests::timeout(step, self.above));
         }

@@ -79,6 +79,8 @@ pub struct Spec {
     pub query: Vec<(String, Template)>,
     /// Headers; those given here replace the client's own.
     pub headers: Vec<(HeaderName, Template)>,
+    /// Those of them that are left out where they use what is undefined; elsewhere that is an error.
+    pub may_lack: Vec<HeaderName>,
     /// The body.
     pub body: Body,
     /// For the whole request: waiting for a shared connection, connecting, redirects and the body included.
@@ -113,6 +115,7 @@ impl Spec {
             url,
             query: Vec::new(),
             headers: Vec::new(),
+            may_lack: Vec::new(),
             body: Body::Empty,
             timeout: Duration::from_secs(30),
             redirects: 0,
@@ -381,7 +384,10 @@ impl Request {
         }
         for (name, template) in &self.dynamic {
             let mut text = String::new();
-            template.text(scope, &mut text)?;
+            match template.text(scope, &mut text) {
+                Err(error) if error.is_of_undefined() && self.spec.may_lack.contains(name) => continue,
+                rendered => rendered?,
+            }
             let value = HeaderValue::try_from(text).map_err(|_| {
                 EvalError::new(name.as_str(), "the header's value has a character that headers cannot carry (a line break?)")
             })?;
