@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 /// The names of all caches.
-pub const CACHES: [&str; 4] = ["manga", "streamers", "live", "config"];
+pub const CACHES: [&str; 6] = ["manga", "streamers", "live", "config", "topics", "mentors"];
 
 /// What is read, and for how long it is kept.
 pub struct Entry<'a> {

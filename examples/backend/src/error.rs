@@ -28,6 +28,9 @@ pub enum ApiError {
     /// There is no such thing: 404.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Somebody else has it, or it is done already: 409.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The upload is longer than `UPLOAD_LIMIT`: 413.
     #[error("an upload has at most {0} bytes")]
     TooLarge(u64),
@@ -79,6 +82,7 @@ impl ApiError {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,

@@ -14,6 +14,7 @@ use prometheus::{
 
 use crate::app::App;
 use crate::cache::CACHES;
+use crate::routes::KINDS;
 
 /// nginx's word for a client that went away before it was answered.
 const CLIENT_CLOSED: &str = "499";
@@ -44,6 +45,12 @@ pub struct Metrics {
     pub payments: IntCounter,
     /// Webhooks for an invoice already paid: answered, not credited.
     pub payments_replayed: IntCounter,
+    /// Bookings that were made.
+    pub bookings: IntCounter,
+    /// Bookings that were paid.
+    pub bookings_paid: IntCounter,
+    /// Messages that were stored.
+    pub messages: IntCounterVec,
     /// Bytes of files that were stored.
     pub uploaded_bytes: IntCounter,
     /// Bytes of files that were asked for.
@@ -78,6 +85,9 @@ impl Metrics {
             calls: counter("calls_total", "Calls that began")?,
             payments: counter("payments_total", "Invoices paid")?,
             payments_replayed: counter("payments_replayed_total", "Webhooks for invoices already paid")?,
+            bookings: counter("bookings_total", "Bookings made")?,
+            bookings_paid: counter("bookings_paid_total", "Bookings paid")?,
+            messages: counters("messages_stored_total", "Messages stored", &["kind"])?,
             uploaded_bytes: counter("files_uploaded_bytes_total", "Bytes of files stored")?,
             downloaded_bytes: counter("files_downloaded_bytes_total", "Bytes of files asked for")?,
             pool: register(&registry, GaugeVec::new(connections, &["state"]))?,
@@ -89,6 +99,9 @@ impl Metrics {
         for name in CACHES {
             metrics.cache_hits.with_label_values(&[name]);
             metrics.cache_misses.with_label_values(&[name]);
+        }
+        for kind in KINDS {
+            metrics.messages.with_label_values(&[kind]);
         }
         let start = register(&metrics.registry, Gauge::new("process_start_time_seconds", "When the process started"))?;
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));

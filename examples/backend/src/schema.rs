@@ -51,6 +51,60 @@ CREATE TABLE IF NOT EXISTS calls (
     started_at timestamptz NOT NULL DEFAULT now(), ended_at timestamptz);
 ";
 
+// Messages of chat are indexed as they are written. Those with a `seed` are the index's own (see `routes/search.rs`).
+const CHAT: &str = "
+ALTER TABLE accounts ADD COLUMN IF NOT EXISTS status text NOT NULL DEFAULT '';
+CREATE INDEX IF NOT EXISTS accounts_name ON accounts (name text_pattern_ops);
+
+CREATE TABLE IF NOT EXISTS channels (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS messages (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, channel_id bigint NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
+    author_id bigint REFERENCES accounts (id), kind text NOT NULL, text text NOT NULL, extra jsonb, topic text, seed bigint,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    words tsvector GENERATED ALWAYS AS (to_tsvector('english', text)) STORED);
+CREATE INDEX IF NOT EXISTS messages_channel ON messages (channel_id, id DESC);
+CREATE INDEX IF NOT EXISTS messages_words ON messages USING gin (words);
+CREATE UNIQUE INDEX IF NOT EXISTS messages_seed ON messages (seed) WHERE seed IS NOT NULL;
+CREATE TABLE IF NOT EXISTS topics (name text PRIMARY KEY, messages bigint NOT NULL);
+CREATE INDEX IF NOT EXISTS topics_name ON topics (name text_pattern_ops);
+CREATE TABLE IF NOT EXISTS notifications (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account_id bigint NOT NULL REFERENCES accounts (id),
+    message_id bigint NOT NULL REFERENCES messages (id) ON DELETE CASCADE, created_at timestamptz NOT NULL DEFAULT now(),
+    read_at timestamptz);
+CREATE INDEX IF NOT EXISTS notifications_unread ON notifications (account_id, id DESC) WHERE read_at IS NULL;
+CREATE INDEX IF NOT EXISTS notifications_message ON notifications (message_id);
+";
+
+const BOOKING: &str = "
+CREATE TABLE IF NOT EXISTS mentors (
+    id bigint PRIMARY KEY, name text NOT NULL, subject text NOT NULL, language text NOT NULL, cents integer NOT NULL,
+    rating double precision NOT NULL, bio text NOT NULL,
+    words tsvector GENERATED ALWAYS AS (to_tsvector('english', name || ' ' || subject || ' ' || bio)) STORED);
+CREATE INDEX IF NOT EXISTS mentors_words ON mentors USING gin (words);
+CREATE TABLE IF NOT EXISTS recordings (
+    id bigint PRIMARY KEY, mentor_id bigint NOT NULL REFERENCES mentors (id), title text NOT NULL, bytes bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS bookings (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mentor_id bigint NOT NULL REFERENCES mentors (id),
+    starts_at timestamptz NOT NULL, account_id bigint NOT NULL REFERENCES accounts (id), cents integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(), UNIQUE (mentor_id, starts_at));
+CREATE TABLE IF NOT EXISTS booking_payments (
+    booking_id bigint PRIMARY KEY REFERENCES bookings (id) ON DELETE CASCADE, idempotency_key text NOT NULL, cents integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now());
+
+INSERT INTO mentors
+SELECT n, (ARRAY['Ada', 'Ben', 'Chloe', 'Dev', 'Elif', 'Femi', 'Grace', 'Hugo', 'Ines', 'Jun'])[1 + n % 10] || ' ' || n,
+       (ARRAY['mathematics', 'piano', 'rust', 'french', 'chess', 'drawing', 'physics', 'writing'])[1 + n % 8],
+       (ARRAY['en', 'de', 'ja', 'pt', 'tr'])[1 + n / 8 % 5], 2000 + n * 7919 % 8000, 3 + (n * 31 % 21) / 10.0,
+       'Teaches ' || (ARRAY['beginners', 'children', 'professionals', 'people who come back to it'])[1 + n % 4] || ' since '
+           || 1990 + n % 30 || '.'
+FROM generate_series(1, 500) AS n
+ON CONFLICT DO NOTHING;
+INSERT INTO recordings
+SELECT id, id, 'A lesson with ' || name, 4000000 + id * 104729 % 8000000 FROM mentors
+ON CONFLICT DO NOTHING;
+ANALYZE mentors, recordings";
+
 // Seeds are a function of the row's number: the same everywhere, so that a profile may rely on /manga/1.
 const MANGA: &str = "
 INSERT INTO manga
@@ -81,7 +135,9 @@ pub async fn create(client: &mut Client, manga: i64) -> Result<(), tokio_postgre
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     transaction.batch_execute(TABLES).await?;
+    transaction.batch_execute(CHAT).await?;
     transaction.execute(MANGA, &[&manga]).await?;
     transaction.batch_execute(OTHERS).await?;
+    transaction.batch_execute(BOOKING).await?;
     transaction.commit().await
 }

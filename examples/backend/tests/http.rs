@@ -2,84 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+mod service;
 mod support;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use example_backend::{App, Config, router};
+use example_backend::{App, Config};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
+use service::{Answer, STORES, Service};
 use sha2::Sha256;
 use support::Stack;
-use tower::ServiceExt;
-
-/// The service in this process.
-struct Service {
-    router: Router,
-}
-
-/// An answer, read to its end.
-struct Answer {
-    status: u16,
-    cache: Option<String>,
-    text: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
-    }
-}
-
-impl Service {
-    /// Connected to `stack`, with variables beside the stack's own.
-    async fn start(stack: &Stack, variables: &[(&str, &str)]) -> Self {
-        let config = Config::from_env(|name| {
-            variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()).or_else(|| stack.variable(name))
-        });
-        Self { router: router(App::connect(config.unwrap()).await.unwrap()) }
-    }
-
-    async fn ask(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let cache = response.headers().get("x-cache").map(|value| value.to_str().unwrap().to_owned());
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        Answer { status, cache, text: String::from_utf8(body.to_vec()).unwrap() }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
-    }
-
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
-        let mut request = Request::post(path).header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.ask(request.body(Body::from(body.to_string())).unwrap()).await
-    }
-
-    async fn login(&self, name: &str) -> String {
-        let token = self.post("/api/login", &[], json!({"name": name})).await.json()["token"].as_str().unwrap().to_owned();
-        format!("Bearer {token}")
-    }
-
-    async fn vote(&self, key: &str, event: &str) -> Answer {
-        self.post("/api/votes", &[("idempotency-key", key)], json!({"event": event, "weight": 2})).await
-    }
-
-    /// The value of a series on `/metrics`, 0 if it isn't there.
-    async fn metric(&self, series: &str) -> f64 {
-        let text = self.get("/metrics").await.text;
-        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0.0)
-    }
-}
-
-const STORES: &[&str] = &["--only", "redis,postgres"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_clients_see() {

@@ -27,7 +27,8 @@ WITH account AS (INSERT INTO accounts (name) VALUES ('anonymous-' || gen_random_
      balance AS (INSERT INTO balances (account_id) SELECT id FROM account)
 SELECT id, replace(gen_random_uuid()::text, '-', '') FROM account";
 
-const ME: &str = "SELECT json_build_object('id', id, 'name', name, 'stars', stars)::text FROM accounts WHERE id = $1";
+const ME: &str =
+    "SELECT json_build_object('id', id, 'name', name, 'stars', stars, 'status', status)::text FROM accounts WHERE id = $1";
 
 const CONFIG: &str = "SELECT json_object_agg(name, value)::text FROM settings";
 
@@ -44,6 +45,17 @@ impl FromRequestParts<App> for Session {
         let token = bearer(parts).ok_or(ApiError::Unauthorized)?;
         let account: Option<i64> = redis::cmd("GET").arg(session_key(token)).query_async(&mut app.redis()).await?;
         Ok(Self { account: account.ok_or(ApiError::Unauthorized)? })
+    }
+}
+
+/// The token of a request that must have one, alive or not.
+pub struct Bearer(String);
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        bearer(parts).map(|token| Self(token.to_owned())).ok_or(ApiError::Unauthorized)
     }
 }
 
@@ -90,6 +102,12 @@ async fn open(app: &App, account: i64, token: String) -> Result<Value, ApiError>
     let mut redis = app.redis();
     redis::cmd("SET").arg(session_key(&token)).arg(account).arg("EX").arg(SESSION_SECONDS).query_async::<()>(&mut redis).await?;
     Ok(json!({"token": token, "id": account}))
+}
+
+/// `POST /api/logout`: the session is gone, whether it was there or not.
+pub async fn logout(State(app): State<App>, Bearer(token): Bearer) -> Result<StatusCode, ApiError> {
+    redis::cmd("DEL").arg(session_key(&token)).query_async::<()>(&mut app.redis()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /api/me`: never cached, for the balance must be true.

@@ -158,7 +158,7 @@ pub async fn one(State(app): State<App>, Path(id): Path<String>, headers: Header
 
 /// The first byte and the one after the last; nothing in the inner option where no byte is there. Other units and several
 /// ranges are answered with the whole, as RFC 9110 allows.
-fn range(text: &str, length: u64) -> Option<Option<(u64, u64)>> {
+pub fn range(text: &str, length: u64) -> Option<Option<(u64, u64)>> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let (from, to) = match (first.trim(), last.trim()) {

@@ -1,13 +1,20 @@
 //! The routes: a file each subject, put together here.
 
 mod accounts;
+mod bookings;
 mod catalogue;
+mod channels;
 mod events;
 mod files;
 mod ledger;
 mod limiter;
+mod mentors;
+mod messages;
 mod payments;
+mod people;
 mod queue;
+mod recordings;
+mod search;
 mod stripe;
 mod votes;
 
@@ -18,6 +25,8 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+
+pub use messages::KINDS;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -30,7 +39,8 @@ pub fn router(app: App) -> Router {
         .route("/manga/search", get(catalogue::search))
         .route("/manga/{id}", get(catalogue::one))
         .route("/api/login", post(accounts::login))
-        .route("/api/me", get(accounts::me))
+        .route("/api/logout", post(accounts::logout))
+        .route("/api/me", get(accounts::me).put(people::set_status))
         .route("/api/config", get(accounts::config))
         .route("/api/users/anonymous", post(accounts::anonymous))
         .route("/api/tokens", get(stripe::balance))
@@ -47,6 +57,26 @@ pub fn router(app: App) -> Router {
         .route("/api/webhooks/payment", post(payments::webhook))
         .route("/api/files", post(files::upload).get(files::all).layer(DefaultBodyLimit::disable()))
         .route("/api/files/{id}", get(files::one).delete(files::remove))
+        .route("/api/channels", post(channels::create).get(channels::all))
+        .route("/api/channels/{id}", get(channels::one).delete(channels::remove))
+        .route("/api/channels/{id}/messages", post(messages::send).get(messages::latest))
+        .route("/api/messages", get(messages::all))
+        .route("/api/messages/{id}", get(messages::one))
+        .route("/api/search", get(search::search))
+        .route("/api/search/complete", get(search::complete))
+        .route("/api/search/seed", post(search::seed))
+        .route("/api/users", get(people::find))
+        .route("/api/users/{id}", get(people::one))
+        .route("/api/notifications", get(people::notifications))
+        .route("/api/notifications/read", post(people::read))
+        .route("/api/mentors", get(mentors::find))
+        .route("/api/mentors/{id}", get(mentors::one))
+        .route("/api/mentors/{id}/slots", get(mentors::slots))
+        .route("/api/bookings", post(bookings::book).get(bookings::all))
+        .route("/api/bookings/{id}", get(bookings::one).delete(bookings::cancel))
+        .route("/api/bookings/{id}/payment", post(bookings::pay))
+        .route("/api/recordings/{id}", get(recordings::one))
+        .route("/api/recordings/{id}/media", get(recordings::media))
         .fallback(nothing_here)
         .layer(from_fn_with_state(app.clone(), faults::apply))
         .layer(from_fn_with_state(app.clone(), metrics::count));
