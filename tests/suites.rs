@@ -7,24 +7,41 @@ mod support;
 use serde_json::Value;
 use support::http;
 use support::process::free_port;
+use support::program::metric;
 use support::record::{self, list, phase, step};
 use support::shipped::{self, Shown, promised_series, promtool, shipped};
 use support::stack::Stack;
 
 fn run(name: &str, variables: &[(&str, &str)]) -> Shown {
+    let ended = run_short(name, variables);
+    record::holds_together(&ended);
+    record::is_right(&ended.record);
+    ended
+}
+
+/// A run that may be too short for what is judged over a while.
+fn run_short(name: &str, variables: &[(&str, &str)]) -> Shown {
     let profile = shipped(name);
     let promised = promised_series(&profile, variables);
     let ended = shipped::run(&profile, free_port(), variables, |_| {});
-    record::holds_together(&ended);
-    record::is_right(&ended.record);
     assert_eq!(promtool(&ended.last), "", "{name}");
     let shown = ended.last.lines().filter(|line| line.contains("{profile=")).count();
     assert!((100..=promised).contains(&shown), "{name}: `check` promised at most {promised} series, there are {shown}");
     ended
 }
 
+fn asked(backend: u16, path: &str) -> Value {
+    serde_json::from_str(&http::get(backend, path).unwrap().1).unwrap()
+}
+
 fn ledger(backend: u16) -> Value {
-    serde_json::from_str(&http::get(backend, "/api/ledger").unwrap().1).unwrap()
+    asked(backend, "/api/ledger")
+}
+
+/// Set-up, verify and teardown, as far as the profile has them, and that they went well.
+fn stages_went_well(run: &Value, names: &[&str]) {
+    let stages: Vec<_> = list(run, "stages").iter().map(|stage| (stage["name"].as_str().unwrap(), stage["ok"] == true)).collect();
+    assert_eq!(stages, names.iter().map(|name| (*name, true)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -86,7 +103,7 @@ fn suites_run_against_the_backend() {
         assert!(count("processing") > 0 && (count("upload") > 0) == speeds, "{transfer}");
     }
     let interrupted: u64 = list(uploads, "scenarios").iter().map(|of| record::whole(of, "iterations_interrupted")).sum();
-    let left: Value = serde_json::from_str(&http::get(backend, "/api/files").unwrap().1).unwrap();
+    let left = asked(backend, "/api/files");
     assert!(left["count"].as_u64().unwrap() <= interrupted, "{left}");
 
     let ended = run(
@@ -193,6 +210,105 @@ fn queue_and_sessions(stack: &Stack, base: &str, prometheus: &str) {
     for name in names {
         record::rows(webhooks, "prometheus", name, &[]);
     }
-    let stages: Vec<_> = list(run, "stages").iter().map(|stage| (stage["name"].as_str().unwrap(), stage["ok"] == true)).collect();
-    assert_eq!(stages, [("setup", true), ("verify", true)]);
+    stages_went_well(run, &["setup", "verify"]);
+}
+
+#[test]
+fn chat_runs_against_the_backend() {
+    let stack = Stack::up(&["--only", "redis,postgres,backend"]);
+    let (base, backend) = (stack.variable("BASE_URL").unwrap(), stack.port("BASE_URL"));
+    messages(&base, backend);
+    api(&base, backend);
+    search(&base, backend);
+}
+
+/// How many channels and messages there are.
+fn chat(backend: u16) -> [u64; 2] {
+    ["/api/channels", "/api/messages"].map(|path| record::whole(&asked(backend, path), "count"))
+}
+
+/// How many messages of each kind the backend has stored since its start.
+fn stored(backend: u16) -> [f64; 4] {
+    let page = http::get(backend, "/metrics").unwrap().1;
+    ["text", "mention", "file", "code"].map(|kind| metric(&page, "messages_stored_total", &[("kind", kind)]).unwrap())
+}
+
+fn messages(base: &str, backend: u16) {
+    let ended = run(
+        "suite-b-messages.yml",
+        &[
+            ("BASE_URL", base),
+            ("CHANNELS", "12"),
+            ("MESSAGE_RATE", "50/s"),
+            ("SENDERS", "20"),
+            ("MAX_SENDERS", "200"),
+            ("DURATION", "4s"),
+            ("TIMEOUT", "30s"),
+        ],
+    );
+    let run = &ended.record;
+    let messages = phase(run, "messages");
+    let senders = &list(messages, "scenarios")[0];
+    assert_eq!(record::whole(senders, "due"), 200);
+    let delivered = record::own(run, "messages_delivered_total");
+    assert_eq!([delivered, record::own(run, "messages_sent_total")], [record::whole(senders, "started") as f64; 2]);
+    let kinds = stored(backend);
+    let sent = ["send-text", "send-mention", "send-file", "send-code"];
+    assert_eq!(kinds, sent.map(|step| record::whole(record::step(messages, step), "requests") as f64));
+    assert!(kinds.iter().sum::<f64>() == delivered && kinds.iter().all(|stored| *stored > 0.0), "{kinds:?}");
+    assert!(record::whole(step(messages, "read-back"), "requests") > 0);
+    stages_went_well(run, &["setup", "verify", "teardown"]);
+    assert_eq!(chat(backend), [0, 0], "the channels are gone, and with them what was said");
+}
+
+fn api(base: &str, backend: u16) {
+    let ended = run(
+        "suite-b-api.yml",
+        &[
+            ("BASE_URL", base),
+            ("API_USERS", "6"),
+            ("CHANNELS", "3"),
+            ("SEARCH_ROWS", "5000"),
+            ("RAMP_UP", "1s"),
+            ("DURATION", "3s"),
+            ("THINK", "10ms..50ms"),
+            ("TIMEOUT", "30s"),
+        ],
+    );
+    let run = &ended.record;
+    let api = phase(run, "api");
+    let groups: Vec<&str> = list(api, "groups").iter().map(|group| group["group"].as_str().unwrap()).collect();
+    assert_eq!(groups, ["authentication", "channels", "messages", "search", "users", "notifications"]);
+    for group in groups {
+        for of in [group.to_owned(), format!("requests-{group}")] {
+            let mine: Vec<_> = list(api, "slos").iter().filter(|slo| slo["name"] == of.as_str()).collect();
+            assert_eq!(mine.len(), 4, "two limits, two targets: {mine:?}");
+        }
+    }
+    stages_went_well(run, &["setup", "teardown"]);
+    assert_eq!(chat(backend), [1, 5000], "what is there to be found stays");
+}
+
+fn search(base: &str, backend: u16) {
+    let ended = run(
+        "suite-b-search.yml",
+        &[
+            ("BASE_URL", base),
+            ("SEARCHERS", "6"),
+            ("SEARCH_ROWS", "20000"),
+            ("DURATION", "3s"),
+            ("THINK", "10ms"),
+            ("TIMEOUT", "30s"),
+        ],
+    );
+    let search = phase(&ended.record, "search");
+    let searches = record::whole(step(search, "search"), "requests");
+    let scores = list(search, "metrics").iter().find(|metric| metric["name"] == "search_relevance_ratio").unwrap();
+    assert_eq!(record::whole(&scores["distribution"], "count"), searches);
+    // Every second message names the words of another topic: without a ranking a third of what is found is about that.
+    let mean = scores["distribution"]["mean"].as_f64().unwrap();
+    assert!(mean > 0.9 && mean <= 1.0, "{scores}");
+    assert_eq!(record::whole(step(search, "complete"), "requests"), 3 * searches);
+    stages_went_well(&ended.record, &["setup"]);
+    assert_eq!(chat(backend), [1, 20_000]);
 }
