@@ -205,3 +205,33 @@ fn every_kind_of_step_is_done_exactly_as_often_as_it_says() {
     assert!(met.contains(&("failing", &json!(false))), "{met:?}");
     assert_eq!(record["verdict"], "fail");
 }
+
+#[test]
+fn what_has_no_sample_and_fails_is_told_in_the_log() {
+    let bench = Bench::new();
+    let profile = "name: broken
+defaults: {http: {base_url: builtin}}
+scenarios:
+  a:
+    flow:
+      - http: {get: /, name: home, check: {nowhere: response.json.nowhere.deeper == 1}, extract: {nothing: $.nothing}}
+      - set: {total: nothing + 1}
+phases: [{name: p, duration: 5s, load: {a: {users: 1, iterations: 20}}}]
+";
+    let path = bench.file("broken.yml", profile);
+    let lines =
+        |err: &str, what: &str| -> Vec<String> { err.lines().filter(|line| line.contains(what)).map(str::to_owned).collect() };
+    let run = |arguments: &[&str]| {
+        let mut command = bench.command(&["run", "--web.listen-address=127.0.0.1:0"]);
+        let output = command.args(arguments).arg(&path).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let err = run(&[]);
+    let broken = lines(&err, "a step could not be done");
+    assert!(broken.len() == 1 && broken[0].contains("nothing") && broken[0].contains("phase=p"), "once, of twenty: {err}");
+    assert!(lines(&err, "a check could not be evaluated").is_empty(), "{err}");
+    let err = run(&["--log.level=debug"]);
+    let unclear = lines(&err, "a check could not be evaluated");
+    assert!(unclear.len() == 1 && unclear[0].contains("check=nowhere"), "{err}");
+}

@@ -62,7 +62,11 @@ const TOLD_AT_MOST: usize = 20;
 
 /// What one thread has seen of each step's reason, so that a flood of errors stays cheap.
 #[derive(Default)]
-pub(super) struct Seen(RefCell<HashMap<(StepId, Reason), Counted>>);
+pub(super) struct Seen {
+    errors: RefCell<HashMap<(StepId, Reason), Counted>>,
+    /// What was told of steps without samples and of checks that can't be evaluated, and when.
+    broken: RefCell<HashMap<String, Instant>>,
+}
 
 #[derive(Default)]
 struct Counted {
@@ -83,7 +87,7 @@ pub(super) struct Wanted {
 impl Seen {
     /// What is wanted of one more error that happens `now`; nothing of most.
     pub fn wants(&self, step: StepId, reason: Reason, now: Instant) -> Option<Wanted> {
-        let mut seen = self.0.borrow_mut();
+        let mut seen = self.errors.borrow_mut();
         let counted = seen.entry((step, reason)).or_default();
         counted.count = counted.count.saturating_add(1);
         let line = counted.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
@@ -92,6 +96,21 @@ impl Seen {
         }
         let wanted = Wanted { example: counted.count <= KEPT, line };
         (wanted.example || wanted.line).then_some(wanted)
+    }
+
+    /// Whether the log wants a line with these words: one in a while, and not of too many.
+    pub fn wants_words(&self, words: &str, now: Instant) -> bool {
+        let mut broken = self.broken.borrow_mut();
+        let room = broken.len() < TOLD_AT_MOST;
+        match broken.get_mut(words) {
+            Some(told) if now.saturating_duration_since(*told) < TOLD_EVERY => false,
+            Some(told) => {
+                *told = now;
+                true
+            }
+            None if room => broken.insert(words.to_owned(), now).is_none(),
+            None => false,
+        }
     }
 }
 
@@ -172,6 +191,9 @@ mod tests {
         let later = seen.wants(StepId(0), Reason::Reset, at(10_000));
         assert_eq!(later, Some(Wanted { example: false, line: true }));
         assert!(seen.wants(StepId(1), Reason::Reset, at(0)).is_some() && seen.wants(StepId(0), Reason::Status, at(0)).is_some());
+        let words: Vec<_> = (0..30_000).step_by(100).filter(|ms| seen.wants_words("set: `x` is undefined", at(*ms))).collect();
+        assert_eq!(words, [0, 10_000, 20_000]);
+        assert_eq!((0..100).filter(|n| seen.wants_words(&format!("set: `x{n}`"), at(0))).count(), TOLD_AT_MOST - 1);
         // Two threads that both want a line get one; many steps at once don't flood it either.
         assert!(examples.may_tell(StepId(0), Reason::Reset, at(0)) && !examples.may_tell(StepId(0), Reason::Reset, at(9_999)));
         assert!(examples.may_tell(StepId(0), Reason::Reset, at(10_000)));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{ListId, Value};
+use crate::expr::{EvalError, ListId, Value};
 use crate::flow::{Failure, Sink};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
@@ -211,6 +211,29 @@ impl Sink for UserSink {
             let shared = &self.pool.ctx.shared;
             let example = ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure);
             shared.examples.take(&shared.plan, example, wanted);
+        });
+    }
+
+    /// It has no sample that a report could show, so the log is where it is told.
+    fn broken(&self, at: Instant, detail: &str) {
+        self.record(at, |live| {
+            if live.errors.wants_words(detail, Instant::now()) {
+                let plan = &self.pool.ctx.shared.plan;
+                let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
+                tracing::warn!(profile = %plan.name, phase, detail, "a step could not be done");
+            }
+        });
+    }
+
+    fn unclear(&self, check: CheckId, due: Instant, error: &EvalError) {
+        self.record(due, |live| {
+            let plan = &self.pool.ctx.shared.plan;
+            let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
+            let detail = error.to_string();
+            if live.errors.wants_words(&format!("{check}: {detail}"), Instant::now()) {
+                let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
+                tracing::info!(profile = %plan.name, phase, check, detail, "a check could not be evaluated");
+            }
         });
     }
 

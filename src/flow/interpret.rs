@@ -200,7 +200,12 @@ impl<'a, S: Sink> Run<'a, S> {
     pub(super) fn check(&mut self, check: CheckId, due: Instant, expression: &Expression) {
         let passed = expression.truth(&self.user.scope);
         match &mut self.attempt {
-            None => self.sink.check(check, due, passed.unwrap_or(false)),
+            None => {
+                if let Err(error) = &passed {
+                    self.sink.unclear(check, due, error);
+                }
+                self.sink.check(check, due, passed.unwrap_or(false));
+            }
             Some(attempt) => {
                 attempt.checks.push((check, due, matches!(passed, Ok(true))));
                 match passed {

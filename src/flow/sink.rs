@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{ListId, Value};
+use crate::expr::{EvalError, ListId, Value};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
@@ -64,6 +64,8 @@ pub trait Sink {
     fn broken(&self, at: Instant, detail: &str) {
         tracing::debug!(late = ?at.elapsed(), detail, "a step could not be done");
     }
+    /// Tells of a check that could not be evaluated, and so failed. `detail` holds no values.
+    fn unclear(&self, _check: CheckId, _due: Instant, _detail: &EvalError) {}
     /// Waits until a moment.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
     /// Whether the flow is to end before its next request or pause, with what is under way done and remembered: asked of what
