@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod books;
 pub mod dashboards;
 pub mod hostile;
 pub mod http;
