@@ -13,17 +13,22 @@ use support::shipped::{self, Shown, promised_series, promtool, shipped};
 use support::stack::Stack;
 
 fn run(name: &str, variables: &[(&str, &str)]) -> Shown {
-    let ended = run_short(name, variables);
+    run_watched(name, variables, |_| {})
+}
+
+/// The same, with `/metrics` shown to `look` all along.
+fn run_watched(name: &str, variables: &[(&str, &str)], look: impl FnMut(&str)) -> Shown {
+    let ended = run_short(name, variables, look);
     record::holds_together(&ended);
     record::is_right(&ended.record);
     ended
 }
 
 /// A run that may be too short for what is judged over a while.
-fn run_short(name: &str, variables: &[(&str, &str)]) -> Shown {
+fn run_short(name: &str, variables: &[(&str, &str)], look: impl FnMut(&str)) -> Shown {
     let profile = shipped(name);
     let promised = promised_series(&profile, variables);
-    let ended = shipped::run(&profile, free_port(), variables, |_| {});
+    let ended = shipped::run(&profile, free_port(), variables, look);
     assert_eq!(promtool(&ended.last), "", "{name}");
     let shown = ended.last.lines().filter(|line| line.contains("{profile=")).count();
     assert!((100..=promised).contains(&shown), "{name}: `check` promised at most {promised} series, there are {shown}");
@@ -164,6 +169,54 @@ fn sockets_run_against_the_builtin_target() {
     let burst = phase(&ended.record, "burst");
     assert!(record::whole(step(burst, "echo"), "requests") > 0);
     assert_eq!(record::whole(step(burst, "held"), "requests"), 0, "who is there stays");
+    chat_connections();
+}
+
+fn chat_connections() {
+    const USERS: u64 = 40;
+    let mut open = 0.0_f64;
+    let ended = run_watched(
+        "suite-b-connections.yml",
+        &[
+            ("WS_URL", "builtin"),
+            ("FIRST_VUS", "80"),
+            ("SECOND_VUS", "400"),
+            ("TARGET_VUS", "800"),
+            ("LOAD", "5%"),
+            ("RAMP_UP", "1s"),
+            ("HOLD", "3s"),
+            ("RAMP_DOWN", "1s"),
+            ("SEND_EVERY", "500ms"),
+            ("AUTH_TOKEN", "of-a-test"),
+            ("TIMEOUT", "30s"),
+        ],
+        |page| open = open.max(metric(page, "ws_connections_open", &[]).unwrap()),
+    );
+    let phases = list(&ended.record, "phases");
+    let sum =
+        |of: &str, value: &dyn Fn(&Value) -> u64| -> u64 { phases.iter().flat_map(|phase| list(phase, of)).map(value).sum() };
+    let wanted = ["to-first", "to-second", "to-target", "hold", "down-to-second", "down-to-none"].map(|name| {
+        let users = &list(phase(&ended.record, name), "scenarios")[0]["users_wanted"];
+        users.as_u64().unwrap()
+    });
+    assert_eq!(wanted, [4, 20, USERS, USERS, USERS, 20]);
+    assert_eq!(
+        sum("scenarios", &|of| list(of, "connections").iter().map(|of| record::whole(of, "connects")).sum()),
+        USERS,
+        "each connects once"
+    );
+    assert_eq!(sum("checks", &|check| record::whole(check, "total")), USERS, "and says who it is");
+    let came = sum("messages", &|message| record::whole(message, "received"));
+    let said = sum("sessions", &|sessions| record::whole(sessions, "messages_sent")) - USERS;
+    // What was on its way when its user said goodbye came back to nobody.
+    assert!((said - USERS..=said).contains(&came) && came > USERS * 5, "{said} said, {came} came");
+    assert_eq!(record::own(&ended.record, "chat_messages_total"), came as f64);
+    assert_eq!(sum("messages", &|message| record::whole(&message["latency"], "count")), came);
+    let stayed = sum("sessions", &|sessions| sessions["outcomes"]["ok"].as_u64().unwrap_or(0));
+    assert_eq!(stayed, USERS, "each leaves with a goodbye");
+    assert_eq!(open, USERS as f64, "a gauge of the profile's own");
+    let texts = format!("{}{}{}{}", ended.out, ended.err, ended.record, ended.last);
+    assert!(!texts.contains("of-a-test"), "a token is a secret");
 }
 
 fn queue_and_sessions(stack: &Stack, base: &str, prometheus: &str) {

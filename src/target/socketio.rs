@@ -3,7 +3,9 @@
 //!
 //! Every namespace but `/refused` may be entered. An event that wants an acknowledgement is acknowledged with its arguments,
 //! another is sent back as it came, attachments too. `listen` (`["2/s"]`, `["2/s", 200]`: of so many bytes at least) sends the
-//! event `EVENT_UPDATED` twice a second from then on, `leave` disconnects the namespace. `?ping=1s` pings so often.
+//! event `EVENT_UPDATED` twice a second from then on, `leave` disconnects the namespace. `authenticate` is acknowledged with
+//! `{"ok": true}`, if its first argument is a mapping with a `token` that isn't empty, otherwise with `{"ok": false}`. `?ping=1s`
+//! pings so often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -243,6 +245,10 @@ impl Talk<'_> {
             Some("leave") => {
                 self.say(&format!("41{namespace}")).await;
                 return None;
+            }
+            Some("authenticate") if !id.is_empty() => {
+                let token = args.first().and_then(|arg| arg.get("token")?.as_str());
+                args = vec![serde_json::json!({"ok": token.is_some_and(|token| !token.is_empty())})];
             }
             _ => {}
         }

@@ -198,6 +198,17 @@ async fn socket_io_acknowledges_echoes_and_publishes() {
             let IncomingKind::Event { event, args, .. } = connection.next().await.unwrap().kind else { panic!("an event") };
             assert_eq!((event.as_str(), &args[0]["type"]), ("EVENT_UPDATED", &"EVENT_UPDATED".into()));
         }
+        for (ack, token, ok) in [(5, "t", true), (6, "", false)] {
+            let args = vec![serde_json::json!({"token": token})];
+            let ask = Outgoing::Event { event: "authenticate".into(), args, attachments: vec![], ack: Some(ack) };
+            connection.send(ask).await.unwrap();
+            let answer = loop {
+                if let IncomingKind::Ack { id, args, .. } = connection.next().await.unwrap().kind {
+                    break (id, args);
+                }
+            };
+            assert_eq!(answer, (ack, vec![serde_json::json!({"ok": ok})]), "among the events");
+        }
         connection.send(Outgoing::Event { event: "leave".into(), args: vec![], attachments: vec![], ack: None }).await.unwrap();
         assert_eq!(lost(connection).await.reason, Reason::Closed);
     }
