@@ -73,6 +73,11 @@ impl Books {
         list(&self.record, "phases")
     }
 
+    /// How long the run took, in seconds.
+    pub fn lasted(&self) -> f64 {
+        self.record["ended"].as_f64().unwrap() - self.record["started"].as_f64().unwrap()
+    }
+
     /// A scenario in the first phase.
     pub fn scenario(&self, name: &str) -> &Value {
         named(&self.phases()[0]["scenarios"], "scenario", name)

@@ -62,6 +62,23 @@ impl Hostile {
         })
     }
 
+    /// Does with every connection what a script says: first as it likes, then what that returns. `Keep` takes in what comes until
+    /// the client goes; `Close` lets it have the last word, so that what it said is no reset.
+    pub fn scripted(script: impl Fn(&mut TcpStream) -> Then + Send + Sync + 'static) -> Self {
+        Self::accept(move |mut stream, serving| match script(&mut stream) {
+            Then::Reset => serving.reset(&stream),
+            Then::Stall => serving.stall(),
+            then => {
+                if then == Then::Close {
+                    let _ = stream.shutdown(Shutdown::Write); // the client may have gone
+                }
+                let mut thrown_away = [0; 4096];
+                while matches!(stream.read(&mut thrown_away), Ok(1..)) {}
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        })
+    }
+
     /// Does what it likes with every connection.
     pub fn accept(serve: impl Fn(TcpStream, &Serving) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -121,6 +138,12 @@ impl Serving {
         self.0.open.lock().unwrap().retain(|open| open.peer_addr().ok() != peer);
     }
 
+    /// Resets a connection, once the caller has let it go too.
+    pub fn reset(&self, stream: &TcpStream) {
+        reset_at_close(stream);
+        self.forget(stream);
+    }
+
     /// Waits until the server is dropped.
     pub fn stall(&self) {
         while !self.0.stopping.load(Ordering::Relaxed) {
@@ -136,10 +159,7 @@ fn talk(mut stream: TcpStream, serving: &Serving, answer: &dyn Fn(&Request, &mut
         match answer(&Request { number, path, head, body }, &mut stream) {
             Then::Keep => {}
             Then::Close => break,
-            Then::Reset => {
-                reset_at_close(&stream);
-                return serving.forget(&stream);
-            }
+            Then::Reset => return serving.reset(&stream),
             Then::Stall => return serving.stall(),
         }
     }

@@ -18,3 +18,4 @@ pub mod shipped;
 pub mod socketio;
 #[path = "../../examples/backend/tests/support/mod.rs"]
 pub mod stack;
+pub mod websocket;

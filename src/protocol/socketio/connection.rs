@@ -202,9 +202,7 @@ impl Connection {
                 partial.bytes += bytes.len();
                 if partial.bytes > self.max_message {
                     let most = self.max_message;
-                    return Err(broken(format!(
-                        "the server sent attachments of more than `max_message_size`, which is {most} bytes"
-                    )));
+                    return Err(broken(format!("the server sent attachments of more than `max_message`, which is {most} bytes")));
                 }
                 partial.attachments.push(bytes);
                 if partial.attachments.len() < partial.wanted {

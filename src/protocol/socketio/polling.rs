@@ -135,7 +135,7 @@ fn drive(connection: &mut http1::Connection<TokioIo<Stream>, Full<Bytes>>, over:
 }
 
 fn too_long(longest: usize) -> OpenError {
-    let detail = format!("the server answered the polling with more than `max_message_size`, which is {longest} bytes");
+    let detail = format!("the server answered the polling with more than `max_message`, which is {longest} bytes");
     OpenError::new(Reason::Protocol, detail)
 }
 

@@ -144,7 +144,7 @@ async fn nonsense_later_ends_the_connection() {
             assert!(matches!(message.kind, IncomingKind::Event { attachments, .. } if attachments.len() == 2));
         }
         let lost = connection.next().await.unwrap_err();
-        let part = if bytes.len() == 3 { "belongs to no packet" } else { "`max_message_size`" };
+        let part = if bytes.len() == 3 { "belongs to no packet" } else { "`max_message`" };
         assert_eq!((lost.reason, lost.detail.contains(part)), (Reason::Protocol, true), "{lost}");
     }
 }

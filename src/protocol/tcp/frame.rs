@@ -89,7 +89,7 @@ impl Frame {
     /// in vain; the caller sets it to 0 with a new buffer.
     pub(super) fn decode(&self, buffer: &mut BytesMut, scanned: &mut usize, longest: usize) -> Result<Option<Bytes>, String> {
         let too_long =
-            |length: usize| format!("the peer sent a message of {length} bytes or more, and `max_message_size` is {longest}");
+            |length: usize| format!("the peer sent a message of {length} bytes or more, and `max_message` is {longest}");
         match self {
             Frame::Raw => Ok((!buffer.is_empty()).then(|| buffer.split().freeze())),
             Frame::Length(width) => {
@@ -177,7 +177,7 @@ mod tests {
         let long = [b'x'; LONGEST + 1];
         for frame in [Frame::Line, Frame::Until(Bytes::from_static(b"\r\n\r\n"))] {
             assert_eq!(decode(&frame, &[&long[..LONGEST]]).unwrap().len(), 0);
-            assert!(decode(&frame, &[&long, b"xxxx"]).unwrap_err().contains("max_message_size"));
+            assert!(decode(&frame, &[&long, b"xxxx"]).unwrap_err().contains("`max_message`"));
         }
         assert!(decode(&Frame::Length(Width::U32Be), &[&[0, 0, 0, 65]]).unwrap_err().contains("65 bytes"));
         assert!(Frame::Length(Width::U8).encode(&[0; 256], &mut BytesMut::new()).is_err());

@@ -194,7 +194,7 @@ async fn too_long_a_message_ends_the_connection() {
     .await;
     let mut connection = attempt(&address, |connector| connector.max_message = 100_000).await.result.unwrap();
     let lost = connection.next().await.unwrap_err();
-    assert_eq!((lost.reason, lost.detail.contains("`max_message_size` is 100000")), (Reason::Protocol, true), "{lost}");
+    assert_eq!((lost.reason, lost.detail.contains("`max_message` is 100000")), (Reason::Protocol, true), "{lost}");
     assert!(connection.traffic().1 < 300_000);
     let frame = Frame::Length(Width::U8);
     let mut narrow = open(&address_of_nobody().await, frame).await;

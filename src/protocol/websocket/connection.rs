@@ -237,7 +237,7 @@ fn explain_error(error: &Error, max_message: usize) -> (Lost, Option<CloseCode>)
         }
         Error::Utf8(_) => (Lost::new(Reason::Protocol, "the peer sent text that is not UTF-8"), Some(CloseCode::Invalid)),
         Error::Capacity(CapacityError::MessageTooLong { size, .. }) => {
-            let detail = format!("the peer sent a message of {size} bytes or more, and `max_message_size` is {max_message}");
+            let detail = format!("the peer sent a message of {size} bytes or more, and `max_message` is {max_message}");
             (Lost::new(Reason::Protocol, detail), Some(CloseCode::Size))
         }
         Error::Io(error) => {
