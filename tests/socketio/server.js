@@ -1,15 +1,17 @@
-// A real socket.io server for the tests: `node server.js 3|4 PORT`. It ends when its standard input does. What it counted of its
-// clients is at /counts: the other side of the books.
+// A real socket.io server for the tests: `node server.js 3|4 PORT [CERTIFICATE KEY]`, with these two over TLS. It ends when its
+// standard input does. What it counted of its clients is at /counts: the other side of the books.
 "use strict";
 
-const http = require("http");
-const [version, port] = process.argv.slice(2);
+const { readFileSync } = require("fs");
+const [version, port, cert, key] = process.argv.slice(2);
+const by = cert ? require("https") : require("http");
 const { Server } = require(`socket.io-${version}`);
 
 const counts = { open: 0, opened: {}, upgraded: 0, connected: {}, refused: 0, received: 0, acknowledged: 0, sent: 0, left: {} };
 const more = (of, key) => (of[key] = (of[key] ?? 0) + 1);
 
-const server = http.createServer((request, response) => {
+const files = cert ? { cert: readFileSync(cert), key: readFileSync(key) } : {};
+const server = by.createServer(files, (request, response) => {
   // Other paths are nobody's.
   if (request.url !== "/counts") return;
   counts.open = io.engine.clientsCount;

@@ -18,4 +18,5 @@ pub mod shipped;
 pub mod socketio;
 #[path = "../../examples/backend/tests/support/mod.rs"]
 pub mod stack;
+pub mod tls;
 pub mod websocket;

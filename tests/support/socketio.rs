@@ -18,9 +18,18 @@ pub struct Server {
 impl Server {
     /// The server of this major version.
     pub fn start(version: u8) -> Self {
+        Self::start_with(version, &[])
+    }
+
+    /// The same over TLS, with a certificate and its key in files.
+    pub fn start_tls(version: u8, certificate: &Path, key: &Path) -> Self {
+        Self::start_with(version, &[certificate, key])
+    }
+
+    fn start_with(version: u8, more: &[&Path]) -> Self {
         let (dir, port) = (directory(), free_port());
         let mut command = Command::new("node");
-        command.current_dir(installed()).args(["server.js", &version.to_string(), &port.to_string()]);
+        command.current_dir(installed()).args(["server.js", &version.to_string(), &port.to_string()]).args(more);
         let mut service = Service::start_with(&mut command, dir.path(), Stdio::piped());
         service.until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { port, _service: service, _dir: dir }
