@@ -11,7 +11,7 @@ use super::sequence::Tracker;
 use super::types::{Handler, Handlers};
 use crate::base::Reason;
 use crate::base::units::nanos;
-use crate::expr::{Content, EvalError, MessageObject, Scope};
+use crate::expr::{Content, EvalError, ExtractError, MessageObject, Scope};
 use crate::flow::interpret::Run;
 use crate::flow::sink::Sink;
 use crate::measure::{MessageId, Numbered};
@@ -157,18 +157,36 @@ impl<'a, S: Sink> Run<'a, S> {
                 all(listening.on, &mut listening.hearing, scope);
             }
             scope.set_message(before);
-            for error in wrong {
-                session.tell_error(at, Reason::Template, &error.to_string());
+            for Wrong { reason, detail } in wrong {
+                session.tell_error(at, reason, &detail);
             }
         }
         message.filter(|_| wants)
     }
 }
 
+/// What a handler could not do.
+struct Wrong {
+    reason: Reason,
+    detail: String,
+}
+
+impl From<EvalError> for Wrong {
+    fn from(error: EvalError) -> Self {
+        Self { reason: Reason::Template, detail: error.to_string() }
+    }
+}
+
+impl From<ExtractError> for Wrong {
+    fn from(error: ExtractError) -> Self {
+        Self { reason: Reason::Data, detail: error.to_string() }
+    }
+}
+
 /// Gives a message to one handler.
 ///
 /// # Errors
-/// The first of its expressions that could not be evaluated; what is before it was done.
+/// The first of its expressions that could not be evaluated, or what was required and not found; what is before it was done.
 fn one<S: Sink>(
     handler: &Handler,
     heard: Option<&mut Stream>,
@@ -176,7 +194,7 @@ fn one<S: Sink>(
     sink: &S,
     at: Instant,
     wall: SystemTime,
-) -> Result<(), EvalError> {
+) -> Result<(), Wrong> {
     if handler.matches.as_ref().is_some_and(|matches| !matches.truth(scope).unwrap_or(false)) {
         return Ok(());
     }
@@ -202,13 +220,19 @@ fn one<S: Sink>(
             sink.latency(message, at, nanos(latency), age < 0.0);
         }
     }
+    let mut missing = None;
     for (symbol, extract) in &handler.extract {
-        let found = scope.message().map(|message| extract.from_message(message));
+        let found = scope.message().map_or(Ok(None), |message| extract.from_message(message));
         match found {
-            Some(Ok(Some(value))) => scope.assign(*symbol, value),
-            _ => scope.unset(*symbol),
+            Ok(Some(value)) => scope.assign(*symbol, value),
+            Ok(None) => scope.unset(*symbol),
+            Err(error) => {
+                scope.unset(*symbol);
+                missing.get_or_insert(error);
+            }
         }
     }
+    missing.map_or(Ok(()), Err)?;
     for (metric, expression) in &handler.count {
         sink.count(*metric, expression.number(scope)?, at);
     }
