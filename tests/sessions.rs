@@ -83,6 +83,7 @@ phases:
 slos:
   - {{name: fan-out, of: message_latency, phase: second, require: missed < 0.5%}}
   - {{name: stays, protocol: websocket, over: run, require: count(disconnects) == 0}}
+  - {{name: churn, protocol: websocket, require: [disconnects < 1%, count(disconnects) == 0]}}
 ",
         target.address()
     );
@@ -94,6 +95,8 @@ slos:
     assert!((sent - USERS * 2..=sent).contains(&(received + missed)) && missed == 0, "{sent} sent, {received} received\n{said}");
     assert_eq!(sum(&record, "messages", |message| count(&message["repeated"]) + count(&message["reordered"])), 0);
     assert_eq!((connections(&record, "connects"), connections(&record, "disconnects")), (USERS, 0), "each connects once");
+    let carried = |phase: &str| named(&record["phases"], "name", phase)["scenarios"][0]["connections"][0]["carried"].clone();
+    assert_eq!(["first", "second", "leave"].map(carried), [0, USERS, USERS], "they stay over the edges");
     let listeners = |phase: &str, key: &str| count(&named(&record["phases"], "name", phase)["messages"][0][key]);
     assert!(
         listeners("first", "received") > 0 && listeners("second", "received") > USERS * 20,
@@ -105,7 +108,36 @@ slos:
     assert_eq!(counted(&target, "echo_sessions_total"), USERS);
     assert_eq!(sum(&record, "sessions", |sessions| count(&sessions["messages_sent"])), USERS, "the rest of the session ran: bye");
     let met: Vec<_> = phases(&record).iter().flat_map(|phase| phase["slos"].as_array().unwrap()).collect();
-    assert!(met.iter().all(|slo| slo["value"] == 0.0), "{met:?}");
+    // Two requirements in each of three phases, and one of messages.
+    assert!(met.len() == 7 && met.iter().all(|slo| slo["value"] == 0.0), "{met:?}");
+}
+
+#[test]
+fn of_connections_that_were_held_those_that_broke_are_told() {
+    const USERS: u64 = 10;
+    let target = start_target();
+    // The sixth event comes in the second phase, and ends half of the connections.
+    let profile = format!(
+        "name: churn
+scenarios:
+  held: {{flow: [{{websocket: {{connect: 'ws://{0}/ws', name: held, session: [{{hold: }}]}}}}]}}
+  broken: {{flow: [{{websocket: {{connect: 'ws://{0}/ws/fanout?rate=2&drop&after=6', name: broken, session: [{{hold: }}]}}, on_error: end_user}}]}}
+phases:
+  - {{name: first, duration: 2s, load: {{held: {{users: 5}}, broken: {{users: 5}}}}}}
+  - {{name: second, duration: 5s, load: {{held: {{users: 5}}, broken: {{users: 5}}}}}}
+slos:
+  - {{name: all, protocol: websocket, phase: second, require: disconnects < 1%}}
+  - {{name: half, scenario: broken, phase: second, require: disconnects == 100%}}
+  - {{name: run, protocol: websocket, over: run, require: disconnects < 60%}}
+",
+        target.address()
+    );
+    let (record, said) = run(&profile);
+    let second = &phases(&record)[1];
+    let value = |slos: &Value, name: &str| named(slos, "name", name)["value"].as_f64().unwrap_or_else(|| panic!("{slos}"));
+    assert_eq!((value(&second["slos"], "all"), value(&second["slos"], "half")), (0.5, 1.0), "{said}");
+    assert_eq!(value(&record["slos"], "run"), 0.5, "each connection once: {said}");
+    assert_eq!((connections(&record, "connects"), connections(&record, "disconnects")), (USERS, USERS / 2), "{said}");
 }
 
 /// A server of numbered events, which leaves some out: of connection `c` of `all` every number n with (n + c) % 7 == 0, and for the first one

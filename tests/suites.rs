@@ -393,7 +393,7 @@ fn shapes(base: &str, backend: u16) {
         let size = [("BASE_URL", base), ("TIME", time), ("DURATION", duration), ("WINDOW", "1s")];
         run(&format!("suite-b-{shape}.yml"), &[&size[..], &small[..]].concat())
     };
-    let soak = shaped("soak", ["1%", "200s"], run_short);
+    let soak = shaped("soak", ["1%", "200s"], |name, variables| run_short(name, variables, |_| {}));
     let judged: Vec<&str> = list(phase(&soak.record, "soak"), "slos").iter().map(|slo| slo["name"].as_str().unwrap()).collect();
     assert!(judged.contains(&"all-along") && judged.contains(&"steady"), "{judged:?}");
     stages_went_well(&soak.record, &["setup", "verify", "teardown"]);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
+use crate::base::Protocol;
 use crate::load::{ArrivalStream, Iterations, Load, Share, UserEdges, user_edges, whole};
 use crate::measure::process::thread_cpu_time;
 
@@ -191,6 +192,14 @@ impl Pacer {
         self.end(start, &stays, false);
         let drain = std::mem::replace(&mut self.drain, phase.drain);
         let live = self.ctx.open(activation.clone());
+        for (id, _) in &phase.loads {
+            for protocol in Protocol::ALL {
+                let open = self.ctx.gauges.connections(*id, *protocol);
+                if open > 0 {
+                    live.set.carried(*id, *protocol, open);
+                }
+            }
+        }
         for ((id, load), budget) in phase.loads.iter().zip(&activation.budgets) {
             let pool = &self.pools[id.index()];
             match load {

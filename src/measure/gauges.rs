@@ -100,6 +100,11 @@ impl WorkerGauges {
         self.users[scenario.index()].store(i64::try_from(users).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
+    /// How many connections of a scenario are open here.
+    pub fn connections(&self, scenario: ScenarioId, protocol: Protocol) -> u64 {
+        u64::try_from(self.connections[scenario.index()][protocol.index()].load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
     /// Adds open connections (or takes away, if negative).
     #[inline]
     pub fn add_connections(&self, scenario: ScenarioId, protocol: Protocol, n: i64) {

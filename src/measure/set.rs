@@ -131,6 +131,7 @@ struct ScenarioCell {
 
 #[derive(Debug, Default)]
 struct ConnectCell {
+    carried: Count,
     duration: Lazy,
     layers: [Lazy; 4],
     failures: Reasons,
@@ -264,6 +265,11 @@ impl Set {
 
     fn connects(&self, scenario: ScenarioId, protocol: Protocol) -> &ConnectCell {
         self.scenarios[scenario.index()].connects[protocol.index()].get_or_init(Box::default)
+    }
+
+    /// So many connections were open when the phase began.
+    pub fn carried(&self, scenario: ScenarioId, protocol: Protocol, connections: u64) {
+        self.connects(scenario, protocol).carried.add(connections);
     }
 
     /// Records a connection that opened.
@@ -443,6 +449,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
             None => ConnectTotals::default(),
             Some(cell) => ConnectTotals {
+                carried: cell.carried.get(),
                 duration: cell.duration.totals(&shapes.connect[i]),
                 layers: std::array::from_fn(|layer| cell.layers[layer].totals(&shapes.plain)),
                 failures: read(&cell.failures),

@@ -74,6 +74,9 @@ pub struct ScenarioTotals {
 /// Connections of one scenario over one protocol.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ConnectTotals {
+    /// Those that were open when the phase began.
+    #[serde(default)]
+    pub carried: u64,
     /// How long those took that succeeded.
     pub duration: Sparse,
     /// The layers' shares of it, by [`super::Layer`].
@@ -130,6 +133,11 @@ impl ConnectTotals {
     /// Attempts to connect, those that failed among them.
     pub fn attempts(&self) -> u64 {
         self.duration.count() + self.failures.iter().sum::<u64>()
+    }
+
+    /// Connections that were open at any time: from before, or opened.
+    pub fn there(&self) -> u64 {
+        self.carried + self.duration.count()
     }
 }
 
@@ -218,6 +226,21 @@ impl Totals {
         each(&mut self.own, &other.own, OwnTotals::add);
     }
 
+    /// Adds a later phase's counts to these. What was open when that began is known already: it was opened in a phase before, or
+    /// was open when the first one began.
+    pub fn follow(&mut self, later: &Totals) {
+        let known: Vec<_> =
+            self.scenarios.iter().map(|scenario| scenario.connects.each_ref().map(|of| (of.there(), of.carried))).collect();
+        self.add(later);
+        for (scenario, known) in self.scenarios.iter_mut().zip(known) {
+            for (connects, (there, carried)) in scenario.connects.iter_mut().zip(known) {
+                if there > 0 {
+                    connects.carried = carried;
+                }
+            }
+        }
+    }
+
     /// What has come since `earlier`, taken from the same phase of the same store.
     pub fn minus(&self, earlier: &Totals) -> Totals {
         let mut rest = self.clone();
@@ -292,6 +315,7 @@ impl ScenarioTotals {
 impl ConnectTotals {
     /// Adds another's connections to these.
     pub fn add(&mut self, other: &ConnectTotals) {
+        self.carried += other.carried;
         self.duration.add(&other.duration);
         each(&mut self.layers, &other.layers, Sparse::add);
         each(&mut self.failures, &other.failures, more);

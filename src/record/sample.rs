@@ -91,6 +91,7 @@ fn steady() -> Phase {
             start_lag: latency(11_990, 0.000_05),
             connections: vec![Connections {
                 protocol: "http".into(),
+                carried: 0,
                 connects: 52,
                 failures: counts(&[("refused", 2)]),
                 disconnects: counts(&[("reset", 1)]),

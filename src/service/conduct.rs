@@ -337,7 +337,7 @@ impl Conduct {
         let described = &plan.phases[phase.index()];
         if described.judge {
             self.counted.0 += elapsed;
-            self.counted.1.add(&totals);
+            self.counted.1.follow(&totals);
         }
         let used = turn.used.unwrap_or_else(|| turn.baseline.used(board));
         let saturated = verdict::saturation(&health::effort(&self.plan, described, &totals, used));

@@ -129,7 +129,7 @@ impl Conduct {
             let Some(turn) = self.turns.get_mut(&now.activation) else { continue };
             if phase.judge {
                 counted.0 += turn.length.unwrap_or(now.elapsed).min(phase.duration);
-                counted.1.add(&totals);
+                counted.1.follow(&totals);
             }
             // What drains has no more load: its rate falls to nothing, and nobody asked for more.
             if turn.length.is_some() || !phase.judge {

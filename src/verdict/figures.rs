@@ -27,6 +27,8 @@ pub struct Figures {
     arrivals: (u64, u64),
     /// Connections opened, and those that ended unasked.
     connections: (u64, u64),
+    /// Connections that were open when the phase began.
+    carried: u64,
     /// Messages that were owed, and those that never came.
     messages: (u64, u64),
     /// The sum of a counter of the profile's own; `None` for other subjects.
@@ -114,6 +116,7 @@ impl Figures {
             figures.arrivals.0 += scenario.due;
             figures.arrivals.1 += scenario.dropped.iter().sum::<u64>();
             for connects in subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()]) {
+                figures.carried += connects.carried;
                 figures.connections.0 += connects.duration.count();
                 figures.connections.1 += connects.disconnects.iter().sum::<u64>();
             }
@@ -134,7 +137,7 @@ impl Figures {
         self.late.add(&by_outcome[Outcome::Interrupted.index()]);
     }
 
-    /// What has come since `earlier`, an extract of the same subject.
+    /// What has come since `earlier`, an extract of the same subject. What was open when the phase began counts as open since then, too.
     pub fn minus(&self, earlier: &Self) -> Self {
         let mut rest = self.clone();
         rest.good = self.good.minus(&earlier.good);
@@ -179,7 +182,7 @@ impl Figures {
             Tally::Timeouts => (self.timeouts, self.all),
             Tally::Checks => (self.checks.0.saturating_sub(self.checks.1), self.checks.0),
             Tally::Dropped => (self.arrivals.1, self.arrivals.0),
-            Tally::Disconnects => (self.connections.1, self.connections.0),
+            Tally::Disconnects => (self.connections.1, self.connections.0 + self.carried),
             Tally::Missed => (self.messages.1, self.messages.0),
             Tally::Because(reason) => (self.reasons[reason.index()], self.all),
             Tally::Status(from, to) => (self.codes.range(from..=to).map(|code| code.1).sum(), self.all),

@@ -200,7 +200,7 @@ fn no_data(measure: Measure) -> &'static str {
     match measure {
         Measure::Ratio(Tally::Checks) | Measure::Count(Tally::Checks) => "no check was evaluated",
         Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped) => "no arrival was due",
-        Measure::Ratio(Tally::Disconnects) | Measure::Count(Tally::Disconnects) => "no connection was opened",
+        Measure::Ratio(Tally::Disconnects) | Measure::Count(Tally::Disconnects) => "no connection was open",
         Measure::Ratio(Tally::Missed) | Measure::Count(Tally::Missed) => "no numbered message came",
         _ => "there was no data",
     }

@@ -97,6 +97,7 @@ fn scenario(input: &PhaseInput<'_>, id: ScenarioId, totals: &ScenarioTotals) -> 
             .filter(|(_, totals)| **totals != ConnectTotals::default())
             .map(|(protocol, totals)| Connections {
                 protocol: protocol.label().to_owned(),
+                carried: totals.carried,
                 connects: totals.duration.count(),
                 failures: reasons(&totals.failures),
                 disconnects: reasons(&totals.disconnects),

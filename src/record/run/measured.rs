@@ -53,6 +53,8 @@ impl Scenario {
 pub struct Connections {
     /// The label `protocol`.
     pub protocol: String,
+    /// Connections that were open when the phase began.
+    pub carried: u64,
     /// Connections that were opened.
     pub connects: u64,
     /// Attempts that failed, by reason.

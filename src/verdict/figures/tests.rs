@@ -136,6 +136,10 @@ fn connections_arrivals_checks_and_own_metrics() {
     assert_eq!(value(&connect, "success > 1%"), Some(0.75));
     assert_eq!(value(&connect, "errors(refused) < 1%"), Some(0.25));
     assert_eq!(value(&connect, "disconnects < 1%"), Some(1.0 / 3.0));
+    set.carried(scenario, Protocol::Http, 7);
+    let held = Figures::of(&traffic(Of::Connect), &store.totals(PhaseId(0)));
+    assert_eq!(value(&held, "disconnects < 1%"), Some(0.1), "of all that were open");
+    assert_eq!(value(&held.minus(&connect), "count(disconnects) < 1"), Some(0.0), "those that were open still are");
     assert_eq!(value(&connect, "checks > 1%"), Some(0.5));
     assert!((value(&connect, "p50 < 1s").unwrap() / 0.002 - 1.0).abs() < 0.011);
     let counter = Figures::of(&traffic(Of::Own(OwnId(0))), &totals);
