@@ -1,5 +1,6 @@
 //! Nothing that is secret is printed, logged or stored, whatever a target does with it: tokens and passwords of the environment,
-//! headers that carry credentials, written out or got from a log-in on the way, and cookies.
+//! headers that carry credentials, written out or got from a log-in on the way, cookies, columns of data, and what is within mappings
+//! and lists, those that users remember too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
@@ -14,7 +15,7 @@ use support::program::{Bench, Running};
 /// One for each way in which a secret gets in; no two share a part.
 const ENVIRONMENT: [(&str, &str); 3] =
     [("API_TOKEN", "envtok-a81f3c"), ("DB_PASSWORD", "envpass-b72e4d"), ("SESSION_COOKIE", "envcookie-c63d5e")];
-const SECRETS: [&str; 10] = [
+const SECRETS: [&str; 17] = [
     "envtok-a81f3c",
     "envpass-b72e4d",
     "envcookie-c63d5e",
@@ -25,14 +26,25 @@ const SECRETS: [&str; 10] = [
     "setcookie-027992",
     "urlpass-118aa3",
     "promtoken-209bb4",
+    "csvpass-31a0c5",
+    "listpass-42b1d6",
+    "remembered-53c2e7",
+    "nestedkey-64d3f8",
+    "deepsecret-75e409",
+    "answered-86f51a",
+    "inline-97062b",
 ];
+/// Words under names that look like those of secrets and are not, which therefore are told.
+const OPEN: [&str; 3] = ["amountword", "counted_tokens_total", "rowname"];
 
 /// Logs everyone in, and answers all else with an error that repeats the whole request.
 fn parrot() -> Hostile {
     Hostile::start(|request, stream| {
         let text = if request.path == "/login" {
-            let body = r#"{"token": "dynamictoken-f36a81"}"#;
+            let body = r#"{"token": "dynamictoken-f36a81", "user": {"keys": [{"api_key": "deepsecret-75e409"}]}}"#;
             format!("HTTP/1.1 200 OK\r\nset-cookie: sid=setcookie-027992\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        } else if request.path == "/answered" {
+            answer("500 Internal Server Error", r#"{"why": "amountword", "session": {"accessToken": "answered-86f51a"}}"#)
         } else {
             // In part, as a page that is cut off anywhere would show it.
             let padding = request.path.strip_prefix("/pad/").and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -47,7 +59,14 @@ fn profile(parrot: &str, prometheus: &str) -> String {
     let mut text = format!(
         "name: secrets
 defaults: {{on_error: continue, http: {{base_url: \"{parrot}\", timeout: 2s}}}}
-vars: {{api_key: varkey-e45b70}}
+vars: {{api_key: varkey-e45b70, shop: {{keys: [nestedkey-64d3f8]}}}}
+data:
+  accounts: {{csv: accounts.csv}}
+  admins: {{list: [{{name: rowname, password: listpass-42b1d6}}]}}
+metrics: {{counted_tokens_total: {{type: counter}}}}
+setup:
+  flow:
+    - repeat: {{times: 3, flow: [{{remember: {{guests: {{id: \"{{{{ index }}}}\", token: \"{{{{ 'remembered-53c2e7-' ~ index }}}}\"}}}}}}]}}
 scenarios:
   a:
     flow:
@@ -60,6 +79,15 @@ scenarios:
       - http: {{get: \"/unnamed?access_token=${{API_TOKEN}}\"}}
       - http: {{post: /login, name: expects, expect: {{that: \"response.json.token == 'other'\"}}}}
       - http: {{get: \"/{{{{ token | int }}}}\", name: not-a-number, headers: {{authorization: \"Bearer {{{{ token }}}}\"}}}}
+      - http: {{get: \"/row/{{{{ accounts.password }}}}/{{{{ admins.password }}}}/{{{{ admins.name }}}}\", name: row}}
+      - http: {{get: \"/remembered/{{{{ guests[1].token }}}}/{{{{ shop['keys'][0] }}}}\", name: remembered}}
+      - set: {{caller: \"{{'who': guests[2]}}\", profile: response.json | default(none)}}
+      - http: {{post: /login, name: nested, extract: {{profile: $.user}}}}
+      - http: {{get: \"/deep/{{{{ profile['keys'][0].api_key }}}}/{{{{ caller.who.token }}}}\", name: deep}}
+      - http: {{get: \"/{{{{ caller.who.token | int }}}}\", name: no-number}}
+      - http: {{get: /answered, name: answered}}
+      - http: {{get: /inline, name: inline, headers: {{x-session-token: \"{{{{ 'inline-' ~ '97062b' }}}}\"}}}}
+      - count: {{counted_tokens_total: 1}}
       - http: {{get: \"http://someone:urlpass-118aa3@127.0.0.1:{}/\", name: password-in-url}}
 ",
         free_port()
@@ -103,6 +131,7 @@ fn a_run_shows_nothing_secret() {
     let run = &|format: &str| {
         let bench = Bench::new();
         bench.file("secrets.yml", &profile(&parrot.url(), &prometheus.url()));
+        bench.file("accounts.csv", "name,password\nann,csvpass-31a0c5\n");
         let mut command = bench.command(&["serve", "--web.listen-address=127.0.0.1:0", "secrets.yml"]);
         command.args(["--log.level=debug", format]).envs(ENVIRONMENT);
         let mut daemon = Running::start(command, bench.path());
@@ -112,12 +141,16 @@ fn a_run_shows_nothing_secret() {
             rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
         });
         daemon.logged("run ended", 1);
-        let pages = [daemon.page("/metrics"), daemon.page("/")].concat();
+        let pages = [daemon.page("/metrics"), daemon.page("/"), daemon.page("/api/v1/status")].concat();
         let ended = daemon.stop();
         let record = bench.record();
-        assert_eq!(record["phases"][0]["steps"].as_array().unwrap().len(), 10 + 22 + 1, "{}", ended.err);
+        assert_eq!(record["phases"][0]["steps"].as_array().unwrap().len(), 10 + 7 + 22 + 1, "{}", ended.err);
         assert!(bench.left().contains("/dynamic HTTP/1.1"), "the examples of errors are there");
-        nothing_secret_in(&[&*pages, &ended.out, &ended.err, &bench.left()].concat());
+        let all = [&*pages, &ended.out, &ended.err, &bench.left()].concat();
+        nothing_secret_in(&all);
+        for word in OPEN {
+            assert!(all.contains(word), "{word} is no secret");
+        }
     };
     std::thread::scope(|scope| formats.map(|format| scope.spawn(move || run(format))).map(|thread| thread.join().unwrap()));
 }
@@ -127,6 +160,7 @@ fn a_summary_shows_nothing_secret() {
     let (parrot, prometheus) = (parrot(), parrot());
     let bench = Bench::new();
     bench.file("secrets.yml", &profile(&parrot.url(), &prometheus.url()));
+    bench.file("accounts.csv", "name,password\nann,csvpass-31a0c5\n");
     let mut command = bench.command(&["run", "--log.level=debug", "--web.listen-address=127.0.0.1:0", "secrets.yml"]);
     command.envs(ENVIRONMENT);
     let ended = Running::start(command, bench.path()).wait();

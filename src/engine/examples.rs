@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::Reason;
+use crate::base::secrets::secrets_of_answer;
 use crate::flow::Failure;
 use crate::measure::{PhaseId, StepId};
 use crate::plan::Plan;
@@ -32,11 +33,14 @@ pub struct ErrorExample {
 impl ErrorExample {
     /// An example of a failure that happens just now.
     pub(super) fn of(plan: &Plan, phase: PhaseId, step: StepId, failure: &Failure<'_>) -> Self {
-        let secrets = plan.secrets.with((failure.secrets)());
+        let redact = |text: &str| {
+            let own = (failure.secrets)(text).into_iter().chain(secrets_of_answer(text));
+            plan.secrets.with(own).redact(text).into_owned()
+        };
         // Redacted before it is cut: what is left of a secret that was cut in two would not be found.
         let searched = String::from_utf8_lossy(&failure.body[..failure.body.len().min(BODY_SEARCHED)]);
-        let body = secrets.redact(&searched).chars().take(BODY_SHOWN).collect();
-        let detail = secrets.redact(failure.detail).into_owned();
+        let body = redact(&searched).chars().take(BODY_SHOWN).collect();
+        let detail = redact(failure.detail);
         let (reason, status) = (failure.reason, failure.status);
         Self { at: SystemTime::now(), phase, step, reason, status, detail, body }
     }

@@ -7,13 +7,15 @@
 //! Memory is bounded by [`Bound`], over all writers together. A list that is full takes nothing more and says so.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 
 use super::Value;
 use super::names::Symbol;
+use super::secrets::secrets_of;
+use crate::base::secrets::Naming;
 
 /// A list, by its place among the profile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,9 +78,17 @@ impl Part {
 /// A list as of a publication.
 #[derive(Debug, Default)]
 struct Pieces {
-    pieces: Vec<Arc<Vec<Value>>>,
+    pieces: Vec<Arc<Piece>>,
     /// How many values there are up to the end of each piece.
     ends: Vec<usize>,
+}
+
+/// What was appended between two publications.
+#[derive(Debug)]
+struct Piece {
+    values: Vec<Value>,
+    /// What is secret in them, once somebody has asked.
+    secrets: OnceLock<Box<[String]>>,
 }
 
 impl Lists {
@@ -144,6 +154,18 @@ impl Lists {
         self.lists.iter().find(|list| list.symbol == symbol).map(List::snapshot)
     }
 
+    /// Adds what is secret in a text, of what the lists hold as of the last publication: values under names of secrets.
+    ///
+    /// The first who asks of a list goes through all of it; it is asked when something failed and is to be told of.
+    pub(super) fn secrets(&self, text: &str, found: &mut Vec<String>) {
+        for list in &self.lists {
+            let naming = list.symbol.naming();
+            let pieces = list.published.load();
+            let secrets = pieces.pieces.iter().flat_map(|piece| piece.secrets(naming));
+            found.extend(secrets.filter(|secret| text.contains(secret.as_str())).cloned());
+        }
+    }
+
     /// The names of the lists that took less than they were given.
     pub fn overflowed(&self) -> Vec<&str> {
         let full = self.lists.iter().filter(|list| list.overflowed.load(Ordering::Relaxed));
@@ -167,12 +189,22 @@ impl List {
     }
 }
 
+impl Piece {
+    fn secrets(&self, naming: Naming) -> &[String] {
+        self.secrets.get_or_init(|| {
+            let mut secrets = Vec::new();
+            self.values.iter().for_each(|value| secrets_of(value, naming, &mut |secret| secrets.push(secret.to_owned())));
+            secrets.into()
+        })
+    }
+}
+
 impl Pieces {
     fn with(&self, new: Vec<Vec<Value>>) -> Self {
         let mut next = Self { pieces: self.pieces.clone(), ends: self.ends.clone() };
         for piece in new {
             next.ends.push(next.len() + piece.len());
-            next.pieces.push(Arc::new(piece));
+            next.pieces.push(Arc::new(Piece { values: piece, secrets: OnceLock::new() }));
         }
         next
     }
@@ -184,7 +216,7 @@ impl Pieces {
     fn at(&self, place: usize) -> Option<&Value> {
         let piece = self.ends.partition_point(|end| *end <= place);
         let before = piece.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.pieces.get(piece)?.get(place - before)
+        self.pieces.get(piece)?.values.get(place - before)
     }
 }
 
@@ -203,7 +235,7 @@ impl Object for Pieces {
 }
 
 /// How deep a value is looked into for its size; JSON is not deeper than that either.
-const DEPTH: usize = 128;
+const DEPTH: usize = super::secrets::DEPTH;
 
 /// The bytes of a value's text, roughly: what is in it, and a few for each value that isn't text.
 fn size_of_value(value: &Value) -> u64 {

@@ -21,6 +21,7 @@ mod program;
 mod response;
 mod rows;
 mod scope;
+mod secrets;
 mod strict;
 mod template;
 mod text;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::base::secrets::is_secret_name;
+use crate::base::secrets::Naming;
 
-/// The number of a variable's name; one [`super::Compiler`] gives every name one number. Its highest bit says whether the name is
-/// that of a secret.
+/// The number of a variable's name; one [`super::Compiler`] gives every name one number. Its highest bits say whether the name is
+/// that of a secret, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Symbol(pub(super) u32);
 
@@ -20,11 +20,17 @@ const BUILT_IN: [&str; 8] = ["response", "message", "user", "iteration", "index"
 
 /// The bit of a symbol whose name is that of a secret.
 const SECRET: u32 = 1 << 31;
+/// The bit of a symbol whose name is that of several secrets.
+const SECRETS: u32 = 1 << 30;
 
 impl Symbol {
-    /// Whether the name is that of a secret, so that its value is one.
-    pub(super) fn is_secret(self) -> bool {
-        self.0 & SECRET != 0
+    /// What the name says of the value.
+    pub(super) fn naming(self) -> Naming {
+        match (self.0 & SECRET != 0, self.0 & SECRETS != 0) {
+            (true, _) => Naming::Secret,
+            (false, true) => Naming::Secrets,
+            (false, false) => Naming::Open,
+        }
     }
 
     pub(super) const RESPONSE: Symbol = Symbol(0);
@@ -47,8 +53,12 @@ impl Symbols {
         if let Some(symbol) = self.numbers.get(name) {
             return *symbol;
         }
-        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX) & !SECRET;
-        let symbol = Symbol(if is_secret_name(name) { number | SECRET } else { number });
+        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX) & !(SECRET | SECRETS);
+        let symbol = match Naming::of(name) {
+            Naming::Open => Symbol(number),
+            Naming::Secret => Symbol(number | SECRET),
+            Naming::Secrets => Symbol(number | SECRETS),
+        };
         self.numbers.insert(name.to_owned(), symbol);
         symbol
     }

@@ -13,6 +13,7 @@ use super::lists::Lists;
 use super::message::MessageObject;
 use super::names::Symbol;
 use super::response::{Response, ResponseObject};
+use super::secrets::secrets_of;
 use crate::base::random::Stream;
 
 /// What all users of one scenario share.
@@ -203,11 +204,20 @@ impl Scope {
         variables
     }
 
-    /// The values of the variables that are named like secrets, for instance a token that a log-in gave.
-    pub fn secrets(&self) -> Vec<String> {
+    /// What is secret in a text, of all that can be read here: values under names of secrets, be it that of a variable (a token
+    /// that a log-in gave), of a row's column, or of something within a mapping or a list.
+    pub fn secrets(&self, text: &str) -> Vec<String> {
         let layers = [&self.iteration, &self.start, &self.shared.setup, &self.shared.vars];
-        let secret = layers.into_iter().flatten().filter(|(symbol, value)| symbol.is_secret() && !value.is_undefined());
-        secret.map(|(_, value)| value.to_string()).collect()
+        let mut secrets = Vec::new();
+        for (symbol, value) in layers.into_iter().flatten() {
+            secrets_of(value, symbol.naming(), &mut |secret| {
+                if text.contains(secret) {
+                    secrets.push(secret.to_owned());
+                }
+            });
+        }
+        self.shared.lists.secrets(text, &mut secrets);
+        secrets
     }
 
     /// `index` inside of a repetition, until [`Scope::pop_index`].

@@ -10,7 +10,6 @@ use super::sink::Sink;
 use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
-use crate::base::Secrets;
 use crate::expr::Expression;
 use crate::measure::CheckId;
 use futures_util::FutureExt as _;
@@ -90,7 +89,7 @@ pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(),
     match run.flow(flow).await {
         Ok(()) => Ok(()),
         Err(Stop::Failed(Broken(why))) => {
-            let why = Secrets::new(run.user.secrets()).redact(&why).into_owned();
+            let why = run.user.redact(&why);
             Err((End::Failed, why))
         }
         Err(Stop::End(End::Abort(why))) => Err((End::Abort(why.clone()), why)),
@@ -172,9 +171,7 @@ impl<'a, S: Sink> Run<'a, S> {
                 Ok(())
             }
             (Err(Stop::Failed(_)), OnError::EndUser) => Err(Stop::End(End::EndUser)),
-            (Err(Stop::Failed(Broken(why))), OnError::AbortRun) => {
-                Err(Stop::End(End::Abort(Secrets::new(self.user.secrets()).redact(&why).into_owned())))
-            }
+            (Err(Stop::Failed(Broken(why))), OnError::AbortRun) => Err(Stop::End(End::Abort(self.user.redact(&why)))),
             (Err(stop), _) => Err(stop),
         }
     }

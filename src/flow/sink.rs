@@ -19,9 +19,9 @@ pub struct Failure<'a> {
     pub detail: &'a str,
     /// The body of the answer.
     pub body: &'a [u8],
-    /// What must not be shown of it, beside the plan's secrets: credentials that were sent, cookies, variables that are
+    /// What must not be shown of a text about it, beside the plan's secrets: credentials that were sent, cookies, values that are
     /// named like secrets. Gathered only for an example that is kept.
-    pub secrets: &'a dyn Fn() -> Vec<String>,
+    pub secrets: &'a dyn Fn(&str) -> Vec<String>,
 }
 
 /// Takes what happens to one virtual user. Nothing here may block or fail.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::secrets::is_secret_cookie;
+use crate::base::secrets::{Secrets, is_secret_cookie};
 use crate::expr::{Scope, Shared, Symbol, Value};
 use crate::protocol::http::{Client, Pool};
 
@@ -77,10 +77,15 @@ impl User {
         self.pool = Some(pool);
     }
 
-    /// What must not be shown of what it does: its cookies, and its variables that are named like secrets.
-    pub fn secrets(&self) -> Vec<String> {
+    /// What must not be shown of a text about what it does: its cookies, and what it can read that is named like a secret.
+    pub fn secrets(&self, text: &str) -> Vec<String> {
         let cookies = self.http.cookies().filter(|value| is_secret_cookie(value)).map(str::to_owned);
-        self.scope.secrets().into_iter().chain(cookies).collect()
+        self.scope.secrets(text).into_iter().chain(cookies).collect()
+    }
+
+    /// The text without these.
+    pub(super) fn redact(&self, text: &str) -> String {
+        Secrets::new(self.secrets(text)).redact(text).into_owned()
     }
 
     /// What `phase` names in expressions from here on.

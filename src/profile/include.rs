@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::diagnostic::Diagnostic;
 use super::substitute::{Env, substitute};
 use super::tree::{Kind, Place, SourceFile, Tree};
-use super::{masks, yaml};
+use super::{masks, secrets, yaml};
 use crate::base::written::Node;
 
 /// What an included file may hold.
@@ -108,44 +108,12 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Finds what must not be shown of this file: values of keys that are named like secrets.
+    /// Finds what must not be shown of this file.
     fn mark_secrets(&mut self, file: usize, top: Node) {
-        let mut ranges = Vec::new();
-        for node in self.tree.below(top) {
-            // A default that stands for a secret is one.
-            if self.tree.scalar(node).is_some_and(|scalar| scalar.secret) {
-                ranges.push(self.tree.entry(node).range.clone());
-            }
-            if let Some(password) = self.tree.scalar(node).and_then(|scalar| url_password(&scalar.text)) {
-                let range = self.tree.entry(node).range.clone();
-                let source = self.tree.files[file].text.get(range.clone()).unwrap_or_default();
-                ranges.extend(source.find(&password).map(|at| range.start + at..range.start + at + password.len()));
-                self.secrets.push(password);
-            }
-            let Kind::Map { entries, .. } = &self.tree.entry(node).kind else { continue };
-            for (key, value) in entries.clone() {
-                if !masks::is_secret_key(self.tree.key(key)) {
-                    continue;
-                }
-                let range = self.tree.entry(value).range.clone();
-                let Kind::Scalar(scalar) = &mut self.tree.entry_mut(value).kind else { continue };
-                let whole = scalar.text.trim().to_owned();
-                let written = scalar.original.as_ref().map_or(whole.as_str(), |original| original.text.as_str());
-                // An expression or a switch under such a key is no secret itself.
-                if written.starts_with("{{") && written.ends_with("}}") || matches!(whole.as_str(), "true" | "false") {
-                    continue;
-                }
-                scalar.secret = true;
-                ranges.push(range);
-                if !whole.contains("{{") {
-                    let bare = whole.split_once(' ').filter(|(scheme, _)| scheme.len() <= 7).map(|(_, token)| token.to_owned());
-                    self.secrets.extend(bare);
-                    self.secrets.push(whole);
-                }
-            }
-        }
+        let found = secrets::mark(&mut self.tree, file, top);
+        self.secrets.extend(found.secrets);
         let source = &self.tree.files[file];
-        let shown = masks::by_range(&source.text, &ranges);
+        let shown = masks::by_range(&source.text, &found.ranges);
         // Nobody has asked for it yet: whoever did would have got the version by looks, which hides more.
         let _ = source.shown.set(shown);
     }
@@ -242,7 +210,7 @@ impl<'a> Loader<'a> {
 }
 
 /// The password in a URL with user information.
-fn url_password(text: &str) -> Option<String> {
+pub(super) fn url_password(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("://")?;
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let (user_info, _) = authority.rsplit_once('@')?;

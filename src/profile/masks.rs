@@ -1,6 +1,6 @@
 //! A file's text as an excerpt may show it: secrets blanked byte for byte, so that lines and columns stay.
 
-use crate::base::secrets::{is_secret_header, is_secret_name};
+use crate::base::secrets::{Naming, is_secret_header};
 
 /// Blanks, by looks alone, what follows a key named like a secret: for a file that is not YAML at all.
 pub(super) fn by_line(text: &str) -> String {
@@ -12,7 +12,7 @@ pub(super) fn by_line(text: &str) -> String {
             let mut before = line[..colon].char_indices().rev();
             let key_start =
                 before.find(|(_, c)| !c.is_ascii_alphanumeric() && *c != '_' && *c != '-').map_or(0, |(at, c)| at + c.len_utf8());
-            if is_secret_key(&line[key_start..colon]) {
+            if naming(&line[key_start..colon]) != Naming::Open {
                 blank(&mut shown[start + colon + 1..start + line.trim_end().len()]);
                 break;
             }
@@ -50,9 +50,14 @@ pub(super) fn by_range(text: &str, ranges: &[std::ops::Range<usize>]) -> String 
     finish(shown, text)
 }
 
-/// Whether the value under this key is a secret.
-pub(super) fn is_secret_key(key: &str) -> bool {
-    is_secret_header(key) || is_secret_name(key) && !key.ends_with("_file")
+/// What a key says of the value under it.
+pub(super) fn naming(key: &str) -> Naming {
+    match Naming::of(key) {
+        // The name of a file.
+        Naming::Secret | Naming::Secrets if key.ends_with("_file") => Naming::Open,
+        Naming::Open if is_secret_header(key) => Naming::Secret,
+        naming => naming,
+    }
 }
 
 fn blank(bytes: &mut [u8]) {

@@ -9,6 +9,7 @@ mod diagnostic;
 mod include;
 mod masks;
 pub(crate) mod read;
+mod secrets;
 mod substitute;
 mod tree;
 pub mod values;

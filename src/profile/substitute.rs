@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::tree::Substituted;
-use crate::base::secrets::is_secret_name;
+use crate::base::secrets::Naming;
 
 /// The environment that a profile sees.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ impl Env {
 
     /// The values of variables that are named like secrets.
     pub fn secrets(&self) -> impl Iterator<Item = String> + '_ {
-        self.values.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value.clone())
+        self.values.iter().filter(|(name, value)| Naming::of(name).hides(value)).map(|(_, value)| value.clone())
     }
 }
 
@@ -138,7 +138,9 @@ fn variable(inner: &str, base: usize, env: &Env, out: &mut Outcome) -> Result<()
     }
     let value = env.get(name);
     let filled = value.filter(|value| !value.is_empty());
-    out.secret |= is_secret_name(name);
+    // A default may be a secret as well; of several it is one by its text.
+    let naming = Naming::of(name);
+    out.secret |= filled.map_or(naming != Naming::Open, |value| naming.hides(value));
     let default_at = base + name_end + 2;
     match form.get(..2) {
         _ if form.is_empty() => match value {
@@ -155,7 +157,7 @@ fn variable(inner: &str, base: usize, env: &Env, out: &mut Outcome) -> Result<()
             None => {
                 let before = out.text.len();
                 expand(&form[2..], default_at, env, false, out)?;
-                if is_secret_name(name) {
+                if naming.hides(&out.text[before..]) {
                     out.secrets.push(out.text[before..].to_owned());
                 }
             }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::http::written::Version;
 use super::http::{AGENT, Address, AddressError, Base, Cookies, Way, push_query};
-use crate::base::secrets::is_secret_header;
+use crate::base::secrets::{carries_secret, is_secret_header};
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::{Endpoint, Route, Tls};
 
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Visit {
 impl Visit {
     /// The headers that carry credentials.
     pub fn credentials(&self) -> Vec<HeaderValue> {
-        self.headers.iter().filter(|(name, _)| is_secret_header(name.as_str())).map(|(_, value)| value.clone()).collect()
+        self.headers.iter().filter(|(name, _)| carries_secret(name.as_str())).map(|(_, value)| value.clone()).collect()
     }
 
     /// Adds the user's cookies, if they are to go along.

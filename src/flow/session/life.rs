@@ -175,7 +175,7 @@ impl<'a, S: Sink> Session<'a, S> {
         let outcome = if reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Error };
         let sample = Sample { response: 0, service: 0, outcome, reason: Some(reason), status: 0, sent: 0, received: 0 };
         self.sink.sample(self.step.id, at, &sample);
-        let failure = Failure { reason, status: 0, detail, body: b"", secrets: &Vec::new };
+        let failure = Failure { reason, status: 0, detail, body: b"", secrets: &|_| Vec::new() };
         self.sink.failure(self.step.id, at, &failure);
     }
 
@@ -244,7 +244,7 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
             };
             sink.sample(step.id, due, &sample);
             let detail = error.to_string();
-            let secrets = || user.secrets();
+            let secrets = |text: &str| user.secrets(text);
             let failure = Failure { reason: Reason::Template, status: 0, detail: &detail, body: b"", secrets: &secrets };
             sink.failure(step.id, due, &failure);
             return (ended, Err(Broken(format!("step `{}` failed (template): {detail}", step.name))));
@@ -274,9 +274,9 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
         }
         Err(error) => {
             sink.connect_failed(protocol, ended, error.reason);
-            let secrets = || {
+            let secrets = |text: &str| {
                 let sent = credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
-                user.secrets().into_iter().chain(sent).collect()
+                user.secrets(text).into_iter().chain(sent).collect()
             };
             let failure = Failure { reason: error.reason, status, detail: &error.detail, body: b"", secrets: &secrets };
             sink.failure(step.id, due, &failure);

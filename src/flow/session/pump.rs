@@ -275,7 +275,7 @@ impl<'a, S: Sink> Run<'a, S> {
     }
 
     fn failed(&self, awaited: &Awaited, due: Instant, reason: Reason, detail: &str) -> Broken {
-        let secrets = || self.user.secrets();
+        let secrets = |text: &str| self.user.secrets(text);
         self.sink.failure(awaited.id, due, &Failure { reason, status: 0, detail, body: b"", secrets: &secrets });
         Broken(format!("step `{}` failed ({reason}): {detail}", awaited.name))
     }

@@ -1,6 +1,5 @@
 //! `eventually`: attempts until one has no failed check and no failed step. Only the last one's checks are told.
 
-use crate::base::Secrets;
 use crate::flow::control::Eventually;
 use crate::flow::interpret::{Attempt, Broken, Nested, Run, Stop};
 use crate::flow::sink::Sink;
@@ -26,7 +25,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             let start = start + (run.held - held);
             let next = (start + eventually.every.saturating_mul(number)).max(run.due);
             if next > start + eventually.within {
-                let why = Secrets::new(run.user.secrets()).redact(&why).into_owned();
+                let why = run.user.redact(&why);
                 let within = humantime::format_duration(eventually.within);
                 break (Err(run.broken(format!("eventually: {within} were not enough: {why}")).into()), attempt);
             }

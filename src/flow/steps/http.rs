@@ -183,9 +183,9 @@ fn conclude<S: Sink>(
         sink.transfer(step.id, due, &exchanged.transfer(step.request.spec().discard_body));
     }
     if let Some((reason, detail)) = &wrong {
-        let secrets = || {
+        let secrets = |text: &str| {
             let sent = exchanged.credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
-            run.user.secrets().into_iter().chain(sent).collect()
+            run.user.secrets(text).into_iter().chain(sent).collect()
         };
         let failure = Failure { reason: *reason, status: exchanged.status, detail, body: &body, secrets: &secrets };
         sink.failure(step.id, due, &failure);

@@ -13,7 +13,7 @@ use super::address::{Address, AddressError, Base, Way, push_query};
 use super::body::Payload;
 use super::decode::ACCEPTED;
 use super::upload::Multipart;
-use crate::base::secrets::is_secret_header;
+use crate::base::secrets::carries_secret;
 use crate::base::trace::TraceId;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template, unique};
 use crate::net::Endpoint;
@@ -262,7 +262,7 @@ impl Request {
         }
         let host_written = spec.headers.iter().any(|(name, _)| name == HOST);
         let credentials =
-            dynamic.iter().map(|(name, _)| name).filter(|name: &&HeaderName| is_secret_header(name.as_str())).cloned().collect();
+            dynamic.iter().map(|(name, _)| name).filter(|name: &&HeaderName| carries_secret(name.as_str())).cloned().collect();
         let mut request = Self { base: None, address: None, headers, dynamic, credentials, host_written, spec };
         request.resolve_static()?;
         Ok(request)

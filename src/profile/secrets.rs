@@ -1,0 +1,224 @@
+//! Finds what is secret in a file of a profile: values under names of secrets, where a name is that of a value. The names of
+//! scenarios, metrics and checks are none of values, whatever words they are made of.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::include::url_password;
+use super::masks;
+use super::tree::{Kind, Tree};
+use crate::base::secrets::Naming;
+use crate::base::written::Node;
+
+/// Keys under which the profile's author gives names to values.
+const VALUES: [&str; 8] = ["vars", "json", "form", "query", "headers", "args", "list", "remember"];
+/// Keys under which they name something else, or what is under the names are expressions and paths.
+const NAMES: [&str; 12] =
+    ["scenarios", "metrics", "data", "ratios", "split", "load", "match", "check", "count", "record", "extract", "cookies"];
+
+/// What the keys of a mapping are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Keys {
+    /// The language's own.
+    Own,
+    /// Names of other things than values.
+    Names,
+    /// Names of `data`, whose rows are values of these names.
+    Rows,
+    /// Names of expressions (`set`).
+    Expressions,
+    /// Names of values.
+    Values,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Values that must not be shown.
+    pub secrets: Vec<String>,
+    /// Where they, and what may hold them, stand in the file.
+    pub ranges: Vec<Range<usize>>,
+}
+
+/// Marks the scalars from `top` down that are secret, or hold a secret.
+pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
+    let mut found = Found::default();
+    for node in tree.below(top) {
+        let Some(scalar) = tree.scalar(node) else { continue };
+        let range = tree.entry(node).range.clone();
+        // A default that stands for a secret is one.
+        if scalar.secret {
+            found.ranges.push(range.clone());
+        }
+        if let Some(password) = url_password(&scalar.text) {
+            let source = tree.files[file].text.get(range.clone()).unwrap_or_default();
+            found.ranges.extend(source.find(&password).map(|at| range.start + at..range.start + at + password.len()));
+            found.secrets.push(password);
+        }
+    }
+    let mut seen = HashSet::new();
+    let mut rest = vec![(top, Keys::Own, Naming::Open)];
+    while let Some((node, keys, naming)) = rest.pop() {
+        // Nodes are shared where an alias or a merge key stands.
+        if !seen.insert((node, keys, naming)) {
+            continue;
+        }
+        match &tree.entry(node).kind {
+            Kind::Scalar(_) => scalar(tree, node, keys, naming, &mut found),
+            Kind::List(items) => rest.extend(items.iter().map(|item| (*item, keys, naming))),
+            Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(key, value)| {
+                let (keys, naming) = below(tree, tree.key(*key), *value, keys, naming);
+                (*value, keys, naming)
+            })),
+        }
+    }
+    found
+}
+
+/// What is known of the value under a key.
+fn below(tree: &Tree, key: &str, value: Node, keys: Keys, naming: Naming) -> (Keys, Naming) {
+    let scalar = tree.scalar(value).is_some();
+    match keys {
+        Keys::Values if naming == Naming::Open => (Keys::Values, masks::naming(key)),
+        Keys::Values => (Keys::Values, naming.within(key)),
+        Keys::Expressions => (Keys::Expressions, masks::naming(key)),
+        Keys::Names => (Keys::Own, Naming::Open),
+        Keys::Rows => match tree.get(value, "list") {
+            Some(_) => (Keys::Own, masks::naming(key)),
+            None => (Keys::Own, Naming::Open),
+        },
+        Keys::Own => match key {
+            "auth" => (Keys::Values, Naming::Secret),
+            "list" => (Keys::Values, naming),
+            "data" => (Keys::Rows, Naming::Open),
+            "set" => (Keys::Expressions, Naming::Open),
+            key if VALUES.contains(&key) => (Keys::Values, Naming::Open),
+            key if NAMES.contains(&key) => (Keys::Names, Naming::Open),
+            key => (Keys::Own, if scalar { masks::naming(key) } else { Naming::Open }),
+        },
+    }
+}
+
+fn scalar(tree: &mut Tree, node: Node, keys: Keys, naming: Naming, found: &mut Found) {
+    let range = tree.entry(node).range.clone();
+    let Kind::Scalar(scalar) = &mut tree.entry_mut(node).kind else { return };
+    let whole = scalar.text.trim().to_owned();
+    let written = scalar.original.as_ref().map_or(whole.as_str(), |original| original.text.as_str());
+    // An expression or a switch under such a name is no secret itself.
+    let varies = written.starts_with("{{") && written.ends_with("}}");
+    if !naming.hides(&whole) || varies || matches!(whole.as_str(), "true" | "false") {
+        return;
+    }
+    let whole = match keys {
+        Keys::Expressions => match literal(&whole) {
+            Some(literal) => literal.to_owned(),
+            None => return,
+        },
+        _ => whole,
+    };
+    scalar.secret = true;
+    found.ranges.push(range);
+    if !whole.contains("{{") {
+        let bare = whole.split_once(' ').filter(|(scheme, _)| scheme.len() <= 7).map(|(_, token)| token.to_owned());
+        found.secrets.extend(bare);
+        found.secrets.push(whole);
+    }
+}
+
+/// The text that an expression is, if it is nothing but a text.
+fn literal(expression: &str) -> Option<&str> {
+    let quote = expression.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inner = expression.strip_prefix(quote)?.strip_suffix(quote)?;
+    (!inner.contains(quote)).then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::profile::substitute::Env;
+
+    /// Which of the words a profile with this in it hides, of all that are in it.
+    fn hidden<'w>(text: &str, words: &[&'w str]) -> Vec<&'w str> {
+        let text = format!("name: t\n{text}");
+        let profile = crate::profile::read_text(Path::new("t.yml"), Some(text), &Env::default(), &[]);
+        let secrets = profile.profile.map(|profile| profile.secrets).unwrap();
+        words.iter().filter(|word| secrets.redact(word) != **word).copied().collect()
+    }
+
+    #[test]
+    fn values_under_names_of_secrets_and_what_is_in_them() {
+        let text = "
+vars:
+  token: vartoken
+  tokens: [firsttoken, secondtoken]
+  max_tokens: 4096
+  credentials: {user: annsname, pin: [9876543], password: 1234567}
+  shop: {api_key: nestedkey, name: shopname}
+data:
+  passwords: {list: [rowpassword]}
+  accounts: {list: [{name: rowname, password: columnpassword}]}
+scenarios:
+  auth:
+    flow:
+      - http: {post: /login, json: {user: {password: bodypassword, name: bodyname}}, headers: {x-token: headertoken}, query: {apiKey: querykey}}
+      - socketio: {connect: http://a, auth: {name: authname}, session: [{emit: {event: in, args: [{secret: argsecret}]}}]}
+      - set: {token: \"'setliteral'\", secret: othervariable, password: \"'cut' ~ 'intwo'\"}
+      - remember: {tokens: listtoken, seen: {secret: listsecret, id: listid}}
+phases: []
+";
+        let secret = [
+            "vartoken",
+            "firsttoken",
+            "secondtoken",
+            "annsname",
+            "1234567",
+            "nestedkey",
+            "rowpassword",
+            "columnpassword",
+            "bodypassword",
+            "headertoken",
+            "querykey",
+            "authname",
+            "argsecret",
+            "setliteral",
+            "listtoken",
+            "listsecret",
+        ];
+        let open =
+            ["4096", "9876543", "shopname", "rowname", "/login", "bodyname", "othervariable", "cut", "intwo", "listid", "flow"];
+        assert_eq!(hidden(text, &[&secret[..], &open].concat()), secret);
+    }
+
+    #[test]
+    fn names_of_metrics_scenarios_and_checks_hide_nothing() {
+        let text = "
+metrics:
+  auth_failures: {type: counter, help: Refusals}
+  tokens_credited_total: {type: counter}
+scenarios:
+  token:
+    flow:
+      - http: {get: /things, name: things, check: {token_valid: response.json.valid}, extract: {token: $.token, secret: {json: $.inner}}}
+      - count: {tokens_credited_total: amounts, auth_failures: 100}
+      - record: {key_age: response.duration}
+phases:
+  - {name: one, duration: 100s, split: {token: 100}, load: {users: 100}}
+observe: {ratios: {tokens: {of: cache_hits_total, to: cache_misses_total, match: {token: labelled}}}}
+";
+        let open = [
+            "counter",
+            "Refusals",
+            "amounts",
+            "100",
+            "response.json.valid",
+            "$.token",
+            "$.inner",
+            "response.duration",
+            "cache_hits_total",
+            "labelled",
+            "things",
+        ];
+        assert_eq!(hidden(text, &open), Vec::<&str>::new());
+    }
+}
