@@ -2,6 +2,7 @@
 //!
 //! [`load`] reads a file and resolves it; all that is wrong with either is told at once. Nothing here talks to a target.
 
+mod calls;
 mod capacity;
 mod connect;
 mod data;

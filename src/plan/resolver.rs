@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::calls::only_called;
 use super::types::Data;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
@@ -50,6 +51,10 @@ pub(super) struct Resolver<'p> {
     pub lists: Vec<(String, Symbol)>,
     /// The scenarios that others call.
     pub called: BTreeSet<usize>,
+    /// Those of them that are looked at only where they are called.
+    pub only_called: BTreeSet<usize>,
+    /// Who calls the scenario whose steps are looked at, where it is one of these.
+    pub call: Option<String>,
     /// Rows for virtual users, as far as they could be read.
     pub data: Vec<Data>,
     /// Of the files that they were read from.
@@ -69,6 +74,8 @@ impl<'p> Resolver<'p> {
             uses_builtin: false,
             lists: Vec::new(),
             called: BTreeSet::new(),
+            only_called: only_called(&profile.written),
+            call: None,
             data: Vec::new(),
             data_digest: 0,
         }
@@ -143,12 +150,15 @@ impl<'p> Resolver<'p> {
 
     /// A mistake in a template or an expression, at its very place.
     pub fn compile_error(&mut self, at: Node, error: &CompileError) {
-        let message = self.profile.secrets.redact(&error.message).into_owned();
+        let mut message = self.profile.secrets.redact(&error.message).into_owned();
         let place = self.profile.tree.part(at, part(&error.range));
         // A name that is unknown may have been set by a step that could not be read.
         let damage = &self.profile.damage;
         let lost = damage.within("scenarios") || damage.lost("vars") || damage.within("data") || damage.lost("metrics");
         let consequent = lost && message.starts_with("unknown ");
+        if let Some(call) = self.call.as_ref().filter(|_| message.starts_with("unknown name ")) {
+            message = format!("{message} ({call})");
+        }
         self.push(Diagnostic { consequent, ..Diagnostic::error(place, message) });
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::calls::each_with_called;
 use super::metrics;
 use super::resolver::Resolver;
 use super::steps::names::{each, sets};
@@ -49,7 +50,9 @@ pub(super) fn lists(resolver: &mut Resolver<'_>, names: &mut Names) {
 /// Makes known what set-up leaves to all that follows.
 pub(super) fn left_by_setup(resolver: &Resolver<'_>, names: &mut Names) {
     if let Some(setup) = &resolver.profile.written.setup {
-        each(&setup.value.flow, &mut |step| sets(step).iter().for_each(|name| names.variable(&name.value)));
+        each_with_called(&resolver.profile.written, &setup.value.flow, &mut |step| {
+            sets(step).iter().for_each(|name| names.variable(&name.value))
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::calls::is_loaded;
 use super::loads::{Pace, show_rate};
 use super::resolver::Resolver;
 use super::types::{DataSource, Phase, Pick, Plan, Repeat};
@@ -28,24 +29,13 @@ fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
             resolver
                 .lacking(name.at, format!("the scenario `{}` does nothing; write at least one step into its flow", name.value));
         }
-        let named = profile.phases.iter().any(|phase| names_scenario(phase, &name.value));
-        if !named
+        if !is_loaded(profile, index)
             && !resolver.called.contains(&index)
             && !plan.phases.iter().any(|phase| phase.loads.iter().any(|(id, _)| id.index() == index))
         {
             resolver.warn(name.at, format!("no phase loads the scenario `{}`", name.value));
         }
     }
-}
-
-/// Whether a phase names a scenario, even if it then lasts 0s.
-fn names_scenario(phase: &written::Phase, name: &str) -> bool {
-    let stages = phase.stages.iter().flatten();
-    let mut all = std::iter::once((phase.load.as_ref(), phase.split.as_ref()))
-        .chain(stages.map(|stage| (stage.load.as_ref(), stage.split.as_ref())));
-    all.any(|(load, split)| {
-        matches!(load, Some(Flat::Each(each)) if each.get(name).is_some()) || split.is_some_and(|split| split.get(name).is_some())
-    })
 }
 
 /// Pools that are too small by Little's law: users busy at once = arrivals per second × seconds of an iteration. An iteration

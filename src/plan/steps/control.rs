@@ -119,7 +119,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let layers = [scenario.defaults.as_ref(), self.layers[1]];
         let layers = std::mem::replace(&mut self.layers, layers);
         self.calling.push(index);
+        let caller = &self.layout.scenarios[self.id.index()].name;
+        let told = self.resolver.only_called.contains(&index).then(|| format!("where `{caller}` calls `{name}`"));
+        let around = std::mem::replace(&mut self.resolver.call, told);
         let (flow, pace) = self.inside(&scenario.flow);
+        self.resolver.call = around;
         self.calling.pop();
         (self.above, self.on_error, self.layers) = (above, on_error, layers);
         self.pace.then(pace);
