@@ -50,20 +50,31 @@ pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) ->
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(Found { addresses: vec![SocketAddr::new(address, port)], asked: false });
     }
-    let slot = slot(host);
+    let asked = async { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) };
+    resolve_by(&slot(host), port, refresh, Instant::now, asked).await
+}
+
+/// The same by an answer in its slot, which `ask` fills where it is too old.
+async fn resolve_by(
+    slot: &Slot,
+    port: u16,
+    refresh: Option<Duration>,
+    clock: impl Fn() -> Instant,
+    ask: impl Future<Output = io::Result<Vec<IpAddr>>>,
+) -> io::Result<Found> {
     // Whoever comes first asks; the others wait here for its answer. If it is dropped, the next one asks.
     let mut answer = slot.lock().await;
     // A failure is not kept for longer than others would keep it: the name may be back in a moment.
     let lasts = refresh.filter(|_| answer.failure.is_none()).unwrap_or(FRESH);
-    if answer.at.is_none_or(|at| at.elapsed() > lasts) {
-        match tokio::net::lookup_host((host, 0)).await {
+    if answer.at.is_none_or(|at| clock().saturating_duration_since(at) > lasts) {
+        match ask.await {
             Ok(found) => {
-                answer.addresses = alternate(found.map(|address| address.ip()));
+                answer.addresses = alternate(found.into_iter());
                 answer.failure = None;
             }
             Err(error) => answer.failure = Some((error.kind(), error.to_string())),
         }
-        answer.at = Some(Instant::now());
+        answer.at = Some(clock());
     }
     if let Some((kind, message)) = &answer.failure {
         return Err(io::Error::new(*kind, message.clone()));
@@ -115,6 +126,8 @@ fn rotate(addresses: &[IpAddr], by: usize) -> impl Iterator<Item = IpAddr> + '_ 
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
     use super::*;
 
     fn ips(text: &str) -> Vec<IpAddr> {
@@ -128,6 +141,75 @@ mod tests {
         assert_eq!(rotate(&mixed, 1).collect::<Vec<_>>(), ips("::2 10.0.0.1 ::1 10.0.0.2 10.0.0.3"));
         assert_eq!(rotate(&mixed, 2).collect::<Vec<_>>(), mixed);
         assert!(alternate(std::iter::empty()).is_empty());
+    }
+
+    /// A resolver that gives each answer once, and a clock that is put forward.
+    struct Script {
+        slot: Slot,
+        answers: RefCell<Vec<io::Result<&'static str>>>,
+        now: Cell<Instant>,
+    }
+
+    impl Script {
+        fn new(answers: Vec<io::Result<&'static str>>) -> Self {
+            Self { slot: Slot::default(), answers: RefCell::new(answers), now: Cell::new(Instant::now()) }
+        }
+
+        fn pass(&self, time: Duration) {
+            self.now.set(self.now.get() + time);
+        }
+
+        /// The first address that connecting gets, or what failed.
+        async fn first(&self, refresh: Option<Duration>) -> String {
+            let ask = async { self.answers.borrow_mut().remove(0).map(ips) };
+            match resolve_by(&self.slot, 80, refresh, || self.now.get(), ask).await {
+                Ok(found) => found.addresses[0].ip().to_string(),
+                Err(error) => error.to_string(),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_used_for_as_long_as_is_asked_for_and_then_asked_anew() {
+        for (refresh, lasts) in [(None, FRESH), (Some(Duration::from_secs(30)), Duration::from_secs(30))] {
+            let script = Script::new(vec![Ok("10.0.0.1"), Ok("10.0.0.2"), Ok("10.0.0.3")]);
+            assert_eq!(script.first(refresh).await, "10.0.0.1");
+            script.pass(lasts);
+            assert_eq!(script.first(refresh).await, "10.0.0.1");
+            script.pass(Duration::from_millis(1));
+            assert_eq!(script.first(refresh).await, "10.0.0.2");
+            script.pass(lasts);
+            // Another way to the same target may ask for a fresher one.
+            assert_eq!(script.first(Some(lasts / 2)).await, "10.0.0.3");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_kept_for_longer_than_an_answer_without_refresh() {
+        let refresh = Some(Duration::from_secs(30));
+        let away = |text: &str| Err(io::Error::other(text.to_owned()));
+        let script = Script::new(vec![away("away"), Ok("10.0.0.1"), away("away again")]);
+        assert_eq!(script.first(refresh).await, "away");
+        script.pass(FRESH);
+        assert_eq!(script.first(refresh).await, "away");
+        script.pass(Duration::from_millis(1));
+        assert_eq!(script.first(refresh).await, "10.0.0.1");
+        script.pass(Duration::from_secs(31));
+        assert_eq!(script.first(refresh).await, "away again");
+    }
+
+    #[tokio::test]
+    async fn who_comes_at_once_shares_one_answer_and_starts_at_different_addresses() {
+        let slot = Slot::default();
+        let asked = Cell::new(0);
+        let ask = || async {
+            asked.set(asked.get() + 1);
+            tokio::task::yield_now().await;
+            Ok(ips("10.0.0.1 10.0.0.2"))
+        };
+        let all = futures_util::future::join_all((0..4).map(|_| resolve_by(&slot, 80, None, Instant::now, ask()))).await;
+        let firsts: Vec<String> = all.into_iter().map(|found| found.unwrap().addresses[0].ip().to_string()).collect();
+        assert_eq!((asked.get(), firsts), (1, ["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2"].map(str::to_owned).to_vec()));
     }
 
     #[tokio::test]
