@@ -92,9 +92,7 @@ impl Function {
             (Function::Base64, [text]) => Ok(Value::from(encode_base64(&to_bytes(text)?))),
             (Function::Urlencode, [text]) => Ok(Value::from(percent_encode(&to_bytes(text)?))),
             (Function::StripeSignature, [secret, body]) => {
-                let at = unix_now().as_secs().to_string();
-                let signature = hmac(&to_bytes(secret)?, &[at.as_bytes(), b".", &to_bytes(body)?])?;
-                Ok(Value::from(format!("t={at},v1={signature}")))
+                stripe_signature(&to_bytes(secret)?, &to_bytes(body)?, unix_now().as_secs()).map(Value::from)
             }
             (Function::Metric, [name]) => {
                 let totals = scope.shared.metrics.as_ref().ok_or("has no totals yet")?;
@@ -112,7 +110,7 @@ fn number(total: f64) -> Value {
     if total.fract() == 0.0 && total.abs() < 9e15 { Value::from(total as i64) } else { Value::from(total) }
 }
 
-fn unix_now() -> std::time::Duration {
+pub(super) fn unix_now() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
@@ -177,6 +175,12 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<String, Refused> {
         mac.update(part);
     }
     Ok(hex(&mac.finalize().into_bytes()))
+}
+
+/// What a webhook of that time with that body has as its header `Stripe-Signature`.
+pub(super) fn stripe_signature(secret: &[u8], body: &[u8], at: u64) -> Result<String, Refused> {
+    let signature = hmac(secret, &[at.to_string().as_bytes(), b".", body])?;
+    Ok(format!("t={at},v1={signature}"))
 }
 
 fn range(args: &[Value]) -> Result<Value, Refused> {

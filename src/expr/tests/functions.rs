@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Bench;
+use crate::expr::functions::{stripe_signature, unix_now};
 use crate::expr::{Scope, Shared};
 
 #[test]
@@ -45,6 +46,30 @@ fn stripe_signs_time_and_body() {
     let header = bench.text("{{ stripe_signature('whsec', '{\"a\":1}') }}").unwrap();
     let (time, signature) = header.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
     assert_eq!(bench.text(&format!("{{{{ hmac_sha256('whsec', '{time}.{{\"a\":1}}') }}}}")).unwrap(), signature);
+}
+
+/// Stripe's scheme (`t=…,v1=HMAC-SHA256(secret, "t.body")`), held to a value that others computed:
+///
+/// ```text
+/// $ printf '%s' '1492774577.{"id":"evt_1","object":"event"}' | openssl dgst -sha256 -hmac whsec_test_secret
+/// >>> hmac.new(b"whsec_test_secret", b'1492774577.{"id":"evt_1","object":"event"}', hashlib.sha256).hexdigest()
+/// ```
+#[test]
+fn stripe_signs_as_others_do() {
+    const SECRET: &str = "whsec_test_secret";
+    const BODY: &str = r#"{"id":"evt_1","object":"event"}"#;
+    assert_eq!(
+        stripe_signature(SECRET.as_bytes(), BODY.as_bytes(), 1_492_774_577).unwrap(),
+        "t=1492774577,v1=654b43d3508ecadb3f8cefc4bc7d3d2bdc5ba9e03bf2c89b2d0657a8e24e4543"
+    );
+    // The function signs now, by the same scheme.
+    let mut bench = Bench::new();
+    bench.set("a", BODY);
+    let before = unix_now().as_secs();
+    let header = bench.text("{{ stripe_signature('whsec_test_secret', a) }}").unwrap();
+    let time: u64 = header.strip_prefix("t=").and_then(|rest| rest.split_once(',')).unwrap().0.parse().unwrap();
+    assert!((before..=unix_now().as_secs()).contains(&time), "{header}");
+    assert_eq!(header, stripe_signature(SECRET.as_bytes(), BODY.as_bytes(), time).unwrap());
 }
 
 #[test]
