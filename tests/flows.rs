@@ -136,6 +136,41 @@ const STEPS: [(&str, u64); 12] = [
     ("job", 120),
 ];
 
+/// What was measured is exact, and so is what is made of it, but where the machine was too busy to tell: then the reason says so.
+fn slos_hold(slos: &[Value]) {
+    const BUSY: &str = "The generator was the bottleneck: ";
+    let told = |slo: &Value| {
+        let reason = slo["reason"].as_str().unwrap_or_default();
+        match (slo["met"].as_bool(), slo["verdict"].as_str().unwrap()) {
+            (Some(true), "pass") => "met",
+            (Some(false), "fail") => "breached",
+            (None, "inconclusive") if reason.starts_with(BUSY) => "busy",
+            (None, "inconclusive") if reason.contains("no data") => "no data",
+            _ => "neither",
+        }
+    };
+    // The groups' requests are their steps'. `failing` is an error each time, and errors have no latency.
+    for (name, requirement, value, holds) in [
+        ("whole", "p95 < 60s", None, "met"),
+        ("whole", "errors < 1%", Some(0.0), "met"),
+        ("inside", "count(requests) >= 60", Some(60.0), "met"),
+        ("each/checkout", "p95 < 60s", None, "met"),
+        ("each/checkout/pay", "p95 < 60s", None, "met"),
+        ("each/failing", "p95 < 60s", None, "no data"),
+        ("failing", "errors < 1%", Some(1.0), "breached"),
+    ] {
+        let found = slos.iter().find(|slo| slo["name"] == name && slo["requirement"] == requirement);
+        let slo = found.unwrap_or_else(|| panic!("no {name}: {requirement} in {slos:#?}"));
+        assert!(told(slo) == holds || holds == "met" && told(slo) == "busy", "{slo:#}");
+        match (slo["value"].as_f64(), value) {
+            (Some(measured), Some(value)) => assert_eq!(measured, value, "{slo:#}"),
+            (Some(measured), None) => assert!(measured > 0.0 && measured < 60.0, "{slo:#}"),
+            (None, _) => assert_eq!(holds, "no data", "{slo:#}"),
+        }
+    }
+    assert_eq!(slos.len(), 7, "{slos:#?}");
+}
+
 #[test]
 fn every_kind_of_step_is_done_exactly_as_often_as_it_says() {
     let target = Target::start();
@@ -195,14 +230,7 @@ fn every_kind_of_step_is_done_exactly_as_often_as_it_says() {
     let shoppers = named(&phase["scenarios"], "scenario", "shoppers");
     assert_eq!((count(&shoppers["iterations"]), count(&shoppers["iterations_failed"])), (40, 0), "{shoppers:#}");
 
-    let met: Vec<(&str, &Value)> =
-        phase["slos"].as_array().unwrap().iter().map(|slo| (slo["name"].as_str().unwrap(), &slo["met"])).collect();
-    for name in ["whole", "inside", "each/checkout", "each/checkout/pay", "each/failing"] {
-        assert!(met.iter().any(|(slo, _)| *slo == name), "{name}: {met:?}");
-        // A busy machine may make it inconclusive.
-        assert!(met.iter().filter(|(slo, _)| *slo == name).all(|(_, met)| **met != json!(false)), "{name}: {met:?}");
-    }
-    assert!(met.contains(&("failing", &json!(false))), "{met:?}");
+    slos_hold(phase["slos"].as_array().unwrap());
     assert_eq!(record["verdict"], "fail");
 }
 
