@@ -214,9 +214,10 @@ impl Sink for UserSink {
         });
     }
 
-    /// It has no sample that a report could show, so the log is where it is told.
-    fn broken(&self, at: Instant, detail: &str) {
+    /// It has no sample of whose errors a report could show examples, so the log is where it is told.
+    fn broken(&self, at: Instant, reason: Reason, detail: &str) {
         self.record(at, |live| {
+            live.set.step_error(self.pool.id(), reason);
             if live.errors.wants_words(detail, Instant::now()) {
                 let plan = &self.pool.ctx.shared.plan;
                 let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);

@@ -87,6 +87,7 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         MESSAGES_REPEATED => numbered(view, out, |cell| cell.repeated),
         MESSAGES_REORDERED => numbered(view, out, |cell| cell.reordered),
         REQUEST_ERRORS => view.each_request(|labels, cell, _, _| by_reason(&labels, &cell.reasons, out)),
+        STEP_ERRORS => view.each_scenario(|labels, cell, _| by_reason(&labels, &cell.step_errors, out)),
         HTTP_RESPONSES => responses(view, out),
         CHECKS => checks(view, out, |check| check.total),
         CHECK_FAILURES => checks(view, out, |check| check.failed),

@@ -10,6 +10,7 @@ use super::sink::Sink;
 use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
+use crate::base::Reason;
 use crate::expr::Expression;
 use crate::measure::CheckId;
 use futures_util::FutureExt as _;
@@ -219,8 +220,8 @@ impl<'a, S: Sink> Run<'a, S> {
     }
 
     /// A step without samples failed.
-    pub(super) fn broken(&self, detail: String) -> Broken {
-        self.sink.broken(self.due, &detail);
+    pub(super) fn broken(&self, reason: Reason, detail: String) -> Broken {
+        self.sink.broken(self.due, reason, &detail);
         Broken(detail)
     }
 }

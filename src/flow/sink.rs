@@ -60,10 +60,8 @@ pub trait Sink {
     fn remember(&self, list: ListId, value: Value);
     /// Tells of an error that was also a [`Sink::sample`].
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
-    /// Tells of a step without samples (`set`, `count`, `record`) that failed. `detail` holds no values.
-    fn broken(&self, at: Instant, detail: &str) {
-        tracing::debug!(late = ?at.elapsed(), detail, "a step could not be done");
-    }
+    /// Tells of a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` holds no values.
+    fn broken(&self, at: Instant, reason: Reason, detail: &str);
     /// Tells of a check that could not be evaluated, and so failed. `detail` holds no values.
     fn unclear(&self, _check: CheckId, _due: Instant, _detail: &EvalError) {}
     /// Waits until a moment.

@@ -68,6 +68,8 @@ metrics! {
         "Requests that ended, however they ended.";
     REQUEST_ERRORS = Counter "load_request_errors_total" ["scenario", "phase", "step", "group", "protocol", "reason"]
         "Requests that did not end as expected, by reason.";
+    STEP_ERRORS = Counter "load_step_errors_total" ["scenario", "phase", "reason"]
+        "Steps without a request (set, count, record, remember, repeat, for_each, eventually) that could not be done, by reason.";
     HTTP_RESPONSES = Counter "load_http_responses_total" ["scenario", "phase", "step", "group", "code"]
         "HTTP answers by status code; unknown codes and those beyond the first 20 of a step are other.";
     CHECKS = Counter "load_checks_total" ["scenario", "phase", "step", "check"]

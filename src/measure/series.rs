@@ -77,8 +77,8 @@ fn in_phase(layout: &Layout, shapes: &Shapes, scenario: ScenarioId) -> u64 {
         // Attempts; failures and disconnects by reason.
         + 1
         + 2 * REASONS;
-    // Due, started, cancelled, waiting; three counts of iterations.
-    let arrivals = 4 + DropReason::COUNT as u64 + 3;
+    // Due, started, cancelled, waiting; three counts of iterations; steps that could not be done.
+    let arrivals = 4 + DropReason::COUNT as u64 + 3 + REASONS;
     let iterations = OUTCOMES * histogram(&shapes.iteration[scenario.index()]) + histogram(&shapes.plain);
     steps + messages + checks + groups + own + connects * layout.protocols(scenario).len() as u64 + arrivals + iterations
 }

@@ -125,6 +125,7 @@ struct ScenarioCell {
     dropped: [Count; DropReason::COUNT],
     cancelled: Count,
     iterations: Outcomes,
+    step_errors: Reasons,
     start_lag: Lazy,
     connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
 }
@@ -254,6 +255,11 @@ impl Set {
     pub fn iteration(&self, scenario: ScenarioId, nanoseconds: u64, outcome: Outcome) {
         let i = scenario.index();
         self.scenarios[i].iterations.record(&self.shapes.iteration[i], outcome, nanoseconds);
+    }
+
+    /// Counts a step without a sample that could not be done.
+    pub fn step_error(&self, scenario: ScenarioId, reason: Reason) {
+        self.scenarios[scenario.index()].step_errors[reason.index()].add(1);
     }
 
     /// Records how late an arrival started, in nanoseconds.
@@ -445,6 +451,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         dropped,
         cancelled,
         iterations: cell.iterations.totals(&shapes.iteration[i]),
+        step_errors: read(&cell.step_errors),
         start_lag: cell.start_lag.totals(&shapes.plain),
         connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
             None => ConnectTotals::default(),

@@ -65,6 +65,9 @@ pub struct ScenarioTotals {
     pub cancelled: u64,
     /// Iterations that ended, by how.
     pub iterations: ByOutcome,
+    /// Steps without a sample (`set`, `count`, …) that could not be done, by [`Reason::index`].
+    #[serde(default)]
+    pub step_errors: [u64; Reason::COUNT],
     /// How late arrivals started.
     pub start_lag: Sparse,
     /// Connections, by [`Protocol::index`].
@@ -261,6 +264,7 @@ impl Totals {
             each(&mut mine.dropped, &theirs.dropped, less);
             less(&mut mine.cancelled, &theirs.cancelled);
             each(&mut mine.iterations, &theirs.iterations, take);
+            each(&mut mine.step_errors, &theirs.step_errors, less);
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
                 take(&mut mine.duration, &theirs.duration);
@@ -307,6 +311,7 @@ impl ScenarioTotals {
         each(&mut self.dropped, &other.dropped, more);
         self.cancelled += other.cancelled;
         each(&mut self.iterations, &other.iterations, Sparse::add);
+        each(&mut self.step_errors, &other.step_errors, more);
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);
     }

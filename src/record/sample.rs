@@ -87,6 +87,7 @@ fn steady() -> Phase {
             iterations: 11_990,
             iterations_failed: 15,
             iterations_interrupted: 0,
+            step_errors: BTreeMap::new(),
             iteration: latency(11_990, 0.31),
             start_lag: latency(11_990, 0.000_05),
             connections: vec![Connections {
@@ -292,6 +293,7 @@ pub(crate) fn run() -> Run {
             rate_reached: Some(23.3),
             iterations: 690,
             iterations_interrupted: 10,
+            step_errors: counts(&[("template", 3)]),
             ..Scenario::default()
         }],
         steps: vec![],

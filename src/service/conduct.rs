@@ -22,7 +22,7 @@ use super::now::RunNow;
 use super::observing::{self, Span, read_at};
 use super::progress::Meter;
 use super::result::{self, Outcome};
-use super::turn::{Drained, Turn};
+use super::turn::{self, Drained, Turn};
 
 /// Repeats that keep their detail.
 pub(super) const REPEATS_KEPT: usize = 100;
@@ -67,6 +67,7 @@ pub async fn run(
     let began = SystemTime::now();
     let directory = options.storage.begin(&plan.name, began);
     store.gauges.begin_run(unix_time(began));
+    store.gauges.set_slos(turn::objectives(&plan));
     let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
     let mut conduct = Conduct::new(plan, store, options.engine);
     (conduct.run, conduct.started) = (name.clone(), began);

@@ -20,6 +20,8 @@ pub struct Figures {
     timeouts: u64,
     interrupted: u64,
     reasons: [u64; Reason::COUNT],
+    /// Steps without a request that could not be done.
+    step_errors: u64,
     codes: BTreeMap<u16, u64>,
     /// Checks evaluated, and those that failed.
     checks: (u64, u64),
@@ -49,6 +51,10 @@ impl Figures {
                     for (code, n) in &step.codes {
                         *figures.codes.entry(*code).or_default() += n;
                     }
+                }
+                for scenario in subject.scenarios.iter().filter(|_| subject.all_steps).map(|id| totals.scenario(*id)) {
+                    figures.step_errors += scenario.step_errors.iter().sum::<u64>();
+                    add(&mut figures.reasons, &scenario.step_errors);
                 }
             }
             Of::Connect => {
@@ -146,6 +152,7 @@ impl Figures {
         rest.errors = rest.errors.saturating_sub(earlier.errors);
         rest.timeouts = rest.timeouts.saturating_sub(earlier.timeouts);
         rest.interrupted = rest.interrupted.saturating_sub(earlier.interrupted);
+        rest.step_errors = rest.step_errors.saturating_sub(earlier.step_errors);
         for (mine, theirs) in rest.reasons.iter_mut().zip(&earlier.reasons) {
             *mine = mine.saturating_sub(*theirs);
         }
@@ -174,17 +181,19 @@ impl Figures {
 
     /// How many there are, and of how many.
     fn tally(&self, tally: Tally) -> (u64, u64) {
+        // A step that sends nothing is only noticed where it fails.
+        let tried = self.all + self.step_errors;
         match tally {
             Tally::Requests => (self.all, self.all),
-            Tally::Errors => (self.errors, self.all),
+            Tally::Errors => (self.errors + self.step_errors, tried),
             // What was interrupted has not succeeded, though it isn't an error either.
-            Tally::Success => (self.good_count(), self.all),
+            Tally::Success => (self.good_count(), tried),
             Tally::Timeouts => (self.timeouts, self.all),
             Tally::Checks => (self.checks.0.saturating_sub(self.checks.1), self.checks.0),
             Tally::Dropped => (self.arrivals.1, self.arrivals.0),
             Tally::Disconnects => (self.connections.1, self.connections.0 + self.carried),
             Tally::Missed => (self.messages.1, self.messages.0),
-            Tally::Because(reason) => (self.reasons[reason.index()], self.all),
+            Tally::Because(reason) => (self.reasons[reason.index()], tried),
             Tally::Status(from, to) => (self.codes.range(from..=to).map(|code| code.1).sum(), self.all),
         }
     }

@@ -59,6 +59,8 @@ pub struct Traffic {
     pub groups: Vec<GroupId>,
     /// The scenarios, for connections, iterations, arrivals and metrics of the profile's own.
     pub scenarios: Vec<ScenarioId>,
+    /// Whether the scenarios' steps without a request are among what can fail: it isn't narrowed to some steps.
+    pub all_steps: bool,
     /// The protocols of connections.
     pub protocols: Vec<Protocol>,
     /// The checks that `checks` is about.
@@ -246,6 +248,7 @@ pub(crate) mod tests {
             steps: vec![StepId(0)],
             groups: vec![],
             scenarios: vec![ScenarioId(0)],
+            all_steps: true,
             protocols: vec![Protocol::Http],
             checks: vec![CheckId(0)],
             messages: vec![],

@@ -137,6 +137,11 @@ impl Sink for StageSink {
         self.examples.take(&self.plan, ErrorExample::of(&self.plan, self.phase, step, failure), wanted);
     }
 
+    fn broken(&self, _: Instant, reason: Reason, _: &str) {
+        // Where the flow doesn't go on, what the stage came to has the words.
+        self.set.step_error(self.scenario, reason);
+    }
+
     async fn sleep_until(&self, at: Instant) {
         let mut wished = self.wished.clone();
         tokio::select! {

@@ -1,5 +1,6 @@
 //! `eventually`: attempts until one has no failed check and no failed step. Only the last one's checks are told.
 
+use crate::base::Reason;
 use crate::flow::control::Eventually;
 use crate::flow::interpret::{Attempt, Broken, Nested, Run, Stop};
 use crate::flow::sink::Sink;
@@ -27,7 +28,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             if next > start + eventually.within {
                 let why = run.user.redact(&why);
                 let within = humantime::format_duration(eventually.within);
-                break (Err(run.broken(format!("eventually: {within} were not enough: {why}")).into()), attempt);
+                break (Err(run.broken(Reason::Expect, format!("eventually: {within} were not enough: {why}")).into()), attempt);
             }
             if let Err(stop) = run.wait(next).await {
                 break (Err(stop), attempt);

@@ -1,14 +1,17 @@
 //! `count` and `record`: metrics of the profile's own. They happen when the step before ended.
 
+use crate::base::Reason;
 use crate::flow::interpret::{Broken, Run};
 use crate::flow::sink::Sink;
 use crate::flow::types::Amounts;
 
 pub(in crate::flow) fn count<S: Sink>(amounts: &Amounts, run: &mut Run<'_, S>) -> Result<(), Broken> {
     for (metric, expression) in amounts {
-        let by = expression.number(&run.user.scope).map_err(|error| run.broken(format!("count: {error}")))?;
+        let by = expression.number(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("count: {error}")))?;
         if by < 0.0 {
-            return Err(run.broken(format!("count: `{}` is negative, and counters only go up", expression.source())));
+            return Err(
+                run.broken(Reason::Template, format!("count: `{}` is negative, and counters only go up", expression.source()))
+            );
         }
         run.sink.count(*metric, by, run.due);
     }
@@ -17,7 +20,8 @@ pub(in crate::flow) fn count<S: Sink>(amounts: &Amounts, run: &mut Run<'_, S>) -
 
 pub(in crate::flow) fn record<S: Sink>(amounts: &Amounts, run: &mut Run<'_, S>) -> Result<(), Broken> {
     for (metric, expression) in amounts {
-        let value = expression.number(&run.user.scope).map_err(|error| run.broken(format!("record: {error}")))?;
+        let value =
+            expression.number(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("record: {error}")))?;
         run.sink.observe(*metric, value, run.due);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `set`: variables, in written order.
 
+use crate::base::Reason;
 use crate::expr::Symbol;
 use crate::flow::interpret::{Broken, Run};
 use crate::flow::sink::Sink;
@@ -10,7 +11,7 @@ pub(in crate::flow) fn run<S: Sink>(values: &[(Symbol, SetValue)], run: &mut Run
         let value = match value {
             SetValue::Constant(value) => value.clone(),
             SetValue::Expression(expression) => {
-                expression.value(&run.user.scope).map_err(|error| run.broken(format!("set: {error}")))?
+                expression.value(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("set: {error}")))?
             }
         };
         run.user.scope.assign(*symbol, value);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::base::Reason;
 use crate::base::units::nanos;
 use crate::expr::{Elements, Expression, Symbol, Value, elements};
 use crate::flow::control::{ForEach, Repeat, Times};
@@ -20,9 +21,14 @@ pub(in crate::flow) fn repeat<'s, S: Sink>(repeat: &'s Repeat, run: &'s mut Run<
             None => None,
             Some(Times::Always(times)) => Some(*times),
             Some(Times::Drawn(template)) => {
-                let value = template.value(&run.user.scope).map_err(|error| run.broken(format!("repeat: {error}")))?;
+                let value =
+                    template.value(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("repeat: {error}")))?;
                 let times = Some(&value).filter(|value| value.is_number()).and_then(|value| u64::try_from(value.clone()).ok());
-                Some(times.ok_or_else(|| run.broken("repeat: `times` is not a whole number from 0 on".to_owned()))?)
+                Some(
+                    times.ok_or_else(|| {
+                        run.broken(Reason::Template, "repeat: `times` is not a whole number from 0 on".to_owned())
+                    })?,
+                )
             }
         };
         let turns = Turns {
@@ -39,9 +45,10 @@ pub(in crate::flow) fn repeat<'s, S: Sink>(repeat: &'s Repeat, run: &'s mut Run<
 
 pub(in crate::flow) fn for_each<'s, S: Sink>(each: &'s ForEach, run: &'s mut Run<'_, S>) -> Nested<'s> {
     Box::pin(async move {
-        let list = each.list.value(&run.user.scope).map_err(|error| run.broken(format!("for_each: {error}")))?;
+        let list =
+            each.list.value(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("for_each: {error}")))?;
         let Some(items) = elements(&list) else {
-            return Err(run.broken(format!("for_each: `{}` is not a list", each.list.source())).into());
+            return Err(run.broken(Reason::Template, format!("for_each: `{}` is not a list", each.list.source())).into());
         };
         let turns = Turns { limit: list.len().map(|n| n as u64), items: Some((each.variable, items)), ..Turns::new(run) };
         all(turns, each.users, &each.flow, run).await
@@ -134,7 +141,7 @@ impl<'f> Turns<'f> {
         self.last = Some(due);
         self.idle = if idle { self.idle + 1 } else { 0 };
         if self.idle >= IDLE && self.limit.is_none() {
-            return Err(run.broken(format!(
+            return Err(run.broken(Reason::Other, format!(
                 "repeat: {IDLE} turns took no time at all; give it a number of `times`, or a step that takes time, like think: 1s"
             )));
         }

@@ -248,7 +248,7 @@ impl Sink for Book {
         self.tell(Told::Failure(step.0, failure.reason, failure.status, failure.detail.to_owned(), body));
     }
 
-    fn broken(&self, _: Instant, detail: &str) {
+    fn broken(&self, _: Instant, _: Reason, detail: &str) {
         self.tell(Told::Broken(detail.to_owned()));
     }
 

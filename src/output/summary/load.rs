@@ -64,10 +64,24 @@ pub(super) fn scenarios(out: &mut String, phase: &Phase, style: Style) {
         line(out, "arrivals", &arrivals(scenario), style);
     }
     for scenario in &phase.scenarios {
+        line(out, "steps", &not_done(scenario), style);
+    }
+    for scenario in &phase.scenarios {
         for connections in &scenario.connections {
             line(out, "connections", &connected(scenario, connections), style);
         }
     }
+}
+
+/// `voters: 12 that send nothing could not be done (template: 12)`.
+fn not_done(scenario: &Scenario) -> String {
+    let all: u64 = scenario.step_errors.values().sum();
+    if all == 0 {
+        return String::new();
+    }
+    let reasons: Vec<String> =
+        scenario.step_errors.iter().map(|(reason, n)| format!("{}: {}", clean(reason), count(*n))).collect();
+    format!("{}: {} that send nothing could not be done ({})", clean(&scenario.scenario), count(all), reasons.join(", "))
 }
 
 /// `voters: 12,000 due = 11,990 started + 7 dropped (7 × busy) + 3 cancelled`.

@@ -48,7 +48,8 @@ impl One<'_, '_> {
             _ => step.name.clone(),
         };
         let (checks, messages) = (self.checks_of(traffic, &[id]), self.messages_of(traffic, |step| step == id));
-        let part = Traffic { steps: vec![id], scenarios: vec![step.scenario], checks, messages, ..traffic.clone() };
+        let scenarios = vec![step.scenario];
+        let part = Traffic { steps: vec![id], scenarios, all_steps: false, checks, messages, ..traffic.clone() };
         (label, step.scenario, part)
     }
 
@@ -58,7 +59,8 @@ impl One<'_, '_> {
         let groups = if traffic.of == Of::Group { vec![id] } else { Vec::new() };
         let checks = self.checks_of(traffic, &steps);
         let messages = self.messages_of(traffic, |step| self.stands_in(step, id));
-        let part = Traffic { steps, groups, checks, messages, scenarios: vec![group.scenario], ..traffic.clone() };
+        let scenarios = vec![group.scenario];
+        let part = Traffic { steps, groups, checks, messages, scenarios, all_steps: false, ..traffic.clone() };
         (group.name.clone(), group.scenario, part)
     }
 

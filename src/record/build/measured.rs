@@ -91,6 +91,7 @@ fn scenario(input: &PhaseInput<'_>, id: ScenarioId, totals: &ScenarioTotals) -> 
         iterations,
         iterations_failed: of(Outcome::Error) + of(Outcome::Timeout),
         iterations_interrupted: of(Outcome::Interrupted),
+        step_errors: reasons(&totals.step_errors),
         iteration: latency(&all(&totals.iterations)),
         start_lag: latency(&totals.start_lag),
         connections: protocols

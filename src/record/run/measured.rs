@@ -32,6 +32,9 @@ pub struct Scenario {
     pub iterations_failed: u64,
     /// Those of them that the end of the drain cut off.
     pub iterations_interrupted: u64,
+    /// Steps without a request (`set`, `count`, …) that could not be done, by reason.
+    #[serde(default)]
+    pub step_errors: BTreeMap<String, u64>,
     /// How long iterations took.
     pub iteration: Latency,
     /// How much later than due the generator started them.
