@@ -119,8 +119,8 @@ fn suites_run_against_the_backend() {
             ("TIME", "1%"),
             ("S1_USERS", "20"),
             ("S1_THINK", "100ms..300ms"),
-            ("S2_RATE", "60/s"),
-            ("S2_USERS", "20"),
+            ("S2_RATE", "150/s"),
+            ("S2_USERS", "40"),
             ("S3_RATE", "20/s"),
             ("S3_USERS", "20"),
             ("S4_RATE", "200/s"),
@@ -137,9 +137,9 @@ fn suites_run_against_the_backend() {
     assert_eq!(rise("paid"), record::own(run, "invoices_paid_total"));
     assert_eq!(rise("stars"), 50.0 * record::own(run, "invoices_paid_total"), "the balance rises once per invoice");
     assert_eq!(now["consistent"], true, "{now}");
-    // 20/s, 60/s, 200/s and 5/s for a hundredth of five minutes (of one, for votes).
+    // 150/s, 20/s, 200/s and 5/s for a hundredth of five minutes (of one, for votes).
     let due = |name: &str| record::whole(&list(phase(run, name), "scenarios")[0], "due");
-    assert_eq!([due("streamers"), due("live"), due("votes"), due("payments")], [180, 60, 120, 15]);
+    assert_eq!([due("streamers"), due("live"), due("votes"), due("payments")], [450, 60, 120, 15]);
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// What can be said of TLS, as plain data: `tls: {ca_file, cert_file, key_file, server_name, insecure}`.
@@ -111,16 +112,14 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::Setup(error.to_string()))?;
-    let builder = if options.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone { provider }))
-    } else if let Some(path) = &options.ca_file {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates("ca_file", path)? {
-            roots.add(certificate).map_err(|error| file_error("ca_file", path, error))?;
-        }
-        builder.with_root_certificates(roots)
+    let trust = if options.insecure {
+        Some(Trust::Anyone)
     } else {
-        builder.with_root_certificates(native_roots()?)
+        options.ca_file.as_deref().map(|path| told(path, &provider)).transpose()?
+    };
+    let builder = match trust {
+        Some(trust) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { trust, provider })),
+        None => builder.with_root_certificates(native_roots()?),
     };
     let mut config = match (&options.cert_file, &options.key_file) {
         (None, None) => builder.with_no_client_auth(),
@@ -134,6 +133,18 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     };
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// The trust that `ca_file` asks for.
+fn told(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Trust, TlsError> {
+    let certificates = certificates("ca_file", path)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| file_error("ca_file", path, error))?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let by_chain = verifier.build().map_err(|error| file_error("ca_file", path, error))?;
+    Ok(Trust::Told { certificates, by_chain })
 }
 
 /// The system's roots, read once per process.
@@ -165,22 +176,42 @@ pub(super) fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// `insecure: true`: whoever answers is believed; signatures are still checked, as the handshake needs them.
+/// Whom to believe, other than by the system's roots.
 #[derive(Debug)]
-struct Anyone {
+enum Trust {
+    /// `insecure: true`: whoever answers is believed; signatures are still checked, as the handshake needs them.
+    Anyone,
+    /// `ca_file`: who has a certificate that one of these has signed, and who has one of these itself. The latter is how servers for
+    /// trials are mostly set up (`openssl req -x509`), and the library refuses it, since such a certificate says that it is an
+    /// authority's.
+    Told { certificates: Vec<CertificateDer<'static>>, by_chain: Arc<WebPkiServerVerifier> },
+}
+
+#[derive(Debug)]
+struct Verifier {
+    trust: Trust,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.trust {
+            Trust::Anyone => Ok(ServerCertVerified::assertion()),
+            Trust::Told { certificates, .. } if certificates.iter().any(|told| told.as_ref() == end_entity.as_ref()) => {
+                let certificate = ParsedCertificate::try_from(end_entity)?;
+                verify_server_name(&certificate, server_name).map(|()| ServerCertVerified::assertion())
+            }
+            Trust::Told { by_chain, .. } => {
+                by_chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+        }
     }
 
     fn verify_tls12_signature(

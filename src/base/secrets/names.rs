@@ -66,6 +66,9 @@ const MEASURES: [&str; 25] = [
     "type",
 ];
 
+/// The shell's own variable: where it stands, and so a part of every path that a message tells.
+const WORKING_DIRECTORY: &str = "PWD";
+
 /// What a name says of the value under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Naming {
@@ -80,6 +83,9 @@ pub enum Naming {
 impl Naming {
     /// What `name` says.
     pub fn of(name: &str) -> Self {
+        if name == WORKING_DIRECTORY {
+            return Self::Open;
+        }
         let words: Vec<String> = words(name).collect();
         if words.last().is_some_and(|last| MEASURES.contains(&last.as_str())) {
             return Self::Open;
@@ -175,6 +181,8 @@ mod tests {
     fn names_of_other_things() {
         let open = [
             "BASE_URL",
+            "PWD",
+            "OLDPWD",
             "MONKEY",
             "AUTHOR",
             "KEYBOARD",

@@ -26,6 +26,10 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::of(params)
+    }
+
+    fn of(params: CertificateParams) -> Self {
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("ca.pem"), issuer.pem()).unwrap();
@@ -52,7 +56,26 @@ impl Authority {
 
     /// The same with what is offered by ALPN; where that is HTTP/2, hyper speaks it.
     async fn serve_by(&self, name: &str, mutual: bool, alpn: &[&str]) -> String {
-        let (certificate, key) = self.certify(name);
+        let certified = self.certify(name);
+        self.serve_with(certified, mutual, alpn).await
+    }
+
+    /// A server whose certificate is the authority's own, which is in `ca.pem`.
+    async fn serve_itself(name: &str) -> (Self, String) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = Self::of(params);
+        let key = PrivateKeyDer::try_from(authority.issuer.key().serialize_der()).unwrap();
+        let url = authority.serve_with((authority.issuer.der().clone(), key), false, &[]).await;
+        (authority, url)
+    }
+
+    async fn serve_with(
+        &self,
+        (certificate, key): (rustls::pki_types::CertificateDer<'static>, PrivateKeyDer<'static>),
+        mutual: bool,
+        alpn: &[&str],
+    ) -> String {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
         let builder = if mutual {
@@ -89,6 +112,19 @@ impl Authority {
 
 async fn ask(url: &str, options: TlsOptions) -> Exchange {
     perform(&mut Client::new(), &get(url, |spec| spec.way.tls = Tls::new(options))).await
+}
+
+#[tokio::test]
+async fn a_certificate_that_signed_itself_is_trusted_where_it_is_named_and_by_its_name_only() {
+    let (authority, url) = Authority::serve_itself("127.0.0.1").await;
+    let options = TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() };
+    let exchange = ask(&url, options.clone()).await;
+    assert_eq!((exchange.outcome, &exchange.body[..]), (Outcome::Ok, &b"ok"[..]), "{:?}", exchange.detail);
+    let exchange = ask(&url, TlsOptions { server_name: Some("elsewhere.example".into()), ..options }).await;
+    assert_eq!((exchange.outcome, exchange.reason), (Outcome::Error, Some(Reason::Tls)));
+    let stranger = Authority::new();
+    let exchange = ask(&url, TlsOptions { ca_file: stranger.file("ca.pem"), ..Default::default() }).await;
+    assert_eq!((exchange.outcome, exchange.reason), (Outcome::Error, Some(Reason::Tls)));
 }
 
 #[tokio::test]
