@@ -59,10 +59,9 @@ fn quickstart_needs_nothing_else() {
 }
 
 #[test]
-fn suites_run_against_the_backend() {
+fn concurrent_users_and_uploads_run_against_the_backend() {
     let stack = Stack::up(&[]);
-    let (base, prometheus) = (stack.variable("BASE_URL").unwrap(), stack.variable("PROMETHEUS_URL").unwrap());
-    let backend = stack.port("BASE_URL");
+    let (base, backend) = (stack.variable("BASE_URL").unwrap(), stack.port("BASE_URL"));
 
     let ended = run(
         "suite-a-http.yml",
@@ -84,9 +83,6 @@ fn suites_run_against_the_backend() {
     let texts = format!("{}{}{}{}", ended.out, ended.err, ended.record, ended.last);
     assert!(!texts.contains("of-a-test"), "a token is a secret");
 
-    queue_and_sessions(&stack, &base, &prometheus);
-
-    let all = ledger(backend);
     let ended = run(
         "suite-b-uploads.yml",
         &[
@@ -110,7 +106,17 @@ fn suites_run_against_the_backend() {
     let interrupted: u64 = list(uploads, "scenarios").iter().map(|of| record::whole(of, "iterations_interrupted")).sum();
     let left = asked(backend, "/api/files");
     assert!(left["count"].as_u64().unwrap() <= interrupted, "{left}");
+}
 
+#[test]
+fn queues_events_and_votes_run_against_the_backend() {
+    let stack = Stack::up(&[]);
+    let (base, prometheus) = (stack.variable("BASE_URL").unwrap(), stack.variable("PROMETHEUS_URL").unwrap());
+    let backend = stack.port("BASE_URL");
+
+    queue_and_sessions(&stack, &base, &prometheus);
+
+    let all = ledger(backend);
     let ended = run(
         "suite-e-rest.yml",
         &[
