@@ -53,7 +53,7 @@ pub struct Config {
     pub delay: Duration,
     /// Times without an answer.
     pub freeze: Option<Freeze>,
-    /// Where uploads are kept; a directory of the process's own if absent, gone with it.
+    /// Where uploads are kept; a directory of the own if absent, gone with it.
     pub files_dir: Option<PathBuf>,
     /// The most bytes of an upload's request.
     pub upload_limit: u64,
