@@ -1,12 +1,19 @@
 //! A process that ends with the test.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a service may take to be ready, on a machine that has much else to do.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// What [`free_port`] gives; all of five digits, so that a shorter one never leaves an old digit behind in its file. Those of
+/// `scripts/stack` are below.
+const PORTS: RangeInclusive<u16> = 30_000..=32_700;
 
 /// A running service.
 pub struct Service {
@@ -27,7 +34,7 @@ impl Service {
     pub fn start_with(command: &mut Command, dir: &Path, input: Stdio) -> Self {
         let program = Path::new(command.get_program()).file_name().unwrap().to_string_lossy().into_owned();
         let log = dir.join(format!("{program}.log"));
-        let file = std::fs::File::create(&log).unwrap();
+        let file = File::create(&log).unwrap();
         command.stdin(input).stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{program} doesn't start ({error}); scripts/test installs it"));
         Self { name: program, child, log, signal: libc::SIGKILL }
@@ -80,9 +87,29 @@ impl Drop for Service {
     }
 }
 
-/// A port that was free just now.
+/// A port that nobody listens at. They are handed out in turn to all tests of this machine, and below the range from which the
+/// kernel gives ports to clients: so nobody else is given it before it is used.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let counter = std::env::temp_dir().join(format!("load-exporter-test-ports.{}", user()));
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(counter).unwrap();
+    file.lock().unwrap();
+    let mut last = String::new();
+    file.read_to_string(&mut last).unwrap();
+    let mut port = last.trim().parse().unwrap_or(*PORTS.end());
+    loop {
+        port = if PORTS.contains(&(port + 1)) { port + 1 } else { *PORTS.start() };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+    }
+    file.rewind().unwrap();
+    write!(file, "{port}").unwrap();
+    port
+}
+
+fn user() -> u32 {
+    // SAFETY: it asks for a number, and can't fail.
+    unsafe { libc::getuid() }
 }
 
 /// A directory that is gone after the test and that other users may enter.
