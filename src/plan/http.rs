@@ -11,7 +11,7 @@ use super::resolver::Resolver;
 use crate::base::written::{Entries, Form, Many, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
 use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
-use crate::protocol::http::{Body, BuildError, Connections, Request, Spec};
+use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, is_host};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
 const NOWHERE: &str = "http://127.0.0.1:0";
@@ -214,8 +214,8 @@ pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
         return true;
     }
     let Ok(parsed) = url::Url::parse(&format!("http://{authority}")) else { return true };
-    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let allowed = hosts.0.iter().any(|allowed| allowed.source.trim_matches(['[', ']']).eq_ignore_ascii_case(&host));
+    let host = parsed.host_str().unwrap_or_default();
+    let allowed = hosts.0.iter().any(|allowed| is_host(&allowed.source, host));
     if !allowed {
         resolver.error(text.at, format!("`{host}` must not be loaded; add it to `limits: {{hosts: …}}` if it may be"));
     }

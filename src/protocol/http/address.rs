@@ -57,6 +57,12 @@ pub struct Origin {
     forwards: bool,
 }
 
+/// Whether both are the same host, each with or without the brackets of IPv6.
+pub(crate) fn is_host(a: &str, b: &str) -> bool {
+    let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+    bare(a) == bare(b)
+}
+
 impl Origin {
     fn of(url: &Url, way: &Way) -> Result<Self, AddressError> {
         let tls = match url.scheme() {
@@ -119,8 +125,7 @@ impl Origin {
 
     /// Whether it is among the hosts that may be sent to.
     pub(crate) fn is_among(&self, hosts: &[String]) -> bool {
-        let host = self.host().trim_start_matches('[').trim_end_matches(']');
-        hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+        hosts.iter().any(|allowed| is_host(allowed, self.host()))
     }
 
     /// Whether it is `https`.

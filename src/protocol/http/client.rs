@@ -6,8 +6,9 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, Entry, PROXY_AUTHORIZATION};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use hyper::body::Body as _;
 
 use super::address::Address;
 use super::alarm::Alarm;
@@ -184,7 +185,12 @@ fn outgoing(due: &mut Due) -> Outgoing {
     if let Some(value) = headers.get_mut(AUTHORIZATION) {
         value.set_sensitive(true);
     }
-    let mut outgoing = http::Request::new(std::mem::replace(&mut due.body, Payload::empty()));
+    let body = std::mem::replace(&mut due.body, Payload::empty());
+    // Servers may refuse a request whose method wants a body and that doesn't say that it has none (RFC 9110, 8.6).
+    if body.is_end_stream() && matches!(due.method, Method::POST | Method::PUT | Method::PATCH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut outgoing = http::Request::new(body);
     *outgoing.method_mut() = due.method.clone();
     *outgoing.uri_mut() = Uri::from(due.address.path.clone());
     *outgoing.headers_mut() = headers;

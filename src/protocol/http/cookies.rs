@@ -1,6 +1,8 @@
 //! One user's cookies, by the rules of RFC 6265. Nothing is allocated before the first cookie comes.
 
-use cookie_store::CookieStore;
+use std::convert::Infallible;
+
+use cookie_store::{Cookie, CookieStore};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
@@ -8,6 +10,18 @@ use super::address::Address;
 
 /// The most cookies that a user keeps, as many as browsers keep of one site; new ones beyond are ignored.
 const MAX_COOKIES: usize = 180;
+
+/// Whether there is such a cookie, which the new one renews or ends.
+fn is_kept(store: &CookieStore, cookie: &Cookie<'_>) -> bool {
+    cookie.domain.as_cow().is_some_and(|domain| store.contains(&domain, &cookie.path, cookie.name()))
+}
+
+/// The store marks what has expired and keeps it: a target that sets a name of its own each time would fill it.
+fn forget_expired(store: &mut CookieStore) {
+    let fresh = store.iter_unexpired().cloned().map(Ok::<_, Infallible>);
+    let Ok(fresh) = CookieStore::from_cookies(fresh, false);
+    *store = fresh;
+}
 
 /// The jar.
 #[derive(Debug, Default)]
@@ -25,10 +39,12 @@ impl Jar {
         let store = self.store.get_or_insert_with(Box::default);
         for value in headers.get_all(SET_COOKIE) {
             // What a browser would ignore is ignored: a broken cookie, one for another site.
-            if let Ok(text) = value.to_str()
-                && store.iter_unexpired().count() < MAX_COOKIES
-            {
-                let _ = store.parse(text, &url);
+            let Ok(Ok(cookie)) = value.to_str().map(|text| Cookie::parse(text, &url)) else { continue };
+            if store.iter_any().count() >= MAX_COOKIES {
+                forget_expired(store);
+            }
+            if store.iter_any().count() < MAX_COOKIES || is_kept(store, &cookie) {
+                let _ = store.insert(cookie.into_owned(), &url);
             }
         }
     }
@@ -97,5 +113,28 @@ mod tests {
             jar.store(&answer, &address("http://h.test/"));
         }
         assert_eq!(jar.store.as_ref().unwrap().iter_unexpired().count(), MAX_COOKIES);
+        // What is there can be renewed and ended all the same, which makes room for another.
+        let mut set = |cookie: &str| {
+            let mut answer = HeaderMap::new();
+            answer.insert(SET_COOKIE, HeaderValue::try_from(cookie).unwrap());
+            jar.store(&answer, &address("http://h.test/"));
+            sent(&jar, "http://h.test/", None)
+        };
+        assert!(set("sid=renewed; Path=/").contains("sid=renewed"));
+        assert!(!set("sid=; Path=/; Max-Age=0").contains("sid="));
+        assert!(set("late=1").contains("late=1"));
+        assert!(!set("later=1").contains("later=1"));
+    }
+
+    #[test]
+    fn names_that_are_never_used_again_make_no_jar_grow() {
+        let mut jar = Jar::default();
+        for i in 0..20 * MAX_COOKIES {
+            let mut answer = HeaderMap::new();
+            answer.append(SET_COOKIE, HeaderValue::try_from(format!("state-{i}=x")).unwrap());
+            answer.append(SET_COOKIE, HeaderValue::try_from(format!("state-{i}=; Max-Age=0")).unwrap());
+            jar.store(&answer, &address("http://h.test/"));
+        }
+        assert!(jar.store.unwrap().iter_any().count() <= MAX_COOKIES);
     }
 }

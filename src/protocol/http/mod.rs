@@ -28,7 +28,7 @@ mod transfer;
 mod upload;
 pub mod written;
 
-pub(crate) use address::{Address, Base, push_query};
+pub(crate) use address::{Address, Base, is_host, push_query};
 pub use address::{AddressError, Origin, Way};
 pub use client::Client;
 pub use cookies::Jar as Cookies;

@@ -1,12 +1,10 @@
 //! Where an answer sends on, and what of the request goes with it (RFC 9110, 15.4).
 
-use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, LOCATION,
-    PROXY_AUTHORIZATION,
-};
+use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::address::{Address, AddressError, Way};
+use crate::base::secrets::carries_secret;
 
 /// The address that an answer sends on to; none if it sends nowhere.
 pub(super) fn target(
@@ -41,7 +39,9 @@ pub(super) fn strip(headers: &mut HeaderMap, from: &Address, to: &Address, witho
         }
     }
     if !from.origin.same(&to.origin) {
-        for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+        let secret = |name: &HeaderName| *name == COOKIE || carries_secret(name.as_str());
+        let names: Vec<HeaderName> = headers.keys().filter(|name| secret(name)).cloned().collect();
+        for name in names {
             headers.remove(name);
         }
         headers.insert(HOST, to.origin.host.clone());
@@ -52,6 +52,7 @@ pub(super) fn strip(headers: &mut HeaderMap, from: &Address, to: &Address, witho
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use http::header::AUTHORIZATION;
 
     #[test]
     fn methods_by_status() {
@@ -78,9 +79,10 @@ mod tests {
         assert_eq!(to(302, "ftp://h.test/").unwrap().unwrap_err(), AddressError::Scheme);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer x"));
+        headers.insert("x-api-key", HeaderValue::from_static("k"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         strip(&mut headers, &from, &to(302, "/same").unwrap().unwrap(), false);
-        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.len(), 3);
         strip(&mut headers, &from, &to(302, "http://other.test:81/").unwrap().unwrap(), true);
         assert_eq!(headers.len(), 1);
         assert_eq!(headers[HOST], "other.test:81");

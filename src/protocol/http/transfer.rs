@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONNECTION;
 
 use super::address::{Address, Origin};
 use super::connection::{Connection, Outgoing, Unanswered};
@@ -25,6 +27,8 @@ pub(super) async fn exchange(
     mut outgoing: Outgoing,
     progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
+    // Until a connection is there: a redirect may have to wait for one anew.
+    progress.stage = Stage::Pool;
     if address.origin.may_be_http2() || !home.is_admitted() {
         // Boxed, as all of HTTP/2: the future of a user who has none of it should not hold the room.
         match Box::pin(boarded(home, spec, address, outgoing, progress)).await {
@@ -202,6 +206,12 @@ async fn connect(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Opened, 
     Connection::open(origin, stream, dialing).await.map(Opened::One)
 }
 
+/// Whether the peer said with its answer that it would close the connection (RFC 9112, 9.6): nothing was lost by that.
+fn announces_close(headers: &HeaderMap) -> bool {
+    let options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    options.into_iter().any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
 async fn receive(
     home: &mut Home<'_>,
     spec: &Spec,
@@ -242,7 +252,7 @@ async fn receive(
                 home.set_open(false);
                 progress.disconnected(None);
             } else if !home.put(connection) {
-                let meant = spec.connections == Connections::Fresh;
+                let meant = spec.connections == Connections::Fresh || announces_close(&progress.headers);
                 progress.disconnected((!meant).then_some(Reason::Closed));
             }
             Ok(received.body)
