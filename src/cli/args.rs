@@ -37,9 +37,9 @@ pub enum Command {
 /// How the log is written.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// Least severity that is logged
-    #[arg(long = "log.level", global = true, value_enum, default_value = "info", value_name = "LEVEL")]
-    pub level: LogLevel,
+    /// Least severity that is logged [default: info, of `run` warn, whose news are its progress]
+    #[arg(long = "log.level", global = true, value_enum, value_name = "LEVEL")]
+    pub level: Option<LogLevel>,
     /// Format of the log
     #[arg(long = "log.format", global = true, value_enum, default_value = "logfmt", value_name = "FORMAT")]
     pub format: LogFormat,
@@ -220,7 +220,7 @@ mod tests {
             Cli::try_parse_from(["load-exporter", "run", "a.yml", "b.yml", "--set", "X=1", "--log.level", "debug"]).unwrap();
         let Command::Run(run) = cli.command else { panic!("run") };
         assert_eq!(run.common.profile.profiles.len(), 2);
-        assert_eq!(cli.log.level, LogLevel::Debug);
+        assert_eq!(cli.log.level, Some(LogLevel::Debug));
         // Two options are called `format`: the log's and that of the rules.
         let cli =
             Cli::try_parse_from(["load-exporter", "rules", "a.yml", "--format", "grafana", "--log.format", "json"]).unwrap();

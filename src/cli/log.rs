@@ -13,7 +13,7 @@ use super::args::{LogArgs, LogFormat, LogLevel};
 
 /// Starts the log; a second call changes nothing.
 pub fn init(args: &LogArgs) {
-    let level = match args.level {
+    let level = match args.level.unwrap_or(LogLevel::Info) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Info => Level::INFO,
         LogLevel::Warn => Level::WARN,

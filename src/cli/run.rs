@@ -17,8 +17,8 @@ use super::{Failure, complain, log, print, runtime, serve, signals};
 const NO_RELOAD: &str = "`run` carries out what it has read; `serve` reloads";
 
 pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
-    // News are the progress itself; the log is for what may be wrong.
-    log::init(&LogArgs { level: if log.level == LogLevel::Info { LogLevel::Warn } else { log.level }, format: log.format });
+    // News are the progress itself; the log is for what may be wrong, unless more of it is asked for.
+    log::init(&LogArgs { level: log.level.or(Some(LogLevel::Warn)), format: log.format });
     let signals = signals::receive().map_err(Failure::system)?;
     runtime()?.block_on(run_all(args, signals))
 }
@@ -38,9 +38,11 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
     let options = serve::run(common);
     let mut exits = Vec::new();
     for loaded in &all {
-        let exit = run_one(args, loaded, &options, &surface, (&mut signals, &mut ordered)).await;
+        let (exit, asked) = run_one(args, loaded, &options, &surface, (&mut signals, &mut ordered)).await;
         exits.push(exit);
-        if exit == Exit::Interrupted {
+        // Whatever this run came to: who asked for the end wants no other to begin.
+        if asked {
+            exits.extend((exits.len() < all.len()).then_some(Exit::Interrupted));
             break;
         }
     }
@@ -63,11 +65,18 @@ async fn listen(args: &RunArgs, surface: &Arc<Surface>, orders: Sender<Order>) -
     }
 }
 
-async fn run_one(args: &RunArgs, loaded: &Loaded, options: &service::Options, surface: &Surface, asked: Asked<'_>) -> Exit {
+/// One run, and whether its end was asked for.
+async fn run_one(
+    args: &RunArgs,
+    loaded: &Loaded,
+    options: &service::Options,
+    surface: &Surface,
+    asked: Asked<'_>,
+) -> (Exit, bool) {
     let mut reporter = (!args.quiet).then(Reporter::stderr);
     let profile = loaded.plan.name.as_str();
     surface.set_status(profile, |status| status.state = "running".to_owned());
-    let outcome = carry_out(loaded, options, surface, asked, &mut reporter).await;
+    let (outcome, asked) = carry_out(loaded, options, surface, asked, &mut reporter).await;
     surface.set_status(profile, |status| {
         status.state = "done".to_owned();
         status.verdict = outcome.run.verdict.label().to_owned();
@@ -81,20 +90,20 @@ async fn run_one(args: &RunArgs, loaded: &Loaded, options: &service::Options, su
         Ok(path) => print(&format!("stored in {}\n", path.display())),
         Err(error) => complain(&format!("The run could not be stored: {error}")),
     }
-    outcome.exit
+    (outcome.exit, asked)
 }
 
 /// Where somebody asks for the run's end: signals, and `/-/quit`.
 type Asked<'a> = (&'a mut UnboundedReceiver<signals::Signal>, &'a mut Receiver<Order>);
 
-/// Carries the run out, passing on what is asked.
+/// Carries the run out, passing on what is asked. Tells whether its end was.
 async fn carry_out(
     loaded: &Loaded,
     options: &service::Options,
     surface: &Surface,
     (signals, orders): Asked<'_>,
     reporter: &mut Option<Reporter>,
-) -> Outcome {
+) -> (Outcome, bool) {
     let (stop, stops) = unbounded_channel();
     let profile = loaded.plan.name.as_str();
     let mut update = |update: Update<'_>| {
@@ -114,7 +123,7 @@ async fn carry_out(
     let mut asked = false;
     loop {
         tokio::select! {
-            outcome = &mut running => return outcome,
+            outcome = &mut running => return (outcome, asked),
             Some(signal) = signals.recv() => {
                 if signal == signals::Signal::Stop {
                     // A run that has ended meanwhile needs no stopping.

@@ -161,7 +161,8 @@ fn data(resolver: &mut Resolver<'_>, plan: &Plan) {
         let for_life = plan.scenarios.iter().filter(|scenario| scenario.rows.start.contains(&index));
         let for_iterations = plan.scenarios.iter().filter(|scenario| scenario.rows.flow.contains(&index));
         let for_stops = plan.scenarios.iter().filter(|scenario| scenario.rows.stop.contains(&index));
-        if for_life.clone().chain(for_iterations.clone()).chain(for_stops).next().is_none() {
+        let in_stages = plan.stages.iter().any(|stage| stage.rows.contains(&index));
+        if !in_stages && for_life.clone().chain(for_iterations.clone()).chain(for_stops).next().is_none() {
             resolver.warn(at, format!("nothing uses the data `{name}`"));
         }
         let DataSource::Table(table) = &data.source else { continue };

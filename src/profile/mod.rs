@@ -130,6 +130,17 @@ impl Profile {
 
 /// The JSON Schema of profiles, for editors.
 pub fn schema() -> serde_json::Value {
+    let mut schema = described();
+    if let Some(root) = schema.as_object_mut() {
+        // Scenarios may stand in a file that is included; phases may not.
+        root.insert("required".into(), serde_json::json!(["name", "phases"]));
+        root.insert("anyOf".into(), serde_json::json!([{ "required": ["scenarios"] }, { "required": ["include"] }]));
+    }
+    schema
+}
+
+/// What a profile is with all that it includes.
+fn described() -> serde_json::Value {
     let mut schema = schemars::schema_for!(written::Profile).to_value();
     if let Some(root) = schema.as_object_mut() {
         root.insert("patternProperties".into(), serde_json::json!({ "^x-": true }));
@@ -138,7 +149,7 @@ pub fn schema() -> serde_json::Value {
     schema
 }
 
-/// Wherever a number or a switch stands, `${VAR}` may stand too.
+/// Wherever a number, a switch or one of some words stands, `${VAR}` may stand too.
 fn let_in_the_environment(schema: &mut serde_json::Value) {
     match schema {
         serde_json::Value::Array(items) => items.iter_mut().for_each(let_in_the_environment),
@@ -146,7 +157,10 @@ fn let_in_the_environment(schema: &mut serde_json::Value) {
             keys.values_mut().for_each(let_in_the_environment);
             let kinds = keys.get("type").map(|kind| kind.as_array().map_or(std::slice::from_ref(kind), Vec::as_slice));
             let is = |wanted: &[&str]| kinds.is_some_and(|kinds| kinds.iter().any(|kind| wanted.iter().any(|one| kind == one)));
-            if is(&SCALARS) && !is(&["string"]) {
+            let words = |key: &str| keys.get(key).and_then(serde_json::Value::as_array);
+            let is_word =
+                keys.contains_key("enum") || words("oneOf").is_some_and(|all| all.iter().all(|one| one.get("const").is_some()));
+            if is_word || is(&SCALARS) && !is(&["string"]) {
                 let description = keys.remove("description");
                 let written = std::mem::take(keys);
                 keys.extend(description.map(|description| ("description".to_owned(), description)));

@@ -158,7 +158,14 @@ fn the_schema_describes_what_is_supported_and_nothing_else() {
     for key in ["name", "include", "scale", "defaults", "vars", "metrics", "scenarios", "phases", "observe", "slos", "schedule"] {
         assert!(properties("").iter().any(|property| property == key), "{key}");
     }
-    assert_eq!(schema["required"], serde_json::json!(["name", "scenarios", "phases"]));
+    assert_eq!(schema["required"], serde_json::json!(["name", "phases"]));
+    assert_eq!(schema["anyOf"], serde_json::json!([{"required": ["scenarios"]}, {"required": ["include"]}]));
+    let variable = serde_json::json!({"type": "string", "pattern": r"\$\{"});
+    assert!(
+        schema["$defs"]["ScheduleWord"]["anyOf"].as_array().unwrap().contains(&variable),
+        "{:#}",
+        schema["$defs"]["ScheduleWord"]
+    );
     assert_eq!(schema["additionalProperties"], false);
     // Every key says what it is for.
     for (name, definition) in schema["$defs"].as_object().unwrap() {

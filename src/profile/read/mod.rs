@@ -175,7 +175,7 @@ struct Keys {
 fn keys_of(name: &str) -> Option<&'static Keys> {
     static KEYS: OnceLock<BTreeMap<String, Keys>> = OnceLock::new();
     let all = KEYS.get_or_init(|| {
-        let schema = super::schema();
+        let schema = super::described();
         let names = |value: Option<&serde_json::Value>| -> Vec<String> {
             match value {
                 Some(serde_json::Value::Object(map)) => map.keys().cloned().collect(),
