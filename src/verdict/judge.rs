@@ -13,7 +13,7 @@ use super::watch::{LEAST_SAMPLES, Watches};
 use crate::base::units::show_seconds;
 use crate::base::{Reason, Verdict};
 use crate::counters::{ValueSeries, Values};
-use crate::measure::{OwnId, PhaseId, Totals};
+use crate::measure::{OwnId, PhaseId, ScenarioTotals, Totals};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -143,9 +143,14 @@ pub fn judge(slos: &[Slo], inputs: &Inputs<'_>, mut watches: Watches) -> Judgeme
     judgement
 }
 
+/// Connections that only stayed up are something.
 fn nothing_measured(totals: &Totals) -> bool {
-    totals.steps.iter().all(|step| step.requests() == 0)
-        && totals.scenarios.iter().all(|scenario| scenario.due == 0 && scenario.iterations.iter().all(|it| it.is_empty()))
+    let idle = |scenario: &ScenarioTotals| {
+        scenario.due == 0
+            && scenario.iterations.iter().all(|it| it.is_empty())
+            && scenario.connects.iter().all(|connects| connects.there() == 0)
+    };
+    totals.steps.iter().all(|step| step.requests() == 0) && totals.scenarios.iter().all(idle)
 }
 
 fn sentence(slo: &SloResult) -> String {
@@ -186,7 +191,7 @@ fn measured(
     } else {
         match figures.judge(requirement, inputs.duration.as_secs_f64()) {
             Some((value, met)) => Found { value: Some(value), met: Ok(met), note: None },
-            None => Found::missing(no_data(requirement.measure)),
+            None => Found::missing(no_data(requirement.measure, traffic.of)),
         }
     };
     if let Some(reason) = watches.aborted(slo_index, index) {
@@ -196,8 +201,9 @@ fn measured(
     found
 }
 
-fn no_data(measure: Measure) -> &'static str {
+fn no_data(measure: Measure, of: Of) -> &'static str {
     match measure {
+        _ if of == Of::Connect => "no connection was opened; `over: run` judges all phases together",
         Measure::Ratio(Tally::Checks) | Measure::Count(Tally::Checks) => "no check was evaluated",
         Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped) => "no arrival was due",
         Measure::Ratio(Tally::Disconnects) | Measure::Count(Tally::Disconnects) => "no connection was open",

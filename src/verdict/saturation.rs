@@ -107,10 +107,14 @@ fn busy(effort: &Effort) -> Option<String> {
     over(effort.busiest_worker).map(|percent| format!("a worker used {percent:.0}% of its processor"))
 }
 
-/// The share of `processors` that `cpu` is, over `wall`; `None` for no time or no processor.
+/// The shortest time over which processor time is looked at: the kernel counts it in ticks of up to 10 ms, so that over less than
+/// this it may come to any share, more than all among them.
+pub const LEAST_WALL: Duration = Duration::from_millis(500);
+
+/// The share of `processors` that `cpu` is, over `wall`; `None` for less than [`LEAST_WALL`], or no processor.
 pub fn busy_share(cpu: Duration, wall: Duration, processors: f64) -> Option<f64> {
     let available = wall.as_secs_f64() * processors;
-    (available > 0.0).then(|| cpu.as_secs_f64() / available)
+    (wall >= LEAST_WALL && available > 0.0).then(|| cpu.as_secs_f64() / available)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `eventually`: attempts until one has no failed check and no failed step. Only the last one's checks are told.
+//! `eventually`: attempts until one has no failed check and no failed step, and is over in time. Only the last one's checks are told.
 
 use crate::base::Reason;
 use crate::flow::control::Eventually;
@@ -14,18 +14,19 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             run.attempt = Some(Box::default());
             let done = run.flow(&eventually.flow).await;
             let attempt = run.attempt.take().unwrap_or_default();
+            let over = start + (run.held - held) + eventually.within;
             let why = match done {
                 Ok(()) => match &attempt.wrong {
-                    None => break (Ok(()), attempt),
+                    None if run.due <= over => break (Ok(()), attempt),
+                    None => "it held, but too late".to_owned(),
                     Some(why) => why.clone(),
                 },
                 Err(Stop::Failed(Broken(why))) => why,
                 Err(end @ Stop::End(_)) => break (Err(end), attempt),
             };
             number += 1;
-            let start = start + (run.held - held);
-            let next = (start + eventually.every.saturating_mul(number)).max(run.due);
-            if next > start + eventually.within {
+            let next = (start + (run.held - held) + eventually.every.saturating_mul(number)).max(run.due);
+            if next > over {
                 let why = run.user.redact(&why);
                 let within = humantime::format_duration(eventually.within);
                 break (Err(run.broken(Reason::Expect, format!("eventually: {within} were not enough: {why}")).into()), attempt);

@@ -26,7 +26,7 @@ proptest! {
         let (mut wanted, mut due, mut succeeded) = (Vec::new(), 0, false);
         for attempt in 1.. {
             wanted.push((0, attempt as f64, start + ms(due)));
-            succeeded = attempt == needed;
+            succeeded = attempt == needed && due + length <= within;
             let next = (every * attempt).max(due + length);
             if succeeded || next > within {
                 break;

@@ -11,8 +11,8 @@ use crate::base::written::{Many, Of as Written};
 use crate::counters::Observe;
 use crate::expr::Expression;
 use crate::load::Load;
-use crate::measure::{Layout, OwnId, OwnKind, PhaseId};
-use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Traffic, Unit};
+use crate::measure::{Layout, OwnId, OwnKind, PhaseId, StepId};
+use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Tally, Traffic, Unit};
 
 use subject::One;
 
@@ -88,9 +88,29 @@ impl One<'_, '_> {
                 }
                 continue;
             }
+            self.wider_than_its_steps(&one);
             found.push(one);
         }
         found
+    }
+
+    /// A connection serves all steps of its scenario, so what ended can't be told by step.
+    fn wider_than_its_steps(&mut self, slo: &Slo) {
+        let (Some(step), Subject::Traffic(traffic)) = (self.slo.step.as_ref().and_then(|steps| steps.0.first()), &slo.subject)
+        else {
+            return;
+        };
+        let of_connections =
+            |of: &Requirement| matches!(of.measure, Measure::Ratio(Tally::Disconnects) | Measure::Count(Tally::Disconnects));
+        let others = self.layout.steps.iter().enumerate().any(|(index, step)| {
+            traffic.scenarios.contains(&step.scenario)
+                && traffic.protocols.contains(&step.protocol)
+                && !traffic.steps.contains(&StepId::at(index))
+        });
+        if others && slo.require.iter().chain(&slo.target).any(of_connections) {
+            let message = "`disconnects` are those of the scenario's connections, whichever step used them; narrow it by `scenario` and `protocol` instead";
+            self.resolver.warn(step.at, message);
+        }
     }
 
     /// Of `each`, those that a judged phase loads: what set-up does, or what is only called, isn't asked about.
