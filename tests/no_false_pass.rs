@@ -57,6 +57,45 @@ slos:
 }
 
 #[test]
+fn a_verify_that_checks_nothing_proves_nothing() {
+    let bench = Bench::new();
+    // Nothing was remembered: where it should have been found there is nothing.
+    let ended = bench.run(&profile(
+        "scenarios: {a: {flow: [{http: {get: /, name: home, extract: {id: $.no.such.id}}}, {remember: {ids: \"{{ id }}\"}, if: id is defined}]}}
+phases: [{name: one, duration: 60s, load: {a: {users: 1, iterations: 2}}}]
+verify: {flow: {for_each: {in: ids, as: id, flow: {http: {get: \"/{{ id }}\", name: stored, check: {there: response.ok}}}}}}",
+    ));
+    assert_eq!(ended.code, Some(3), "{}\n{}", ended.out, ended.err);
+    assert!(ended.out.contains("none of its checks was made"), "{}", ended.out);
+}
+
+#[test]
+fn a_phase_in_which_connections_only_stay_up_can_be_judged() {
+    let bench = Bench::new();
+    let ended = bench.run(&profile(
+        "scenarios:
+  held: {flow: {websocket: {connect: builtin, name: held, session: hold}}}
+  plain: {flow: [{http: {get: /, name: home}}, {think: 20ms}]}
+phases:
+  - {name: connect, duration: 400ms, load: {held: {users: 3}}}
+  - {name: stay, duration: 400ms, load: {held: {users: 3}}}
+  - {name: other, duration: 400ms, load: {plain: {users: 1}}}
+slos:
+  - {name: kept, protocol: websocket, require: count(disconnects) == 0}
+  - {name: opened, of: connect, protocol: websocket, over: run, require: [p95 < 5s, success == 100%]}
+  - {name: lasted, of: session, over: run, require: p95 < 60s}",
+    ));
+    let record = bench.record();
+    let verdicts: Vec<(&str, &str)> = record["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| (phase["name"].as_str().unwrap(), phase["verdict"].as_str().unwrap()))
+        .collect();
+    assert_eq!(verdicts, [("connect", "pass"), ("stay", "pass"), ("other", "pass")], "{}\n{}", ended.out, ended.err);
+}
+
+#[test]
 fn no_slo_passes_that_was_judged_nowhere() {
     for (slo, told) in [
         ("{name: j, scenario: idle, require: p50 < 1us}", true),

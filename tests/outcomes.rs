@@ -67,6 +67,8 @@ fn exit_codes_of_one_and_of_several() {
         let before = bench.records().len();
         let ended = bench.run_files(files, &[]);
         assert_eq!(ended.code, Some(code), "{files:?}: {}\n{}", ended.out, ended.err);
+        let away = bench.records().into_iter().find(|record| record["profile"] == "away");
+        assert!(away.is_none_or(|record| record["verdict"] == "inconclusive"), "no data never passes");
         assert!(ended.out.contains(word), "{files:?}: {}", ended.out);
         assert_eq!(bench.records().len() - before, files.len(), "each is run, whatever became of those before it");
     }
@@ -93,6 +95,21 @@ fn mistakes_are_exit_code_2_and_run_nothing() {
         assert!(ended.err.contains(said), "{arguments:?}: {}", ended.err);
     }
     assert!(bench.records().is_empty());
+}
+
+#[test]
+fn whoever_asks_for_the_end_wants_no_other_run_to_begin() {
+    let (bench, good) = (Bench::new(), good_until(u64::MAX));
+    let breached = "phases: [{name: one, duration: 10m, load: {a: {users: 2}}}]\nslos: [{name: s, require: p50 < 1us}]";
+    bench.file("first.yml", &profile("first", &good.url(), breached));
+    bench.file("second.yml", &profile("second", "builtin", SHORT));
+    let command = bench.command(&["run", "--web.listen-address=127.0.0.1:0", "first.yml", "second.yml"]);
+    let mut running = Running::start(command, bench.path());
+    running.until("requests", |_| (good.requests() > 20).then_some(()));
+    running.signal(libc::SIGINT);
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "a failure beats it: {}\n{}", ended.out, ended.err);
+    assert_eq!(bench.record()["profile"], "first");
 }
 
 #[test]

@@ -288,6 +288,25 @@ fn a_run_that_is_ended_under_load_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_signal_in_the_last_step_of_set_up_leaves_the_load_out() {
+    let (bench, shop) = (Bench::new(), Shop::slow(Duration::from_secs(2)));
+    bench.file(
+        "profile.yml",
+        &shop.profile(&format!(
+            "setup: {{flow: {MAKE}}}\nphases: [{{name: one, duration: 10m, load: {{makers: {{users: 1}}}}}}]
+teardown: {{flow: {{http: {{get: /things, name: look}}}}}}"
+        )),
+    );
+    let command = bench.command(&["run", "--web.listen-address=127.0.0.1:0", "profile.yml"]);
+    let mut running = Running::start(command, bench.path());
+    running.until("the step", |_| (shop.made() == 1).then_some(()));
+    running.signal(libc::SIGTERM);
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(130), "{}\n{}", ended.out, ended.err);
+    assert_eq!((shop.made(), shop.was_asked("GET /things")), (1, true), "no load, and teardown");
+}
+
+#[test]
 fn a_second_signal_ends_a_teardown_that_hangs_at_once() {
     let shop = Shop::new();
     let bench = Bench::new();

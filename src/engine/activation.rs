@@ -1,8 +1,8 @@
 //! One turn of a phase: its place on the clock, the sets it records into, and what is left to do in it.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,6 +21,8 @@ pub(super) struct Activation {
     pub phase: usize,
     /// When it starts; also the edge at which the one before ends.
     pub start: Instant,
+    /// When its time was over or will be, once that is known for certain.
+    pub end: OnceLock<Instant>,
     /// One set for each worker.
     pub sets: Vec<Arc<Set>>,
     /// For each of the phase's loads: what is left of its `total_iterations`.

@@ -31,7 +31,7 @@ pub struct ScenarioNow {
     pub rate_wanted: f64,
 }
 
-/// A phase that hasn't drained.
+/// A phase that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhaseNow {
     /// Counts the turns of phases over the run.
@@ -53,7 +53,9 @@ impl Board {
         self.lock().push(activation);
     }
 
-    pub(super) fn remove(&self, activation: u64) {
+    /// Forgets a phase that has drained, whose totals the caller has: until then it is readable here, so that a sum over those
+    /// and these misses nothing.
+    pub fn take_over(&self, activation: u64) {
         self.lock().retain(|posted| posted.number != activation);
     }
 
@@ -66,24 +68,22 @@ impl Board {
         }
     }
 
-    /// The phases that have begun and haven't drained, oldest first.
+    /// The phases that have begun and weren't taken over, oldest first.
     pub fn phases(&self) -> Vec<PhaseNow> {
         let now = Instant::now();
         let posted = self.lock();
-        let begun: Vec<_> = posted.iter().filter(|activation| activation.start <= now).collect();
+        let begun = posted.iter().filter(|activation| activation.start <= now);
         begun
-            .iter()
-            .enumerate()
-            .map(|(i, activation)| PhaseNow {
+            .map(|activation| PhaseNow {
                 activation: activation.number,
                 phase: PhaseId::at(activation.phase),
                 elapsed: now - activation.start,
-                draining: i + 1 < begun.len(),
+                draining: activation.end.get().is_some_and(|end| *end <= now),
             })
             .collect()
     }
 
-    /// What a phase has recorded so far; none once it has drained.
+    /// What a phase has recorded so far; none once it was taken over.
     pub fn totals(&self, activation: u64) -> Option<Totals> {
         let sets: Vec<Arc<Set>> = self.lock().iter().find(|posted| posted.number == activation)?.sets.clone();
         Some(Set::sum(&self.shared.plan.layout, &sets))
@@ -118,8 +118,8 @@ impl Board {
         (0..self.shared.plan.data.len()).filter(|data| self.shared.stock.ran_out_by(*data, activation)).collect()
     }
 
-    /// Processor time of each worker's thread since it began, as of half a second ago at most.
-    pub fn worker_cpu(&self) -> Vec<Duration> {
+    /// Processor time of each worker's thread since it began, where the system tells it.
+    pub fn worker_cpu(&self) -> Vec<Option<Duration>> {
         self.shared.ports.iter().map(Port::cpu).collect()
     }
 

@@ -2,8 +2,8 @@
 //! request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,13 +42,15 @@ pub(super) struct Coordinator {
     pub settled: Option<u64>,
     /// Workers that failed.
     pub gone: BTreeSet<usize>,
+    /// The last activation that began.
+    pub newest: Option<u64>,
+    /// No phase begins any more.
+    pub over: bool,
 }
 
 /// An activation on its way from its start to having drained.
 pub(super) struct Turn {
     activation: Arc<Activation>,
-    /// When its time was over.
-    ended: Option<Instant>,
     /// Workers on which nothing of it is under way any more.
     drained: BTreeSet<usize>,
     /// Workers that will record nothing into it any more.
@@ -57,7 +59,28 @@ pub(super) struct Turn {
     told: bool,
 }
 
+/// What is waited for.
+#[derive(Clone, Copy)]
+enum Until {
+    /// A time.
+    Time(Instant),
+    /// A time, or that all iterations of an activation are done.
+    Iterations(Instant, u64),
+    /// That an activation has drained and its sources are settled.
+    Settled(u64),
+}
+
+impl Until {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Until::Time(at) | Until::Iterations(at, _) => Some(at),
+            Until::Settled(_) => None,
+        }
+    }
+}
+
 /// Why a wait was over.
+#[derive(PartialEq)]
 enum Woken {
     Deadline,
     Done,
@@ -80,19 +103,21 @@ impl Coordinator {
                 let phase = &plan.phases[index];
                 let activation = self.announce(&plan, index, start, number);
                 number += 1;
-                if matches!(self.wait_until(start, None).await, Woken::Ending) {
+                if self.wait(Until::Time(start)).await == Woken::Ending {
+                    self.over = true;
                     // A worker that hasn't begun it doesn't begin it; the phase before ends there all the same.
                     self.end(&activation, start, Vec::new(), false).await;
                     break 'run;
                 }
                 self.shared.lists.publish();
+                self.newest = Some(activation.number);
                 let at = self.board.wall(start);
                 let ends = self.board.wall(start + phase.duration);
                 self.tell(Event::PhaseStarted { activation: activation.number, phase: PhaseId::at(index), repeat, at, ends })
                     .await;
                 let full = start + phase.duration;
-                let woken = self.wait_until(full - LEAD.min(phase.duration), Some(activation.number)).await;
-                if matches!(woken, Woken::Done) {
+                let woken = self.wait(Until::Iterations(full - LEAD.min(phase.duration), activation.number)).await;
+                if woken == Woken::Done {
                     // Nobody remembers any more, and the next phase begins before it can be seen that it has.
                     self.shared.lists.publish();
                 }
@@ -102,17 +127,15 @@ impl Coordinator {
                     Woken::Done | Woken::Ending => now.max(start).min(full),
                 };
                 let last = repeat + 1 == repeats && index + 1 == plan.phases.len();
-                if matches!(woken, Woken::Ending) {
+                if last || woken == Woken::Ending {
+                    self.over = true;
                     self.end(&activation, end, Vec::new(), false).await;
                     break 'run;
-                }
-                if last {
-                    self.end(&activation, end, Vec::new(), false).await;
                 } else if plan.observe.settle {
                     let next = &plan.phases[(index + 1) % plan.phases.len()];
                     let stay = (0..plan.scenarios.len()).map(|scenario| has_load(next, scenario)).collect();
                     self.end(&activation, end, stay, true).await;
-                    if !self.settle(&activation).await {
+                    if self.wait(Until::Settled(activation.number)).await == Woken::Ending {
                         let at = Instant::now();
                         self.broadcast(|| Command::Edge { at, stay: Vec::new(), pause: false });
                         break 'run;
@@ -142,19 +165,14 @@ impl Coordinator {
             number,
             phase: index,
             start,
+            end: OnceLock::new(),
             sets: (0..workers).map(|_| self.shared.store.open(PhaseId::at(index))).collect(),
             budgets: phase.loads.iter().map(|(_, load)| budget(load)).collect(),
             counts_iterations: !phase.loads.is_empty()
                 && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
             in_transit: AtomicU64::new(0),
         });
-        let turn = Turn {
-            activation: activation.clone(),
-            ended: None,
-            drained: BTreeSet::new(),
-            released: BTreeSet::new(),
-            told: false,
-        };
+        let turn = Turn { activation: activation.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), told: false };
         self.draining.insert(number, turn);
         self.board.post(activation.clone());
         self.broadcast(|| Command::Begin(activation.clone()));
@@ -168,43 +186,44 @@ impl Coordinator {
     }
 
     async fn over(&mut self, activation: &Activation, at: Instant) {
-        if let Some(turn) = self.draining.get_mut(&activation.number) {
-            turn.ended = Some(at);
-        }
+        // Ended once only: here.
+        let _ = activation.end.set(at);
         self.tell(Event::PhaseEnded { activation: activation.number, at: self.board.wall(at) }).await;
-    }
-
-    /// Waits until the phase has drained and its sources are settled. False if the run ends meanwhile.
-    async fn settle(&mut self, activation: &Activation) -> bool {
-        while self.settled != Some(activation.number) || self.is_draining(activation.number) {
-            self.expire_drains().await;
-            if matches!(self.wait_until(Instant::now() + Duration::from_millis(250), None).await, Woken::Ending) {
-                return false;
-            }
-        }
-        true
     }
 
     fn is_draining(&self, number: u64) -> bool {
         self.draining.get(&number).is_some_and(|turn| !turn.told)
     }
 
-    /// Takes in reports and commands until the deadline, until the iterations of an activation are done, or until the
-    /// run is to end.
-    async fn wait_until(&mut self, deadline: Instant, until_done: Option<u64>) -> Woken {
+    fn is_done(&self, until: Until) -> bool {
+        match until {
+            Until::Time(_) => false,
+            Until::Iterations(_, number) => self.done.get(&number) == Some(&self.shared.ports.len()),
+            Until::Settled(number) => self.settled == Some(number) && !self.is_draining(number),
+        }
+    }
+
+    /// Takes in reports and commands until what is waited for is there, or until the run is to end.
+    async fn wait(&mut self, until: Until) -> Woken {
         loop {
             if self.ending.is_some() {
                 return Woken::Ending;
             }
-            if until_done.is_some_and(|number| self.done.get(&number) == Some(&self.shared.ports.len())) {
+            self.expire_drains().await;
+            if self.is_done(until) {
                 return Woken::Done;
             }
-            self.expire_drains().await;
-            let wake = self.next_expiry().map_or(deadline, |expiry| expiry.min(deadline));
+            let wake = until.deadline().into_iter().chain(self.next_expiry()).min();
+            let alarm = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(wake.into()) => {
-                    if Instant::now() >= deadline {
+                () = alarm => {
+                    if until.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                         return Woken::Deadline;
                     }
                 }
@@ -285,7 +304,9 @@ impl Coordinator {
     async fn tell_one_drained(&mut self, number: u64) {
         let Some(turn) = self.draining.get_mut(&number) else { return };
         turn.told = true;
-        let ended = turn.ended.unwrap_or_else(Instant::now);
+        let turn = &self.draining[&number];
+        let others = self.draining.values().any(|other| !other.told && Some(other.activation.number) <= self.newest);
+        let ended = turn.activation.end.get().copied().unwrap_or_else(Instant::now);
         let totals = Set::sum(&self.shared.plan.layout, &turn.activation.sets);
         let event = Event::PhaseDrained {
             activation: number,
@@ -294,8 +315,8 @@ impl Coordinator {
             ended: self.board.wall(ended),
             elapsed: ended.saturating_duration_since(turn.activation.start),
             totals: Box::new(totals),
+            last: self.over && self.newest == Some(number) && !others,
         };
-        self.board.remove(number);
         self.tell(event).await;
     }
 
@@ -379,7 +400,14 @@ impl Turn {
     /// When it is no longer waited for.
     fn expiry(&self, plan: &Plan) -> Option<Instant> {
         let drain = plan.phases[self.activation.phase].drain;
-        self.ended.filter(|_| !self.told).map(|ended| ended + drain + DRAIN_GRACE)
+        self.activation.end.get().filter(|_| !self.told).map(|ended| *ended + drain + DRAIN_GRACE)
+    }
+}
+
+/// However it ends, even by a panic or before its start: the workers end with it.
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.broadcast(|| Command::Exit);
     }
 }
 

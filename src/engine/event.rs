@@ -39,8 +39,10 @@ pub enum Event {
         ended: SystemTime,
         /// How long its load lasted.
         elapsed: Duration,
-        /// All that it recorded.
+        /// All that it recorded. The board has it until [`super::Board::take_over`].
         totals: Box<Totals>,
+        /// No phase follows, and no other is under way: the load stands still from here on.
+        last: bool,
     },
     /// The run is over; nothing follows.
     Finished(Ending),

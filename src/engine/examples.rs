@@ -1,7 +1,9 @@
 //! Examples of errors: a bounded number for each step and reason, so that a report can show what went wrong.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -104,18 +106,22 @@ impl Seen {
 
     /// Whether the log wants a line with these words: one in a while, and not of too many.
     pub fn wants_words(&self, words: &str, now: Instant) -> bool {
-        let mut broken = self.broken.borrow_mut();
-        let room = broken.len() < TOLD_AT_MOST;
-        match broken.get_mut(words) {
-            Some(told) if now.saturating_duration_since(*told) < TOLD_EVERY => false,
-            Some(told) => {
-                *told = now;
-                true
-            }
-            None if room => broken.insert(words.to_owned(), now).is_none(),
-            None => false,
-        }
+        may_tell(&mut self.broken.borrow_mut(), words, now)
     }
+}
+
+/// Whether there may be a line about `what` now, which is noted in `told`: each once in a while, and not of too many.
+fn may_tell<K, Q>(told: &mut HashMap<K, Instant>, what: &Q, now: Instant) -> bool
+where
+    K: Borrow<Q> + Hash + Eq,
+    Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
+{
+    told.retain(|_, at| now.saturating_duration_since(*at) < TOLD_EVERY);
+    let room = told.len() < TOLD_AT_MOST && !told.contains_key(what);
+    if room {
+        told.insert(what.to_owned(), now);
+    }
+    room
 }
 
 /// The examples of a run, and when the log had one last.
@@ -138,13 +144,7 @@ impl Examples {
 
     /// Whether the log has room for one more line, over all threads.
     fn may_tell(&self, step: StepId, reason: Reason, now: Instant) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, at| now.saturating_duration_since(*at) < TOLD_EVERY);
-        let room = told.len() < TOLD_AT_MOST && !told.contains_key(&(step, reason));
-        if room {
-            told.insert((step, reason), now);
-        }
-        room
+        may_tell(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner), &(step, reason), now)
     }
 
     /// Keeps the example if there is room for it.

@@ -148,19 +148,14 @@ pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Car
         worker: worker as u64,
         workers: workers as u64,
     };
-    let threads = receivers
-        .into_iter()
-        .enumerate()
-        .map(|(worker, inbox)| worker::spawn(worker, share(worker), shared.clone(), inbox))
-        .collect::<io::Result<Vec<_>>>()?;
     let (control, orders) = mpsc::channel(EVENTS);
     let (event, events) = mpsc::channel(EVENTS);
     let board = Board::new(shared.clone());
-    let coordinator = Coordinator {
-        shared,
+    let mut coordinator = Coordinator {
+        shared: shared.clone(),
         board: board.clone(),
         share: share(0),
-        threads,
+        threads: Vec::new(),
         reports,
         control: orders,
         events: event,
@@ -169,7 +164,13 @@ pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Car
         done: BTreeMap::new(),
         settled: None,
         gone: BTreeSet::new(),
+        newest: None,
+        over: false,
     };
+    for (worker, inbox) in receivers.into_iter().enumerate() {
+        // If one can't be had, those before it end with the coordinator.
+        coordinator.threads.push(worker::spawn(worker, share(worker), shared.clone(), inbox)?);
+    }
     tokio::spawn(coordinator.run());
     Ok(Run { events, control, board })
 }

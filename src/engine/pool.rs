@@ -323,8 +323,9 @@ impl Pool {
                     self.ctx.port(self.scenario).add_free();
                 }
             }
-            Mode::Closed { finished, wanted, each, .. } => {
-                if ended_itself && each.is_some() && !slot.finished.replace(true) {
+            Mode::Closed { finished, wanted, most, each, .. } => {
+                // One of the phase before that has no place in this one is none of those that are waited for.
+                if ended_itself && slot.local < *most && each.is_some() && !slot.finished.replace(true) {
                     *finished += 1;
                 }
                 if !ended_itself && slot.local < *wanted {

@@ -1,15 +1,15 @@
 //! What the workers and the coordinator of a run share, and nothing that a request touches.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::base::units::nanos;
 use crate::expr::Lists;
 use crate::flow::UserParts;
 use crate::measure::Store;
+use crate::measure::process::ThreadClock;
 use crate::plan::Plan;
 
 use super::arrival::WaitingRoom;
@@ -39,23 +39,18 @@ pub(super) struct Shared {
 pub(super) struct Port {
     pub inbox: UnboundedSender<Command>,
     scenarios: Box<[Berth]>,
-    /// Processor time of the worker's thread, in nanoseconds.
-    cpu: AtomicU64,
+    /// The clock of its thread, where there is one; the worker sets it as it begins.
+    pub clock: OnceLock<ThreadClock>,
 }
 
 impl Port {
     pub fn new(inbox: UnboundedSender<Command>, scenarios: usize) -> Self {
-        Self { inbox, scenarios: (0..scenarios).map(|_| Berth::default()).collect(), cpu: AtomicU64::new(0) }
+        Self { inbox, scenarios: (0..scenarios).map(|_| Berth::default()).collect(), clock: OnceLock::new() }
     }
 
-    /// Sets the processor time that the worker's thread has used.
-    pub fn set_cpu(&self, cpu: Duration) {
-        self.cpu.store(nanos(cpu), Ordering::Relaxed);
-    }
-
-    /// The processor time that the worker's thread had used at most half a second ago.
-    pub fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.cpu.load(Ordering::Relaxed))
+    /// The processor time that the worker's thread has used.
+    pub fn cpu(&self) -> Option<Duration> {
+        self.clock.get().map(|clock| clock.read())
     }
 
     /// The worker's users of a scenario, as others see them.

@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 
 use crate::base::Protocol;
 use crate::load::{ArrivalStream, Iterations, Load, Share, UserEdges, user_edges, whole};
-use crate::measure::process::thread_cpu_time;
+use crate::measure::process::ThreadClock;
 
 use super::activation::{Activation, Live};
 use super::arrival::Arrival;
@@ -23,9 +23,6 @@ use super::pool::{Mode, Pool};
 use super::report::{Command, Report};
 use super::shared::Shared;
 use super::timer::Timer;
-
-/// How often a worker tells its processor time.
-const CPU_TOLD: Duration = Duration::from_millis(500);
 
 /// Starts a worker's thread.
 ///
@@ -56,15 +53,18 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
     let mut pacer = Pacer::new(ctx.clone());
     let driver = timer.clone();
     let mut driven = tokio::task::spawn_local(async move { driver.drive().await });
-    let mut told = Instant::now();
+    if let Some(clock) = ThreadClock::of_this_thread() {
+        // Set here only, and once.
+        let _ = ctx.shared.ports[worker].clock.set(clock);
+    }
     loop {
         let next = pacer.step();
-        let now = Instant::now();
-        if now >= told {
-            ctx.shared.ports[worker].set_cpu(thread_cpu_time());
-            told = now + CPU_TOLD;
-        }
-        let alarm = timer.sleep_until(next.map_or(told, |next| next.min(told)));
+        let alarm = async {
+            match next {
+                Some(next) => timer.sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             command = inbox.recv() => match command {

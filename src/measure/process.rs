@@ -64,11 +64,36 @@ pub fn cpu_time() -> Duration {
     timeval(usage.ru_utime) + timeval(usage.ru_stime)
 }
 
-/// CPU time of the calling thread; how busy a worker is.
-pub fn thread_cpu_time() -> Duration {
+/// The clock of a thread's CPU time, readable from any thread; how busy a worker is.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadClock(libc::clockid_t);
+
+impl ThreadClock {
+    /// That of the calling thread.
+    #[cfg(target_os = "linux")]
+    pub fn of_this_thread() -> Option<Self> {
+        let mut id = 0;
+        // SAFETY: the thread is this one, and `id` is writable.
+        let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut id) };
+        (failed == 0).then_some(Self(id))
+    }
+
+    /// There is none here.
+    #[cfg(not(target_os = "linux"))]
+    pub fn of_this_thread() -> Option<Self> {
+        None
+    }
+
+    /// What the thread has used so far; 0 once it has ended.
+    pub fn read(self) -> Duration {
+        clock(self.0)
+    }
+}
+
+fn clock(id: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a writable timespec; on failure it stays 0.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    unsafe { libc::clock_gettime(id, &raw mut time) };
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
@@ -133,13 +158,32 @@ mod tests {
 
     #[test]
     fn cpu_time_grows_with_work_and_has_fractions() {
-        let (process, thread) = (cpu_time(), thread_cpu_time());
+        let process = cpu_time();
+        let thread = clock(libc::CLOCK_THREAD_CPUTIME_ID);
         let mut x = 1u64;
-        while thread_cpu_time() - thread < Duration::from_millis(20) {
+        while clock(libc::CLOCK_THREAD_CPUTIME_ID) - thread < Duration::from_millis(20) {
             x = std::hint::black_box(x.wrapping_mul(3));
         }
         let used = cpu_time() - process;
         assert!(used >= Duration::from_millis(10), "{used:?} for at least 20 ms of work");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_is_measured_from_another() {
+        let (clocks, given) = std::sync::mpsc::channel();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            clocks.send(ThreadClock::of_this_thread().unwrap()).unwrap();
+            while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {}
+        });
+        let clock = given.recv().unwrap();
+        let before = clock.read();
+        while clock.read() < before + Duration::from_millis(20) {
+            std::thread::yield_now();
+        }
+        drop(stop);
+        thread.join().unwrap();
     }
 
     #[cfg(target_os = "linux")]

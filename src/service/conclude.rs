@@ -55,7 +55,9 @@ impl Conduct {
         let over_run = verdict::judge(&self.plan.slos, &inputs, self.run_watches.clone());
         self.verdict = self.verdict.max(over_run.verdict);
         self.reasons.extend(over_run.reasons);
-        self.reasons.extend(result::never_reached(&self.drained));
+        if let Some(reason) = result::never_reached(&self.drained) {
+            self.doubt(reason);
+        }
         match ending {
             Ending::Completed => result::doubts(&self.plan, &self.drained).into_iter().for_each(|reason| self.doubt(reason)),
             Ending::Aborted(_) => self.verdict = Verdict::Fail,

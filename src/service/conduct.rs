@@ -65,7 +65,8 @@ pub async fn run(
     update: &mut (dyn FnMut(Update<'_>) + Send),
 ) -> Outcome {
     let began = SystemTime::now();
-    let directory = options.storage.begin(&plan.name, began);
+    let (storage, profile) = (options.storage.clone(), plan.name.clone());
+    let directory = off_thread(move || storage.begin(&profile, began)).await;
     store.gauges.begin_run(unix_time(began));
     store.gauges.set_slos(turn::objectives(&plan));
     let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
@@ -81,15 +82,27 @@ pub async fn run(
     let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
     last.ends(&run);
     update(Update::Status(Arc::new(last)));
-    let stored = directory.and_then(|directory| {
-        let secrets = &conduct.plan.secrets;
-        directory
-            .finish(&run, &histograms, &summary::text(&run, Style::plain()), &|text| secrets.redact(text).into_owned().into())
-    });
-    if let Err(error) = options.storage.prune() {
-        tracing::warn!(%error, "old runs could not be removed");
+    let (storage, plan) = (options.storage.clone(), conduct.plan.clone());
+    off_thread(move || {
+        let text = summary::text(&run, Style::plain());
+        let stored = directory.and_then(|directory| {
+            directory.finish(&run, &histograms, &text, &|text| plan.secrets.redact(text).into_owned().into())
+        });
+        if let Err(error) = storage.prune() {
+            tracing::warn!(%error, "old runs could not be removed");
+        }
+        Outcome { run, exit, stored }
+    })
+    .await
+}
+
+/// What waits for a disk. All coordinators of a daemon share the thread of its runtime, and publish edges only just ahead.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // It can only have panicked, since nobody aborts it.
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
-    Outcome { run, exit, stored }
 }
 
 /// A run under way, as the service follows it.
@@ -309,8 +322,8 @@ impl Conduct {
                     turn.after = Some(read_at(observer, at, Traffic::Flowing));
                 }
             }
-            Event::PhaseDrained { activation, phase, started, ended, elapsed, totals } => {
-                self.phase_drained(activation, (phase, started, ended, elapsed), *totals, board, control);
+            Event::PhaseDrained { activation, phase, started, ended, elapsed, totals, last } => {
+                self.phase_drained(activation, (phase, started, ended, elapsed), *totals, last, board, control);
             }
             Event::Finished(_) => {}
         }
@@ -328,10 +341,12 @@ impl Conduct {
         activation: u64,
         (phase, started, ended, elapsed): (PhaseId, SystemTime, SystemTime, Duration),
         totals: Totals,
+        last: bool,
         board: &Board,
         control: &Sender<Control>,
     ) {
         self.drained.add(&totals);
+        board.take_over(activation);
         // A phase that was announced and never began has nothing to say.
         let Some(turn) = self.turns.remove(&activation) else { return };
         let plan = self.plan.clone();
@@ -362,7 +377,6 @@ impl Conduct {
             return;
         };
         let still = self.plan.observe.settle;
-        let last = self.turns.is_empty() && !still;
         let after = match turn.after {
             Some(after) if !last => after,
             // Nothing is under way any more: what is read from now on is exact.

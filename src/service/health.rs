@@ -14,7 +14,7 @@ use crate::verdict::{Effort, LAGS, Starts, busy_share};
 pub(super) struct Baseline {
     at: Instant,
     process: Duration,
-    workers: Vec<Duration>,
+    workers: Vec<Option<Duration>>,
 }
 
 /// The processor time used from a phase's start to its end.
@@ -34,7 +34,9 @@ impl Baseline {
     pub fn used(&self, board: &Board) -> Used {
         let wall = self.at.elapsed();
         let processors = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-        let worker = |(now, before): (Duration, &Duration)| busy_share(now.saturating_sub(*before), wall, 1.0);
+        let worker = |(now, before): (Option<Duration>, &Option<Duration>)| {
+            busy_share(now?.saturating_sub(before.unwrap_or_default()), wall, 1.0)
+        };
         Used {
             share: busy_share(cpu_time().saturating_sub(self.process), wall, processors),
             busiest_worker: board.worker_cpu().into_iter().zip(&self.workers).filter_map(worker).reduce(f64::max),

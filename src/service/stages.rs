@@ -31,6 +31,8 @@ struct Came {
     wrong: Vec<String>,
     /// It was ended from outside.
     stopped: bool,
+    /// It has checks, and not one of them was made.
+    unchecked: bool,
 }
 
 impl Conduct {
@@ -44,7 +46,8 @@ impl Conduct {
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) -> Result<(), Ending> {
         let Some(came) = self.stage(StageKind::Setup, stop, update).await else { return Ok(()) };
-        if came.stopped {
+        // Asked in its last step, which was carried to its end: there is no load all the same.
+        if came.stopped || self.asked_to_stop() {
             return Err(Ending::Stopped);
         }
         if came.wrong.is_empty() {
@@ -121,6 +124,8 @@ impl Conduct {
         }
         if came.stopped {
             self.doubt("Verify was cut short: the run was ended from outside.".to_owned());
+        } else if came.unchecked && !for_information {
+            self.doubt("Verify proved nothing: none of its checks was made.".to_owned());
         }
         came.stopped
     }
@@ -158,9 +163,11 @@ impl Conduct {
         self.store.gauges.end_phase(stage.phase, unix_time(std::time::SystemTime::now()));
         let end = match end {
             Ok(end) => end,
-            Err(wrong) => return Some(Came { wrong: vec![wrong], stopped: false }),
+            Err(wrong) => return Some(Came { wrong: vec![wrong], stopped: false, unchecked: false }),
         };
-        let came = Came { wrong: self.wrong(stage, &end), stopped: end.how == StageHow::Stopped };
+        let wrong = self.wrong(stage, &end);
+        let unchecked = wrong.is_empty() && self.is_unchecked(stage, &end);
+        let came = Came { wrong, stopped: end.how == StageHow::Stopped, unchecked };
         self.keep(stage, &end, &came);
         let took = show_seconds((unix_time(end.ended) - unix_time(end.started)).max(0.0));
         let said = match came.wrong.first() {
@@ -259,6 +266,13 @@ impl Conduct {
             }
         }
         wrong
+    }
+
+    /// Whether it has checks, and not one of them was made.
+    fn is_unchecked(&self, stage: &Stage, end: &StageEnd) -> bool {
+        let checks = self.plan.layout.checks.iter().enumerate().filter(|(_, check)| check.scenario == stage.scenario);
+        let made: Vec<bool> = checks.map(|(index, _)| end.totals.check(CheckId::at(index)).total > 0).collect();
+        !made.is_empty() && !made.contains(&true)
     }
 
     /// Puts a stage into the record.

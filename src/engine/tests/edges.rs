@@ -33,6 +33,27 @@ async fn a_scenario_that_ends_drains_beside_the_next_phase_under_its_own_label()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_nothing_follows_is_told_as_the_last() {
+    let server = Server::start();
+    // The first of them has drained at its very end, before it is told that the second has begun.
+    let phases = "[{name: one, duration: 200ms, load: {}}, {name: two, duration: 200ms, load: {}}]";
+    let done = carry_out(simple(&server, "/", phases), workers(2)).await;
+    assert_eq!(done.drained.iter().map(|drained| drained.last).collect::<Vec<_>>(), [false, true]);
+    // The last one to begin isn't the last to drain: the load hasn't stood still since its end.
+    let rest = "scenarios: {a: {flow: {http: {get: /hold, name: a}}}, b: {flow: {think: 10ms}}}\n\
+         phases: [{name: one, duration: 200ms, load: {a: {users: 1}}}, {name: two, duration: 200ms, load: {b: {users: 1}}}]";
+    let mut going = Going::start(plan(&server, rest), workers(1));
+    while going.drained.is_empty() {
+        assert_eq!(going.next().await, None);
+    }
+    assert_eq!(going.drained[0].activation, 1);
+    server.release();
+    let done = going.finish().await;
+    done.check();
+    assert!(done.drained.iter().all(|drained| !drained.last));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_outlasts_the_drain_is_interrupted_and_counted() {
     let server = Server::start();
     let plan = plan(

@@ -51,6 +51,7 @@ struct Drained {
     phase: usize,
     elapsed: Duration,
     totals: Totals,
+    last: bool,
 }
 
 impl Drained {
@@ -101,8 +102,8 @@ impl Going {
         match event.expect("an event before the end") {
             Event::PhaseStarted { activation, .. } => self.started.push(activation),
             Event::PhaseEnded { activation, .. } => self.ended.push(activation),
-            Event::PhaseDrained { activation, phase, elapsed, totals, .. } => {
-                self.drained.push(Drained { activation, phase: phase.index(), elapsed, totals: *totals });
+            Event::PhaseDrained { activation, phase, elapsed, totals, last, .. } => {
+                self.drained.push(Drained { activation, phase: phase.index(), elapsed, totals: *totals, last });
                 if self.settles {
                     self.tell(Control::Settled { activation }).await;
                 }
@@ -147,6 +148,9 @@ impl Done {
                 }
             }
         }
+        let newest = self.started.iter().max();
+        let last: Vec<u64> = self.drained.iter().filter(|drained| drained.last).map(|drained| drained.activation).collect();
+        assert!(last.is_empty() || newest == Some(&last[0]) && last.len() == 1, "nothing follows the last: {last:?}");
         let mut sum = Totals::empty(&self.plan.layout);
         for drained in &self.drained {
             sum.add(&drained.totals);
