@@ -207,7 +207,7 @@ fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
     for (what, code, told) in [
         (unmet, Some(1), "Verify failed: the check `none` of the step `ledger` failed."),
         (&away, Some(1), "Verify failed: step `ledger` failed (refused)"),
-        (broken, None, "Teardown failed: step `forget` failed (status): status 500."),
+        (broken, None, "Teardown failed: 1 of 1 of the step `forget` failed (status: 1)."),
     ] {
         let shop = Shop::new();
         let bench = Bench::new();
@@ -219,6 +219,27 @@ fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
             None => assert!(matches!(ended.code, Some(0 | 3)), "{}\n{}", ended.out, ended.err),
         }
         assert!(reasons(&record).contains(told) && ended.out.contains(told), "{}\n{}", reasons(&record), ended.out);
+    }
+}
+
+#[test]
+fn what_is_gone_already_keeps_teardown_from_nothing() {
+    let (bench, shop) = (Bench::new(), Shop::new());
+    let teardown = "teardown:
+  flow:
+    - http: {get: /broken, name: look, extract: {gone: $.gone}}
+    - set: {count: gone + 1}
+    - for_each: {in: things, as: thing, flow: [{http: {delete: \"/things/{{ thing }}\", name: forget, expect: {that: thing != 2}}}]}
+";
+    let ended = bench.run(&shop.profile(&[&setup(3), "phases: [{name: one, duration: 100ms, load: {}}]\n", teardown].concat()));
+    assert_eq!(shop.left(), 0, "{}\n{}", ended.out, ended.err);
+    let record = bench.record();
+    for told in [
+        "Teardown failed: 1 of 1 of the step `look` failed (status: 1).",
+        "Teardown failed: 1 of 3 of the step `forget` failed (expect: 1).",
+        "Teardown failed: 1 that send nothing could not be done (template: 1).",
+    ] {
+        assert!(reasons(&record).contains(told), "{}", reasons(&record));
     }
 }
 
@@ -293,7 +314,7 @@ fn a_signal_in_the_last_step_of_set_up_leaves_the_load_out() {
     bench.file(
         "profile.yml",
         &shop.profile(&format!(
-            "setup: {{flow: {MAKE}}}\nphases: [{{name: one, duration: 10m, load: {{makers: {{users: 1}}}}}}]
+            "setup: {{flow: {{{MAKE}}}}}\nphases: [{{name: one, duration: 10m, load: {{makers: {{users: 1}}}}}}]
 teardown: {{flow: {{http: {{get: /things, name: look}}}}}}"
         )),
     );

@@ -51,12 +51,13 @@ pub(super) fn never_reached(totals: &Totals) -> Option<String> {
         }
     }
     let all: u64 = failures.iter().sum();
-    let told: Vec<String> = Reason::ALL
-        .iter()
-        .filter(|reason| failures[reason.index()] > 0)
-        .map(|reason| format!("{reason}: {}", failures[reason.index()]))
-        .collect();
-    (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", told.join(", ")))
+    (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", by_reason(&failures)))
+}
+
+/// `refused: 3, timeout: 1`.
+pub(super) fn by_reason(counts: &[u64; Reason::COUNT]) -> String {
+    let some = Reason::ALL.iter().filter(|reason| counts[reason.index()] > 0);
+    some.map(|reason| format!("{reason}: {}", counts[reason.index()])).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a run that came to its end proves less than it was to prove: no data never passes.

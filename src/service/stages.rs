@@ -21,6 +21,7 @@ use crate::record::build::{self, StageInput};
 
 use super::conduct::{Conduct, Stop, Update};
 use super::judging::{samples, totals_by_name};
+use super::result;
 
 /// How often a stage tells how far it is.
 const TICK: Duration = Duration::from_secs(1);
@@ -253,6 +254,9 @@ impl Conduct {
                 show_seconds(stage.timeout.as_secs_f64())
             )),
         }
+        if stage.kind == StageKind::Teardown {
+            wrong.extend(self.failed(stage, end));
+        }
         let layout = &self.plan.layout;
         for (index, check) in layout.checks.iter().enumerate().filter(|(_, check)| check.scenario == stage.scenario) {
             let totals = end.totals.check(CheckId::at(index));
@@ -266,6 +270,20 @@ impl Conduct {
             }
         }
         wrong
+    }
+
+    /// What failed in a stage that goes on all the same.
+    fn failed(&self, stage: &Stage, end: &StageEnd) -> Vec<String> {
+        let steps = self.plan.layout.steps.iter().enumerate().filter(|(_, step)| step.scenario == stage.scenario);
+        let of_steps = steps.filter_map(|(index, step)| {
+            let totals = &end.totals.steps[index];
+            let (all, reasons) = (totals.requests(), result::by_reason(&totals.reasons));
+            (totals.errors() > 0).then(|| format!("{} of {all} of the step `{}` failed ({reasons}).", totals.errors(), step.name))
+        });
+        let without = &end.totals.scenario(stage.scenario).step_errors;
+        let all: u64 = without.iter().sum();
+        let of_others = (all > 0).then(|| format!("{all} that send nothing could not be done ({}).", result::by_reason(without)));
+        of_steps.chain(of_others).collect()
     }
 
     /// Whether it has checks, and not one of them was made.

@@ -71,6 +71,12 @@ pub(super) fn block(
 ) -> Flow {
     let mut builder = Builder::new(resolver, layout, id, block.defaults.as_ref(), names);
     builder.place = place;
+    let general = builder.resolver.profile.written.defaults.as_ref();
+    let written = [block.defaults.as_ref(), general].into_iter().flatten().any(|defaults| defaults.on_error.is_some());
+    if place == Place::Teardown && !written {
+        // One thing that can't be removed keeps none of the others.
+        builder.on_error = OnError::Continue;
+    }
     builder.know(&block.flow);
     builder.flow(&block.flow)
 }
