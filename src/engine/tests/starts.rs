@@ -33,6 +33,18 @@ fn samples(done: &Done, step: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_all_come_at_once_wait_for_users_that_start_unless_they_are_to_be_dropped() {
+    for (on_busy, started) in [("", 20), (", on_busy: drop", 0)] {
+        let server = Server::start();
+        let phases = format!("phases: [{{name: burst, duration: 2s, load: {{s: {{at_once: 20{on_busy}}}}}}}]");
+        let done = carry_out(with_start(&server, "{http: {get: '/wait/100', name: start}}", &phases), workers(2)).await;
+        assert_eq!(done.sum(|s| s.started), started, "{on_busy}");
+        assert_eq!(done.sum(|s| s.dropped.iter().sum()), 20 - started, "{on_busy}");
+        assert_eq!(samples(&done, "do"), started);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_user_starts_once_and_stops_once_over_all_phases() {
     for (count, phases) in [
         (

@@ -265,7 +265,7 @@ impl Builder<'_, '_> {
         }
         let pace = self.paces.get(scenario);
         match kind? {
-            true => Some(self.open(Shape::new(rates), bursts, &options, pace, scenario)),
+            true => Some(self.open(Shape::new(rates), bursts, &options, pace, (scenario, start))),
             false => Some(Load::Closed { level: Shape::new(users), iterations: closed.iterations, pacing: closed.pacing }),
         }
     }

@@ -20,13 +20,14 @@ pub(super) struct OpenOptions {
     users: Option<u64>,
     max_users: Option<u64>,
     poisson: bool,
-    on_busy: OnBusy,
+    /// As written, if it is.
+    on_busy: Option<OnBusy>,
     at: Node,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { users: None, max_users: None, poisson: false, on_busy: OnBusy::Drop, at: Node::default() }
+        Self { users: None, max_users: None, poisson: false, on_busy: None, at: Node::default() }
     }
 }
 
@@ -71,8 +72,9 @@ impl Builder<'_, '_> {
             options.poisson |= arrivals.value == written::Arrivals::Poisson;
         }
         match &load.on_busy {
-            Some(Form::Long(wait)) => options.on_busy = OnBusy::Wait(wait.wait.value),
-            Some(Form::Short(_)) | None => {}
+            Some(Form::Long(wait)) => options.on_busy = Some(OnBusy::Wait(wait.wait.value)),
+            Some(Form::Short(_)) => options.on_busy = Some(OnBusy::Drop),
+            None => {}
         }
     }
 
@@ -82,7 +84,7 @@ impl Builder<'_, '_> {
         bursts: Vec<(Duration, u64)>,
         options: &OpenOptions,
         pace: Option<&Pace>,
-        scenario: usize,
+        (scenario, length): (usize, Duration),
     ) -> Load {
         let peak = rate.max();
         let at_once = bursts.iter().map(|burst| burst.1).max().unwrap_or(0);
@@ -102,6 +104,15 @@ impl Builder<'_, '_> {
         } else {
             Spacing::Even
         };
-        Load::Open { arrivals: Arrivals { rate, bursts, spacing }, users, max_users, on_busy: options.on_busy }
+        // Those who all come at once find nobody who has done its `start` yet: each waits for one.
+        let waits = peak == 0.0 && self.starts(scenario);
+        let on_busy = options.on_busy.unwrap_or(if waits { OnBusy::Wait(length) } else { OnBusy::Drop });
+        Load::Open { arrivals: Arrivals { rate, bursts, spacing }, users, max_users, on_busy }
+    }
+
+    /// Whether the users of a scenario have a `start`.
+    fn starts(&self, scenario: usize) -> bool {
+        let written = self.resolver.profile.written.scenarios.iter().nth(scenario);
+        written.is_some_and(|(_, scenario)| scenario.start.is_some())
     }
 }
