@@ -55,6 +55,12 @@ label_set! {
     }
 }
 
+impl Outcome {
+    /// What latencies are over: answers, timeouts and interrupted work (at the time elapsed, a lower bound). Other errors are
+    /// told by their counts, so that fast failures flatter nobody.
+    pub const TIMED: [Outcome; 3] = [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted];
+}
+
 label_set! {
     /// Why a request, a connection or a session failed.
     Reason {

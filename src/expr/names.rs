@@ -98,8 +98,15 @@ pub(super) const RESPONSE: [&str; 14] = [
     "sha256",
     "error",
 ];
+/// Those of them that are read from its body, which has to be kept for that.
+const OF_BODY: [&str; 2] = ["body", "json"];
 /// The attributes of `message`.
 pub(super) const MESSAGE: [&str; 5] = ["text", "json", "bytes", "event", "args"];
+
+/// The attributes of `response` that are known of an answer whose body wasn't kept.
+pub fn bodiless() -> Vec<&'static str> {
+    RESPONSE.into_iter().filter(|name| !OF_BODY.contains(name)).collect()
+}
 
 fn set(names: &[&str]) -> Option<BTreeSet<String>> {
     Some(names.iter().map(|name| (*name).to_owned()).collect())

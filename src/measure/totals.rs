@@ -13,6 +13,15 @@ use crate::base::{DropReason, Outcome, Protocol, Reason};
 /// A histogram for each outcome, by [`Outcome::index`].
 pub type ByOutcome = [Sparse; Outcome::COUNT];
 
+/// The distribution that latencies are read from: that of [`Outcome::TIMED`].
+pub fn timed(by: &ByOutcome) -> Sparse {
+    let mut sum = Sparse::default();
+    for outcome in Outcome::TIMED {
+        sum.add(&by[outcome.index()]);
+    }
+    sum
+}
+
 /// Everything that was recorded, by the layout's indexes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Totals {

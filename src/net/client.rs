@@ -23,8 +23,8 @@ use super::tls::{Tls, TlsOptions};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
 
-/// What the client calls itself.
-const AGENT: &str = concat!("load-exporter/", env!("CARGO_PKG_VERSION"));
+/// What the program calls itself, to its own peers and to targets that are told no other name.
+pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
 
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -198,7 +198,7 @@ impl Client {
             .map_err(|_| wrong("the URL's path cannot be sent"))?;
         let map = request.headers_mut();
         map.insert(HOST, HeaderValue::try_from(authority).map_err(|_| wrong("the URL's host cannot be sent"))?);
-        map.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        map.insert(USER_AGENT, AGENT);
         map.insert(CONNECTION, HeaderValue::from_static("close"));
         if let Some(mut value) = self.authorization(url)? {
             value.set_sensitive(true);

@@ -14,6 +14,7 @@ pub mod stream;
 pub(crate) mod testing;
 pub mod tls;
 
+pub use client::AGENT;
 pub use dial::{Alpn, DialError, DialTimes, Dialing, Endpoint, Stage, dial, dial_to_proxy};
 pub use proxy::{Proxy, ProxyError};
 pub use route::{Route, RouteOptions};

@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use super::resolver::Resolver;
 use super::{http, network};
-use crate::base::written::{Anything, At, Entries, Form, Many, Node, Text};
+use crate::base::written::{Anything, At, Entries, Form, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
 use crate::profile::written::session::{
-    Common, Framing, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport, WebSocketDefaults,
+    Common, Framing, Handshake, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport, WebSocketDefaults,
     WebSocketStep,
 };
 use crate::protocol::session::Connector;
 use crate::protocol::tcp::{Frame, Width};
-use crate::protocol::{Site, socketio, tcp, websocket};
+use crate::protocol::{Site, TIMEOUT, socketio, tcp, websocket};
 
 /// `connect`, `base_url` or `address`: the program's own echo target.
 const BUILTIN: &str = "builtin";
 /// Where the built-in target is put where it doesn't run, for a check.
 const NOWHERE: &str = "127.0.0.1:1";
-/// How long connecting, sending and waiting may take, where the profile says nothing.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest message that a profile may ask to be taken: one for each user has to fit into memory.
 const LONGEST_MESSAGE: u64 = 256 * 1024 * 1024;
 
@@ -41,21 +39,16 @@ pub(super) fn websocket(
 ) -> Option<Connecting> {
     let (at, step) = (step.at, &step.value);
     let errors = resolver.diagnostics.len();
-    let base = above.iter().find_map(|defaults| defaults.base_url.as_ref());
-    let (site, path) = site(resolver, at, step.connect.as_ref(), base, "/ws", names)?;
-    let common = layers(step.common(), above.iter().map(|defaults| defaults.common()));
-    let headers: Vec<_> = std::iter::once(&step.headers).chain(above.iter().map(|defaults| &defaults.headers)).collect();
-    let queries = std::iter::once(&step.query).chain(above.iter().map(|defaults| &defaults.query));
-    let cookies = std::iter::once(step.cookies).chain(above.iter().map(|defaults| defaults.cookies)).flatten().next();
-    let site = furnish(resolver, site, &common, &headers, queries.flatten().next(), cookies, names);
-    let timeout = timeout(resolver, &common);
+    let layers: Vec<_> = std::iter::once(step.handshake()).chain(above.iter().map(|defaults| defaults.handshake())).collect();
+    let over = over_http(resolver, at, &layers, "/ws", names)?;
     let offered = std::iter::once(&step.subprotocols).chain(above.iter().map(|defaults| &defaults.subprotocols)).flatten().next();
     let mut connector = websocket::Connector::new(Template::literal(""));
     connector.subprotocols = offered.iter().flat_map(|list| &list.0).map(|name| name.source.clone()).collect();
-    (connector.site, connector.timeout, connector.max_message) = (site, timeout, max_message(resolver, &common));
+    (connector.site, connector.timeout, connector.max_message) = (over.site, over.timeout, over.max_message);
     let checked = connector.check().map_err(|error| error.to_string());
-    usable(resolver, errors, step.connect.as_ref().or(base).map_or(at, |text| text.at), checked)?;
-    Some(Connecting { connector: Connector::WebSocket(Box::new(connector)), default_name: format!("WS {path}"), timeout })
+    usable(resolver, errors, over.at, checked)?;
+    let (timeout, default_name) = (over.timeout, format!("WS {}", over.path));
+    Some(Connecting { connector: Connector::WebSocket(Box::new(connector)), default_name, timeout })
 }
 
 /// Makes a connector of Socket.IO.
@@ -67,16 +60,10 @@ pub(super) fn socketio(
 ) -> Option<Connecting> {
     let (at, step) = (step.at, &step.value);
     let errors = resolver.diagnostics.len();
-    let base = above.iter().find_map(|defaults| defaults.base_url.as_ref());
-    let (site, _) = site(resolver, at, step.connect.as_ref(), base, "/", names)?;
-    let common = layers(step.common(), above.iter().map(|defaults| defaults.common()));
-    let headers: Vec<_> = std::iter::once(&step.headers).chain(above.iter().map(|defaults| &defaults.headers)).collect();
-    let queries = std::iter::once(&step.query).chain(above.iter().map(|defaults| &defaults.query));
-    let cookies = std::iter::once(step.cookies).chain(above.iter().map(|defaults| defaults.cookies)).flatten().next();
-    let site = furnish(resolver, site, &common, &headers, queries.flatten().next(), cookies, names);
-    let timeout = timeout(resolver, &common);
+    let layers: Vec<_> = std::iter::once(step.handshake()).chain(above.iter().map(|defaults| defaults.handshake())).collect();
+    let over = over_http(resolver, at, &layers, "/", names)?;
     let mut connector = socketio::Connector::new(Template::literal(""));
-    (connector.site, connector.timeout, connector.max_message) = (site, timeout, max_message(resolver, &common));
+    (connector.site, connector.timeout, connector.max_message) = (over.site, over.timeout, over.max_message);
     let path = std::iter::once(&step.path).chain(above.iter().map(|defaults| &defaults.path)).flatten().next();
     let namespace = std::iter::once(&step.namespace).chain(above.iter().map(|defaults| &defaults.namespace)).flatten().next();
     if let Some(template) = path.and_then(|path| resolver.template(path, names)) {
@@ -93,9 +80,10 @@ pub(super) fn socketio(
         Transport::Polling => socketio::Transport::Polling,
     };
     let checked = connector.check().map_err(|error| error.to_string());
-    usable(resolver, errors, step.connect.as_ref().or(base).map_or(at, |text| text.at), checked)?;
+    usable(resolver, errors, over.at, checked)?;
     let namespace = namespace.map_or("/", |namespace| resolver.profile.tree.as_written(namespace.at));
-    Some(Connecting { connector: Connector::SocketIo(Box::new(connector)), default_name: format!("IO {namespace}"), timeout })
+    let (timeout, default_name) = (over.timeout, format!("IO {namespace}"));
+    Some(Connecting { connector: Connector::SocketIo(Box::new(connector)), default_name, timeout })
 }
 
 /// Makes a connector of TCP.
@@ -117,11 +105,11 @@ pub(super) fn tcp(resolver: &mut Resolver<'_>, step: &At<TcpStep>, above: &[&Tcp
     } else {
         resolver.template(address, names)?
     };
-    let common = layers(step.common(), above.iter().map(|defaults| defaults.common()));
+    let common: Vec<_> = std::iter::once(step.common()).chain(above.iter().map(|defaults| defaults.common())).collect();
     let mut connector = tcp::Connector::new(template);
     connector.timeout = timeout(resolver, &common);
     connector.max_message = max_message(resolver, &common);
-    connector.tls = common.tls.map(|tls| network::tls(resolver, tls));
+    connector.tls = common.iter().find_map(|layer| layer.tls).map(|tls| network::tls(resolver, tls));
     connector.route = network::route(resolver, &ways(&common));
     connector.hosts = hosts(resolver, builtin);
     let frame = std::iter::once(&step.frame).chain(above.iter().map(|defaults| &defaults.frame)).flatten().next();
@@ -134,6 +122,42 @@ pub(super) fn tcp(resolver: &mut Resolver<'_>, step: &At<TcpStep>, above: &[&Tcp
     let timeout = connector.timeout;
     let default_name = format!("TCP {written}").trim_end().to_owned();
     Some(Connecting { connector: Connector::Tcp(Box::new(connector)), default_name, timeout })
+}
+
+/// What the connectors that shake hands over HTTP have in common.
+struct OverHttp {
+    site: Site,
+    /// As written.
+    path: String,
+    timeout: Duration,
+    max_message: usize,
+    /// What says where to connect to.
+    at: Node,
+}
+
+/// Where to and with what, by the step's layer and those above it, in this order.
+fn over_http(
+    resolver: &mut Resolver<'_>,
+    at: Node,
+    layers: &[Handshake<'_>],
+    builtin_path: &str,
+    names: &Names,
+) -> Option<OverHttp> {
+    let (step, above) = layers.split_first()?;
+    let base = above.iter().find_map(|layer| layer.to);
+    let (mut site, path) = site(resolver, at, step.to, base, builtin_path, names)?;
+    site.query = http::pairs(resolver, layers.iter().find_map(|layer| layer.query), names);
+    let headers: Vec<&Entries<Text>> = layers.iter().filter_map(|layer| layer.headers).collect();
+    site.headers = http::headers(resolver, &headers, names);
+    site.cookies = layers.iter().find_map(|layer| layer.cookies).is_none_or(|cookies| cookies.value);
+    let common: Vec<_> = layers.iter().map(|layer| layer.common).collect();
+    if let Some(tls) = common.iter().find_map(|layer| layer.tls) {
+        site.tls = network::tls(resolver, tls);
+    }
+    site.route = network::route(resolver, &ways(&common));
+    let timeout = timeout(resolver, &common);
+    let max_message = max_message(resolver, &common);
+    Some(OverHttp { site, path, timeout, max_message, at: step.to.or(base).map_or(at, |text| text.at) })
 }
 
 /// Where to, without what goes with it; and the path as written.
@@ -184,53 +208,21 @@ fn site(
     Some((Site { hosts: hosts(resolver, builtin), ..site }, path))
 }
 
-/// Adds what goes with a site.
-fn furnish(
-    resolver: &mut Resolver<'_>,
-    mut site: Site,
-    common: &Layers<'_>,
-    headers: &[&Option<Entries<Text>>],
-    query: Option<&Entries<Many<Text>>>,
-    cookies: Option<At<bool>>,
-    names: &Names,
-) -> Site {
-    site.query = http::pairs(resolver, query, names);
-    let headers: Vec<&Entries<Text>> = headers.iter().filter_map(|headers| headers.as_ref()).collect();
-    site.headers = http::headers(resolver, &headers, names);
-    site.cookies = cookies.is_none_or(|cookies| cookies.value);
-    if let Some(tls) = common.tls {
-        site.tls = network::tls(resolver, tls);
-    }
-    site.route = network::route(resolver, &ways(common));
-    site
+/// The way that all layers describe together, the nearest to the step first.
+fn ways<'w>(layers: &[Common<'w>]) -> Vec<network::Written<'w>> {
+    layers.iter().map(|layer| network::Written { from: layer.from, dns: layer.dns, http_proxy: layer.http_proxy }).collect()
 }
 
-/// What all layers say together, the nearest to the step first.
-struct Layers<'w> {
-    each: Vec<Common<'w>>,
-    tls: Option<&'w crate::base::written::Tls>,
-}
-
-fn layers<'w>(step: Common<'w>, above: impl Iterator<Item = Common<'w>>) -> Layers<'w> {
-    let each: Vec<_> = std::iter::once(step).chain(above).collect();
-    Layers { tls: each.iter().find_map(|layer| layer.tls), each }
-}
-
-fn ways<'w>(common: &Layers<'w>) -> Vec<network::Written<'w>> {
-    let way = |layer: &Common<'w>| network::Written { from: layer.from, dns: layer.dns, http_proxy: layer.http_proxy };
-    common.each.iter().map(way).collect()
-}
-
-fn timeout(resolver: &mut Resolver<'_>, common: &Layers<'_>) -> Duration {
-    let Some(timeout) = common.each.iter().find_map(|layer| layer.timeout) else { return TIMEOUT };
+fn timeout(resolver: &mut Resolver<'_>, layers: &[Common<'_>]) -> Duration {
+    let Some(timeout) = layers.iter().find_map(|layer| layer.timeout) else { return TIMEOUT };
     if timeout.value.is_zero() {
         resolver.error(timeout.at, "with a timeout of 0s nothing could be connected to; write a longer one");
     }
     timeout.value.max(Duration::from_millis(1))
 }
 
-fn max_message(resolver: &mut Resolver<'_>, common: &Layers<'_>) -> usize {
-    let Some(size) = common.each.iter().find_map(|layer| layer.max_message) else {
+fn max_message(resolver: &mut Resolver<'_>, layers: &[Common<'_>]) -> usize {
+    let Some(size) = layers.iter().find_map(|layer| layer.max_message) else {
         return crate::protocol::session::MAX_MESSAGE;
     };
     if !(1..=LONGEST_MESSAGE).contains(&size.value.0) {

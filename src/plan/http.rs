@@ -9,27 +9,13 @@ use super::multipart;
 use super::network;
 use super::resolver::Resolver;
 use crate::base::written::{Entries, Form, Many, Node, Text};
-use crate::expr::{JsonTemplate, Names, Template};
+use crate::expr::{JsonTemplate, Names, Template, bodiless};
+use crate::protocol::TIMEOUT;
 use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, is_host};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
 const NOWHERE: &str = "http://127.0.0.1:0";
-/// What expressions can read of an answer without its body.
-const UNREAD: &[&str] = &[
-    "status",
-    "ok",
-    "headers",
-    "duration",
-    "service",
-    "wait",
-    "processing",
-    "bytes",
-    "body_bytes",
-    "sent_bytes",
-    "sha256",
-    "error",
-];
 /// The body of `base_url: builtin`.
 const BUILTIN: &str = "builtin";
 
@@ -326,7 +312,7 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     spec.discard_body = first(&|layer| layer.discard_body.map(|value| value.value)).unwrap_or(spec.discard_body);
     // Which step reads it may depend on where the flow goes; that none does is certain if nobody names it.
     spec.sha256 = resolver.profile.tree.mentions("response.sha256");
-    spec.reads_body = resolver.profile.tree.mentions_beyond("response", UNREAD);
+    spec.reads_body = resolver.profile.tree.mentions_beyond("response", &bodiless());
     // The nearest layer that says anything about connections decides.
     for layer in layers {
         match (layer.connections, layer.reuse) {
@@ -356,5 +342,5 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
 /// What a scenario's requests have in common, for whoever has to know the longest.
 pub(super) fn timeout(step: &HttpStep, above: Above<'_>) -> Duration {
     let layers = std::iter::once(step.settings()).chain(above.into_iter().flatten().map(HttpDefaults::settings));
-    layers.into_iter().find_map(|layer| layer.timeout).map_or(Duration::from_secs(30), |timeout| timeout.value)
+    layers.into_iter().find_map(|layer| layer.timeout).map_or(TIMEOUT, |timeout| timeout.value)
 }

@@ -10,3 +10,7 @@ pub mod tcp;
 pub mod websocket;
 
 pub use site::{Site, SiteError};
+
+/// How long a request may take, or opening a connection, a message that is sent and one that is awaited, where a profile says
+/// nothing.
+pub const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);

@@ -7,10 +7,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TRA
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::http::written::Version;
-use super::http::{AGENT, Address, AddressError, Base, Cookies, Way, push_query};
+use super::http::{Address, AddressError, Base, Cookies, Way, push_query};
 use crate::base::secrets::{carries_secret, is_secret_header};
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{Endpoint, Route, Tls};
+use crate::net::{AGENT, Endpoint, Route, Tls};
 
 /// A URL as resolved, with what goes with it.
 #[derive(Debug, Clone)]

@@ -138,9 +138,10 @@ impl Figures {
     }
 
     fn time(&mut self, by_outcome: &[Sparse; Outcome::COUNT]) {
-        self.good.add(&by_outcome[Outcome::Ok.index()]);
-        self.late.add(&by_outcome[Outcome::Timeout.index()]);
-        self.late.add(&by_outcome[Outcome::Interrupted.index()]);
+        for outcome in Outcome::TIMED {
+            let times = if outcome == Outcome::Ok { &mut self.good } else { &mut self.late };
+            times.add(&by_outcome[outcome.index()]);
+        }
     }
 
     /// What has come since `earlier`, an extract of the same subject. What was open when the phase began counts as open since then, too.

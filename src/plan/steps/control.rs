@@ -70,13 +70,10 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
 
     pub(super) fn group(&mut self, group: &'a At<written::Group>) -> Option<StepKind> {
         let (at, group) = (group.at, &group.value);
-        let text = group.name.source.trim();
-        if text.is_empty() || text.len() > 200 || text.contains("{{") {
-            self.resolver.error(group.name.at, "the name of a group is a label: a short text that doesn't vary");
-        }
+        let label = self.label(&group.name, "group");
         let name = match &self.group {
-            Some(outer) => format!("{outer}/{text}"),
-            None => text.to_owned(),
+            Some(outer) => format!("{outer}/{label}"),
+            None => label,
         };
         let same = |other: &GroupLayout| other.scenario == self.id && other.name == name;
         let index = self.layout.groups.iter().position(same).unwrap_or_else(|| {

@@ -2,7 +2,7 @@
 
 use super::{Builder, Place};
 use crate::base::Protocol;
-use crate::base::written::{At, Expr, Form, Named};
+use crate::base::written::{At, Expr, Form, Named, Node, Scalar};
 use crate::expr::{Expression, Extract, Symbol};
 use crate::flow::{self, StepKind};
 use crate::measure::{CheckId, CheckLayout, StepId, StepLayout};
@@ -15,13 +15,7 @@ impl Builder<'_, '_> {
         let target = requests::target(self.resolver, at, step);
         let id = target.as_ref().map(|(method, url)| {
             let name = match &step.name {
-                Some(name) => {
-                    let text = name.source.trim().to_owned();
-                    if text.is_empty() || text.len() > 200 || text.contains("{{") {
-                        self.resolver.error(name.at, "the name of a step is a label: a short text that doesn't vary");
-                    }
-                    text
-                }
+                Some(name) => self.label(name, "step"),
                 None => requests::default_name(self.resolver, method, url),
             };
             self.step_id(name, Protocol::Http)
@@ -32,10 +26,13 @@ impl Builder<'_, '_> {
             self.pace.request(id, requests::timeout(step, self.above));
         }
         let expect = self.expect(step);
-        let extract = self.extract(step);
+        let discards = self.discards(step);
+        let extract = self.extracts(step.extract.as_ref(), |name, extraction| {
+            let why = "there is no body to take this from: `discard_body` throws it away";
+            (discards && extraction.header.is_none()).then_some((name.at, why))
+        });
         let checks = self.checks(step.check.as_ref(), id);
         if let Some(id) = id {
-            let discards = self.discards(step);
             let layout = &mut self.layout.steps[id.index()];
             layout.uploads |= step.multipart.is_some();
             layout.downloads |= discards;
@@ -84,11 +81,15 @@ impl Builder<'_, '_> {
         layers.into_iter().find_map(|layer| layer.discard_body).is_some_and(|discard| discard.value)
     }
 
-    fn extract(&mut self, step: &HttpStep) -> Option<Vec<(Symbol, Extract)>> {
+    /// What is taken out of an answer or of a message. Where an entry can't be had here, `refused` says where that is and why.
+    pub(super) fn extracts(
+        &mut self,
+        entries: Option<&Named<Form<Scalar, Extraction>>>,
+        refused: impl Fn(&At<String>, &Extraction) -> Option<(Node, &'static str)>,
+    ) -> Option<Vec<(Symbol, Extract)>> {
         let mut extracts = Vec::new();
         let mut wrong = false;
-        let discards = self.discards(step);
-        for (name, form) in step.extract.iter().flat_map(|entries| entries.iter()) {
+        for (name, form) in entries.iter().flat_map(|entries| entries.iter()) {
             let short;
             let extraction = match form {
                 Form::Short(path) => {
@@ -97,8 +98,8 @@ impl Builder<'_, '_> {
                 }
                 Form::Long(extraction) => extraction,
             };
-            if discards && extraction.header.is_none() {
-                self.resolver.error(name.at, "there is no body to take this from: `discard_body` throws it away");
+            if let Some((at, why)) = refused(name, extraction) {
+                self.resolver.error(at, why);
                 wrong = true;
                 continue;
             }
@@ -110,7 +111,7 @@ impl Builder<'_, '_> {
         (!wrong).then_some(extracts)
     }
 
-    pub(super) fn extraction(&mut self, name: &At<String>, extraction: &Extraction) -> Option<Extract> {
+    fn extraction(&mut self, name: &At<String>, extraction: &Extraction) -> Option<Extract> {
         let required = extraction.required.is_some_and(|required| required.value);
         let all = extraction.all.filter(|all| all.value);
         if let (Some(all), None) = (all, &extraction.json) {

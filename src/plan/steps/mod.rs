@@ -13,7 +13,7 @@ use super::http::Above;
 use super::loads::Pace;
 use super::resolver::Resolver;
 use super::types::ScenarioRows;
-use crate::base::written::{At, Expr, Many, Node};
+use crate::base::written::{At, Expr, Many, Node, Scalar};
 use crate::expr::{Expression, Names, Symbol};
 use crate::flow::{self, Flow, StepKind};
 use crate::measure::{Layout, ScenarioId};
@@ -83,7 +83,6 @@ pub(super) fn block(
 
 /// What a flow is for; some steps belong to some only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "the other places come with their blocks")]
 pub(super) enum Place {
     /// A scenario's flow.
     Scenario,
@@ -267,6 +266,15 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             None => None,
         };
         Some(flow::Step { kind: kind?, condition, on_error: resolved(on_error) })
+    }
+
+    /// A name as a label, `of` what it is.
+    fn label(&mut self, name: &Scalar, of: &str) -> String {
+        let text = name.source.trim();
+        if text.is_empty() || text.len() > 200 || text.contains("{{") {
+            self.resolver.error(name.at, format!("the name of a {of} is a label: a short text that doesn't vary"));
+        }
+        text.to_owned()
     }
 
     fn symbol(&mut self, name: &At<String>) -> Symbol {

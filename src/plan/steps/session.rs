@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::pause::{drawn, span, spread};
 use super::{Builder, Place};
 use crate::base::Protocol;
-use crate::base::written::{Anything, At, Form, Many, Named, Node, Scalar};
-use crate::expr::{Extract, JsonTemplate, Symbol, Template};
+use crate::base::written::{Anything, At, Form, Many, Node};
+use crate::expr::{JsonTemplate, Template};
 use crate::flow::{
     Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, SessionStep, StepKind, Think,
 };
@@ -70,7 +70,10 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.resolver.error(at, "a session can't stand in another; give each a scenario of its own");
             return None;
         }
-        let name = self.label(body.name, connecting.as_ref().map_or_else(String::new, |made| made.default_name.clone()));
+        let name = match body.name {
+            Some(name) => self.label(name, "step"),
+            None => connecting.as_ref().map_or_else(String::new, |made| made.default_name.clone()),
+        };
         let id = self.step_id(name.clone(), protocol);
         self.layout.steps[id.index()].session.get_or_insert_default();
         let timeout = connecting.as_ref().map_or(Duration::ZERO, |made| made.timeout);
@@ -88,16 +91,6 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         });
         let connector = connecting?.connector;
         Some(StepKind::Session(Box::new(SessionStep { id, name, connector, on: on?, flow, reconnect })))
-    }
-
-    /// The name of a step as a label.
-    fn label(&mut self, name: Option<&Scalar>, default: String) -> String {
-        let Some(name) = name else { return default };
-        let text = name.source.trim().to_owned();
-        if text.is_empty() || text.len() > 200 || text.contains("{{") {
-            self.resolver.error(name.at, "the name of a step is a label: a short text that doesn't vary");
-        }
-        text
     }
 
     fn handlers(&mut self, on: Option<&Many<At<written::On>>>) -> Option<Handlers> {
@@ -129,7 +122,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let sender = self.optional(on.sender.as_ref());
         let count = self.amounts(on.count.iter().flat_map(|count| count.iter()), true);
         let record = self.amounts(on.record.iter().flat_map(|record| record.iter()), false);
-        let extract = self.extracts(on.extract.as_ref());
+        let extract = self.extracts(on.extract.as_ref(), headerless);
         Some(Handler {
             matches: matches?,
             message,
@@ -146,13 +139,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     fn message_id(&mut self, step: StepId, on: &written::On) -> MessageId {
         let name = match &on.name {
             None => "message".to_owned(),
-            Some(name) => {
-                let text = name.source.trim().to_owned();
-                if text.is_empty() || text.len() > 200 || text.contains("{{") {
-                    self.resolver.error(name.at, "the name of a message is a label: a short text that doesn't vary");
-                }
-                text
-            }
+            Some(name) => self.label(name, "message"),
         };
         let same = |message: &MessageLayout| message.step == step && message.name == name;
         let index = self.layout.messages.iter().position(same).unwrap_or_else(|| {
@@ -164,32 +151,6 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         message.latency |= on.latency_from.is_some();
         message.numbered |= on.sequence.is_some();
         MessageId::at(index)
-    }
-
-    /// What is taken out of a message.
-    fn extracts(&mut self, entries: Option<&Named<Form<Scalar, Extraction>>>) -> Option<Vec<(Symbol, Extract)>> {
-        let mut extracts = Vec::new();
-        let mut wrong = false;
-        for (name, form) in entries.iter().flat_map(|entries| entries.iter()) {
-            let short;
-            let extraction = match form {
-                Form::Short(path) => {
-                    short = Extraction { json: Some(path.clone()), ..Extraction::default() };
-                    &short
-                }
-                Form::Long(extraction) => extraction,
-            };
-            if let Some(header) = &extraction.header {
-                self.resolver.error(header.at, "a message has no headers; take it by `json` or `regex`");
-                wrong = true;
-                continue;
-            }
-            match self.extraction(name, extraction) {
-                Some(extract) => extracts.push((self.symbol(name), extract)),
-                None => wrong = true,
-            }
-        }
-        (!wrong).then_some(extracts)
     }
 
     /// The step on a connection that is written, if one is.
@@ -286,7 +247,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     }
 
     fn awaited(&mut self, receive: &written::Receive, within: Within, default: String) -> Option<Awaited> {
-        let name = self.label(receive.name.as_ref(), default);
+        let name = receive.name.as_ref().map_or(default, |name| self.label(name, "step"));
         let id = self.step_id(name.clone(), within.protocol);
         if let Some(length) = receive.within.filter(|length| length.value.is_zero()) {
             self.resolver.error(length.at, "within 0s nothing can come; write a longer time");
@@ -294,7 +255,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let time = receive.within.map_or(within.timeout, |length| length.value);
         self.pace.request(id, time);
         let matches = self.optional(receive.matches.as_ref());
-        let extract = self.extracts(receive.extract.as_ref());
+        let extract = self.extracts(receive.extract.as_ref(), headerless);
         let checks = self.checks(receive.check.as_ref(), Some(id));
         Some(Awaited { id, name, matches: matches?, within: time, extract: extract?, checks: checks? })
     }
@@ -355,6 +316,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         }
         Some(if sending { CloseStep::Sending } else { CloseStep::Both })
     }
+}
+
+/// Refuses to take from a message what only answers of HTTP have.
+fn headerless(_: &At<String>, extraction: &Extraction) -> Option<(Node, &'static str)> {
+    extraction.header.as_ref().map(|header| (header.at, "a message has no headers; take it by `json` or `regex`"))
 }
 
 /// Which step on a connection is written.

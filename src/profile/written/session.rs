@@ -124,6 +124,45 @@ pub struct Common<'a> {
     pub reconnect: Option<&'a Reconnect>,
 }
 
+/// What the sessions that begin with a request of HTTP have, as a step or its defaults have it.
+#[derive(Debug, Clone, Copy)]
+pub struct Handshake<'a> {
+    /// `connect` of a step, `base_url` of defaults.
+    pub to: Option<&'a Text>,
+    /// `headers`
+    pub headers: Option<&'a Entries<Text>>,
+    /// `query`
+    pub query: Option<&'a Entries<Many<Text>>>,
+    /// `cookies`
+    pub cookies: Option<At<bool>>,
+    /// What all kinds of sessions have.
+    pub common: Common<'a>,
+}
+
+macro_rules! handshakes {
+    ($($type:ident by $to:ident,)+) => {$(
+        impl $type {
+            /// What belongs to the handshake over HTTP.
+            pub fn handshake(&self) -> Handshake<'_> {
+                Handshake {
+                    to: self.$to.as_ref(),
+                    headers: self.headers.as_ref(),
+                    query: self.query.as_ref(),
+                    cookies: self.cookies,
+                    common: self.common(),
+                }
+            }
+        }
+    )+};
+}
+
+handshakes! {
+    WebSocketStep by connect,
+    WebSocketDefaults by base_url,
+    SocketIoStep by connect,
+    SocketIoDefaults by base_url,
+}
+
 /// What is done in a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Body<'a> {

@@ -35,7 +35,6 @@ pub use cookies::Jar as Cookies;
 pub use exchange::{Connect, Disconnect, Exchange, Stage};
 pub(crate) use failure::Failure;
 pub use pool::Pool;
-pub(crate) use request::AGENT;
 pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
 

@@ -9,6 +9,7 @@ use super::MAX_BODY;
 use super::failure::Failure;
 use super::request::Spec;
 use crate::base::Reason;
+use crate::expr::hex;
 
 /// The longest body that is kept where nothing of the profile reads it, in bytes.
 const SHORT: usize = 256 * 1024;
@@ -106,7 +107,7 @@ impl Collector {
 
     /// The body is complete.
     pub fn finish(self) -> Received {
-        let sha256 = self.digest.map(|digest| digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        let sha256 = self.digest.map(|digest| hex(&digest.finalize()));
         Received { body: self.kept.into_bytes(), cut: self.cut, bytes: self.bytes, sha256 }
     }
 }

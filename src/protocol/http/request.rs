@@ -16,12 +16,11 @@ use super::upload::Multipart;
 use crate::base::secrets::carries_secret;
 use crate::base::trace::TraceId;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template, unique};
-use crate::net::Endpoint;
+use crate::net::{AGENT, Endpoint};
+use crate::protocol::TIMEOUT;
 
 /// W3C Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// What a user agent is called that is given no name.
-pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
 
 /// What a request carries.
 #[derive(Clone, Default)]
@@ -117,7 +116,7 @@ impl Spec {
             headers: Vec::new(),
             may_lack: Vec::new(),
             body: Body::Empty,
-            timeout: Duration::from_secs(30),
+            timeout: TIMEOUT,
             redirects: 0,
             cookies: true,
             compression: true,

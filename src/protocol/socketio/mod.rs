@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::TIMEOUT;
 use super::http::Cookies;
 use super::session::{Attempt, MAX_MESSAGE};
 use super::site::{Site, SiteError, Visit};
@@ -62,7 +63,7 @@ impl Connector {
             namespace: Template::literal("/"),
             auth: None,
             transport: Transport::WebSocket,
-            timeout: Duration::from_secs(30),
+            timeout: TIMEOUT,
             max_message: MAX_MESSAGE,
         }
     }

@@ -6,6 +6,7 @@ mod frame;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::TIMEOUT;
 use super::session::{Attempt, MAX_MESSAGE};
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::{Endpoint, Route, Tls};
@@ -35,9 +36,8 @@ pub struct Connector {
 impl Connector {
     /// A connector with the defaults of a profile.
     pub fn new(address: Template) -> Self {
-        let timeout = Duration::from_secs(30);
         let (route, frame) = (Route::direct(), Frame::Line);
-        Self { address, tls: None, route, frame, timeout, max_message: MAX_MESSAGE, hosts: None }
+        Self { address, tls: None, route, frame, timeout: TIMEOUT, max_message: MAX_MESSAGE, hosts: None }
     }
 
     /// Whether what is static of it can be used; for when a profile is loaded. The error says what is wrong with the address.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::TIMEOUT;
 use super::http::Cookies;
 use super::session::{Attempt, MAX_MESSAGE};
 use super::site::{Site, SiteError, Visit};
@@ -36,8 +37,7 @@ pub struct Connector {
 impl Connector {
     /// A connector with the defaults of a profile.
     pub fn new(url: Template) -> Self {
-        let timeout = Duration::from_secs(30);
-        Self { site: Site::new(url), subprotocols: Vec::new(), timeout, max_message: MAX_MESSAGE }
+        Self { site: Site::new(url), subprotocols: Vec::new(), timeout: TIMEOUT, max_message: MAX_MESSAGE }
     }
 
     /// Whether what is static of it can be used; for when a profile is loaded.

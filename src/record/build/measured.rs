@@ -8,21 +8,8 @@ use super::super::run::{Check, Connections, Group, Latency, Metric, Scenario, St
 use super::{PhaseInput, counts};
 use crate::base::{DropReason, Outcome, Protocol, Reason};
 use crate::load::Load;
-use crate::measure::totals::ByOutcome;
+use crate::measure::totals::{ByOutcome, timed};
 use crate::measure::{CheckId, ConnectTotals, GroupId, OwnId, OwnKind, ScenarioId, ScenarioTotals, Sparse, StepId, StepTotals};
-
-/// What latencies are over: answers, timeouts and interrupted requests (at their elapsed time, a lower bound). Other errors
-/// are told by their counts, so that fast failures flatter nobody.
-const TIMED: [Outcome; 3] = [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted];
-
-/// The distribution over [`TIMED`].
-pub(super) fn timed(by: &ByOutcome) -> Sparse {
-    let mut sum = Sparse::default();
-    for outcome in TIMED {
-        sum.add(&by[outcome.index()]);
-    }
-    sum
-}
 
 /// The distribution over every outcome.
 fn all(by: &ByOutcome) -> Sparse {

@@ -27,6 +27,8 @@ pub use multipart::{Content, Length, Multipart, Part, SizeError, Sizes};
 pub(super) use tally::Tally;
 pub use tally::Uploaded;
 
+use crate::expr::hex;
+
 /// How much is made at once, in bytes.
 const CHUNK: usize = 16 * 1024;
 
@@ -187,7 +189,7 @@ impl Upload {
     fn end_segment(&mut self, digest: Option<usize>) {
         if let Some(digest) = digest {
             let hash = self.digest.take().unwrap_or_default().finalize();
-            self.tally.digested(digest, hash.iter().map(|byte| format!("{byte:02x}")).collect());
+            self.tally.digested(digest, hex(&hash));
         }
         self.work = Work::Nothing;
         self.done = 0;
