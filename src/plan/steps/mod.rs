@@ -13,11 +13,11 @@ use super::http::Above;
 use super::loads::Pace;
 use super::resolver::Resolver;
 use super::types::ScenarioRows;
-use crate::base::written::{At, Expr, Many, Node, Scalar};
+use crate::base::written::{At, Expr, Many, Scalar};
 use crate::expr::{Expression, Names, Symbol};
 use crate::flow::{self, Flow, StepKind};
 use crate::measure::{Layout, ScenarioId};
-use crate::profile::written::{Block, Defaults, OnError, Scenario, Step};
+use crate::profile::written::{Block, Defaults, Doing, OnError, Scenario, Step};
 
 /// A scenario's flows, and what its loads need to know of them.
 pub(super) struct Resolved {
@@ -189,76 +189,20 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
 
     fn step(&mut self, written: &'a At<Step>) -> Option<flow::Step> {
         let step = &written.value;
-        let kinds = [
-            step.http.as_ref().map(|step| step.at),
-            step.think.as_ref().map(|step| step.at),
-            step.set.as_ref().map(|step| step.at),
-            step.count.as_ref().map(|step| step.at),
-            step.record.as_ref().map(|step| step.at),
-            step.remember.as_ref().map(|step| step.at),
-            step.choose.as_ref().map(|step| step.at),
-            step.maybe.as_ref().map(|step| step.at),
-            step.repeat.as_ref().map(|step| step.at),
-            step.for_each.as_ref().map(|step| step.at),
-            step.group.as_ref().map(|step| step.at),
-            step.call.as_ref().map(|step| step.at),
-            step.eventually.as_ref().map(|step| step.at),
-            step.websocket.as_ref().map(|step| step.at),
-            step.socketio.as_ref().map(|step| step.at),
-            step.tcp.as_ref().map(|step| step.at),
-            step.send.as_ref().map(|step| step.at),
-            step.emit.as_ref().map(|step| step.at),
-            step.receive.as_ref().map(|step| step.at),
-            step.listen.as_ref().map(|step| step.at),
-            step.hold.as_ref().map(|step| step.at),
-            step.close.as_ref().map(|step| step.at),
-        ];
-        let given: Vec<Node> = kinds.into_iter().flatten().collect();
-        if let [_, second, ..] = given[..] {
-            self.resolver.error(second, "a step does one thing; write the second as a step of its own");
+        let mut doings = step.doings();
+        if let [_, second, ..] = doings[..] {
+            self.resolver.error(second.at(), "a step does one thing; write the second as a step of its own");
             return None;
         }
         let condition = step.condition.as_ref().map(|expr| self.expression(expr));
         let on_error = step.on_error.map_or(self.on_error, |on_error| on_error.value);
-        let kind = if let Some(http) = &step.http {
-            self.http(http)
-        } else if let Some(think) = &step.think {
-            Some(self.think(&think.value))
-        } else if let Some(set) = &step.set {
-            self.set(set.value.iter())
-        } else if let Some(count) = &step.count {
-            self.amounts(count.value.iter(), true).map(StepKind::Count)
-        } else if let Some(record) = &step.record {
-            self.amounts(record.value.iter(), false).map(StepKind::Record)
-        } else if let Some(remember) = &step.remember {
-            self.remember(remember.value.iter())
-        } else if let Some(choose) = &step.choose {
-            self.choose(choose)
-        } else if let Some(maybe) = &step.maybe {
-            self.maybe(maybe)
-        } else if let Some(repeat) = &step.repeat {
-            self.repeat(repeat)
-        } else if let Some(each) = &step.for_each {
-            self.for_each(each)
-        } else if let Some(group) = &step.group {
-            self.group(group)
-        } else if let Some(call) = &step.call {
-            self.call(call)
-        } else if let Some(eventually) = &step.eventually {
-            self.eventually(eventually)
-        } else if let Some(websocket) = &step.websocket {
-            self.websocket(websocket)
-        } else if let Some(socketio) = &step.socketio {
-            self.socketio(socketio)
-        } else if let Some(tcp) = &step.tcp {
-            self.tcp(tcp)
-        } else if let Some(message) = self.message(step) {
-            message
-        } else {
-            let kinds = "http, websocket, socketio, tcp, think, set, count, record, remember, choose, maybe, repeat, for_each, \
-                         group, call, eventually";
-            self.resolver.lacking(written.at, format!("this step says not what it does; it wants one of {kinds}"));
-            None
+        let kind = match doings.pop() {
+            Some(doing) => self.kind(doing),
+            None => {
+                let kinds = Doing::KEYS.join(", ");
+                self.resolver.lacking(written.at, format!("this step says not what it does; it wants one of {kinds}"));
+                None
+            }
         };
         let condition = match condition {
             Some(None) => return None,
@@ -266,6 +210,28 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             None => None,
         };
         Some(flow::Step { kind: kind?, condition, on_error: resolved(on_error) })
+    }
+
+    fn kind(&mut self, doing: Doing<'a>) -> Option<StepKind> {
+        match doing {
+            Doing::Http(http) => self.http(http),
+            Doing::Think(think) => Some(self.think(&think.value)),
+            Doing::Set(set) => self.set(set.value.iter()),
+            Doing::Count(count) => self.amounts(count.value.iter(), true).map(StepKind::Count),
+            Doing::Record(record) => self.amounts(record.value.iter(), false).map(StepKind::Record),
+            Doing::Remember(remember) => self.remember(remember.value.iter()),
+            Doing::Choose(choose) => self.choose(choose),
+            Doing::Maybe(maybe) => self.maybe(maybe),
+            Doing::Repeat(repeat) => self.repeat(repeat),
+            Doing::ForEach(each) => self.for_each(each),
+            Doing::Group(group) => self.group(group),
+            Doing::Call(call) => self.call(call),
+            Doing::Eventually(eventually) => self.eventually(eventually),
+            Doing::Websocket(websocket) => self.websocket(websocket),
+            Doing::Socketio(socketio) => self.socketio(socketio),
+            Doing::Tcp(tcp) => self.tcp(tcp),
+            Doing::OnConnection(on) => self.message(on),
+        }
     }
 
     /// A name as a label, `of` what it is.

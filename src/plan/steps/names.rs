@@ -1,9 +1,11 @@
 //! The variables that a flow sets: they are known everywhere in it.
 
 use super::Builder;
-use crate::base::written::{At, Many};
+use crate::base::written::{At, Form, Many, Named, Scalar};
 use crate::expr::is_reserved;
-use crate::profile::written::Step;
+use crate::profile::written::session::On;
+use crate::profile::written::{Doing, OnConnection, Step};
+use crate::protocol::http::written::Extraction;
 
 impl Builder<'_, '_> {
     /// Makes known what the steps set, nested ones too. Wanted before [`Builder::flow`].
@@ -51,31 +53,58 @@ pub(in crate::plan) fn each<'w>(steps: &'w Many<At<Step>>, visit: &mut impl FnMu
 
 /// The flows that stand in a step.
 fn nested(step: &Step) -> Vec<&Many<At<Step>>> {
-    let mut flows: Vec<_> = step.choose.iter().flat_map(|choose| &choose.value).map(|branch| &branch.flow).collect();
-    flows.extend(step.maybe.as_ref().map(|maybe| &maybe.value.flow));
-    flows.extend(step.repeat.as_ref().map(|repeat| &repeat.value.flow));
-    flows.extend(step.for_each.as_ref().map(|each| &each.value.flow));
-    flows.extend(step.group.as_ref().map(|group| &group.value.flow));
-    flows.extend(step.eventually.as_ref().map(|eventually| &eventually.value.flow));
-    flows.extend(step.websocket.as_ref().map(|step| &step.value.session));
-    flows.extend(step.socketio.as_ref().map(|step| &step.value.session));
-    flows.extend(step.tcp.as_ref().map(|step| &step.value.session));
-    flows
+    let of = |doing| match doing {
+        Doing::Choose(choose) => choose.value.iter().map(|branch| &branch.flow).collect(),
+        Doing::Maybe(maybe) => vec![&maybe.value.flow],
+        Doing::Repeat(repeat) => vec![&repeat.value.flow],
+        Doing::ForEach(each) => vec![&each.value.flow],
+        Doing::Group(group) => vec![&group.value.flow],
+        Doing::Eventually(eventually) => vec![&eventually.value.flow],
+        Doing::Websocket(step) => vec![&step.value.session],
+        Doing::Socketio(step) => vec![&step.value.session],
+        Doing::Tcp(step) => vec![&step.value.session],
+        Doing::Http(_) | Doing::Think(_) | Doing::Set(_) | Doing::Count(_) | Doing::Record(_) | Doing::Remember(_) => Vec::new(),
+        Doing::Call(_) | Doing::OnConnection(_) => Vec::new(),
+    };
+    step.doings().into_iter().flat_map(of).collect()
 }
 
 /// The variables that a step sets by itself.
 pub(in crate::plan) fn sets(step: &Step) -> Vec<At<String>> {
-    let mut names = Vec::new();
-    if let Some(set) = &step.set {
-        names.extend(set.value.iter().map(|(name, _)| name.clone()));
+    step.doings().into_iter().flat_map(set_by).collect()
+}
+
+fn set_by(doing: Doing<'_>) -> Vec<At<String>> {
+    match doing {
+        Doing::Set(set) => set.value.iter().map(|(name, _)| name.clone()).collect(),
+        Doing::Http(http) => extracted(http.value.extract.as_ref()).chain(http.value.digests().map(At::from)).collect(),
+        Doing::ForEach(each) => vec![At { value: each.value.variable.value.0.clone(), at: each.value.variable.at }],
+        Doing::Websocket(step) => set_on(step.value.on.as_ref()),
+        Doing::Socketio(step) => set_on(step.value.on.as_ref()),
+        Doing::Tcp(step) => set_on(step.value.on.as_ref()),
+        Doing::OnConnection(OnConnection::Listen(listen)) => match &listen.value.0 {
+            Some(Form::Long(details)) => set_on(details.on.as_ref()),
+            Some(Form::Short(_)) | None => Vec::new(),
+        },
+        Doing::OnConnection(OnConnection::Receive(receive)) => {
+            extracted(receive.value.0.as_ref().and_then(|receive| receive.extract.as_ref())).collect()
+        }
+        Doing::OnConnection(OnConnection::Emit(emit)) => match &emit.value.ack {
+            Some(Form::Long(receive)) => extracted(receive.value.extract.as_ref()).collect(),
+            Some(Form::Short(_)) | None => Vec::new(),
+        },
+        Doing::OnConnection(OnConnection::Send(_) | OnConnection::Hold(_) | OnConnection::Close(_)) => Vec::new(),
+        Doing::Think(_) | Doing::Count(_) | Doing::Record(_) | Doing::Remember(_) | Doing::Call(_) => Vec::new(),
+        // What their steps set is asked of these.
+        Doing::Choose(_) | Doing::Maybe(_) | Doing::Repeat(_) | Doing::Group(_) | Doing::Eventually(_) => Vec::new(),
     }
-    if let Some(http) = &step.http {
-        names.extend(http.value.extract.iter().flat_map(|entries| entries.iter()).map(|(name, _)| name.clone()));
-        names.extend(http.value.digests().map(At::from));
-    }
-    if let Some(each) = &step.for_each {
-        names.push(At { value: each.value.variable.value.0.clone(), at: each.value.variable.at });
-    }
-    names.extend(super::session::sets(step));
-    names
+}
+
+/// What handlers take out of messages.
+fn set_on(on: Option<&Many<At<On>>>) -> Vec<At<String>> {
+    on.iter().flat_map(|on| &on.0).flat_map(|on| extracted(on.value.extract.as_ref())).collect()
+}
+
+fn extracted(entries: Option<&Named<Form<Scalar, Extraction>>>) -> impl Iterator<Item = At<String>> {
+    entries.into_iter().flat_map(|entries| entries.iter()).map(|(name, _)| name.clone())
 }

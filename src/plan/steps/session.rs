@@ -16,7 +16,7 @@ use crate::flow::{
 use crate::measure::{MessageId, MessageLayout, StepId};
 use crate::plan::connect::{self, Connecting};
 use crate::profile::written::session::{self as written, Body, Common};
-use crate::profile::written::{Defaults, Step};
+use crate::profile::written::{Defaults, OnConnection};
 use crate::protocol::http::written::Extraction;
 
 /// How long a session without an end is thought to last, for those who need to know how many users a rate takes.
@@ -153,32 +153,29 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         MessageId::at(index)
     }
 
-    /// The step on a connection that is written, if one is.
-    pub(super) fn message(&mut self, step: &Step) -> Option<Option<StepKind>> {
-        let (key, at) = message_key(step)?;
+    /// A step on a session's connection.
+    pub(super) fn message(&mut self, doing: OnConnection<'_>) -> Option<StepKind> {
         let Some(within) = self.in_session else {
+            let key = doing.key();
             self.resolver.error(
-                at,
+                doing.at(),
                 format!("`{key}` stands in the session of a websocket, socketio or tcp step: websocket: {{connect: /ws, session: [{{{key}: …}}]}}"),
             );
-            return Some(None);
+            return None;
         };
-        let made = if let Some(send) = &step.send {
-            self.send(send).map(MessageStep::Send)
-        } else if let Some(emit) = &step.emit {
-            self.emit(emit, within).map(MessageStep::Emit)
-        } else if let Some(receive) = &step.receive {
-            let nothing = written::Receive::default();
-            let receive = receive.value.0.as_ref().unwrap_or(&nothing);
-            self.awaited(receive, within, "receive".to_owned()).map(MessageStep::Receive)
-        } else if let Some(listen) = &step.listen {
-            self.listen(listen).map(MessageStep::Listen)
-        } else if let Some(hold) = &step.hold {
-            self.hold(hold).map(MessageStep::Hold)
-        } else {
-            step.close.as_ref().and_then(|close| self.close(close, within)).map(MessageStep::Close)
+        let made = match doing {
+            OnConnection::Send(send) => self.send(send).map(MessageStep::Send),
+            OnConnection::Emit(emit) => self.emit(emit, within).map(MessageStep::Emit),
+            OnConnection::Receive(receive) => {
+                let nothing = written::Receive::default();
+                let receive = receive.value.0.as_ref().unwrap_or(&nothing);
+                self.awaited(receive, within, "receive".to_owned()).map(MessageStep::Receive)
+            }
+            OnConnection::Listen(listen) => self.listen(listen).map(MessageStep::Listen),
+            OnConnection::Hold(hold) => self.hold(hold).map(MessageStep::Hold),
+            OnConnection::Close(close) => self.close(close, within).map(MessageStep::Close),
         };
-        Some(made.map(|step| StepKind::Message(Box::new(step))))
+        made.map(|step| StepKind::Message(Box::new(step)))
     }
 
     fn send(&mut self, send: &At<written::Send>) -> Option<SendStep> {
@@ -321,38 +318,4 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
 /// Refuses to take from a message what only answers of HTTP have.
 fn headerless(_: &At<String>, extraction: &Extraction) -> Option<(Node, &'static str)> {
     extraction.header.as_ref().map(|header| (header.at, "a message has no headers; take it by `json` or `regex`"))
-}
-
-/// Which step on a connection is written.
-fn message_key(step: &Step) -> Option<(&'static str, Node)> {
-    let keys = [
-        ("send", step.send.as_ref().map(|step| step.at)),
-        ("emit", step.emit.as_ref().map(|step| step.at)),
-        ("receive", step.receive.as_ref().map(|step| step.at)),
-        ("listen", step.listen.as_ref().map(|step| step.at)),
-        ("hold", step.hold.as_ref().map(|step| step.at)),
-        ("close", step.close.as_ref().map(|step| step.at)),
-    ];
-    keys.into_iter().find_map(|(key, at)| at.map(|at| (key, at)))
-}
-
-/// The variables that sessions and the steps on their connections set by themselves.
-pub(super) fn sets(step: &Step) -> Vec<At<String>> {
-    let handlers = [
-        step.websocket.as_ref().and_then(|step| step.value.on.as_ref()),
-        step.socketio.as_ref().and_then(|step| step.value.on.as_ref()),
-        step.tcp.as_ref().and_then(|step| step.value.on.as_ref()),
-        step.listen.as_ref().and_then(|listen| match &listen.value.0 {
-            Some(Form::Long(details)) => details.on.as_ref(),
-            _ => None,
-        }),
-    ];
-    let handlers = handlers.into_iter().flatten().flat_map(|on| &on.0).filter_map(|on| on.value.extract.as_ref());
-    let receive = step.receive.as_ref().and_then(|receive| receive.value.0.as_ref());
-    let ack = step.emit.as_ref().and_then(|emit| match &emit.value.ack {
-        Some(Form::Long(receive)) => Some(&receive.value),
-        _ => None,
-    });
-    let awaited = receive.into_iter().chain(ack).filter_map(|receive| receive.extract.as_ref());
-    handlers.chain(awaited).flat_map(|entries| entries.iter()).map(|(name, _)| name.clone()).collect()
 }

@@ -22,7 +22,7 @@ pub use metrics::{Metric, MetricType};
 pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
 pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};
 pub use slo::{Each, Over, Slo};
-pub use step::{OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};
+pub use step::{Doing, OnConnection, OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};
 
 use crate::base::written::{Anything, At, Entries, Many, Named, Of, Parsed, Ratio, Scalar};
 use crate::protocol::http::written::HttpDefaults;

@@ -8,62 +8,133 @@ use serde::Deserialize;
 use super::control::{Branch, Eventually, ForEach, Group, Maybe, Repetition};
 use super::session::{Closing, Emit, Holding, Listening, Receiving, Send, SocketIoStep, TcpStep, WebSocketStep};
 use crate::base::units::parse_duration;
-use crate::base::written::{Anything, At, Entries, Expr, Form, Named, Of, Parsed, Scalar};
+use crate::base::written::{Anything, At, Entries, Expr, Form, Named, Node, Of, Parsed, Scalar};
 use crate::protocol::http::written::HttpStep;
 
-/// One step: one key says its kind; beside it `if` and `on_error`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// An HTTP request.
-    pub http: Option<At<HttpStep>>,
-    /// A WebSocket, and the steps on it.
-    pub websocket: Option<At<WebSocketStep>>,
-    /// A connection of Socket.IO, and the steps on it.
-    pub socketio: Option<At<SocketIoStep>>,
-    /// A TCP connection, and the steps on it.
-    pub tcp: Option<At<TcpStep>>,
-    /// Sends a message over the session's connection: a text, `{json: …}` or `{base64: …}`.
-    pub send: Option<At<Send>>,
-    /// Sends an event over the session's connection (Socket.IO).
-    pub emit: Option<At<Emit>>,
-    /// Awaits a message of the session's connection, and times it.
-    pub receive: Option<At<Receiving>>,
-    /// Takes what comes over the session's connection for a while.
-    pub listen: Option<At<Listening>>,
-    /// Stays in the session for a while.
-    pub hold: Option<At<Holding>>,
-    /// Closes the session's connection before its last step.
-    pub close: Option<At<Closing>>,
-    /// A pause: `1s`, `1s..3s`, `{mean: 2s, distribution: exponential}`.
-    pub think: Option<At<Think>>,
-    /// Variables from expressions, in written order.
-    pub set: Option<At<Named<Expr>>>,
-    /// Adds to counters of the profile's own.
-    pub count: Option<At<Entries<Expr>>>,
-    /// Observes histograms and sets gauges of the profile's own.
-    pub record: Option<At<Entries<Expr>>>,
-    /// Appends values to lists that the whole run shares.
-    pub remember: Option<At<Named<Anything>>>,
-    /// An expression; where it doesn't hold, the step is left out.
-    #[serde(rename = "if")]
-    pub condition: Option<Expr>,
-    /// What a failure does: `end_iteration`, `continue`, `end_user` or `abort_run`. Default end_iteration.
-    pub on_error: Option<At<OnError>>,
-    /// One of several flows, by weight.
-    pub choose: Option<At<Vec<Branch>>>,
-    /// Steps that are done now and then.
-    pub maybe: Option<At<Maybe>>,
-    /// Steps that are repeated.
-    pub repeat: Option<At<Repetition>>,
-    /// Steps that are done for each element of a list.
-    pub for_each: Option<At<ForEach>>,
-    /// Steps that are timed as a whole.
-    pub group: Option<At<Group>>,
-    /// The name of a scenario, whose flow is done here.
-    pub call: Option<Scalar>,
-    /// Steps that are tried until their checks hold and nothing fails.
-    pub eventually: Option<At<Eventually>>,
+/// Declares the keys that say a step's kind: a field of [`Step`] and a member of an enum for each, so that whoever takes steps
+/// apart by [`Step::doings`] can forget none.
+macro_rules! steps {
+    (
+        anywhere { $($(#[$doc:meta])* $key:ident: $kind:ident($type:ty),)+ }
+        on_connections { $($(#[$message_doc:meta])* $message_key:ident: $message:ident($message_type:ty),)+ }
+    ) => {
+        /// One step: one key says its kind; beside it `if` and `on_error`.
+        #[derive(Debug, Clone, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct Step {
+            $($(#[$doc])* pub $key: Option<$type>,)+
+            $($(#[$message_doc])* pub $message_key: Option<$message_type>,)+
+            /// An expression; where it doesn't hold, the step is left out.
+            #[serde(rename = "if")]
+            pub condition: Option<Expr>,
+            /// What a failure does: `end_iteration`, `continue`, `end_user` or `abort_run`. Default end_iteration.
+            pub on_error: Option<At<OnError>>,
+        }
+
+        /// What a step does.
+        #[derive(Debug, Clone, Copy)]
+        pub enum Doing<'a> {
+            $($(#[$doc])* $kind(&'a $type),)+
+            /// Something on the connection of the session that it stands in.
+            OnConnection(OnConnection<'a>),
+        }
+
+        /// What a step does on the connection of its session.
+        #[derive(Debug, Clone, Copy)]
+        pub enum OnConnection<'a> {
+            $($(#[$message_doc])* $message(&'a $message_type),)+
+        }
+
+        impl Step {
+            /// What it does: one thing, unless the profile is wrong.
+            pub fn doings(&self) -> Vec<Doing<'_>> {
+                let mut doings = Vec::new();
+                $(doings.extend(self.$key.as_ref().map(Doing::$kind));)+
+                $(doings.extend(self.$message_key.as_ref().map(OnConnection::$message).map(Doing::OnConnection));)+
+                doings
+            }
+        }
+
+        impl Doing<'_> {
+            /// The keys of what can be done anywhere.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+
+            /// Where it stands.
+            pub fn at(&self) -> Node {
+                match self {
+                    $(Doing::$kind(written) => written.at,)+
+                    Doing::OnConnection(on) => on.at(),
+                }
+            }
+        }
+
+        impl OnConnection<'_> {
+            /// Its key.
+            pub fn key(&self) -> &'static str {
+                match self {
+                    $(OnConnection::$message(_) => stringify!($message_key),)+
+                }
+            }
+
+            /// Where it stands.
+            pub fn at(&self) -> Node {
+                match self {
+                    $(OnConnection::$message(written) => written.at,)+
+                }
+            }
+        }
+    };
+}
+
+steps! {
+    anywhere {
+        /// An HTTP request.
+        http: Http(At<HttpStep>),
+        /// A WebSocket, and the steps on it.
+        websocket: Websocket(At<WebSocketStep>),
+        /// A connection of Socket.IO, and the steps on it.
+        socketio: Socketio(At<SocketIoStep>),
+        /// A TCP connection, and the steps on it.
+        tcp: Tcp(At<TcpStep>),
+        /// A pause: `1s`, `1s..3s`, `{mean: 2s, distribution: exponential}`.
+        think: Think(At<Think>),
+        /// Variables from expressions, in written order.
+        set: Set(At<Named<Expr>>),
+        /// Adds to counters of the profile's own.
+        count: Count(At<Entries<Expr>>),
+        /// Observes histograms and sets gauges of the profile's own.
+        record: Record(At<Entries<Expr>>),
+        /// Appends values to lists that the whole run shares.
+        remember: Remember(At<Named<Anything>>),
+        /// One of several flows, by weight.
+        choose: Choose(At<Vec<Branch>>),
+        /// Steps that are done now and then.
+        maybe: Maybe(At<Maybe>),
+        /// Steps that are repeated.
+        repeat: Repeat(At<Repetition>),
+        /// Steps that are done for each element of a list.
+        for_each: ForEach(At<ForEach>),
+        /// Steps that are timed as a whole.
+        group: Group(At<Group>),
+        /// The name of a scenario, whose flow is done here.
+        call: Call(Scalar),
+        /// Steps that are tried until their checks hold and nothing fails.
+        eventually: Eventually(At<Eventually>),
+    }
+    on_connections {
+        /// Sends a message over the session's connection: a text, `{json: …}` or `{base64: …}`.
+        send: Send(At<Send>),
+        /// Sends an event over the session's connection (Socket.IO).
+        emit: Emit(At<Emit>),
+        /// Awaits a message of the session's connection, and times it.
+        receive: Receive(At<Receiving>),
+        /// Takes what comes over the session's connection for a while.
+        listen: Listen(At<Listening>),
+        /// Stays in the session for a while.
+        hold: Hold(At<Holding>),
+        /// Closes the session's connection before its last step.
+        close: Close(At<Closing>),
+    }
 }
 
 /// What a failed step does.
