@@ -27,7 +27,7 @@ const POINTS_OF_A_RANGE: f64 = 10_000.0;
 pub(super) struct Prometheus {
     name: String,
     pub(super) api: Api,
-    /// The longest spacing of samples that was seen, in seconds.
+    /// The spacing of samples in the last answer that showed one, in seconds.
     interval: Mutex<Option<f64>>,
     kinds: Mutex<HashMap<String, Option<Kind>>>,
 }
@@ -171,15 +171,15 @@ impl Prometheus {
             return kind;
         }
         let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(metric).copied();
-        let told = match known {
-            Some(told) => told,
+        let kind = match known {
+            Some(kind) => kind,
             None => {
-                let told = self.api.kind(metric).await.unwrap_or_default();
-                self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(metric.to_owned(), told);
-                told
+                let kind = self.api.kind(metric).await.unwrap_or_default();
+                self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(metric.to_owned(), kind);
+                kind
             }
         };
-        wants.items[item].kind(told, metric)
+        wants.items[item].kind(kind, metric)
     }
 
     /// A range query over a phase: what each series came to.

@@ -153,13 +153,13 @@ impl Item {
         self.matchers.iter().all(|matcher| label(labels, &matcher.label) == matcher.value)
     }
 
-    /// What it is: as told beforehand, or by the source, or by its name.
-    pub(super) fn kind(&self, told: Option<Kind>, name: &str) -> Kind {
+    /// What it is: as written, or as its server says, or by its name.
+    pub(super) fn kind(&self, of_server: Option<Kind>, name: &str) -> Kind {
         let by_name = || {
             let grows = ["_total", "_count", "_sum", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
             if grows { Kind::Counter } else { Kind::Gauge }
         };
-        self.kind.or(told).unwrap_or_else(by_name)
+        self.kind.or(of_server).unwrap_or_else(by_name)
     }
 }
 

@@ -59,15 +59,8 @@ impl From<Broken> for Stop {
     }
 }
 
-/// One iteration, which was due at `due`. It belongs to the phase that the user entered last.
-///
-/// May be dropped at any await; a request in flight is then told as `interrupted`.
-pub async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
-    user.begin_iteration(iteration);
-    carry_out(flow, user, due, sink).await
-}
-
-/// What the user has begun: an iteration, its start or its stop.
+/// What the user has begun: an iteration, its start or its stop. It was due at `due`, and belongs to the phase that the user
+/// entered last.
 ///
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
 pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> End {
@@ -83,7 +76,7 @@ pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink
 /// # Errors
 /// How it ended before its last step, and if a step failed: which, and why, without the user's secrets.
 ///
-/// May be dropped at any await, like [`iterate`].
+/// May be dropped at any await, like [`carry_out`].
 pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(), (End, String)> {
     user.scope.begin_iteration(0);
     let mut run = Run::new(user, sink, Instant::now());

@@ -20,7 +20,7 @@ mod user;
 pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
 pub use deck::Deck;
 pub use expect::Expect;
-pub use interpret::{carry_out, iterate, once};
+pub use interpret::{carry_out, once};
 pub use session::{
     Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, Sequences, SessionStep,
 };

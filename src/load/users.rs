@@ -17,7 +17,7 @@ pub fn user_edges(shape: &Shape, share: &Share) -> UserEdges {
         start: 0,
         entered: false,
         alive: 0,
-        told: None,
+        yielded: None,
         held: None,
     }
 }
@@ -34,14 +34,14 @@ pub struct UserEdges {
     entered: bool,
     /// How many of this worker's users are alive at this point of the walk.
     alive: u64,
-    /// The number last told.
-    told: Option<u64>,
+    /// The number last yielded.
+    yielded: Option<u64>,
     /// An edge that was found but may yet be replaced by another at the same time.
     held: Option<(u64, u64)>,
 }
 
 impl UserEdges {
-    /// The next change of the walk, several at one time told singly.
+    /// The next change of the walk, several at one time yielded singly.
     fn step(&mut self) -> Option<(u64, u64)> {
         loop {
             let piece = *self.pieces.get(self.index)?;
@@ -98,8 +98,8 @@ impl Iterator for UserEdges {
                     held
                 }
             };
-            if self.told != Some(edge.1) {
-                self.told = Some(edge.1);
+            if self.yielded != Some(edge.1) {
+                self.yielded = Some(edge.1);
                 return Some((Duration::from_nanos(edge.0), edge.1));
             }
         }

@@ -29,7 +29,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Runs under `root`, of which the newest `keep` stay; 0 keeps them all.
+    /// Runs under `root`, of which the newest `keep` stay.
     pub fn new(root: impl Into<PathBuf>, keep: usize) -> Self {
         Self { root: root.into(), keep }
     }
@@ -83,7 +83,7 @@ impl Storage {
     /// # Errors
     /// The last failure to remove one; the others are removed all the same.
     pub fn prune(&self) -> Result<usize, RecordError> {
-        if self.keep == 0 { Ok(0) } else { list::prune(&self.root, self.keep, is_running) }
+        list::prune(&self.root, self.keep, is_running)
     }
 }
 
@@ -239,7 +239,6 @@ mod tests {
         assert!(is_running(running.path()) && !is_running(&crashed));
         assert_eq!(storage.prune().unwrap(), 1);
         assert!(running.path().is_dir() && newest.path().is_dir() && !crashed.exists());
-        assert_eq!(Storage::new(root.path(), 0).prune().unwrap(), 0);
     }
 
     #[test]

@@ -36,13 +36,13 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             }
         };
         run.attempt = outer;
-        tell(*last, run);
+        report(*last, run);
         done
     })
 }
 
 /// Tells of the last attempt's checks; where it is itself part of an attempt, they are that one's.
-fn tell<S: Sink>(last: Attempt, run: &mut Run<'_, S>) {
+fn report<S: Sink>(last: Attempt, run: &mut Run<'_, S>) {
     match &mut run.attempt {
         Some(outer) => {
             outer.checks.extend(last.checks);

@@ -24,6 +24,12 @@ use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId,
 use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
+/// One iteration, which was due at `due`.
+pub(super) async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
+    user.begin_iteration(iteration);
+    carry_out(flow, user, due, sink).await
+}
+
 /// A server that answers each path in its own way, on one thread of its own for as long as the test lives.
 pub(super) struct Server {
     pub(super) url: String,

@@ -117,8 +117,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let layers = std::mem::replace(&mut self.layers, layers);
         self.calling.push(index);
         let caller = &self.layout.scenarios[self.id.index()].name;
-        let told = self.resolver.only_called.contains(&index).then(|| format!("where `{caller}` calls `{name}`"));
-        let around = std::mem::replace(&mut self.resolver.call, told);
+        let place = self.resolver.only_called.contains(&index).then(|| format!("where `{caller}` calls `{name}`"));
+        let around = std::mem::replace(&mut self.resolver.call, place);
         let (flow, pace) = self.inside(&scenario.flow);
         self.resolver.call = around;
         self.calling.pop();

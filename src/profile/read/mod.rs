@@ -36,7 +36,7 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(
         };
         let at = fault.node.unwrap_or(node);
         if let Some(message) = fault.message {
-            notes.tell(tree, at, &message);
+            notes.report(tree, at, &message);
         }
         if at == node || !tree.remove(at) {
             break None;
@@ -94,19 +94,19 @@ impl Damage {
     }
 }
 
-/// What has been told so far.
+/// What has been reported so far.
 #[derive(Default)]
 struct Notes {
     diagnostics: RefCell<Vec<Diagnostic>>,
-    told: RefCell<BTreeSet<(Node, String)>>,
+    reported: RefCell<BTreeSet<(Node, String)>>,
     /// Mappings with a key that was probably meant to be this one.
     misspelt: RefCell<BTreeSet<(Node, String)>>,
 }
 
 impl Notes {
-    /// Tells a problem once. What stands after a newline is the hint.
-    fn tell(&self, tree: &Tree, node: Node, message: &str) {
-        if !self.told.borrow_mut().insert((node, message.to_owned())) {
+    /// Reports a problem once. What stands after a newline is the hint.
+    fn report(&self, tree: &Tree, node: Node, message: &str) {
+        if !self.reported.borrow_mut().insert((node, message.to_owned())) {
             return;
         }
         let (message, help) = message.split_once('\n').map_or((message, None), |(message, help)| (message, Some(help)));
@@ -119,7 +119,7 @@ impl Notes {
 /// Why a value can't be read.
 #[derive(Debug)]
 struct Fault {
-    /// Nothing if it has been told, or follows from what has been.
+    /// Nothing if it has been reported, or follows from what has been.
     message: Option<String>,
     node: Option<Node>,
 }
@@ -132,7 +132,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message.as_deref().unwrap_or("already told"))
+        f.write_str(self.message.as_deref().unwrap_or("already reported"))
     }
 }
 

@@ -331,7 +331,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             let missing: Vec<&String> = keys.required.iter().filter(|field| !has(field)).collect();
             if !missing.is_empty() {
                 let list: Vec<String> = missing.iter().map(|field| format!("`{field}`")).collect();
-                self.notes.tell(
+                self.notes.report(
                     self.tree,
                     self.node,
                     &format!("{} {} missing in {}", list.join(" and "), if list.len() == 1 { "is" } else { "are" }, words(name)),
@@ -374,7 +374,7 @@ impl Reader<'_> {
         if text.contains(['(', ')', '[', ']', '"', '\'']) {
             message = format!("`{text}` is not a key of {}\n{}", words(name), crate::profile::yaml::QUOTES);
         }
-        self.notes.tell(self.tree, key, &message);
+        self.notes.report(self.tree, key, &message);
     }
 
     /// Refuses a key of the contract that this version lacks. The fault is the key's, so that the caret is under it.

@@ -16,7 +16,7 @@ macro_rules! with_settings {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
-            /// How long a request may take, from its sending to the end of the answer. Default 30s.
+            /// How long all of a request may take: waiting for a shared connection, connecting, redirects and the body included. Default 30s.
             pub timeout: Option<Of<Duration>>,
             /// Headers to send; those of a step add to and replace those of the defaults.
             pub headers: Option<Entries<Text>>,

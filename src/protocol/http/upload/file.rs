@@ -1,4 +1,5 @@
-//! Files as they are sent: read a piece at a time on threads that may wait for the disk, never on a worker's own.
+//! Files as they are sent: read a piece at a time on threads that may wait for the disk, never on a worker's own. They are
+//! opened on that one, anew for each request: the file may be another by then, and so may a name that an expression makes.
 
 use std::future::Future;
 use std::os::unix::fs::FileExt;

@@ -9,11 +9,11 @@ pub(in crate::protocol::http) struct Tally {
     length: u64,
     stopped: AtomicBool,
     complete: AtomicBool,
-    told: Mutex<Told>,
+    texts: Mutex<Texts>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Texts {
     digests: Vec<Option<String>>,
     failure: Option<String>,
 }
@@ -31,13 +31,13 @@ pub struct Uploaded {
 
 impl Tally {
     pub fn new(length: u64, digests: usize) -> Self {
-        let told = Told { digests: vec![None; digests], failure: None };
-        Self { length, stopped: AtomicBool::new(false), complete: AtomicBool::new(length == 0), told: Mutex::new(told) }
+        let texts = Texts { digests: vec![None; digests], failure: None };
+        Self { length, stopped: AtomicBool::new(false), complete: AtomicBool::new(length == 0), texts: Mutex::new(texts) }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn texts(&self) -> MutexGuard<'_, Texts> {
         // A panic while the lock is held leaves the texts whole.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands nothing more over: the answer has come before the end.
@@ -59,22 +59,22 @@ impl Tally {
     }
 
     pub(super) fn digested(&self, digest: usize, hex: String) {
-        if let Some(place) = self.told().digests.get_mut(digest) {
+        if let Some(place) = self.texts().digests.get_mut(digest) {
             *place = Some(hex);
         }
     }
 
     pub(super) fn fail(&self, what: String) {
-        self.told().failure = Some(what);
+        self.texts().failure = Some(what);
     }
 
     /// Why it can't go on, if it can't.
     pub fn failure(&self) -> Option<String> {
-        self.told().failure.clone()
+        self.texts().failure.clone()
     }
 
     /// How it is now.
     pub fn uploaded(&self) -> Uploaded {
-        Uploaded { length: self.length, complete: self.is_complete(), digests: self.told().digests.clone() }
+        Uploaded { length: self.length, complete: self.is_complete(), digests: self.texts().digests.clone() }
     }
 }
