@@ -20,10 +20,12 @@ mod gate;
 mod home;
 mod http2;
 mod pool;
+mod prepared;
 mod progress;
 mod received;
 mod redirect;
 mod request;
+mod spec;
 mod transfer;
 mod upload;
 pub mod written;
@@ -35,7 +37,9 @@ pub use cookies::Jar as Cookies;
 pub use exchange::{Connect, Disconnect, Exchange, Stage};
 pub(crate) use failure::Failure;
 pub use pool::Pool;
-pub use request::{Body, BuildError, Connections, Prepared, Request, Spec};
+pub use prepared::Prepared;
+pub use request::Request;
+pub use spec::{Body, BuildError, Connections, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
 
 /// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::MAX_BODY;
 use super::failure::Failure;
-use super::request::Spec;
+use super::spec::Spec;
 use crate::base::Reason;
 use crate::expr::hex;
 

@@ -1,153 +1,21 @@
-//! A request as resolved, and as rendered for one virtual user.
+//! A request as built: what never changes of it is made once.
 //!
-//! [`Request::new`] builds what never changes: the address, the headers, the body. [`Request::prepare`] renders what does.
+//! [`Request::new`] builds the address, the headers and the body as far as they are static. [`Request::prepare`] renders the rest.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::address::{Address, AddressError, Base, Way, push_query};
+use super::address::{Address, AddressError, Base, push_query};
 use super::body::Payload;
 use super::decode::ACCEPTED;
-use super::upload::Multipart;
+use super::prepared::{Prepared, Rendered};
+use super::spec::{Body, BuildError, Connections, Spec};
 use crate::base::secrets::carries_secret;
-use crate::base::trace::TraceId;
-use crate::expr::{EvalError, JsonTemplate, Scope, Template, unique};
+use crate::expr::{EvalError, Scope, Template};
 use crate::net::{AGENT, Endpoint};
-use crate::protocol::TIMEOUT;
-
-/// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// What a request carries.
-#[derive(Clone, Default)]
-pub enum Body {
-    /// Nothing.
-    #[default]
-    Empty,
-    /// Bytes as they are.
-    Static(Bytes),
-    /// Text; it has no content type but the one that the headers give.
-    Text(Template),
-    /// JSON, as `application/json`.
-    Json(JsonTemplate),
-    /// Names and values, as `application/x-www-form-urlencoded`.
-    Form(Vec<(String, Template)>),
-    /// Parts, as `multipart/form-data`, made as they are sent.
-    Multipart(Multipart),
-}
-
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Body::Empty => "Empty",
-            Body::Static(_) => "Static",
-            Body::Text(_) => "Text",
-            Body::Json(_) => "Json",
-            Body::Form(_) => "Form",
-            Body::Multipart(_) => "Multipart",
-        })
-    }
-}
-
-/// Over which connections requests go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Connections {
-    /// One of each user's own per origin, opened at first use and kept.
-    #[default]
-    PerUser,
-    /// A worker's part of this many, shared by all of a scenario's users; the part itself is the [`super::Pool`]'s.
-    Shared(usize),
-    /// A new one for every request (`reuse: false`).
-    Fresh,
-}
-
-/// An HTTP step as resolved.
-#[derive(Debug, Clone)]
-pub struct Spec {
-    /// The method.
-    pub method: Method,
-    /// What paths are put behind: a URL.
-    pub base_url: Option<Template>,
-    /// A path or a whole URL.
-    pub url: Template,
-    /// Appended to the URL, percent-encoded.
-    pub query: Vec<(String, Template)>,
-    /// Headers; those given here replace the client's own.
-    pub headers: Vec<(HeaderName, Template)>,
-    /// Those of them that are left out where they use what is undefined; elsewhere that is an error.
-    pub may_lack: Vec<HeaderName>,
-    /// The body.
-    pub body: Body,
-    /// For the whole request: waiting for a shared connection, connecting, redirects and the body included.
-    pub timeout: Duration,
-    /// How many redirects are followed.
-    pub redirects: u32,
-    /// Whether cookies are kept and sent.
-    pub cookies: bool,
-    /// Whether compressed answers are asked for and unpacked.
-    pub compression: bool,
-    /// Whether the body is counted and thrown away.
-    pub discard_body: bool,
-    /// Whether something reads the bodies of answers; otherwise long ones aren't kept.
-    pub reads_body: bool,
-    /// Whether the SHA-256 of a body is computed where it isn't kept, since an expression reads `response.sha256`. It is
-    /// of the bytes as transferred, so compression is not asked for then.
-    pub sha256: bool,
-    /// How `https` is done, in which version of HTTP, and by which way.
-    pub way: Way,
-    /// Over which connections.
-    pub connections: Connections,
-    /// The only hosts that may be sent to, redirects included; all if absent.
-    pub hosts: Option<Arc<[String]>>,
-}
-
-impl Spec {
-    /// A request without headers, query or body, with the defaults of a profile.
-    pub fn new(method: Method, url: Template) -> Self {
-        Self {
-            method,
-            base_url: None,
-            url,
-            query: Vec::new(),
-            headers: Vec::new(),
-            may_lack: Vec::new(),
-            body: Body::Empty,
-            timeout: TIMEOUT,
-            redirects: 0,
-            cookies: true,
-            compression: true,
-            discard_body: false,
-            reads_body: true,
-            sha256: false,
-            way: Way::default(),
-            connections: Connections::PerUser,
-            hosts: None,
-        }
-    }
-}
-
-/// A request that can never be sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// The static part of the URL.
-    #[error("`{url}` {error}")]
-    Url {
-        /// As written.
-        url: String,
-        /// What is wrong with it.
-        error: AddressError,
-    },
-    /// A header's value.
-    #[error("the header `{0}` has a character that headers cannot carry (a line break?)")]
-    Header(HeaderName),
-    /// A header that is not the profile's to set.
-    #[error("the header `{0}` follows from the body and how it is sent; leave it out")]
-    Framing(HeaderName),
-}
 
 /// A request that is ready to be rendered.
 #[derive(Clone)]
@@ -165,60 +33,10 @@ pub struct Request {
     host_written: bool,
 }
 
-/// A request as rendered for one user.
-pub struct Prepared<'r> {
-    pub(super) address: Rendered<'r, Address>,
-    pub(super) headers: Rendered<'r, HeaderMap>,
-    pub(super) body: Payload,
-}
-
-impl Prepared<'_> {
-    /// Gives the request a trace of its own, by the header `traceparent`. None if it was written with one.
-    pub fn begin_trace(&mut self) -> Option<TraceId> {
-        let headers = match &self.headers {
-            Rendered::Once(headers) => headers,
-            Rendered::Now(headers) => headers,
-        };
-        if headers.contains_key(TRACEPARENT) {
-            return None;
-        }
-        let [high, low] = unique();
-        let trace = TraceId::of((u128::from(high) << 64) | u128::from(low));
-        // Hex digits and dashes can always be a header's value.
-        let value = HeaderValue::try_from(trace.parent(unique()[0])).ok()?;
-        let mut headers = headers.clone();
-        headers.insert(TRACEPARENT, value);
-        self.headers = Rendered::Now(headers);
-        Some(trace)
-    }
-}
-
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Without its address and headers: a token may be in either.
         f.debug_struct("Request").field("spec", &self.spec).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Prepared<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Prepared")
-    }
-}
-
-/// Something that was built once, or just now.
-#[derive(Debug)]
-pub(super) enum Rendered<'r, T> {
-    Once(&'r T),
-    Now(T),
-}
-
-impl<T: Clone> Rendered<'_, T> {
-    pub fn into_owned(self) -> T {
-        match self {
-            Rendered::Once(value) => value.clone(),
-            Rendered::Now(value) => value,
-        }
     }
 }
 

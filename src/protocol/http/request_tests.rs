@@ -1,7 +1,11 @@
 //! What is built once, what is rendered, and what is refused.
 
+use std::sync::Arc;
+
+use http::Method;
+
 use super::*;
-use crate::expr::{Compiler, Layer, Names, Shared, Value};
+use crate::expr::{Compiler, JsonTemplate, Layer, Names, Shared, Value};
 
 fn lit(text: &str) -> Template {
     Template::literal(text)

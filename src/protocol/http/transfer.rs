@@ -14,7 +14,7 @@ use super::home::Home;
 use super::http2::{self, Broken, Line, Ticket};
 use super::progress::Progress;
 use super::received::{Collector, Use};
-use super::request::{Connections, Spec};
+use super::spec::{Connections, Spec};
 use super::written::Version;
 use crate::base::Reason;
 use crate::net::{DialError, Dialing, dial, dial_to_proxy};
