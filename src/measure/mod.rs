@@ -16,6 +16,7 @@ pub mod process;
 pub mod sample;
 pub mod series;
 pub mod set;
+pub mod shapes;
 pub mod sparse;
 pub mod store;
 pub mod totals;

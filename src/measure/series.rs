@@ -4,7 +4,7 @@ use super::gauges::TARGET_ROWS;
 use super::hist::Buckets;
 use super::layout::{Layout, OwnKind, ScenarioId};
 use super::sample::Layer;
-use super::set::Shapes;
+use super::shapes::Shapes;
 use super::store::CODES;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 

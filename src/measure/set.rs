@@ -6,70 +6,21 @@
 //! Writes are ordered so that a snapshot is consistent: what is due is written first and read last, so due is never less than
 //! what has started, was dropped or cancelled; likewise requests and their errors, checks and their failures.
 
-use std::collections::BTreeMap;
+mod read;
+
 use std::sync::{Arc, OnceLock};
 
 use super::atoms::{Count, Float};
 use super::gauges::Gauges;
 use super::hist::{Buckets, Histogram};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
-use super::messages::{MessageCell, MessageTotals, Numbered, Passed, SessionCell, SessionTotals};
+use super::messages::{MessageCell, Numbered, Passed, SessionCell};
 use super::sample::{ConnectTimes, Layer, Sample};
+use super::shapes::Shapes;
 use super::sparse::Sparse;
-use super::totals::{ByOutcome, CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
-use super::transfer::{Transfer, TransferCell, TransferTotals};
+use super::totals::ByOutcome;
+use super::transfer::{Transfer, TransferCell};
 use crate::base::{DropReason, Outcome, Protocol, Reason};
-
-/// The buckets of every histogram of a layout, made once and shared by all sets.
-#[derive(Debug)]
-pub struct Shapes {
-    /// By [`StepId`].
-    pub response: Vec<Buckets>,
-    /// By [`StepId`].
-    pub service: Vec<Buckets>,
-    /// By [`ScenarioId`].
-    pub iteration: Vec<Buckets>,
-    /// By [`ScenarioId`].
-    pub connect: Vec<Buckets>,
-    /// By [`GroupId`].
-    pub group: Vec<Buckets>,
-    /// By [`StepId`]: how long sessions last; those of other steps aren't used.
-    pub session: Vec<Buckets>,
-    /// By [`MessageId`].
-    pub message: Vec<Buckets>,
-    /// By [`OwnId`]; those of other kinds aren't used.
-    pub own: Vec<Buckets>,
-    /// Bytes a second.
-    pub speed: Buckets,
-    /// Durations without thresholds.
-    pub plain: Buckets,
-}
-
-impl Shapes {
-    /// The buckets of a layout's histograms.
-    pub fn new(layout: &Layout) -> Self {
-        Self {
-            response: layout.steps.iter().map(|step| Buckets::seconds(&step.thresholds)).collect(),
-            service: layout.steps.iter().map(|step| Buckets::seconds(&step.service_thresholds)).collect(),
-            iteration: layout.scenarios.iter().map(|s| Buckets::seconds(&s.iteration_thresholds)).collect(),
-            connect: layout.scenarios.iter().map(|s| Buckets::seconds(&s.connect_thresholds)).collect(),
-            group: layout.groups.iter().map(|group| Buckets::seconds(&group.thresholds)).collect(),
-            session: layout.steps.iter().map(|step| Buckets::seconds(step.session.as_deref().unwrap_or_default())).collect(),
-            message: layout.messages.iter().map(|message| Buckets::seconds(&message.thresholds)).collect(),
-            own: layout
-                .own
-                .iter()
-                .map(|own| match &own.kind {
-                    OwnKind::Histogram { bounds: Some(bounds), .. } => Buckets::values(bounds),
-                    OwnKind::Histogram { unit, bounds: None } => Buckets::of_unit(unit),
-                    _ => Buckets::values(&[]),
-                })
-                .collect(),
-            speed: Buckets::of_unit("bytes_per_second"),
-            plain: Buckets::seconds(&[]),
-        }
-    }
-}
 
 /// A histogram for each outcome, made when first touched.
 #[derive(Debug, Default)]
@@ -102,10 +53,6 @@ impl Lazy {
 }
 
 type Reasons = [Count; Reason::COUNT];
-
-fn read<const N: usize>(counts: &[Count; N]) -> [u64; N] {
-    std::array::from_fn(|i| counts[i].get())
-}
 
 #[derive(Debug, Default)]
 struct StepCell {
@@ -361,107 +308,5 @@ impl Set {
 
     fn own(&self, metric: OwnId, scenario: ScenarioId) -> &OwnCell {
         self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get_or_init(Box::default)
-    }
-
-    /// What several workers have recorded of one phase so far. Workers pass arrivals on, so that what was due on one may have
-    /// started on another: what was due is read once more when all else has been.
-    pub fn sum(layout: &Layout, sets: &[Arc<Set>]) -> Totals {
-        let mut sum = Totals::empty(layout);
-        for set in sets {
-            sum.add(&set.totals());
-        }
-        for (i, scenario) in sum.scenarios.iter_mut().enumerate() {
-            scenario.due = sets.iter().map(|set| set.scenarios[i].due.get()).sum();
-        }
-        sum
-    }
-
-    /// What has been recorded so far.
-    pub fn totals(&self) -> Totals {
-        let shapes = &self.shapes;
-        Totals {
-            steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i)).collect(),
-            scenarios: self.scenarios.iter().enumerate().map(|(i, cell)| scenario(cell, shapes, i)).collect(),
-            groups: self.groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
-            checks: self
-                .checks
-                .iter()
-                .map(|cell| {
-                    let failed = cell.failed.get();
-                    CheckTotals { total: cell.total.get(), failed }
-                })
-                .collect(),
-            sessions: self
-                .sessions
-                .iter()
-                .zip(&shapes.session)
-                .map(|(cell, buckets)| cell.get().map_or_else(SessionTotals::default, |cell| cell.totals(buckets)))
-                .collect(),
-            messages: self
-                .messages
-                .iter()
-                .zip(&shapes.message)
-                .map(|(cell, buckets)| cell.get().map_or_else(MessageTotals::default, |cell| cell.totals(buckets)))
-                .collect(),
-            transfers: self
-                .transfers
-                .iter()
-                .map(|cell| cell.get().map_or_else(TransferTotals::default, |cell| cell.totals(&shapes.speed, &shapes.plain)))
-                .collect(),
-            own: self
-                .own
-                .iter()
-                .enumerate()
-                .map(|(i, cell)| match cell.get() {
-                    Some(cell) => OwnTotals {
-                        counter: cell.counter.get(),
-                        histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
-                    },
-                    None => OwnTotals::default(),
-                })
-                .collect(),
-        }
-    }
-}
-
-fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
-    let Some(cell) = cell else { return StepTotals::default() };
-    // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
-    let (received, sent) = (cell.received.get(), cell.sent.get());
-    let mut codes = BTreeMap::new();
-    for (class, counts) in cell.codes.iter().enumerate() {
-        for (rest, count) in counts.get().into_iter().flat_map(|counts| counts.iter().enumerate()) {
-            codes.insert((class as u16 + 1) * 100 + rest as u16, count.get());
-        }
-    }
-    codes.insert(0, cell.other_codes.get());
-    codes.retain(|_, n| *n > 0);
-    let reasons = read(&cell.reasons);
-    let service = cell.service.totals(&shapes.service[i]);
-    let response = cell.response.totals(&shapes.response[i]);
-    StepTotals { response, service, reasons, codes, sent, received }
-}
-
-fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
-    let (started, dropped, cancelled) = (cell.started.get(), read(&cell.dropped), cell.cancelled.get());
-    let due = cell.due.get();
-    ScenarioTotals {
-        due,
-        started,
-        dropped,
-        cancelled,
-        iterations: cell.iterations.totals(&shapes.iteration[i]),
-        step_errors: read(&cell.step_errors),
-        start_lag: cell.start_lag.totals(&shapes.plain),
-        connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
-            None => ConnectTotals::default(),
-            Some(cell) => ConnectTotals {
-                carried: cell.carried.get(),
-                duration: cell.duration.totals(&shapes.connect[i]),
-                layers: std::array::from_fn(|layer| cell.layers[layer].totals(&shapes.plain)),
-                failures: read(&cell.failures),
-                disconnects: read(&cell.disconnects),
-            },
-        }),
     }
 }

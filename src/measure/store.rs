@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::exemplars::Exemplars;
 use super::gauges::Gauges;
 use super::layout::{Layout, PhaseId, StepId};
-use super::set::{Set, Shapes};
+use super::set::Set;
+use super::shapes::Shapes;
 use super::totals::Totals;
 
 /// How many different status codes a step may show in one phase; what comes after them is `other`. A server that answers with

@@ -1,0 +1,120 @@
+//! A set as it is read, while its worker may be writing: what was written first is read last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{ScenarioCell, Set, StepCell};
+use crate::measure::atoms::Count;
+use crate::measure::layout::Layout;
+use crate::measure::messages::{MessageTotals, SessionTotals};
+use crate::measure::shapes::Shapes;
+use crate::measure::totals::{CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
+use crate::measure::transfer::TransferTotals;
+
+impl Set {
+    /// What several workers have recorded of one phase so far. Workers pass arrivals on, so that what was due on one may have
+    /// started on another: what was due is read once more when all else has been.
+    pub fn sum(layout: &Layout, sets: &[Arc<Set>]) -> Totals {
+        let mut sum = Totals::empty(layout);
+        for set in sets {
+            sum.add(&set.totals());
+        }
+        for (i, scenario) in sum.scenarios.iter_mut().enumerate() {
+            scenario.due = sets.iter().map(|set| set.scenarios[i].due.get()).sum();
+        }
+        sum
+    }
+
+    /// What has been recorded so far.
+    pub fn totals(&self) -> Totals {
+        let shapes = &self.shapes;
+        Totals {
+            steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i)).collect(),
+            scenarios: self.scenarios.iter().enumerate().map(|(i, cell)| scenario(cell, shapes, i)).collect(),
+            groups: self.groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
+            checks: self
+                .checks
+                .iter()
+                .map(|cell| {
+                    let failed = cell.failed.get();
+                    CheckTotals { total: cell.total.get(), failed }
+                })
+                .collect(),
+            sessions: self
+                .sessions
+                .iter()
+                .zip(&shapes.session)
+                .map(|(cell, buckets)| cell.get().map_or_else(SessionTotals::default, |cell| cell.totals(buckets)))
+                .collect(),
+            messages: self
+                .messages
+                .iter()
+                .zip(&shapes.message)
+                .map(|(cell, buckets)| cell.get().map_or_else(MessageTotals::default, |cell| cell.totals(buckets)))
+                .collect(),
+            transfers: self
+                .transfers
+                .iter()
+                .map(|cell| cell.get().map_or_else(TransferTotals::default, |cell| cell.totals(&shapes.speed, &shapes.plain)))
+                .collect(),
+            own: self
+                .own
+                .iter()
+                .enumerate()
+                .map(|(i, cell)| match cell.get() {
+                    Some(cell) => OwnTotals {
+                        counter: cell.counter.get(),
+                        histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
+                    },
+                    None => OwnTotals::default(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn read<const N: usize>(counts: &[Count; N]) -> [u64; N] {
+    std::array::from_fn(|i| counts[i].get())
+}
+
+fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
+    let Some(cell) = cell else { return StepTotals::default() };
+    // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
+    let (received, sent) = (cell.received.get(), cell.sent.get());
+    let mut codes = BTreeMap::new();
+    for (class, counts) in cell.codes.iter().enumerate() {
+        for (rest, count) in counts.get().into_iter().flat_map(|counts| counts.iter().enumerate()) {
+            codes.insert((class as u16 + 1) * 100 + rest as u16, count.get());
+        }
+    }
+    codes.insert(0, cell.other_codes.get());
+    codes.retain(|_, n| *n > 0);
+    let reasons = read(&cell.reasons);
+    let service = cell.service.totals(&shapes.service[i]);
+    let response = cell.response.totals(&shapes.response[i]);
+    StepTotals { response, service, reasons, codes, sent, received }
+}
+
+fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
+    let (started, dropped, cancelled) = (cell.started.get(), read(&cell.dropped), cell.cancelled.get());
+    let due = cell.due.get();
+    ScenarioTotals {
+        due,
+        started,
+        dropped,
+        cancelled,
+        iterations: cell.iterations.totals(&shapes.iteration[i]),
+        step_errors: read(&cell.step_errors),
+        start_lag: cell.start_lag.totals(&shapes.plain),
+        connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
+            None => ConnectTotals::default(),
+            Some(cell) => ConnectTotals {
+                carried: cell.carried.get(),
+                duration: cell.duration.totals(&shapes.connect[i]),
+                layers: std::array::from_fn(|layer| cell.layers[layer].totals(&shapes.plain)),
+                failures: read(&cell.failures),
+                disconnects: read(&cell.disconnects),
+            },
+        }),
+    }
+}
