@@ -16,6 +16,7 @@ pub(super) struct ClosedOptions {
 }
 
 /// What goes with arrivals.
+#[derive(Default)]
 pub(super) struct OpenOptions {
     users: Option<u64>,
     max_users: Option<u64>,
@@ -23,12 +24,6 @@ pub(super) struct OpenOptions {
     /// As written, if it is.
     on_busy: Option<OnBusy>,
     at: Node,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self { users: None, max_users: None, poisson: false, on_busy: None, at: Node::default() }
-    }
 }
 
 impl Builder<'_, '_> {
