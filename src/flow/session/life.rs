@@ -114,7 +114,7 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(in crate::flow) async fn finish_sending(&mut self) -> Result<(), Broken> {
         let done = match &mut self.connection {
             Some(Connection::Tcp(connection)) => connection.finish().await,
-            _ => return Err(Broken(self.why_closed())),
+            _ => return Err(self.tell_closed(Instant::now())),
         };
         done.map_err(|lost| {
             let detail = lost.detail.clone();
@@ -168,6 +168,15 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn tell_loss(&self, at: Instant) {
         let Some(lost) = &self.lost else { return };
         self.tell_error(at, lost.reason, &lost.detail);
+    }
+
+    /// A step needs the connection, and there is none: an error, unless it is the loss that was told already.
+    pub(super) fn tell_closed(&self, at: Instant) -> Broken {
+        let why = self.why_closed();
+        if self.lost.is_none() {
+            self.tell_error(at, Reason::Closed, &why);
+        }
+        Broken(why)
     }
 
     /// An error of the session's step that took no time of its own.

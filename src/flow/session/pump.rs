@@ -123,8 +123,8 @@ impl<'a, S: Sink> Run<'a, S> {
     pub(in crate::flow) async fn send(&mut self, message: Outgoing) -> Result<Instant, Broken> {
         self.ready().await?;
         let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
-        let Some(connection) = session.connection() else { return Err(Broken(session.why_closed())) };
         let began = Instant::now();
+        let Some(connection) = session.connection() else { return Err(session.tell_closed(began)) };
         match connection.send(message).await {
             Ok(_) => {
                 self.due = Instant::now();

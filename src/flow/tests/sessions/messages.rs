@@ -197,7 +197,9 @@ async fn lines_over_tcp_and_an_end_of_ones_own() {
     let (end, _) = run(vec![connected(step)], &book).await;
     assert_eq!(end, End::Completed);
     let closed = (0, Outcome::Error, Some(Reason::Closed));
-    assert_eq!(book.samples_in_short(), [(9, Outcome::Ok, None), (0, Outcome::Ok, None), closed]);
+    let unsent = (9, Outcome::Error, Some(Reason::Closed));
+    assert_eq!(book.samples_in_short(), [(9, Outcome::Ok, None), (0, Outcome::Ok, None), unsent, closed]);
+    assert_eq!(book.details(), ["the session has closed its connection"; 2]);
     assert!(book.samples()[0].2.service > 0);
     assert_eq!(server.await.unwrap(), "ping\n");
 }
