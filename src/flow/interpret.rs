@@ -160,6 +160,9 @@ impl<'a, S: Sink> Run<'a, S> {
         };
         match (done, step.on_error) {
             (Ok(()), _) => Ok(()),
+            (Err(Stop::Failed(broken)), OnError::Continue) if self.session.as_ref().is_some_and(|session| session.is_over()) => {
+                Err(Stop::Failed(broken))
+            }
             (Err(Stop::Failed(Broken(why))), OnError::Continue) => {
                 self.goes_on(why);
                 Ok(())

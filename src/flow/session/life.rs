@@ -28,6 +28,8 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     connection: Option<Connection>,
     /// How the peer ended it, until it is brought back.
     lost: Option<Lost>,
+    /// A step needed the connection when it was gone for good.
+    over: bool,
     /// What was read while something else was awaited.
     ahead: VecDeque<Incoming>,
     /// What `on` follows.
@@ -56,6 +58,7 @@ impl<'a, S: Sink> Session<'a, S> {
                 told: connection.traffic(),
                 connection: Some(connection),
                 lost: None,
+                over: false,
                 ahead: VecDeque::new(),
                 hearing: Hearing::new(&step.on, sink, &user.parts.sequences, ended),
                 since: ended,
@@ -124,13 +127,24 @@ impl<'a, S: Sink> Session<'a, S> {
         })
     }
 
+    /// Whether a step needed the connection when it was gone for good: no later step could do more.
+    pub(in crate::flow) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// A step needs the connection, and it won't come back. Answers why.
+    pub(super) fn gone(&mut self) -> String {
+        self.over = true;
+        self.why_closed()
+    }
+
     /// Whether the peer has ended it, and it wasn't brought back.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_some()
     }
 
     /// Why there is no connection, in words.
-    pub(super) fn why_closed(&self) -> String {
+    fn why_closed(&self) -> String {
         match &self.lost {
             Some(lost) => lost.detail.clone(),
             None => "the session has closed its connection".into(),
@@ -171,8 +185,8 @@ impl<'a, S: Sink> Session<'a, S> {
     }
 
     /// A step needs the connection, and there is none: an error, unless it is the loss that was told already.
-    pub(super) fn tell_closed(&self, at: Instant) -> Broken {
-        let why = self.why_closed();
+    pub(super) fn tell_closed(&mut self, at: Instant) -> Broken {
+        let why = self.gone();
         if self.lost.is_none() {
             self.tell_error(at, Reason::Closed, &why);
         }

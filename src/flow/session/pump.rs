@@ -84,7 +84,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// Brings a lost connection back, as often as the session may.
     async fn recover<F: Future>(&mut self, mut stop: Pin<&mut F>) -> Result<Recovered, Broken> {
         let Self { user, sink, session: Some(session), .. } = self else { return Err(Broken(String::new())) };
-        let Some(reconnect) = session.step.reconnect else { return Err(Broken(session.why_closed())) };
+        let Some(reconnect) = session.step.reconnect.filter(|_| !session.is_over()) else { return Err(Broken(session.gone())) };
         for _ in 0..reconnect.times {
             let at = Instant::now() + reconnect.after.draw(&mut user.scope.random());
             tokio::select! {
@@ -96,7 +96,7 @@ impl<'a, S: Sink> Run<'a, S> {
                 return Ok(Recovered::Open);
             }
         }
-        Err(Broken(format!("{}; {} attempts to connect again failed", session.why_closed(), reconnect.times)))
+        Err(Broken(format!("{}; {} attempts to connect again failed", session.gone(), reconnect.times)))
     }
 
     /// The connection is there, or is brought back.
@@ -158,11 +158,10 @@ impl<'a, S: Sink> Run<'a, S> {
         due: Instant,
         sent: Option<Instant>,
     ) -> Result<(), Broken> {
-        if let Err(Broken(why)) = self.ready().await {
-            return self.came_not(awaited, due, sent, Reason::Closed, why);
-        }
-        if let Some(session) = self.session.as_ref().filter(|session| session.is_closed()) {
-            let why = session.why_closed();
+        // That the connection was lost has been told.
+        self.ready().await?;
+        if let Some(session) = self.session.as_mut().filter(|session| session.is_closed()) {
+            let why = session.gone();
             return self.came_not(awaited, due, sent, Reason::Closed, why);
         }
         let flight = crate::flow::flight::Flight::new(self.sink, awaited.id, due);

@@ -33,6 +33,33 @@ async fn a_close_that_nobody_asked_for_is_one_error_at_that_moment() {
 }
 
 #[tokio::test]
+async fn what_is_gone_for_good_ends_the_session_whatever_a_step_says() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        socket.next().await;
+        let _ = socket.close(None).await; // the client's own may be under way
+        socket
+    })
+    .await;
+    let looping = |make: &mut Maker, first: Step| {
+        let steps = [first, make.receive(""), make.count(3, "1")].map(|step| or_else(step, OnError::Continue));
+        let forever = Repeat { times: None, ..repeat(0, Flow { steps: steps.into() }) };
+        or_else(step(StepKind::Repeat(Box::new(forever))), OnError::Continue)
+    };
+    let mut make = Maker::new("");
+    let first = make.say("x");
+    let lost = looping(&mut make, first);
+    let closed = looping(&mut make, message(MessageStep::Close(CloseStep::Both)));
+    // The receive that waited has its own `on_error`; what stands behind needs a connection.
+    for (flow, turns) in [(lost, 1), (closed, 0)] {
+        let book = Book::default();
+        let (end, _) = run(vec![connected(session(&server.url, vec![], vec![flow]))], &book).await;
+        assert_eq!(end, End::Failed);
+        assert_eq!(book.samples_in_short()[1..], [(0, Outcome::Error, Some(Reason::Closed))], "one error");
+        assert_eq!(book.counts().len(), turns);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_is_brought_back_and_its_numbers_go_on() {
     let mut server = Scripted::start(|number, mut socket: Socket| async move {
         match number {
