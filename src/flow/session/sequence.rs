@@ -4,8 +4,9 @@
 //! comes into it by then was reordered, what is still lacking is missed, and stays so even if it comes at last, since counters
 //! never go back. So received + missed is at any end the number of those that the listener was owed.
 //!
-//! Beyond that a listener is owed what others heard (see [`super::marks`]): what they first heard more than [`GRACE`] after it had begun to
-//! listen and before its own first message, and what they had heard [`GRACE`] before its end and it never did.
+//! Beyond that a listener is owed what others first heard while it listened (see [`super::marks`]): more than [`GRACE`] after its beginning
+//! and before its own first message, and above its own numbers what they had heard [`GRACE`] before its end. What had been heard before it
+//! began is of no concern to it: the sender may have begun to count anew since.
 
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,10 @@ impl Tracker {
             _ => 0,
         };
         let missed = match &self.heard {
-            Some(heard) => heard.open() + owed(heard.highest.checked_add(1)),
+            Some(heard) => {
+                let above = heard.highest.checked_add(1);
+                heard.open() + owed(above.zip(marks.first_after(self.since)).map(|(above, first)| above.max(first)))
+            }
             None => owed(marks.first_after(self.since + GRACE)),
         };
         Numbered { missed, ..Numbered::default() }
@@ -267,6 +271,21 @@ mod tests {
         (1..=4).for_each(|n| late.others_hear(n, 600 * n as u64));
         assert_eq!(late.hears(5, 3000).told, numbered(1, 3, 0, 0), "2 to 4 came to others while it was listening");
         assert_eq!(Listener::new().ends(100_000), Numbered::default());
+    }
+
+    #[test]
+    fn what_was_heard_before_the_listener_began_is_not_owed() {
+        let mut listener = Listener::new();
+        for n in 1..=200 {
+            listener.others_hear(n, 10 * n as u64);
+        }
+        // The sender has begun anew since.
+        listener.tracker = Tracker::new(listener.at(3000));
+        listener.hears(1, 3100).hears(2, 3200);
+        assert_eq!(listener.told, numbered(2, 0, 0, 0));
+        listener.others_hear(201, 3300);
+        listener.others_hear(202, 3900);
+        assert_eq!(listener.ends(4500), numbered(2, 1, 0, 0), "only 201: what went before is another's");
     }
 
     #[test]

@@ -205,11 +205,17 @@ async fn lines_over_tcp_and_an_end_of_ones_own() {
 
 #[tokio::test]
 async fn who_listens_was_owed_what_others_heard() {
-    let server = Scripted::start(|number, mut socket: Socket| async move {
-        for event in 1..=if number == 0 { 4 } else { 2 } {
-            publish(&mut socket, event).await;
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let server = Scripted::start(move |number, mut socket: Socket| {
+        let both = both.clone();
+        async move {
+            socket.next().await;
+            both.wait().await;
+            for event in 1..=if number == 0 { 4 } else { 2 } {
+                publish(&mut socket, event).await;
+            }
+            socket
         }
-        socket
     })
     .await;
     let mut make = Maker::new("");
@@ -220,7 +226,7 @@ async fn who_listens_was_owed_what_others_heard() {
         message(MessageStep::Listen(ListenStep { length: Some(Think::Constant(Duration::from_millis(ms))), on }))
     };
     let flows = [listen(&mut make, 1500), listen(&mut make, 1500)]
-        .map(|step| Flow { steps: vec![connected(session(&server.url, vec![], vec![step]))] });
+        .map(|step| Flow { steps: vec![connected(session(&server.url, vec![], vec![make.say("here"), step]))] });
     let [mut first, mut second] = [User::new(0, &parts), User::new(1, &parts)];
     let all = tokio::join!(
         iterate(&flows[0], &mut first, 0, Instant::now(), &book),
