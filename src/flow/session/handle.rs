@@ -32,6 +32,8 @@ struct Stream {
     since: Instant,
     sequences: Arc<Sequences>,
     heard: Heard,
+    /// Another handler of the name has counted what this one would.
+    doubled: bool,
 }
 
 enum Heard {
@@ -50,7 +52,7 @@ impl<'a, S: Sink> Hearing<'a, S> {
                 None => Heard::One(Tracker::new(since), sequences.stream(message, None)),
                 Some(_) => Heard::Each(HashMap::new()),
             };
-            Some(Stream { message, since, sequences: sequences.clone(), heard })
+            Some(Stream { message, since, sequences: sequences.clone(), heard, doubled: false })
         };
         Self { sink, streams: numbered.filter_map(stream).collect() }
     }
@@ -61,7 +63,7 @@ impl<'a, S: Sink> Hearing<'a, S> {
             return;
         }
         let now = Instant::now();
-        for stream in self.streams.drain(..) {
+        for stream in self.streams.drain(..).filter(|stream| !stream.doubled) {
             let told = match stream.heard {
                 Heard::One(tracker, marks) => tracker.end(now, &marks),
                 Heard::Each(senders) => senders
@@ -140,14 +142,14 @@ impl<'a, S: Sink> Run<'a, S> {
             let before = scope.message().cloned();
             scope.set_message(message.clone());
             let step = session.step;
-            let mut wrong = Vec::new();
+            let (mut came, mut wrong) = (Vec::new(), Vec::new());
             let mut all = |on: &Handlers, hearing: &mut Hearing<'_, S>, scope: &mut Scope| {
                 let mut stream = 0;
                 for handler in &on.each {
                     let numbered = handler.sequence.is_some() && handler.message.is_some();
                     let heard = if numbered { hearing.streams.get_mut(stream) } else { None };
                     stream += usize::from(numbered);
-                    if let Err(error) = one(handler, heard, scope, self.sink, at, wall) {
+                    if let Err(error) = one(handler, heard, &mut came, scope, self.sink, at, wall) {
                         wrong.push(error);
                     }
                 }
@@ -157,12 +159,35 @@ impl<'a, S: Sink> Run<'a, S> {
                 all(listening.on, &mut listening.hearing, scope);
             }
             scope.set_message(before);
+            for Came { message, numbered, .. } in came {
+                self.sink.numbered(message, at, &numbered);
+            }
             for Wrong { reason, detail } in wrong {
                 session.tell_error(at, reason, &detail);
             }
         }
         message.filter(|_| wants)
     }
+}
+
+/// What a message counts as under one name: once, however many handlers of that name take it.
+struct Came {
+    message: MessageId,
+    numbered: Numbered,
+    /// A handler with `sequence` has counted it.
+    by_number: bool,
+    /// A handler with `latency_from` has timed it.
+    timed: bool,
+}
+
+/// The count under this name.
+fn count_of(came: &mut Vec<Came>, message: MessageId) -> &mut Came {
+    let at = came.iter().position(|one| one.message == message).unwrap_or_else(|| {
+        let numbered = Numbered { received: 1, ..Numbered::default() };
+        came.push(Came { message, numbered, by_number: false, timed: false });
+        came.len() - 1
+    });
+    &mut came[at]
 }
 
 /// What a handler could not do.
@@ -190,6 +215,7 @@ impl From<ExtractError> for Wrong {
 fn one<S: Sink>(
     handler: &Handler,
     heard: Option<&mut Stream>,
+    came: &mut Vec<Came>,
     scope: &mut Scope,
     sink: &S,
     at: Instant,
@@ -199,22 +225,20 @@ fn one<S: Sink>(
         return Ok(());
     }
     if let Some(message) = handler.message {
-        let told = match (&handler.sequence, heard) {
-            (Some(sequence), Some(heard)) => {
-                let number = sequence.whole(scope);
-                let sender = handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose();
-                match number.and_then(|number| Ok((number, sender?))) {
-                    Ok((number, sender)) => Ok(heard.see(number, sender.as_deref(), at)),
-                    Err(error) => Err(error),
-                }
-            }
-            _ => Ok(Numbered { received: 1, ..Numbered::default() }),
-        };
         // One without a number came all the same.
-        let came = told.as_ref().copied().unwrap_or(Numbered { received: 1, ..Numbered::default() });
-        sink.numbered(message, at, &came);
-        told?;
-        if let Some(from) = &handler.latency_from {
+        let counted = count_of(came, message);
+        match (&handler.sequence, heard) {
+            (Some(_), Some(heard)) if counted.by_number => heard.doubled = true,
+            (Some(sequence), Some(heard)) => {
+                let number = sequence.whole(scope)?;
+                let sender = handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose()?;
+                counted.numbered = heard.see(number, sender.as_deref(), at);
+                counted.by_number = true;
+            }
+            _ => {}
+        }
+        if let Some(from) = handler.latency_from.as_ref().filter(|_| !counted.timed) {
+            counted.timed = true;
             let age = since_epoch(wall) - from.moment(scope)?;
             let latency = std::time::Duration::try_from_secs_f64(age).unwrap_or_default();
             sink.latency(message, at, nanos(latency), age < 0.0);

@@ -87,6 +87,30 @@ async fn listening_lasts_until_the_user_is_asked_to_end_and_follows_what_comes()
 }
 
 #[tokio::test]
+async fn a_message_counts_once_for_a_name_however_many_handlers_take_it() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        for number in [1, 2, 5] {
+            publish(&mut socket, number).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let [timed, numbered, both] = [(); 3].map(|()| make.follows());
+    let apart = vec![Handler { sequence: None, ..timed }, Handler { latency_from: None, ..numbered }];
+    let steps = vec![message(MessageStep::Listen(ListenStep { length: None, on: Handlers::new(apart) }))];
+    let book = Book::default();
+    let flow = vec![connected(session(&server.url, vec![both], steps))];
+    let (ended, ()) = tokio::join!(run(flow, &book), async {
+        book.heard(3).await;
+        book.ask_to_end();
+    });
+    assert_eq!(ended.0, End::Completed);
+    assert_eq!(book.numbered(), Numbered { received: 3, missed: 2, repeated: 0, reordered: 0 });
+    assert_eq!(book.told.borrow().iter().filter(|told| matches!(told, Told::Latency(..))).count(), 3);
+}
+
+#[tokio::test]
 async fn messages_are_read_while_anything_waits() {
     let web = super::Server::start().await;
     let server = Scripted::start(|_, mut socket: Socket| async move {
