@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+use serde_json::Value as Json;
+
 use super::session::{Incoming, IncomingKind};
 
 /// The most messages that are kept: a peer that sends faster is read again once the send is over.
@@ -35,13 +38,25 @@ impl Inbox {
     }
 }
 
-fn size(message: &Incoming) -> usize {
+/// About how many bytes a message holds.
+pub(super) fn size(message: &Incoming) -> usize {
     match &message.kind {
         IncomingKind::Text(text) => text.len(),
         IncomingKind::Binary(bytes) => bytes.len(),
-        // Events are decoded above the inbox of the connection that carries them.
-        IncomingKind::Event { .. } | IncomingKind::Ack { .. } => 0,
+        IncomingKind::Event { args, attachments, .. } | IncomingKind::Ack { args, attachments, .. } => {
+            args.iter().map(size_of_json).sum::<usize>() + attachments.iter().map(Bytes::len).sum::<usize>()
+        }
     }
+}
+
+fn size_of_json(value: &Json) -> usize {
+    let within = match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        Json::String(text) => text.len(),
+        Json::Array(list) => list.iter().map(size_of_json).sum(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() + size_of_json(value)).sum(),
+    };
+    size_of::<Json>() + within
 }
 
 #[cfg(test)]
@@ -62,5 +77,12 @@ mod tests {
         assert!(inbox.pop().is_none() && inbox.bytes == 0);
         inbox.push(Incoming::now(IncomingKind::Binary(bytes::Bytes::from(vec![0; 100]))));
         assert!(!inbox.has_room(100) && inbox.has_room(101));
+    }
+
+    #[test]
+    fn an_event_is_as_large_as_what_it_holds() {
+        let args = vec![serde_json::json!({"a": ["x".repeat(1000), 1]})];
+        let kind = IncomingKind::Event { event: "e".into(), args, attachments: vec![Bytes::from(vec![0; 500])], ack: None };
+        assert!((1500..2000).contains(&size(&Incoming::now(kind))));
     }
 }

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
 use super::http::Cookies;
-use super::{socketio, tcp, websocket};
+use super::{inbox, socketio, tcp, websocket};
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{EvalError, Scope};
 use crate::net::{DialTimes, Endpoint};
@@ -64,6 +64,15 @@ impl Connector {
             Connector::WebSocket(_) => Protocol::Websocket,
             Connector::SocketIo(_) => Protocol::Socketio,
             Connector::Tcp(_) => Protocol::Tcp,
+        }
+    }
+
+    /// The longest message that is taken, in bytes.
+    pub const fn max_message(&self) -> usize {
+        match self {
+            Connector::WebSocket(connector) => connector.max_message,
+            Connector::SocketIo(connector) => connector.max_message,
+            Connector::Tcp(connector) => connector.max_message,
         }
     }
 
@@ -304,6 +313,11 @@ impl Incoming {
     /// A message that was read just now.
     pub(super) fn now(kind: IncomingKind) -> Self {
         Self { at: Instant::now(), wall: SystemTime::now(), kind }
+    }
+
+    /// About how many bytes it holds.
+    pub fn size(&self) -> usize {
+        inbox::size(self)
     }
 }
 

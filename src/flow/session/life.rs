@@ -1,9 +1,9 @@
 //! A session from its connect to its end.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::handle::Hearing;
+use super::kept::Kept;
 use super::types::SessionStep;
 use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
@@ -17,8 +17,6 @@ use crate::protocol::session::{self as driver, Attempt, ConnectTimes, Connection
 
 /// How long a peer is given to answer the goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// Messages that are read ahead while something else is awaited; beyond them the peer has to wait.
-const AHEAD: usize = 1024;
 
 /// An open session. Dropped before [`Session::finish`], it was interrupted.
 pub(in crate::flow) struct Session<'a, S: Sink> {
@@ -30,8 +28,8 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     lost: Option<Lost>,
     /// A step needed the connection when it was gone for good.
     over: bool,
-    /// What was read while something else was awaited.
-    ahead: VecDeque<Incoming>,
+    /// What was read while something else was awaited. Beyond what it has room for the peer has to wait.
+    ahead: Kept<Incoming>,
     /// What `on` follows.
     pub(super) hearing: Hearing<'a, S>,
     since: Instant,
@@ -59,7 +57,7 @@ impl<'a, S: Sink> Session<'a, S> {
                 connection: Some(connection),
                 lost: None,
                 over: false,
-                ahead: VecDeque::new(),
+                ahead: Kept::new(step.connector.max_message()),
                 hearing: Hearing::new(&step.on, sink, &user.parts.sequences, ended),
                 since: ended,
                 acks: 0,
@@ -74,7 +72,7 @@ impl<'a, S: Sink> Session<'a, S> {
     /// # Errors
     /// The connection is lost; [`Session::lose`] is to be called if that wasn't known.
     pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
-        if let Some(incoming) = self.ahead.pop_front() {
+        if let Some(incoming) = self.ahead.pop() {
             return Ok(incoming);
         }
         match (&mut self.connection, &self.lost) {
@@ -87,11 +85,11 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Reads ahead for as long as it is polled; a loss is told, and noticed by whoever uses the connection next.
     pub(super) async fn read_ahead(&mut self) -> std::convert::Infallible {
         loop {
-            let Some(connection) = self.connection.as_mut().filter(|_| self.ahead.len() < AHEAD) else {
+            let Some(connection) = self.connection.as_mut().filter(|_| self.ahead.has_room()) else {
                 return std::future::pending().await;
             };
             match connection.next().await {
-                Ok(incoming) => self.ahead.push_back(incoming),
+                Ok(incoming) => self.ahead.push(incoming.size(), incoming),
                 Err(lost) => {
                     self.lose(lost);
                     self.tell_loss(Instant::now());

@@ -5,6 +5,7 @@
 //! that moment, once: as the sample of what waited for a message, else as one of the session's own step.
 
 mod handle;
+mod kept;
 mod life;
 mod marks;
 mod pump;

@@ -146,6 +146,41 @@ async fn messages_are_read_while_anything_waits() {
 }
 
 #[tokio::test]
+async fn what_is_read_ahead_is_bounded_and_the_peer_waits() {
+    const MESSAGE: usize = 256 * 1024;
+    let web = super::Server::start().await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = sent.clone();
+    let server = Scripted::start(move |_, mut socket: Socket| {
+        let count = count.clone();
+        async move {
+            for _ in 0..160 {
+                socket.send(Message::binary(vec![0; MESSAGE])).await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            socket
+        }
+    })
+    .await;
+    let mut make = Maker::new(&web.url);
+    let mut slow = make.get("/never");
+    let mut spec = Spec::new(http::Method::GET, Template::literal(&format!("{}/never", web.url)));
+    spec.timeout = Duration::from_millis(500);
+    slow.request = Request::new(spec).unwrap();
+    let book = Book::default();
+    let flow = vec![connected(session(&server.url, vec![], vec![http(slow)]))];
+    let ((end, _), sent) = tokio::join!(run(flow, &book), async {
+        while book.samples().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        sent.load(Ordering::SeqCst)
+    });
+    assert_eq!(end, End::Failed);
+    // What the sockets of both sides hold comes on top of the two megabytes.
+    assert!((4..100).contains(&sent), "{sent} messages");
+}
+
+#[tokio::test]
 async fn a_pause_holds_the_steps_and_not_the_messages() {
     let server = Scripted::start(|_, mut socket: Socket| async move {
         socket.next().await;
