@@ -173,3 +173,38 @@ async fn settling_waits_for_the_drain_and_holds_the_load() {
     assert_eq!(ended(&done.drained[1].totals.scenarios[0], Outcome::Interrupted), 0, "users that were held went on");
     assert_eq!(server.connections(), 4, "and kept their connections");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_brought_back_does_not_keep_its_phase_from_draining() {
+    for stay in ["listen", "{hold: 10m}"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = tokio::spawn(async move {
+            drop(listener.accept().await.unwrap());
+            let kept = listener.accept().await.unwrap();
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        let server = Server::start();
+        let plan = plan(
+            &server,
+            &format!(
+                "scenarios: {{s: {{flow: [{{tcp: {{connect: '{address}', name: t, reconnect: {{after: 1ms, times: 3}}, session: [{stay}]}}}}]}}}}\n\
+                 phases: [{{name: a, duration: 500ms, drain: 200ms, load: {{s: {{users: 1}}}}}}, {{name: b, duration: 60s, load: {{s: {{users: 1}}}}}}]"
+            ),
+        );
+        let mut going = Going::start(plan, workers(1));
+        going.until_started(1).await;
+        let began = Instant::now();
+        while going.drained.is_empty() {
+            assert_eq!(going.next().await, None);
+        }
+        assert!(began.elapsed() < Duration::from_secs(4), "{stay}: not by its time limit, which is 5s beyond the drain");
+        going.tell(Control::Interrupt).await;
+        let done = going.finish().await;
+        done.check();
+        let connects = done.drained[0].totals.steps[0].requests();
+        assert_eq!(connects, 3, "{stay}: two connects and a loss between them");
+        peer.abort();
+    }
+}

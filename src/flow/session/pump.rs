@@ -27,7 +27,7 @@ impl<'a, S: Sink> Run<'a, S> {
             sink.sleep_until(at).await;
             return Ok(());
         }
-        Box::pin(async move { self.listen_until(std::pin::pin!(sink.sleep_until(at)), None).await }).await
+        Box::pin(async move { self.listen_until(|| sink.sleep_until(at), None).await }).await
     }
 
     /// Waits until a moment, or until the user is asked to end.
@@ -38,44 +38,48 @@ impl<'a, S: Sink> Run<'a, S> {
         let sink = self.sink;
         self.due = at;
         Box::pin(async move {
-            let stop = async {
+            let stop = || async {
                 tokio::select! {
                     () = sink.sleep_until(at) => {}
                     () = sink.asked_to_end() => {}
                 }
             };
-            self.listen_until(std::pin::pin!(stop), None).await
+            self.listen_until(stop, None).await
         })
         .await
     }
 
-    /// Takes messages until `stop`.
+    /// Takes messages until `stop`, which is begun anew where a connection is brought back: that takes the user into its present
+    /// phase, and only another wait lets go of it again.
     ///
     /// # Errors
     /// The connection is lost, and was not brought back.
     pub(in crate::flow) async fn listen_until<F: Future>(
         &mut self,
-        mut stop: Pin<&mut F>,
+        stop: impl Fn() -> F,
         mut listening: Option<&mut Listening<'_, 'a, S>>,
     ) -> Result<(), Broken> {
         loop {
-            let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
-            if session.is_lost() {
-                match Box::pin(self.recover(stop.as_mut())).await? {
-                    Recovered::Stopped => return Ok(()),
-                    Recovered::Open => continue,
+            let mut stopped = std::pin::pin!(stop());
+            loop {
+                let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
+                if session.is_lost() {
+                    match Box::pin(self.recover(stopped.as_mut())).await? {
+                        Recovered::Stopped => return Ok(()),
+                        Recovered::Open => break,
+                    }
                 }
-            }
-            let came = tokio::select! {
-                biased;
-                _ = stop.as_mut() => return Ok(()),
-                came = session.next() => came,
-            };
-            match came {
-                Ok(incoming) => drop(self.handle(incoming, listening.as_deref_mut(), false)),
-                Err(lost) => {
-                    session.lose(lost);
-                    session.tell_loss(Instant::now());
+                let came = tokio::select! {
+                    biased;
+                    _ = stopped.as_mut() => return Ok(()),
+                    came = session.next() => came,
+                };
+                match came {
+                    Ok(incoming) => drop(self.handle(incoming, listening.as_deref_mut(), false)),
+                    Err(lost) => {
+                        session.lose(lost);
+                        session.tell_loss(Instant::now());
+                    }
                 }
             }
         }

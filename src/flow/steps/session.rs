@@ -123,10 +123,10 @@ async fn hold<'a, S: Sink>(
             let length = length.draw(&mut run.user.scope.random());
             run.due += length;
             let at = run.due;
-            run.listen_until(std::pin::pin!(sink.sleep_until(at)), listening).await
+            run.listen_until(|| sink.sleep_until(at), listening).await
         }
         None => {
-            let done = run.listen_until(std::pin::pin!(sink.asked_to_end()), listening).await;
+            let done = run.listen_until(|| sink.asked_to_end(), listening).await;
             run.due = Instant::now();
             done
         }
