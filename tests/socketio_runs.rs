@@ -58,6 +58,8 @@ scenarios:
             - receive: {match: message.event == 'message', name: bytes, check: {whole: "message.bytes | length == 4"}}
             - send: "plain {{ user }}"
             - receive: {match: message.text == 'plain ' ~ user, name: text, check: {first: "message.args[0] == message.text"}}
+            - send: {json: {of: "{{ user }}"}}
+            - receive: {match: message.json.of == user, name: json}
             - emit: {event: subscribe, args: [20], ack: {name: subscribe, within: 20s}}
             - listen:
                 for: 500ms
@@ -146,6 +148,7 @@ fn what_the_servers_counted_is_what_a_run_says() {
             ("echoed", 10),
             ("bytes", 10),
             ("text", 10),
+            ("json", 10),
             ("subscribe", 10),
             ("unsubscribe", 10),
         ] {
@@ -163,7 +166,7 @@ fn what_the_servers_counted_is_what_a_run_says() {
         assert_eq!(books.checked().iter().map(|(_, times)| times).sum::<u64>(), 10 * 6, "{case}");
 
         // Of the updates, each was heard once, in order, and told how old it was.
-        let updates = count(&counts["sent"]) - 3 * 10;
+        let updates = count(&counts["sent"]) - 4 * 10;
         let messages = books.phases()[0]["messages"].as_array().unwrap();
         let told = |key: &str| messages.iter().map(|message| count(&message[key])).sum::<u64>();
         assert_eq!((told("received"), told("missed"), told("repeated"), told("reordered")), (updates, 0, 0, 0), "{case}");

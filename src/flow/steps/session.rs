@@ -7,6 +7,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use bytes::Bytes;
 
+use crate::base::Protocol;
 use crate::flow::interpret::{Broken, Run, Stop};
 use crate::flow::session::{CloseStep, EmitStep, Hearing, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep};
 use crate::flow::sink::Sink;
@@ -74,6 +75,11 @@ fn outgoing<S: Sink>(step: &SendStep, run: &Run<'_, S>) -> Result<Outgoing, Brok
         SendStep::Text(template) => Outgoing::Text(text(template)?.into()),
         SendStep::Json(json) => {
             let json = json.render(scope).map_err(|error| run.unsendable(&error.to_string()))?;
+            if run.session.as_ref().is_some_and(|session| session.step.protocol() == Protocol::Socketio) {
+                // What is sent there are values, and a text that holds JSON would be a text.
+                let value = serde_json::from_slice(&json).map_err(|error| run.unsendable(&error.to_string()))?;
+                return Ok(Outgoing::Event { event: "message".into(), args: vec![value], attachments: Vec::new(), ack: None });
+            }
             let json = String::from_utf8(json.into()).map_err(|_| run.unsendable("the JSON is no UTF-8"))?;
             Outgoing::Text(json.into())
         }

@@ -316,3 +316,19 @@ async fn echoes_in_both_forms_come_back_as_they_were() {
     assert_eq!(book.messages(), (3, 3));
     assert_eq!(book.samples_in_short().last(), Some(&(9, Outcome::Error, Some(Reason::Template))), "what could not be made");
 }
+
+#[tokio::test]
+async fn json_over_socket_io_is_a_value() {
+    let (_server, connector) = socket_io(|socket| echo(0, socket)).await;
+    let mut make = Maker::new("");
+    let json = make.compiler.json(&serde_json::json!({"n": "{{ user }}"}), &make.names).unwrap();
+    let steps = vec![
+        message(MessageStep::Send(SendStep::Json(json))),
+        make.receive("message.event == 'message'"),
+        make.set(&[("a", "message.json.n")]),
+    ];
+    let step = SessionStep { connector, ..session("", vec![], steps) };
+    let book = Book::default();
+    let (end, user) = run(vec![connected(step)], &book).await;
+    assert_eq!((end, text(&user, make.symbol("a"))), (End::Completed, Some("4".into())));
+}

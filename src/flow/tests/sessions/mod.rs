@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::expr::Template;
 use crate::protocol::session::Connector;
-use crate::protocol::websocket;
+use crate::protocol::{socketio, websocket};
 
 type Socket = WebSocketStream<tokio::net::TcpStream>;
 
@@ -161,4 +161,25 @@ impl Book {
 
 fn hold() -> Step {
     message(MessageStep::Hold(None))
+}
+
+/// A server of Socket.IO, which consents and then follows the script.
+async fn socket_io<F, R>(script: F) -> (Scripted, Connector)
+where
+    F: Fn(Socket) -> R + Send + Sync + 'static,
+    R: Future<Output = Socket> + Send,
+{
+    let script = Arc::new(script);
+    let server = Scripted::start(move |_, mut socket: Socket| {
+        let script = script.clone();
+        async move {
+            say(&mut socket, r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#).await;
+            socket.next().await;
+            say(&mut socket, r#"40{"sid":"b"}"#).await;
+            script(socket).await
+        }
+    })
+    .await;
+    let connector = Connector::SocketIo(Box::new(socketio::Connector::new(Template::literal(&server.url))));
+    (server, connector)
 }
