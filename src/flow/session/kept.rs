@@ -40,6 +40,12 @@ impl<T> Kept<T> {
         Some(message)
     }
 
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.messages = VecDeque::new();
+        self.bytes = 0;
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()

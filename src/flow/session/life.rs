@@ -1,5 +1,6 @@
 //! A session from its connect to its end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handle::Hearing;
@@ -8,6 +9,7 @@ use super::types::SessionStep;
 use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Reason};
+use crate::expr::MessageObject;
 use crate::flow::flight::Flight;
 use crate::flow::interpret::Broken;
 use crate::flow::sink::{Failure, Sink};
@@ -30,6 +32,8 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     over: bool,
     /// What was read while something else was awaited. Beyond what it has room for the peer has to wait.
     ahead: Kept<Incoming>,
+    /// What came while an acknowledgement was awaited, and no `receive` has looked at.
+    pub(super) unseen: Kept<(Instant, Arc<MessageObject>)>,
     /// What `on` follows.
     pub(super) hearing: Hearing<'a, S>,
     since: Instant,
@@ -58,6 +62,7 @@ impl<'a, S: Sink> Session<'a, S> {
                 lost: None,
                 over: false,
                 ahead: Kept::new(step.connector.max_message()),
+                unseen: Kept::new(step.connector.max_message()),
                 hearing: Hearing::new(&step.on, sink, &user.parts.sequences, ended),
                 since: ended,
                 acks: 0,

@@ -127,6 +127,8 @@ impl<'a, S: Sink> Run<'a, S> {
     pub(in crate::flow) async fn send(&mut self, message: Outgoing) -> Result<Instant, Broken> {
         self.ready().await?;
         let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
+        // What came before is no answer to it.
+        session.unseen.clear();
         let began = Instant::now();
         let Some(connection) = session.connection() else { return Err(session.tell_closed(began)) };
         match connection.send(message).await {
@@ -162,6 +164,11 @@ impl<'a, S: Sink> Run<'a, S> {
         due: Instant,
         sent: Option<Instant>,
     ) -> Result<(), Broken> {
+        if ack.is_none()
+            && let Some((at, message)) = self.unseen(awaited)
+        {
+            return self.came(awaited, due, sent, at, &message);
+        }
         // That the connection was lost has been told.
         self.ready().await?;
         if let Some(session) = self.session.as_mut().filter(|session| session.is_closed()) {
@@ -185,22 +192,23 @@ impl<'a, S: Sink> Run<'a, S> {
                 },
                 () = late.as_mut() => break Err(timed_out(awaited)),
             };
-            let at = incoming.at;
-            let ours = match (&incoming.kind, ack) {
-                (IncomingKind::Ack { id, .. }, Some(ack)) => *id == ack,
-                (IncomingKind::Ack { .. }, None) | (_, Some(_)) => false,
-                (_, None) => true,
+            let (at, size) = (incoming.at, incoming.size());
+            let (ours, later) = match (&incoming.kind, ack) {
+                (IncomingKind::Ack { id, .. }, Some(ack)) => (*id == ack, false),
+                (IncomingKind::Ack { .. }, None) => (false, false),
+                // An event is for the next `receive`.
+                (_, Some(_)) => (false, session.unseen.has_room()),
+                (_, None) => (true, false),
             };
-            let message = self.handle(incoming, None, ours);
-            if let Some(message) = message
-                && at <= deadline
-            {
-                let before = self.user.scope.message().cloned();
-                self.user.scope.set_message(Some(message.clone()));
-                if awaited.matches.as_ref().is_none_or(|matches| matches.truth(&self.user.scope).unwrap_or(false)) {
+            let message = self.handle(incoming, None, ours || later);
+            if let Some(message) = message {
+                if later {
+                    if let Some(session) = &mut self.session {
+                        session.unseen.push(size, (at, message));
+                    }
+                } else if at <= deadline && self.fits(awaited, &message) {
                     break Ok((at, message));
                 }
-                self.user.scope.set_message(before);
             }
             if Instant::now() > deadline {
                 break Err(timed_out(awaited));
@@ -211,6 +219,28 @@ impl<'a, S: Sink> Run<'a, S> {
             Ok((at, message)) => self.came(awaited, due, sent, at, &message),
             Err(lost) => self.came_not(awaited, due, sent, lost.reason, lost.detail),
         }
+    }
+
+    /// The first that fits of what came while an acknowledgement was awaited; what is before it is gone.
+    fn unseen(&mut self, awaited: &Awaited) -> Option<(Instant, Arc<MessageObject>)> {
+        loop {
+            let (at, message) = self.session.as_mut()?.unseen.pop()?;
+            if self.fits(awaited, &message) {
+                return Some((at, message));
+            }
+        }
+    }
+
+    /// Whether it is the message that is awaited, which is then that of the scope.
+    fn fits(&mut self, awaited: &Awaited, message: &Arc<MessageObject>) -> bool {
+        let scope = &mut self.user.scope;
+        let before = scope.message().cloned();
+        scope.set_message(Some(message.clone()));
+        let fits = awaited.matches.as_ref().is_none_or(|matches| matches.truth(scope).unwrap_or(false));
+        if !fits {
+            scope.set_message(before);
+        }
+        fits
     }
 
     /// The message came: what is made of it, and its sample.

@@ -332,3 +332,38 @@ async fn json_over_socket_io_is_a_value() {
     let (end, user) = run(vec![connected(step)], &book).await;
     assert_eq!((end, text(&user, make.symbol("a"))), (End::Completed, Some("4".into())));
 }
+
+#[tokio::test]
+async fn what_comes_before_an_acknowledgement_is_for_the_next_receive() {
+    let (_server, connector) = socket_io(|mut socket| async move {
+        for packets in [&[r#"42["noise"]"#, r#"42["joined",1]"#, r#"42["roster",2]"#, "430[1]"][..], &[r#"42["left"]"#, "431[1]"]] {
+            socket.next().await;
+            for packet in packets {
+                say(&mut socket, *packet).await;
+            }
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let emit = |make: &mut Maker| {
+        let ack = make.await_message("", Duration::from_secs(30));
+        let event = make.compiler.template("join", &make.names).unwrap();
+        message(MessageStep::Emit(EmitStep { event, args: make.json(&serde_json::json!([])), ack: Some(ack) }))
+    };
+    let steps = vec![
+        emit(&mut make),
+        make.receive("message.event == 'joined'"),
+        make.set(&[("a", "message.json")]),
+        make.receive(""),
+        make.set(&[("b", "message.json")]),
+        emit(&mut make),
+        make.say("a question"),
+        message(MessageStep::Receive(make.await_message("", Duration::from_millis(30)))),
+    ];
+    let step = SessionStep { connector, ..session("", vec![], steps) };
+    let book = Book::default();
+    let (end, user) = run(vec![connected(step)], &book).await;
+    assert_eq!(["a", "b"].map(|name| text(&user, make.symbol(name)).unwrap()), ["1", "2"]);
+    assert_eq!((end, book.details()), (End::Failed, vec!["no such message came within 30.0ms".into()]), "not that of before");
+}
