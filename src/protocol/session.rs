@@ -6,7 +6,7 @@
 //!
 //! Nothing runs beside the caller: pings of the peer are answered, and silence is noticed, while [`Connection::next`] or
 //! [`Connection::send`] is polled. Whoever holds a connection polls `next` whenever it has nothing else to do. A future of this
-//! module may be dropped at any await; a dropped connection closes its socket, without a goodbye.
+//! module may be dropped at any await; a dropped connection closes its socket, without a goodbye unless [`Connection::leave`] said one.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -227,6 +227,15 @@ impl Connection {
             Connection::WebSocket(connection) => connection.close(within).await,
             Connection::SocketIo(connection) => connection.close(within).await,
             Connection::Tcp(connection) => connection.close(within).await,
+        }
+    }
+
+    /// Says goodbye as far as the socket takes it at once, for who can't wait. Then it is to be dropped.
+    pub fn leave(&mut self) {
+        match self {
+            Connection::WebSocket(connection) => connection.leave(),
+            Connection::SocketIo(connection) => connection.leave(),
+            Connection::Tcp(connection) => connection.leave(),
         }
     }
 

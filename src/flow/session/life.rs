@@ -224,8 +224,11 @@ impl<'a, S: Sink> Session<'a, S> {
         self.let_go();
     }
 
-    /// This side has closed, or just goes.
+    /// This side has closed, or just goes: then the goodbye is what can be said without waiting.
     fn let_go(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.leave();
+        }
         let now = Instant::now();
         self.passed(now, 0, 0);
         if self.connection.take().is_some() {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -253,6 +253,16 @@ impl Connection {
         // A connection that was lost takes nothing, which is as good.
         let _ = tokio::time::timeout(within, self.say(&goodbye)).await;
         self.carrier.close(within.saturating_sub(began.elapsed())).await;
+    }
+
+    /// Says goodbye without waiting; see [`crate::protocol::session::Connection::leave`].
+    pub fn leave(&mut self) {
+        // Behind a packet that was begun, it would be taken for a part of that.
+        if self.current.is_none() && self.unsent.is_empty() {
+            self.unsent.push_back(message(&packet::disconnect(&self.namespace)));
+            let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+        }
+        self.carrier.leave();
     }
 
     /// Bytes sent and received on the wire, the handshake's included.

@@ -80,6 +80,14 @@ async fn the_handshake_ends_with_the_consent_and_the_goodbye_is_a_packet() {
 }
 
 #[tokio::test]
+async fn who_cannot_wait_says_goodbye_all_the_same() {
+    let (mut connection, server) = greeted(&[]).await;
+    connection.leave();
+    drop(connection);
+    assert_eq!(server.await.unwrap(), ["40", "41"]);
+}
+
+#[tokio::test]
 async fn what_is_waited_for_is_named_when_time_is_up() {
     for (packets, part) in [(&[][..], "open packet"), (&[OPEN][..], "CONNECT to be answered"), (&[OPEN, "2"][..], "CONNECT")] {
         let (url, _server) = serve(move |mut peer| async move {

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -224,6 +224,16 @@ impl Connection {
         };
         let _ = tokio::time::timeout(within, farewell).await;
         self.read = BytesMut::new();
+    }
+
+    /// Ends the sending side without waiting; see [`session::Connection::leave`].
+    pub fn leave(&mut self) {
+        if let Self { stream: Some(stream), lost: None, .. } = self
+            && self.unsent.is_empty()
+        {
+            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+            self.lose(Lost::by_us());
+        }
     }
 
     /// Bytes sent and received on the wire, those of TLS included.

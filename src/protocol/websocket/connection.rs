@@ -175,6 +175,14 @@ impl Connection {
         let _ = tokio::time::timeout(within, farewell).await;
     }
 
+    /// Says goodbye without waiting; see [`crate::protocol::session::Connection::leave`].
+    pub fn leave(&mut self) {
+        if let Self { socket: Some(socket), lost: None, .. } = self {
+            say_at_once(socket, CloseCode::Normal);
+            self.lose(Lost::by_us());
+        }
+    }
+
     /// Bytes sent and received on the wire, the handshake's included.
     pub fn traffic(&self) -> (u64, u64) {
         (self.meter.sent(), self.meter.received())
@@ -194,12 +202,17 @@ impl Connection {
     fn fail(&mut self, error: &Error) -> Lost {
         let (lost, goodbye) = explain_error(error, self.max_message);
         if let (Some(code), Some(socket)) = (goodbye, &mut self.socket) {
-            let mut socket = Pin::new(socket);
-            let _ = socket.as_mut().start_send(Message::Close(Some(CloseFrame { code, reason: "".into() })));
-            let _ = socket.as_mut().poll_flush(&mut Context::from_waker(Waker::noop()));
+            say_at_once(socket, code);
         }
         self.lose(lost)
     }
+}
+
+/// Sends a close frame as far as the socket takes it at once.
+fn say_at_once(socket: &mut WebSocketStream<Stream>, code: CloseCode) {
+    let mut socket = Pin::new(socket);
+    let _ = socket.as_mut().start_send(Message::Close(Some(CloseFrame { code, reason: "".into() })));
+    let _ = socket.as_mut().poll_flush(&mut Context::from_waker(Waker::noop()));
 }
 
 async fn next(socket: &mut WebSocketStream<Stream>) -> Option<Result<Message, Error>> {

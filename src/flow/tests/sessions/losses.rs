@@ -148,7 +148,7 @@ async fn whoever_cannot_connect_has_no_session() {
 
 #[tokio::test]
 async fn a_session_that_is_cut_off_was_interrupted() {
-    let server = Scripted::start(|_, socket| async { socket }).await;
+    let mut server = Scripted::start(|_, socket| async { socket }).await;
     let mut make = Maker::new("");
     for steps in [vec![hold()], vec![make.receive("")]] {
         let book = Book::default();
@@ -165,5 +165,6 @@ async fn a_session_that_is_cut_off_was_interrupted() {
         assert!(book.has(&Told::Disconnected(None)) && book.has(&Told::Session(9, Outcome::Interrupted)));
         let cut: Vec<_> = book.samples_in_short().into_iter().filter(|(_, o, _)| *o == Outcome::Interrupted).collect();
         assert!(cut.len() <= usize::from(receives), "{cut:?}");
+        assert_eq!(server.end().await, "a goodbye", "as far as that takes no waiting");
     }
 }
