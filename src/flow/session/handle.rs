@@ -57,6 +57,17 @@ impl<'a, S: Sink> Hearing<'a, S> {
         Self { sink, streams: numbered.filter_map(stream).collect() }
     }
 
+    /// The connection was brought back.
+    pub(super) fn reconnected(&mut self) {
+        let now = Instant::now();
+        for stream in &mut self.streams {
+            match &mut stream.heard {
+                Heard::One(tracker, _) => tracker.reconnected(now),
+                Heard::Each(senders) => senders.values_mut().for_each(|(tracker, _)| tracker.reconnected(now)),
+            }
+        }
+    }
+
     /// Nobody listens any more.
     pub(in crate::flow) fn end(&mut self) {
         if self.streams.is_empty() {

@@ -205,7 +205,7 @@ impl<'a, S: Sink> Session<'a, S> {
         self.sink.failure(self.step.id, at, &failure);
     }
 
-    /// Connects anew. What was followed goes on.
+    /// Connects anew. What was followed goes on, or begins anew where its numbers do.
     pub(super) async fn reopen(&mut self, user: &mut User, due: Instant) -> bool {
         let (_, connected) = connect(self.step, user, self.sink, due).await;
         let Ok(connection) = connected else { return false };
@@ -213,6 +213,7 @@ impl<'a, S: Sink> Session<'a, S> {
         self.connection = Some(connection);
         self.lost = None;
         self.acks = 0;
+        self.hearing.reconnected();
         true
     }
 

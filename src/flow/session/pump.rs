@@ -66,7 +66,12 @@ impl<'a, S: Sink> Run<'a, S> {
                 if session.is_lost() {
                     match Box::pin(self.recover(stopped.as_mut())).await? {
                         Recovered::Stopped => return Ok(()),
-                        Recovered::Open => break,
+                        Recovered::Open => {
+                            if let Some(listening) = &mut listening {
+                                listening.hearing.reconnected();
+                            }
+                            break;
+                        }
                     }
                 }
                 let came = tokio::select! {

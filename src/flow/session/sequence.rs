@@ -28,6 +28,8 @@ pub(super) struct Tracker {
     /// Since when it listens.
     since: Instant,
     heard: Option<Heard>,
+    /// Since when it listens on a connection on which no number has come yet.
+    anew: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,13 @@ impl Gap {
 impl Tracker {
     /// Who listens from `since` on.
     pub(super) fn new(since: Instant) -> Self {
-        Self { since, heard: None }
+        Self { since, heard: None, anew: None }
+    }
+
+    /// From `at` on it listens on another connection. Whoever sends there may count anew: a first number that isn't above those that
+    /// were heard is the beginning of another count, while one above them leaves a gap as ever.
+    pub(super) fn reconnected(&mut self, at: Instant) {
+        self.anew = Some(at);
     }
 
     /// A message with this number came at `at`.
@@ -78,8 +86,13 @@ impl Tracker {
             self.heard = Some(Heard { first: number, highest: number, gaps: Vec::new() });
             return told;
         };
+        let anew = self.anew.take().filter(|_| number <= heard.highest);
+        if let Some(since) = anew {
+            // What others heard before that is of the count that has ended.
+            self.since = since;
+        }
         let jump = number.abs_diff(heard.highest);
-        if jump > if number > heard.highest { JUMP } else { BACK } {
+        if anew.is_some() || jump > if number > heard.highest { JUMP } else { BACK } {
             told.missed += heard.open();
             told.received += 1;
             *heard = Heard { first: number, highest: number, gaps: Vec::new() };
@@ -286,6 +299,24 @@ mod tests {
         listener.others_hear(201, 3300);
         listener.others_hear(202, 3900);
         assert_eq!(listener.ends(4500), numbered(2, 1, 0, 0), "only 201: what went before is another's");
+    }
+
+    #[test]
+    fn after_a_reconnect_a_lower_number_begins_another_count() {
+        let mut listener = Listener::new();
+        for n in 1..=50 {
+            listener.hears(n, 10 * n as u64);
+        }
+        listener.others_hear(200, 600);
+        listener.tracker.reconnected(listener.at(1000));
+        listener.hears(3, 1100).hears(4, 1110).hears(7, 1120);
+        assert_eq!(listener.told, numbered(53, 0, 0, 0));
+        assert_eq!(listener.hears(4, 1130).told, numbered(53, 0, 1, 0), "only the first number is compared");
+        assert_eq!(listener.ends(9000), numbered(53, 2, 1, 0), "5 and 6");
+        let mut listener = Listener::new();
+        listener.hears(1, 0).tracker.reconnected(Instant::now());
+        listener.hears(3, 10);
+        assert_eq!(listener.ends(20), numbered(2, 1, 0, 0), "a count that went on leaves its gap");
     }
 
     #[test]
