@@ -171,8 +171,11 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// The connection ended, and nobody had asked it to.
+    /// The connection ended, and nobody had asked it to; or the peer ended its side as this one had.
     pub(super) fn lose(&mut self, lost: Lost) {
+        if matches!(&self.connection, Some(Connection::Tcp(connection)) if connection.is_over()) {
+            return self.let_go();
+        }
         let now = Instant::now();
         self.passed(now, 0, 0);
         if self.connection.take().is_some() {

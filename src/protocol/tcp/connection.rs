@@ -47,6 +47,7 @@ async fn connect(prepared: Prepared, opening: &mut Opening) -> Result<Connection
         scanned: 0,
         unsent: BytesMut::new(),
         inbox: Inbox::default(),
+        finished: false,
         ended: None,
         lost: None,
     })
@@ -67,6 +68,8 @@ pub struct Connection {
     /// What is to be written, of a message that was begun.
     unsent: BytesMut,
     inbox: Inbox,
+    /// This side has ended its sending.
+    finished: bool,
     /// Why nothing more can be read, though it may still be possible to write.
     ended: Option<Lost>,
     lost: Option<Lost>,
@@ -85,19 +88,28 @@ impl Connection {
                 return Err(Lost::new(Reason::Other, "TCP has no events; they are Socket.IO's"));
             }
         };
+        if self.finished && self.lost.is_none() {
+            return Err(Lost::new(Reason::Other, "this side has ended its sending"));
+        }
         if self.lost.is_none() {
             self.frame.encode(message, &mut self.unsent).map_err(|problem| Lost::new(Reason::Other, problem))?;
         }
         self.write("did not take a message").await.map(|()| message.len() as u64)
     }
 
-    /// Closes the sending side: the peer reads the end, and may go on sending.
+    /// Whether both sides have ended their sending, this one first, and nothing is left of a message: an end that was asked for.
+    pub fn is_over(&self) -> bool {
+        self.finished && self.ended.is_some() && self.lost.is_none() && self.read.is_empty()
+    }
+
+    /// Closes the sending side: the peer reads the end, and may go on sending. A last line of its own needs no newline then.
     ///
     /// # Errors
     /// The connection was lost, or the peer did not take what was left to send in time.
     pub async fn finish(&mut self) -> Result<(), Lost> {
         self.write("did not take what was left to send").await?;
         let Some(stream) = &mut self.stream else { return Err(self.end()) };
+        self.finished = true;
         let result = stream.shutdown().await;
         result.map_err(|error| self.fail(&error))
     }
@@ -187,6 +199,11 @@ impl Connection {
             let read = pin!(stream.read_buf(&mut self.read)).poll(cx);
             match ready!(read) {
                 Ok(0) => {
+                    // What answers a dialogue that this side has ended, ends with it: `printf 'total 8'`.
+                    if self.finished && self.frame == Frame::Line && !self.read.is_empty() {
+                        self.read.extend_from_slice(b"\n");
+                        continue;
+                    }
                     let detail = match self.read.len() {
                         0 => "the peer closed the connection".to_owned(),
                         left => {

@@ -274,3 +274,20 @@ fn addresses_have_a_host_and_a_port() {
     limited.address = Template::literal("example.com:9000");
     assert!(limited.check().unwrap_err().contains("`example.com`, which is not among"));
 }
+
+#[tokio::test]
+async fn a_last_line_needs_no_newline_once_this_side_has_ended_its_sending() {
+    let (address, _server) = serve(|mut socket| async move {
+        let mut all = Vec::new();
+        socket.read_to_end(&mut all).await.unwrap();
+        socket.write_all(b"one\ntotal 8").await.unwrap();
+    })
+    .await;
+    let mut connection = open(&address, Frame::Line).await;
+    let Connection::Tcp(tcp) = &mut connection else { panic!() };
+    tcp.finish().await.unwrap();
+    assert_eq!(connection.send(say("x")).await.unwrap_err().reason, Reason::Other);
+    assert_eq!((text(&mut connection).await, text(&mut connection).await), ("one".into(), "total 8".into()));
+    assert_eq!(connection.next().await.unwrap_err().reason, Reason::Closed);
+    assert!(matches!(connection, Connection::Tcp(tcp) if tcp.is_over()));
+}

@@ -367,3 +367,38 @@ async fn what_comes_before_an_acknowledgement_is_for_the_next_receive() {
     assert_eq!(["a", "b"].map(|name| text(&user, make.symbol(name)).unwrap()), ["1", "2"]);
     assert_eq!((end, book.details()), (End::Failed, vec!["no such message came within 30.0ms".into()]), "not that of before");
 }
+
+#[tokio::test]
+async fn the_end_of_the_peer_after_ones_own_was_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut all = String::new();
+            stream.read_to_string(&mut all).await.unwrap();
+            stream.write_all(format!("had {}", all.len()).as_bytes()).await.unwrap();
+        }
+    });
+    let mut make = Maker::new("");
+    let mut dialogue = |rest: Vec<Step>| {
+        let ask = [make.say("hello"), message(MessageStep::Close(CloseStep::Sending)), make.receive("message.text == 'had 6'")];
+        ask.into_iter().chain(rest).collect::<Vec<_>>()
+    };
+    let pause = Think::Constant(Duration::from_millis(50));
+    let rests = [
+        (dialogue(vec![message(MessageStep::Hold(Some(pause))), message(MessageStep::Close(CloseStep::Both))]), End::Completed),
+        (dialogue(vec![step(StepKind::Think(pause))]), End::Completed),
+        (dialogue(vec![Maker::new("").receive("")]), End::Failed),
+    ];
+    for (steps, wanted) in rests {
+        let mut step = session("", vec![], steps);
+        step.connector = Connector::Tcp(Box::new(tcp::Connector::new(Template::literal(&address))));
+        let book = Book::default();
+        let (end, _) = run(vec![connected(step)], &book).await;
+        assert_eq!(end, wanted);
+        let wrong: Vec<_> = book.samples_in_short().into_iter().filter(|(_, outcome, _)| *outcome != Outcome::Ok).collect();
+        assert_eq!(wrong.len(), usize::from(wanted == End::Failed), "nothing but a receive that still waits: {wrong:?}");
+        assert!(book.has(&Told::Disconnected(None)));
+    }
+    server.abort();
+}
