@@ -220,13 +220,37 @@ impl Connection {
         }
     }
 
-    /// Says goodbye as the protocol has it, waits for the peer's at most `within`, and closes the socket. What comes meanwhile
-    /// is thrown away. A second call does nothing.
-    pub async fn close(&mut self, within: Duration) {
+    /// Says goodbye as the protocol has it. [`Self::parting`] is what the peer says until its own.
+    pub async fn goodbye(&mut self) {
         match self {
-            Connection::WebSocket(connection) => connection.close(within).await,
-            Connection::SocketIo(connection) => connection.close(within).await,
-            Connection::Tcp(connection) => connection.close(within).await,
+            Connection::WebSocket(connection) => connection.goodbye().await,
+            Connection::SocketIo(connection) => connection.goodbye().await,
+            Connection::Tcp(connection) => connection.goodbye().await,
+        }
+    }
+
+    /// After [`Self::goodbye`]: the next message; nothing once the peer has said its goodbye, too, or is gone. Dropping the future
+    /// loses none.
+    pub async fn parting(&mut self) -> Option<Incoming> {
+        match self {
+            Connection::WebSocket(connection) => connection.parting().await,
+            Connection::SocketIo(connection) => connection.parting().await,
+            Connection::Tcp(connection) => connection.parting().await,
+        }
+    }
+
+    /// Says goodbye, waits for the peer's at most `within`, and closes the socket. What comes meanwhile is thrown away. A second
+    /// call does nothing.
+    pub async fn close(&mut self, within: Duration) {
+        let farewell = async {
+            self.goodbye().await;
+            while self.parting().await.is_some() {}
+        };
+        let _ = tokio::time::timeout(within, farewell).await;
+        match self {
+            Connection::WebSocket(connection) => connection.shut(),
+            Connection::SocketIo(connection) => connection.shut(),
+            Connection::Tcp(connection) => connection.shut(),
         }
     }
 

@@ -68,22 +68,18 @@ impl<'a, S: Sink> Hearing<'a, S> {
         }
     }
 
-    /// Nobody listens any more.
-    pub(in crate::flow) fn end(&mut self) {
-        if self.streams.is_empty() {
-            return;
-        }
-        let now = Instant::now();
+    /// From `at` on nobody listened any more.
+    pub(super) fn end(&mut self, at: Instant) {
         for stream in self.streams.drain(..).filter(|stream| !stream.doubled) {
             let told = match stream.heard {
-                Heard::One(tracker, marks) => tracker.end(now, &marks),
+                Heard::One(tracker, marks) => tracker.end(at, &marks),
                 Heard::Each(senders) => senders
                     .into_values()
-                    .map(|(tracker, marks)| tracker.end(now, &marks))
+                    .map(|(tracker, marks)| tracker.end(at, &marks))
                     .fold(Numbered::default(), Numbered::plus),
             };
             if !told.is_empty() {
-                self.sink.numbered(stream.message, now, &told);
+                self.sink.numbered(stream.message, Instant::now(), &told);
             }
         }
     }
@@ -91,7 +87,9 @@ impl<'a, S: Sink> Hearing<'a, S> {
 
 impl<S: Sink> Drop for Hearing<'_, S> {
     fn drop(&mut self) {
-        self.end();
+        if !self.streams.is_empty() {
+            self.end(Instant::now());
+        }
     }
 }
 
@@ -242,7 +240,8 @@ fn one<S: Sink>(
             (Some(_), Some(heard)) if counted.by_number => heard.doubled = true,
             (Some(sequence), Some(heard)) => {
                 let number = sequence.whole(scope)?;
-                let sender = handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose()?;
+                let sender =
+                    handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose()?;
                 counted.numbered = heard.see(number, sender.as_deref(), at);
                 counted.by_number = true;
             }

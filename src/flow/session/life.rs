@@ -18,7 +18,7 @@ use crate::measure::{self, Passed, Sample};
 use crate::protocol::session::{self as driver, Attempt, ConnectTimes, Connection, Incoming, Lost};
 
 /// How long a peer is given to answer the goodbye.
-const FAREWELL: Duration = Duration::from_secs(3);
+pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 
 /// An open session. Dropped before [`Session::finish`], it was interrupted.
 pub(in crate::flow) struct Session<'a, S: Sink> {
@@ -37,6 +37,8 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     /// What `on` follows.
     pub(super) hearing: Hearing<'a, S>,
     since: Instant,
+    /// When this side said goodbye: what was sent later was owed to nobody.
+    closing: Option<Instant>,
     /// Bytes sent and received that the sink knows of.
     told: (u64, u64),
     /// Acknowledgements asked for so far.
@@ -65,6 +67,7 @@ impl<'a, S: Sink> Session<'a, S> {
                 unseen: Kept::new(step.connector.max_message()),
                 hearing: Hearing::new(&step.on, sink, &user.parts.sequences, ended),
                 since: ended,
+                closing: None,
                 acks: 0,
                 outcome: Outcome::Interrupted,
             })
@@ -220,16 +223,25 @@ impl<'a, S: Sink> Session<'a, S> {
         true
     }
 
-    /// Says goodbye and closes, if the connection is open. What was read ahead is kept.
-    pub(in crate::flow) async fn close(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            connection.close(FAREWELL).await;
-        }
-        self.let_go();
+    /// This side says goodbye. The connection, if it is open.
+    pub(super) fn closing(&mut self) -> Option<&mut Connection> {
+        let connection = self.connection.as_mut()?;
+        self.closing.get_or_insert_with(Instant::now);
+        Some(connection)
+    }
+
+    /// A message that was read ahead.
+    pub(super) fn read_before(&mut self) -> Option<Incoming> {
+        self.ahead.pop()
+    }
+
+    /// Whether there are such.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        !self.ahead.is_empty()
     }
 
     /// This side has closed, or just goes: then the goodbye is what can be said without waiting.
-    fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self) {
         if let Some(connection) = &mut self.connection {
             connection.leave();
         }
@@ -240,11 +252,9 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// The steps are over. Answers why the session failed though its steps didn't, if it did.
-    pub(in crate::flow) async fn finish(mut self: Box<Self>, failed: bool) -> Option<Broken> {
-        self.hearing.end();
+    /// The steps are over, and it is closed. Answers why the session failed though its steps didn't, if it did.
+    pub(in crate::flow) fn finish(mut self: Box<Self>, failed: bool) -> Option<Broken> {
         let lost = self.lost.take().filter(|_| self.step.reconnect.is_none());
-        self.close().await;
         self.outcome = if failed || lost.is_some() { Outcome::Error } else { Outcome::Ok };
         lost.map(|lost| Broken(format!("session `{}`: {}", self.step.name, lost.detail)))
     }
@@ -252,9 +262,9 @@ impl<'a, S: Sink> Session<'a, S> {
 
 impl<S: Sink> Drop for Session<'_, S> {
     fn drop(&mut self) {
-        self.hearing.end();
-        self.let_go();
         let now = Instant::now();
+        self.hearing.end(self.closing.unwrap_or(now));
+        self.let_go();
         self.sink.session(self.step.id, now, now.saturating_duration_since(self.since), self.outcome);
     }
 }

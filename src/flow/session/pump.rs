@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::handle::Listening;
-use super::life::Session;
+use super::life::{FAREWELL, Session};
 use super::types::Awaited;
 use crate::base::units::{nanos, show_seconds};
 use crate::base::{Outcome, Reason};
@@ -63,7 +63,7 @@ impl<'a, S: Sink> Run<'a, S> {
             let mut stopped = std::pin::pin!(stop());
             loop {
                 let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
-                if session.is_lost() {
+                if session.is_lost() && !session.has_read_ahead() {
                     match Box::pin(self.recover(stopped.as_mut())).await? {
                         Recovered::Stopped => return Ok(()),
                         Recovered::Open => {
@@ -88,6 +88,33 @@ impl<'a, S: Sink> Run<'a, S> {
                 }
             }
         }
+    }
+
+    /// Says goodbye and closes, if the connection is open. What comes before the peer's own goodbye is taken as ever; what was read
+    /// ahead is kept.
+    pub(in crate::flow) async fn close(&mut self) {
+        let farewell = async {
+            if let Some(connection) = self.session.as_mut().and_then(|session| session.closing()) {
+                connection.goodbye().await;
+            }
+            while let Some(connection) = self.session.as_mut().and_then(|session| session.connection())
+                && let Some(incoming) = connection.parting().await
+            {
+                self.handle(incoming, None, false);
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        if let Some(session) = &mut self.session {
+            session.let_go();
+        }
+    }
+
+    /// The steps are over: takes what was read ahead, and closes.
+    pub(in crate::flow) async fn part(&mut self) {
+        while let Some(incoming) = self.session.as_mut().and_then(|session| session.read_before()) {
+            self.handle(incoming, None, false);
+        }
+        self.close().await;
     }
 
     /// Brings a lost connection back, as often as the session may.

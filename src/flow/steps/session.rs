@@ -26,14 +26,12 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     within.held = run.held;
     within.attempt = run.attempt.take();
     let done = within.flow(&step.flow).await;
+    Box::pin(within.part()).await;
     let session = within.session.take();
     run.held = within.held;
     run.attempt = within.attempt.take();
     within.user.scope.set_message(None);
-    let broken = match session {
-        Some(session) => Box::pin(session.finish(done.is_err())).await,
-        None => None,
-    };
+    let broken = session.and_then(|session| session.finish(done.is_err()));
     run.due = Instant::now();
     match (done, broken) {
         (Ok(()), Some(broken)) => Err(Stop::Failed(broken)),
@@ -141,13 +139,12 @@ async fn hold<'a, S: Sink>(
 
 /// Ends the connection, or its sending side.
 async fn close<S: Sink>(step: CloseStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
-    let Some(session) = &mut run.session else { return Ok(()) };
-    let done = match step {
-        CloseStep::Both => {
-            session.close().await;
+    let done = match (step, &mut run.session) {
+        (CloseStep::Sending, Some(session)) => session.finish_sending().await,
+        _ => {
+            run.close().await;
             Ok(())
         }
-        CloseStep::Sending => session.finish_sending().await,
     };
     run.due = Instant::now();
     done

@@ -144,18 +144,17 @@ impl Connection {
     pub async fn next(&mut self) -> Result<Incoming, Lost> {
         loop {
             let Arrived { incoming, packet, attachments } = self.packet().await?;
-            let kind = match packet {
-                Packet::Event { event, args, ack, .. } => IncomingKind::Event { event, args, attachments, ack },
-                Packet::Ack { id, args, .. } => IncomingKind::Ack { id, args, attachments },
-                Packet::Disconnected => {
+            let kind = match kind_of(packet, attachments) {
+                Ok(kind) => kind,
+                Err(Packet::Disconnected) => {
                     return Err(self.carrier.lose(Lost::new(Reason::Closed, "the server disconnected the namespace")));
                 }
-                Packet::Refused(reason) => {
+                Err(Packet::Refused(reason)) => {
                     let detail = format!("the server took its consent to the namespace back: {reason}");
                     return Err(self.carrier.lose(Lost::new(Reason::Protocol, detail)));
                 }
-                // Once more does no harm.
-                Packet::Connected => continue,
+                // CONNECT's answer once more does no harm.
+                Err(_) => continue,
             };
             return Ok(Incoming { kind, ..incoming });
         }
@@ -246,13 +245,31 @@ impl Connection {
         }
     }
 
-    /// Disconnects from the namespace and closes; see [`crate::protocol::session::Connection::close`].
-    pub async fn close(&mut self, within: Duration) {
-        let began = Instant::now();
+    /// Disconnects from the namespace and says goodbye; see [`crate::protocol::session::Connection::goodbye`].
+    pub async fn goodbye(&mut self) {
         let goodbye = packet::disconnect(&self.namespace);
         // A connection that was lost takes nothing, which is as good.
-        let _ = tokio::time::timeout(within, self.say(&goodbye)).await;
-        self.carrier.close(within.saturating_sub(began.elapsed())).await;
+        let _ = self.say(&goodbye).await;
+        self.carrier.goodbye().await;
+    }
+
+    /// What still comes; see [`crate::protocol::session::Connection::parting`].
+    pub async fn parting(&mut self) -> Option<Incoming> {
+        loop {
+            let mut incoming = self.carrier.parting().await?;
+            let kind = std::mem::replace(&mut incoming.kind, IncomingKind::Binary(Bytes::new()));
+            // What makes no sense ends nothing any more.
+            if let Ok(Came::Packet(packet, attachments)) = self.understand(kind)
+                && let Ok(kind) = kind_of(packet, attachments)
+            {
+                return Some(Incoming { kind, ..incoming });
+            }
+        }
+    }
+
+    /// Closes the socket.
+    pub(in crate::protocol) fn shut(&mut self) {
+        self.carrier.shut();
     }
 
     /// Says goodbye without waiting; see [`crate::protocol::session::Connection::leave`].
@@ -268,6 +285,15 @@ impl Connection {
     /// Bytes sent and received on the wire, the handshake's included.
     pub fn traffic(&self) -> (u64, u64) {
         self.carrier.traffic()
+    }
+}
+
+/// A packet as a message, if it is one.
+fn kind_of(packet: Packet, attachments: Vec<Bytes>) -> Result<IncomingKind, Packet> {
+    match packet {
+        Packet::Event { event, args, ack, .. } => Ok(IncomingKind::Event { event, args, attachments, ack }),
+        Packet::Ack { id, args, .. } => Ok(IncomingKind::Ack { id, args, attachments }),
+        other => Err(other),
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
 use super::{Frame, Prepared};
 use crate::base::Reason;
@@ -218,29 +218,32 @@ impl Connection {
         }
     }
 
-    /// Closes the sending side, waits for the peer to close its own, and closes; see [`session::Connection::close`].
-    pub async fn close(&mut self, within: Duration) {
-        let broken = self.lost.is_some();
-        let unsent = std::mem::take(&mut self.unsent);
-        let Some(mut stream) = self.stream.take() else { return };
-        self.lose(Lost::by_us());
-        if broken {
-            return;
+    /// Closes the sending side; see [`session::Connection::goodbye`].
+    pub async fn goodbye(&mut self) {
+        if self.lost.is_some() || self.finish().await.is_err() {
+            self.stream = None;
         }
-        let farewell = async {
-            let _ = stream.write_all(&unsent).await;
-            let _ = stream.shutdown().await;
-            if self.ended.is_none() {
-                // To close with something unread would be a reset.
-                self.read.clear();
-                self.read.reserve(READ_BUFFER);
-                while matches!(stream.read_buf(&mut self.read).await, Ok(1..)) {
-                    self.read.clear();
-                }
-            }
-        };
-        let _ = tokio::time::timeout(within, farewell).await;
+    }
+
+    /// What still comes, up to the end of the peer's sending; see [`session::Connection::parting`].
+    pub async fn parting(&mut self) -> Option<Incoming> {
+        self.stream.as_ref()?;
+        let message = poll_fn(|cx| match self.inbox.pop() {
+            Some(message) => Poll::Ready(Ok(message)),
+            None => self.poll_read(cx),
+        });
+        let message = message.await.ok();
+        if message.is_none() {
+            self.stream = None;
+        }
+        message
+    }
+
+    /// Closes the socket.
+    pub(in crate::protocol) fn shut(&mut self) {
+        self.stream = None;
         self.read = BytesMut::new();
+        self.lose(Lost::by_us());
     }
 
     /// Ends the sending side without waiting; see [`session::Connection::leave`].

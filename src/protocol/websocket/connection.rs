@@ -151,28 +151,47 @@ impl Connection {
         }
     }
 
-    /// Says goodbye and closes; see [`crate::protocol::session::Connection::close`].
-    pub async fn close(&mut self, within: Duration) {
-        let Some(mut socket) = self.socket.take() else { return };
-        let lost = self.lost.get_or_insert_with(Lost::by_us);
-        // A connection that broke has nobody to say goodbye to; one that the peer closed is left to the peer to end.
-        let farewell = async {
-            if *lost == Lost::by_us() {
-                let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-                if socket.close(Some(frame)).await.is_err() {
-                    return;
-                }
-            } else if lost.code.is_none() {
+    /// Says goodbye; see [`crate::protocol::session::Connection::goodbye`].
+    pub async fn goodbye(&mut self) {
+        if self.lost.is_none() {
+            let mut frame = Some(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })));
+            if poll_fn(|cx| self.poll_send(cx, &mut frame)).await.is_ok() {
+                self.lose(Lost::by_us());
                 return;
             }
-            let mut linger = within;
-            while let Ok(Some(Ok(message))) = tokio::time::timeout(linger, next(&mut socket)).await {
-                if message.is_close() {
-                    linger = LINGER.min(within);
+        }
+        // A connection that broke has nobody to say goodbye to; one that the peer closed is left to the peer to end.
+        if self.lost.as_ref().is_some_and(|lost| lost.code.is_none() && *lost != Lost::by_us()) {
+            self.socket = None;
+        }
+    }
+
+    /// What still comes; see [`crate::protocol::session::Connection::parting`].
+    pub async fn parting(&mut self) -> Option<Incoming> {
+        if let Some(message) = self.inbox.pop() {
+            return Some(message);
+        }
+        let socket = self.socket.as_mut()?;
+        loop {
+            match next(socket).await {
+                Some(Ok(Message::Text(text))) => return Some(Incoming::now(IncomingKind::Text(text))),
+                Some(Ok(Message::Binary(bytes))) => return Some(Incoming::now(IncomingKind::Binary(bytes))),
+                Some(Ok(Message::Close(_))) => {
+                    let _ = tokio::time::timeout(LINGER, async { while let Some(Ok(_)) = next(socket).await {} }).await;
+                    break;
                 }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => break,
             }
-        };
-        let _ = tokio::time::timeout(within, farewell).await;
+        }
+        self.socket = None;
+        None
+    }
+
+    /// Closes the socket.
+    pub(in crate::protocol) fn shut(&mut self) {
+        self.socket = None;
+        self.lose(Lost::by_us());
     }
 
     /// Says goodbye without waiting; see [`crate::protocol::session::Connection::leave`].

@@ -336,7 +336,8 @@ async fn json_over_socket_io_is_a_value() {
 #[tokio::test]
 async fn what_comes_before_an_acknowledgement_is_for_the_next_receive() {
     let (_server, connector) = socket_io(|mut socket| async move {
-        for packets in [&[r#"42["noise"]"#, r#"42["joined",1]"#, r#"42["roster",2]"#, "430[1]"][..], &[r#"42["left"]"#, "431[1]"]] {
+        for packets in [&[r#"42["noise"]"#, r#"42["joined",1]"#, r#"42["roster",2]"#, "430[1]"][..], &[r#"42["left"]"#, "431[1]"]]
+        {
             socket.next().await;
             for packet in packets {
                 say(&mut socket, *packet).await;
@@ -401,4 +402,24 @@ async fn the_end_of_the_peer_after_ones_own_was_asked_for() {
         assert!(book.has(&Told::Disconnected(None)));
     }
     server.abort();
+}
+
+#[tokio::test]
+async fn what_comes_before_the_peers_goodbye_is_received() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        socket.next().await;
+        // By now the goodbye is there, and hasn't been read.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for number in [1, 2, 4] {
+            publish(&mut socket, number).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let follows = make.follows();
+    let book = Book::default();
+    let (end, _) = run(vec![connected(session(&server.url, vec![follows], vec![make.say("x")]))], &book).await;
+    assert_eq!((end, book.messages()), (End::Completed, (1, 3)));
+    assert_eq!(book.numbered(), Numbered { received: 3, missed: 1, repeated: 0, reordered: 0 });
 }
