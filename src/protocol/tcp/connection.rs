@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::{Frame, Prepared};
 use crate::base::Reason;
@@ -94,7 +94,7 @@ impl Connection {
         if self.lost.is_none() {
             self.frame.encode(message, &mut self.unsent).map_err(|problem| Lost::new(Reason::Other, problem))?;
         }
-        self.write("did not take a message").await.map(|()| message.len() as u64)
+        self.write("did not take a message", false).await.map(|()| message.len() as u64)
     }
 
     /// Whether both sides have ended their sending, this one first, and nothing is left of a message: an end that was asked for.
@@ -107,16 +107,14 @@ impl Connection {
     /// # Errors
     /// The connection was lost, or the peer did not take what was left to send in time.
     pub async fn finish(&mut self) -> Result<(), Lost> {
-        self.write("did not take what was left to send").await?;
-        let Some(stream) = &mut self.stream else { return Err(self.end()) };
         self.finished = true;
-        let result = stream.shutdown().await;
-        result.map_err(|error| self.fail(&error))
+        self.write("did not take what was left to send", true).await
     }
 
-    async fn write(&mut self, what: &str) -> Result<(), Lost> {
+    /// Writes what is left, and with `last` ends the sending side: both in the one time limit.
+    async fn write(&mut self, what: &str, last: bool) -> Result<(), Lost> {
         let limit = self.timeout;
-        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_write(cx))).await {
+        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_write(cx, last))).await {
             Ok(result) => result,
             Err(_) => {
                 let limit = show_seconds(limit.as_secs_f64());
@@ -126,9 +124,14 @@ impl Connection {
     }
 
     /// Writes what is left; reads meanwhile, since a peer may wait for its own messages to be read before it reads on.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if let Poll::Ready(result) = self.poll_flush(cx) {
-            return Poll::Ready(result);
+    fn poll_write(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<Result<(), Lost>> {
+        let written = match self.poll_flush(cx) {
+            // What TLS says last has to be taken, too.
+            Poll::Ready(Ok(())) if last => self.poll_shutdown(cx),
+            written => written,
+        };
+        if written.is_ready() {
+            return written;
         }
         while self.ended.is_none() && self.inbox.has_room(self.max_message) {
             match self.poll_read(cx) {
@@ -156,6 +159,11 @@ impl Connection {
             self.unsent = BytesMut::new();
         }
         stream.poll_flush(cx).map_err(|error| self.fail(&error))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(self.end())) };
+        Pin::new(stream).poll_shutdown(cx).map_err(|error| self.fail(&error))
     }
 
     /// The next message; see [`session::Connection::next`].
