@@ -20,6 +20,10 @@ use crate::protocol::session::{Incoming, IncomingKind};
 /// Senders that one listener follows at once.
 const SENDERS: usize = 256;
 
+/// What is told where there are more.
+const CROWDED: &str = "`sequence` has more senders than are followed (256 by one listener, 10000 in all); what is missed of the others isn't known: \
+                       let each listener hear fewer, or leave `sender` out where all count together";
+
 /// What some handlers have heard of numbered messages. What never came is told when it ends, or is dropped.
 pub(in crate::flow) struct Hearing<'a, S: Sink> {
     sink: &'a S,
@@ -101,6 +105,7 @@ impl Stream {
             Heard::Each(senders) => {
                 let key = marks::key(sender.unwrap_or_default());
                 if senders.len() >= SENDERS && !senders.contains_key(&key) {
+                    self.sequences.crowded(self.message);
                     return Numbered { received: 1, ..Numbered::default() };
                 }
                 let (tracker, marks) = senders
@@ -244,6 +249,9 @@ fn one<S: Sink>(
                     handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose()?;
                 counted.numbered = heard.see(number, sender.as_deref(), at);
                 counted.by_number = true;
+                if heard.sequences.is_to_be_told(message) {
+                    sink.broken(at, Reason::Other, CROWDED);
+                }
             }
             _ => {}
         }

@@ -6,7 +6,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -86,6 +86,10 @@ pub struct Sequences {
 struct Kind {
     all: Arc<Marks>,
     senders: Mutex<HashMap<u64, Arc<Marks>>>,
+    /// There were more senders than are followed.
+    crowded: AtomicBool,
+    /// That has been told.
+    told: AtomicBool,
 }
 
 impl Sequences {
@@ -101,9 +105,23 @@ impl Sequences {
         let Some(sender) = sender else { return kind.all.clone() };
         let mut senders = lock(&kind.senders);
         if senders.len() >= SENDERS && !senders.contains_key(&sender) {
+            kind.crowded.store(true, Ordering::Relaxed);
             return Arc::default();
         }
         senders.entry(sender).or_default().clone()
+    }
+
+    /// Of a kind of message somebody heard more senders than it follows.
+    pub(super) fn crowded(&self, message: MessageId) {
+        if let Some(kind) = self.kinds.get(message.index()) {
+            kind.crowded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there were more senders of a kind than are followed, and that is to be told: once a run.
+    pub(super) fn is_to_be_told(&self, message: MessageId) -> bool {
+        let Some(kind) = self.kinds.get(message.index()) else { return false };
+        kind.crowded.load(Ordering::Relaxed) && !kind.told.swap(true, Ordering::Relaxed)
     }
 }
 

@@ -423,3 +423,24 @@ async fn what_comes_before_the_peers_goodbye_is_received() {
     assert_eq!((end, book.messages()), (End::Completed, (1, 3)));
     assert_eq!(book.numbered(), Numbered { received: 3, missed: 1, repeated: 0, reordered: 0 });
 }
+
+#[tokio::test]
+async fn senders_that_are_not_followed_are_told() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        for sender in 0..260 {
+            say(&mut socket, format!(r#"{{"seq": 1, "at": 1, "by": {sender}}}"#)).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let follows = Handler { sender: Some(make.expression("message.json.by")), ..make.follows() };
+    let book = Book::default();
+    let (ended, ()) = tokio::join!(run(vec![connected(session(&server.url, vec![follows], vec![hold()]))], &book), async {
+        book.heard(260).await;
+        book.ask_to_end();
+    });
+    assert_eq!((ended.0, book.numbered().received), (End::Completed, 260));
+    let [told] = &book.details()[..] else { panic!("once: {:?}", book.details()) };
+    assert!(told.contains("more senders than are followed"), "{told}");
+}
