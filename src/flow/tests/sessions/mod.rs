@@ -2,6 +2,7 @@
 
 mod losses;
 mod messages;
+mod reading;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
