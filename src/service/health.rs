@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::base::{DropReason, Outcome};
+use crate::base::DropReason;
 use crate::engine::Board;
 use crate::load::Load;
 use crate::measure::process::cpu_time;
+use crate::measure::totals::timed;
 use crate::measure::{ScenarioId, Sparse, Totals};
 use crate::plan::{Phase, Plan};
 use crate::verdict::{Effort, LAGS, Starts, busy_share};
@@ -56,9 +57,7 @@ fn starts(plan: &Plan, id: ScenarioId, load: &Load, totals: &Totals) -> Option<S
     let mut responses = Sparse::default();
     for (step, layout) in totals.steps.iter().zip(&plan.layout.steps) {
         if layout.scenario == id {
-            for outcome in [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted] {
-                responses.add(&step.response[outcome.index()]);
-            }
+            responses.add(&timed(&step.response));
         }
     }
     let mut iterations = Sparse::default();

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::base::Outcome;
 use crate::engine::{PhaseNow, ScenarioNow};
+use crate::measure::totals::timed;
 use crate::measure::{Sparse, Totals};
 use crate::output::Progress;
 use crate::plan::{Plan, Repeat};
@@ -90,9 +90,7 @@ impl Meter {
 fn times(totals: &Totals) -> Sparse {
     let mut times = Sparse::default();
     for step in &totals.steps {
-        for outcome in [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted] {
-            times.add(&step.response[outcome.index()]);
-        }
+        times.add(&timed(&step.response));
     }
     times
 }
