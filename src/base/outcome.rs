@@ -86,6 +86,8 @@ label_set! {
         Template = "template",
         /// A data source had no row left, or a required extraction found nothing.
         Data = "data",
+        /// The generator itself broke it: its descriptors, ports, memory or threads. Nothing is known of the target.
+        Local = "local",
         /// Anything else.
         Other = "other",
     }
@@ -118,8 +120,10 @@ label_set! {
 }
 
 label_set! {
-    /// What a run, a phase or an SLO comes to. A failure beats inconclusive, which beats a pass.
+    /// What a run, a phase or an SLO comes to. A failure beats inconclusive, which beats a pass, which beats none.
     Verdict {
+        /// Nothing was required, or nothing could be judged.
+        None = "none",
         /// Every requirement was met.
         Pass = "pass",
         /// It cannot be told, and the reason is given.

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::atoms::Count;
+use super::delayed::{Delayed, DelayedCell};
 use super::hist::Buckets;
 use super::set::{Lazy, Outcomes};
 use super::sparse::Sparse;
@@ -84,6 +85,7 @@ impl Numbered {
 #[derive(Debug, Default)]
 pub(super) struct SessionCell {
     durations: Outcomes,
+    delayed: DelayedCell,
     messages: [Count; 2],
     bytes: [Count; 2],
 }
@@ -91,6 +93,10 @@ pub(super) struct SessionCell {
 impl SessionCell {
     pub(super) fn ended(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64) {
         self.durations.record(buckets, outcome, nanoseconds);
+    }
+
+    pub(super) fn delayed(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64, delay: u64) {
+        self.delayed.record(buckets, outcome, nanoseconds, delay);
     }
 
     #[inline]
@@ -103,6 +109,7 @@ impl SessionCell {
 
     pub(super) fn totals(&self, buckets: &Buckets) -> SessionTotals {
         SessionTotals {
+            delayed: self.delayed.totals(buckets),
             durations: self.durations.totals(buckets),
             messages: self.messages.each_ref().map(Count::get),
             bytes: self.bytes.each_ref().map(Count::get),
@@ -114,6 +121,7 @@ impl SessionCell {
 #[derive(Debug, Default)]
 pub(super) struct MessageCell {
     latency: Lazy,
+    delayed: DelayedCell,
     received: Count,
     missed: Count,
     repeated: Count,
@@ -130,6 +138,10 @@ impl MessageCell {
         }
     }
 
+    pub(super) fn delayed(&self, buckets: &Buckets, nanoseconds: u64, delay: u64) {
+        self.delayed.record(buckets, Outcome::Ok, nanoseconds, delay);
+    }
+
     #[inline]
     pub(super) fn numbered(&self, numbered: &Numbered) {
         self.received.add(numbered.received);
@@ -141,6 +153,7 @@ impl MessageCell {
     pub(super) fn totals(&self, buckets: &Buckets) -> MessageTotals {
         MessageTotals {
             skewed: self.skewed.get(),
+            delayed: self.delayed.totals(buckets),
             latency: self.latency.totals(buckets),
             received: self.received.get(),
             missed: self.missed.get(),
@@ -155,6 +168,9 @@ impl MessageCell {
 pub struct SessionTotals {
     /// How long sessions lasted, by how they ended.
     pub durations: ByOutcome,
+    /// Those of them that the generator delayed.
+    #[serde(default)]
+    pub delayed: Delayed,
     /// Messages, by [`Direction`].
     pub messages: [u64; 2],
     /// Bytes, by [`Direction`].
@@ -165,12 +181,14 @@ impl SessionTotals {
     /// Adds another's to these.
     pub fn add(&mut self, other: &SessionTotals) {
         each(&mut self.durations, &other.durations, Sparse::add);
+        self.delayed.add(&other.delayed);
         each(&mut self.messages, &other.messages, |mine, theirs| *mine += theirs);
         each(&mut self.bytes, &other.bytes, |mine, theirs| *mine += theirs);
     }
 
     pub(super) fn take(&mut self, earlier: &SessionTotals) {
         each(&mut self.durations, &earlier.durations, take);
+        self.delayed.take(&earlier.delayed);
         each(&mut self.messages, &earlier.messages, less);
         each(&mut self.bytes, &earlier.bytes, less);
     }
@@ -181,6 +199,9 @@ impl SessionTotals {
 pub struct MessageTotals {
     /// From their being published to their receipt.
     pub latency: Sparse,
+    /// Those latencies that the generator made longer, under [`Outcome::Ok`].
+    #[serde(default)]
+    pub delayed: Delayed,
     /// Messages that came, each once.
     pub received: u64,
     /// Numbers that never came.
@@ -197,6 +218,7 @@ impl MessageTotals {
     /// Adds another's to these.
     pub fn add(&mut self, other: &MessageTotals) {
         self.latency.add(&other.latency);
+        self.delayed.add(&other.delayed);
         self.received += other.received;
         self.missed += other.missed;
         self.repeated += other.repeated;
@@ -206,6 +228,7 @@ impl MessageTotals {
 
     pub(super) fn take(&mut self, earlier: &MessageTotals) {
         take(&mut self.latency, &earlier.latency);
+        self.delayed.take(&earlier.delayed);
         less(&mut self.received, &earlier.received);
         less(&mut self.missed, &earlier.missed);
         less(&mut self.repeated, &earlier.repeated);

@@ -6,6 +6,7 @@
 
 mod atoms;
 pub mod catalogue;
+mod delayed;
 pub mod exemplars;
 pub mod gauges;
 pub mod hist;
@@ -22,6 +23,7 @@ pub mod store;
 pub mod totals;
 pub mod transfer;
 
+pub use delayed::Delayed;
 pub use gauges::{Gauges, SloRow, TargetRow, WorkerGauges};
 pub use hist::{Buckets, Histogram};
 pub use layout::{

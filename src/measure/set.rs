@@ -11,6 +11,7 @@ mod read;
 use std::sync::{Arc, OnceLock};
 
 use super::atoms::{Count, Float};
+use super::delayed::DelayedCell;
 use super::gauges::Gauges;
 use super::hist::{Buckets, Histogram};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
@@ -63,6 +64,8 @@ struct StepCell {
     other_codes: Count,
     sent: Count,
     received: Count,
+    delayed_response: DelayedCell,
+    delayed_service: DelayedCell,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +76,8 @@ struct ScenarioCell {
     cancelled: Count,
     iterations: Outcomes,
     step_errors: Reasons,
+    delayed_iterations: DelayedCell,
+    absent: Count,
     start_lag: Lazy,
     connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
 }
@@ -81,6 +86,7 @@ struct ScenarioCell {
 struct ConnectCell {
     carried: Count,
     duration: Lazy,
+    delayed: DelayedCell,
     layers: [Lazy; 4],
     failures: Reasons,
     disconnects: Reasons,
@@ -108,6 +114,7 @@ pub struct Set {
     steps: Box<[OnceLock<Box<StepCell>>]>,
     scenarios: Box<[ScenarioCell]>,
     groups: Box<[Outcomes]>,
+    delayed_groups: Box<[DelayedCell]>,
     checks: Box<[CheckCell]>,
     sessions: Box<[OnceLock<Box<SessionCell>>]>,
     messages: Box<[OnceLock<Box<MessageCell>>]>,
@@ -126,6 +133,7 @@ impl Set {
             steps: boxed(layout.steps.len()),
             scenarios: boxed(layout.scenarios.len()),
             groups: boxed(layout.groups.len()),
+            delayed_groups: boxed(layout.groups.len()),
             checks: boxed(layout.checks.len()),
             sessions: boxed(layout.steps.len()),
             messages: boxed(layout.messages.len()),
@@ -163,6 +171,16 @@ impl Set {
         }
         cell.sent.add(sample.sent);
         cell.received.add(sample.received);
+    }
+
+    /// Records that the generator may have made a sample's response time longer by `response` nanoseconds, and its service time by
+    /// `service`. To be called after [`Set::sample`].
+    pub fn delayed_sample(&self, step: StepId, sample: &Sample, response: u64, service: u64) {
+        let cell = self.steps[step.index()].get_or_init(Box::default);
+        cell.delayed_response.record(&self.shapes.response[step.index()], sample.outcome, sample.response, response);
+        if sample.service > 0 {
+            cell.delayed_service.record(&self.shapes.service[step.index()], sample.outcome, sample.service, service);
+        }
     }
 
     /// Counts a check's result.
@@ -204,6 +222,17 @@ impl Set {
         self.scenarios[i].iterations.record(&self.shapes.iteration[i], outcome, nanoseconds);
     }
 
+    /// Records that the generator may have made an iteration longer, by `delay` nanoseconds. To be called after [`Set::iteration`].
+    pub fn delayed_iteration(&self, scenario: ScenarioId, nanoseconds: u64, outcome: Outcome, delay: u64) {
+        let i = scenario.index();
+        self.scenarios[i].delayed_iterations.record(&self.shapes.iteration[i], outcome, nanoseconds, delay);
+    }
+
+    /// Closed users that the load wanted were gone before their time, together for so many nanoseconds.
+    pub fn absent(&self, scenario: ScenarioId, nanoseconds: u64) {
+        self.scenarios[scenario.index()].absent.add(nanoseconds);
+    }
+
     /// Counts a step without a sample that could not be done.
     pub fn step_error(&self, scenario: ScenarioId, reason: Reason) {
         self.scenarios[scenario.index()].step_errors[reason.index()].add(1);
@@ -237,6 +266,13 @@ impl Set {
         }
     }
 
+    /// Records that the generator may have made opening a connection longer, by `delay` nanoseconds. To be called after
+    /// [`Set::connected`].
+    pub fn delayed_connect(&self, scenario: ScenarioId, protocol: Protocol, nanoseconds: u64, delay: u64) {
+        let cell = self.connects(scenario, protocol);
+        cell.delayed.record(&self.shapes.connect[scenario.index()], Outcome::Ok, nanoseconds, delay);
+    }
+
     /// Counts a connection that could not be opened.
     pub fn connect_failed(&self, scenario: ScenarioId, protocol: Protocol, reason: Reason) {
         self.connects(scenario, protocol).failures[reason.index()].add(1);
@@ -250,6 +286,11 @@ impl Set {
     /// Records how long a group took, in nanoseconds.
     pub fn group(&self, group: GroupId, nanoseconds: u64, outcome: Outcome) {
         self.groups[group.index()].record(&self.shapes.group[group.index()], outcome, nanoseconds);
+    }
+
+    /// Records that the generator may have made a group longer, by `delay` nanoseconds. To be called after [`Set::group`].
+    pub fn delayed_group(&self, group: GroupId, nanoseconds: u64, outcome: Outcome, delay: u64) {
+        self.delayed_groups[group.index()].record(&self.shapes.group[group.index()], outcome, nanoseconds, delay);
     }
 
     fn session_cell(&self, step: StepId) -> &SessionCell {
@@ -271,6 +312,11 @@ impl Set {
         self.session_cell(step).ended(&self.shapes.session[step.index()], outcome, nanoseconds);
     }
 
+    /// Records that the generator may have made a session longer, by `delay` nanoseconds. To be called after [`Set::session`].
+    pub fn delayed_session(&self, step: StepId, nanoseconds: u64, outcome: Outcome, delay: u64) {
+        self.session_cell(step).delayed(&self.shapes.session[step.index()], outcome, nanoseconds, delay);
+    }
+
     /// Counts what went over the connection of a session.
     #[inline]
     pub fn passed(&self, step: StepId, passed: &Passed) {
@@ -281,6 +327,12 @@ impl Set {
     #[inline]
     pub fn latency(&self, message: MessageId, nanoseconds: u64, skewed: bool) {
         self.message_cell(message).latency(&self.shapes.message[message.index()], nanoseconds, skewed);
+    }
+
+    /// Records that the generator may have made a message's latency longer, by `delay` nanoseconds. To be called after
+    /// [`Set::latency`].
+    pub fn delayed_latency(&self, message: MessageId, nanoseconds: u64, delay: u64) {
+        self.message_cell(message).delayed(&self.shapes.message[message.index()], nanoseconds, delay);
     }
 
     /// Counts what became of messages.

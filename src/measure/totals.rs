@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::delayed::Delayed;
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, ScenarioId, StepId};
 use super::messages::{MessageTotals, SessionTotals};
 use super::sparse::Sparse;
@@ -31,6 +32,9 @@ pub struct Totals {
     pub scenarios: Vec<ScenarioTotals>,
     /// By [`GroupId`]: how long the group took.
     pub groups: Vec<ByOutcome>,
+    /// By [`GroupId`]: those of them that the generator delayed.
+    #[serde(default)]
+    pub delayed_groups: Vec<Delayed>,
     /// By [`CheckId`].
     pub checks: Vec<CheckTotals>,
     /// By [`StepId`]: the sessions that it opened.
@@ -59,6 +63,12 @@ pub struct StepTotals {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+    /// Response times that the generator delayed.
+    #[serde(default)]
+    pub delayed_response: Delayed,
+    /// Service times that the generator delayed.
+    #[serde(default)]
+    pub delayed_service: Delayed,
 }
 
 /// One scenario's arrivals, iterations and connections.
@@ -77,6 +87,13 @@ pub struct ScenarioTotals {
     /// Steps without a sample (`set`, `count`, …) that could not be done, by [`Reason::index`].
     #[serde(default)]
     pub step_errors: [u64; Reason::COUNT],
+    /// Iterations that the generator delayed.
+    #[serde(default)]
+    pub delayed_iterations: Delayed,
+    /// How long closed users that the load wanted were gone before their time, together, in nanoseconds: they ended themselves, their
+    /// rows ran out, or they were still at their `start` after the time that it may take.
+    #[serde(default)]
+    pub absent: u64,
     /// How late arrivals started.
     pub start_lag: Sparse,
     /// Connections, by [`Protocol::index`].
@@ -91,6 +108,9 @@ pub struct ConnectTotals {
     pub carried: u64,
     /// How long those took that succeeded.
     pub duration: Sparse,
+    /// Those of them that the generator delayed.
+    #[serde(default)]
+    pub delayed: Delayed,
     /// The layers' shares of it, by [`super::Layer`].
     pub layers: [Sparse; 4],
     /// Those that failed, by [`Reason::index`].
@@ -160,6 +180,7 @@ impl Totals {
             steps: vec![StepTotals::default(); layout.steps.len()],
             scenarios: vec![ScenarioTotals::default(); layout.scenarios.len()],
             groups: vec![ByOutcome::default(); layout.groups.len()],
+            delayed_groups: vec![Delayed::default(); layout.groups.len()],
             checks: vec![CheckTotals::default(); layout.checks.len()],
             sessions: vec![SessionTotals::default(); layout.steps.len()],
             messages: vec![MessageTotals::default(); layout.messages.len()],
@@ -181,6 +202,11 @@ impl Totals {
     /// How long a group took, by outcome.
     pub fn group(&self, group: GroupId) -> &ByOutcome {
         &self.groups[group.index()]
+    }
+
+    /// Those of a group that the generator delayed.
+    pub fn delayed_group(&self, group: GroupId) -> &Delayed {
+        &self.delayed_groups[group.index()]
     }
 
     /// A check's results.
@@ -228,6 +254,7 @@ impl Totals {
         each(&mut self.steps, &other.steps, StepTotals::add);
         each(&mut self.scenarios, &other.scenarios, ScenarioTotals::add);
         each(&mut self.groups, &other.groups, |mine, theirs| each(mine, theirs, Sparse::add));
+        each(&mut self.delayed_groups, &other.delayed_groups, Delayed::add);
         each(&mut self.checks, &other.checks, |mine, theirs| {
             mine.total += theirs.total;
             mine.failed += theirs.failed;
@@ -266,6 +293,8 @@ impl Totals {
             });
             less(&mut mine.sent, &theirs.sent);
             less(&mut mine.received, &theirs.received);
+            mine.delayed_response.take(&theirs.delayed_response);
+            mine.delayed_service.take(&theirs.delayed_service);
         });
         each(&mut rest.scenarios, &earlier.scenarios, |mine, theirs| {
             less(&mut mine.due, &theirs.due);
@@ -274,15 +303,19 @@ impl Totals {
             less(&mut mine.cancelled, &theirs.cancelled);
             each(&mut mine.iterations, &theirs.iterations, take);
             each(&mut mine.step_errors, &theirs.step_errors, less);
+            mine.delayed_iterations.take(&theirs.delayed_iterations);
+            less(&mut mine.absent, &theirs.absent);
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
                 take(&mut mine.duration, &theirs.duration);
+                mine.delayed.take(&theirs.delayed);
                 each(&mut mine.layers, &theirs.layers, take);
                 each(&mut mine.failures, &theirs.failures, less);
                 each(&mut mine.disconnects, &theirs.disconnects, less);
             });
         });
         each(&mut rest.groups, &earlier.groups, |mine, theirs| each(mine, theirs, take));
+        each(&mut rest.delayed_groups, &earlier.delayed_groups, Delayed::take);
         each(&mut rest.checks, &earlier.checks, |mine, theirs| {
             less(&mut mine.total, &theirs.total);
             less(&mut mine.failed, &theirs.failed);
@@ -309,6 +342,8 @@ impl StepTotals {
         }
         self.sent += other.sent;
         self.received += other.received;
+        self.delayed_response.add(&other.delayed_response);
+        self.delayed_service.add(&other.delayed_service);
     }
 }
 
@@ -321,6 +356,8 @@ impl ScenarioTotals {
         self.cancelled += other.cancelled;
         each(&mut self.iterations, &other.iterations, Sparse::add);
         each(&mut self.step_errors, &other.step_errors, more);
+        self.delayed_iterations.add(&other.delayed_iterations);
+        self.absent += other.absent;
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);
     }
@@ -331,6 +368,7 @@ impl ConnectTotals {
     pub fn add(&mut self, other: &ConnectTotals) {
         self.carried += other.carried;
         self.duration.add(&other.duration);
+        self.delayed.add(&other.delayed);
         each(&mut self.layers, &other.layers, Sparse::add);
         each(&mut self.failures, &other.failures, more);
         each(&mut self.disconnects, &other.disconnects, more);

@@ -43,7 +43,7 @@ impl Exit {
 impl From<Verdict> for Exit {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Pass => Self::Pass,
+            Verdict::None | Verdict::Pass => Self::Pass,
             Verdict::Inconclusive => Self::Inconclusive,
             Verdict::Fail => Self::Fail,
         }

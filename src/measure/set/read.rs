@@ -31,6 +31,7 @@ impl Set {
         Totals {
             steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i)).collect(),
             scenarios: self.scenarios.iter().enumerate().map(|(i, cell)| scenario(cell, shapes, i)).collect(),
+            delayed_groups: self.delayed_groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
             groups: self.groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
             checks: self
                 .checks
@@ -80,6 +81,8 @@ fn read<const N: usize>(counts: &[Count; N]) -> [u64; N] {
 fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let Some(cell) = cell else { return StepTotals::default() };
     // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
+    let delayed_service = cell.delayed_service.totals(&shapes.service[i]);
+    let delayed_response = cell.delayed_response.totals(&shapes.response[i]);
     let (received, sent) = (cell.received.get(), cell.sent.get());
     let mut codes = BTreeMap::new();
     for (class, counts) in cell.codes.iter().enumerate() {
@@ -92,13 +95,16 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let reasons = read(&cell.reasons);
     let service = cell.service.totals(&shapes.service[i]);
     let response = cell.response.totals(&shapes.response[i]);
-    StepTotals { response, service, reasons, codes, sent, received }
+    StepTotals { response, service, reasons, codes, sent, received, delayed_response, delayed_service }
 }
 
 fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
     let (started, dropped, cancelled) = (cell.started.get(), read(&cell.dropped), cell.cancelled.get());
     let due = cell.due.get();
+    let delayed_iterations = cell.delayed_iterations.totals(&shapes.iteration[i]);
     ScenarioTotals {
+        delayed_iterations,
+        absent: cell.absent.get(),
         due,
         started,
         dropped,
@@ -109,6 +115,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
             None => ConnectTotals::default(),
             Some(cell) => ConnectTotals {
+                delayed: cell.delayed.totals(&shapes.connect[i]),
                 carried: cell.carried.get(),
                 duration: cell.duration.totals(&shapes.connect[i]),
                 layers: std::array::from_fn(|layer| cell.layers[layer].totals(&shapes.plain)),

@@ -42,6 +42,7 @@ fn verdict(verdict: Verdict, style: Style) -> String {
 
 fn tone(verdict: Verdict) -> Tone {
     match verdict {
+        Verdict::None => Tone::Plain,
         Verdict::Pass => Tone::Good,
         Verdict::Fail => Tone::Bad,
         Verdict::Inconclusive => Tone::Unsure,
