@@ -85,7 +85,7 @@ async fn redis_counted_what_we_report() {
         let own: f64 = own.map(|row| row.delta.unwrap()).sum::<f64>() - 2.0;
         assert!(own >= 1.0, "the exporter asks something itself");
         exact("redis_commands_processed_total", "", 300.0 + 2.0 + own);
-        assert!(row(&observed, source, "redis_memory_used_bytes", "").levels.unwrap().max > 0.0);
+        assert!(row(&observed, source, "redis_memory_used_bytes", "").max.unwrap() > 0.0);
         let note = observed.notes.iter().find(|note| note.starts_with(&format!("{source}: redis_exporter"))).unwrap();
         assert!(note.contains("INFO") && note.contains("times in this phase"), "{note}");
     }
@@ -233,10 +233,8 @@ async fn a_prometheus_that_goes_away_is_told_and_nothing_hangs() {
         ..Observe::default()
     });
     let before = observer.edge(SystemTime::now(), Traffic::Flowing).reading().await;
-    assert!(before.values().any(|value| value.metric == "redis_commands_processed_total" && value.value > 0.0));
     prometheus_server.kill();
     let after = observer.edge(SystemTime::now(), Traffic::Flowing).reading().await;
-    assert!(after.sources().all(|(_, error)| error.is_some()));
     let observed = observer.between(&before, &after, 1).await;
     assert!(observed.sources[0].error.is_some());
     assert!(observed.rows.iter().all(|row| row.delta.is_none() && row.missing.as_ref().unwrap().contains("can't be read")));

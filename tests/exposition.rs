@@ -76,7 +76,8 @@ fn answer(mut stream: TcpStream, store: &Arc<Store>) -> Option<&'static str> {
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     };
-    let exposed = exposition::answer(std::slice::from_ref(store), header("accept"), header("accept-encoding")).unwrap();
+    let exposed =
+        exposition::answer(&[exposition::Shown::new(store.clone())], header("accept"), header("accept-encoding")).unwrap();
     let encoding = if exposed.gzip { "Content-Encoding: gzip\r\n" } else { "" };
     let (kind, length) = (exposed.content_type, exposed.body.len());
     let head =

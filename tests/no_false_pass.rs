@@ -147,7 +147,8 @@ fn a_run_in_which_nobody_got_past_the_start_proves_nothing() {
     let bench = Bench::new();
     let text = profile(
         "scenarios: {a: {start: {http: {post: /login, name: login}}, flow: {http: {get: /, name: home}}}}
-phases: [{name: one, duration: 500ms, load: {a: {users: 2}}, drain: 1s}]",
+phases: [{name: one, duration: 500ms, load: {a: {users: 2}}, drain: 1s}]
+slos: [{name: home, step: home, require: errors < 1%}]",
     );
     bench.file("p.yml", &text);
     let ended = bench.run_files(&["p.yml"], &["--set", &format!("URL={}", refuses.url())]);

@@ -150,7 +150,8 @@ def value(text, label, colour, index=0):
     return {"type": "value", "options": {str(text): {"text": label, "color": colour, "index": index}}}
 
 
-VERDICT = [value(1, "pass", "green"), value(2, "inconclusive", "yellow", 1), value(3, "fail", "red", 2), value(0, "running", "blue", 3)]
+VERDICT = [value(1, "pass", "green"), value(2, "inconclusive", "yellow", 1), value(3, "fail", "red", 2), value(0, "running", "blue", 3),
+           value(4, "none", "text", 4)]
 YES_IS_GOOD = [value(1, "yes", "green"), value(0, "no", "red", 1)]
 YES_IS_BAD = [value(0, "no", "green"), value(1, "yes", "red", 1)]
 MET = [value(1, "met", "green"), value(0, "missed", "red", 1)]

@@ -9,7 +9,7 @@ RESPONSE = "load_response_duration_seconds"
 
 def _verdict():
     one = "sum by (profile) (load_verdict{%s,verdict=\"%%s\"})" % q.PROFILE
-    return f"{one % 'pass'} + 2 * {one % 'inconclusive'} + 3 * {one % 'fail'}"
+    return f"{one % 'pass'} + 2 * {one % 'inconclusive'} + 3 * {one % 'fail'} + 4 * {one % 'none'}"
 
 
 def build():

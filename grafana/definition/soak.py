@@ -1,7 +1,7 @@
 """Soak: hours and days; what drifts?"""
 
 from . import promql as q
-from .model import dashboard, lines, section, states, table, value
+from .model import VERDICT, dashboard, lines, section, states, table, value
 
 RESPONSE = "load_response_duration_seconds"
 ANSWERED = 'outcome!="error"'
@@ -26,8 +26,9 @@ def build():
             section("Verdicts"),
             states("Runs", "What the last run came to, over time.",
                    f'sum by (profile) (load_verdict{{{q.PROFILE},verdict="pass"}}) + 2 * sum by (profile) (load_verdict{{{q.PROFILE},'
-                   f'verdict="inconclusive"}}) + 3 * sum by (profile) (load_verdict{{{q.PROFILE},verdict="fail"}})', "{{profile}}",
-                   [value(1, "pass", "green"), value(2, "inconclusive", "yellow", 1), value(3, "fail", "red", 2), value(0, "running", "blue", 3)]),
+                   f'verdict="inconclusive"}}) + 3 * sum by (profile) (load_verdict{{{q.PROFILE},verdict="fail"}}) + 4 * sum by (profile) '
+                   f'(load_verdict{{{q.PROFILE},verdict="none"}})', "{{profile}}",
+                   VERDICT),
             states("Requirements", "Which requirement was met when, as of the phase that was judged last.",
                    "min by (profile, slo, phase, requirement) (" + q.select("load_slo_met", q.PHASE) + ")", "{{slo}} {{phase}} {{requirement}}",
                    [value(1, "met", "green"), value(0, "missed", "red", 1)], (24, 8)),

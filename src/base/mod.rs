@@ -1,5 +1,6 @@
-//! Words that every module shares: names, units, outcomes, reasons, random streams, traces. No I/O, no clock.
+//! Words that every module shares: names, units, numbers as they are shown, outcomes, reasons, random streams, traces. No I/O, no clock.
 
+pub mod figures;
 pub mod names;
 pub mod outcome;
 pub mod random;

@@ -33,6 +33,21 @@ macro_rules! label_set {
             }
         }
 
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.label())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let label = <String as serde::Deserialize>::deserialize(deserializer)?;
+                let known = || Self::ALL.iter().map(|one| one.label()).collect::<Vec<_>>().join(", ");
+                Self::from_label(&label)
+                    .ok_or_else(|| serde::de::Error::custom(format!("`{label}` is unknown here; there are {}", known())))
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.label())
@@ -130,6 +145,12 @@ label_set! {
         Inconclusive = "inconclusive",
         /// A requirement was not met.
         Fail = "fail",
+    }
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self::None
     }
 }
 

@@ -7,18 +7,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::access::Access;
 use super::error::SourceError;
-use super::fetch::{Body, Fetch};
+use super::http::{Access, Body, Http};
 use super::observe::Kind;
 use super::report::Labels;
 
 /// A Prometheus server.
 #[derive(Debug, Clone)]
-pub(super) struct Api {
-    fetch: Fetch,
-    root: Url,
-}
+pub(super) struct Api(Http);
 
 /// An answer and what Prometheus warned of.
 #[derive(Debug)]
@@ -81,12 +77,11 @@ struct Metadata {
 
 impl Api {
     pub(super) fn new(access: Access) -> Self {
-        let root = access.url().clone();
-        Self { fetch: Fetch::new(access), root }
+        Self(Http::new(access))
     }
 
     fn url(&self, path: &str) -> Url {
-        let mut url = self.root.clone();
+        let mut url = self.0.url().clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/api/v1/{path}"));
         url
@@ -135,7 +130,7 @@ impl Api {
     pub(super) async fn kind(&self, name: &str) -> Result<Option<Kind>, SourceError> {
         let mut url = self.url("metadata");
         url.query_pairs_mut().append_pair("metric", name).append_pair("limit", "1");
-        let body = self.fetch.get(&url).await?;
+        let body = self.0.get(&url, &[]).await?;
         let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&body)?;
         let kind = answer.data.get(name).and_then(|all| all.first()).map(|metadata| metadata.kind.as_str());
         Ok(match kind {
@@ -155,7 +150,7 @@ impl Api {
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<T>, SourceError> {
-        let body = self.fetch.post_form(&self.url(path), form).await?;
+        let body = self.0.post_form(&self.url(path), form).await?;
         self.read(&body)
     }
 
@@ -165,15 +160,13 @@ impl Api {
         match envelope {
             _ if matches!(status, 401 | 403) => Err(SourceError::Unauthorized { status }),
             Ok(Envelope { status: word, data: Some(data), warnings, .. }) if word == "success" && status < 300 => {
-                Ok(Answer { data, warnings: warnings.iter().map(|warning| self.fetch.excerpt(warning)).collect() })
+                Ok(Answer { data, warnings: warnings.iter().map(|warning| self.0.excerpt(warning)).collect() })
             }
-            Ok(envelope) if envelope.status == "error" => Err(SourceError::Query {
-                status,
-                kind: self.fetch.excerpt(&envelope.kind),
-                message: self.fetch.excerpt(&envelope.error),
-            }),
+            Ok(envelope) if envelope.status == "error" => {
+                Err(SourceError::Query { status, kind: self.0.excerpt(&envelope.kind), message: self.0.excerpt(&envelope.error) })
+            }
             _ => {
-                let shown = self.fetch.excerpt(&String::from_utf8_lossy(&body.bytes));
+                let shown = self.0.excerpt(&String::from_utf8_lossy(&body.bytes));
                 match status {
                     404 => Err(SourceError::NotPrometheus(format!("404, {shown}"))),
                     300.. => Err(SourceError::Status { status, message: shown }),

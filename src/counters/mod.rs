@@ -3,15 +3,16 @@
 //! A source is a Prometheus server asked by its HTTP API, or an exporter read directly. At each edge between phases an
 //! [`Observer`] takes a [`Reading`]; between two readings it reports an increase per series ([`CounterRow`]), the values
 //! that SLOs judge ([`Values`]), and what could not be read. An increase is the sum over raw samples with resets taken into
-//! account, interpolated at an edge that falls between two samples; what that leaves unsure is told. Nothing that is
+//! account, interpolated at an edge that falls between two samples; it comes with bounds that the truth is within. Nothing that is
 //! missing is ever taken for 0.
 
-pub mod access;
+mod amount;
 mod api;
 pub mod error;
 mod exporter;
-mod fetch;
+pub mod http;
 mod increase;
+mod meter;
 pub mod observe;
 pub mod observer;
 pub mod presets;
@@ -26,12 +27,12 @@ mod tracker;
 mod values;
 mod want;
 
-pub use access::{Access, AccessError};
 pub use error::SourceError;
+pub use http::{Access, AccessError};
 pub use observe::{Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted};
 pub use observer::{Edge, Observer, Traffic};
 pub use presets::Preset;
-pub use report::{CounterRow, EdgeValue, Observed, Reading, SourceReport, ValueSeries, Values};
+pub use report::{CounterRow, Observed, Reading, SourceReport, ValueSeries, Values};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! What to observe, resolved: the part of a profile under `observe`, checked and without anything optional left to decide.
 
-use super::access::Access;
+use serde::{Deserialize, Serialize};
+
+use super::http::Access;
 use super::presets::{self, Preset};
 
 /// What is read of the target before and after each phase.
@@ -74,11 +76,13 @@ pub enum Wanted {
 }
 
 /// Whether a metric only ever grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Grows; falling back means that it started again.
     Counter,
     /// Goes up and down.
+    #[default]
     Gauge,
 }
 

@@ -55,19 +55,16 @@ impl Observer {
     /// An observer of these sources. Nothing is read yet.
     pub fn new(observe: Observe) -> Arc<Self> {
         let wants = Arc::new(Wants::new(&observe));
-        // Tells this process' readings from those in a checkpoint of an earlier one.
-        let life = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let sources = observe.sources.into_iter().map(|source| match source.kind {
             SourceKind::Prometheus => Reader::Prometheus(Box::new(Prometheus::new(&source.name, source.access))),
-            SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access, life)),
+            SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access)),
         });
         Arc::new(Self { wants, sources: sources.collect(), watching: Once::new() })
     }
 
-    /// Starts reading at an edge, in the background, on the tokio runtime of the caller. Exporters are scraped at once (and
-    /// from now on every 5 s, for restarts and peaks); Prometheus is asked until every series has a sample at or after `at`,
-    /// for two scrape intervals at most.
-    pub fn edge(self: &Arc<Self>, at: SystemTime, traffic: Traffic) -> Edge {
+    /// Starts to scrape exporters now and every 5 s, on the tokio runtime of the caller: restarts and peaks are seen, and so
+    /// is what they said before the first edge.
+    pub fn watch(&self) {
         self.watching.call_once(|| {
             for source in &self.sources {
                 if let Reader::Exporter(exporter) = source {
@@ -75,6 +72,13 @@ impl Observer {
                 }
             }
         });
+    }
+
+    /// Starts reading at an edge, in the background, on the tokio runtime of the caller. Exporters are scraped at once (and
+    /// from now on every 5 s); Prometheus is asked until every series has a sample at or after `at`, for two scrape intervals
+    /// at most.
+    pub fn edge(self: &Arc<Self>, at: SystemTime, traffic: Traffic) -> Edge {
+        self.watch();
         let observer = Arc::clone(self);
         Edge { at, task: tokio::spawn(async move { observer.read(at, traffic).await }) }
     }
@@ -102,7 +106,7 @@ impl Observer {
     /// `per_request`.
     pub async fn between(&self, before: &Reading, after: &Reading, requests: u64) -> Observed {
         let parts = self.sources.iter().enumerate().map(|(at, source)| async move {
-            // A checkpoint of a profile with other sources has nothing to say.
+            // A reading that was given up has no sources.
             let empty = SourceReading::default();
             let (a, b) = (before.sources.get(at).unwrap_or(&empty), after.sources.get(at).unwrap_or(&empty));
             match source {
@@ -112,15 +116,13 @@ impl Observer {
                         End { at: reading.at, still_until, reading: source }
                     };
                     let between = self.stored(prometheus, [end(before, a), end(after, b)]).await;
-                    Part { name: prometheus.name().to_owned(), direct: false, between, readings: [a.clone(), b.clone()] }
+                    Part { name: prometheus.name().to_owned(), direct: None, between, readings: [a.clone(), b.clone()] }
                 }
                 Reader::Exporter(exporter) => {
-                    let kind_of = |metric: &str| exporter.kind_of(metric);
-                    let flowing = [!before.still, !after.still];
                     let error = a.error.clone().or_else(|| b.error.clone());
-                    let between = tracker::between(&self.wants, [a, b], [before.at, after.at], flowing, kind_of);
-                    let between = error.map_or(Ok(between), Err);
-                    Part { name: exporter.name().to_owned(), direct: true, between, readings: [a.clone(), b.clone()] }
+                    let between = tracker::between(&self.wants, [a, b], [before.at, after.at]);
+                    let (name, direct) = (exporter.name().to_owned(), Some(exporter.instance()));
+                    Part { name, direct, between: error.map_or(Ok(between), Err), readings: [a.clone(), b.clone()] }
                 }
             }
         });
@@ -171,11 +173,6 @@ impl Edge {
             // Only where the runtime is being shut down.
             Err(_) => Reading { at: unix(self.at), still: false, done: unix(self.at), sources: Vec::new() },
         }
-    }
-
-    /// Whether the reading is there.
-    pub fn is_ready(&self) -> bool {
-        self.task.is_finished()
     }
 }
 

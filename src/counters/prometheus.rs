@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::access::Access;
 use super::api::{Api, Series, unix, until};
 use super::error::SourceError;
+use super::http::Access;
 use super::increase::{At, Fold};
+use super::meter::Meter;
 use super::observe::Kind;
 use super::presets::SERIES_TO_READ;
 use super::report::{Point, SourceReading, ValueSeries};
@@ -122,13 +123,16 @@ impl Prometheus {
                     let next = (last + interval - now).max(here - now);
                     view.wait = Some(view.wait.map_or(next, |wait: f64| wait.min(next)));
                 }
-                let cut = At { time: here, still_until: still.then_some(here + 2.0 * interval + STORING) };
-                let mut fold = Fold::new(wants.items[item].kind(None, &series.metric), cut, cut);
-                series.samples.iter().for_each(|(time, value)| fold.feed(*time, *value, false));
-                if let Some(value) = fold.finish().before {
+                let still_until = still.then_some(here + 2.0 * interval + STORING);
+                let kind = wants.items[item].kind(None, &series.metric);
+                let mut fold = Fold::new(kind, &[At { time: here, off: reading.off, still_until }]);
+                for (time, value) in &series.samples {
+                    fold.feed(*time, *value, false);
+                }
+                if let Some(cut) = fold.cut(0) {
                     best.add(item, rank, &series.metric);
                     let (metric, labels) = (series.metric.clone(), series.labels.clone());
-                    view.points.push(Point { metric, labels, value, counted: None });
+                    view.points.push(Point { metric, labels, kind, cut, levels: None });
                 }
             }
         }
@@ -197,7 +201,7 @@ fn value_of(series: Series) -> Result<ValueSeries, SourceError> {
         let message = "it gives native histograms; wrap it in histogram_quantile() or histogram_count()".to_owned();
         return Err(SourceError::Query { status: 200, kind: "histogram".into(), message });
     }
-    let mut meter = super::increase::Meter::default();
+    let mut meter = Meter::default();
     series.samples.iter().for_each(|(_, value)| meter.add(*value));
     let last = series.samples.iter().rev().map(|(_, value)| *value).find(|value| !value.is_nan()).unwrap_or(f64::NAN);
     let (min, max, avg) = meter.levels().map_or((f64::NAN, f64::NAN, f64::NAN), |l| (l.min, l.max, l.avg));
@@ -205,7 +209,7 @@ fn value_of(series: Series) -> Result<ValueSeries, SourceError> {
     if !series.metric.is_empty() {
         labels.insert(0, ("__name__".to_owned(), series.metric));
     }
-    Ok(ValueSeries { labels, value: last, min, max, avg })
+    Ok(ValueSeries { min, max, avg, ..ValueSeries::exact(labels, last) })
 }
 
 /// The median distance of samples, in seconds.

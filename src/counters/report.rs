@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::SourceError;
+use super::increase::Cut;
 use super::observe::Kind;
 use super::values::LevelOf;
 
 /// Labels of a series without its name, sorted.
 pub type Labels = Vec<(String, String)>;
 
-/// What every source said at one edge. A value: it can be kept in a checkpoint and compared after a restart.
+/// What every source said at one edge. A plain value: it can be kept, and compared later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The edge, in Unix seconds by our clock.
@@ -46,13 +47,11 @@ pub(crate) struct SourceReading {
 /// What reading an exporter directly accumulates from edge to edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scraped {
-    /// Which life of the observer this was read in: what is accumulated holds within one only.
-    pub(crate) life: u64,
-    /// The how manieth edge of that life it is.
-    pub(crate) serial: u64,
+    /// The edge before, which `levels` and those of the points begin at.
+    pub(crate) since: Option<f64>,
     /// Scrapes by us so far.
     pub(crate) scrapes: u64,
-    /// Seconds from the edge to the answer.
+    /// Seconds from the edge to the answer, where no scrape before the edge tells what happened in them.
     pub(crate) slack: f64,
     /// Levels since the edge before.
     pub(crate) levels: Vec<LevelOf>,
@@ -63,58 +62,10 @@ pub(crate) struct Scraped {
 pub(crate) struct Point {
     pub(crate) metric: String,
     pub(crate) labels: Labels,
-    /// The value at the edge, interpolated if the edge is between two samples.
-    pub(crate) value: f64,
-    /// Of an exporter only.
-    pub(crate) counted: Option<Counted>,
-}
-
-/// A series' increase so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Counted {
-    /// Unix seconds of its first sample.
-    pub(crate) since: f64,
-    /// Its first sample.
-    #[serde(default)]
-    pub(crate) first: f64,
-    /// Its increase since.
-    pub(crate) sum: f64,
-    pub(crate) resets: u64,
-    pub(crate) doubt: f64,
-    /// Since the edge before.
+    pub(crate) kind: Kind,
+    pub(crate) cut: Cut,
+    /// Of an exporter only: since the edge before.
     pub(crate) levels: Option<Levels>,
-}
-
-/// A series at an edge, as shown while the phase is on its way.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EdgeValue {
-    /// The source's name.
-    pub source: String,
-    /// The metric's name, as found.
-    pub metric: String,
-    /// The series' labels.
-    pub labels: Labels,
-    /// The value at the edge.
-    pub value: f64,
-}
-
-impl Reading {
-    /// Every series that was found, at the edge.
-    pub fn values(&self) -> impl Iterator<Item = EdgeValue> {
-        self.sources.iter().flat_map(|source| {
-            source.points.iter().map(|point| EdgeValue {
-                source: source.name.clone(),
-                metric: point.metric.clone(),
-                labels: point.labels.clone(),
-                value: point.value,
-            })
-        })
-    }
-
-    /// Each source's name, and why it could not be read, if so.
-    pub fn sources(&self) -> impl Iterator<Item = (&str, Option<&SourceError>)> {
-        self.sources.iter().map(|source| (source.name.as_str(), source.error.as_ref()))
-    }
 }
 
 /// What the target's own counters did over one phase.
@@ -130,18 +81,16 @@ pub struct Observed {
     pub notes: Vec<String>,
 }
 
-/// One series over one phase.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// One series over one phase. It is what `run.json`, the summary and `/metrics` show; what is not known is `null`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CounterRow {
-    /// The source's name; empty where the metric was found in none.
+    /// The source's name: a Prometheus server or an exporter; empty where the metric was found in none.
     pub source: String,
     /// The metric's name, as found.
     pub metric: String,
     /// The series' labels.
-    pub labels: Labels,
-    /// Counter or gauge.
-    #[serde(serialize_with = "as_label")]
-    pub kind: Kind,
+    pub labels: BTreeMap<String, String>,
     /// At the phase's start; 0 for a counter that came up in mid-phase, which `note` says then.
     pub before: Option<f64>,
     /// At its end.
@@ -150,12 +99,18 @@ pub struct CounterRow {
     pub delta: Option<f64>,
     /// `delta` by the requests of the phase.
     pub per_request: Option<f64>,
-    /// How far `delta` may be off either way; 0 where it is exact.
+    /// How far `delta` may be off, either way; 0 where it is exact. What a reset may have hidden is part of it.
     pub uncertainty: Option<f64>,
+    /// Counter or gauge.
+    pub kind: Kind,
     /// How often the counter started again.
     pub resets: u64,
-    /// Least, greatest and mean value of a gauge over the phase, from as many samples as there were.
-    pub levels: Option<Levels>,
+    /// The least value of a gauge over the phase.
+    pub min: Option<f64>,
+    /// The greatest value of a gauge over the phase.
+    pub max: Option<f64>,
+    /// The mean value of a gauge over the phase.
+    pub avg: Option<f64>,
     /// Why `delta` is not there.
     pub missing: Option<String>,
     /// What a reader has to know of this row.
@@ -173,10 +128,6 @@ pub struct Levels {
     pub avg: f64,
     /// How many samples there were.
     pub samples: u64,
-}
-
-fn as_label<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(kind.label())
 }
 
 /// How a source fared over a phase.
@@ -205,12 +156,23 @@ pub struct ValueSeries {
     pub labels: Labels,
     /// A counter's increase over the phase; a level at its end.
     pub value: f64,
-    /// The least over the phase; `value` where there is one only.
+    /// The least that `value` can truly be; `value` itself where it is exact.
+    pub least: f64,
+    /// The greatest that it can be; infinite where what it is divided by may be 0.
+    pub most: f64,
+    /// The least that was seen over the phase; `value` where there is one only.
     pub min: f64,
     /// The greatest.
     pub max: f64,
     /// The mean.
     pub avg: f64,
+}
+
+impl ValueSeries {
+    /// An exact value, the only one that was seen.
+    pub fn exact(labels: Labels, value: f64) -> Self {
+        Self { labels, value, least: value, most: value, min: value, max: value, avg: value }
+    }
 }
 
 impl Values {

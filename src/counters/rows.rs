@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::error::SourceError;
 use super::observe::Kind;
 use super::presets::{SERIES_OF_A_METRIC, SERIES_TO_READ};
-use super::report::{CounterRow, Labels, Observed, SourceReading, SourceReport, Values};
+use super::report::{CounterRow, Labels, Observed, Point, SourceReading, SourceReport, ValueSeries, Values};
 use super::span::Between;
 use super::values::{Found, gap};
-use super::want::{Asked, Item, Wants};
+use super::want::{Asked, Item, Wants, label};
 
 /// What one source has to say of a phase.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
-    /// Scraped by us, so exact at the edges.
-    pub(super) direct: bool,
+    /// Of an exporter that is read directly: its host and port, which is its `instance` where a Prometheus scrapes it, too.
+    pub(super) direct: Option<String>,
     pub(super) between: Result<Between, SourceError>,
     pub(super) readings: [SourceReading; 2],
 }
@@ -31,7 +31,12 @@ impl Part {
 }
 
 /// Makes the report of a phase of `span` seconds, at `flowing` of whose edges the load went on.
-pub(super) fn assemble(wants: &Wants, parts: Vec<Part>, span: f64, flowing: u8, requests: u64) -> Observed {
+pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: u8, requests: u64) -> Observed {
+    for found in parts.iter_mut().filter_map(|part| part.between.as_mut().ok()).flat_map(|between| &mut between.found) {
+        // What a busy system hasn't said yet, at each edge under load.
+        let late = wants.items[found.item].late.1.as_secs_f64() * f64::from(flowing);
+        found.track.widen(found.kind, late / span.max(1e-3));
+    }
     let mut rows = Vec::new();
     let mut notes = notes(wants, &parts);
     for part in &parts {
@@ -46,7 +51,7 @@ pub(super) fn assemble(wants: &Wants, parts: Vec<Part>, span: f64, flowing: u8, 
                 if of_metric.len() > SERIES_OF_A_METRIC {
                     *unlisted.entry(&series.metric).or_default() += 1;
                 } else {
-                    rows.push(row(wants, &part.name, series, span, flowing, requests));
+                    rows.push(row(&part.name, series, requests));
                 }
             }
         }
@@ -58,7 +63,7 @@ pub(super) fn assemble(wants: &Wants, parts: Vec<Part>, span: f64, flowing: u8, 
             rows.push(missing_row(item, nowhere(&item.names, &parts)));
         }
     }
-    let mut by_name: BTreeMap<String, Result<Vec<_>, String>> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, Result<Vec<ValueSeries>, String>> = BTreeMap::new();
     for asked in &wants.asked {
         let value = value(asked, wants, &parts);
         // Two systems of a kind, told apart by `match`: all of them, or why not.
@@ -72,39 +77,41 @@ pub(super) fn assemble(wants: &Wants, parts: Vec<Part>, span: f64, flowing: u8, 
         };
         by_name.insert(asked.name.clone(), together);
     }
+    for value in by_name.values_mut().filter(|value| value.as_ref().is_ok_and(Vec::is_empty)) {
+        *value = Err("nothing was counted, so there is no ratio".to_owned());
+    }
     let sources = parts.into_iter().map(report).collect();
     Observed { rows, values: Values { by_name }, sources, notes }
 }
 
-fn row(wants: &Wants, source: &str, found: &Found, span: f64, flowing: u8, requests: u64) -> CounterRow {
+fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
     let track = &found.track;
     let delta = track.delta.ok();
-    // What a busy system hasn't told yet, at each edge under load.
-    let late = wants.items[found.item].late.1.as_secs_f64() * f64::from(flowing);
-    let uncertainty = delta.map(|delta| track.unsure + delta.abs() * (late / span.max(1e-3)).min(1.0));
     let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
-    let restarted =
-        (track.resets > 0).then(|| format!("started again {times}; what it counted after the last sample before that is lost"));
+    let restarted = (track.resets > 0).then(|| format!("started again {times}; ± covers what was lost"));
     let born = track.born.map(|first| {
         format!(
             "came up during the phase, where others of this metric were there before, so it is counted from 0; the first that it \
-             said was {first}"
+             said was {first}, and ± covers that it may have been hidden"
         )
     });
     let notes: Vec<String> = born.into_iter().chain(restarted).collect();
     let note = (!notes.is_empty()).then(|| notes.join("; "));
+    let levels = found.levels.filter(|_| found.kind == Kind::Gauge);
     CounterRow {
         source: source.to_owned(),
         metric: found.metric.clone(),
-        labels: found.labels.clone(),
+        labels: found.labels.iter().cloned().collect(),
         kind: found.kind,
         before: track.before,
         after: track.after,
-        delta,
-        per_request: delta.filter(|_| requests > 0).map(|delta| delta / requests as f64),
-        uncertainty,
+        delta: delta.map(|delta| delta.value),
+        per_request: delta.filter(|_| requests > 0).map(|delta| delta.value / requests as f64),
+        uncertainty: delta.map(|delta| delta.uncertainty()),
         resets: track.resets,
-        levels: track.levels.filter(|_| found.kind == Kind::Gauge),
+        min: levels.map(|levels| levels.min),
+        max: levels.map(|levels| levels.max),
+        avg: levels.map(|levels| levels.avg),
         missing: delta.is_none().then(|| gap(track)),
         note,
     }
@@ -112,31 +119,19 @@ fn row(wants: &Wants, source: &str, found: &Found, span: f64, flowing: u8, reque
 
 fn missing_row(item: &Item, missing: String) -> CounterRow {
     CounterRow {
-        source: String::new(),
         metric: item.names[0].clone(),
-        labels: Labels::new(),
         kind: item.kind(None, &item.names[0]),
-        before: None,
-        after: None,
-        delta: None,
-        per_request: None,
-        uncertainty: None,
-        resets: 0,
-        levels: None,
         missing: Some(missing),
-        note: None,
+        ..CounterRow::default()
     }
 }
 
 /// Why a metric is in no source.
 fn nowhere(names: &[String], parts: &[Part]) -> String {
-    let many = parts.iter().flat_map(|part| part.left_out().iter().map(move |(name, count)| (part, name, count)));
-    if let Some((part, _, count)) = many.into_iter().find(|(_, name, _)| names.contains(name)) {
-        let limit = SERIES_TO_READ;
-        return format!("{} has {count} series of it, more than {limit}: narrow it with `match`", part.name);
+    if let Some(many) = parts.iter().find_map(|part| too_many(names, part)) {
+        return many;
     }
-    let failed: Vec<String> =
-        parts.iter().filter_map(|part| part.between.as_ref().err().map(|error| format!("{} {error}", part.name))).collect();
+    let failed: Vec<String> = parts.iter().filter_map(failed).collect();
     if !failed.is_empty() {
         return failed.join("; ");
     }
@@ -145,22 +140,61 @@ fn nowhere(names: &[String], parts: &[Part]) -> String {
     format!("no source has a series of this name{also} with these labels")
 }
 
-/// A value from the source that knows best: one that is scraped directly, then Prometheus.
-fn value(asked: &Asked, wants: &Wants, parts: &[Part]) -> Result<Vec<super::report::ValueSeries>, String> {
-    let (direct, stored): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|part| part.direct);
-    let mut reason = None;
-    for part in direct.into_iter().chain(stored) {
+fn too_many(names: &[String], part: &Part) -> Option<String> {
+    let (_, count) = part.left_out().iter().find(|(name, _)| names.contains(name))?;
+    Some(format!("{} has {count} series of it, more than {SERIES_TO_READ}: narrow it with `match`", part.name))
+}
+
+fn failed(part: &Part) -> Option<String> {
+    part.between.as_ref().err().map(|error| format!("{} {error}", part.name))
+}
+
+/// A value of every system that any source knows. What is read directly isn't taken from a Prometheus that scrapes the same
+/// address: its samples say less of the edges.
+fn value(asked: &Asked, wants: &Wants, parts: &[Part]) -> Result<Vec<ValueSeries>, String> {
+    let read: Vec<(&str, usize)> = parts
+        .iter()
+        .filter_map(|part| Some((part.direct.as_deref()?, part)))
+        .flat_map(|(instance, part)| part.found().iter().map(move |found| (instance, found.item)))
+        .collect();
+    let mut of_sources = Vec::new();
+    for part in parts {
+        if let Some(unknown) = unknown(asked, wants, part) {
+            return Err(unknown);
+        }
         let levels = part.between.as_ref().map_or(&[][..], |between| &between.levels);
-        match asked.series(part.found(), levels) {
-            Some(Ok(series)) => return Ok(series),
-            Some(Err(error)) => reason = reason.or(Some(error)),
-            None => {}
+        let repeated = |found: &Found| part.direct.is_none() && read.contains(&(label(&found.labels, "instance"), found.item));
+        if let Some(series) = asked.series(part.found().iter().filter(|found| !repeated(found)), levels) {
+            of_sources.push((part, series?));
         }
     }
-    Err(reason.unwrap_or_else(|| {
+    if of_sources.is_empty() {
         let names = &wants.items[asked.of.item].names;
-        format!("{}: {}", names[0], nowhere(names, parts))
-    }))
+        return Err(format!("{}: {}", names[0], nowhere(names, parts)));
+    }
+    let several = of_sources.len() > 1;
+    let series = of_sources.into_iter().flat_map(|(part, mut series)| {
+        if several && part.direct.is_some() {
+            series.iter_mut().for_each(|series| series.labels.insert(0, ("source".to_owned(), part.name.clone())));
+        }
+        series
+    });
+    Ok(series.collect())
+}
+
+/// Why a source may hide systems of a value: it could not be read, and nothing says that it had none of them; or it has too many
+/// series.
+fn unknown(asked: &Asked, wants: &Wants, part: &Part) -> Option<String> {
+    let needed = || wants.items.iter().enumerate().filter(|(at, _)| asked.needs(*at)).map(|(_, item)| item);
+    let has = |reading: &SourceReading| {
+        let named = |point: &Point| needed().any(|item| item.names.contains(&point.metric) && item.matches(&point.labels));
+        reading.points.iter().any(named)
+    };
+    let mut read = part.readings.iter().filter(|reading| reading.error.is_none()).peekable();
+    let may_have = read.peek().is_none() || read.any(has);
+    failed(part)
+        .filter(|_| may_have)
+        .or_else(|| needed().find_map(|item| too_many(&item.names, part).map(|many| format!("{}: {many}", item.names[0]))))
 }
 
 /// What exporters cause themselves, with how often they were seen to be scraped; what was left out.
@@ -169,8 +203,8 @@ fn notes(wants: &Wants, parts: &[Part]) -> Vec<String> {
     for effect in &wants.own_effects {
         for part in parts {
             let of = part.found().iter().filter(|found| effect.items.contains(&found.item));
-            if let Some(scrapes) = of.map(|found| found.track.samples).max() {
-                let by = if part.direct { "we scraped it" } else { "samples were taken" };
+            if let Some(scrapes) = of.map(|found| found.samples).max() {
+                let by = if part.direct.is_some() { "we scraped it" } else { "samples were taken" };
                 notes.push(format!("{}: {} ({by} {scrapes} times in this phase)", part.name, effect.text));
             }
         }
@@ -197,3 +231,7 @@ fn report(part: Part) -> SourceReport {
     }
     SourceReport { name: part.name, error, warnings, interval }
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

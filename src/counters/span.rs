@@ -1,11 +1,12 @@
 //! What a Prometheus server stored between two edges, folded a bounded number of samples at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::api::{Series, unix};
 use super::error::SourceError;
 use super::increase::{At, Fold};
+use super::meter::Meter;
 use super::observe::Kind;
 use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
 use super::report::{Labels, SourceReading};
@@ -46,7 +47,7 @@ struct Folding<'a> {
     wants: &'a Wants,
     from: Edge,
     to: Edge,
-    folds: BTreeMap<Key, (Kind, Fold)>,
+    folds: BTreeMap<Key, (Fold, Meter)>,
     starts: Starts,
     meters: LevelMeters,
 }
@@ -61,29 +62,40 @@ struct Edge {
 }
 
 impl Edge {
-    /// The edge for an item that is told late.
+    /// The edge for an item that the exporter reports late.
     fn at(&self, late: f64) -> At {
         match self.still_until {
-            Some(until) => At { time: self.time + late, still_until: Some(until.max(self.time + late)) },
-            None => At { time: self.time, still_until: None },
+            Some(until) => At { time: self.time + late, off: 0.0, still_until: Some(until.max(self.time + late)) },
+            None => At { time: self.time, off: self.off, still_until: None },
         }
     }
 }
 
-impl Folding<'_> {
+impl<'a> Folding<'a> {
+    fn new(wants: &'a Wants, from: Edge, to: Edge) -> Self {
+        Self { wants, from, to, folds: BTreeMap::new(), starts: Starts::default(), meters: LevelMeters::default() }
+    }
+
     fn feed(&mut self, item: usize, rank: usize, kind: Kind, series: &Series) {
         let wanted = &self.wants.items[item];
         let late = wanted.late.0.as_secs_f64();
+        let (from, to) = (self.from.at(late), self.to.at(late));
         let key = (item, rank, series.metric.clone(), series.labels.clone());
-        let fold = || (kind, Fold::new(kind, self.from.at(late), self.to.at(late)));
-        let (_, fold) = self.folds.entry(key).or_insert_with(fold);
+        let (fold, meter) = self.folds.entry(key).or_insert_with(|| (Fold::new(kind, &[from, to]), Meter::default()));
         for (time, value) in &series.samples {
-            let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, fold.last_time(), *time);
+            let last = fold.last().map(|(time, _)| time);
+            let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, last, *time);
             let restarted = wanted.start.as_ref().is_some_and(moved);
             // A sample on the border of two chunks comes twice.
-            let fresh = fold.last_time().is_none_or(|last| *time > last);
-            fold.feed(*time, *value, restarted);
-            if fresh && (self.from.time..=self.to.time).contains(time) {
+            if !fold.feed(*time, *value, restarted) {
+                continue;
+            }
+            // Where the load stands still, the first sample past an edge is the edge's.
+            let ends = to.still_until.is_some_and(|until| *time <= until) && last.is_none_or(|last| last < to.time);
+            if *time >= from.time && (*time <= to.time || ends) {
+                meter.add(*value);
+            }
+            if (self.from.time..=self.to.time).contains(time) {
                 self.meters.feed(self.wants, item, &series.labels, *time, *value);
             }
         }
@@ -92,21 +104,22 @@ impl Folding<'_> {
     fn finish(self, out: &mut Between) {
         let mut best = Best::default();
         self.folds.keys().for_each(|(item, rank, metric, _)| best.add(*item, *rank, metric));
-        let span = (self.to.time - self.from.time).max(1e-3);
-        let off: f64 = [self.from, self.to].iter().filter(|edge| edge.still_until.is_none()).map(|edge| edge.off).sum();
-        // The targets whose metric was there at the first edge: what comes up later at one of them is new.
+        // The targets whose metric was there at the first edge, and until when it was read for the second one: what comes up
+        // later at one of them is new.
         let target = |labels: &Labels| (label(labels, "job").to_owned(), label(labels, "instance").to_owned());
-        let read: BTreeSet<_> = (self.folds.iter().filter(|(_, (_, fold))| fold.has_start()))
-            .map(|((item, _, metric, labels), _)| (*item, metric.clone(), target(labels)))
-            .collect();
-        for ((item, _, metric, labels), (kind, fold)) in self.folds {
-            let known = read.contains(&(item, metric.clone(), target(&labels)));
-            let mut track = if known { fold.finish_born() } else { fold.finish() };
+        let mut read: BTreeMap<_, f64> = BTreeMap::new();
+        for ((item, _, metric, labels), (fold, _)) in self.folds.iter().filter(|(_, (fold, _))| fold.cut(0).is_some()) {
+            let until = read.entry((*item, metric.clone(), target(labels))).or_insert(f64::NEG_INFINITY);
+            *until = until.max(fold.cut(1).map_or(f64::NEG_INFINITY, |cut| cut.until()));
+        }
+        for ((item, _, metric, labels), (fold, meter)) in self.folds {
+            let track = fold.track(read.get(&(item, metric.clone(), target(&labels))).copied());
+            let levels = meter.levels();
+            let samples = levels.map_or(0, |levels| levels.samples);
             // What only has samples outside of the phase was not there.
-            let there = track.before.is_some() || track.after.is_some() || track.samples > 0;
+            let there = track.before.is_some() || track.after.is_some() || samples > 0;
             if there && best.is(item, &metric) {
-                track.unsure += track.delta.map_or(0.0, |delta| delta.abs() / span * off);
-                out.found.push(Found { item, metric, labels, kind, track });
+                out.found.push(Found { item, metric, labels, kind: fold.kind(), track, levels, samples });
             }
         }
         out.levels = self.meters.levels(self.wants);
@@ -135,8 +148,7 @@ impl Prometheus {
                 selectors.push(selector(&names, &group.matchers));
             }
         }
-        let (starts, meters) = (Starts::default(), LevelMeters::default());
-        let mut folding = Folding { wants, from, to, folds: BTreeMap::new(), starts, meters };
+        let mut folding = Folding::new(wants, from, to);
         let series = ends.iter().map(|end| end.reading.points.len()).max().unwrap_or_default().max(20) as f64;
         let length = (SAMPLES_AT_ONCE / series * interval).max(2.0 * interval);
         let mut at = begin;
@@ -187,9 +199,7 @@ mod tests {
             Wants::new(&Observe { counters: vec![Wanted::Preset { preset, matchers: Vec::new() }], ..Observe::default() });
         let fold = |chunks: &[std::ops::RangeInclusive<u32>]| {
             let edge = |time| Edge { time, still_until: None, off: 0.1 };
-            let (starts, meters) = (Starts::default(), LevelMeters::default());
-            let (from, to) = (edge(10.5), edge(50.0));
-            let mut folding = Folding { wants: &wants, from, to, folds: BTreeMap::new(), starts, meters };
+            let mut folding = Folding::new(&wants, edge(10.5), edge(50.0));
             for chunk in chunks {
                 for (metric, slope) in [("redis_keyspace_hits_total", 2.0), ("redis_connected_clients", 1.0)] {
                     let samples = chunk.clone().map(|n| (f64::from(n), f64::from(n) * slope)).collect();
@@ -205,9 +215,9 @@ mod tests {
         };
         let (found, levels) = fold(&[0..=60]);
         assert_eq!((found.clone(), levels.clone()), fold(&[0..=20, 20..=21, 21..=60]));
-        assert_eq!(found[0].1.delta, Ok(79.0));
-        // Half an interval at the first edge, and what the clocks may be off at both.
-        assert!((found[0].1.unsure - (1.0 + 0.2 * 2.0)).abs() < 1e-9);
+        let delta = found[0].1.delta.unwrap();
+        // Half an interval at the first edge, and one either way at the second, since the clocks may be off there.
+        assert_eq!((delta.value, delta.least(), delta.most()), (79.0, 76.0, 82.0));
         let clients = levels.iter().find(|level| level.value == "redis.connected_clients").unwrap().levels;
         assert_eq!((clients.min, clients.max, clients.samples), (11.0, 50.0, 40));
     }

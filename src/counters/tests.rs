@@ -195,7 +195,7 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
     assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: 1001 series")));
     let absent = observed.rows.iter().find(|row| row.metric == "redis_evicted_keys_total").unwrap();
     assert!(absent.delta.is_none() && absent.missing.as_ref().unwrap().contains("no source has"));
-    // A reading survives a checkpoint.
+    // A reading is a plain value.
     let text = serde_json::to_string(&before).unwrap();
     assert_eq!(serde_json::from_str::<Reading>(&text).unwrap(), before);
 }
@@ -206,4 +206,65 @@ async fn a_profile_without_a_prometheus_has_nobody_to_ask() {
     let now = SystemTime::now();
     let error = observer.query("up", now, now, Duration::from_secs(1)).await.unwrap_err();
     assert!(error.to_string().contains("`observe` has no `prometheus`"));
+}
+
+/// A metric, further labels, and its value by the seconds since its first sample.
+type History = (&'static str, &'static str, fn(f64) -> Option<f64>);
+
+/// Samples of some series every 5 s for a minute from `base` on, and no other.
+fn history(request: &str, base: f64) -> String {
+    let series: [History; 6] = [
+        // A burst at 31 s.
+        ("redis_rejected_connections_total", "", |t| Some(if t < 31.0 { 0.0 } else { 100.0 })),
+        ("redis_evicted_keys_total", "", |_| Some(7.0)),
+        ("redis_evicted_keys_total", r#","db":"1""#, |t| (t >= 38.0).then_some(1e6 + t)),
+        ("redis_keyspace_hits_total", "", |t| Some(9.0 * t)),
+        ("redis_keyspace_misses_total", "", |t| Some(t)),
+        // A restart between 40 s and 45 s.
+        ("redis_expired_keys_total", "", |t| Some(if t <= 40.0 { 100.0 + 2.0 * t } else { 0.0 })),
+    ];
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let data = if request.contains("query=time") {
+        format!(r#"{{"resultType":"scalar","result":[{now},"{now}"]}}"#)
+    } else if request.contains("query=count") {
+        r#"{"resultType":"vector","result":[]}"#.into()
+    } else if request.contains("redis_start_time_seconds") {
+        r#"{"resultType":"matrix","result":[]}"#.into()
+    } else {
+        let series = series.iter().map(|(name, labels, value)| {
+            let times = (0..13).map(|n| 5.0 * f64::from(n)).filter(|t| base + t <= now);
+            let samples = times.filter_map(|t| Some(format!("[{},\"{}\"]", base + t, value(t)?)));
+            let samples = samples.collect::<Vec<_>>().join(",");
+            format!(r#"{{"metric":{{"__name__":"{name}","instance":"a"{labels}}},"values":[{samples}]}}"#)
+        });
+        format!(r#"{{"resultType":"matrix","result":[{}]}}"#, series.collect::<Vec<_>>().join(","))
+    };
+    json(&format!(r#"{{"status":"success","data":{data}}}"#))
+}
+
+#[tokio::test]
+async fn what_samples_leave_open_is_within_the_bounds_of_a_value() {
+    let base = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64().floor() - 61.0;
+    let observer = observer(&server(move |request| history(request, base)).await, SourceKind::Prometheus);
+    let at = |t: f64| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(base + t);
+    let readings = [32.0, 47.0].map(|t| observer.edge(at(t), Traffic::Flowing));
+    let [before, after] = readings;
+    let (before, after) = (before.reading().await, after.reading().await);
+    let observed = observer.between(&before, &after, 10).await;
+    let only = |name: &str| {
+        let [value] = observed.values.series(name).unwrap() else { panic!("{observed:#?}") };
+        (value.least, value.most)
+    };
+    // The burst was a second before the edge, or after it.
+    assert_eq!(only("redis.rejected_connections"), (0.0, 100.0));
+    // What came up with a million may have been hidden before: sure is what came after its first sample, at 40 s.
+    assert_eq!(only("redis.evicted_keys"), (5.0, 1e6 + 50.0));
+    // One scrape delivers hits and misses, and nine of ten were hits at any time.
+    let (least, most) = only("redis.hit_ratio");
+    assert!((least - 0.9).abs() < 1e-9 && (most - 0.9).abs() < 1e-9, "{least} {most}");
+    // 2 a second before the restart, so that 10 may be lost; and an interval at the first edge.
+    let expired = observed.rows.iter().find(|row| row.resets == 1).unwrap();
+    let (delta, uncertainty) = (expired.delta.unwrap(), expired.uncertainty.unwrap());
+    assert!((delta - 16.0).abs() < 1e-3 && (uncertainty - 14.0).abs() < 1e-3, "{delta} ± {uncertainty}");
+    assert!(expired.note.as_ref().unwrap().contains("± covers what was lost"));
 }

@@ -151,7 +151,7 @@ async fn run(loaded: &Loaded, options: &Options, status: &Status, stops: &mut Un
     let mut update = |update: Update<'_>| match update {
         Update::Progress(progress) => status.set(|status| status.phase.clone_from(&progress.phase)),
         Update::Status(now) => status.set(|status| status.run = now.clone()),
-        Update::Say(text) => tracing::info!(profile = %loaded.plan.name, "{text}"),
+        Update::Say(_) => {}
     };
     let running = service::run(loaded.plan.clone(), loaded.store.clone(), options, run_stops, &mut update);
     tokio::pin!(running);

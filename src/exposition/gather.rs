@@ -2,9 +2,8 @@
 //!
 //! A label set appears where the layout says that it has load, at 0 from the start, and wherever something was recorded.
 
-use std::sync::Arc;
-
 use super::family::Labels;
+use super::shown::{Rows, Shown};
 use crate::base::Protocol;
 use crate::measure::{
     ConnectTotals, Layout, MessageId, MessageLayout, MessageTotals, PhaseId, ScenarioId, ScenarioTotals, SessionTotals, StepId,
@@ -15,6 +14,8 @@ use crate::measure::{
 pub(super) struct View<'a> {
     /// Where it comes from.
     pub(super) store: &'a Store,
+    /// Rows that others made.
+    pub(super) rows: Rows,
     /// By phase.
     pub(super) totals: Vec<Totals>,
     /// `profile` alone.
@@ -23,11 +24,13 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// Takes the totals of every phase.
-    pub(super) fn new(store: &'a Arc<Store>) -> Self {
+    pub(super) fn new(shown: &'a Shown) -> Self {
+        let store = &*shown.store;
         let phases = 0..store.layout().phases.len();
         Self {
             totals: phases.map(|i| store.totals(PhaseId::at(i))).collect(),
             base: Labels::default().with("profile", &store.layout().profile),
+            rows: shown.rows().clone(),
             store,
         }
     }

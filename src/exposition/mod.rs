@@ -1,4 +1,4 @@
-//! What `/metrics` answers: everything that the stores of the loaded profiles know, in the format that the reader prefers.
+//! What `/metrics` answers: everything that is known of the loaded profiles, in the format that the reader prefers.
 //!
 //! Families are gathered one at a time as messages of the `prometheus` crate, encoded, and dropped, in the order of
 //! [`crate::measure::catalogue`], the same family of several profiles under one header. Counts of histograms are derived from the
@@ -11,6 +11,7 @@ mod negotiate;
 mod openmetrics;
 mod own;
 mod series;
+mod shown;
 mod sums;
 
 use std::io::Write;
@@ -24,9 +25,9 @@ use prometheus::{Encoder, ProtobufEncoder, TextEncoder};
 pub use family::NATIVE_BUCKETS;
 pub use negotiate::{Format, accepts_gzip};
 pub use own::conflict;
+pub use shown::Shown;
 pub use sums::sums;
 
-use crate::measure::Store;
 use crate::measure::catalogue::{self, Kind};
 use crate::measure::process::Process;
 use gather::View;
@@ -57,17 +58,21 @@ pub struct ExpositionError {
 ///
 /// # Errors
 /// If a family can't be encoded, which no profile can bring about.
-pub fn answer(stores: &[Arc<Store>], accept: Option<&str>, accept_encoding: Option<&str>) -> Result<Exposition, ExpositionError> {
+pub fn answer(
+    profiles: &[Arc<Shown>],
+    accept: Option<&str>,
+    accept_encoding: Option<&str>,
+) -> Result<Exposition, ExpositionError> {
     let format = Format::negotiate(accept);
     let (content_type, body) = (format.content_type(), Vec::with_capacity(FIRST_CAPACITY));
     if accept_encoding.is_some_and(accepts_gzip) {
         let mut encoder = GzEncoder::new(body, Compression::fast());
-        render(stores, format, &mut encoder)?;
+        render(profiles, format, &mut encoder)?;
         let body = encoder.finish().map_err(|error| failed("", error.into()))?;
         return Ok(Exposition { content_type, gzip: true, body });
     }
     let mut body = body;
-    render(stores, format, &mut body)?;
+    render(profiles, format, &mut body)?;
     Ok(Exposition { content_type, gzip: false, body })
 }
 
@@ -75,8 +80,8 @@ pub fn answer(stores: &[Arc<Store>], accept: Option<&str>, accept_encoding: Opti
 ///
 /// # Errors
 /// If `out` fails.
-pub fn render(stores: &[Arc<Store>], format: Format, out: &mut impl Write) -> Result<(), ExpositionError> {
-    let views: Vec<View> = stores.iter().map(View::new).collect();
+pub fn render(profiles: &[Arc<Shown>], format: Format, out: &mut impl Write) -> Result<(), ExpositionError> {
+    let views: Vec<View> = profiles.iter().map(|profile| View::new(profile)).collect();
     let process = Process::read();
     for metric in catalogue::ALL {
         let mut found = Vec::new();

@@ -6,14 +6,15 @@ use super::family::{Labels, counter, gauge, histogram, traced};
 use super::gather::View;
 use crate::base::names::is_label_name;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
+use crate::counters::CounterRow;
 use crate::measure::catalogue::*;
 use crate::measure::gauges::PhaseGauges;
 use crate::measure::process::Process;
 use crate::measure::totals::ByOutcome;
 use crate::measure::{
-    Buckets, CheckTotals, ConnectTotals, Direction, GroupId, Layer, MessageTotals, ScenarioTotals, SloRow, Sparse, StepTotals,
-    TargetRow,
+    Buckets, CheckTotals, ConnectTotals, Direction, GroupId, Layer, MessageTotals, ScenarioTotals, Sparse, StepTotals,
 };
+use crate::verdict::SloResult;
 
 /// Adds the series that a metric has for the process as a whole.
 pub(super) fn of_process(metric: &Metric, process: &Process, out: &mut Vec<Series>) {
@@ -146,7 +147,7 @@ fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         TARGET_DELTA => targets(view, out, |row| row.delta),
         TARGET_PER_REQUEST => targets(view, out, |row| row.per_request),
         TARGET_SCRAPE_SUCCESS => {
-            out.extend(gauges.sources().iter().map(|(source, ok)| gauge(base.with("source", source), flag(*ok))));
+            out.extend(view.rows.sources.iter().map(|(source, ok)| gauge(base.with("source", source), flag(*ok))));
         }
         SLO_VALUE => slos(view, out, |row| row.value),
         SLO_OBJECTIVE => slos(view, out, |row| Some(row.objective)),
@@ -271,19 +272,19 @@ fn phases(view: &View, out: &mut Vec<Series>, value: impl Fn(PhaseGauges) -> Opt
     }
 }
 
-fn slos(view: &View, out: &mut Vec<Series>, value: impl Fn(&SloRow) -> Option<f64>) {
-    for row in view.store.gauges.slos() {
-        let labels = view.base.with("slo", &row.slo).with("phase", &row.phase).with("requirement", &row.requirement);
-        out.extend(value(&row).map(|value| gauge(labels, value)));
+fn slos(view: &View, out: &mut Vec<Series>, value: impl Fn(&SloResult) -> Option<f64>) {
+    for row in &view.rows.slos {
+        let labels = view.base.with("slo", &row.name).with("phase", &row.phase).with("requirement", &row.requirement);
+        out.extend(value(row).map(|value| gauge(labels, value)));
     }
 }
 
-fn targets(view: &View, out: &mut Vec<Series>, value: impl Fn(&TargetRow) -> Option<f64>) {
-    for row in view.store.gauges.targets() {
-        let mut labels = view.base.with("phase", &row.phase).with("source", &row.source).with("metric", &row.metric);
+fn targets(view: &View, out: &mut Vec<Series>, value: impl Fn(&CounterRow) -> Option<f64>) {
+    for (phase, row) in &view.rows.targets {
+        let mut labels = view.base.with("phase", phase).with("source", &row.source).with("metric", &row.metric);
         for (name, text) in row.labels.iter().filter(|(name, _)| is_label_name(name)) {
             labels = labels.with(&format!("target_{name}"), text);
         }
-        out.extend(value(&row).map(|value| gauge(labels, value)));
+        out.extend(value(row).map(|value| gauge(labels, value)));
     }
 }

@@ -7,6 +7,7 @@ use prometheus::proto::Metric as Series;
 
 use super::family::Labels;
 use super::gather::View;
+use super::shown::Rows;
 use super::{own, series};
 use crate::measure::catalogue::{self, Kind};
 use crate::measure::{Layout, Store, Totals};
@@ -16,7 +17,7 @@ use crate::measure::{Layout, Store, Totals};
 pub fn sums(layout: &Arc<Layout>, totals: &Totals) -> BTreeMap<String, f64> {
     // A store of its own, since what is summed here is nothing that anybody should see on `/metrics`.
     let store = Store::new(layout.clone());
-    let view = View { store: &store, totals: vec![totals.clone()], base: Labels::default() };
+    let view = View { store: &store, totals: vec![totals.clone()], rows: Rows::default(), base: Labels::default() };
     let mut sums = BTreeMap::new();
     for metric in catalogue::ALL.iter().filter(|metric| metric.kind != Kind::Gauge && metric.name.starts_with("load_")) {
         let mut found = Vec::new();

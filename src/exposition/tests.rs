@@ -9,11 +9,13 @@ use protobuf::{CodedInputStream, Message, UnknownValueRef};
 use super::*;
 use crate::base::trace::TraceId;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
+use crate::counters::{CounterRow, SourceReport};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::{
     CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
-    OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, SloRow, StepId, StepLayout, TargetRow, Transfer,
+    OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, StepId, StepLayout, Store, Transfer,
 };
+use crate::verdict::{Requirement, SloResult};
 
 const SCENARIO: ScenarioId = ScenarioId(0);
 const STEP: StepId = StepId(0);
@@ -103,9 +105,30 @@ fn fill(set: &Set) {
     set.numbered(MessageId(0), &Numbered { received: 99, missed: 1, repeated: 2, reordered: 3 });
 }
 
+/// A requirement that was met.
+pub(super) fn slo_result() -> SloResult {
+    let requirement = Requirement::parse("p95 < 150ms").unwrap();
+    SloResult { value: Some(0.1), met: Some(true), ..SloResult::unknown("api", "steady".into(), &requirement) }
+}
+
+/// A counter of the target that rose by 7.
+pub(super) fn counter_row() -> CounterRow {
+    CounterRow {
+        source: "redis".into(),
+        metric: "redis_commands_total".into(),
+        labels: [("cmd".to_owned(), "get".to_owned())].into(),
+        kind: crate::counters::Kind::Counter,
+        before: Some(5.0),
+        after: Some(12.0),
+        delta: Some(7.0),
+        per_request: Some(0.007),
+        ..CounterRow::default()
+    }
+}
+
 /// A store with something in everything.
-fn filled(profile: &str) -> Arc<Store> {
-    let store = Store::new(Arc::new(layout(profile)));
+fn filled(profile: &str) -> Arc<Shown> {
+    let store = Shown::new(Store::new(Arc::new(layout(profile))));
     store.gauges.begin_run(1000.5);
     store.gauges.begin_phase(PhaseId(0), 1001.0);
     store.gauges.end_phase(PhaseId(0), 1002.0);
@@ -113,35 +136,23 @@ fn filled(profile: &str) -> Arc<Store> {
     store.exemplars.offer(PhaseId(0), StepId(0), Outcome::Ok, exemplar);
     store.gauges.set_run_next(Some(1060.0));
     store.gauges.set_reload(true, 999.0);
-    store.gauges.set_source("redis", true);
+    store.set_sources(&[SourceReport { name: "redis".into(), error: None, warnings: vec![], interval: None }]);
     store.gauges.set_verdict(Some(Verdict::Inconclusive));
-    let (slo, requirement) = ("api".to_owned(), "p95 < 150ms".to_owned());
-    let row = SloRow { slo, phase: "steady".into(), requirement, value: Some(0.1), objective: 0.15, met: Some(true) };
-    store.gauges.set_slos(vec![row]);
-    let row = TargetRow {
-        phase: "steady".into(),
-        source: "redis".into(),
-        metric: "redis_commands_total".into(),
-        labels: vec![("cmd".into(), "get".into())],
-        before: Some(5.0),
-        after: Some(12.0),
-        delta: Some(7.0),
-        per_request: Some(0.007),
-    };
-    store.gauges.set_target(PhaseId(1), vec![row]);
+    store.set_slos(&[slo_result()]);
+    store.set_targets(PhaseId(1), &[counter_row()]);
     let set = store.open(PhaseId(1));
     fill(&set);
     store.retire(set);
     store
 }
 
-fn body(stores: &[Arc<Store>], format: Format) -> Vec<u8> {
+fn body(stores: &[Arc<Shown>], format: Format) -> Vec<u8> {
     let mut out = Vec::new();
     render(stores, format, &mut out).unwrap();
     out
 }
 
-fn text(stores: &[Arc<Store>]) -> String {
+fn text(stores: &[Arc<Shown>]) -> String {
     String::from_utf8(body(stores, Format::Text)).unwrap()
 }
 
@@ -156,7 +167,7 @@ fn values(text: &str) -> BTreeMap<&str, f64> {
     values
 }
 
-fn families(stores: &[Arc<Store>]) -> Vec<MetricFamily> {
+fn families(stores: &[Arc<Shown>]) -> Vec<MetricFamily> {
     let bytes = body(stores, Format::Protobuf);
     let mut input = CodedInputStream::from_bytes(&bytes);
     let mut families = Vec::new();
@@ -254,7 +265,7 @@ fn values_can_be_read_back() {
 #[test]
 fn known_label_sets_stand_at_zero_before_the_first_run() {
     let store = Store::new(Arc::new(layout("votes")));
-    let exposed = text(&[store]);
+    let exposed = text(&[Shown::new(store)]);
     let values = values(&exposed);
     let step = r#"profile="votes",scenario="voters",phase="warm-up",step="vote",group="votes",protocol="http""#;
     for series in [

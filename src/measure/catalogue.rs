@@ -159,7 +159,7 @@ metrics! {
     SLO_MET = Gauge "load_slo_met" ["slo", "phase", "requirement"]
         "Whether a requirement of an SLO was met.";
     VERDICT = Gauge "load_verdict" ["verdict"]
-        "What the last run came to: 1 for its verdict, 0 for the others, 0 for all while it runs.";
+        "What the last run came to: 1 for its verdict (`none` where nothing was required), 0 for the others, 0 for all while it runs.";
     GENERATOR_SATURATED = Gauge "load_generator_saturated" []
         "Whether the generator is its own bottleneck, which makes its figures doubtful.";
     BUILD_INFO = Gauge "load_exporter_build_info" ["version", "os", "arch"]

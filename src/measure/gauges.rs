@@ -1,4 +1,4 @@
-//! What shows the present or the last run: users, phases, the target's counters, SLOs, the verdict.
+//! What shows the present or the last run: users, phases, the verdict.
 //!
 //! Workers own a [`WorkerGauges`] each, whose values the exposition adds up; when a worker is gone, so is its share. All else is
 //! set by the coordinator of a run, seldom, behind a lock or as a single atomic.
@@ -9,47 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::atoms::Cell;
 use super::layout::{Layout, OwnId, PhaseId, ScenarioId};
 use crate::base::{Protocol, Verdict};
-
-/// How many rows of the target's counters a profile may show, over all phases.
-pub const TARGET_ROWS: usize = 1000;
-
-/// One requirement of an SLO in one phase (`load_slo_*`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct SloRow {
-    /// The SLO's name.
-    pub slo: String,
-    /// The phase's name; empty for the run as a whole.
-    pub phase: String,
-    /// The requirement as written, like `p95 < 150ms`.
-    pub requirement: String,
-    /// What was measured, if anything was.
-    pub value: Option<f64>,
-    /// What was asked for, in base units.
-    pub objective: f64,
-    /// Whether it was met; none if that cannot be told.
-    pub met: Option<bool>,
-}
-
-/// One of the target's own series around one phase (`load_target_*`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct TargetRow {
-    /// The phase's name.
-    pub phase: String,
-    /// Where it was read.
-    pub source: String,
-    /// The metric's name there.
-    pub metric: String,
-    /// The series' labels there; each becomes `target_<name>` here.
-    pub labels: Vec<(String, String)>,
-    /// Its value at the phase's start.
-    pub before: Option<f64>,
-    /// Its value at the phase's end.
-    pub after: Option<f64>,
-    /// What the phase added.
-    pub delta: Option<f64>,
-    /// That for each request of the phase.
-    pub per_request: Option<f64>,
-}
 
 /// When and whether a phase of the present or last run took place (Unix seconds).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -65,9 +24,6 @@ pub struct PhaseGauges {
 #[derive(Debug, Default)]
 struct Tables {
     phases: Vec<PhaseGauges>,
-    slos: Vec<SloRow>,
-    targets: Vec<TargetRow>,
-    sources: Vec<(String, bool)>,
     verdict: Option<Verdict>,
     workers: Vec<Weak<WorkerGauges>>,
 }
@@ -142,9 +98,6 @@ impl Gauges {
     pub fn begin_run(&self, at: f64) {
         let mut tables = self.tables();
         tables.phases.fill(PhaseGauges::default());
-        tables.slos.clear();
-        tables.targets.clear();
-        tables.sources.clear();
         tables.verdict = None;
         self.run_start.set(at);
         self.saturated.set(0.0);
@@ -246,54 +199,6 @@ impl Gauges {
         self.tables().phases[phase.index()]
     }
 
-    /// Sets rows of SLOs; those with the same SLO, phase and requirement are replaced.
-    pub fn set_slos(&self, rows: Vec<SloRow>) {
-        let mut tables = self.tables();
-        for row in rows {
-            let same = |old: &&mut SloRow| (&old.slo, &old.phase, &old.requirement) == (&row.slo, &row.phase, &row.requirement);
-            match tables.slos.iter_mut().find(same) {
-                Some(old) => *old = row,
-                None => tables.slos.push(row),
-            }
-        }
-    }
-
-    /// The rows of SLOs.
-    pub fn slos(&self) -> Vec<SloRow> {
-        self.tables().slos.clone()
-    }
-
-    /// Sets the rows of the target's counters around a phase, in place of what that phase had. Answers how many were left out,
-    /// since a profile shows [`TARGET_ROWS`] at most.
-    pub fn set_target(&self, phase: PhaseId, rows: Vec<TargetRow>) -> usize {
-        let mut tables = self.tables();
-        let name = &self.layout.phases[phase.index()];
-        tables.targets.retain(|row| row.phase != *name);
-        let room = TARGET_ROWS.saturating_sub(tables.targets.len());
-        let left_out = rows.len().saturating_sub(room);
-        tables.targets.extend(rows.into_iter().take(room));
-        left_out
-    }
-
-    /// The rows of the target's counters.
-    pub fn targets(&self) -> Vec<TargetRow> {
-        self.tables().targets.clone()
-    }
-
-    /// Sets whether a source of counters could be read last time.
-    pub fn set_source(&self, source: &str, success: bool) {
-        let mut tables = self.tables();
-        match tables.sources.iter_mut().find(|(name, _)| name == source) {
-            Some(known) => known.1 = success,
-            None => tables.sources.push((source.to_owned(), success)),
-        }
-    }
-
-    /// The sources of counters, and whether each could be read last time.
-    pub fn sources(&self) -> Vec<(String, bool)> {
-        self.tables().sources.clone()
-    }
-
     /// Sets what the run came to.
     pub fn set_verdict(&self, verdict: Option<Verdict>) {
         self.tables().verdict = verdict;
@@ -341,20 +246,6 @@ mod tests {
         }))
     }
 
-    fn target(phase: &str) -> TargetRow {
-        let (source, metric) = ("redis".into(), "redis_up".into());
-        TargetRow {
-            phase: phase.into(),
-            source,
-            metric,
-            labels: vec![],
-            before: None,
-            after: None,
-            delta: None,
-            per_request: None,
-        }
-    }
-
     #[test]
     fn workers_add_up_and_leave_with_their_share() {
         let (gauges, scenario) = (gauges(), ScenarioId(0));
@@ -369,27 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_replaced_and_bounded() {
-        let gauges = gauges();
-        let row = |requirement: &str, value| SloRow {
-            slo: "api".into(),
-            phase: "steady".into(),
-            requirement: requirement.into(),
-            value,
-            objective: 0.15,
-            met: None,
-        };
-        gauges.set_slos(vec![row("p95 < 150ms", None), row("p99 < 350ms", None)]);
-        gauges.set_slos(vec![row("p95 < 150ms", Some(0.1))]);
-        assert_eq!(gauges.slos().iter().map(|row| row.value).collect::<Vec<_>>(), [Some(0.1), None]);
-        assert_eq!(gauges.set_target(PhaseId(0), vec![target("steady"); 700]), 0);
-        assert_eq!(gauges.set_target(PhaseId(1), vec![target("spike"); 700]), 400);
-        assert_eq!(gauges.targets().len(), TARGET_ROWS);
-        assert_eq!(gauges.set_target(PhaseId(0), vec![target("steady")]), 0);
-        assert_eq!(gauges.targets().len(), 301);
-    }
-
-    #[test]
     fn a_run_clears_what_is_left_of_the_last_one() {
         let gauges = gauges();
         gauges.begin_run(100.0);
@@ -399,10 +269,9 @@ mod tests {
         assert_eq!(gauges.phase(PhaseId(0)), PhaseGauges { active: false, start: Some(101.0), end: Some(102.0) });
         gauges.set_saturated(true);
         gauges.set_verdict(Some(Verdict::Fail));
-        gauges.set_source("redis", false);
         assert!(gauges.saturated() && gauges.verdict() == Some(Verdict::Fail));
         gauges.begin_run(200.0);
-        assert!(!gauges.saturated() && gauges.verdict().is_none() && gauges.sources().is_empty());
+        assert!(!gauges.saturated() && gauges.verdict().is_none());
         assert_eq!((gauges.phase(PhaseId(0)), gauges.run_start()), (PhaseGauges::default(), Some(200.0)));
     }
 }

@@ -24,7 +24,7 @@ pub mod totals;
 pub mod transfer;
 
 pub use delayed::Delayed;
-pub use gauges::{Gauges, SloRow, TargetRow, WorkerGauges};
+pub use gauges::{Gauges, WorkerGauges};
 pub use hist::{Buckets, Histogram};
 pub use layout::{
     CheckId, CheckLayout, GroupId, GroupLayout, Layout, MessageId, MessageLayout, OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId,

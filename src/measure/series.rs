@@ -1,6 +1,5 @@
 //! How many series a profile can have on `/metrics` at most: what `limits.series` bounds and `check` tells.
 
-use super::gauges::TARGET_ROWS;
 use super::hist::Buckets;
 use super::layout::{Layout, OwnKind, ScenarioId};
 use super::sample::Layer;
@@ -10,6 +9,9 @@ use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 
 const OUTCOMES: u64 = Outcome::COUNT as u64;
 const REASONS: u64 = Reason::COUNT as u64;
+
+/// How many rows of the target's counters a profile shows at most, over all phases.
+pub const TARGET_ROWS: usize = 1000;
 
 /// The series of a classic histogram: its buckets, the infinite one, the sum and the count.
 fn histogram(buckets: &Buckets) -> u64 {

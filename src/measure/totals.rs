@@ -155,9 +155,14 @@ impl StepTotals {
 }
 
 impl ScenarioTotals {
+    /// Arrivals that were due and never started: dropped or cancelled.
+    pub fn unstarted(&self) -> u64 {
+        self.dropped.iter().sum::<u64>() + self.cancelled
+    }
+
     /// Arrivals that are neither started nor dropped nor cancelled yet.
     pub fn waiting(&self) -> u64 {
-        self.due.saturating_sub(self.started + self.dropped.iter().sum::<u64>() + self.cancelled)
+        self.due.saturating_sub(self.started + self.unstarted())
     }
 }
 

@@ -310,7 +310,7 @@ fn shown(url: &Url) -> String {
 }
 
 /// Percent-decoded, as a user and a password stand in a URL.
-pub(super) fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -5,7 +5,6 @@
 //! every format to the same promises. Formats read what `run.json` holds and nothing else, so that a stored run looks as
 //! it did when it ended.
 
-mod figures;
 mod format;
 mod json;
 pub mod progress;
@@ -15,5 +14,5 @@ pub mod summary;
 mod table;
 
 pub use format::Format;
-pub use progress::{Progress, Reporter};
+pub use progress::Reporter;
 pub use style::Style;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::figures::{NONE, count, rate, seconds};
 use super::style::{Style, clean};
+use crate::base::figures::{NONE, count, rate, seconds};
+use crate::record::Progress;
 
 /// How often a terminal redraws, a second: more than a person reads, less than costs anything.
 const REDRAWS: u8 = 5;
@@ -18,38 +19,10 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How many characters the bar takes.
 const BAR: usize = 20;
 
-/// Where a run stands.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Progress {
-    /// The phase's name.
-    pub phase: String,
-    /// How much of the phase is over.
-    pub phase_elapsed: Duration,
-    /// How long the phase takes.
-    pub phase_duration: Duration,
-    /// How much of the run is over.
-    pub run_elapsed: Duration,
-    /// How long the run takes, if it has an end.
-    pub run_duration: Option<Duration>,
-    /// Iterations a second that the profile asks for just now; 0 where it asks for users only.
-    pub rate_wanted: f64,
-    /// Requests (or iterations, where a rate is wanted) a second that were just made, once the phase is old enough to say.
-    pub rate_reached: Option<f64>,
-    /// Virtual users at work.
-    pub users: u64,
-    /// Virtual users that the profile asks for; 0 where it asks for a rate only.
-    pub users_wanted: u64,
-    /// Requests of the run so far.
-    pub requests: u64,
-    /// Errors and timeouts among them.
-    pub errors: u64,
-    /// The 95th percentile of response times lately, in seconds.
-    pub p95: Option<f64>,
-    /// What a person should know: draining, settling, waiting for the target.
-    pub note: Option<String>,
-}
+/// Progress as lines of text.
+struct Shown<'a>(&'a Progress);
 
-impl Progress {
+impl Shown<'_> {
     /// The figures, each of which stays on one line.
     fn fields(&self, style: Style) -> Vec<(String, usize)> {
         let mut fields = Vec::new();
@@ -58,37 +31,37 @@ impl Progress {
             fields.push((painted.unwrap_or(text), width));
         };
         // Whole seconds: more can't be read while it changes.
-        let time = |duration: Duration| match duration.as_secs() {
+        let time = |seconds_of: f64| match seconds_of as u64 {
             short @ 0..60 => format!("{short}s"),
             long => seconds(Some(long as f64)),
         };
-        let name = clean(&self.phase);
+        let name = clean(&self.0.phase);
         let painted = style.bold(&name);
         field(name, Some(painted));
-        field(format!("{} of {}", time(self.phase_elapsed), time(self.phase_duration)), None);
-        if self.rate_wanted > 0.0 {
-            field(format!("rate {} of {}", rate(self.rate_reached.map(rounded)), rate(Some(rounded(self.rate_wanted)))), None);
+        field(format!("{} of {}", time(self.0.phase_elapsed), time(self.0.phase_duration)), None);
+        if self.0.rate_wanted > 0.0 {
+            field(format!("rate {} of {}", rate(self.0.rate.map(rounded)), rate(Some(rounded(self.0.rate_wanted)))), None);
         } else {
-            field(format!("rate {}", rate(self.rate_reached.map(rounded))), None);
+            field(format!("rate {}", rate(self.0.rate.map(rounded))), None);
         }
-        if self.users_wanted > 0 {
-            field(format!("users {} of {}", count(self.users), count(self.users_wanted)), None);
+        if self.0.users_wanted > 0 {
+            field(format!("users {} of {}", count(self.0.users), count(self.0.users_wanted)), None);
         } else {
-            field(format!("users {}", count(self.users)), None);
+            field(format!("users {}", count(self.0.users)), None);
         }
-        field(format!("requests {}", count(self.requests)), None);
-        let errors = format!("errors {}", count(self.errors));
-        let painted = (self.errors > 0).then(|| style.bad(&errors));
+        field(format!("requests {}", count(self.0.requests)), None);
+        let errors = format!("errors {}", count(self.0.errors));
+        let painted = (self.0.errors > 0).then(|| style.bad(&errors));
         field(errors, painted);
-        field(format!("p95 {}", self.p95.map_or_else(|| NONE.to_owned(), |p95| seconds(Some(p95)))), None);
+        field(format!("p95 {}", self.0.p95.map_or_else(|| NONE.to_owned(), |p95| seconds(Some(p95)))), None);
         field(
-            match self.run_duration {
-                Some(duration) => format!("run {} of {}", time(self.run_elapsed), time(duration)),
-                None => format!("run {}", time(self.run_elapsed)),
+            match self.0.duration {
+                Some(duration) => format!("run {} of {}", time(self.0.elapsed), time(duration)),
+                None => format!("run {}", time(self.0.elapsed)),
             },
             None,
         );
-        if let Some(note) = &self.note {
+        if let Some(note) = &self.0.note {
             let note = clean(note);
             let painted = style.unsure(&note);
             field(note, Some(painted));
@@ -106,7 +79,7 @@ impl Progress {
     fn lines(&self, width: usize, style: Style) -> String {
         let mut out = String::new();
         let mut used = 0;
-        let share = self.phase_elapsed.as_secs_f64() / self.phase_duration.as_secs_f64();
+        let share = self.0.phase_elapsed / self.0.phase_duration;
         if share.is_finite() && width > BAR {
             let full = ((share * BAR as f64) as usize).min(BAR);
             out.push_str(&style.good(&"━".repeat(full)));
@@ -142,7 +115,7 @@ pub struct Reporter {
 
 enum Sink {
     Terminal { bar: ProgressBar, style: Style },
-    Lines { out: Box<dyn Write + Send>, every: Duration, phase: Option<String>, last: Duration },
+    Lines { out: Box<dyn Write + Send>, every: Duration, phase: Option<String>, last: f64 },
 }
 
 impl std::fmt::Debug for Sink {
@@ -169,7 +142,7 @@ impl Reporter {
 
     /// Lines to `out`: one at each phase's start and then one `every` so often of the run's own time.
     pub fn lines(out: Box<dyn Write + Send>, every: Duration) -> Self {
-        Self { sink: Sink::Lines { out, every, phase: None, last: Duration::ZERO } }
+        Self { sink: Sink::Lines { out, every, phase: None, last: 0.0 } }
     }
 
     /// Shows where the run stands. Call it as often as you like; a failure to write is no reason to end a run.
@@ -177,14 +150,14 @@ impl Reporter {
         match &mut self.sink {
             Sink::Terminal { bar, style } => {
                 let width = usize::from(console::Term::stderr().size().1);
-                bar.set_message(progress.lines(width, *style));
+                bar.set_message(Shown(progress).lines(width, *style));
             }
             Sink::Lines { out, every, phase, last } => {
                 let same = phase.as_ref().is_some_and(|phase| *phase == progress.phase);
-                if !same || progress.run_elapsed >= *last + *every {
+                if !same || progress.elapsed >= *last + every.as_secs_f64() {
                     *phase = Some(progress.phase.clone());
-                    *last = progress.run_elapsed;
-                    let _ = writeln!(out, "{}", progress.line());
+                    *last = progress.elapsed;
+                    let _ = writeln!(out, "{}", Shown(progress).line());
                 }
             }
         }
@@ -249,12 +222,12 @@ mod tests {
     fn progress() -> Progress {
         Progress {
             phase: "steady".into(),
-            phase_elapsed: Duration::from_millis(150_400),
-            phase_duration: Duration::from_secs(600),
-            run_elapsed: Duration::from_secs(180),
-            run_duration: Some(Duration::from_secs(690)),
+            phase_elapsed: 150.4,
+            phase_duration: 600.0,
+            elapsed: 180.0,
+            duration: Some(690.0),
             rate_wanted: 20.0,
-            rate_reached: Some(19.96),
+            rate: Some(19.96),
             users: 13,
             users_wanted: 50,
             requests: 12_345,
@@ -278,8 +251,8 @@ mod tests {
 
     #[test]
     fn a_wide_window_has_a_line_and_a_narrow_one_has_more() {
-        insta::assert_snapshot!(progress().lines(200, Style::plain()), @"━━━━━───────────────  steady  2m 30s of 10m 0s  rate 20/s of 20/s  users 13 of 50  requests 12,345  errors 3  p95 31.0ms  run 3m 0s of 11m 30s  waiting for a sample of redis");
-        insta::assert_snapshot!(progress().lines(40, Style::plain()), @r"
+        insta::assert_snapshot!(Shown(&progress()).lines(200, Style::plain()), @"━━━━━───────────────  steady  2m 30s of 10m 0s  rate 20/s of 20/s  users 13 of 50  requests 12,345  errors 3  p95 31.0ms  run 3m 0s of 11m 30s  waiting for a sample of redis");
+        insta::assert_snapshot!(Shown(&progress()).lines(40, Style::plain()), @r"
         ━━━━━───────────────  steady
         2m 30s of 10m 0s  rate 20/s of 20/s
         users 13 of 50  requests 12,345
@@ -291,9 +264,9 @@ mod tests {
 
     #[test]
     fn no_window_is_too_narrow_for_a_figure() {
-        let fields = progress().fields(Style::plain());
+        let fields = Shown(&progress()).fields(Style::plain());
         for width in 0..200 {
-            let text = progress().lines(width, Style::plain());
+            let text = Shown(&progress()).lines(width, Style::plain());
             for (field, length) in &fields {
                 assert!(text.contains(field.as_str()), "{width}: {field}");
                 assert!(width < *length || text.lines().all(|line| line.chars().count() <= width.max(29)), "{width}");
@@ -306,8 +279,8 @@ mod tests {
         let shared = Shared::default();
         let mut reporter = Reporter::lines(Box::new(shared.clone()), Duration::from_secs(5));
         for (phase, second) in [("a", 0), ("a", 1), ("a", 4), ("a", 5), ("a", 9), ("b", 9), ("b", 13), ("b", 14)] {
-            let run_elapsed = Duration::from_secs(second);
-            reporter.update(&Progress { phase: phase.into(), run_elapsed, run_duration: None, ..progress() });
+            let elapsed = f64::from(second);
+            reporter.update(&Progress { phase: phase.into(), elapsed, duration: None, ..progress() });
         }
         reporter.say("the target is back");
         reporter.finish();
@@ -320,7 +293,7 @@ mod tests {
     #[test]
     fn a_phase_without_a_length_has_no_bar() {
         let nothing = Progress { phase: "check".into(), ..Progress::default() };
-        assert_eq!(nothing.line(), "check  0s of 0s  rate –  users 0  requests 0  errors 0  p95 –  run 0s");
-        assert!(!nothing.lines(80, Style::plain()).contains('─'));
+        assert_eq!(Shown(&nothing).line(), "check  0s of 0s  rate –  users 0  requests 0  errors 0  p95 –  run 0s");
+        assert!(!Shown(&nothing).lines(80, Style::plain()).contains('─'));
     }
 }

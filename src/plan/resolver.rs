@@ -1,15 +1,17 @@
 //! What all parts of resolving share: the profile, the compiler, and the problems found so far.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::calls::only_called;
 use super::types::Data;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
 use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template};
+use crate::measure::StepId;
 use crate::net::{Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
 
@@ -49,6 +51,8 @@ pub(super) struct Resolver<'p> {
     pub uses_builtin: bool,
     /// The lists that steps fill, by [`crate::expr::ListId`].
     pub lists: Vec<(String, Symbol)>,
+    /// The longest time limit of each step's requests.
+    pub timeouts: BTreeMap<StepId, Duration>,
     /// The scenarios that others call.
     pub called: BTreeSet<usize>,
     /// Those of them that are looked at only where they are called.
@@ -73,6 +77,7 @@ impl<'p> Resolver<'p> {
             sources: Vec::new(),
             uses_builtin: false,
             lists: Vec::new(),
+            timeouts: BTreeMap::new(),
             called: BTreeSet::new(),
             only_called: only_called(&profile.written),
             call: None,

@@ -16,10 +16,20 @@ use crate::profile::written;
 /// Looks at the plan as a whole.
 pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     unloaded(resolver, plan);
+    unjudged(resolver, plan);
     pools(resolver, plan, paces);
     limits(resolver, plan);
     series(resolver, plan);
     data(resolver, plan);
+}
+
+/// A profile that requires nothing: its runs have no verdict.
+fn unjudged(resolver: &mut Resolver<'_>, plan: &Plan) {
+    if plan.stages.verify.is_none() && !plan.slos.iter().any(|slo| !slo.require.is_empty()) {
+        let at = resolver.profile.written.name.at;
+        let message = "nothing is required of a run, so its verdict is `none` however it goes; add slos: [{name: api, require: [errors < 1%, p95 < 500ms]}]";
+        resolver.warn(at, message);
+    }
 }
 
 fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {

@@ -10,6 +10,7 @@ pub mod build;
 mod error;
 mod histograms;
 mod list;
+mod progress;
 mod redact;
 mod run;
 #[cfg(test)]
@@ -23,8 +24,9 @@ pub use histograms::{
     StepHistograms, TransferHistograms,
 };
 pub use list::Entry;
+pub use progress::Progress;
 pub use run::{
-    Check, Connections, Counter, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
-    Slo, Source, Speed, Stage, StageCheck, Step, Transfer, Unit, VERSION, Value,
+    Check, Connections, CounterRow, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
+    SloResult, Source, Speed, Stage, StageCheck, Step, Transfer, Unit, VERSION, Value,
 };
 pub use storage::{RunDirectory, Storage, read, read_histograms};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::base::Verdict;
+use crate::counters::Kind;
 use crate::measure::Sparse;
 
 fn counts(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
@@ -23,12 +24,15 @@ fn latency(count: u64, p50: f64) -> Latency {
     }
 }
 
-fn slo(name: &str, requirement: &str, value: Option<f64>, objective: f64, unit: Unit, met: Option<bool>) -> Slo {
-    Slo {
+fn slo(name: &str, requirement: &str, value: Option<f64>, objective: f64, unit: Unit, met: Option<bool>) -> SloResult {
+    SloResult {
         name: name.into(),
+        phase: "spike".into(),
         requirement: requirement.into(),
         value,
-        objective: Some(objective),
+        least: None,
+        most: None,
+        objective,
         unit,
         met,
         verdict: met.map_or(Verdict::Inconclusive, |met| if met { Verdict::Pass } else { Verdict::Fail }),
@@ -134,7 +138,7 @@ fn steady() -> Phase {
             },
         ],
         counters: vec![
-            Counter {
+            CounterRow {
                 source: "prometheus".into(),
                 metric: "redis_commands_processed_total".into(),
                 labels: [("instance".to_owned(), "127.0.0.1:9121".to_owned())].into(),
@@ -143,37 +147,37 @@ fn steady() -> Phase {
                 delta: Some(36_040.0),
                 per_request: Some(2.734),
                 uncertainty: Some(40.0),
-                kind: "counter".into(),
+                kind: Kind::Counter,
                 note: Some("120 of it are the exporter's own scrapes".into()),
-                ..Counter::default()
+                ..CounterRow::default()
             },
-            Counter {
+            CounterRow {
                 source: "redis".into(),
                 metric: "redis_evicted_keys_total".into(),
-                kind: "counter".into(),
+                kind: Kind::Counter,
                 before: Some(3.0),
                 after: Some(3.0),
                 delta: Some(0.0),
                 uncertainty: Some(0.0),
-                ..Counter::default()
+                ..CounterRow::default()
             },
-            Counter {
+            CounterRow {
                 source: "redis".into(),
                 metric: "redis_connected_clients".into(),
-                kind: "gauge".into(),
+                kind: Kind::Gauge,
                 before: Some(4.0),
                 after: Some(5.0),
                 delta: Some(1.0),
                 min: Some(4.0),
                 max: Some(54.0),
                 avg: Some(50.5),
-                ..Counter::default()
+                ..CounterRow::default()
             },
-            Counter {
+            CounterRow {
                 source: "prometheus".into(),
                 metric: "pg_stat_database_blks_read".into(),
                 missing: Some("the source has no such series".into()),
-                ..Counter::default()
+                ..CounterRow::default()
             },
         ],
         values: vec![
@@ -233,11 +237,15 @@ fn steady() -> Phase {
         slos: vec![
             slo("api", "p95 < 80ms", Some(0.0915), 0.08, Unit::Seconds, Some(false)),
             slo("api", "errors < 1%", Some(0.001_25), 0.01, Unit::Ratio, Some(true)),
-            Slo {
+            SloResult {
                 reason: Some("postgres.cache_hit_ratio: pg_stat_database_blks_read is missing".into()),
                 ..slo("cache", "value > 80%", None, 0.8, Unit::Ratio, None)
             },
-            Slo { target: true, ..slo("api", "p95 < 50ms", Some(0.0915), 0.05, Unit::Seconds, Some(false)) },
+            SloResult {
+                target: true,
+                verdict: Verdict::None,
+                ..slo("api", "p95 < 50ms", Some(0.0915), 0.05, Unit::Seconds, Some(false))
+            },
         ],
     }
 }

@@ -14,7 +14,7 @@ use crate::verdict::{self, Exit, Inputs, Outside};
 use super::conduct::{Conduct, Stop};
 use super::judging::{expressions, sum_by_metric};
 use super::observing::{looks_outside, observe};
-use super::{result, turn};
+use super::result;
 
 impl Conduct {
     /// The record of the whole run.
@@ -43,13 +43,13 @@ impl Conduct {
         };
         let outside = Outside { gauges: sum_by_metric(&own), expressions, ..seen };
         let inputs = Inputs {
+            layout: &self.plan.layout,
             phase: None,
             judged: true,
             loaded: self.plan.phases.iter().any(|phase| phase.judge && !phase.loads.is_empty()) && *ending == Ending::Completed,
             totals: &counted.1,
             duration: counted.0,
-            saturated: None,
-            doubts: &[],
+            saturated: self.saturated,
             outside: &outside,
         };
         let over_run = verdict::judge(&self.plan.slos, &inputs, self.run_watches.clone());
@@ -61,15 +61,14 @@ impl Conduct {
         match ending {
             Ending::Completed => result::doubts(&self.plan, &self.drained).into_iter().for_each(|reason| self.doubt(reason)),
             Ending::Aborted(_) => self.verdict = Verdict::Fail,
-            Ending::Stopped | Ending::Failed(_) => self.verdict = self.verdict.max(Verdict::Inconclusive),
+            Ending::Stopped | Ending::Failed(_) => self.unsure(),
         }
         let redact = |text: &String| self.plan.secrets.redact(text).into_owned();
         let stopped = result::stopped(ending).as_ref().map(redact);
         self.reasons = self.reasons.iter().map(redact).collect();
         self.reasons.extend(stopped.iter().filter(|stopped| !self.reasons.contains(stopped)).cloned().collect::<Vec<_>>());
         let gauges = &self.store.gauges;
-        let rows = self.results.values().flatten().chain(&over_run.slos).cloned().collect::<Vec<_>>();
-        gauges.set_slos(turn::slo_rows(&rows));
+        self.store.set_slos(self.results.values().flatten().chain(&over_run.slos));
         gauges.set_verdict(Some(self.verdict));
         gauges.set_saturated(self.saturated);
         for scenario in 0..self.plan.scenarios.len() {
@@ -98,7 +97,7 @@ impl Conduct {
             generator: build::generator(workers as u64, cpu, since.elapsed(), self.saturated),
             stages: std::mem::take(&mut self.stages),
             phases,
-            slos: over_run.slos.iter().map(build::slo).collect(),
+            slos: over_run.slos,
         };
         let histograms = build::all_histograms(&run, histograms);
         let exit = result::exit(self.verdict, ending, &self.drained);

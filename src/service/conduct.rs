@@ -10,11 +10,12 @@ use tokio::task::JoinSet;
 use crate::base::Verdict;
 use crate::counters::{Observed, Observer, Traffic};
 use crate::engine::{self, Board, Carried, Control, Ending, ErrorExample, Event};
+use crate::exposition::Shown;
 use crate::measure::process::{cpu_time, unix_time};
-use crate::measure::{PhaseId, Store, Totals};
-use crate::output::{Progress, Style, summary};
+use crate::measure::{PhaseId, Totals};
+use crate::output::{Style, summary};
 use crate::plan::Plan;
-use crate::record::{self, Phase, PhaseHistograms, Storage};
+use crate::record::{self, Phase, PhaseHistograms, Progress, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
 use super::health::{self, Baseline};
@@ -50,7 +51,7 @@ pub enum Stop {
 pub enum Update<'a> {
     /// How it stands; every second.
     Progress(&'a Progress),
-    /// A sentence to be kept.
+    /// A sentence to be kept, for a terminal; the log has a line of its own.
     Say(String),
     /// How it stands in full; every second, and when something has changed.
     Status(Arc<RunNow>),
@@ -59,7 +60,7 @@ pub enum Update<'a> {
 /// Carries a run out. Never fails: what could not be done is in the outcome.
 pub async fn run(
     plan: Arc<Plan>,
-    store: Arc<Store>,
+    store: Arc<Shown>,
     options: &Options,
     mut stop: UnboundedReceiver<Stop>,
     update: &mut (dyn FnMut(Update<'_>) + Send),
@@ -67,8 +68,8 @@ pub async fn run(
     let began = SystemTime::now();
     let (storage, profile) = (options.storage.clone(), plan.name.clone());
     let directory = off_thread(move || storage.begin(&profile, began)).await;
-    store.gauges.begin_run(unix_time(began));
-    store.gauges.set_slos(turn::objectives(&plan));
+    store.begin_run(unix_time(began));
+    store.set_slos(&turn::objectives(&plan));
     let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
     let mut conduct = Conduct::new(plan, store, options.engine);
     (conduct.run, conduct.started) = (name.clone(), began);
@@ -108,7 +109,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 /// A run under way, as the service follows it.
 pub(super) struct Conduct {
     pub(super) plan: Arc<Plan>,
-    pub(super) store: Arc<Store>,
+    pub(super) store: Arc<Shown>,
     pub(super) observer: Option<Arc<Observer>>,
     /// The reading that the next phase begins with, where the load stood still.
     pub(super) settled: Option<observing::Pending>,
@@ -158,7 +159,7 @@ pub(super) struct Conduct {
 }
 
 impl Conduct {
-    fn new(plan: Arc<Plan>, store: Arc<Store>, options: engine::Options) -> Self {
+    fn new(plan: Arc<Plan>, store: Arc<Shown>, options: engine::Options) -> Self {
         let planned = plan.phases.iter().filter(|phase| phase.judge).map(|phase| phase.duration).sum();
         Self {
             observer: (!plan.observe.is_empty()).then(|| Observer::new(plan.observe.clone())),
@@ -169,12 +170,12 @@ impl Conduct {
             judging: JoinSet::new(),
             judged: VecDeque::new(),
             results: BTreeMap::new(),
-            verdict: Verdict::Pass,
+            verdict: Verdict::None,
             reasons: Vec::new(),
             saturated: false,
             drained: Totals::empty(&plan.layout),
             counted: (Duration::ZERO, Totals::empty(&plan.layout)),
-            run_watches: Watches::of_run(&plan.slos, planned),
+            run_watches: Watches::of_run(&plan.slos, &plan.layout, planned),
             meter: Meter::new(&plan),
             cpu: (Instant::now(), cpu_time()),
             told: Instant::now(),
@@ -201,8 +202,11 @@ impl Conduct {
             return Ending::Stopped;
         }
         self.began = true;
+        if let Some(observer) = &self.observer {
+            observer.watch();
+        }
         self.meter = Meter::new(&self.plan);
-        match engine::start(self.plan.clone(), self.store.clone(), self.options, &self.carried) {
+        match engine::start(self.plan.clone(), self.store.store.clone(), self.options, &self.carried) {
             Ok(engine) => self.follow(engine, stop, update).await,
             Err(error) => Ending::Failed(format!("the workers can't be started: {error}")),
         }
@@ -211,6 +215,7 @@ impl Conduct {
     /// With `settle: true` the sources are read before anything is sent. False if the run is stopped meanwhile.
     async fn settle_first(&mut self, stop: &mut UnboundedReceiver<Stop>, update: &mut (dyn FnMut(Update<'_>) + Send)) -> bool {
         let Some(observer) = self.observer.as_ref().filter(|_| self.plan.observe.settle) else { return true };
+        tracing::info!(profile = %self.plan.name, "waiting until every source has a sample");
         update(Update::Say("Waiting until every source has a sample.".to_owned()));
         let reading = read_at(observer, SystemTime::now(), Traffic::Still);
         tokio::select! {
@@ -241,6 +246,7 @@ impl Conduct {
                     Some(Event::Finished(how)) => {
                         ending = Some(how);
                         if self.observer.is_some() && !self.judging.is_empty() {
+                            tracing::info!(profile = %self.plan.name, "waiting until every source tells what it came to");
                             update(Update::Say("The load is over; waiting until every source tells what it came to (an interrupt ends the wait).".to_owned()));
                         }
                     }
@@ -294,7 +300,7 @@ impl Conduct {
                 let described = &self.plan.phases[phase.index()];
                 tracing::info!(profile = %self.plan.name, phase = %described.name, repeat, "phase started");
                 self.progress.phase.clone_from(&described.name);
-                self.progress.phase_duration = described.duration;
+                self.progress.phase_duration = described.duration.as_secs_f64();
                 self.show(update);
                 let before = self.settled.take().or_else(|| self.before(at));
                 let turn = Turn {
@@ -302,7 +308,7 @@ impl Conduct {
                     repeat,
                     started: at,
                     length: None,
-                    watches: Watches::of_phase(&self.plan.slos, phase, described.duration),
+                    watches: Watches::of_phase(&self.plan.slos, &self.plan.layout, phase, described.duration),
                     baseline: Baseline::take(board),
                     used: None,
                     before,
@@ -317,6 +323,7 @@ impl Conduct {
                 self.store.gauges.end_phase(turn.phase, unix_time(at));
                 if self.plan.observe.settle {
                     // Read once it has drained.
+                    tracing::info!(profile = %self.plan.name, "waiting until every source has a sample past the phase's end");
                     update(Update::Say("Waiting until every source has a sample past the phase's end.".to_owned()));
                 } else if let Some(observer) = &self.observer {
                     turn.after = Some(read_at(observer, at, Traffic::Flowing));
@@ -357,21 +364,17 @@ impl Conduct {
         }
         let used = turn.used.unwrap_or_else(|| turn.baseline.used(board));
         let saturated = verdict::saturation(&health::effort(&self.plan, described, &totals, used));
-        self.saturated |= saturated.is_some();
-        self.store.gauges.set_saturated(saturated.is_some());
+        if let Some(reason) = &saturated {
+            tracing::warn!(profile = %plan.name, phase = %described.name, "{reason}");
+        }
+        let saturated = saturated.is_some();
+        self.saturated |= saturated;
+        self.store.gauges.set_saturated(saturated);
         let requests = totals.steps.iter().map(|step| step.requests()).sum();
         let ran_out = result::ran_out(&self.plan, described, &board.ran_out(activation));
-        // What isn't judged has no reasons of its own.
-        let reasons: Vec<String> =
-            ran_out.iter().filter(|_| !described.judge).map(|reason| format!("{}: {reason}", described.name)).collect();
         let (repeat, watches) = (turn.repeat, turn.watches);
         let drained = Drained { phase, repeat, started, ended, elapsed, totals, watches, saturated, ran_out };
         self.waiting.insert(activation, drained);
-        for reason in reasons {
-            if !self.reasons.contains(&reason) {
-                self.doubt(reason);
-            }
-        }
         let Some((observer, before)) = self.observer.clone().zip(turn.before) else {
             self.judging.spawn(async move { (activation, None, Outside::default()) });
             return;

@@ -60,23 +60,19 @@ impl Conduct {
     }
 
     fn publish(&mut self, judged: &Judged) {
-        let gauges = &self.store.gauges;
         self.results.insert(judged.drained.phase, judged.judgement.slos.clone());
         if let Some(observed) = &judged.observed {
-            let left_out =
-                gauges.set_target(judged.drained.phase, turn::target_rows(&self.plan.layout, judged.drained.phase, observed));
+            let left_out = self.store.set_targets(judged.drained.phase, &observed.rows);
             if left_out > 0 {
                 tracing::warn!(left_out, "series of the target were left out of /metrics; they are in run.json");
             }
-            for source in &observed.sources {
-                gauges.set_source(&source.name, source.error.is_none());
-            }
+            self.store.set_sources(&observed.sources);
         }
         self.show_slos();
     }
 
     fn show_slos(&self) {
-        self.store.gauges.set_slos(self.results.values().flat_map(|results| turn::slo_rows(results)).collect());
+        self.store.set_slos(self.results.values().flatten());
     }
 
     /// How long until there is something to look at: progress once a second, and SLOs when their windows slide.
@@ -180,9 +176,17 @@ impl Conduct {
         self.doubt("The target's counters were not waited for.".to_owned());
     }
 
+    /// Something is not known, so that what is required of the run can't be claimed.
     pub(super) fn doubt(&mut self, reason: String) {
-        self.verdict = self.verdict.max(Verdict::Inconclusive);
+        self.unsure();
         self.reasons.push(reason);
+    }
+
+    /// Nothing that is required of the run can be claimed any more; where nothing is, nothing changes.
+    pub(super) fn unsure(&mut self) {
+        if self.plan.stages.verify.is_some() || self.plan.slos.iter().any(|slo| !slo.require.is_empty()) {
+            self.verdict = self.verdict.max(Verdict::Inconclusive);
+        }
     }
 
     /// The profile's own gauges as they stand.
@@ -202,13 +206,13 @@ impl Conduct {
 /// The SLOs of a phase as they stand; counters of the target are not known before its end.
 fn provisional(plan: &Plan, phase: PhaseId, elapsed: Duration, totals: &Totals, watches: &Watches) -> Vec<SloResult> {
     let inputs = Inputs {
+        layout: &plan.layout,
         phase: Some((phase, &plan.phases[phase.index()].name)),
         judged: true,
         loaded: true,
         totals,
         duration: elapsed,
-        saturated: None,
-        doubts: &[],
+        saturated: false,
         outside: &Outside::default(),
     };
     verdict::judge(&plan.slos, &inputs, watches.clone()).slos
@@ -224,17 +228,19 @@ pub(super) fn sum_by_metric(gauges: &[(OwnId, ScenarioId, f64)]) -> BTreeMap<Own
 
 /// The examples of errors as `run.json` has them.
 pub(super) fn samples(examples: Vec<ErrorExample>, plan: &Plan, phase: PhaseId) -> Vec<(StepId, ErrorSample)> {
-    let example = |example: ErrorExample| {
-        let sample = ErrorSample {
-            at: unix_time(example.at),
-            reason: example.reason.label().to_owned(),
-            status: (example.status > 0).then_some(example.status),
-            detail: plan.secrets.redact(&example.detail).into_owned(),
-            body: plan.secrets.redact(&example.body).into_owned(),
-        };
-        (example.step, sample)
-    };
-    examples.into_iter().filter(|example| example.phase == phase).map(example).collect()
+    let of_phase = examples.into_iter().filter(|example| example.phase == phase);
+    of_phase.map(|example| (example.step, sample(plan, &example))).collect()
+}
+
+/// An example in words, without secrets.
+pub(super) fn sample(plan: &Plan, example: &ErrorExample) -> ErrorSample {
+    ErrorSample {
+        at: unix_time(example.at),
+        reason: example.reason.label().to_owned(),
+        status: (example.status > 0).then_some(example.status),
+        detail: plan.secrets.redact(&example.detail).into_owned(),
+        body: plan.secrets.redact(&example.body).into_owned(),
+    }
 }
 
 /// What `metric(name)` answers: the sum over a metric's series in `totals`, or what a gauge of the profile's own stands at.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::exposition;
+use crate::exposition::{self, Shown};
 use crate::measure::Store;
 use crate::measure::process::unix_time;
 use crate::plan::{self, Plan};
@@ -21,8 +21,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// What to do.
     pub plan: Arc<Plan>,
-    /// What is measured, for as long as the profile is loaded.
-    pub store: Arc<Store>,
+    /// What is measured and shown, for as long as the profile is loaded.
+    pub store: Arc<Shown>,
     /// What may be wrong with it, rendered.
     pub warnings: Vec<String>,
     /// The built-in target, while something may load it.
@@ -124,10 +124,10 @@ impl Loaded {
 }
 
 /// What is measured, with all that is known before a run.
-fn store(plan: &Plan) -> Arc<Store> {
-    let store = Store::new(plan.layout.clone());
+fn store(plan: &Plan) -> Arc<Shown> {
+    let store = Shown::new(Store::new(plan.layout.clone()));
     store.gauges.set_reload(true, unix_time(SystemTime::now()));
-    store.gauges.set_slos(turn::objectives(plan));
+    store.set_slos(&turn::objectives(plan));
     store
 }
 

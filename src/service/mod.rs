@@ -19,5 +19,5 @@ pub mod web;
 
 pub use conduct::{Options, Stop, Update, run};
 pub use loaded::{LoadError, Loaded};
-pub use now::{ExampleNow, PhaseCame, RunNow, SloNow, StageNow};
+pub use now::{ExampleNow, PhaseCame, RunNow, StageNow};
 pub use result::Outcome;

@@ -64,9 +64,3 @@ fn step(from: SystemTime, to: SystemTime) -> Duration {
     let seconds = (unix_time(to) - unix_time(from)) / 100.0;
     Duration::from_secs(seconds.clamp(1.0, 60.0).round() as u64)
 }
-
-/// What makes the verdict unsure: sources that could not be read.
-pub(super) fn doubts(observed: &Observed) -> Vec<String> {
-    let failed = observed.sources.iter().filter_map(|source| Some((&source.name, source.error.as_ref()?)));
-    failed.map(|(name, error)| format!("The counters of `{name}` are missing: {error}.")).collect()
-}

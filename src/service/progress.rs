@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::engine::{PhaseNow, ScenarioNow};
 use crate::measure::totals::timed;
 use crate::measure::{Sparse, Totals};
-use crate::output::Progress;
 use crate::plan::{Plan, Repeat};
+use crate::record::Progress;
 
 /// What "lately" means for rates and quantiles.
 const LATELY: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ impl Meter {
         }
         let rate_wanted: f64 = scenarios.iter().map(|scenario| scenario.rate_wanted).sum();
         let open = rate_wanted > 0.0;
-        let (rate_reached, p95) = match self.recent.front() {
+        let (rate, p95) = match self.recent.front() {
             None => (None, None),
             Some(earlier) => {
                 let seconds = (now - earlier.at).as_secs_f64().max(1e-3);
@@ -69,12 +69,12 @@ impl Meter {
         let phase = present.and_then(|present| plan.phases.get(present.phase.index()));
         let progress = Progress {
             phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
-            phase_elapsed: present.map(|present| present.elapsed).unwrap_or_default(),
-            phase_duration: phase.map(|phase| phase.duration).unwrap_or_default(),
-            run_elapsed: now - self.began,
-            run_duration: self.planned,
+            phase_elapsed: present.map_or(0.0, |present| present.elapsed.as_secs_f64()),
+            phase_duration: phase.map_or(0.0, |phase| phase.duration.as_secs_f64()),
+            elapsed: (now - self.began).as_secs_f64(),
+            duration: self.planned.map(|planned| planned.as_secs_f64()),
             rate_wanted,
-            rate_reached,
+            rate,
             users: scenarios.iter().map(|scenario| scenario.users).sum(),
             users_wanted: if open { 0 } else { scenarios.iter().map(|scenario| scenario.users_wanted).sum() },
             requests: point.requests,

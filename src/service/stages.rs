@@ -15,8 +15,8 @@ use crate::engine::{self, Ending, StageEnd, StageHow, StageOrder, StageRun};
 use crate::expr::BOUND;
 use crate::measure::process::unix_time;
 use crate::measure::{CheckId, Totals};
-use crate::output::Progress;
 use crate::plan::{Stage, StageKind};
+use crate::record::Progress;
 use crate::record::build::{self, StageInput};
 
 use super::conduct::{Conduct, Stop, Update};
@@ -113,6 +113,10 @@ impl Conduct {
         let Some(came) = self.stage(StageKind::Verify, stop, update).await else { return false };
         // What is not known completely proves nothing, neither way.
         let unsure = !self.carried.lists.overflowed().is_empty();
+        let held = came.wrong.is_empty() && !came.stopped && !came.unchecked;
+        if held && !for_information {
+            self.verdict = self.verdict.max(Verdict::Pass);
+        }
         for wrong in came.wrong {
             match (for_information, unsure) {
                 (true, _) => self.tell(format!("Verify, for information since the run was ended before its time: {wrong}")),
@@ -142,7 +146,7 @@ impl Conduct {
         let stage = plan.stages.get(kind)?;
         let name = kind.label();
         update(Update::Say(format!("{name} begins")));
-        self.progress = Progress { phase: name.to_owned(), phase_duration: stage.timeout, ..Progress::default() };
+        self.progress = Progress { phase: name.to_owned(), phase_duration: stage.timeout.as_secs_f64(), ..Progress::default() };
         self.show(update);
         tracing::info!(profile = %plan.name, stage = name, "stage started");
         if kind != StageKind::Setup {
@@ -151,7 +155,7 @@ impl Conduct {
         }
         let order = StageOrder {
             plan: plan.clone(),
-            store: self.store.clone(),
+            store: self.store.store.clone(),
             kind,
             options: self.options,
             carried: self.carried.clone(),
@@ -229,10 +233,10 @@ impl Conduct {
         let limit = self.plan.stages.get(kind).map(|stage| stage.timeout).unwrap_or_default();
         let progress = Progress {
             phase: kind.label().to_owned(),
-            phase_elapsed: began.elapsed(),
-            phase_duration: limit,
-            run_elapsed: self.cpu.0.elapsed(),
-            rate_reached: Some(requests(&totals) as f64 / began.elapsed().as_secs_f64().max(1e-3)),
+            phase_elapsed: began.elapsed().as_secs_f64(),
+            phase_duration: limit.as_secs_f64(),
+            elapsed: self.cpu.0.elapsed().as_secs_f64(),
+            rate: Some(requests(&totals) as f64 / began.elapsed().as_secs_f64().max(1e-3)),
             users: 1,
             requests: requests(&totals),
             errors: totals.steps.iter().map(|step| step.errors()).sum(),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::base::Verdict;
 use crate::counters::Observed;
 use crate::measure::process::unix_time;
-use crate::measure::{Layout, PhaseId, SloRow, TargetRow, Totals};
+use crate::measure::{PhaseId, Totals};
 use crate::plan::Plan;
 use crate::record::build::{self, PhaseInput};
 use crate::record::{ErrorSample, Phase, PhaseHistograms};
@@ -37,8 +37,8 @@ pub(super) struct Drained {
     pub elapsed: Duration,
     pub totals: Totals,
     pub watches: Watches,
-    /// Why the generator was the bottleneck, if it was.
-    pub saturated: Option<String>,
+    /// Whether the generator was the bottleneck.
+    pub saturated: bool,
     /// Data of its scenarios that ran out.
     pub ran_out: Vec<String>,
 }
@@ -64,19 +64,20 @@ pub(super) fn judge(
     gauges: &[(crate::measure::OwnId, crate::measure::ScenarioId, f64)],
 ) -> Judged {
     let phase = &plan.phases[drained.phase.index()];
-    let mut doubts = observed.as_ref().map(super::observing::doubts).unwrap_or_default();
-    doubts.extend(drained.ran_out.iter().cloned());
     let inputs = Inputs {
+        layout: &plan.layout,
         phase: Some((drained.phase, &phase.name)),
         judged: phase.judge,
         loaded: !phase.loads.is_empty(),
         totals: &drained.totals,
         duration: drained.elapsed,
-        saturated: drained.saturated.as_deref(),
-        doubts: &doubts,
+        saturated: drained.saturated,
         outside,
     };
-    let judgement = verdict::judge(&plan.slos, &inputs, drained.watches.clone());
+    let mut judgement = verdict::judge(&plan.slos, &inputs, drained.watches.clone());
+    if judgement.verdict == Verdict::Inconclusive {
+        judgement.reasons.extend(drained.ran_out.iter().cloned());
+    }
     let input = PhaseInput {
         layout: &plan.layout,
         phase: drained.phase,
@@ -90,27 +91,14 @@ pub(super) fn judge(
         observed: observed.as_ref(),
         judged: phase.judge,
         judgement: &judgement,
-        saturated: drained.saturated.is_some(),
+        saturated: drained.saturated,
     };
     let (record, histograms) = (build::phase(&input), build::histograms(&input));
     Judged { activation, drained, judgement, observed, record, histograms }
 }
 
-/// Requirements as `/metrics` shows them.
-pub(super) fn slo_rows(results: &[SloResult]) -> Vec<SloRow> {
-    let row = |result: &SloResult| SloRow {
-        slo: result.name.clone(),
-        phase: result.phase.clone(),
-        requirement: result.requirement.clone(),
-        value: result.value,
-        objective: result.objective,
-        met: result.met,
-    };
-    results.iter().map(row).collect()
-}
-
 /// What the SLOs ask for, before anything is known of how they went.
-pub(super) fn objectives(plan: &Plan) -> Vec<SloRow> {
+pub(super) fn objectives(plan: &Plan) -> Vec<SloResult> {
     let phases = |slo: &Slo| match &slo.over {
         Over::Phases(phases) => phases.iter().copied().map(Some).collect(),
         Over::Run => vec![None],
@@ -119,34 +107,10 @@ pub(super) fn objectives(plan: &Plan) -> Vec<SloRow> {
     let rows = plan.slos.iter().flat_map(|slo| {
         phases(slo).into_iter().flat_map(move |phase| {
             let requirements = slo.require.iter().chain(&slo.target).filter(move |one| slo.judges(one, phase));
-            requirements.map(move |requirement| SloRow {
-                slo: slo.name.clone(),
-                phase: phase.map_or_else(String::new, name),
-                requirement: requirement.text.clone(),
-                value: None,
-                objective: requirement.objective,
-                met: None,
-            })
+            requirements.map(move |requirement| SloResult::unknown(&slo.name, phase.map_or_else(String::new, name), requirement))
         })
     });
     rows.collect()
-}
-
-/// The target's counters as `/metrics` shows them.
-pub(super) fn target_rows(layout: &Layout, phase: PhaseId, observed: &Observed) -> Vec<TargetRow> {
-    let name = layout.phases.get(phase.index()).cloned().unwrap_or_default();
-    let there = observed.rows.iter().filter(|row| !row.source.is_empty());
-    let row = |row: &crate::counters::CounterRow| TargetRow {
-        phase: name.clone(),
-        source: row.source.clone(),
-        metric: row.metric.clone(),
-        labels: row.labels.clone(),
-        before: row.before,
-        after: row.after,
-        delta: row.delta,
-        per_request: row.per_request,
-    };
-    there.map(row).collect()
 }
 
 impl Judged {

@@ -7,7 +7,7 @@ use crate::base::Verdict;
 /// The order is that of badness: of several the greatest counts, a failure first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// 0: every requirement was met.
+    /// 0: every requirement was met, or nothing was required.
     Pass,
     /// 3: it can't be told.
     Inconclusive,
@@ -50,9 +50,9 @@ impl From<Verdict> for Exit {
     }
 }
 
-/// The verdict over several: a failure beats inconclusive, which beats a pass. Over none it is a pass.
+/// The verdict over several: a failure beats inconclusive, which beats a pass, which beats none. Over nothing it is none.
 pub fn combine(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
-    verdicts.into_iter().max().unwrap_or(Verdict::Pass)
+    verdicts.into_iter().max().unwrap_or(Verdict::None)
 }
 
 #[cfg(test)]
@@ -64,7 +64,8 @@ mod tests {
         use Verdict::*;
         assert_eq!(combine([Pass, Inconclusive, Fail, Inconclusive]), Fail);
         assert_eq!(combine([Inconclusive, Pass]), Inconclusive);
-        assert_eq!(combine([]), Pass);
+        assert_eq!(combine([None, Pass, None]), Pass);
+        assert_eq!(combine([]), None);
         let all = [Exit::Interrupted, Exit::Pass, Exit::Fail, Exit::NotCarriedOut, Exit::Inconclusive];
         assert_eq!(Exit::worst(all).code(), 1);
         assert_eq!(Exit::worst([Exit::Pass, Exit::from(Inconclusive)]).code(), 3);

@@ -1,267 +1,340 @@
-//! What of the totals an SLO needs: a small extract that adds up, subtracts and answers each measure.
+//! What of the totals an SLO needs: a small extract that adds up and subtracts. What can be known of a measure from it is
+//! [`super::known`]'s.
 
-use super::requirement::{Comparison, Measure, Requirement, Tally, Unit};
+use std::collections::BTreeMap;
+
 use super::slo::{Of, Traffic};
 use crate::base::{Outcome, Reason};
-use crate::measure::{Sparse, Totals};
-use std::collections::BTreeMap;
+use crate::measure::totals::ByOutcome;
+use crate::measure::{Delayed, Layout, ScenarioId, ScenarioTotals, Sparse, Totals};
+
+/// What an extract needs beside the subject and the totals.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent<'a> {
+    /// The labels that the totals are of.
+    pub layout: &'a Layout,
+    /// The scenarios whose dropped and cancelled arrivals an SLO on `dropped` judges: they are no doubt elsewhere.
+    pub covered: &'a [ScenarioId],
+}
+
+/// Times as they were measured, and those of them that the generator may have made longer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Times {
+    /// The most that each can have taken.
+    pub most: Sparse,
+    delayed: Sparse,
+    least: Sparse,
+}
+
+impl Times {
+    fn take(&mut self, outcome: Outcome, measured: &ByOutcome, delayed: &Delayed) {
+        let at = outcome.index();
+        self.most.add(&measured[at]);
+        self.delayed.add(&delayed.measured[at]);
+        self.least.add(&delayed.least[at]);
+    }
+
+    fn minus(&self, earlier: &Self) -> Self {
+        Self {
+            most: self.most.minus(&earlier.most),
+            delayed: self.delayed.minus(&earlier.delayed),
+            least: self.least.minus(&earlier.least),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.most.count()
+    }
+
+    /// How many of them the generator delayed.
+    pub fn delayed(&self) -> u64 {
+        self.delayed.count()
+    }
+
+    /// The least that each can have taken.
+    pub fn least(&self) -> Sparse {
+        if self.delayed.is_empty() {
+            return self.most.clone();
+        }
+        let mut least = self.most.minus(&self.delayed);
+        least.add(&self.least);
+        least
+    }
+}
+
+/// Work that the load asked for and that was never done, of the subject.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Unmade {
+    /// Arrivals that were dropped or cancelled.
+    pub arrivals: u64,
+    /// How long closed users were gone before their time, together, in seconds.
+    pub absent: f64,
+    /// Iterations that were cut off before they could record a value, where the subject is a metric of the profile's own.
+    pub unfinished: u64,
+    /// What those arrivals and users would have done of the subject (requests, iterations, …), by the mean of an iteration.
+    pub items: f64,
+    /// The checks that they would have evaluated.
+    pub checks: f64,
+    /// What a counter of the profile's own would have grown by.
+    pub counter: f64,
+    /// What closed users would have done while pauses of their worker held them up: only a rate depends on it.
+    pub held: f64,
+}
 
 /// The extract: of requests, connections, iterations, groups or values, whatever the subject is about.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Figures {
     /// What ended well: its times, or the values observed.
-    good: Sparse,
-    /// What timed out or was interrupted, at the time elapsed: a lower bound.
-    late: Sparse,
+    pub(super) good: Times,
+    /// What timed out, at the time elapsed: a lower bound.
+    pub(super) timed_out: Times,
+    /// What was interrupted, at the time elapsed: a lower bound.
+    pub(super) cut_off: Times,
     /// All of them, however they ended.
-    all: u64,
+    pub(super) all: u64,
     /// What failed or timed out.
-    errors: u64,
-    timeouts: u64,
-    interrupted: u64,
-    reasons: [u64; Reason::COUNT],
+    pub(super) errors: u64,
+    pub(super) timeouts: u64,
+    /// Timeouts of what the generator delayed: whether the target was in time isn't known.
+    pub(super) delayed_timeouts: u64,
+    pub(super) interrupted: u64,
+    pub(super) reasons: [u64; Reason::COUNT],
     /// Steps without a request that could not be done.
-    step_errors: u64,
-    codes: BTreeMap<u16, u64>,
+    pub(super) step_errors: u64,
+    pub(super) codes: BTreeMap<u16, u64>,
     /// Checks evaluated, and those that failed.
-    checks: (u64, u64),
-    /// Arrivals due, and those dropped.
-    arrivals: (u64, u64),
-    /// Connections opened, and those that ended unasked.
-    connections: (u64, u64),
+    pub(super) checks: (u64, u64),
+    /// Checks of requests that were interrupted, which nobody evaluated; and of those that failed on this machine's own limits.
+    pub(super) unclear_checks: u64,
+    /// Arrivals due, those dropped, and those cancelled.
+    pub(super) arrivals: [u64; 3],
+    /// Connections opened, those that ended unasked, and those of them that this machine's own limits ended.
+    pub(super) connections: [u64; 3],
     /// Connections that were open when the phase began.
-    carried: u64,
+    pub(super) carried: u64,
     /// Messages that were owed, and those that never came.
-    messages: (u64, u64),
+    pub(super) messages: (u64, u64),
     /// The sum of a counter of the profile's own; `None` for other subjects.
-    counter: Option<f64>,
+    pub(super) counter: Option<f64>,
+    /// The longest time limit of a request of the subject, in seconds; 0 where nothing limits it.
+    pub(super) timeout: f64,
+    pub(super) unmade: Unmade,
 }
 
 impl Figures {
     /// The subject's extract of some totals.
-    pub fn of(subject: &Traffic, totals: &Totals) -> Self {
-        let mut figures = Self::default();
-        match subject.of {
-            Of::Response | Of::Service => {
-                for step in subject.steps.iter().map(|id| totals.step(*id)) {
-                    // What was never sent has no service time, so the counts come from response times.
-                    figures.count(&step.response);
-                    figures.time(if subject.of == Of::Service { &step.service } else { &step.response });
-                    add(&mut figures.reasons, &step.reasons);
-                    for (code, n) in &step.codes {
-                        *figures.codes.entry(*code).or_default() += n;
-                    }
-                }
-                for scenario in subject.scenarios.iter().filter(|_| subject.all_steps).map(|id| totals.scenario(*id)) {
-                    figures.step_errors += scenario.step_errors.iter().sum::<u64>();
-                    add(&mut figures.reasons, &scenario.step_errors);
-                }
-            }
-            Of::Connect => {
-                let connects = subject.scenarios.iter().flat_map(|id| {
-                    let scenario = totals.scenario(*id);
-                    subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()])
-                });
-                for connects in connects {
-                    let failed: u64 = connects.failures.iter().sum();
-                    figures.good.add(&connects.duration);
-                    figures.all += connects.duration.count() + failed;
-                    figures.errors += failed;
-                    figures.timeouts += connects.failures[Reason::Timeout.index()];
-                    add(&mut figures.reasons, &connects.failures);
-                }
-            }
-            Of::Iteration => {
-                for id in &subject.scenarios {
-                    let iterations = &totals.scenario(*id).iterations;
-                    figures.count(iterations);
-                    figures.time(iterations);
-                }
-            }
-            Of::Group => {
-                for id in &subject.groups {
-                    figures.count(totals.group(*id));
-                    figures.time(totals.group(*id));
-                }
-            }
-            Of::Own(metric) => {
-                let mut sum = 0.0;
-                for id in &subject.scenarios {
-                    let own = totals.own(metric, *id);
-                    sum += own.counter;
-                    figures.good.add(&own.histogram);
-                }
-                figures.all = figures.good.count();
-                figures.counter = Some(sum);
-            }
-            Of::Session => {
-                for id in &subject.steps {
-                    figures.count(&totals.session(*id).durations);
-                    figures.time(&totals.session(*id).durations);
-                }
-            }
-            Of::MessageLatency => {
-                for message in subject.messages.iter().map(|id| totals.message(*id)) {
-                    figures.good.add(&message.latency);
-                    // One that never came, or that told no time, came within no time.
-                    figures.all += message.latency.count().max(message.received) + message.missed;
-                }
-            }
-            // Nothing adds up to a gauge.
-            Of::Gauge(_) => {}
-        }
-        for message in subject.messages.iter().map(|id| totals.message(*id)) {
-            figures.messages.0 += message.received + message.missed;
-            figures.messages.1 += message.missed;
-        }
-        for check in subject.checks.iter().map(|id| totals.check(*id)) {
-            figures.checks.0 += check.total;
-            figures.checks.1 += check.failed;
-        }
-        for scenario in subject.scenarios.iter().map(|id| totals.scenario(*id)) {
-            figures.arrivals.0 += scenario.due;
-            figures.arrivals.1 += scenario.dropped.iter().sum::<u64>();
-            for connects in subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()]) {
-                figures.carried += connects.carried;
-                figures.connections.0 += connects.duration.count();
-                figures.connections.1 += connects.disconnects.iter().sum::<u64>();
-            }
+    pub fn of(subject: &Traffic, totals: &Totals, extent: Extent<'_>) -> Self {
+        let mut figures = Self { timeout: subject.timeout, ..Self::default() };
+        for id in &subject.scenarios {
+            let before = figures.counted();
+            figures.scenario(subject, *id, totals, extent.layout);
+            figures.missing(subject.of, totals.scenario(*id), extent.covered.contains(id), before);
         }
         figures
     }
 
-    fn count(&mut self, by_outcome: &[Sparse; Outcome::COUNT]) {
-        self.all += by_outcome.iter().map(Sparse::count).sum::<u64>();
-        self.timeouts += by_outcome[Outcome::Timeout.index()].count();
-        self.interrupted += by_outcome[Outcome::Interrupted.index()].count();
-        self.errors += by_outcome[Outcome::Error.index()].count() + by_outcome[Outcome::Timeout.index()].count();
+    /// What one scenario adds.
+    fn scenario(&mut self, subject: &Traffic, id: ScenarioId, totals: &Totals, layout: &Layout) {
+        let scenario = totals.scenario(id);
+        let steps = || subject.steps.iter().filter(|step| layout.steps[step.index()].scenario == id).copied();
+        match subject.of {
+            Of::Response | Of::Service => {
+                for step in steps().map(|id| totals.step(id)) {
+                    // What was never sent has no service time, so the counts come from response times.
+                    self.count(&step.response, &step.delayed_response);
+                    match subject.of {
+                        Of::Service => self.time(&step.service, &step.delayed_service),
+                        _ => self.time(&step.response, &step.delayed_response),
+                    }
+                    add(&mut self.reasons, &step.reasons);
+                    for (code, n) in &step.codes {
+                        *self.codes.entry(*code).or_default() += n;
+                    }
+                }
+                if subject.all_steps {
+                    self.step_errors += scenario.step_errors.iter().sum::<u64>();
+                    add(&mut self.reasons, &scenario.step_errors);
+                }
+            }
+            Of::Connect => {
+                for connects in subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()]) {
+                    let failed: u64 = connects.failures.iter().sum();
+                    self.good.most.add(&connects.duration);
+                    self.good.delayed.add(&connects.delayed.measured[Outcome::Ok.index()]);
+                    self.good.least.add(&connects.delayed.least[Outcome::Ok.index()]);
+                    self.all += connects.duration.count() + failed;
+                    self.errors += failed;
+                    self.timeouts += connects.failures[Reason::Timeout.index()];
+                    add(&mut self.reasons, &connects.failures);
+                }
+            }
+            Of::Iteration => {
+                self.count(&scenario.iterations, &scenario.delayed_iterations);
+                self.time(&scenario.iterations, &scenario.delayed_iterations);
+            }
+            Of::Group => {
+                for group in subject.groups.iter().filter(|group| layout.groups[group.index()].scenario == id) {
+                    self.count(totals.group(*group), totals.delayed_group(*group));
+                    self.time(totals.group(*group), totals.delayed_group(*group));
+                }
+            }
+            Of::Own(metric) => {
+                let own = totals.own(metric, id);
+                self.good.most.add(&own.histogram);
+                self.all += own.histogram.count();
+                *self.counter.get_or_insert(0.0) += own.counter;
+            }
+            Of::Session => {
+                for session in steps().map(|id| totals.session(id)) {
+                    self.count(&session.durations, &session.delayed);
+                    self.time(&session.durations, &session.delayed);
+                }
+            }
+            // Nothing adds up to a gauge, and messages are counted below.
+            Of::MessageLatency | Of::Gauge(_) => {}
+        }
+        for message in subject.messages.iter().filter(|message| {
+            let step = layout.messages[message.index()].step;
+            layout.steps[step.index()].scenario == id
+        }) {
+            let message = totals.message(*message);
+            if subject.of == Of::MessageLatency {
+                self.good.most.add(&message.latency);
+                self.good.delayed.add(&message.delayed.measured[Outcome::Ok.index()]);
+                self.good.least.add(&message.delayed.least[Outcome::Ok.index()]);
+                // One that never came, or whose time of publication isn't known, came within no time.
+                self.all += message.latency.count().max(message.received) + message.missed;
+            }
+            self.messages.0 += message.received + message.missed;
+            self.messages.1 += message.missed;
+        }
+        for check in subject.checks.iter().filter(|check| layout.checks[check.index()].scenario == id) {
+            let totals_of = totals.check(*check);
+            self.checks.0 += totals_of.total;
+            self.checks.1 += totals_of.failed;
+            if let Some(step) = layout.checks[check.index()].step.map(|step| totals.step(step)) {
+                let local = step.reasons[Reason::Local.index()].min(totals_of.failed);
+                self.unclear_checks += step.count(Outcome::Interrupted) + local;
+                // Evaluated without an answer, and failed for that.
+                self.checks.0 -= local;
+                self.checks.1 -= local;
+            }
+        }
+        self.arrivals[0] += scenario.due;
+        self.arrivals[1] += scenario.dropped.iter().sum::<u64>();
+        self.arrivals[2] += scenario.cancelled;
+        for connects in subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()]) {
+            self.carried += connects.carried;
+            self.connections[0] += connects.duration.count();
+            self.connections[1] += connects.disconnects.iter().sum::<u64>();
+            self.connections[2] += connects.disconnects[Reason::Local.index()];
+        }
     }
 
-    fn time(&mut self, by_outcome: &[Sparse; Outcome::COUNT]) {
-        for outcome in Outcome::TIMED {
-            let times = if outcome == Outcome::Ok { &mut self.good } else { &mut self.late };
-            times.add(&by_outcome[outcome.index()]);
+    /// How much there is of what an iteration does: items, checks, and the growth of a counter.
+    fn counted(&self) -> (u64, u64, f64) {
+        (self.all, self.checks.0, self.counter.unwrap_or(0.0))
+    }
+
+    /// What a scenario's iterations that never were would have done, where what was there `before` came from others.
+    fn missing(&mut self, of: Of, scenario: &ScenarioTotals, covered: bool, before: (u64, u64, f64)) {
+        let (all, checks, counter) = self.counted();
+        let iterations: u64 = scenario.iterations.iter().map(Sparse::count).sum();
+        let lasted: f64 = scenario.iterations.iter().map(Sparse::sum).sum();
+        let (arrivals, absent) = (if covered { 0 } else { scenario.unstarted() }, scenario.absent as f64 / 1e9);
+        // Without an iteration there is no mean, and at least one of each would have been.
+        let each = |n: f64| if iterations > 0 { n / iterations as f64 } else { 1.0 };
+        let in_time = |seconds: f64| if lasted > 0.0 { seconds / (lasted / iterations as f64) } else { 0.0 };
+        // What an iteration that was cut off would have recorded isn't known either.
+        let unfinished = if matches!(of, Of::Own(_)) { scenario.iterations[Outcome::Interrupted.index()].count() } else { 0 };
+        let missing = (arrivals + unfinished) as f64 + in_time(absent);
+        self.unmade.unfinished += unfinished;
+        self.unmade.arrivals += arrivals;
+        self.unmade.absent += absent;
+        self.unmade.items += missing * each((all - before.0) as f64);
+        if checks > before.1 {
+            self.unmade.checks += missing * each((checks - before.1) as f64);
         }
+        if counter > before.2 {
+            self.unmade.counter += missing * each(counter - before.2);
+        }
+        self.unmade.held += in_time(0u64 as f64 / 1e9) * each((all - before.0) as f64);
+    }
+
+    fn count(&mut self, by_outcome: &ByOutcome, delayed: &Delayed) {
+        let (timeout, interrupted) = (Outcome::Timeout.index(), Outcome::Interrupted.index());
+        self.all += by_outcome.iter().map(Sparse::count).sum::<u64>();
+        self.timeouts += by_outcome[timeout].count();
+        self.delayed_timeouts += delayed.measured[timeout].count();
+        self.interrupted += by_outcome[interrupted].count();
+        self.errors += by_outcome[Outcome::Error.index()].count() + by_outcome[timeout].count();
+    }
+
+    fn time(&mut self, by_outcome: &ByOutcome, delayed: &Delayed) {
+        self.good.take(Outcome::Ok, by_outcome, delayed);
+        self.timed_out.take(Outcome::Timeout, by_outcome, delayed);
+        self.cut_off.take(Outcome::Interrupted, by_outcome, delayed);
     }
 
     /// What has come since `earlier`, an extract of the same subject. What was open when the phase began counts as open since then, too.
     pub fn minus(&self, earlier: &Self) -> Self {
         let mut rest = self.clone();
         rest.good = self.good.minus(&earlier.good);
-        rest.late = self.late.minus(&earlier.late);
-        rest.all = rest.all.saturating_sub(earlier.all);
-        rest.errors = rest.errors.saturating_sub(earlier.errors);
-        rest.timeouts = rest.timeouts.saturating_sub(earlier.timeouts);
-        rest.interrupted = rest.interrupted.saturating_sub(earlier.interrupted);
-        rest.step_errors = rest.step_errors.saturating_sub(earlier.step_errors);
-        for (mine, theirs) in rest.reasons.iter_mut().zip(&earlier.reasons) {
-            *mine = mine.saturating_sub(*theirs);
-        }
+        rest.timed_out = self.timed_out.minus(&earlier.timed_out);
+        rest.cut_off = self.cut_off.minus(&earlier.cut_off);
         for (code, n) in &mut rest.codes {
-            *n = n.saturating_sub(earlier.codes.get(code).copied().unwrap_or(0));
+            less(n, earlier.codes.get(code).copied().unwrap_or(0));
         }
         for (mine, theirs) in [
-            (&mut rest.checks, earlier.checks),
-            (&mut rest.arrivals, earlier.arrivals),
-            (&mut rest.connections, earlier.connections),
-            (&mut rest.messages, earlier.messages),
+            (&mut rest.all, earlier.all),
+            (&mut rest.errors, earlier.errors),
+            (&mut rest.timeouts, earlier.timeouts),
+            (&mut rest.delayed_timeouts, earlier.delayed_timeouts),
+            (&mut rest.interrupted, earlier.interrupted),
+            (&mut rest.step_errors, earlier.step_errors),
+            (&mut rest.checks.0, earlier.checks.0),
+            (&mut rest.checks.1, earlier.checks.1),
+            (&mut rest.unclear_checks, earlier.unclear_checks),
+            (&mut rest.messages.0, earlier.messages.0),
+            (&mut rest.messages.1, earlier.messages.1),
+            (&mut rest.unmade.arrivals, earlier.unmade.arrivals),
+            (&mut rest.unmade.unfinished, earlier.unmade.unfinished),
         ] {
-            mine.0 = mine.0.saturating_sub(theirs.0);
-            mine.1 = mine.1.saturating_sub(theirs.1);
+            less(mine, theirs);
+        }
+        for (mine, theirs) in [
+            (&mut rest.reasons[..], &earlier.reasons[..]),
+            (&mut rest.arrivals, &earlier.arrivals),
+            (&mut rest.connections, &earlier.connections),
+        ] {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| less(mine, *theirs));
+        }
+        for (mine, theirs) in [
+            (&mut rest.unmade.absent, earlier.unmade.absent),
+            (&mut rest.unmade.items, earlier.unmade.items),
+            (&mut rest.unmade.checks, earlier.unmade.checks),
+            (&mut rest.unmade.counter, earlier.unmade.counter),
+            (&mut rest.unmade.held, earlier.unmade.held),
+        ] {
+            // Means change as more iterations end.
+            *mine = (*mine - theirs).max(0.0);
         }
         rest.counter = self.counter.map(|sum| sum - earlier.counter.unwrap_or(0.0));
         rest
     }
 
-    /// The times (or values) that quantiles are of: answers, timeouts and interrupted; other errors are left to `errors`.
+    /// The times (or values) that quantiles are of, as measured: answers, timeouts and interrupted; other errors are left to `errors`.
     pub fn times(&self) -> Sparse {
-        let mut times = self.good.clone();
-        times.add(&self.late);
+        let mut times = self.good.most.clone();
+        times.add(&self.timed_out.most);
+        times.add(&self.cut_off.most);
         times
     }
+}
 
-    /// How many there are, and of how many.
-    fn tally(&self, tally: Tally) -> (u64, u64) {
-        // A step that sends nothing is only noticed where it fails.
-        let tried = self.all + self.step_errors;
-        match tally {
-            Tally::Requests => (self.all, self.all),
-            Tally::Errors => (self.errors + self.step_errors, tried),
-            // What was interrupted has not succeeded, though it isn't an error either.
-            Tally::Success => (self.good_count(), tried),
-            Tally::Timeouts => (self.timeouts, self.all),
-            Tally::Checks => (self.checks.0.saturating_sub(self.checks.1), self.checks.0),
-            Tally::Dropped => (self.arrivals.1, self.arrivals.0),
-            Tally::Disconnects => (self.connections.1, self.connections.0 + self.carried),
-            Tally::Missed => (self.messages.1, self.messages.0),
-            Tally::Because(reason) => (self.reasons[reason.index()], tried),
-            Tally::Status(from, to) => (self.codes.range(from..=to).map(|code| code.1).sum(), self.all),
-        }
-    }
-
-    /// How many ended well, by the counts of response times.
-    fn good_count(&self) -> u64 {
-        self.all.saturating_sub(self.errors + self.interrupted)
-    }
-
-    /// How many samples stand behind a measure: of few a quantile or a share says little.
-    pub fn samples(&self, measure: Measure) -> u64 {
-        match measure {
-            Measure::Ratio(tally) => self.tally(tally).1,
-            Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
-                self.good.count() + self.late.count()
-            }
-            // A number and a rate say as much where they are small.
-            Measure::Value | Measure::Count(_) | Measure::Rate => u64::MAX,
-            Measure::Within(_) => self.all,
-        }
-    }
-
-    /// A measure's value over `seconds`, in base units; `None` without data. Drift is no matter of one extract: see `Drift`.
-    pub fn value(&self, measure: Measure, seconds: f64) -> Option<f64> {
-        let some = |of: u64| (of > 0).then_some(of as f64);
-        match measure {
-            Measure::Quantile(q) => self.times().quantile(q),
-            Measure::Mean => self.times().mean(),
-            Measure::Max => self.times().max(),
-            Measure::Min => self.times().min(),
-            Measure::Value => self.counter,
-            // Only what ended well within the time counts, of all there was.
-            Measure::Within(bound) => Some(self.good.within(bound) / some(self.all)?),
-            Measure::Ratio(tally) => {
-                let (n, of) = self.tally(tally);
-                Some(n as f64 / some(of)?)
-            }
-            Measure::Count(tally) => {
-                let (n, of) = self.tally(tally);
-                some(of).map(|_| n as f64)
-            }
-            Measure::Rate if seconds > 0.0 => {
-                let sum = if self.all > 0 { self.all as f64 } else { self.counter? };
-                (sum > 0.0).then(|| sum / seconds)
-            }
-            Measure::Rate | Measure::Drift => None,
-        }
-    }
-
-    /// A requirement's value over `seconds`, and whether it is met; `None` without data.
-    ///
-    /// Of a quantile the buckets know the value to half a per cent, but how many lie within a threshold is counted exactly: at most q of
-    /// all do if and only if the quantile is above it. Where the count is known it decides, and the value follows it.
-    pub fn judge(&self, requirement: &Requirement, seconds: f64) -> Option<(f64, bool)> {
-        let value = self.value(requirement.measure, seconds)?;
-        let objective = requirement.objective;
-        let Measure::Quantile(q) = requirement.measure else { return Some((value, requirement.met(value))) };
-        // Times don't fall on a threshold to the nanosecond; other values do, and then only these two comparisons are exact.
-        let exact = requirement.unit == Unit::Seconds || matches!(requirement.comparison, Comparison::AtMost | Comparison::Above);
-        let times = self.times();
-        let within = times.within_exactly(objective).filter(|_| exact && requirement.comparison != Comparison::Equal);
-        let Some(within) = within else { return Some((value, requirement.met(value))) };
-        let reached = within as f64 >= q * times.count() as f64;
-        let below = matches!(requirement.comparison, Comparison::Below | Comparison::AtMost);
-        let value = if reached { value.min(objective) } else { value.max(objective) };
-        Some((value, reached == below))
-    }
+fn less(mine: &mut u64, theirs: u64) {
+    *mine = mine.saturating_sub(theirs);
 }
 
 fn add(mine: &mut [u64; Reason::COUNT], theirs: &[u64; Reason::COUNT]) {

@@ -1,4 +1,4 @@
-//! SLOs and their judgement: pass, fail or inconclusive, with the reason.
+//! SLOs and their judgement: pass, fail, inconclusive, or none where nothing was required.
 //!
 //! An [`Slo`] is a subject (what was measured, as lists of the layout's indexes), and requirements on it. [`judge`] holds the totals
 //! of a phase, or of the run, against them; [`Watches`] follow them while the load runs, for `window`, `abort_after` and `drift`, with
@@ -10,8 +10,11 @@ mod drift;
 mod exit;
 mod figures;
 mod judge;
+mod known;
+mod outside;
 mod parse;
 mod requirement;
+mod result;
 mod saturation;
 mod slo;
 mod watch;
@@ -19,9 +22,12 @@ mod watch;
 pub use crate::base::Verdict;
 pub use drift::{Drift, LEAST_POINTS, LEAST_SAMPLES_OF_A_POINT};
 pub use exit::{Exit, combine};
-pub use figures::Figures;
-pub use judge::{Inputs, Judgement, Outside, SloResult, judge};
+pub use figures::{Extent, Figures};
+pub use judge::{Inputs, judge};
+pub use known::{Known, Pace};
+pub use outside::Outside;
 pub use requirement::{Comparison, Measure, Requirement, RequirementError, Tally, Unit};
+pub use result::{Judgement, SloResult};
 pub use saturation::{BUSY_SHARE, DROPPED_SHARE, Effort, LAG_SHARE, LAGS, LEAST_STARTS, Starts, busy_share, saturation};
 pub use slo::{Of, Over, Slo, Subject, Traffic};
 pub use watch::{Breach, LEAST_SAMPLES, LEAST_SAMPLES_TO_ABORT, Watches};

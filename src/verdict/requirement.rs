@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Reason;
-use crate::base::units::{show_quantity, show_seconds};
+use crate::base::figures::{NONE, bytes, number, rate, ratio, seconds};
 
 /// One requirement.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,7 +131,8 @@ impl Comparison {
 
     /// Whether `value` stands so to `objective`. Values that differ by rounding only are equal: 3 of 1,000 is 0.3 %.
     pub fn holds(self, value: f64, objective: f64) -> bool {
-        let equal = (value - objective).abs() <= 1e-12 * value.abs().max(objective.abs());
+        let equal =
+            value == objective || (value - objective).abs() <= 1e-12 * value.abs().max(objective.abs()) && value.is_finite();
         match self {
             Self::Below => value < objective && !equal,
             Self::AtMost => value < objective || equal,
@@ -139,6 +140,14 @@ impl Comparison {
             Self::AtLeast => value > objective || equal,
             Self::Equal => equal,
         }
+    }
+
+    /// Whether every value from `least` to `most` stands so to `objective`, or none of them does; none where some do.
+    pub fn holds_between(self, least: f64, most: f64, objective: f64) -> Option<bool> {
+        let (first, last) = (self.holds(least, objective), self.holds(most, objective));
+        // The only comparison that can hold between two values and at neither of them.
+        let inside = self == Self::Equal && least < objective && objective < most;
+        (first == last && !inside).then_some(first)
     }
 
     /// How bad a value is: the larger, the further on the wrong side.
@@ -154,20 +163,27 @@ impl Comparison {
 impl Unit {
     /// A value as a report shows it.
     pub fn show(self, value: f64) -> String {
-        // Three significant digits, so that 0.0712 % isn't shown as 0.1 %.
-        let share = |value: f64| {
-            let percent = value * 100.0;
-            let digits = if percent == 0.0 { 0 } else { (2 - percent.abs().log10().floor() as i32).clamp(0, 6) as usize };
-            let text = format!("{percent:.digits$}");
-            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-        };
         match self {
-            Self::Number => show_quantity(value),
-            Self::Seconds => show_seconds(value),
-            Self::Ratio => format!("{}%", share(value)),
-            Self::PerSecond => format!("{}/s", show_quantity(value)),
-            Self::RatioPerHour => format!("{}%/h", share(value)),
-            Self::Bytes => format!("{}B", show_quantity(value)),
+            Self::Number => number(value),
+            Self::Seconds => seconds(Some(value)),
+            Self::Ratio => ratio(value),
+            Self::PerSecond => rate(Some(value)),
+            Self::RatioPerHour => format!("{}/h", ratio(value)),
+            Self::Bytes => bytes(value),
+        }
+    }
+
+    /// A value that may be missing, as a report shows it.
+    pub fn show_if_any(self, value: Option<f64>) -> String {
+        value.map_or_else(|| NONE.to_owned(), |value| self.show(value))
+    }
+
+    /// From where to where a value may lie: `between 0% and 90%`, `500ms or more`.
+    pub fn show_between(self, least: f64, most: f64) -> String {
+        if most.is_finite() {
+            format!("between {} and {}", self.show(least), self.show(most))
+        } else {
+            format!("{} or more", self.show(least))
         }
     }
 }
@@ -199,11 +215,40 @@ mod tests {
 
     #[test]
     fn values_are_shown_in_their_unit() {
-        assert_eq!(Unit::Ratio.show(0.000_712_3), "0.0712%");
-        assert_eq!(Unit::Ratio.show(1.0), "100%");
-        assert_eq!(Unit::Ratio.show(0.0), "0%");
-        assert_eq!(Unit::RatioPerHour.show(-0.052), "-5.2%/h");
-        assert_eq!(Unit::PerSecond.show(950.0), "950/s");
-        assert_eq!(Unit::Seconds.show(0.15), "150ms");
+        let cases = [
+            (Unit::Ratio, 0.000_712_3, "0.071%"),
+            (Unit::Ratio, 1.0, "100%"),
+            (Unit::Ratio, 1.0 - 1.0 / 3000.0, "99.967%"),
+            (Unit::Ratio, 0.0, "0%"),
+            (Unit::RatioPerHour, -0.052, "-5.2%/h"),
+            (Unit::PerSecond, 950.0, "950/s"),
+            (Unit::Seconds, 0.15, "150ms"),
+            (Unit::Bytes, 67_108_864.0, "64.0MiB"),
+        ];
+        for (unit, value, shown) in cases {
+            assert_eq!(unit.show(value), shown);
+        }
+        assert_eq!(Unit::Ratio.show_between(0.0, 0.9), "between 0% and 90%");
+        assert_eq!(Unit::Seconds.show_between(0.5, f64::INFINITY), "500ms or more");
+    }
+
+    #[test]
+    fn a_comparison_holds_between_two_values_or_nobody_can_say() {
+        use Comparison::*;
+        let cases = [
+            (Below, 0.0, 0.9, 1.0, Some(true)),
+            (Below, 0.0, 1.0, 1.0, None),
+            (Below, 1.0, f64::INFINITY, 1.0, Some(false)),
+            (AtMost, 0.5, f64::INFINITY, 1.0, None),
+            (AtLeast, 1.0, f64::INFINITY, 1.0, Some(true)),
+            (Above, 0.0, f64::INFINITY, 1.0, None),
+            (Equal, 0.0, 2.0, 1.0, None),
+            (Equal, 0.0, 1.0, 1.0, None),
+            (Equal, 1.0, 1.0, 1.0, Some(true)),
+            (Equal, 2.0, f64::INFINITY, 1.0, Some(false)),
+        ];
+        for (comparison, least, most, objective, holds) in cases {
+            assert_eq!(comparison.holds_between(least, most, objective), holds, "{comparison:?} {least} {most}");
+        }
     }
 }

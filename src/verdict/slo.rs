@@ -67,6 +67,8 @@ pub struct Traffic {
     pub checks: Vec<CheckId>,
     /// The kinds of messages, for [`Of::MessageLatency`] and `missed`.
     pub messages: Vec<MessageId>,
+    /// The longest time limit of a request of the steps, in seconds; 0 where nothing limits it.
+    pub timeout: f64,
 }
 
 /// Which measurements an SLO is about.
@@ -108,6 +110,28 @@ impl Of {
     }
 }
 
+/// The scenarios whose dropped arrivals an SLO on `dropped` judges in a phase, or in every phase of the run.
+pub(super) fn covered(slos: &[Slo], phase: Option<PhaseId>) -> Vec<ScenarioId> {
+    let mut covered: Vec<ScenarioId> = Vec::new();
+    for slo in slos.iter().filter(|slo| slo.require.iter().any(of_arrivals)) {
+        let covers = match (&slo.over, phase) {
+            (Over::Run, _) => true,
+            (Over::Phases(phases), Some(phase)) => phases.contains(&phase),
+            (Over::Phases(phases), None) => slo.arrivals.iter().all(|phase| phases.contains(phase)),
+        };
+        if let Subject::Traffic(traffic) = &slo.subject
+            && covers
+        {
+            covered.extend(&traffic.scenarios);
+        }
+    }
+    covered
+}
+
+fn of_arrivals(requirement: &Requirement) -> bool {
+    matches!(requirement.measure, Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped))
+}
+
 impl Slo {
     /// Whether it is judged over this phase by itself.
     pub fn applies_to(&self, phase: PhaseId) -> bool {
@@ -116,8 +140,7 @@ impl Slo {
 
     /// Whether a requirement is judged over this phase, or over the run: `dropped` only where there are arrivals.
     pub fn judges(&self, requirement: &Requirement, phase: Option<PhaseId>) -> bool {
-        let of_arrivals = matches!(requirement.measure, Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped));
-        phase.is_none_or(|phase| !of_arrivals || self.arrivals.contains(&phase))
+        phase.is_none_or(|phase| !of_arrivals(requirement) || self.arrivals.contains(&phase))
     }
 
     /// Whether it has requirements and no judged phase loads what they are about, so that nothing can tell whether they hold.
@@ -252,6 +275,7 @@ pub(crate) mod tests {
             protocols: vec![Protocol::Http],
             checks: vec![CheckId(0)],
             messages: vec![],
+            timeout: 0.0,
         }
     }
 

@@ -5,12 +5,15 @@
 //! the worst value, so that memory doesn't grow with the length of a run.
 
 use super::drift::{Drift, LEAST_SAMPLES_OF_A_POINT};
-use super::figures::Figures;
+use super::figures::{Extent, Figures};
+use super::judge::depends;
+use super::known::{Known, Pace};
 use super::requirement::{Measure, Requirement};
-use super::slo::{Over, Slo, Subject, Traffic};
+use super::slo::{Over, Slo, Subject, Traffic, covered};
 use crate::base::units::show_seconds;
-use crate::measure::{PhaseId, Totals};
+use crate::measure::{Layout, PhaseId, ScenarioId, Totals};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The fewest samples of a window that is judged.
@@ -40,11 +43,13 @@ pub struct Breach {
 /// What became of a requirement's windows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Mark {
-    /// Windows judged, and those that breached.
+    /// Windows judged, and those that surely breached.
     pub judged: u64,
     pub breached: u64,
-    /// The worst value of any window.
-    pub worst: Option<f64>,
+    /// What is known of the worst window: one that surely breached, or else one of which nobody can say.
+    pub worst: Option<Known>,
+    /// Windows of which nobody can say, and what the first of them depends on.
+    pub unsure: Option<(u64, String)>,
     /// The ends of the first and the last window that breached.
     pub first: Duration,
     pub last: Duration,
@@ -123,20 +128,29 @@ struct Watch {
 #[derive(Debug, Clone)]
 pub struct Watches {
     watches: Vec<Watch>,
+    layout: Arc<Layout>,
+    /// Scenarios whose dropped arrivals an SLO of their own judges.
+    covered: Vec<ScenarioId>,
 }
 
 impl Watches {
     /// Follows the SLOs over one phase. `planned` is how long it will take; it only sets the stretches of a drift.
-    pub fn of_phase(slos: &[Slo], phase: PhaseId, planned: Duration) -> Self {
-        Self::new(slos, planned, |slo| slo.applies_to(phase))
+    pub fn of_phase(slos: &[Slo], layout: &Arc<Layout>, phase: PhaseId, planned: Duration) -> Self {
+        Self::new(slos, layout, Some(phase), planned, |slo| slo.applies_to(phase))
     }
 
     /// Follows the SLOs over the run: times and totals are then those of its judged phases together.
-    pub fn of_run(slos: &[Slo], planned: Duration) -> Self {
-        Self::new(slos, planned, |slo| slo.over == Over::Run)
+    pub fn of_run(slos: &[Slo], layout: &Arc<Layout>, planned: Duration) -> Self {
+        Self::new(slos, layout, None, planned, |slo| slo.over == Over::Run)
     }
 
-    fn new(slos: &[Slo], planned: Duration, applies: impl Fn(&Slo) -> bool) -> Self {
+    fn new(
+        slos: &[Slo],
+        layout: &Arc<Layout>,
+        phase: Option<PhaseId>,
+        planned: Duration,
+        applies: impl Fn(&Slo) -> bool,
+    ) -> Self {
         let every = (planned / POINTS).clamp(POINT.0, POINT.1);
         let watch = |(i, slo): (usize, &Slo)| {
             let Subject::Traffic(subject) = &slo.subject else { return None };
@@ -161,7 +175,11 @@ impl Watches {
                 aborted: None,
             })
         };
-        Self { watches: slos.iter().enumerate().filter(|(_, slo)| applies(slo)).filter_map(watch).collect() }
+        Self {
+            watches: slos.iter().enumerate().filter(|(_, slo)| applies(slo)).filter_map(watch).collect(),
+            layout: layout.clone(),
+            covered: covered(slos, phase),
+        }
     }
 
     /// When [`Watches::tick`] is wanted next, in time of the phase; `None` if nothing is followed.
@@ -172,18 +190,20 @@ impl Watches {
     /// Takes what was measured from the start to `t`, for whatever is due then; a tick that is early does nothing, one that is late
     /// makes a longer window. The first SLO whose `abort_after` is over is answered, once.
     pub fn tick(&mut self, t: Duration, totals: &Totals) -> Option<Breach> {
+        let extent = Extent { layout: &self.layout, covered: &self.covered };
         let due = self.watches.iter_mut().filter(|watch| watch.next().is_some_and(|next| next <= t));
         // Every one that is due takes its snapshot, whether or not another aborts.
         due.fold(None, |breach, watch| {
-            let figures = Figures::of(&watch.subject, totals);
+            let figures = Figures::of(&watch.subject, totals, extent);
             breach.or(watch.tick(t, figures))
         })
     }
 
     /// The last window, once the time is over (`t`) and what was under way has drained.
     pub(super) fn finish(&mut self, t: Duration, totals: &Totals) {
+        let extent = Extent { layout: &self.layout, covered: &self.covered };
         for watch in &mut self.watches {
-            let figures = Figures::of(&watch.subject, totals);
+            let figures = Figures::of(&watch.subject, totals, extent);
             watch.finish(t, &figures);
         }
     }
@@ -230,8 +250,9 @@ impl Watch {
         }
         let breached = self.require.iter().enumerate().find_map(|(i, requirement)| {
             let enough = window.samples(requirement.measure) >= LEAST_SAMPLES_TO_ABORT;
-            let (value, met) = window.judge(requirement, length.as_secs_f64()).filter(|_| enough)?;
-            (!met).then_some((i, requirement, value))
+            let known = window.known(requirement, pace(length)).filter(|_| enough)?;
+            // Only what is sure ends a run.
+            (known.met == Some(false)).then_some((i, requirement, known.value))
         });
         let (i, requirement, value) = breached?;
         let reason = format!(
@@ -265,14 +286,21 @@ impl Watch {
             if window.samples(requirement.measure) < LEAST_SAMPLES {
                 continue;
             }
-            let Some((value, met)) = window.judge(requirement, length.as_secs_f64()) else { continue };
+            let Some(known) = window.known(requirement, pace(length)) else { continue };
             mark.judged += 1;
-            mark.recovered = met;
-            let badness = |value| requirement.comparison.badness(value, requirement.objective);
-            if mark.worst.is_none_or(|worst| badness(value) > badness(worst)) {
-                mark.worst = Some(value);
+            mark.recovered = known.met != Some(false);
+            let badness = |known: Known| {
+                let sure = known.met.map_or(1, |met| if met { 0 } else { 2 });
+                (sure, requirement.comparison.badness(known.value, requirement.objective))
+            };
+            if mark.worst.is_none_or(|worst| badness(known) > badness(worst)) {
+                mark.worst = Some(known);
             }
-            if !met {
+            if known.met.is_none() {
+                let first = || (0, depends(requirement, &known, &window.doubt(requirement, pace(length))));
+                mark.unsure.get_or_insert_with(first).0 += 1;
+            }
+            if known.met == Some(false) {
                 if mark.breached == 0 {
                     mark.first = t;
                 }
@@ -283,10 +311,14 @@ impl Watch {
     }
 }
 
+fn pace(length: Duration) -> Pace {
+    Pace { seconds: length.as_secs_f64(), limited: false }
+}
+
 impl Stretches {
     fn take(&mut self, t: Duration, figures: &Figures) {
         let stretch = figures.minus(&self.last.1);
-        let median = stretch.value(Measure::Quantile(0.5), 1.0);
+        let median = stretch.times().quantile(0.5);
         if let Some(median) = median.filter(|_| stretch.samples(Measure::Drift) >= LEAST_SAMPLES_OF_A_POINT) {
             self.drift.add(self.last.0 + t.saturating_sub(self.last.0) / 2, median);
         }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::figures::{NONE, count, in_unit, optional, rate, ratio, seconds};
 use super::super::style::{Style, clean, cut};
 use super::super::table::{Align, Cell, Table, Tone};
 use super::{line, mark};
+use crate::base::Outcome;
+use crate::base::figures::{NONE, count, optional, rate, ratio, seconds};
 use crate::record::{Connections, Phase, Scenario, Step, Unit};
 
 /// How many examples of errors a step shows; `run.json` has the others.
@@ -137,6 +138,7 @@ pub(super) fn steps(out: &mut String, steps: &[Step], style: Style) {
         ("max", Align::Right),
         ("service p95", Align::Right),
         ("errors", Align::Right),
+        ("interrupted", Align::Right),
     ]);
     for step in steps {
         table.row(vec![
@@ -149,6 +151,7 @@ pub(super) fn steps(out: &mut String, steps: &[Step], style: Style) {
             seconds(step.response.max).into(),
             seconds(step.service.p95).into(),
             errors(step),
+            interrupted(step),
         ]);
     }
     if !table.is_empty() {
@@ -181,15 +184,27 @@ fn name(step: &Step) -> String {
     format!("{}/{}", clean(&step.scenario), clean(&step.step))
 }
 
-/// Errors and timeouts of a step, with their share.
+fn counted(step: &Step, outcome: Outcome) -> u64 {
+    step.outcomes.get(outcome.label()).copied().unwrap_or(0)
+}
+
+/// Errors and timeouts of a step, with their share. Without an answer, that there are none says nothing.
 fn errors(step: &Step) -> Cell {
-    let counted = |outcome: &str| step.outcomes.get(outcome).copied().unwrap_or(0);
-    let errors = counted("error") + counted("timeout");
+    let errors = counted(step, Outcome::Error) + counted(step, Outcome::Timeout);
     if errors == 0 {
-        return "0".into();
+        let unanswered = step.requests > 0 && counted(step, Outcome::Ok) == 0;
+        return Cell::toned("0", if unanswered { Tone::Unsure } else { Tone::Plain });
     }
     let share = errors as f64 / step.requests.max(1) as f64;
     Cell::toned(format!("{} ({})", count(errors), ratio(share)), Tone::Bad)
+}
+
+/// Requests of a step that had no answer when the drain ended; nothing where each had one.
+fn interrupted(step: &Step) -> Cell {
+    match counted(step, Outcome::Interrupted) {
+        0 => "".into(),
+        cut_off => Cell::toned(count(cut_off), Tone::Unsure),
+    }
 }
 
 /// Groups of steps, timed as a whole.
@@ -261,7 +276,7 @@ pub(super) fn metrics(out: &mut String, phase: &Phase, style: Style) {
                 row.push("".into());
                 row.push(count(of.count).into());
                 let unit = if metric.name.ends_with("_seconds") { Unit::Seconds } else { Unit::Number };
-                row.extend([of.mean, of.p50, of.p95, of.p99].map(|value| Cell::from(in_unit(value, unit))));
+                row.extend([of.mean, of.p50, of.p95, of.p99].map(|value| Cell::from(unit.show_if_any(value))));
             }
         }
         table.row(row);

@@ -10,11 +10,11 @@ mod transfers;
 
 use chrono::{DateTime, Utc};
 
-use super::figures::{self, bytes, count, in_unit, ratio, seconds};
 use super::style::{Style, clean};
 use super::table::{Align, Cell, Table, Tone};
 use crate::base::Verdict;
-use crate::record::{Generator, Phase, Run, Slo};
+use crate::base::figures::{self, bytes, count, ratio, seconds};
+use crate::record::{Generator, Phase, Run, SloResult};
 
 /// The summary of `run`.
 pub fn text(run: &Run, style: Style) -> String {
@@ -58,12 +58,12 @@ fn mark(met: Option<bool>) -> Cell {
     }
 }
 
-/// The mark of a requirement. One that was met proves nothing where the generator was the bottleneck; a target never fails.
-fn mark_of(slo: &Slo) -> Cell {
-    match (slo.met, slo.verdict) {
-        (Some(true), Verdict::Inconclusive) => mark(None),
-        (Some(false), _) if slo.target => Cell::toned("✗", Tone::Unsure),
-        (met, _) => mark(met),
+/// The mark of a requirement; a target never fails.
+fn mark_of(slo: &SloResult) -> Cell {
+    match slo.met {
+        Some(false) if slo.target => Cell::toned("✗", Tone::Unsure),
+        None if slo.verdict == Verdict::None => Cell::toned(figures::NONE, Tone::Plain),
+        met => mark(met),
     }
 }
 
@@ -79,7 +79,7 @@ fn head(out: &mut String, run: &Run, style: Style) {
         .map_or_else(|| figures::NONE.to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
     out.push_str(&format!(
         "{}  {}  {}, {}  {}\n",
-        verdict(run.verdict, style),
+        if run.verdict == Verdict::None { failed(run, style) } else { verdict(run.verdict, style) },
         style.bold(&clean(&run.profile)),
         started,
         seconds(Some(run.duration())),
@@ -87,6 +87,9 @@ fn head(out: &mut String, run: &Run, style: Style) {
     ));
     if let Some(stopped) = &run.stopped {
         out.push_str(&format!("  {}\n", clean(stopped).trim_end()));
+    }
+    if run.verdict == Verdict::None {
+        out.push_str(&format!("  {}\n", style.dim("no verdict: nothing was required of it")));
     }
     for reason in run.reasons.iter().filter(|reason| run.stopped.as_ref() != Some(*reason)) {
         out.push_str(&format!("  {}\n", tone(run.verdict).paint(clean(reason).trim_end(), style)));
@@ -96,9 +99,28 @@ fn head(out: &mut String, run: &Run, style: Style) {
     }
 }
 
+/// What leads where nothing was required: the share of requests that failed.
+fn failed(run: &Run, style: Style) -> String {
+    let steps = || run.phases.iter().flat_map(|phase| &phase.steps);
+    let requests: u64 = steps().map(|step| step.requests).sum();
+    let failed: u64 = steps().flat_map(|step| step.errors.values()).sum();
+    if requests == 0 {
+        return Tone::Unsure.paint("no requests", style);
+    }
+    let tone = if failed > 0 { Tone::Bad } else { Tone::Plain };
+    tone.paint(
+        &format!("{} of {} requests failed ({})", count(failed), count(requests), ratio(failed as f64 / requests as f64)),
+        style,
+    )
+}
+
 fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, style: Style) {
     let repeat = if repeated { format!(" (repeat {})", phase.repeat + 1) } else { String::new() };
-    let judged = if phase.judged { verdict(phase.verdict, style) } else { style.dim("not judged") };
+    let judged = match (phase.judged, phase.verdict) {
+        (false, _) => style.dim("not judged"),
+        (true, Verdict::None) => style.dim("nothing required"),
+        (true, of) => verdict(of, style),
+    };
     let name = style.bold(&format!("{}{repeat}", clean(&phase.name)));
     out.push_str(&format!("\n{name}  {}  {judged}\n", seconds(Some(phase.duration()))));
     // What stands at the top already isn't said again.
@@ -131,7 +153,7 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
 }
 
 /// The requirements, targets behind them. What was `told` above already isn't said again.
-fn slos(out: &mut String, slos: &[Slo], told: &[String], style: Style) {
+fn slos(out: &mut String, slos: &[SloResult], told: &[String], style: Style) {
     let mut table = Table::new(vec![
         ("", Align::Left),
         ("SLO", Align::Left),
@@ -140,7 +162,7 @@ fn slos(out: &mut String, slos: &[Slo], told: &[String], style: Style) {
         ("objective", Align::Right),
         ("", Align::Left),
     ]);
-    let (targets, requirements): (Vec<&Slo>, Vec<&Slo>) = slos.iter().partition(|slo| slo.target);
+    let (targets, requirements): (Vec<&SloResult>, Vec<&SloResult>) = slos.iter().partition(|slo| slo.target);
     for slo in requirements.into_iter().chain(targets) {
         let reason = slo.reason.as_ref().filter(|reason| !told.iter().any(|told| told.contains(reason.as_str())));
         let note = match (slo.target, reason) {
@@ -153,8 +175,8 @@ fn slos(out: &mut String, slos: &[Slo], told: &[String], style: Style) {
             mark_of(slo),
             clean(&slo.name).into(),
             clean(&slo.requirement).into(),
-            in_unit(slo.value, slo.unit).into(),
-            in_unit(slo.objective, slo.unit).into(),
+            slo.unit.show_if_any(slo.value).into(),
+            slo.unit.show(slo.objective).into(),
             note.trim_end().into(),
         ]);
     }
@@ -172,7 +194,7 @@ fn generator(out: &mut String, generator: &Generator, style: Style) {
         parts.push(format!("memory {}", bytes(memory as f64)));
     }
     parts.push(if generator.saturated {
-        Tone::Unsure.paint("saturated: it was the bottleneck, not the target", style)
+        Tone::Unsure.paint("saturated: it was the bottleneck in some phase", style)
     } else {
         "not saturated".to_owned()
     });
@@ -203,7 +225,7 @@ mod tests {
         run.phases[0].verdict = Verdict::Inconclusive;
         run.phases[0].reasons = vec!["The generator was short of CPU.".into()];
         let mut slo = run.slos.remove(0);
-        slo.verdict = Verdict::Inconclusive;
+        (slo.met, slo.verdict) = (None, Verdict::Inconclusive);
         slo.reason = Some("The generator was short of CPU.".into());
         run.phases[0].slos = vec![slo];
         insta::assert_snapshot!("inconclusive", text(&run, Style::plain()));

@@ -1,8 +1,8 @@
 //! Sessions and the messages within them.
 
-use super::super::figures::{NONE, count, ratio, seconds};
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone};
+use crate::base::figures::{NONE, count, ratio, seconds};
 use crate::record::Phase;
 
 /// How many sessions ended, how long they lasted and what went over their connections.

@@ -1,9 +1,9 @@
 //! What was done once for the whole run: set-up, verify, teardown.
 
-use super::super::figures::seconds;
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone};
 use super::load;
+use crate::base::figures::seconds;
 use crate::record::{Run, Stage};
 
 /// The stages of a run that stand before its phases (`setup`), or those behind.
@@ -47,7 +47,7 @@ fn one(out: &mut String, stage: &Stage, told: &[String], style: Style) {
 }
 
 fn held(passed: u64, failed: u64) -> Cell {
-    use super::super::figures::count;
+    use crate::base::figures::count;
     match (passed, failed) {
         (0, 0) => "not made".into(),
         (passed, 0) => count(passed).into(),

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::figures::{count, in_unit, number, optional};
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone};
 use super::line;
-use crate::record::{Counter, Phase};
+use crate::base::figures::{count, number, optional};
+use crate::counters::Kind;
+use crate::record::{CounterRow, Phase};
 
 type Labels = BTreeMap<String, String>;
 
@@ -26,8 +27,8 @@ pub(super) fn made(out: &mut String, phase: &Phase, style: Style) {
         table.row(match &value.missing {
             None => {
                 let varied = value.min != value.max;
-                let bound = |bound: Option<f64>| if varied { in_unit(bound, value.unit) } else { String::new() };
-                let shown = in_unit(value.value, value.unit);
+                let bound = |bound: Option<f64>| if varied { value.unit.show_if_any(bound) } else { String::new() };
+                let shown = value.unit.show_if_any(value.value);
                 vec![name.into(), shown.into(), bound(value.min).into(), bound(value.max).into()]
             }
             Some(why) => {
@@ -55,12 +56,12 @@ pub(super) fn counters(out: &mut String, phase: &Phase, style: Style) {
         ("max", Align::Right),
         ("", Align::Left),
     ]);
-    let (still, moved): (Vec<&Counter>, Vec<&Counter>) =
+    let (still, moved): (Vec<&CounterRow>, Vec<&CounterRow>) =
         phase.counters.iter().filter(|counter| counter.missing.is_none()).partition(|counter| is_still(counter));
-    let (again, shown): (Vec<&Counter>, Vec<&Counter>) =
+    let (again, shown): (Vec<&CounterRow>, Vec<&CounterRow>) =
         moved.iter().copied().partition(|counter| moved.iter().any(|other| repeats(counter, other)));
     for counter in &shown {
-        let same = |other: &&&Counter| other.source == counter.source && other.metric == counter.metric;
+        let same = |other: &&&CounterRow| other.source == counter.source && other.metric == counter.metric;
         let siblings: Vec<&Labels> = shown.iter().filter(same).map(|other| &other.labels).collect();
         table.row(row(counter, &siblings));
     }
@@ -113,13 +114,13 @@ pub(super) fn notes(out: &mut String, phases: &[Phase], style: Style) {
 }
 
 /// Whether nothing happened to a series, and nothing is to be said of it.
-fn is_still(counter: &Counter) -> bool {
+fn is_still(counter: &CounterRow) -> bool {
     counter.delta == Some(0.0) && counter.resets == 0 && counter.min == counter.max && counter.note.is_none()
 }
 
 /// Whether a Prometheus server says of a series what an exporter of ours says of it: the same labels but those that the
 /// server itself added.
-fn repeats(counter: &Counter, other: &Counter) -> bool {
+fn repeats(counter: &CounterRow, other: &CounterRow) -> bool {
     let added = |labels: &BTreeMap<String, String>| labels.contains_key("job") && labels.contains_key("instance");
     counter.metric == other.metric
         && counter.source != other.source
@@ -128,9 +129,9 @@ fn repeats(counter: &Counter, other: &Counter) -> bool {
         && other.labels.iter().all(|(name, value)| counter.labels.get(name) == Some(value))
 }
 
-fn row(counter: &Counter, siblings: &[&Labels]) -> Vec<Cell> {
+fn row(counter: &CounterRow, siblings: &[&Labels]) -> Vec<Cell> {
     let told = |value: Option<f64>| Cell::from(value.filter(|value| *value != 0.0).map_or_else(String::new, number));
-    let gauge = counter.kind == "gauge";
+    let gauge = counter.kind == Kind::Gauge;
     let mut cells: Vec<Cell> = vec![clean(&counter.source).into(), named(&counter.metric, &counter.labels, siblings).into()];
     cells.extend([optional(counter.before), optional(counter.after), optional(counter.delta)].map(Cell::from));
     cells.push(told(counter.uncertainty));
@@ -203,26 +204,26 @@ mod tests {
 
     #[test]
     fn a_series_is_still_only_if_nothing_happened_to_it() {
-        let still = Counter { delta: Some(0.0), ..Counter::default() };
+        let still = CounterRow { delta: Some(0.0), ..CounterRow::default() };
         assert!(is_still(&still));
         let moved = [
-            Counter { resets: 1, ..still.clone() },
-            Counter { min: Some(1.0), max: Some(2.0), ..still.clone() },
-            Counter { delta: None, ..still.clone() },
-            Counter { note: Some("odd".into()), ..still },
+            CounterRow { resets: 1, ..still.clone() },
+            CounterRow { min: Some(1.0), max: Some(2.0), ..still.clone() },
+            CounterRow { delta: None, ..still.clone() },
+            CounterRow { note: Some("odd".into()), ..still },
         ];
         assert!(!moved.iter().any(is_still));
     }
 
-    fn counter(source: &str, labels: &[(&str, &str)], delta: f64) -> Counter {
-        Counter {
+    fn counter(source: &str, labels: &[(&str, &str)], delta: f64) -> CounterRow {
+        CounterRow {
             source: source.into(),
             metric: "redis_commands_processed_total".into(),
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             before: Some(1.0),
             after: Some(1.0 + delta),
             delta: Some(delta),
-            ..Counter::default()
+            ..CounterRow::default()
         }
     }
 

@@ -1,8 +1,8 @@
 //! Long bodies: how fast they went over, and what the target took to answer once it had them.
 
-use super::super::figures::{count, megabits, seconds};
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Table};
+use crate::base::figures::{count, megabits, seconds};
 use crate::record::{Phase, Speed};
 
 /// How fast bodies went over, by step and direction.

@@ -344,7 +344,7 @@ impl Builder<'_, '_> {
 
 /// A rate as a person writes it.
 pub(super) fn show_rate(rate: f64) -> String {
-    format!("{}/s", crate::base::units::show_quantity(rate))
+    crate::base::figures::rate(Some(rate))
 }
 
 /// A number of users or iterations after scaling: whole, and not 0 unless it was.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::resolver::Resolver;
 use super::types::Phase;
-use crate::base::written::{Many, Of as Written};
+use crate::base::units::show_seconds;
+use crate::base::written::{Many, Of as Written, Ratio};
 use crate::counters::Observe;
 use crate::expr::Expression;
 use crate::load::Load;
@@ -57,14 +58,18 @@ impl One<'_, '_> {
     /// Makes the SLO, or one for each.
     fn resolve(&mut self, subject: Subject) -> Vec<Slo> {
         let slo = self.slo;
-        let require = requirements(slo.require.as_ref());
-        let target = requirements(slo.target.as_ref());
+        let require = self.requirements(slo.require.as_ref());
+        let target = self.requirements(slo.target.as_ref());
         if require.is_empty() && target.is_empty() {
             self.resolver
                 .lacking(self.at(), format!("the SLO `{}` requires nothing; add require: [p95 < 500ms]", slo.name.value.0));
         }
         let mut found = Vec::new();
-        for (name, subject) in self.loaded(self.each(subject)) {
+        for (name, mut subject) in self.loaded(self.each(subject)) {
+            if let Subject::Traffic(traffic) = &mut subject {
+                let limits = traffic.steps.iter().filter_map(|step| self.resolver.timeouts.get(step));
+                traffic.timeout = limits.max().map_or(0.0, Duration::as_secs_f64);
+            }
             let Some(over) = self.over(&subject) else { continue };
             let arrivals = self.phases.iter().filter(|phase| has_arrivals(phase, &subject)).map(|phase| phase.id).collect();
             let one = Slo {
@@ -89,9 +94,48 @@ impl One<'_, '_> {
                 continue;
             }
             self.wider_than_its_steps(&one);
+            self.given_up_before(&one);
             found.push(one);
         }
         found
+    }
+
+    /// The requirements of a list, for a load that `scale` makes smaller or larger.
+    fn requirements(&self, list: Option<&Many<Written<Requirement>>>) -> Vec<Requirement> {
+        let scale = self.resolver.profile.written.scale.clone().unwrap_or_default();
+        let by = |ratio: Option<Written<Ratio>>| ratio.map_or(1.0, |ratio| ratio.value.0);
+        let (load, time) = (by(scale.load), by(scale.time));
+        let scaled = |requirement: &Requirement| {
+            let by = match requirement.measure {
+                Measure::Count(_) => load * time,
+                Measure::Rate => load,
+                _ => 1.0,
+            };
+            Requirement { objective: requirement.objective * by, ..requirement.clone() }
+        };
+        list.iter().flat_map(|list| &list.0).map(|requirement| scaled(&requirement.value)).collect()
+    }
+
+    /// Requests that are given up before the objective's time: whether they would have been in time nobody knows.
+    fn given_up_before(&mut self, slo: &Slo) {
+        let Subject::Traffic(traffic) = &slo.subject else { return };
+        let written = || self.slo.require.iter().chain(&self.slo.target).flat_map(|list| &list.0);
+        let too_long = |requirement: &Requirement| {
+            let objective = match requirement.measure {
+                Measure::Within(seconds) => seconds,
+                Measure::Quantile(_) | Measure::Mean | Measure::Max => requirement.objective,
+                _ => return false,
+            };
+            matches!(traffic.of, Of::Response | Of::Service) && traffic.timeout > 0.0 && objective > traffic.timeout
+        };
+        let found = written().find(|written| too_long(&written.value)).map(|written| (written.at, written.value.text.clone()));
+        if let Some((at, text)) = found {
+            let limit = show_seconds(traffic.timeout);
+            let message = format!(
+                "requests are given up after {limit}, their `timeout`, so that one that isn't answered can't show whether `{text}` holds; give it a longer `timeout`"
+            );
+            self.resolver.warn(at, message);
+        }
     }
 
     /// A connection serves all steps of its scenario, so what ended can't be told by step.
@@ -203,10 +247,6 @@ fn contains(phase: &Phase, subject: &Subject) -> bool {
 fn has_arrivals(phase: &Phase, subject: &Subject) -> bool {
     let Subject::Traffic(traffic) = subject else { return false };
     phase.loads.iter().any(|(scenario, load)| traffic.scenarios.contains(scenario) && matches!(load, Load::Open { .. }))
-}
-
-fn requirements(list: Option<&Many<Written<Requirement>>>) -> Vec<Requirement> {
-    list.iter().flat_map(|list| &list.0).map(|requirement| requirement.value.clone()).collect()
 }
 
 /// Puts the SLO's thresholds into the layout, so that what lies below them is counted exactly.

@@ -193,7 +193,7 @@ impl One<'_, '_> {
         let checks = self.checks(&scenarios, &steps);
         let messages = self.messages(&scenarios, &steps, of);
         let protocols = if protocols.is_empty() { Protocol::ALL.to_vec() } else { protocols };
-        Some(Traffic { of, steps, groups, scenarios, all_steps: !narrowed, protocols, checks, messages })
+        Some(Traffic { of, steps, groups, scenarios, all_steps: !narrowed, protocols, checks, messages, timeout: 0.0 })
     }
 
     /// The messages that sessions of the steps receive; of their latency only those that tell when they were published.

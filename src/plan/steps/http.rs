@@ -1,5 +1,7 @@
 //! `http`: the request with its labels, and what is made of its answer.
 
+use std::time::Duration;
+
 use super::{Builder, Place};
 use crate::base::Protocol;
 use crate::base::written::{At, Expr, Form, Named, Node, Scalar};
@@ -23,7 +25,7 @@ impl Builder<'_, '_> {
         let signs_in = matches!(self.place, Place::Start | Place::Setup);
         let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names, signs_in));
         if let Some(id) = id {
-            self.pace.request(id, requests::timeout(step, self.above));
+            self.limited(id, requests::timeout(step, self.above));
         }
         let expect = self.expect(step);
         let discards = self.discards(step);
@@ -49,6 +51,13 @@ impl Builder<'_, '_> {
             extract: extract?,
             checks: checks?,
         })))
+    }
+
+    /// A request of a step takes at most so long.
+    pub(super) fn limited(&mut self, id: StepId, timeout: Duration) {
+        self.pace.request(id, timeout);
+        let longest = self.resolver.timeouts.entry(id).or_default();
+        *longest = timeout.max(*longest);
     }
 
     /// The step with this name; steps of the same scenario, group, name and protocol are one.

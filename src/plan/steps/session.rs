@@ -77,7 +77,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let id = self.step_id(name.clone(), protocol);
         self.layout.steps[id.index()].session.get_or_insert_default();
         let timeout = connecting.as_ref().map_or(Duration::ZERO, |made| made.timeout);
-        self.pace.request(id, timeout);
+        self.limited(id, timeout);
         let names = self.names.clone().with_message();
         let around = std::mem::replace(&mut self.names, names);
         self.in_session = Some(Within { protocol, id, timeout });
@@ -250,7 +250,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.resolver.error(length.at, "within 0s nothing can come; write a longer time");
         }
         let time = receive.within.map_or(within.timeout, |length| length.value);
-        self.pace.request(id, time);
+        self.limited(id, time);
         let matches = self.optional(receive.matches.as_ref());
         let extract = self.extracts(receive.extract.as_ref(), headerless);
         let checks = self.checks(receive.check.as_ref(), Some(id));

@@ -1,7 +1,6 @@
 //! Makes a record of plain inputs: what was measured ([`Totals`]), what the target's counters did ([`Observed`]), what the
 //! verdict came to.
 
-mod judged;
 mod measured;
 mod observed;
 mod sessions;
@@ -10,12 +9,9 @@ mod transfers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use judged::slo;
-
 use super::histograms::PhaseHistograms;
 use super::run::{Check, ErrorSample, Generator, Phase, Stage, StageCheck};
 use super::{Histograms, Run, VERSION};
-use crate::base::Verdict;
 use crate::counters::Observed;
 use crate::load::Load;
 use crate::measure::process::Process;
@@ -89,7 +85,7 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         values: Vec::new(),
         sources: Vec::new(),
         notes: Vec::new(),
-        slos: input.judgement.slos.iter().map(judged::slo).collect(),
+        slos: input.judgement.slos.clone(),
     };
     if let Some(seen) = input.observed {
         observed::add(&mut phase, seen);
@@ -132,7 +128,7 @@ pub fn stage(input: &StageInput<'_>) -> Stage {
         samples: input.samples,
         observed: None,
         judged: false,
-        judgement: &Judgement { verdict: Verdict::Pass, reasons: Vec::new(), slos: Vec::new() },
+        judgement: &Judgement::default(),
         saturated: false,
     };
     let check = |check: Check| StageCheck {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::run::{Counter, Phase, Source, Unit, Value};
-use crate::counters::{CounterRow, Observed, ValueSeries};
+use super::super::run::{Phase, Source, Unit, Value};
+use crate::counters::{Observed, ValueSeries};
 
 /// Adds what was observed to `phase`.
 pub(super) fn add(phase: &mut Phase, observed: &Observed) {
-    phase.counters = observed.rows.iter().map(counter).collect();
+    phase.counters = observed.rows.clone();
     phase.values = observed.values.iter().flat_map(|(name, series)| values(name, series)).collect();
     phase.sources = observed
         .sources
@@ -26,29 +26,14 @@ fn labels(of: &[(String, String)]) -> BTreeMap<String, String> {
     of.iter().cloned().collect()
 }
 
-fn counter(row: &CounterRow) -> Counter {
-    Counter {
-        source: row.source.clone(),
-        metric: row.metric.clone(),
-        labels: labels(&row.labels),
-        before: row.before,
-        after: row.after,
-        delta: row.delta,
-        per_request: row.per_request,
-        uncertainty: row.uncertainty,
-        kind: row.kind.label().to_owned(),
-        resets: row.resets,
-        min: row.levels.map(|levels| levels.min),
-        max: row.levels.map(|levels| levels.max),
-        avg: row.levels.map(|levels| levels.avg),
-        missing: row.missing.clone(),
-        note: row.note.clone(),
-    }
-}
-
 /// A preset names its ratios so (`redis.hit_ratio`); a name without a preset is a ratio of the profile's.
 fn unit(name: &str) -> Unit {
     if name.ends_with("_ratio") || !name.contains('.') { Unit::Ratio } else { Unit::Number }
+}
+
+/// A bound of a value, where it says more than the value.
+fn bound(of: f64, value: f64) -> Option<f64> {
+    (of != value && of.is_finite()).then_some(of)
 }
 
 fn values(name: &str, series: Result<&[ValueSeries], &str>) -> Vec<Value> {
@@ -63,6 +48,8 @@ fn values(name: &str, series: Result<&[ValueSeries], &str>) -> Vec<Value> {
                 name: name.to_owned(),
                 labels: labels(&series.labels),
                 value: Some(series.value),
+                least: bound(series.least, series.value),
+                most: bound(series.most, series.value),
                 min: Some(series.min),
                 max: Some(series.max),
                 avg: Some(series.avg),

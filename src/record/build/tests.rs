@@ -72,17 +72,14 @@ fn row() -> CounterRow {
     CounterRow {
         source: "redis".into(),
         metric: "redis_commands_processed_total".into(),
-        labels: vec![("instance".into(), "a".into())],
+        labels: [("instance".to_owned(), "a".to_owned())].into(),
         kind: Kind::Counter,
         before: Some(1.0),
         after: Some(2001.0),
         delta: Some(2000.0),
         per_request: Some(2.0),
         uncertainty: Some(0.0),
-        resets: 0,
-        levels: None,
-        missing: None,
-        note: None,
+        ..CounterRow::default()
     }
 }
 
@@ -99,10 +96,12 @@ fn judgement() -> Judgement {
         requirement: "drift < 5%/h".into(),
         unit: Unit::RatioPerHour,
         value: Some(0.01),
+        least: None,
+        most: Some(0.07),
         objective: 0.05,
-        met: Some(true),
+        met: None,
         verdict: Verdict::Inconclusive,
-        reason: Some("the generator was the bottleneck".into()),
+        reason: Some("it takes a longer run".into()),
         target: false,
     };
     Judgement { verdict: Verdict::Inconclusive, reasons: vec!["for a reason".into()], slos: vec![slo] }
@@ -166,7 +165,7 @@ fn own_metrics_and_counters_are_there() {
     assert_eq!((phase.metrics[0].value, phase.metrics[2].value), (Some(90.0), Some(4.5)));
     assert_eq!(phase.metrics[1].distribution.map(|of| of.count), Some(1));
     assert_eq!(phase.counters[0].labels["instance"], "a");
-    assert_eq!((phase.counters[0].delta, phase.counters[0].kind.as_str()), (Some(2000.0), "counter"));
+    assert_eq!((phase.counters[0].delta, phase.counters[0].kind), (Some(2000.0), Kind::Counter));
     assert_eq!(phase.notes, ["scrapes are commands, too"]);
 }
 
@@ -175,7 +174,7 @@ fn a_judgement_is_told_with_its_reasons() {
     let phase = with_input(phase);
     assert_eq!((phase.verdict, &phase.reasons[..]), (Verdict::Inconclusive, &["for a reason".to_owned()][..]));
     let slo = &phase.slos[0];
-    assert_eq!((slo.met, slo.verdict, slo.value, slo.objective), (Some(true), Verdict::Inconclusive, Some(0.01), Some(0.05)));
+    assert_eq!((slo.met, slo.verdict, slo.value, slo.objective), (None, Verdict::Inconclusive, Some(0.01), 0.05));
     assert_eq!(serde_json::to_value(slo.unit).unwrap(), "ratio_per_hour");
 }
 

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Verdict;
 
-pub use crate::verdict::Unit;
-pub use judged::{Counter, Slo, Source, Value};
+pub use crate::counters::CounterRow;
+pub use crate::verdict::{SloResult, Unit};
+pub use judged::{Source, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
 pub use stage::{Stage, StageCheck};
@@ -36,8 +37,7 @@ pub struct Run {
     pub started: f64,
     /// When the last phase was over and drained, and verify and teardown were done; Unix time in seconds.
     pub ended: f64,
-    /// The judgement over all.
-    #[serde(with = "word")]
+    /// The judgement over all; `none` where nothing was required.
     pub verdict: Verdict,
     /// Why the verdict is not `pass`, or what else a reader must know; complete sentences.
     pub reasons: Vec<String>,
@@ -60,7 +60,7 @@ pub struct Run {
     pub phases: Vec<Phase>,
     /// SLOs over the whole run.
     #[serde(default)]
-    pub slos: Vec<Slo>,
+    pub slos: Vec<SloResult>,
 }
 
 /// A time that a record knows nothing of.
@@ -104,8 +104,7 @@ pub struct Phase {
     pub started: f64,
     /// When its time was over; Unix time in seconds. Its requests may end later, within `drain`.
     pub ended: f64,
-    /// Its judgement; `pass` for a phase with `judge: false`.
-    #[serde(with = "word")]
+    /// Its judgement; `none` for a phase with `judge: false`, and where nothing was required.
     pub verdict: Verdict,
     /// Whether the phase counts for the verdict (`judge`).
     #[serde(default = "yes")]
@@ -139,7 +138,7 @@ pub struct Phase {
     #[serde(default)]
     pub metrics: Vec<Metric>,
     /// The target's own counters before and after.
-    pub counters: Vec<Counter>,
+    pub counters: Vec<CounterRow>,
     /// What the counters say together: preset values and the profile's ratios.
     #[serde(default)]
     pub values: Vec<Value>,
@@ -150,31 +149,11 @@ pub struct Phase {
     #[serde(default)]
     pub notes: Vec<String>,
     /// The requirements on this phase.
-    pub slos: Vec<Slo>,
-}
-
-/// A verdict as its word.
-mod word {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use super::Verdict;
-
-    pub fn serialize<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(verdict.label())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        Verdict::from_label(&word).ok_or_else(|| D::Error::custom(format!("`{word}` is no verdict: pass, fail or inconclusive")))
-    }
+    pub slos: Vec<SloResult>,
 }
 
 fn yes() -> bool {
     true
-}
-
-fn untold() -> Verdict {
-    Verdict::Inconclusive
 }
 
 impl Run {

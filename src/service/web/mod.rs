@@ -22,8 +22,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::exposition;
-use crate::measure::Store;
+use crate::exposition::{self, Shown};
 
 pub use config::{WebConfig, WebConfigError};
 pub use listen::{ListenError, bind};
@@ -32,8 +31,8 @@ pub use status::ProfileStatus;
 /// What the web surface shows; shared between it and whoever runs profiles.
 #[derive(Default)]
 pub struct Surface {
-    /// The stores of the loaded profiles, in their order.
-    pub stores: ArcSwap<Vec<Arc<Store>>>,
+    /// What is shown of the loaded profiles, in their order.
+    pub stores: ArcSwap<Vec<Arc<Shown>>>,
     /// A line for each profile on the status page.
     profiles: ArcSwap<Vec<ProfileStatus>>,
     ready: AtomicBool,

@@ -33,7 +33,7 @@ fn record(set: &Set, n: u64, ms: u64, outcome: Outcome) {
 /// Records each second what `second` says (how many, how many ms), ticks whenever a tick is wanted, and finishes.
 fn play(slo: Slo, seconds: u64, second: impl Fn(u64) -> (u64, u64)) -> (Watches, Option<(u64, Breach)>) {
     let (store, set) = recorder();
-    let mut watches = Watches::of_phase(&[slo], PhaseId(0), S * seconds as u32);
+    let mut watches = Watches::of_phase(&[slo], store.layout(), PhaseId(0), S * seconds as u32);
     let mut breach = None;
     for at in 1..=seconds {
         let (n, ms) = second(at);
@@ -56,7 +56,7 @@ fn a_late_failure_isnt_hidden_by_a_good_history() {
     let (watches, _) = play(windowed(10), 100, |at| if at > 95 { (50, 400) } else { (50, 10) });
     let mark = watches.mark(0, 0).unwrap();
     assert!(mark.breached >= 1 && !mark.recovered, "{mark:?}");
-    assert!((mark.worst.unwrap() / 0.4 - 1.0).abs() < 0.02, "{mark:?}");
+    assert!((mark.worst.unwrap().value / 0.4 - 1.0).abs() < 0.02, "{mark:?}");
     assert_eq!(mark.last, S * 100);
 }
 
@@ -106,10 +106,11 @@ fn a_drift_is_followed() {
 
 #[test]
 fn what_needs_no_watch_is_not_followed() {
-    let watches = Watches::of_phase(&[slo(Of::Response, &["p95 < 1s"])], PhaseId(0), S);
+    let layout = recorder().0.layout().clone();
+    let watches = Watches::of_phase(&[slo(Of::Response, &["p95 < 1s"])], &layout, PhaseId(0), S);
     assert_eq!(watches.next(), None);
-    assert_eq!(Watches::of_phase(&[windowed(10)], PhaseId(7), S).next(), None);
-    assert_eq!(Watches::of_run(&[Slo { over: Over::Run, ..windowed(10) }], S).next(), Some(S));
+    assert_eq!(Watches::of_phase(&[windowed(10)], &layout, PhaseId(7), S).next(), None);
+    assert_eq!(Watches::of_run(&[Slo { over: Over::Run, ..windowed(10) }], &layout, S).next(), Some(S));
 }
 
 proptest! {

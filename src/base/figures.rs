@@ -1,13 +1,12 @@
-//! Numbers as a person reads them.
+//! Numbers as a person reads them: in the terminal, in reasons, in logs and in reports, always the same way.
 
-use crate::base::units::show_seconds;
-use crate::record::Unit;
+use super::units::show_seconds;
 
 /// What stands where there is no number.
-pub(super) const NONE: &str = "–";
+pub const NONE: &str = "–";
 
 /// A count with its thousands apart: `12,000`.
-pub(super) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -20,17 +19,17 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// A duration in seconds, if there is one.
-pub(super) fn seconds(value: Option<f64>) -> String {
+pub fn seconds(value: Option<f64>) -> String {
     value.filter(|value| value.is_finite()).map_or_else(|| NONE.to_owned(), show_seconds)
 }
 
 /// A rate: `19.98/s`.
-pub(super) fn rate(value: Option<f64>) -> String {
+pub fn rate(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| format!("{}/s", number(value)))
 }
 
 /// A ratio as a percentage, with as many digits as tell it from 0 and from 100 %.
-pub(super) fn ratio(value: f64) -> String {
+pub fn ratio(value: f64) -> String {
     let percent = value * 100.0;
     if !percent.is_finite() {
         return NONE.to_owned();
@@ -49,7 +48,7 @@ pub(super) fn ratio(value: f64) -> String {
 }
 
 /// A number of any size: whole ones with their thousands apart, others with three to four significant digits.
-pub(super) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
@@ -81,30 +80,17 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A number that may be missing.
-pub(super) fn optional(value: Option<f64>) -> String {
+pub fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), number)
 }
 
-/// A value in the unit of its requirement.
-pub(super) fn in_unit(value: Option<f64>, unit: Unit) -> String {
-    match (value, unit) {
-        (None, _) => NONE.to_owned(),
-        (Some(value), Unit::Number) => number(value),
-        (Some(value), Unit::Seconds) => seconds(Some(value)),
-        (Some(value), Unit::Ratio) => ratio(value),
-        (Some(value), Unit::PerSecond) => rate(Some(value)),
-        (Some(value), Unit::RatioPerHour) => format!("{}/h", ratio(value)),
-        (Some(value), Unit::Bytes) => bytes(value),
-    }
-}
-
 /// Bytes a second as networks are measured: `98.4Mbit/s`.
-pub(super) fn megabits(bytes_per_second: Option<f64>) -> String {
+pub fn megabits(bytes_per_second: Option<f64>) -> String {
     bytes_per_second.map_or_else(|| NONE.to_owned(), |bytes| format!("{}Mbit/s", number(bytes * 8.0 / 1e6)))
 }
 
 /// A size in bytes: `18.0MiB`.
-pub(super) fn bytes(value: f64) -> String {
+pub fn bytes(value: f64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if !value.is_finite() {
         return NONE.to_owned();

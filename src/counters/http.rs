@@ -1,0 +1,182 @@
+//! How a source is reached: its address without secrets in it, the secrets, which are never shown, and a client that asks it and
+//! cleans what comes back of anything secret.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::error::{SourceError, excerpt};
+use crate::base::Reason;
+use crate::net::TlsOptions;
+use crate::net::client::{Answer, Auth, Client, ClientError, ClientOptions, Secret, decoded};
+
+/// The address of a source and what it wants to see of us.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Without user information.
+    url: Url,
+    /// Basic authentication comes from the URL's user information. Headers (`X-Scope-OrgID`) are sent as they are; their values
+    /// are kept secret too.
+    options: ClientOptions,
+}
+
+/// Why an address can't be one of a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// Not a URL at all. The text isn't repeated: it may hold a password.
+    #[error("not a URL ({0}); write one like http://127.0.0.1:9090")]
+    NotAUrl(String),
+    /// A scheme that we don't speak.
+    #[error("the URL's scheme is `{0}`; write http or https")]
+    Scheme(String),
+}
+
+impl Access {
+    /// Takes an address apart; user information in it becomes basic authentication.
+    ///
+    /// # Errors
+    /// What isn't a URL, or isn't http or https.
+    pub fn new(url: &str) -> Result<Self, AccessError> {
+        let mut url = Url::parse(url.trim()).map_err(|error| AccessError::NotAUrl(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(AccessError::Scheme(url.scheme().to_owned()));
+        }
+        let mut options = ClientOptions::default();
+        if !url.username().is_empty() || url.password().is_some() {
+            let password = Secret::new(decoded(url.password().unwrap_or_default()));
+            options.auth = Auth::Basic { username: decoded(url.username()), password };
+        }
+        // Neither can fail: an http URL has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        Ok(Self { url, options })
+    }
+
+    /// With a bearer token, which beats a user and a password; an empty one counts as absent.
+    pub fn bearer(mut self, token: &str) -> Self {
+        if !token.is_empty() {
+            self.options.auth = Auth::Bearer(Secret::new(token));
+        }
+        self
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.options.headers.push((name, value));
+        self
+    }
+
+    /// With other certificates than the system's.
+    pub fn with_tls(mut self, tls: TlsOptions) -> Self {
+        self.options.tls = tls;
+        self
+    }
+
+    /// With another time limit for one request than 10 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+
+    /// `text` with everything secret in it made unreadable: a server may repeat in an error what it was sent.
+    fn redact(&self, text: &str) -> String {
+        let mut secrets: Vec<String> = match &self.options.auth {
+            Auth::None => Vec::new(),
+            Auth::Bearer(token) => vec![token.reveal().to_owned()],
+            Auth::Basic { username, password } => {
+                let password = password.reveal();
+                vec![STANDARD.encode(format!("{username}:{password}")), password.to_owned()]
+            }
+        };
+        let headers = self.options.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
+        secrets.extend(headers.map(str::to_owned));
+        secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+}
+
+/// Asks one source.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    client: Client,
+    access: Access,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) bytes: Bytes,
+}
+
+impl Http {
+    pub(super) fn new(access: Access) -> Self {
+        Self { client: Client::new(access.options.clone()), access }
+    }
+
+    /// The source's own address.
+    pub(super) fn url(&self) -> &Url {
+        &self.access.url
+    }
+
+    pub(super) async fn get(&self, url: &Url, headers: &[(HeaderName, HeaderValue)]) -> Result<Body, SourceError> {
+        self.body(self.client.get(url, headers).await)
+    }
+
+    pub(super) async fn post_form(&self, url: &Url, form: &[(&str, &str)]) -> Result<Body, SourceError> {
+        self.body(self.client.post_form(url, form).await)
+    }
+
+    fn body(&self, answer: Result<Answer, ClientError>) -> Result<Body, SourceError> {
+        match answer {
+            Ok(answer) => {
+                let content_type = answer.headers.get(http::header::CONTENT_TYPE);
+                let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+                Ok(Body { status: answer.status.as_u16(), content_type, bytes: answer.body })
+            }
+            Err(error) if error.reason == Reason::Timeout => {
+                Err(SourceError::Timeout { seconds: self.access.options.timeout.as_secs_f64() })
+            }
+            Err(error) => Err(SourceError::Unreachable(self.excerpt(&error.message))),
+        }
+    }
+
+    /// The beginning of a text from the other side without what we sent it in confidence.
+    pub(super) fn excerpt(&self, text: &str) -> String {
+        excerpt(&self.access.redact(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_taken_out_and_never_shown() {
+        let access = Access::new("https://ann:p%40ss@prom.example:9090/prefix").unwrap();
+        let access = access.header(HeaderName::from_static("x-scope-orgid"), HeaderValue::from_static("tenant7"));
+        let basic = Auth::Basic { username: "ann".into(), password: Secret::new("p@ss") };
+        assert_eq!((access.url.as_str(), &access.options.auth), ("https://prom.example:9090/prefix", &basic));
+        assert_eq!(access.redact("denied: p@ss or YW5uOnBAc3M= of tenant7"), "denied: *** or *** of ***");
+        let token = access.clone().bearer("t0ken");
+        assert_eq!(token.redact("denied: Bearer t0ken"), "denied: Bearer ***");
+        let shown = format!("{access:?} {token:?}");
+        for secret in ["p@ss", "p%40ss", "t0ken", "tenant7"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_empty_token_is_none_and_bad_addresses_say_what_is_right() {
+        assert_eq!(Access::new("http://a").unwrap().bearer("").options.auth, Auth::None);
+        assert!(Access::new("ftp://a").unwrap_err().to_string().contains("http or https"));
+        let error = Access::new("://user:hunter2@").unwrap_err().to_string();
+        assert!(!error.contains("hunter2") && error.contains("http://127.0.0.1:9090"), "{error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Increases of known histories.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn flowing(time: f64) -> At {
+    At { time, off: 0.0, still_until: None }
+}
+
+fn still(time: f64) -> At {
+    At { time, off: 0.0, still_until: Some(time + 3.0) }
+}
+
+fn fold(kind: Kind, from: At, to: At, samples: &[(f64, f64)]) -> Fold {
+    let mut fold = Fold::new(kind, &[from, to]);
+    for (time, value) in samples {
+        fold.feed(*time, *value, false);
+    }
+    fold
+}
+
+fn track(kind: Kind, from: At, to: At, samples: &[(f64, f64)]) -> Track {
+    fold(kind, from, to, samples).track(None)
+}
+
+/// Value, least and most.
+fn bounds(track: &Track) -> Result<(f64, f64, f64), Gap> {
+    track.delta.map(|delta| (delta.value, delta.least(), delta.most()))
+}
+
+fn value(track: &Track) -> Result<f64, Gap> {
+    track.delta.map(|delta| delta.value)
+}
+
+#[test]
+fn an_edge_on_a_sample_is_exact_and_between_two_it_is_interpolated() {
+    let samples = [(0.0, 100.0), (10.0, 200.0), (20.0, 400.0), (30.0, 400.0)];
+    let exact = track(Kind::Counter, flowing(0.0), flowing(20.0), &samples);
+    assert_eq!((bounds(&exact), exact.resets), (Ok((300.0, 300.0, 300.0)), 0));
+    let between = track(Kind::Counter, flowing(5.0), flowing(12.0), &samples);
+    assert_eq!((between.before, between.after), (Some(150.0), Some(240.0)));
+    // All, or nothing, of what the samples around the edges say.
+    assert_eq!(bounds(&between), Ok((90.0, 0.0, 300.0)));
+    assert_eq!(between.delta.unwrap().uncertainty(), 210.0);
+    // Both edges within one interval.
+    assert_eq!(bounds(&track(Kind::Counter, flowing(12.0), flowing(13.0), &samples)), Ok((20.0, 0.0, 200.0)));
+    // Where the clocks can't tell on which side of the edge a sample is, it is on neither.
+    let unsure = At { off: 0.5, ..flowing(20.2) };
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), unsure, &samples)), Ok((300.0, 100.0, 300.0)));
+}
+
+#[test]
+fn a_burst_between_the_samples_around_an_edge_may_lie_on_either_side() {
+    let samples = [(0.0, 0.0), (5.0, 0.0), (10.0, 100.0), (15.0, 100.0), (20.0, 100.0)];
+    for edge in [5.5, 7.0, 9.9] {
+        let (_, least, most) = bounds(&track(Kind::Counter, flowing(edge), flowing(18.0), &samples)).unwrap();
+        assert_eq!((least, most), (0.0, 100.0), "{edge}");
+    }
+}
+
+#[test]
+fn a_reset_counts_from_0_and_a_moved_start_too() {
+    let samples = [(0.0, 100.0), (10.0, 150.0), (20.0, 30.0), (30.0, 40.0)];
+    let fell = track(Kind::Counter, flowing(0.0), flowing(30.0), &samples);
+    // 50 in 10 s before it: as many may have been lost.
+    assert_eq!((bounds(&fell), fell.resets), (Ok((90.0, 90.0, 140.0)), 1));
+    assert_eq!(value(&track(Kind::Gauge, flowing(0.0), flowing(30.0), &samples)), Ok(-60.0));
+
+    let mut fold = Fold::new(Kind::Counter, &[flowing(0.0), flowing(20.0)]);
+    for (time, value, restarted) in [(0.0, 100.0, false), (8.0, 100.0, false), (10.0, 120.0, true), (20.0, 130.0, false)] {
+        fold.feed(time, value, restarted);
+    }
+    // Either it started again and counted 120, or the exporter did and it counted 20.
+    let told = fold.track(None);
+    assert_eq!((bounds(&told), told.resets), (Ok((130.0, 30.0, 130.0)), 1));
+}
+
+#[test]
+fn a_reset_loses_what_the_longer_rate_says_where_the_last_samples_are_close_together() {
+    // 10 a second, though nothing came in the last tenth of a second before it.
+    let samples = [(0.0, 0.0), (9.9, 100.0), (10.0, 100.0), (15.0, 1.0), (20.0, 1.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), flowing(20.0), &samples)), Ok((101.0, 101.0, 151.0)));
+    // Without a rate before it, the one after it stands for it.
+    let samples = [(0.0, 100.0), (5.0, 20.0), (10.0, 20.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), flowing(10.0), &samples)), Ok((20.0, 20.0, 40.0)));
+}
+
+#[test]
+fn where_the_load_stands_still_the_first_sample_past_the_edge_counts() {
+    let samples = [(0.0, 5.0), (1.5, 10.0), (2.5, 10.0), (10.0, 90.0), (11.0, 95.0)];
+    let got = track(Kind::Counter, still(1.0), still(10.5), &samples);
+    assert_eq!((got.before, got.after, bounds(&got)), (Some(10.0), Some(95.0), Ok((85.0, 85.0, 85.0))));
+    // A sample that comes too late may hold what happened since.
+    assert_eq!(value(&track(Kind::Counter, still(1.0), still(3.0), &samples)), Err(Gap::NoEnd));
+    assert_eq!(value(&track(Kind::Counter, still(-9.0), still(10.5), &samples)), Err(Gap::NoStart));
+}
+
+#[test]
+fn what_is_missing_is_not_0() {
+    let counter = |samples: &[(f64, f64)]| track(Kind::Counter, flowing(0.0), flowing(9.0), samples);
+    assert_eq!(value(&counter(&[])), Err(Gap::NoStart));
+    assert_eq!(value(&counter(&[(5.0, 7.0), (10.0, 8.0)])), Err(Gap::NoStart));
+    let gone = counter(&[(0.0, 7.0), (8.0, 8.0)]);
+    assert_eq!((gone.before, gone.after, value(&gone)), (Some(7.0), None, Err(Gap::NoEnd)));
+    assert_eq!(value(&counter(&[(0.0, f64::NAN), (9.0, f64::NAN)])), Err(Gap::NoStart));
+}
+
+#[test]
+fn a_counter_that_came_up_between_the_edges_counts_from_0() {
+    let born = |kind, from, to, samples: &[(f64, f64)]| fold(kind, from, to, samples).track(Some(12.0));
+    let samples = [(5.0, 7.0), (10.0, 17.0), (12.0, 17.0)];
+    for (from, to) in [(flowing(1.0), flowing(10.0)), (still(1.0), still(9.0))] {
+        let got = born(Kind::Counter, from, to, &samples);
+        // It may have been hidden: what it said first isn't sure, what came after is.
+        assert_eq!((got.before, got.after, bounds(&got)), (Some(0.0), Some(17.0), Ok((17.0, 10.0, 17.0))));
+        assert_eq!(got.born, Some(7.0));
+    }
+    // Its only sample is the one that a still edge waited for.
+    assert_eq!(bounds(&born(Kind::Counter, still(-9.0), still(4.0), &samples[..1])), Ok((7.0, 0.0, 7.0)));
+    // Its first sample is the one past the second edge: it may have come up on either side.
+    assert_eq!(bounds(&born(Kind::Counter, flowing(1.0), flowing(4.0), &samples)), Ok((0.0, 0.0, 7.0)));
+    let later = fold(Kind::Counter, flowing(1.0), flowing(4.0), &samples).track(Some(4.5));
+    assert_eq!((value(&later), later.after), (Err(Gap::NoStart), None));
+    // A gauge had any value; and what was there before, or went away again, is as it always was.
+    assert_eq!(value(&born(Kind::Gauge, flowing(1.0), flowing(10.0), &samples)), Err(Gap::NoStart));
+    assert_eq!(value(&born(Kind::Counter, flowing(5.0), flowing(10.0), &samples)), Ok(10.0));
+    assert_eq!(value(&born(Kind::Counter, flowing(1.0), flowing(20.0), &samples)), Err(Gap::NoStart));
+}
+
+/// Events at any times, samples at any times: each sample tells exactly how many events there were before it.
+fn world() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
+    let times = |n| proptest::collection::vec((0u32..100_000).prop_map(|ms| f64::from(ms) / 1e3), n);
+    (times(0..200), times(2..60)).prop_map(|(mut events, mut samples)| {
+        events.sort_by(f64::total_cmp);
+        samples.extend([0.0, 100.0]);
+        samples.sort_by(f64::total_cmp);
+        samples.dedup();
+        (events, samples)
+    })
+}
+
+fn count(events: &[f64], at: f64) -> f64 {
+    events.iter().filter(|e| **e < at).count() as f64
+}
+
+fn within(track: &Track, truth: f64) -> Result<(), TestCaseError> {
+    let Ok(delta) = track.delta else { return Ok(()) };
+    let slip = 1e-6;
+    prop_assert!(delta.least() - slip <= truth && truth <= delta.most() + slip, "{delta:?} for {truth}");
+    prop_assert!((delta.value - truth).abs() <= delta.uncertainty() + slip, "{delta:?} for {truth}");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn the_truth_is_within_the_bounds((events, samples) in world(), a in 0.0..100.0f64, b in 0.0..100.0f64, off in 0.0..5.0f64) {
+        let (a, b) = (a.min(b), a.max(b));
+        let samples: Vec<(f64, f64)> = samples.iter().map(|t| (*t, count(&events, *t))).collect();
+        let got = track(Kind::Counter, flowing(a), flowing(b), &samples);
+        prop_assert!(got.delta.is_ok());
+        within(&got, count(&events, b) - count(&events, a))?;
+        // The edges were truly elsewhere, but no farther than it is said.
+        let (c, d) = (f64::midpoint(a, (a + off).min(99.0)), (b - off).max(1.0));
+        let got = track(Kind::Counter, At { off, ..flowing(a) }, At { off, ..flowing(b) }, &samples);
+        if off < 1.0 && c <= d {
+            within(&got, count(&events, d) - count(&events, c))?;
+        }
+    }
+
+    #[test]
+    fn whenever_a_counter_came_up_the_truth_is_within_the_bounds(
+        (events, samples) in world(), a in 0.0..100.0f64, b in 0.0..100.0f64, shown in 0.0..100.0f64,
+    ) {
+        // Born, or hidden until then.
+        let (a, b) = (a.min(b), a.max(b));
+        let until = samples.iter().copied().find(|t| *t >= b).unwrap();
+        let mut fold = Fold::new(Kind::Counter, &[flowing(a), flowing(b)]);
+        for t in samples.iter().filter(|t| **t >= shown) {
+            fold.feed(*t, count(&events, *t), false);
+        }
+        within(&fold.track(Some(until)), count(&events, b) - count(&events, a))?;
+    }
+
+    #[test]
+    fn what_a_reset_lost_is_within_the_bounds(
+        (events, mut samples) in world(), a in 0.0..100.0f64, b in 0.0..100.0f64, reset in 2.0..100.0f64, rate in 0.0..50.0f64,
+    ) {
+        // It counts steadily up to the reset, and anyhow after it.
+        let (a, b) = (a.min(b), a.max(b));
+        samples.extend([0.5, 1.0]);
+        samples.sort_by(f64::total_cmp);
+        let truth = |t: f64| rate * t.min(reset) + if t > reset { count(&events, t) - count(&events, reset) } else { 0.0 };
+        let mut fold = Fold::new(Kind::Counter, &[flowing(a), flowing(b)]);
+        let mut before = true;
+        for t in samples {
+            let restarted = before && t > reset;
+            before = t <= reset;
+            fold.feed(t, truth(t) - if before { 0.0 } else { rate * reset }, restarted);
+        }
+        within(&fold.track(None), truth(b) - truth(a))?;
+    }
+
+    #[test]
+    fn phases_add_up_and_resets_lose_nothing_that_was_sampled(
+        (events, samples) in world(), a in 0.0..100.0f64, b in 0.0..100.0f64, reset in 0.0..100.0f64,
+    ) {
+        let (a, b) = (a.min(b), a.max(b));
+        // The counter starts again right after the last sample before `reset`.
+        let base = samples.iter().copied().filter(|t| *t <= reset).map(|t| count(&events, t)).fold(0.0, f64::max);
+        let samples: Vec<(f64, f64)> = samples.iter()
+            .map(|t| (*t, count(&events, *t) - if *t > reset { base } else { 0.0 })).collect();
+        let delta = |from, to| value(&track(Kind::Counter, flowing(from), flowing(to), &samples)).unwrap();
+        prop_assert!((delta(0.0, a) + delta(a, b) + delta(b, 100.0) - delta(0.0, 100.0)).abs() < 1e-9);
+        // Seen by its falling, the sum is the truth; where it didn't fall, no sample could tell.
+        let falls = samples.windows(2).any(|w| w[1].1 < w[0].1);
+        if falls || base == 0.0 {
+            prop_assert!((delta(0.0, 100.0) - count(&events, 100.0)).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! An exporter's scrapes, from its text to increases.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::counters::increase::Gap;
+use crate::counters::observe::{Observe, Wanted};
+use crate::counters::presets;
+use crate::counters::text::Format;
+
+fn wants() -> Wants {
+    let preset = presets::find("redis").unwrap();
+    let metric = |metric: &str| Wanted::Metric { metric: metric.into(), matchers: Vec::new(), kind: None };
+    let names = ["jobs", "many_total", "redis_commands_total"];
+    let counters = std::iter::once(Wanted::Preset { preset, matchers: Vec::new() }).chain(names.map(metric)).collect();
+    Wants::new(&Observe { counters, ..Observe::default() })
+}
+
+fn text(text: &str) -> Exposition {
+    Exposition::parse(text, Format::Text).unwrap()
+}
+
+fn feed(tracker: &mut Tracker, time: f64, said: &str) {
+    tracker.feed(&wants(), time, &text(said));
+}
+
+/// An edge at `at`, scraped at `time`.
+fn edge(tracker: &mut Tracker, at: f64, time: f64, said: &str) -> SourceReading {
+    let mut reading = SourceReading::default();
+    tracker.feed_edge(&wants(), (at, false), time, &text(said), &mut reading);
+    reading
+}
+
+fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<Found> {
+    let has = |found: &Found| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
+    between(&wants(), readings, edges).found.into_iter().find(has)
+}
+
+/// Value, least and most.
+fn bounds(found: &Found) -> Result<(f64, f64, f64), Gap> {
+    found.track.delta.map(|delta| (delta.value, delta.least(), delta.most()))
+}
+
+#[test]
+fn a_restart_that_was_seen_between_the_edges_is_counted_with_what_it_may_have_lost() {
+    let mut tracker = Tracker::default();
+    let said = |hits: u32, start: u32, clients: u32| {
+        format!("redis_keyspace_hits_total {hits}\nredis_start_time_seconds {start}\nredis_connected_clients {clients}\n")
+    };
+    let before = edge(&mut tracker, 0.0, 0.0, &said(100, 1000, 7));
+    feed(&mut tracker, 5.0, &said(150, 1001, 90));
+    feed(&mut tracker, 6.0, &said(160, 1500, 3));
+    let after = edge(&mut tracker, 10.0, 10.0, &said(170, 1500, 5));
+    let edges = [0.0, 10.0];
+    let hits = found([&before, &after], edges, "redis_keyspace_hits_total", "").unwrap();
+    // 10 a second before it, for a second; or the exporter alone started again.
+    assert_eq!((bounds(&hits), hits.track.resets), (Ok((50.0 + 160.0 + 10.0, 50.0 + 10.0 + 10.0, 230.0)), 1));
+    let clients = found([&before, &after], edges, "redis_connected_clients", "").unwrap();
+    assert_eq!((clients.levels.unwrap().min, clients.levels.unwrap().max, clients.samples), (3.0, 90.0, 3));
+    let levels = between(&wants(), [&before, &after], edges).levels;
+    assert_eq!(levels.iter().find(|l| l.value == "redis.connected_clients").unwrap().levels.max, 90.0);
+
+    // Over several edges a level's peak is not known.
+    let later = edge(&mut tracker, 20.0, 20.0, &said(175, 1500, 5));
+    let hits = found([&before, &later], [0.0, 20.0], "redis_keyspace_hits_total", "").unwrap();
+    assert_eq!((hits.track.delta.unwrap().value, hits.levels), (225.0, None));
+}
+
+#[test]
+fn what_comes_or_goes_is_missing_and_too_many_are_left_out() {
+    let mut tracker = Tracker::default();
+    let many: String = (0..=SERIES_TO_READ).map(|n| format!("many_total{{n=\"{n}\"}} 1\n")).collect();
+    let nan = "redis_evicted_keys_total NaN";
+    let before = edge(&mut tracker, 0.0, 0.0, &format!("redis_keyspace_hits_total 1\n{nan}\n{many}"));
+    let after = edge(&mut tracker, 1.0, 1.0, &format!("redis_keyspace_misses_total 1\n{nan}\n{many}"));
+    let delta = |metric: &str| found([&before, &after], [0.0, 1.0], metric, "").map(|found| bounds(&found));
+    assert_eq!(delta("redis_keyspace_hits_total"), Some(Err(Gap::NoEnd)));
+    assert_eq!(delta("redis_keyspace_misses_total"), Some(Err(Gap::NoStart)));
+    assert_eq!((delta("redis_evicted_keys_total"), delta("many_total")), (None, None));
+    assert_eq!(after.left_out, [("many_total".to_owned(), SERIES_TO_READ as u64 + 1)]);
+}
+
+#[test]
+fn a_counter_that_came_up_beside_others_of_its_metric_counts_from_0() {
+    let mut tracker = Tracker::default();
+    let said = |new: &str| format!("redis_commands_total{{cmd=\"get\"}} 5\nredis_connected_clients 2\n{new}\n");
+    let set = |n: u32| said(&format!("redis_commands_total{{cmd=\"set\"}} {n}"));
+    let born = |readings, edges| found(readings, edges, "redis_commands_total", "set").unwrap();
+    let before = edge(&mut tracker, 0.0, 0.0, &said(""));
+    feed(&mut tracker, 5.0, &set(4));
+    let after = edge(&mut tracker, 10.0, 10.0, &set(30));
+    let new = born([&before, &after], [0.0, 10.0]);
+    // It may have been hidden with its first 4.
+    assert_eq!((new.track.before, new.track.after, bounds(&new)), (Some(0.0), Some(30.0), Ok((30.0, 26.0, 30.0))));
+    assert_eq!(new.track.born, Some(4.0));
+    // In the next phase it is one like the others.
+    let later = edge(&mut tracker, 20.0, 20.0, &set(31));
+    let old = born([&after, &later], [10.0, 20.0]);
+    assert_eq!((bounds(&old), old.track.born), (Ok((1.0, 1.0, 1.0)), None));
+    // One that only went away for an edge is no new one: what it was then is not known.
+    let gone = edge(&mut tracker, 30.0, 30.0, &said(""));
+    let back = edge(&mut tracker, 40.0, 40.0, &set(40));
+    assert_eq!(bounds(&born([&gone, &back], [30.0, 40.0])), Err(Gap::NoStart));
+}
+
+#[test]
+fn a_counter_that_came_up_around_an_edge_may_have_done_so_on_either_side() {
+    let mut tracker = Tracker::default();
+    let said = |new: &str| format!("redis_commands_total{{cmd=\"get\"}} 5\n{new}\n");
+    let set = |n: u32| said(&format!("redis_commands_total{{cmd=\"set\"}} {n}"));
+    let first = edge(&mut tracker, 0.0, 0.0, &said(""));
+    feed(&mut tracker, 9.9, &said(""));
+    let second = edge(&mut tracker, 10.0, 10.1, &set(9));
+    let third = edge(&mut tracker, 20.0, 20.0, &set(12));
+    let of = |readings, edges| bounds(&found(readings, edges, "redis_commands_total", "set").unwrap());
+    assert_eq!(of([&first, &second], [0.0, 10.0]), Ok((9.0, 0.0, 9.0)));
+    assert_eq!(of([&second, &third], [10.0, 20.0]), Ok((3.0, 3.0, 12.0)));
+}
+
+#[test]
+fn the_newest_name_is_taken_and_the_text_tells_the_kind() {
+    let mut tracker = Tracker::default();
+    let said = |jobs: u32| format!("# TYPE jobs counter\njobs {jobs}\nredis_config_maxmemory 9\nredis_memory_max_bytes 9\n");
+    let before = edge(&mut tracker, -0.01, 0.0, &said(5));
+    let after = edge(&mut tracker, 9.99, 10.0, &said(2));
+    let of = |metric: &str| found([&before, &after], [0.0, 10.0], metric, "");
+    let jobs = of("jobs").unwrap();
+    assert_eq!((jobs.kind, jobs.track.resets), (Kind::Counter, 1));
+    assert!(of("redis_memory_max_bytes").is_some() && of("redis_config_maxmemory").is_none());
+}
+
+#[test]
+fn before_the_first_scrape_the_mean_rate_stands_for_what_happened_since_the_edge() {
+    let mut tracker = Tracker::default();
+    let said = |hits: u32| format!("redis_keyspace_hits_total {hits}\n");
+    let before = edge(&mut tracker, 0.0, 0.1, &said(7));
+    feed(&mut tracker, 9.9, &said(97));
+    let after = edge(&mut tracker, 10.0, 10.1, &said(107));
+    let (value, least, most) = bounds(&found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap()).unwrap();
+    // 95 in 10 s: 0.95 in a tenth of a second; and 10 around the second edge.
+    assert!((value - 95.0).abs() < 1e-9 && (least - (90.0 - 0.95)).abs() < 1e-9 && (most - (100.0 + 0.95)).abs() < 1e-9);
+}
+
+#[test]
+fn a_scrape_that_comes_after_a_later_one_is_not_used() {
+    let mut tracker = Tracker::default();
+    let before = edge(&mut tracker, 0.0, 0.0, "redis_keyspace_hits_total 7\n");
+    feed(&mut tracker, 5.0, "redis_keyspace_hits_total 9\n");
+    feed(&mut tracker, 4.0, "redis_keyspace_hits_total 8\n");
+    let after = edge(&mut tracker, 6.0, 6.0, "redis_keyspace_hits_total 9\n");
+    let hits = found([&before, &after], [0.0, 6.0], "redis_keyspace_hits_total", "").unwrap();
+    assert_eq!((bounds(&hits), hits.track.resets, hits.samples), (Ok((2.0, 2.0, 2.0)), 0, 3));
+}
+
+#[test]
+fn a_reading_is_a_plain_value() {
+    let mut tracker = Tracker::default();
+    let before = edge(&mut tracker, 0.0, 0.0, "redis_keyspace_hits_total 7\nredis_connected_clients 2\n");
+    let kept = serde_json::to_string(&before).unwrap();
+    assert_eq!(serde_json::from_str::<SourceReading>(&kept).unwrap(), before);
+}
+
+proptest! {
+    /// Events, scrapes now and then, a restart that the start time tells of: by way of the text, the truth is within the bounds.
+    #[test]
+    fn the_truth_is_within_the_bounds(
+        events in proptest::collection::vec(0u32..100_000, 0..200),
+        scrapes in proptest::collection::vec(1_000u32..99_000, 0..40),
+        edges in (1_000u32..100_000, 1_000u32..100_000),
+        slow in (0u32..3_000, 0u32..3_000),
+        restart in 1_000u32..100_000,
+        rate in 0u32..50,
+    ) {
+        let (a, b) = (edges.0.min(edges.1), edges.0.max(edges.1));
+        // Steady up to the restart, anyhow after it.
+        let since = |t: u32| events.iter().filter(|e| **e >= restart && **e < t).count() as f64;
+        let steady = |t: u32| f64::from(rate) * f64::from(t.min(restart)) / 1e3;
+        let said = |t: u32| {
+            let (hits, start) = if t > restart { (since(t), 5_000) } else { (steady(t), 1_000) };
+            format!("redis_keyspace_hits_total {hits:.3}\nredis_start_time_seconds {start}\n")
+        };
+        let time = |ms: u32| f64::from(ms) / 1e3;
+        let mut all: Vec<(u32, Option<u32>)> = scrapes.into_iter().chain([0, 500]).map(|t| (t, None)).collect();
+        // One edge is scraped after the other.
+        all.extend([(a + slow.0, Some(a)), ((b + slow.1).max(a + slow.0 + 1), Some(b))]);
+        all.sort_unstable();
+        // A scrape that meets one at an edge is thrown away.
+        let met: Vec<_> = all.iter().filter_map(|(t, edge)| edge.map(|edge| edge..=*t)).collect();
+        let mut tracker = Tracker::default();
+        let mut readings = Vec::new();
+        for (t, at) in all {
+            match at {
+                Some(at) => readings.push(edge(&mut tracker, time(at), time(t), &said(t))),
+                None if met.iter().any(|met| met.contains(&t)) => tracker.scraped(),
+                None => feed(&mut tracker, time(t), &said(t)),
+            }
+        }
+        let [before, after] = &readings[..] else { panic!("two edges") };
+        let truth = steady(b) - steady(a) + since(b) - since(a);
+        let hits = found([before, after], [time(a), time(b)], "redis_keyspace_hits_total", "").unwrap();
+        let delta = hits.track.delta.unwrap();
+        prop_assert!(delta.least() - 0.01 <= truth && truth <= delta.most() + 0.01, "{delta:?} for {truth}");
+        prop_assert!((delta.value - truth).abs() <= delta.uncertainty() + 0.01, "{delta:?} for {truth}");
+    }
+}

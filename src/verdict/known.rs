@@ -1,0 +1,331 @@
+//! What can be known of a measure: its value, the least and the most that it can be, and what that depends on.
+//!
+//! A requirement is worked out with everything unknown counted as good, and with everything unknown counted as bad. That is the same
+//! as asking whether it holds for all values from the least to the most (it is met), for none of them (it is not met), or for
+//! some of them (nobody can say). Unknown are answers that never came, times that the generator itself made longer, and work that
+//! the load asked for and that was never done.
+
+use super::figures::{Figures, Times};
+use super::requirement::{Comparison, Measure, Requirement, Tally, Unit};
+use crate::base::Reason;
+use crate::base::figures::count as show_count;
+use crate::base::units::show_seconds;
+use crate::measure::Sparse;
+
+/// A value, and the least and the most that it can be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Known {
+    /// As it was measured.
+    pub value: f64,
+    /// The least that it can be.
+    pub least: f64,
+    /// The most that it can be; infinite where nothing bounds it.
+    pub most: f64,
+    /// Whether the requirement is met; none where that depends on what is unknown.
+    pub met: Option<bool>,
+}
+
+impl Known {
+    /// A value that is known exactly.
+    pub fn exactly(requirement: &Requirement, value: f64) -> Self {
+        Self::between(requirement, value, value, value)
+    }
+
+    /// A value that is known to lie between two others.
+    pub fn between(requirement: &Requirement, value: f64, least: f64, most: f64) -> Self {
+        let (least, most) = (least.min(value), most.max(value));
+        let met = requirement.comparison.holds_between(least, most, requirement.objective);
+        Self { value, least, most, met }
+    }
+}
+
+/// What of the load a phase, or the run, can't say by its totals alone.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pace {
+    /// How long the load lasted, in seconds.
+    pub seconds: f64,
+    /// The generator was the bottleneck of a closed load: more would have been done by a faster one.
+    pub limited: bool,
+}
+
+/// A share: how much surely counts, how much more may, and of how much.
+struct Share {
+    known: u64,
+    unknown: f64,
+    of: f64,
+    /// As measured: how much counts, of how much. What broke on this machine's own limits is left out.
+    seen: (u64, u64),
+}
+
+impl Share {
+    /// Itself, if there is anything of the sort.
+    fn any(self) -> Option<Self> {
+        (self.seen.1 > 0).then_some(self)
+    }
+}
+
+impl Figures {
+    /// What is known of a requirement; none without data.
+    pub fn known(&self, requirement: &Requirement, pace: Pace) -> Option<Known> {
+        let between = |value, least, most| Some(Known::between(requirement, value, least, most));
+        match requirement.measure {
+            Measure::Quantile(q) => self.quantile(requirement, q),
+            Measure::Mean => {
+                let value = self.times().mean()?;
+                let (least, most) = self.mean(requirement)?;
+                between(value, least, most)
+            }
+            Measure::Max => {
+                let least = self.least().filter_map(|times| times.max()).reduce(f64::max);
+                let open = self.unanswered() > 0 || self.never() > 0.0;
+                let value = self.times().max()?;
+                between(value, least.unwrap_or(0.0), if open { f64::INFINITY } else { value })
+            }
+            Measure::Min => {
+                let value = self.times().min()?;
+                let least = self.least().filter_map(|times| times.min()).reduce(f64::min);
+                let least = if self.never() > 0.0 { 0.0 } else { least.unwrap_or(0.0) };
+                between(value, least, self.good.most.min().unwrap_or(f64::INFINITY))
+            }
+            Measure::Value => self.counter.and_then(|sum| between(sum, sum, sum + self.unmade.counter)),
+            Measure::Within(bound) => self.within(requirement, bound),
+            Measure::Ratio(tally) => {
+                let share = self.share(tally).any()?;
+                let most = (share.known as f64 + share.unknown) / share.of;
+                between(share.seen.0 as f64 / share.seen.1 as f64, share.known as f64 / share.of, most.min(1.0))
+            }
+            Measure::Count(tally) => {
+                let share = self.share(tally).any()?;
+                between(share.seen.0 as f64, share.known as f64, share.known as f64 + share.unknown)
+            }
+            Measure::Rate => {
+                let (done, unmade) = match self.counter {
+                    Some(sum) if self.all == 0 => (sum, self.unmade.counter),
+                    _ => (self.all as f64, self.unmade.items + self.unmade.held),
+                };
+                let most = if pace.limited { f64::INFINITY } else { (done + unmade) / pace.seconds };
+                (done > 0.0 && pace.seconds > 0.0).then_some(done / pace.seconds).and_then(|rate| between(rate, rate, most))
+            }
+            Measure::Drift => None,
+        }
+    }
+
+    /// How many samples stand behind a measure: of few a quantile or a share says little.
+    pub fn samples(&self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Ratio(tally) => self.share(tally).seen.1,
+            Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
+                self.good.count() + self.unanswered()
+            }
+            // A number and a rate say as much where they are small.
+            Measure::Value | Measure::Count(_) | Measure::Rate => u64::MAX,
+            Measure::Within(_) => self.all,
+        }
+    }
+
+    /// The least that each of the times can have been, by how they ended.
+    fn least(&self) -> impl Iterator<Item = Sparse> {
+        [&self.good, &self.timed_out, &self.cut_off].into_iter().map(|times| times.least())
+    }
+
+    /// What ended without an answer.
+    fn unanswered(&self) -> u64 {
+        self.timed_out.count() + self.cut_off.count()
+    }
+
+    /// What has no time at all: it broke on this machine's own limits, was given up before it could be timed, or was never done.
+    fn never(&self) -> f64 {
+        (self.reasons[Reason::Local.index()] + self.untimed()) as f64 + self.unmade.items
+    }
+
+    /// Timeouts whose time nobody recorded: those of connections being opened.
+    fn untimed(&self) -> u64 {
+        self.timeouts.saturating_sub(self.timed_out.count())
+    }
+
+    /// A quantile.
+    ///
+    /// The buckets know a value to half a per cent, but how many lie within a threshold is counted exactly: at most q of all do if
+    /// and only if the quantile is above it. Where the counts are known they decide, and the values follow them.
+    fn quantile(&self, requirement: &Requirement, q: f64) -> Option<Known> {
+        let (times, objective) = (self.times(), requirement.objective);
+        let measured = times.quantile(q)?;
+        let never = self.never();
+        let all = times.count() as f64 + never;
+        let mut least = Sparse::default();
+        self.least().for_each(|times| least.add(&times));
+        // What has no time at all is at the lower end where it is good, and at the upper end where it is bad.
+        let least_value = if never >= q * all { 0.0 } else { least.quantile((q * all - never) / times.count() as f64)? };
+        let answered = self.good.count() as f64;
+        let most_value = match q * all / answered {
+            share if share <= 1.0 => self.good.most.quantile(share)?,
+            _ => f64::INFINITY,
+        };
+        let mut known = Known::between(requirement, measured, least_value, most_value);
+        // Times don't fall on a threshold to the nanosecond; other values do, and then only these two comparisons are exact.
+        let exact = requirement.unit == Unit::Seconds || matches!(requirement.comparison, Comparison::AtMost | Comparison::Above);
+        if !exact || requirement.comparison == Comparison::Equal {
+            return Some(known);
+        }
+        let counts =
+            times.within_exactly(objective).zip(self.good.most.within_exactly(objective)).zip(least.within_exactly(objective));
+        let Some(((within, surely), perhaps)) = counts else { return Some(known) };
+        let follow = |reached: bool, value: f64| if reached { value.min(objective) } else { value.max(objective) };
+        let reached = [perhaps as f64 + never >= q * all, surely as f64 >= q * all];
+        known.value = follow(within as f64 >= q * times.count() as f64, known.value);
+        known.least = follow(reached[0], known.least).min(known.value);
+        known.most = follow(reached[1], known.most).max(known.value);
+        let below = matches!(requirement.comparison, Comparison::Below | Comparison::AtMost);
+        known.met = (reached[0] == reached[1]).then_some(reached[0] == below);
+        Some(known)
+    }
+
+    /// The least and the most that the mean can be: an unknown time is what had elapsed, or the longer of its time limit and the
+    /// objective.
+    fn mean(&self, requirement: &Requirement) -> Option<(f64, f64)> {
+        let all = self.times().count() as f64 + self.never();
+        let least: f64 = self.least().map(|times| times.sum()).sum();
+        let (unanswered, longest) = (self.unanswered() as f64, self.timeout.max(requirement.objective));
+        let elapsed = self.timed_out.most.sum() + self.cut_off.most.sum();
+        let most = self.good.most.sum() + elapsed.max(unanswered * longest) + self.never() * longest;
+        (all > 0.0).then_some((least / all, most / all))
+    }
+
+    /// The share that was answered well within a time, of all there was.
+    fn within(&self, requirement: &Requirement, bound: f64) -> Option<Known> {
+        let all = self.all as f64;
+        let value = (self.all > 0).then(|| self.good.most.within(bound) / all)?;
+        let of = all + self.unmade.items;
+        let surely = self.good.most.within(bound);
+        // What took longer, or had already lasted longer when it was given up.
+        let longer: f64 = self.least().map(|times| times.count() as f64 - times.within(bound)).sum();
+        let failed = self.errors.saturating_sub(self.timeouts + self.reasons[Reason::Local.index()]);
+        // Messages that never came, or of which nobody knows when they were published.
+        let untimed = self.all.saturating_sub(self.errors + self.interrupted).saturating_sub(self.good.count());
+        let most = 1.0 - (longer + (failed + untimed) as f64) / of;
+        Some(Known::between(requirement, value, surely / of, most.max(0.0)))
+    }
+
+    /// How much counts, and of how much.
+    fn share(&self, tally: Tally) -> Share {
+        let local = self.reasons[Reason::Local.index()];
+        // A step that sends nothing is only noticed where it fails.
+        let tried = self.all + self.step_errors;
+        // What has no answer may have been anything.
+        let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade.items;
+        let answers = |known: u64, seen: u64| {
+            let seen_of = tried.saturating_sub(local);
+            Share { known, unknown, of: tried as f64 + self.unmade.items, seen: (seen, seen_of) }
+        };
+        let plain = |n: u64, of: u64| Share { known: n, unknown: 0.0, of: of as f64, seen: (n, of) };
+        match tally {
+            Tally::Requests => Share { unknown: self.unmade.items, ..plain(self.all, self.all) },
+            Tally::Errors => {
+                let errors = (self.errors + self.step_errors).saturating_sub(local);
+                answers(errors.saturating_sub(self.delayed_timeouts), errors)
+            }
+            Tally::Success => {
+                let good = self.all.saturating_sub(self.errors + self.interrupted);
+                answers(good, good)
+            }
+            Tally::Timeouts => answers(self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts),
+            Tally::Because(Reason::Local) => plain(local, tried),
+            Tally::Because(reason) => {
+                let count = self.reasons[reason.index()];
+                let doubtful = if reason == Reason::Timeout { self.delayed_timeouts.min(count) } else { 0 };
+                answers(count - doubtful, count)
+            }
+            Tally::Status(from, to) => {
+                let count = self.codes.range(from..=to).map(|code| code.1).sum();
+                answers(count, count)
+            }
+            Tally::Checks => {
+                let unknown = self.unclear_checks as f64 + self.unmade.checks;
+                let seen = (self.checks.0.saturating_sub(self.checks.1), self.checks.0);
+                Share { known: seen.0, unknown, of: seen.1 as f64 + unknown, seen }
+            }
+            // Nobody knows whether a user would have come free for one that still waited at the end.
+            Tally::Dropped => Share { unknown: self.arrivals[2] as f64, ..plain(self.arrivals[1], self.arrivals[0]) },
+            Tally::Disconnects => {
+                let [opened, ended, local] = self.connections;
+                Share { unknown: local as f64, ..plain(ended.saturating_sub(local), opened + self.carried) }
+            }
+            Tally::Missed => plain(self.messages.1, self.messages.0),
+        }
+    }
+
+    /// What the answer to a requirement depends on, in plain words with its size; empty if it depends on nothing.
+    pub fn doubt(&self, requirement: &Requirement, pace: Pace) -> String {
+        let mut doubts = Vec::new();
+        let mut say = |count: u64, what: &str| {
+            if count > 0 {
+                doubts.push(format!("{} {what}", show_count(count)));
+            }
+        };
+        let local = self.reasons[Reason::Local.index()];
+        let all = show_count(self.all);
+        let no_answer = format!("of {all} had no answer when the drain ended");
+        let own_limits = "broke on this machine's own limits";
+        let mut unmade = true;
+        match requirement.measure {
+            Measure::Quantile(_) | Measure::Within(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
+                // Only what had not lasted that long yet may have been in time.
+                let bound = match requirement.measure {
+                    Measure::Within(bound) => bound,
+                    Measure::Quantile(_) => requirement.objective,
+                    _ => f64::INFINITY,
+                };
+                let within = |times: &Sparse| if bound.is_finite() { times.within(bound).round() as u64 } else { times.count() };
+                let shifted = |times: &Times| match bound.is_finite() {
+                    true => within(&times.least()).saturating_sub(within(&times.most)),
+                    false => times.delayed(),
+                };
+                say(within(&self.cut_off.least()), &no_answer);
+                say(within(&self.timed_out.least()) + self.untimed(), &format!("of {all} were given up at their time limit"));
+                say(shifted(&self.good) + shifted(&self.timed_out), "were delayed by the generator itself");
+                say(local, own_limits);
+            }
+            Measure::Ratio(tally) | Measure::Count(tally) => match tally {
+                Tally::Requests => {}
+                Tally::Checks => say(self.unclear_checks, "checks could not be evaluated for want of an answer"),
+                Tally::Dropped => {
+                    say(self.arrivals[2], "arrivals were cancelled");
+                    unmade = false;
+                }
+                Tally::Disconnects => {
+                    say(self.connections[2], "connections broke on this machine's own limits");
+                    unmade = false;
+                }
+                Tally::Missed | Tally::Because(Reason::Local) => unmade = false,
+                Tally::Errors | Tally::Success | Tally::Timeouts | Tally::Because(_) | Tally::Status(..) => {
+                    say(self.interrupted, &no_answer);
+                    say(self.delayed_timeouts, "reached their time limit while the generator delayed them");
+                    say(local, own_limits);
+                }
+            },
+            Measure::Rate => {
+                say(self.unmade.held.ceil() as u64, "could not be done in pauses of the generator");
+                if pace.limited {
+                    doubts.push("the generator itself was the bottleneck".to_owned());
+                }
+            }
+            Measure::Value => {}
+        }
+        if unmade {
+            let mut say = |count: u64, what: &str| {
+                if count > 0 {
+                    doubts.push(format!("{} {what}", show_count(count)));
+                }
+            };
+            say(self.unmade.arrivals, "arrivals were dropped or cancelled");
+            say(self.unmade.unfinished, "iterations were cut off");
+            if self.unmade.absent > 0.0 {
+                doubts.push(format!("users were missing for {} together", show_seconds(self.unmade.absent)));
+            }
+        }
+        doubts.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests;

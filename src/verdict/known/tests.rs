@@ -1,0 +1,410 @@
+//! What can be known: cases of an everyday, and that knowing less never turns an answer into its opposite.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::super::figures::Extent;
+use super::super::slo::tests::traffic;
+use super::super::slo::{Of, Traffic};
+use super::*;
+use crate::base::{DropReason, Outcome, Protocol};
+use crate::measure::{
+    CheckId, CheckLayout, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, StepId,
+    StepLayout, Store,
+};
+
+const MS: u64 = 1_000_000;
+const USERS: ScenarioId = ScenarioId(0);
+
+/// A recorder of one step whose requests take `timeout` seconds at most.
+struct Recorder {
+    store: Arc<Store>,
+    set: Arc<Set>,
+    subject: Traffic,
+}
+
+impl Recorder {
+    fn new(timeout: f64) -> Self {
+        let own = |name: &str, kind| OwnMetric { name: name.into(), help: String::new(), kind, scenarios: vec![USERS] };
+        let thresholds = vec![0.1, 0.15, 0.3, 0.5, 2.0, 10.0];
+        let step = StepLayout { thresholds, ..StepLayout::new(USERS, "get", Protocol::Http) };
+        let store = Store::new(Arc::new(Layout {
+            phases: vec!["steady".into()],
+            scenarios: vec![ScenarioLayout::new("users")],
+            steps: vec![step],
+            checks: vec![CheckLayout { scenario: USERS, step: Some(StepId(0)), name: "quick".into() }],
+            own: vec![
+                own("votes_total", OwnKind::Counter),
+                own("wait_seconds", OwnKind::Histogram { unit: "seconds".into(), bounds: None }),
+            ],
+            ..Layout::default()
+        }));
+        let set = store.open(PhaseId(0));
+        Self { store, set, subject: Traffic { timeout, ..traffic(Of::Response) } }
+    }
+
+    fn request(&self, ms: u64, outcome: Outcome, reason: Option<Reason>) {
+        self.delayed(ms, 0, outcome, reason);
+    }
+
+    /// A request of `ms` that the generator delayed by `delay` of them.
+    fn delayed(&self, ms: u64, delay: u64, outcome: Outcome, reason: Option<Reason>) {
+        let status = if outcome == Outcome::Ok { 200 } else { 0 };
+        let sample = Sample { response: ms * MS, service: ms * MS, outcome, reason, status, sent: 0, received: 0 };
+        self.set.sample(StepId(0), &sample);
+        self.set.delayed_sample(StepId(0), &sample, delay * MS, 0);
+    }
+
+    fn good(&self, n: u64, ms: u64) {
+        (0..n).for_each(|_| self.request(ms, Outcome::Ok, None));
+    }
+
+    fn timed_out(&self, n: u64, ms: u64) {
+        (0..n).for_each(|_| self.request(ms, Outcome::Timeout, Some(Reason::Timeout)));
+    }
+
+    fn cut_off(&self, n: u64, ms: u64) {
+        (0..n).for_each(|_| self.request(ms, Outcome::Interrupted, None));
+    }
+
+    /// Arrivals, each of which was an iteration of one request, and those that were dropped.
+    fn arrivals(&self, started: u64, dropped: u64) {
+        self.set.due(USERS, started + dropped);
+        self.set.started(USERS, started);
+        self.set.dropped(USERS, DropReason::Busy, dropped);
+        (0..started).for_each(|_| self.set.iteration(USERS, 10 * MS, Outcome::Ok));
+    }
+
+    fn figures(&self, subject: &Traffic, covered: &[ScenarioId]) -> Figures {
+        Figures::of(subject, &self.store.totals(PhaseId(0)), Extent { layout: self.store.layout(), covered })
+    }
+
+    fn known(&self, text: &str) -> Known {
+        let requirement = Requirement::parse(text).unwrap();
+        self.figures(&self.subject, &[]).known(&requirement, PACE).unwrap_or_else(|| panic!("{text} has no data"))
+    }
+
+    fn met(&self, text: &str) -> Option<bool> {
+        self.known(text).met
+    }
+
+    fn doubt(&self, text: &str) -> String {
+        self.figures(&self.subject, &[]).doubt(&Requirement::parse(text).unwrap(), PACE)
+    }
+}
+
+const PACE: Pace = Pace { seconds: 10.0, limited: false };
+
+#[test]
+fn a_hung_target_proves_nothing() {
+    let hung = Recorder::new(30.0);
+    hung.cut_off(40, 6000);
+    for text in ["p95 < 10s", "errors < 0.1%", "timeouts < 0.1%", "success > 99%", "mean < 10s", "max < 10s", "within(10s) > 99%"]
+    {
+        assert_eq!(hung.met(text), None, "{text}");
+    }
+    assert_eq!(hung.doubt("errors < 0.1%"), "40 of 40 had no answer when the drain ended");
+    // What had lasted longer already is surely longer.
+    for text in ["p95 < 2s", "mean < 2s", "max < 2s", "within(2s) > 99%"] {
+        assert_eq!(hung.met(text), Some(false), "{text}");
+    }
+    assert_eq!(hung.doubt("p95 < 2s"), "");
+}
+
+#[test]
+fn timeouts_below_the_objective_prove_nothing() {
+    let censored = Recorder::new(0.3);
+    censored.timed_out(20, 300);
+    for text in ["p95 < 500ms", "p99 < 2s", "mean < 500ms", "max < 2s", "within(2s) > 50%"] {
+        assert_eq!(censored.met(text), None, "{text}");
+    }
+    assert_eq!(censored.doubt("p95 < 500ms"), "20 of 20 were given up at their time limit");
+    for text in ["errors < 1%", "timeouts < 1%", "p95 < 100ms", "within(100ms) > 1%"] {
+        assert_eq!(censored.met(text), Some(false), "{text}");
+    }
+}
+
+/// 60,000 requests with 30 timeouts of 5 s and 3 interrupted: what is required comes out the same either way.
+#[test]
+fn an_everyday_day_has_a_verdict() {
+    let day = Recorder::new(5.0);
+    day.good(59_967, 80);
+    day.timed_out(30, 5000);
+    day.cut_off(3, 1200);
+    day.arrivals(60_000, 0);
+    for text in
+        ["p95 < 150ms", "p99 < 300ms", "errors < 0.1%", "timeouts < 0.1%", "success > 99.9%", "mean < 100ms", "within(10s) > 99%"]
+    {
+        assert_eq!(day.met(text), Some(true), "{text}");
+    }
+    for text in ["errors < 0.05%", "max < 2s", "p99.99 < 500ms", "count(timeouts) < 30"] {
+        assert_eq!(day.met(text), Some(false), "{text}");
+    }
+    // 30 of 60,000 are 0.05 %, and 3 more could be.
+    assert_eq!(day.met("errors <= 0.05%"), None);
+    let known = day.known("errors <= 0.05%");
+    assert!((known.value - 30.0 / 60_000.0).abs() < 1e-12 && (known.most - 33.0 / 60_000.0).abs() < 1e-12, "{known:?}");
+    assert_eq!(day.met("max < 10s"), None, "whoever was given up after 5s may have taken longer than 10s");
+}
+
+#[test]
+fn delays_of_the_generator_are_taken_off_in_the_good_case() {
+    let delayed = Recorder::new(1.0);
+    delayed.good(90, 50);
+    for _ in 0..10 {
+        delayed.delayed(250, 200, Outcome::Ok, None);
+    }
+    assert_eq!(delayed.met("p95 < 100ms"), None);
+    assert_eq!(delayed.doubt("p95 < 100ms"), "10 were delayed by the generator itself");
+    assert_eq!((delayed.met("p95 < 300ms"), delayed.met("p85 < 100ms")), (Some(true), Some(true)));
+    assert_eq!(
+        (delayed.met("mean < 60ms"), delayed.met("mean < 100ms"), delayed.met("mean < 40ms")),
+        (None, Some(true), Some(false))
+    );
+    assert_eq!(
+        (delayed.met("max < 100ms"), delayed.met("max < 300ms"), delayed.met("max < 40ms")),
+        (None, Some(true), Some(false))
+    );
+    assert_eq!((delayed.met("within(100ms) > 95%"), delayed.met("within(300ms) > 99%")), (None, Some(true)));
+    // An answer that came is an answer.
+    for text in ["errors == 0%", "success >= 100%", "status(200) >= 100%"] {
+        assert_eq!(delayed.met(text), Some(true), "{text}");
+    }
+    // A time limit that ran out meanwhile is the generator's, perhaps.
+    delayed.delayed(1200, 1100, Outcome::Timeout, Some(Reason::Timeout));
+    for text in ["errors == 0%", "timeouts < 0.1%", "errors(timeout) < 0.1%"] {
+        assert_eq!(delayed.met(text), None, "{text}");
+    }
+    assert_eq!(delayed.doubt("errors == 0%"), "1 reached their time limit while the generator delayed them");
+}
+
+#[test]
+fn what_broke_on_this_machines_limits_says_nothing_of_the_target() {
+    let limits = Recorder::new(1.0);
+    limits.good(50, 50);
+    (0..50).for_each(|_| limits.request(1, Outcome::Error, Some(Reason::Local)));
+    assert_eq!((limits.met("errors < 1%"), limits.known("errors < 1%").value), (None, 0.0));
+    assert_eq!((limits.met("p95 < 100ms"), limits.met("success > 99%"), limits.met("errors < 60%")), (None, None, Some(true)));
+    assert_eq!(limits.met("errors(local) < 1%"), Some(false), "how many they are is known");
+    assert_eq!(limits.doubt("errors < 1%"), "50 broke on this machine's own limits");
+    assert_eq!(limits.met("status(200) > 99%"), None);
+    let nothing_else = Recorder::new(1.0);
+    nothing_else.request(1, Outcome::Error, Some(Reason::Local));
+    let requirement = Requirement::parse("errors < 1%").unwrap();
+    assert_eq!(nothing_else.figures(&nothing_else.subject, &[]).known(&requirement, PACE), None);
+}
+
+#[test]
+fn arrivals_that_were_never_made_count_as_what_they_would_have_done() {
+    let drops = Recorder::new(5.0);
+    drops.good(50, 100);
+    drops.arrivals(50, 450);
+    for text in
+        ["errors < 1%", "p95 < 2s", "rate > 40/s", "mean < 2s", "success > 99%", "count(errors) < 100", "within(2s) > 50%"]
+    {
+        assert_eq!(drops.met(text), None, "{text}");
+    }
+    assert_eq!(drops.doubt("errors < 1%"), "450 arrivals were dropped or cancelled");
+    let known = drops.known("errors < 1%");
+    assert_eq!((known.value, known.least, known.most), (0.0, 0.0, 0.9));
+    assert_eq!(
+        (drops.met("dropped < 1%"), drops.met("rate > 60/s"), drops.met("rate > 4/s")),
+        (Some(false), Some(false), Some(true))
+    );
+    // Where an SLO of their own judges them, they are no doubt elsewhere.
+    let covered = drops.figures(&drops.subject, &[USERS]);
+    let met = |text: &str| covered.known(&Requirement::parse(text).unwrap(), PACE).unwrap().met;
+    assert_eq!((met("errors < 1%"), met("p95 < 2s"), met("rate > 40/s")), (Some(true), Some(true), Some(false)));
+    // One of many changes nothing.
+    let few = Recorder::new(5.0);
+    few.good(10_000, 100);
+    few.arrivals(10_000, 5);
+    assert_eq!((few.met("errors < 1%"), few.met("p95 < 2s"), few.met("p99 < 150ms")), (Some(true), Some(true), Some(true)));
+    assert_eq!(few.met("errors == 0%"), None);
+}
+
+#[test]
+fn users_that_are_gone_count_as_the_iterations_that_are_missing() {
+    let gone = Recorder::new(5.0);
+    gone.good(100, 10);
+    (0..100).for_each(|_| gone.set.iteration(USERS, 30 * MS, Outcome::Ok));
+    gone.set.absent(USERS, 27_000 * MS);
+    let known = gone.known("errors < 5%");
+    assert_eq!((known.met, gone.met("p95 < 100ms")), (None, None));
+    assert!((known.most - 0.9).abs() < 0.01, "900 iterations are missing: {known:?}");
+    assert_eq!(gone.doubt("errors < 5%"), "users were missing for 27.0s together");
+    assert_eq!((gone.met("rate > 20/s"), gone.met("rate > 200/s")), (None, Some(false)));
+}
+
+#[test]
+fn checks_that_nobody_could_evaluate_are_not_known() {
+    let checks = Recorder::new(5.0);
+    checks.good(50, 10);
+    checks.cut_off(50, 1000);
+    (0..50).for_each(|_| checks.set.check(CheckId(0), true));
+    assert_eq!((checks.met("checks > 95%"), checks.met("checks > 40%")), (None, Some(true)));
+    assert_eq!(checks.doubt("checks > 95%"), "50 checks could not be evaluated for want of an answer");
+    (0..50).for_each(|_| checks.set.check(CheckId(0), false));
+    assert_eq!(checks.met("checks > 95%"), Some(false));
+}
+
+#[test]
+fn a_metric_of_ones_own_lacks_what_never_came_to_be() {
+    let own = Recorder::new(5.0);
+    (0..90).for_each(|_| own.set.observe(OwnId(1), USERS, 0.05));
+    own.set.count(OwnId(0), USERS, 90.0);
+    (0..90).for_each(|_| own.set.iteration(USERS, 10 * MS, Outcome::Ok));
+    (0..10).for_each(|_| own.set.iteration(USERS, 10_000 * MS, Outcome::Interrupted));
+    let met = |of: usize, text: &str| {
+        let figures = own.figures(&Traffic { of: Of::Own(OwnId::at(of)), ..own.subject.clone() }, &[]);
+        figures.known(&Requirement::parse(text).unwrap(), PACE).unwrap().met
+    };
+    assert_eq!((met(1, "p95 < 100ms"), met(1, "p50 < 100ms"), met(1, "max < 100ms")), (None, Some(true), None));
+    assert_eq!((met(0, "value > 95"), met(0, "value > 80"), met(0, "value > 200")), (None, Some(true), Some(false)));
+}
+
+/// One thing that happens in a phase.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    Good(u64),
+    Failed,
+    TimedOut(u64),
+    CutOff(u64),
+    Local,
+    Delayed(u64, u64),
+}
+
+fn happening() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        4 => (1u64..3000).prop_map(Happens::Good),
+        1 => Just(Happens::Failed),
+        1 => (1u64..3000).prop_map(Happens::TimedOut),
+        1 => (1u64..3000).prop_map(Happens::CutOff),
+        1 => Just(Happens::Local),
+        1 => (1u64..3000, 1u64..2000).prop_map(|(ms, delay)| Happens::Delayed(ms, delay.min(ms))),
+    ]
+}
+
+const REQUIREMENTS: [&str; 16] = [
+    "p50 < 500ms",
+    "p95 < 500ms",
+    "p95 > 500ms",
+    "p90 <= 2s",
+    "mean < 500ms",
+    "max < 2s",
+    "min > 100ms",
+    "within(500ms) > 50%",
+    "errors < 20%",
+    "errors == 0%",
+    "success > 50%",
+    "timeouts < 10%",
+    "errors(reset) < 10%",
+    "status(200) > 50%",
+    "rate > 1/s",
+    "count(errors) < 3",
+];
+
+fn play(happenings: &[Happens]) -> Recorder {
+    let recorder = Recorder::new(1.0);
+    for happens in happenings {
+        match *happens {
+            Happens::Good(ms) => recorder.request(ms, Outcome::Ok, None),
+            Happens::Failed => recorder.request(5, Outcome::Error, Some(Reason::Reset)),
+            Happens::TimedOut(ms) => recorder.request(ms, Outcome::Timeout, Some(Reason::Timeout)),
+            Happens::CutOff(ms) => recorder.request(ms, Outcome::Interrupted, None),
+            Happens::Local => recorder.request(1, Outcome::Error, Some(Reason::Local)),
+            Happens::Delayed(ms, delay) => recorder.delayed(ms, delay, Outcome::Ok, None),
+        }
+        recorder.set.iteration(USERS, 10 * MS, Outcome::Ok);
+    }
+    recorder
+}
+
+/// The same, with less known of it.
+fn less(happens: Happens, by: u64) -> Happens {
+    match happens {
+        Happens::Good(ms) => Happens::CutOff(by.min(ms)),
+        Happens::CutOff(ms) => Happens::CutOff(by.min(ms)),
+        Happens::Delayed(ms, delay) => Happens::Delayed(ms, (delay + by).min(ms)),
+        Happens::Failed => Happens::Local,
+        Happens::TimedOut(ms) => Happens::CutOff(by.min(ms)),
+        Happens::Local => Happens::Local,
+    }
+}
+
+proptest! {
+    /// An earlier interruption, a longer delay, an error whose cause isn't known: an answer may become unknown, and never the opposite.
+    #[test]
+    fn knowing_less_never_turns_an_answer_round(
+        happenings in prop::collection::vec(happening(), 1..40),
+        forgotten in prop::collection::vec((0usize..40, 0u64..3000), 0..10),
+    ) {
+        let mut unclear = happenings.clone();
+        for (at, by) in forgotten {
+            let at = at % unclear.len();
+            unclear[at] = less(unclear[at], by);
+        }
+        let (clear, unclear) = (play(&happenings), play(&unclear));
+        for text in REQUIREMENTS {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(clear), Some(unclear)) = (of(&clear), of(&unclear)) else { continue };
+            let turned = matches!((clear.met, unclear.met), (Some(a), Some(b)) if a != b);
+            prop_assert!(!turned, "{text}: {clear:?}, then {unclear:?}");
+            prop_assert!(clear.met.is_some() || unclear.met.is_none(), "{text}: {clear:?}, then sure {unclear:?}");
+        }
+    }
+
+    /// Whatever the unknown turns out to be, an answer that was given stands.
+    #[test]
+    fn an_answer_stands_whatever_the_unknown_turns_out_to_be(
+        happenings in prop::collection::vec(happening(), 1..40),
+        turns in prop::collection::vec((any::<bool>(), 0u64..5000), 40),
+    ) {
+        let known: Vec<Happens> = happenings
+            .iter()
+            .zip(turns)
+            .map(|(happens, (good, more))| match *happens {
+                // It would have been answered some time after it was cut off or given up, or failed.
+                Happens::CutOff(ms) if good => Happens::Good(ms + more),
+                Happens::CutOff(_) => Happens::Failed,
+                Happens::Local if good => Happens::Good(more.max(1)),
+                Happens::Local => Happens::Failed,
+                Happens::Delayed(ms, delay) => Happens::Good(ms - more.min(delay)),
+                same => same,
+            })
+            .collect();
+        let (before, after) = (play(&happenings), play(&known));
+        // What times out stays as long as it was, so quantiles and means are asked where none does; errors without times move them.
+        let timed = !known.iter().any(|happens| matches!(happens, Happens::TimedOut(_) | Happens::Failed));
+        for text in REQUIREMENTS.iter().filter(|text| timed || !text.contains("ms") && !text.contains("2s")) {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(before), Some(after)) = (of(&before), of(&after)) else { continue };
+            if let Some(met) = before.met {
+                prop_assert_eq!(after.met, Some(met), "{}: {:?}, then {:?}", text, before, after);
+            }
+        }
+    }
+
+    /// Arrivals that were dropped too, users that were gone longer: likewise.
+    #[test]
+    fn more_that_was_never_made_never_turns_an_answer_round(
+        happenings in prop::collection::vec(happening(), 1..40),
+        dropped in 0u64..100,
+        absent_ms in 0u64..10_000,
+    ) {
+        let (clear, unclear) = (play(&happenings), play(&happenings));
+        unclear.set.due(USERS, dropped);
+        unclear.set.dropped(USERS, DropReason::Busy, dropped);
+        unclear.set.absent(USERS, absent_ms * MS);
+        for text in REQUIREMENTS {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(clear), Some(unclear)) = (of(&clear), of(&unclear)) else { continue };
+            let turned = matches!((clear.met, unclear.met), (Some(a), Some(b)) if a != b);
+            prop_assert!(!turned, "{text}: {clear:?}, then {unclear:?}");
+        }
+    }
+}

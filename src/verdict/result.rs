@@ -1,0 +1,89 @@
+//! What judging comes to: a row for each requirement, and the verdict over them.
+
+use serde::{Deserialize, Serialize};
+
+use super::requirement::{Requirement, Unit};
+use crate::base::Verdict;
+
+/// One requirement and how it went. It is what `run.json`, `/api/v1/status`, the summary and `/metrics` show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SloResult {
+    /// The SLO's name.
+    pub name: String,
+    /// The phase's name; empty for the run.
+    #[serde(default)]
+    pub phase: String,
+    /// The requirement as written: `p95 < 150ms`.
+    pub requirement: String,
+    /// What was measured, in the base unit: of windows the worst, of series the worst.
+    pub value: Option<f64>,
+    /// The least that the value can be, where that isn't the value itself.
+    #[serde(default)]
+    pub least: Option<f64>,
+    /// The most that the value can be, where that isn't the value itself; `null` too where nothing bounds it.
+    #[serde(default)]
+    pub most: Option<f64>,
+    /// What was asked for.
+    pub objective: f64,
+    /// The unit of `value` and `objective`.
+    #[serde(default)]
+    pub unit: Unit,
+    /// Whether it was met; `null` if nobody can say.
+    pub met: Option<bool>,
+    /// What it comes to; `none` for a target, and for what was not judged.
+    #[serde(default = "unsure")]
+    pub verdict: Verdict,
+    /// Why it failed or nobody can say, as part of a sentence.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whether it is a target: reported, and never failed.
+    #[serde(default)]
+    pub target: bool,
+}
+
+fn unsure() -> Verdict {
+    Verdict::Inconclusive
+}
+
+impl SloResult {
+    /// A requirement before anything is known of how it went; `phase` is empty for the run.
+    pub fn unknown(name: &str, phase: String, requirement: &Requirement) -> Self {
+        Self {
+            name: name.to_owned(),
+            phase,
+            requirement: requirement.text.clone(),
+            value: None,
+            least: None,
+            most: None,
+            objective: requirement.objective,
+            unit: requirement.unit,
+            met: None,
+            verdict: Verdict::None,
+            reason: None,
+            target: false,
+        }
+    }
+
+    /// Why it is not a pass, as a sentence.
+    pub fn sentence(&self) -> String {
+        let found = match (self.value, &self.reason) {
+            (Some(value), Some(reason)) => format!("{} ({reason})", self.unit.show(value)),
+            (Some(value), None) => self.unit.show(value),
+            (None, Some(reason)) => reason.clone(),
+            (None, None) => "no data".to_owned(),
+        };
+        let came_out = if self.verdict == Verdict::Fail { "was not met" } else { "is inconclusive" };
+        format!("{}: {} {came_out}: {found}.", self.name, self.requirement)
+    }
+}
+
+/// What a phase, or the run, comes to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it isn't a pass, as sentences.
+    pub reasons: Vec<String>,
+    /// Every requirement of every SLO that applies.
+    pub slos: Vec<SloResult>,
+}
