@@ -9,6 +9,7 @@ pub mod expr;
 pub mod load;
 pub mod measure;
 pub mod net;
+pub mod stats;
 
 pub mod counters;
 pub mod protocol;

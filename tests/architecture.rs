@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The rows of ARCHITECTURE.md, first to last. Siblings in a row don't import each other.
 const ROWS: &[&[&str]] = &[
     &["base"],
-    &["load", "measure", "expr", "net"],
+    &["load", "measure", "expr", "net", "stats"],
     &["protocol", "counters"],
     &["flow", "verdict", "target"],
     &["profile"],

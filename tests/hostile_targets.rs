@@ -280,8 +280,9 @@ fn running_out_of_descriptors_is_an_error_not_an_end() {
     let record = bench.record();
     accounts_hold(&record);
     let step = step(&record, "one", "s");
-    assert!(count(&step["outcomes"]["ok"]) > 0 && count(&step["errors"]["other"]) > 0, "{step:#}");
-    assert!(step["samples"][0]["detail"].as_str().unwrap().contains("open files"), "{step:#}");
+    assert!(count(&step["outcomes"]["ok"]) > 0 && count(&step["errors"]["local"]) > 0, "{step:#}");
+    assert_eq!(step["errors"].as_object().unwrap().len(), 1, "nothing is put down to the target: {step:#}");
+    assert!(step["samples"][0]["detail"].as_str().unwrap().contains("too many open files: raise `ulimit -n`"), "{step:#}");
 }
 
 #[test]

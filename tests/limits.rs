@@ -66,3 +66,46 @@ fn too_few_ports_refuse_a_run_unless_it_comes_from_more_addresses() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(!ended.err.contains("local ports"), "{}", ended.err);
 }
+
+/// A target that answers nobody and keeps all who come.
+fn silent() -> (std::net::TcpListener, u16) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accept = listener.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = accept.accept() {
+            kept.push(stream);
+        }
+    });
+    (listener, port)
+}
+
+#[test]
+fn what_fails_for_want_of_descriptors_is_local_by_address_and_by_name() {
+    for host in ["127.0.0.1", "localhost"] {
+        let bench = Bench::new();
+        let (_listener, port) = silent();
+        // A condition: how many will come isn't known beforehand, so the run isn't refused.
+        bench.file(
+            "p.yml",
+            &format!(
+                "name: short\ndefaults: {{http: {{base_url: \"http://{host}:{port}\", timeout: 20s}}}}\n\
+                 scenarios: {{s: {{flow: [{{if: user >= 0, http: {{get: /, name: held}}}}]}}}}\n\
+                 phases: [{{name: p, duration: 1500ms, drain: 0s, load: {{s: {{users: 100}}}}}}]\n"
+            ),
+        );
+        let ended = limited(&bench, "ulimit -n 64", &["run", "--web.listen-address=127.0.0.1:0", "p.yml"]);
+        let record = bench.record();
+        let phase = &record["phases"][0];
+        let errors = phase["steps"][0]["errors"].as_object().unwrap();
+        assert_eq!(errors.keys().collect::<Vec<_>>(), ["local"], "{host}: {errors:?}\n{}", ended.err);
+        let failures = &phase["scenarios"][0]["connections"][0]["failures"];
+        assert!(failures["local"].as_u64().is_some_and(|n| n > 0), "{host}: {failures}");
+        // Who could not connect comes again after 100 ms, and not at once.
+        let tries = errors["local"].as_u64().unwrap();
+        assert!(tries < 100 * 20, "{tries} attempts of 100 users in 1.5 s");
+        let detail = phase["steps"][0]["samples"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("too many open files: raise `ulimit -n`"), "{host}: {detail}");
+    }
+}

@@ -161,7 +161,10 @@ fn what_a_run_makes_is_counted_by_verify_and_removed_by_teardown() {
     }
     let checks = &stage(&record, "verify")["checks"];
     assert_eq!(checks.as_array().unwrap().len(), 4);
-    assert_eq!(named(checks, "name", "all_there"), &json!({"name": "all_there", "step": "ledger", "passed": 1, "failed": 0}));
+    assert_eq!(
+        named(checks, "name", "all_there"),
+        &json!({"name": "all_there", "step": "ledger", "passed": 1, "failed": 0, "detail": null})
+    );
     assert_eq!(record["phases"].as_array().unwrap().len(), 1);
     assert!(shop.made() > 3 && shop.left() == 0);
 }
@@ -173,7 +176,7 @@ fn a_set_up_that_fails_ends_the_run_before_its_load_and_is_torn_down() {
     let late = "    - http: {get: /stall, name: prepare}\n  timeout: 300ms\n";
     for (what, told) in [
         (broken, "Set-up failed: step `prepare` failed (status): status 500."),
-        (unmet, "Set-up failed: the check `enough` of the step `prepare` failed."),
+        (unmet, "Set-up failed: the check `enough` of the step `prepare` failed: response.json.count > 5 was 2 > 5."),
         (late, "Set-up failed: it was cut off after 300ms, which is its `timeout`"),
     ] {
         let shop = Shop::new();
@@ -205,7 +208,7 @@ fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
     let away = format!("verify: {{flow: [{{http: {{get: \"http://127.0.0.1:{}/\", name: ledger}}}}]}}\n", free_port());
     let broken = "teardown: {flow: [{http: {get: /broken, name: forget}}]}\n";
     for (what, code, told) in [
-        (unmet, Some(1), "Verify failed: the check `none` of the step `ledger` failed."),
+        (unmet, Some(1), "Verify failed: the check `none` of the step `ledger` failed: response.json.count == 0 was "),
         (&away, Some(1), "Verify failed: step `ledger` failed (refused)"),
         (broken, None, "Teardown failed: 1 of 1 of the step `forget` failed (status: 1)."),
     ] {

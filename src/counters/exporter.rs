@@ -106,7 +106,8 @@ impl Exporter {
                         continue;
                     }
                     reading.error = None;
-                    self.with_tracker(|tracker| tracker.feed_edge(wants, (at, still), time, &exposition, &mut reading));
+                    let times = (time, unix(SystemTime::now()));
+                    self.with_tracker(|tracker| tracker.feed_edge(wants, (at, still), times, &exposition, &mut reading));
                     return reading;
                 }
                 Err(error) => {

@@ -268,3 +268,34 @@ async fn what_samples_leave_open_is_within_the_bounds_of_a_value() {
     assert!((delta - 16.0).abs() < 1e-3 && (uncertainty - 14.0).abs() < 1e-3, "{delta} ± {uncertainty}");
     assert!(expired.note.as_ref().unwrap().contains("± covers what was lost"));
 }
+
+#[tokio::test]
+async fn an_exporter_that_is_read_under_load_is_within_its_bounds() {
+    let begun = SystemTime::now();
+    // Ten in each hundredth of a second, at once.
+    let count = |at: Duration| (at.as_millis() / 10 * 10) as f64;
+    let url = server(move |_| {
+        let hits = count(begun.elapsed().unwrap());
+        response("200 OK", "text/plain", &format!("redis_commands_processed_total {hits}\n"))
+    });
+    let observer = observer(&url.await, SourceKind::Exporter);
+    observer.watch();
+    let mut readings = Vec::new();
+    let mut edges = Vec::new();
+    for _ in 0..5 {
+        // As the load announces them: a little ahead.
+        let at = SystemTime::now() + Duration::from_millis(100);
+        edges.push(at.duration_since(begun).unwrap());
+        readings.push(observer.edge(at, Traffic::Flowing).reading().await);
+    }
+    // Before the first edge there may be no scrape.
+    for (from, to) in [(1, 2), (2, 3), (3, 4), (1, 4)] {
+        let observed = observer.between(&readings[from], &readings[to], 1).await;
+        let [value] = observed.values.series("redis.commands").unwrap() else { panic!("{observed:#?}") };
+        let truth = count(edges[to]) - count(edges[from]);
+        assert!(value.least <= truth && truth <= value.most, "{value:?} for {truth}");
+        let row = observed.rows.iter().find(|row| row.delta.is_some()).unwrap();
+        let (delta, uncertainty) = (row.delta.unwrap(), row.uncertainty.unwrap());
+        assert!(uncertainty > 0.0 && (delta - truth).abs() <= uncertainty, "{row:?} for {truth}");
+    }
+}

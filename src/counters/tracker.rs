@@ -52,12 +52,13 @@ impl Tracker {
         self.take(wants, time, exposition, None);
     }
 
-    /// Takes in the first scrape past the edge at `at` (or that of a load that stands still), and makes a reading of it.
+    /// Takes in the first scrape past the edge at `at` (or that of a load that stands still), which was asked for at `time` and
+    /// answered at `answered`, and makes a reading of it.
     pub(super) fn feed_edge(
         &mut self,
         wants: &Wants,
         (at, still): (f64, bool),
-        time: f64,
+        (time, answered): (f64, f64),
         exposition: &Exposition,
         reading: &mut SourceReading,
     ) {
@@ -66,7 +67,7 @@ impl Tracker {
         let edge = if still || bare { At::sample(time) } else { At { time: at, off: 0.0, still_until: None } };
         self.take(wants, time, exposition, Some(edge));
         let levels = std::mem::take(&mut self.meters).levels(wants);
-        let slack = if bare { time - at } else { 0.0 };
+        let slack = if bare { answered - at } else { 0.0 };
         reading.scraped = Some(Scraped { since: self.edge.replace(at), scrapes: self.scrapes, slack, levels });
         reading.left_out = self.left_out.clone();
         reading.points.clear();

@@ -27,7 +27,7 @@ fn feed(tracker: &mut Tracker, time: f64, said: &str) {
 /// An edge at `at`, scraped at `time`.
 fn edge(tracker: &mut Tracker, at: f64, time: f64, said: &str) -> SourceReading {
     let mut reading = SourceReading::default();
-    tracker.feed_edge(&wants(), (at, false), time, &text(said), &mut reading);
+    tracker.feed_edge(&wants(), (at, false), (time, time), &text(said), &mut reading);
     reading
 }
 

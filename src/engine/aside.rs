@@ -94,7 +94,9 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
         user.begin_start();
         rows.iter().for_each(|(symbol, value)| user.scope_mut().set(Layer::Start, *symbol, value.clone()));
     }
-    slot.starts_at(Instant::now());
+    let now = Instant::now();
+    pool.is_up(slot, now);
+    slot.starts_at(now);
     Started::Yes
 }
 

@@ -18,6 +18,7 @@ use super::arrival::Arrival;
 use super::gate::Gate;
 use super::picker::Picker;
 use super::pool::Pool;
+use super::pulse::Pulse;
 use super::report::{Command, Report};
 use super::shared::{Berth, Port, Shared};
 use super::timer::Timer;
@@ -30,6 +31,7 @@ pub(super) struct Context {
     pub shared: Arc<Shared>,
     pub timer: Timer,
     pub gate: Gate,
+    pub pulse: Pulse,
     pub gauges: Arc<WorkerGauges>,
     pub picker: Picker,
     /// The worker's loop should look again.
@@ -58,6 +60,7 @@ impl Context {
             shared,
             timer,
             gate: Gate::new(),
+            pulse: Pulse::new(Instant::now()),
             gauges,
             picker,
             nudge: Notify::new(),
@@ -82,6 +85,23 @@ impl Context {
     pub fn report(&self, report: Report) {
         // Nobody listens any more once the run is over.
         let _ = self.shared.reports.send(report);
+    }
+
+    /// The worker is at work at `now`. Who is held up by it where it stood still is told of that.
+    #[inline]
+    pub fn beat(&self, now: Instant) {
+        if let Some(since) = self.pulse.beat(now) {
+            let pools: Vec<_> = self.pools.borrow().iter().filter_map(Weak::upgrade).collect();
+            pools.iter().for_each(|pool| pool.held_up(since, now));
+        }
+    }
+
+    /// How long the worker stood still between two moments of which the second has come, in nanoseconds. Whoever asks first after
+    /// a pause finds it here: asking is a beat.
+    #[inline]
+    pub fn paused_within(&self, from: Instant, to: Instant) -> u64 {
+        self.beat(to);
+        self.pulse.paused_within(from, to)
     }
 
     /// An activation begins here.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::base::Reason;
 use crate::base::secrets::secrets_of_answer;
 use crate::flow::Failure;
-use crate::measure::{PhaseId, StepId};
+use crate::measure::{CheckId, PhaseId, StepId};
 use crate::plan::Plan;
 
 /// One error as it happened.
@@ -70,8 +70,10 @@ const TOLD_AT_MOST: usize = 20;
 #[derive(Default)]
 pub(super) struct Seen {
     errors: RefCell<HashMap<(StepId, Reason), Counted>>,
-    /// What was told of steps without samples and of checks that can't be evaluated, and when.
+    /// What was told of steps without samples, and when.
     broken: RefCell<HashMap<String, Instant>>,
+    /// Of which checks it was told that they failed, and when.
+    unheld: RefCell<HashMap<CheckId, Instant>>,
 }
 
 #[derive(Default)]
@@ -107,6 +109,11 @@ impl Seen {
     /// Whether the log wants a line with these words: one in a while, and not of too many.
     pub fn wants_words(&self, words: &str, now: Instant) -> bool {
         may_tell(&mut self.broken.borrow_mut(), words, now)
+    }
+
+    /// Whether the log wants a line about this check that failed: one in a while, and not of too many.
+    pub fn wants_check(&self, check: CheckId, now: Instant) -> bool {
+        may_tell(&mut self.unheld.borrow_mut(), &check, now)
     }
 }
 

@@ -20,9 +20,11 @@ mod context;
 mod coordinator;
 mod event;
 mod examples;
+mod gaps;
 mod gate;
 mod picker;
 mod pool;
+mod pulse;
 mod report;
 mod shared;
 mod sink;
@@ -53,9 +55,8 @@ pub use event::{Control, Ending, Event};
 pub use examples::ErrorExample;
 pub use stage::{StageEnd, StageHow, StageOrder, StageRun, stage};
 
-use arrival::WaitingRoom;
 use coordinator::Coordinator;
-use shared::{Port, Shared};
+use shared::Shared;
 
 /// How many events may wait for their reader; phases are slower than that.
 const EVENTS: usize = 64;
@@ -86,6 +87,8 @@ pub struct Carried {
     pub setup: Vec<(Symbol, Value)>,
     /// This run's totals, for `metric(name)`, once they are final.
     pub metrics: Option<BTreeMap<String, f64>>,
+    /// This run's totals, for `lost(step)`, once they are final.
+    pub lost: Option<BTreeMap<String, u64>>,
 }
 
 impl Carried {
@@ -106,6 +109,7 @@ impl Carried {
                 setup: self.setup.clone(),
                 lists: self.lists.clone(),
                 metrics: self.metrics.clone(),
+                lost: self.lost.clone(),
             }),
             sequences: Arc::new(Sequences::new(plan.layout.messages.len())),
         }
@@ -128,20 +132,7 @@ pub struct Run {
 /// A worker's thread or runtime can't be had.
 pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Carried) -> io::Result<Run> {
     let workers = options.workers.max(1);
-    let (report, reports) = mpsc::unbounded_channel();
-    let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
-    let scenarios = plan.scenarios.len();
-    let shared = Arc::new(Shared {
-        ports: inboxes.into_iter().map(|inbox| Port::new(inbox, scenarios)).collect(),
-        waiting: (0..scenarios).map(|_| WaitingRoom::default()).collect(),
-        users: (0..scenarios).map(|scenario| Arc::new(carried.shared(&plan, options, scenario))).collect(),
-        reports: report,
-        examples: examples::Examples::default(),
-        lists: carried.lists.clone(),
-        stock: Arc::new(stock::Stock::new(&plan.data, workers)),
-        plan,
-        store,
-    });
+    let (shared, (receivers, reports)) = Shared::new(plan, store, options, carried);
     let share = |worker: usize| Share {
         shard: options.shard,
         shards: options.shards.max(1),

@@ -4,6 +4,7 @@
 //! the user that has been idle longest, or to a new one up to the most that the load allows. The same users go on when
 //! a scenario crosses from one phase into the next, whatever the kinds of load.
 
+mod absence;
 mod arrivals;
 mod needs;
 
@@ -14,11 +15,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::Protocol;
+use crate::base::units::nanos;
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http;
 
 pub(super) use needs::shared_connections;
+
+use absence::Absence;
 
 use super::activation::{Budget, Live};
 use super::arrival::Arrival;
@@ -58,6 +62,8 @@ struct State {
     present: u64,
     /// Places whose users ended themselves.
     ended: u64,
+    /// Who is wanted and missing, where users are wanted.
+    absence: Option<Absence>,
 }
 
 /// A local user's place; the index is its local number.
@@ -109,7 +115,7 @@ pub(super) enum Decision {
 
 impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
-        let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0, ended: 0 };
+        let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0, ended: 0, absence: None };
         let described = &ctx.shared.plan.scenarios[scenario];
         let flows = [Some(&described.flow), described.start.as_ref(), described.stop.as_ref()];
         let connections = flows.into_iter().flatten().filter_map(shared_connections).max();
@@ -144,6 +150,7 @@ impl Pool {
                     *place = Place::Vacant;
                 }
             }
+            self.begin_absence(&mut state, live.activation.start);
         }
         self.short.set(false);
         for local in 0..prepared {
@@ -192,7 +199,9 @@ impl Pool {
         let before = {
             let mut state = self.state.borrow_mut();
             let Mode::Closed { wanted, .. } = &mut state.mode else { return };
-            std::mem::replace(wanted, alive)
+            let before = std::mem::replace(wanted, alive);
+            self.level_changes(&mut state, at, before, alive);
+            before
         };
         for local in before..alive {
             self.create(local, at, None);
@@ -207,6 +216,15 @@ impl Pool {
                 self.ctx.interrupt_later(at + drain, self.scenario, slot);
             }
         }
+    }
+
+    /// The worker stood still, and with it the users of a closed load.
+    pub fn held_up(&self, from: Instant, to: Instant) {
+        let Mode::Closed { wanted, .. } = self.state.borrow().mode else { return };
+        let Some(live) = self.newest() else { return };
+        let to = live.activation.end.get().map_or(to, |end| to.min(*end));
+        let time = to.saturating_duration_since(from.max(live.activation.start));
+        live.set.held(self.id(), nanos(time).saturating_mul(wanted));
     }
 
     /// What this user does next.
@@ -300,9 +318,11 @@ impl Pool {
         if was_idle {
             state.idle.retain(|other| other.local != slot.local);
         }
-        if let Some(place) = state.places.get_mut(slot.local as usize)
+        if let Some(place) = state.places.get(slot.local as usize)
             && matches!(place, Place::Present(present) if std::ptr::eq(present.as_ref(), slot))
         {
+            self.leaves(&mut state, slot, ended_itself);
+            let place = &mut state.places[slot.local as usize];
             *place = if ended_itself { Place::Ended } else { Place::Vacant };
             state.present -= 1;
             state.ended += u64::from(ended_itself);
@@ -406,6 +426,7 @@ impl Pool {
 
     /// Cuts off everything under way.
     pub fn interrupt(&self) {
+        self.end_absence(Instant::now());
         self.state.borrow_mut().mode = Mode::Away;
         self.offer();
         for slot in self.slots() {
@@ -443,6 +464,7 @@ impl Pool {
             return;
         }
         let slot = Slot::new(local, self.ctx.share.user(local), since);
+        slot.late.set(self.late_from(since));
         // Who has to start isn't free.
         slot.busy.set(mail.is_some() || self.starts);
         if let Some((arrival, rows)) = mail {

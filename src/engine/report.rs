@@ -19,6 +19,9 @@ pub(super) enum Command {
     Look { scenario: usize },
     /// What is still under way is cut off now.
     Interrupt,
+    /// The worker stands still, as it does when the process is stopped.
+    #[cfg(test)]
+    Stall(std::time::Duration),
     /// The worker ends; nothing is under way any more.
     Exit,
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::expr::Lists;
 use crate::flow::UserParts;
@@ -16,6 +16,7 @@ use super::arrival::WaitingRoom;
 use super::examples::Examples;
 use super::report::{Command, Report};
 use super::stock::Stock;
+use super::{Carried, Options};
 
 /// One for each run.
 pub(super) struct Shared {
@@ -33,6 +34,31 @@ pub(super) struct Shared {
     pub lists: Arc<Lists>,
     /// Which rows of data are left.
     pub stock: Arc<Stock>,
+}
+
+/// What comes to each worker, and what they report.
+pub(super) type Inboxes = (Vec<UnboundedReceiver<Command>>, UnboundedReceiver<Report>);
+
+impl Shared {
+    /// For a run that begins, with the other ends of its channels.
+    pub fn new(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Carried) -> (Arc<Self>, Inboxes) {
+        let workers = options.workers.max(1);
+        let scenarios = plan.scenarios.len();
+        let (report, reports) = unbounded_channel();
+        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let shared = Self {
+            ports: inboxes.into_iter().map(|inbox| Port::new(inbox, scenarios)).collect(),
+            waiting: (0..scenarios).map(|_| WaitingRoom::default()).collect(),
+            users: (0..scenarios).map(|scenario| Arc::new(carried.shared(&plan, options, scenario))).collect(),
+            reports: report,
+            examples: Examples::default(),
+            lists: carried.lists.clone(),
+            stock: Arc::new(Stock::new(&plan.data, workers)),
+            plan,
+            store,
+        };
+        (Arc::new(shared), (receivers, reports))
+    }
 }
 
 /// A worker as others see it.

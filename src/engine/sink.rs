@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{EvalError, ListId, Value};
+use crate::expr::{Explanation, ListId, Value};
 use crate::flow::{Failure, Sink};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
@@ -15,8 +15,15 @@ use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId,
 
 use super::activation::Live;
 use super::examples::ErrorExample;
+use super::gaps::Gaps;
 use super::pool::Pool;
 use super::user::Slot;
+
+/// Lags of one iteration that are kept apart.
+const LAGS: usize = 16;
+/// A lag of so few nanoseconds is none: what lies between two iterations of a closed user takes up to that, and no histogram shows it
+/// in a time above 2 ms.
+const LEAST_LAG: u64 = 10_000;
 
 /// One for each user. While its user does something, it holds the activation in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
@@ -30,6 +37,9 @@ pub(super) struct UserSink {
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
     turned_away: Cell<bool>,
+    /// When the iteration, or a step behind a pause, began later than it was due, and by how much; what a pause of the worker is
+    /// to blame for is not among it.
+    lags: RefCell<Gaps<LAGS>>,
     /// The iteration lasts until the user is asked to end, and nobody waits for it until then.
     open_ended: Cell<bool>,
 }
@@ -43,6 +53,7 @@ impl UserSink {
             home: RefCell::default(),
             arrival: Cell::new(None),
             turned_away: Cell::new(false),
+            lags: RefCell::default(),
             open_ended: Cell::new(false),
         }
     }
@@ -51,8 +62,24 @@ impl UserSink {
     pub fn adopt(&self, live: Rc<Live>, arrival: Option<Instant>) {
         self.detach();
         self.arrival.set(arrival);
+        self.lags.borrow_mut().clear();
         *self.attached.borrow_mut() = Some(live.clone());
         *self.home.borrow_mut() = Some(live);
+    }
+
+    /// What was due by then began only at `began`, later by `lag`. What was due with it is longer by that.
+    pub fn lagged(&self, began: Instant, lag: Duration) {
+        let since = began.checked_sub(lag).unwrap_or(began);
+        let own = nanos(lag).saturating_sub(self.pool.ctx.paused_within(since, began));
+        if own > LEAST_LAG {
+            self.lags.borrow_mut().add(since, began, own);
+        }
+    }
+
+    /// By how much the generator may have made longer what lasted from `from` to `to`, in nanoseconds: it began late, or the worker
+    /// stood still.
+    pub fn delay(&self, from: Instant, to: Instant) -> u64 {
+        self.pool.ctx.paused_within(from, to) + self.lags.borrow().within(from, to)
     }
 
     /// Whether the last that the iteration did with connections was to fail to open one; asked once, when it ends.
@@ -121,6 +148,11 @@ impl UserSink {
         }
     }
 
+    /// How long the worker stood still in the last `nanoseconds` before `at`.
+    fn paused_for(&self, nanoseconds: u64, at: Instant) -> u64 {
+        at.checked_sub(Duration::from_nanos(nanoseconds)).map_or(0, |since| self.pool.ctx.paused_within(since, at))
+    }
+
     /// So many connections more are open (or fewer, if negative).
     pub fn opened(&self, protocol: Protocol, by: i64) {
         self.pool.ctx.gauges.add_connections(self.pool.id(), protocol, by);
@@ -135,11 +167,23 @@ impl Drop for UserSink {
 
 impl Sink for UserSink {
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
-        self.record(due, |live| live.set.sample(step, sample));
+        self.record(due, |live| {
+            live.set.sample(step, sample);
+            let ended = due + Duration::from_nanos(sample.response);
+            let delay = self.delay(due, ended);
+            if delay > 0 {
+                let sent = ended.checked_sub(Duration::from_nanos(sample.service)).unwrap_or(due);
+                live.set.delayed_sample(step, sample, delay, self.pool.ctx.paused_within(sent, ended));
+            }
+        });
     }
 
     fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
         self.record(due, |live| live.set.transfer(step, transfer));
+    }
+
+    fn lost(&self, step: StepId, due: Instant) {
+        self.record(due, |live| live.set.lost(step));
     }
 
     fn traced(&self, step: StepId, due: Instant, sample: &Sample, trace: TraceId) {
@@ -153,13 +197,20 @@ impl Sink for UserSink {
         self.record(due, |live| live.set.check(check, passed));
     }
 
-    fn group(&self, group: GroupId, at: Instant, nanoseconds: u64, outcome: Outcome) {
-        self.record(at, |live| live.set.group(group, nanoseconds, outcome));
+    fn group(&self, group: GroupId, at: Instant, ended: Instant, nanoseconds: u64, outcome: Outcome) {
+        self.record(at, |live| {
+            live.set.group(group, nanoseconds, outcome);
+            live.set.delayed_group(group, nanoseconds, outcome, self.delay(at, ended));
+        });
     }
 
-    fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes) {
+    fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes) {
         self.turned_away.set(false);
-        self.record(at, |live| live.set.connected(self.pool.id(), protocol, times));
+        self.record(at, |live| {
+            live.set.connected(self.pool.id(), protocol, times);
+            let paused = self.paused_for(times.total, opened);
+            live.set.delayed_connect(self.pool.id(), protocol, times.total, paused);
+        });
         self.opened(protocol, 1);
     }
 
@@ -176,7 +227,11 @@ impl Sink for UserSink {
     }
 
     fn session(&self, step: StepId, at: Instant, lasted: Duration, outcome: Outcome) {
-        self.record(at, |live| live.set.session(step, nanos(lasted), outcome));
+        self.record(at, |live| {
+            live.set.session(step, nanos(lasted), outcome);
+            let delay = at.checked_sub(lasted).map_or(0, |since| self.delay(since, at));
+            live.set.delayed_session(step, nanos(lasted), outcome, delay);
+        });
     }
 
     fn passed(&self, step: StepId, at: Instant, passed: &Passed) {
@@ -184,7 +239,11 @@ impl Sink for UserSink {
     }
 
     fn latency(&self, message: MessageId, at: Instant, nanoseconds: u64, skewed: bool) {
-        self.record(at, |live| live.set.latency(message, nanoseconds, skewed));
+        self.record(at, |live| {
+            live.set.latency(message, nanoseconds, skewed);
+            // One that came while the worker stood still was read late.
+            live.set.delayed_latency(message, nanoseconds, self.paused_for(nanoseconds, at));
+        });
     }
 
     fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered) {
@@ -226,14 +285,20 @@ impl Sink for UserSink {
         });
     }
 
-    fn unclear(&self, check: CheckId, due: Instant, error: &EvalError) {
+    fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation) {
         self.record(due, |live| {
+            if !live.errors.wants_check(check, Instant::now()) {
+                return;
+            }
             let plan = &self.pool.ctx.shared.plan;
             let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
-            let detail = error.to_string();
-            if live.errors.wants_words(&format!("{check}: {detail}"), Instant::now()) {
-                let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
+            let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
+            let how = how();
+            let detail = how.show(|text| plan.secrets.redact(text).into_owned());
+            if how.is_unclear() {
                 tracing::info!(profile = %plan.name, phase, check, detail, "a check could not be evaluated");
+            } else {
+                tracing::info!(profile = %plan.name, phase, check, detail, "a check failed");
             }
         });
     }
@@ -247,6 +312,7 @@ impl Sink for UserSink {
         self.attach();
         let lag = Instant::now().saturating_duration_since(at);
         self.record(at, |live| live.set.start_lag(self.pool.id(), nanos(lag)));
+        self.lagged(at + lag, lag);
     }
 
     async fn asked_to_end(&self) {

@@ -49,6 +49,8 @@ pub(super) struct Slot {
     pub cut_at: Cell<Option<Instant>>,
     /// Has done all that the phase asks of it, and was counted.
     pub finished: Cell<bool>,
+    /// While it is at its start: from when it is missing where it is wanted, or until when that was told.
+    pub late: Cell<Option<Instant>>,
     /// Iterations over its life.
     iteration: Cell<u64>,
     /// Iterations in the activation with that number.
@@ -72,6 +74,7 @@ impl Slot {
             busy: Cell::new(false),
             cut_at: Cell::new(None),
             finished: Cell::new(false),
+            late: Cell::new(None),
             iteration: Cell::new(0),
             done: Cell::new((0, 0)),
             last_due: Cell::new(None),
@@ -298,6 +301,7 @@ impl<'a> Iteration<'a> {
         slot.begins(due, live.activation.number);
         live.iteration_begins();
         sink.adopt(live.clone(), arrival.map(|arrival| arrival.due));
+        sink.lagged(began, lag);
         Some(Self { pool, slot, sink, live, due, outcome: Outcome::Interrupted })
     }
 
@@ -315,7 +319,9 @@ impl Drop for Iteration<'_> {
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
         let late = self.live.drained.get().then(|| self.pool.newest()).flatten();
         let live = late.as_ref().unwrap_or(&self.live);
-        live.set.iteration(self.pool.id(), nanos(end.saturating_duration_since(self.due)), self.outcome);
+        let took = nanos(end.saturating_duration_since(self.due));
+        live.set.iteration(self.pool.id(), took, self.outcome);
+        live.set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
         self.slot.ends(end, self.sink.was_turned_away());
         self.sink.detach();
         self.pool.ended(self.slot);

@@ -20,6 +20,7 @@ use super::activation::{Activation, Live};
 use super::arrival::Arrival;
 use super::context::Context;
 use super::pool::{Mode, Pool};
+use super::pulse::BEAT;
 use super::report::{Command, Report};
 use super::shared::Shared;
 use super::timer::Timer;
@@ -53,6 +54,13 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
     let mut pacer = Pacer::new(ctx.clone());
     let driver = timer.clone();
     let mut driven = tokio::task::spawn_local(async move { driver.drive().await });
+    let (heart, clock) = (ctx.clone(), timer.clone());
+    let pulse = tokio::task::spawn_local(async move {
+        loop {
+            clock.sleep_until(Instant::now() + BEAT).await;
+            heart.beat(Instant::now());
+        }
+    });
     if let Some(clock) = ThreadClock::of_this_thread() {
         // Set here only, and once.
         let _ = ctx.shared.ports[worker].clock.set(clock);
@@ -76,6 +84,7 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
             result = &mut driven => return result.unwrap_or_else(|error| Err(io::Error::other(error))),
         }
     }
+    pulse.abort();
     driven.abort();
     Ok(())
 }
@@ -130,6 +139,8 @@ impl Pacer {
                 self.pools[scenario].look();
                 self.ctx.check();
             }
+            #[cfg(test)]
+            Command::Stall(time) => std::thread::sleep(time),
             Command::Interrupt => self.pools.iter().for_each(|pool| pool.interrupt()),
             Command::Exit => {}
         }
@@ -138,6 +149,8 @@ impl Pacer {
     /// Comes to everything that is due by now; answers when something is due next.
     fn step(&mut self) -> Option<Instant> {
         let now = Instant::now();
+        // What came before a pause is still as it was.
+        self.ctx.beat(now);
         while let Some(edge) = self.edges.front().map(Edge::at).filter(|at| *at <= now) {
             self.advance(edge, now);
             match self.edges.pop_front() {
@@ -152,6 +165,7 @@ impl Pacer {
         for (pool, schedule) in self.pools.iter().zip(&mut self.schedules) {
             pool.fill_up(now);
             sooner(pool.expire(now));
+            sooner(pool.tell_absence(now));
             sooner(schedule.as_mut().and_then(Schedule::next));
         }
         sooner(self.ctx.interrupt_due(now));
@@ -243,6 +257,7 @@ impl Pacer {
         let before = self.current.take();
         for (scenario, pool) in self.pools.iter().enumerate() {
             self.schedules[scenario] = None;
+            pool.end_absence(at);
             if let Some(live) = &before {
                 pool.cancel_waiting(live);
             }

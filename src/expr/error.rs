@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::base::Reason;
+
 /// A template, an expression or an extraction that cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -28,6 +30,7 @@ impl CompileError {
 pub struct EvalError {
     expression: String,
     message: String,
+    reason: Reason,
 }
 
 /// The longest piece of an expression that an error repeats, in characters.
@@ -41,7 +44,17 @@ impl EvalError {
         if excerpt.len() < trimmed.len() {
             excerpt.push('…');
         }
-        Self { expression: excerpt, message: message.into() }
+        Self { expression: excerpt, message: message.into(), reason: Reason::Template }
+    }
+
+    /// The same, where this machine's own limits are what kept it from that.
+    pub fn locally(self) -> Self {
+        Self { reason: Reason::Local, ..self }
+    }
+
+    /// The label under which it is counted: `template`, or `local`.
+    pub fn reason(&self) -> Reason {
+        self.reason
     }
 
     /// Whether it met something that isn't there (yet).

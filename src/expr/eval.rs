@@ -60,7 +60,7 @@ impl From<Refused> for Trouble {
     }
 }
 
-struct Evaluation<'a> {
+pub(super) struct Evaluation<'a> {
     program: &'a Program,
     scope: &'a Scope,
     locals: Vec<Value>,
@@ -68,7 +68,7 @@ struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(program: &'a Program, scope: &'a Scope) -> Self {
+    pub(super) fn new(program: &'a Program, scope: &'a Scope) -> Self {
         Self { program, scope, locals: vec![Value::UNDEFINED; program.locals], steps: STEPS }
     }
 
@@ -85,7 +85,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The value of a node.
-    fn value(&mut self, node: &Node) -> Result<Value, EvalError> {
+    pub(super) fn value(&mut self, node: &Node) -> Result<Value, EvalError> {
         self.step(node)?;
         match self.inner(node) {
             Ok(value) if value.kind() == ValueKind::Invalid => Err(self.refuse(node, "can't be read".into())),
@@ -171,7 +171,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn truth(&mut self, node: &Node) -> Result<bool, EvalError> {
+    pub(super) fn truth(&mut self, node: &Node) -> Result<bool, EvalError> {
         let value = self.value(node)?;
         strict::truth(&value).map_err(|why| self.refuse(node, why))
     }

@@ -29,11 +29,12 @@ pub(super) enum Function {
     Urlencode,
     StripeSignature,
     Metric,
+    Lost,
     Range,
 }
 
 /// Every function with its name, how few and how many arguments it takes, and how it is written.
-const FUNCTIONS: [(Function, &str, usize, usize, &str); 14] = [
+const FUNCTIONS: [(Function, &str, usize, usize, &str); 15] = [
     (Function::Uuid, "uuid", 0, 0, "uuid()"),
     (Function::Now, "now", 0, 0, "now()"),
     (Function::Timestamp, "timestamp", 1, 1, "timestamp(x)"),
@@ -47,6 +48,7 @@ const FUNCTIONS: [(Function, &str, usize, usize, &str); 14] = [
     (Function::Urlencode, "urlencode", 1, 1, "urlencode(text)"),
     (Function::StripeSignature, "stripe_signature", 2, 2, "stripe_signature(secret, body)"),
     (Function::Metric, "metric", 1, 1, "metric('name')"),
+    (Function::Lost, "lost", 1, 1, "lost('step')"),
     (Function::Range, "range", 1, 3, "range(10)"),
 ];
 
@@ -98,6 +100,11 @@ impl Function {
                 let totals = scope.shared.metrics.as_ref().ok_or("has no totals yet")?;
                 let total = name.as_str().and_then(|name| totals.get(name)).ok_or("names a metric that doesn't exist")?;
                 Ok(number(*total))
+            }
+            (Function::Lost, [step]) => {
+                let lost = scope.shared.lost.as_ref().ok_or("has no totals yet")?;
+                let count = step.as_str().and_then(|step| lost.get(step)).ok_or("names a step that doesn't exist")?;
+                Ok(Value::from(*count))
             }
             (Function::Range, args) => range(args),
             _ => Err("has the wrong number of arguments".into()),

@@ -270,22 +270,26 @@ impl Lowering<'_> {
         if let Some(usage) = function.refuse_arity(arguments.positional.len()) {
             return self.error(format!("`{name}` takes other arguments: {usage}"), span);
         }
-        if function == Function::Metric {
-            self.check_metric(&arguments.positional, span)?;
+        match function {
+            Function::Metric => self.check_total(0, "metric", &arguments.positional, span)?,
+            Function::Lost => self.check_total(1, "step", &arguments.positional, span)?,
+            _ => {}
         }
         Ok(self.node(Kind::Call(function, arguments.positional), span))
     }
 
-    fn check_metric(&self, args: &[Node], span: Span) -> Lowered<()> {
-        let known = match self.names.metrics() {
-            Ok(known) => known,
-            Err(why) => return self.error(why, span),
+    /// That `metric(name)` or `lost(step)` may stand here, and that there is such a total: of the first or the second kind.
+    fn check_total(&self, kind: usize, what: &str, args: &[Node], span: Span) -> Lowered<()> {
+        let function = ["metric", "lost"][kind];
+        let known = match self.names.totals() {
+            Ok(totals) => &totals[kind],
+            Err(why) => return self.error(format!("`{function}` {why}"), span),
         };
         match args {
             [Node { kind: Kind::Const(name), .. }] => match name.as_str() {
-                Some(name) if !known.contains(name) => self.unknown("metric", name, known.iter().map(String::as_str), span),
+                Some(name) if !known.contains(name) => self.unknown(what, name, known.iter().map(String::as_str), span),
                 Some(_) => Ok(()),
-                None => self.error("`metric` takes a metric's name as a text", span),
+                None => self.error(format!("`{function}` takes a {what}'s name as a text"), span),
             },
             _ => Ok(()),
         }

@@ -76,9 +76,10 @@ pub fn is_reserved(name: &str) -> bool {
 pub struct Names {
     /// Name to its attributes, where those are a closed set.
     variables: BTreeMap<String, Option<BTreeSet<String>>>,
-    metrics: Option<BTreeSet<String>>,
+    /// The metrics and the steps whose totals are known.
+    totals: Option<[BTreeSet<String>; 2]>,
     /// Why there are no totals where there could be some.
-    no_metrics: Option<&'static str>,
+    no_totals: Option<&'static str>,
 }
 
 /// The attributes of `response`.
@@ -121,7 +122,7 @@ impl Default for Names {
 impl Names {
     /// What is known everywhere.
     pub fn new() -> Self {
-        let mut names = Self { variables: BTreeMap::new(), metrics: None, no_metrics: None };
+        let mut names = Self { variables: BTreeMap::new(), totals: None, no_totals: None };
         for name in ["user", "iteration", "phase", "shard", "env"] {
             names.variable(name);
         }
@@ -153,17 +154,17 @@ impl Names {
         self
     }
 
-    /// Allows `metric(name)` of these metrics: in `verify`, `teardown` and an SLO's `value`.
+    /// Allows `metric(name)` of these metrics and `lost(step)` of these steps: in `verify`, `teardown` and an SLO's `value`.
     #[must_use]
-    pub fn with_metrics(mut self, metrics: impl IntoIterator<Item = String>) -> Self {
-        self.metrics = Some(metrics.into_iter().collect());
+    pub fn with_totals(mut self, metrics: impl IntoIterator<Item = String>, steps: impl IntoIterator<Item = String>) -> Self {
+        self.totals = Some([metrics.into_iter().collect(), steps.into_iter().collect()]);
         self
     }
 
-    /// Says why `metric(name)` can't be had, where it otherwise could.
+    /// Says why they can't be had, where they otherwise could; the sentence begins with the function.
     #[must_use]
-    pub fn without_metrics(mut self, why: &'static str) -> Self {
-        self.no_metrics = Some(why);
+    pub fn without_totals(mut self, why: &'static str) -> Self {
+        self.no_totals = Some(why);
         self
     }
 
@@ -180,12 +181,12 @@ impl Names {
         self.variables.get(name)?.as_ref()
     }
 
-    /// The metrics whose totals are known, or why none are.
-    pub(super) fn metrics(&self) -> Result<&BTreeSet<String>, &'static str> {
-        const ELSEWHERE: &str = "`metric` is a total of the run, known in `verify`, `teardown` and an SLO's `value` only";
-        match (&self.metrics, self.no_metrics) {
+    /// The metrics and the steps whose totals are known, or why none are.
+    pub(super) fn totals(&self) -> Result<&[BTreeSet<String>; 2], &'static str> {
+        const ELSEWHERE: &str = "is a total of the run, known in `verify`, `teardown` and an SLO's `value` only";
+        match (&self.totals, self.no_totals) {
             (_, Some(why)) => Err(why),
-            (Some(metrics), None) => Ok(metrics),
+            (Some(totals), None) => Ok(totals),
             (None, None) => Err(ELSEWHERE),
         }
     }

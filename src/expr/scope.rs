@@ -35,6 +35,8 @@ pub struct Shared {
     pub lists: Arc<Lists>,
     /// What `metric(name)` answers: this run's totals, once they are final.
     pub metrics: Option<BTreeMap<String, f64>>,
+    /// What `lost(step)` answers: this run's totals, once they are final.
+    pub lost: Option<BTreeMap<String, u64>>,
 }
 
 impl Default for Shared {
@@ -48,6 +50,7 @@ impl Default for Shared {
             setup: Vec::new(),
             lists: Arc::default(),
             metrics: None,
+            lost: None,
         }
     }
 }

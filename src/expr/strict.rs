@@ -60,6 +60,22 @@ pub(super) enum Comparison {
     NotIn,
 }
 
+impl Comparison {
+    /// As it is written.
+    pub(super) const fn sign(self) -> &'static str {
+        match self {
+            Comparison::Equal => "==",
+            Comparison::Unequal => "!=",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+            Comparison::In => "in",
+            Comparison::NotIn => "not in",
+        }
+    }
+}
+
 /// Whether a comparison of two values holds.
 pub(super) fn compare(op: Comparison, a: &Value, b: &Value) -> Result<bool, Refused> {
     match op {

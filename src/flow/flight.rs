@@ -8,18 +8,21 @@ use crate::base::units::nanos;
 use crate::measure::{Sample, StepId};
 
 /// A timed piece of work under way. Dropped before it has landed, it was interrupted, and its sample says how long it had been
-/// until then. What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver.
+/// until then. What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver;
+/// nor whether it was sent, so one that sends something is lost.
 pub(super) struct Flight<'a, S: Sink> {
     sink: &'a S,
     step: StepId,
     due: Instant,
     began: Instant,
+    sends: bool,
     in_flight: bool,
 }
 
 impl<'a, S: Sink> Flight<'a, S> {
-    pub(super) fn new(sink: &'a S, step: StepId, due: Instant) -> Self {
-        Self { sink, step, due, began: Instant::now(), in_flight: true }
+    /// `sends`: something is sent for it that the peer may act on.
+    pub(super) fn new(sink: &'a S, step: StepId, due: Instant, sends: bool) -> Self {
+        Self { sink, step, due, began: Instant::now(), sends, in_flight: true }
     }
 
     /// It ended, and its sample is told by somebody else.
@@ -44,5 +47,8 @@ impl<S: Sink> Drop for Flight<'_, S> {
             received: 0,
         };
         self.sink.sample(self.step, self.due, &sample);
+        if self.sends {
+            self.sink.lost(self.step, self.due);
+        }
     }
 }

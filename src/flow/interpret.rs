@@ -11,7 +11,8 @@ use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
 use crate::base::Reason;
-use crate::expr::Expression;
+use crate::base::secrets::{Secrets, secrets_of_answer};
+use crate::expr::{Explanation, Expression};
 use crate::measure::CheckId;
 use futures_util::FutureExt as _;
 
@@ -33,7 +34,7 @@ pub(super) struct Run<'a, S: Sink> {
 #[derive(Default)]
 pub(super) struct Attempt {
     /// Its checks, which are told once it is known to be the last.
-    pub(super) checks: Vec<(CheckId, Instant, bool)>,
+    pub(super) checks: Vec<(CheckId, Instant, Result<(), Explanation>)>,
     /// The first thing that was not as it should be.
     pub(super) wrong: Option<String>,
 }
@@ -190,27 +191,32 @@ impl<'a, S: Sink> Run<'a, S> {
         }
     }
 
-    /// Tells of a check of something that was due at `due`; in an attempt it is kept until that is known to be the last.
-    pub(super) fn check(&mut self, check: CheckId, due: Instant, expression: &Expression) {
+    /// Tells of a check of something that was due at `due`; in an attempt it is kept until that is known to be the last. `sent` gives what
+    /// is secret of what was sent for it.
+    pub(super) fn check(&mut self, check: CheckId, due: Instant, expression: &Expression, sent: &dyn Fn() -> Vec<String>) {
         let passed = expression.truth(&self.user.scope);
-        match &mut self.attempt {
-            None => {
-                if let Err(error) = &passed {
-                    self.sink.unclear(check, due, error);
-                }
-                self.sink.check(check, due, passed.unwrap_or(false));
+        let user = &*self.user;
+        let how = || {
+            let mut how = expression.explain(&user.scope);
+            how.redact(|text| {
+                let secrets = user.secrets(text).into_iter().chain(secrets_of_answer(text)).chain(sent());
+                Secrets::new(secrets).redact(text).into_owned()
+            });
+            how
+        };
+        match (&mut self.attempt, passed) {
+            (None, Ok(true)) => self.sink.check(check, due, true),
+            (None, _) => {
+                self.sink.unheld(check, due, &how);
+                self.sink.check(check, due, false);
             }
-            Some(attempt) => {
-                attempt.checks.push((check, due, matches!(passed, Ok(true))));
-                match passed {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        attempt.wrong.get_or_insert_with(|| format!("`{}` did not hold", expression.source()));
-                    }
-                    Err(error) => {
-                        attempt.wrong.get_or_insert_with(|| error.to_string());
-                    }
-                }
+            (Some(attempt), Ok(true)) => attempt.checks.push((check, due, Ok(()))),
+            (Some(attempt), passed) => {
+                attempt.checks.push((check, due, Err(how())));
+                attempt.wrong.get_or_insert_with(|| match passed {
+                    Ok(_) => format!("`{}` did not hold", expression.source()),
+                    Err(error) => error.to_string(),
+                });
             }
         }
     }

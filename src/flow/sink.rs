@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{EvalError, ListId, Value};
+use crate::expr::{Explanation, ListId, Value};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
@@ -24,22 +24,23 @@ pub struct Failure<'a> {
     pub secrets: &'a dyn Fn(&str) -> Vec<String>,
 }
 
-/// Takes what happens to one virtual user. Nothing here may block or fail.
+/// Takes what happens to one virtual user. Nothing here may block or fail. What is told has no default: a sink that leaves it out loses it.
 pub trait Sink {
     /// A timed piece of work ended; it belongs to the phase that it was due in.
     fn sample(&self, step: StepId, due: Instant, sample: &Sample);
     /// A request of a step that uploads or downloads ended as expected.
-    fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
-        let _ = (step, due, transfer);
-    }
+    fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer);
+    /// The request of a [`Sink::sample`] was sent, as far as that is known, and not answered: what it asked for may have been done.
+    fn lost(&self, step: StepId, due: Instant);
     /// The trace that the request of a [`Sink::sample`] was sent with.
-    fn traced(&self, _step: StepId, _due: Instant, _sample: &Sample, _trace: TraceId) {}
+    fn traced(&self, step: StepId, due: Instant, sample: &Sample, trace: TraceId);
     /// A check of a request that was due at `due`.
     fn check(&self, check: CheckId, due: Instant, passed: bool);
-    /// A group of steps that was due at `at` ended, or was cut off, after so many nanoseconds.
-    fn group(&self, group: GroupId, at: Instant, nanoseconds: u64, outcome: Outcome);
-    /// A connection was opened.
-    fn connected(&self, protocol: Protocol, at: Instant, times: &ConnectTimes);
+    /// A group of steps that was due at `at` ended, or was cut off, at `ended`. It took so many nanoseconds of that: pauses of the
+    /// run are none of its time.
+    fn group(&self, group: GroupId, at: Instant, ended: Instant, nanoseconds: u64, outcome: Outcome);
+    /// A connection was open at `opened`; that counts at `at`.
+    fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes);
     /// A connection could not be opened.
     fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason);
     /// A connection ended; without a reason where this side meant it to.
@@ -62,8 +63,9 @@ pub trait Sink {
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
     /// Tells of a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` holds no values.
     fn broken(&self, at: Instant, reason: Reason, detail: &str);
-    /// Tells of a check that could not be evaluated, and so failed. `detail` holds no values.
-    fn unclear(&self, _check: CheckId, _due: Instant, _detail: &EvalError) {}
+    /// Tells how a check failed: it didn't hold, or could not be evaluated. That is worked out when it is asked for, so of a flood
+    /// of failures only what is shown costs anything. The user's secrets are taken out, and the plan's are not.
+    fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation);
     /// Waits until a moment.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
     /// Whether the flow is to end before its next request or pause, with what is under way done and remembered: asked of what

@@ -66,6 +66,7 @@ struct StepCell {
     received: Count,
     delayed_response: DelayedCell,
     delayed_service: DelayedCell,
+    lost: Count,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +79,7 @@ struct ScenarioCell {
     step_errors: Reasons,
     delayed_iterations: DelayedCell,
     absent: Count,
+    held: Count,
     start_lag: Lazy,
     connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
 }
@@ -183,6 +185,11 @@ impl Set {
         }
     }
 
+    /// Counts a request that was sent and not answered. To be called after its sample.
+    pub fn lost(&self, step: StepId) {
+        self.steps[step.index()].get_or_init(Box::default).lost.add(1);
+    }
+
     /// Counts a check's result.
     #[inline]
     pub fn check(&self, check: CheckId, passed: bool) {
@@ -231,6 +238,11 @@ impl Set {
     /// Closed users that the load wanted were gone before their time, together for so many nanoseconds.
     pub fn absent(&self, scenario: ScenarioId, nanoseconds: u64) {
         self.scenarios[scenario.index()].absent.add(nanoseconds);
+    }
+
+    /// The worker stood still, and held closed users up for so many nanoseconds together.
+    pub fn held(&self, scenario: ScenarioId, nanoseconds: u64) {
+        self.scenarios[scenario.index()].held.add(nanoseconds);
     }
 
     /// Counts a step without a sample that could not be done.

@@ -69,6 +69,9 @@ pub struct StepTotals {
     /// Service times that the generator delayed.
     #[serde(default)]
     pub delayed_service: Delayed,
+    /// Requests that were sent, as far as that is known, and not answered: what they asked for may have been done.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// One scenario's arrivals, iterations and connections.
@@ -94,6 +97,9 @@ pub struct ScenarioTotals {
     /// rows ran out, or they were still at their `start` after the time that it may take.
     #[serde(default)]
     pub absent: u64,
+    /// How long pauses of their workers held closed users up, together, in nanoseconds.
+    #[serde(default)]
+    pub held: u64,
     /// How late arrivals started.
     pub start_lag: Sparse,
     /// Connections, by [`Protocol::index`].
@@ -300,6 +306,7 @@ impl Totals {
             less(&mut mine.received, &theirs.received);
             mine.delayed_response.take(&theirs.delayed_response);
             mine.delayed_service.take(&theirs.delayed_service);
+            less(&mut mine.lost, &theirs.lost);
         });
         each(&mut rest.scenarios, &earlier.scenarios, |mine, theirs| {
             less(&mut mine.due, &theirs.due);
@@ -310,6 +317,7 @@ impl Totals {
             each(&mut mine.step_errors, &theirs.step_errors, less);
             mine.delayed_iterations.take(&theirs.delayed_iterations);
             less(&mut mine.absent, &theirs.absent);
+            less(&mut mine.held, &theirs.held);
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
                 take(&mut mine.duration, &theirs.duration);
@@ -349,6 +357,7 @@ impl StepTotals {
         self.received += other.received;
         self.delayed_response.add(&other.delayed_response);
         self.delayed_service.add(&other.delayed_service);
+        self.lost += other.lost;
     }
 }
 
@@ -363,6 +372,7 @@ impl ScenarioTotals {
         each(&mut self.step_errors, &other.step_errors, more);
         self.delayed_iterations.add(&other.delayed_iterations);
         self.absent += other.absent;
+        self.held += other.held;
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);
     }

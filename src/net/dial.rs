@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::dns;
+use super::local::Limit;
 use super::proxy::Refusal;
 use super::route::Route;
 use super::stream::{Counted, Stream};
@@ -183,7 +184,7 @@ async fn open(endpoint: &Endpoint, through: bool, dialing: &mut Dialing) -> Resu
     let (host, port) = endpoint.peer();
     let found = dns::resolve(host, port, endpoint.route.options().refresh)
         .await
-        .map_err(|error| DialError::new(Reason::Dns, Stage::Dns, format!("cannot resolve `{host}`: {error}")))?;
+        .map_err(|error| DialError::new(error.reason(), Stage::Dns, format!("cannot resolve `{host}`: {error}")))?;
     let resolved = Instant::now();
     if found.asked {
         dialing.times.dns = Some(resolved - start);
@@ -227,11 +228,12 @@ async fn shake_hands(endpoint: &Endpoint, tls: &Tls, counted: Counted) -> Result
     let config = tls.config().map_err(|error| failed(error.to_string()))?;
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
     let name = tls.server_name(host).map_err(|error| failed(error.to_string()))?;
-    let stream = TlsConnector::from(config)
-        .with_alpn(endpoint.alpn.offered())
-        .connect(name, counted)
-        .await
-        .map_err(|error| failed(format!("TLS handshake with {endpoint} failed: {error}")))?;
+    let stream = TlsConnector::from(config).with_alpn(endpoint.alpn.offered()).connect(name, counted).await.map_err(|error| {
+        match Limit::of(&error) {
+            Some(limit) => DialError::new(Reason::Local, Stage::Tls, limit.to_string()),
+            None => failed(format!("TLS handshake with {endpoint} failed: {error}")),
+        }
+    })?;
     Ok(Stream::tls(stream))
 }
 
@@ -249,7 +251,10 @@ async fn connect(addresses: &[std::net::SocketAddr], route: &Route) -> io::Resul
             ended = attempts.next() => match ended {
                 Some(Ok(stream)) => return Ok(stream),
                 Some(Err(error)) => {
-                    last = error;
+                    // Where this machine failed at one address, it isn't known whether the target is there.
+                    if Limit::of(&last).is_none() {
+                        last = error;
+                    }
                     attempts.extend(left.next().map(|to| route.connect(*to)));
                 }
                 None => return Err(last),
@@ -264,6 +269,7 @@ pub fn reason_of(error: &io::Error) -> Reason {
     use io::ErrorKind as Kind;
     match error.kind() {
         _ if is_tls(error) => Reason::Tls,
+        _ if Limit::of(error).is_some() => Reason::Local,
         Kind::ConnectionRefused => Reason::Refused,
         Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => Reason::Reset,
         Kind::TimedOut => Reason::Timeout,
@@ -274,15 +280,7 @@ pub fn reason_of(error: &io::Error) -> Reason {
 
 /// An I/O error in words, with what to change where this machine is what stands in the way.
 pub fn explain(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => format!("{error}; raise the limit of open files (ulimit -n)"),
-        Some(libc::EADDRNOTAVAIL) => {
-            format!(
-                "{error}; this machine has no local port left: reuse connections, connect `from` more addresses, or widen net.ipv4.ip_local_port_range"
-            )
-        }
-        _ => error.to_string(),
-    }
+    Limit::of(error).map_or_else(|| error.to_string(), |limit| limit.to_string())
 }
 
 #[cfg(test)]

@@ -5,14 +5,47 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::local::{self, Limit};
+use crate::base::Reason;
 
 /// How long an answer is used again. Short, so that a name that moves is followed.
 const FRESH: Duration = Duration::from_secs(1);
 /// More names than any profile writes down; names made by templates are forgotten beyond it.
 const MAX_NAMES: usize = 1024;
+
+/// Look-ups at a time, each on a thread of its own: the system's resolver makes its caller wait.
+static LOOK_UPS: Semaphore = Semaphore::const_new(256);
+
+/// Why there is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unresolved {
+    /// The resolver says so, in these words.
+    #[error("{0}")]
+    Unknown(String),
+    /// This machine could not ask.
+    #[error("{0}")]
+    Local(Limit),
+}
+
+impl Unresolved {
+    /// The label under which it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Unresolved::Unknown(_) => Reason::Dns,
+            Unresolved::Local(_) => Reason::Local,
+        }
+    }
+
+    fn by(error: &io::Error) -> Self {
+        Limit::of_file(error).map_or_else(|| Self::Unknown(error.to_string()), Self::Local)
+    }
+}
 
 /// The addresses of a host, in the order to try them.
 pub(super) struct Found {
@@ -25,7 +58,7 @@ pub(super) struct Found {
 struct Answer {
     at: Option<Instant>,
     addresses: Vec<IpAddr>,
-    failure: Option<(io::ErrorKind, String)>,
+    failure: Option<Unresolved>,
     uses: usize,
 }
 
@@ -45,13 +78,34 @@ fn slot(host: &str) -> Slot {
 }
 
 /// Resolves `host`, an address with or without the brackets of IPv6 or a name, by an answer no older than `refresh`.
-pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) -> io::Result<Found> {
+pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) -> Result<Found, Unresolved> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(Found { addresses: vec![SocketAddr::new(address, port)], asked: false });
     }
-    let asked = async { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) };
-    resolve_by(&slot(host), port, refresh, Instant::now, asked).await
+    resolve_by(&slot(host), port, refresh, Instant::now, look_up(host.to_owned())).await
+}
+
+/// Asks the system's resolver.
+async fn look_up(host: String) -> Result<Vec<IpAddr>, Unresolved> {
+    // Never closed.
+    let _turn = LOOK_UPS.acquire().await;
+    let (tell, told) = oneshot::channel();
+    let ask = move || {
+        // A resolver that can't open its files or sockets says that the name isn't known.
+        let short = local::is_short_of_files();
+        let found = (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect());
+        let found = found.map_err(|error| {
+            let short = short.or_else(local::is_short_of_files);
+            short.map_or_else(|| Unresolved::by(&error), Unresolved::Local)
+        });
+        let _ = tell.send(found); // nobody waits any more
+    };
+    std::thread::Builder::new()
+        .name("resolver".to_owned())
+        .spawn(ask)
+        .map_err(|error| Unresolved::Local(Limit::of_thread(&error)))?;
+    told.await.unwrap_or_else(|_| Err(Unresolved::Unknown("the system's resolver panicked".to_owned())))
 }
 
 /// The same by an answer in its slot, which `ask` fills where it is too old.
@@ -60,8 +114,8 @@ async fn resolve_by(
     port: u16,
     refresh: Option<Duration>,
     clock: impl Fn() -> Instant,
-    ask: impl Future<Output = io::Result<Vec<IpAddr>>>,
-) -> io::Result<Found> {
+    ask: impl Future<Output = Result<Vec<IpAddr>, Unresolved>>,
+) -> Result<Found, Unresolved> {
     // Whoever comes first asks; the others wait here for its answer. If it is dropped, the next one asks.
     let mut answer = slot.lock().await;
     // A failure is not kept for longer than others would keep it: the name may be back in a moment.
@@ -72,15 +126,17 @@ async fn resolve_by(
                 answer.addresses = alternate(found.into_iter());
                 answer.failure = None;
             }
-            Err(error) => answer.failure = Some((error.kind(), error.to_string())),
+            // Nothing was asked, so that there is nothing to keep.
+            Err(error @ Unresolved::Local(_)) => return Err(error),
+            Err(error) => answer.failure = Some(error),
         }
         answer.at = Some(clock());
     }
-    if let Some((kind, message)) = &answer.failure {
-        return Err(io::Error::new(*kind, message.clone()));
+    if let Some(failure) = &answer.failure {
+        return Err(failure.clone());
     }
     if answer.addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        return Err(Unresolved::Unknown("the name has no address".to_owned()));
     }
     answer.uses = answer.uses.wrapping_add(1);
     let addresses = rotate(&answer.addresses, answer.uses - 1);
@@ -146,12 +202,12 @@ mod tests {
     /// A resolver that gives each answer once, and a clock that is put forward.
     struct Script {
         slot: Slot,
-        answers: RefCell<Vec<io::Result<&'static str>>>,
+        answers: RefCell<Vec<Result<&'static str, Unresolved>>>,
         now: Cell<Instant>,
     }
 
     impl Script {
-        fn new(answers: Vec<io::Result<&'static str>>) -> Self {
+        fn new(answers: Vec<Result<&'static str, Unresolved>>) -> Self {
             Self { slot: Slot::default(), answers: RefCell::new(answers), now: Cell::new(Instant::now()) }
         }
 
@@ -187,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_not_kept_for_longer_than_an_answer_without_refresh() {
         let refresh = Some(Duration::from_secs(30));
-        let away = |text: &str| Err(io::Error::other(text.to_owned()));
+        let away = |text: &str| Err(Unresolved::Unknown(text.to_owned()));
         let script = Script::new(vec![away("away"), Ok("10.0.0.1"), away("away again")]);
         assert_eq!(script.first(refresh).await, "away");
         script.pass(FRESH);
@@ -196,6 +252,15 @@ mod tests {
         assert_eq!(script.first(refresh).await, "10.0.0.1");
         script.pass(Duration::from_secs(31));
         assert_eq!(script.first(refresh).await, "away again");
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_this_machine_could_not_make_is_made_by_the_next_who_asks() {
+        let short = Unresolved::by(&io::Error::from_raw_os_error(libc::EMFILE));
+        assert_eq!((short.reason(), Unresolved::by(&io::Error::other("no")).reason()), (Reason::Local, Reason::Dns));
+        let script = Script::new(vec![Err(short), Ok("10.0.0.1")]);
+        assert_eq!(script.first(None).await, "too many open files: raise `ulimit -n`");
+        assert_eq!(script.first(None).await, "10.0.0.1");
     }
 
     #[tokio::test]

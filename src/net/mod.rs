@@ -7,6 +7,7 @@
 pub mod client;
 pub mod dial;
 mod dns;
+pub mod local;
 pub mod proxy;
 pub mod route;
 pub mod stream;
@@ -16,6 +17,7 @@ pub mod tls;
 
 pub use client::AGENT;
 pub use dial::{Alpn, DialError, DialTimes, Dialing, Endpoint, Stage, dial, dial_to_proxy};
+pub use local::Limit;
 pub use proxy::{Proxy, ProxyError};
 pub use route::{Route, RouteOptions};
 pub use stream::{Meter, Stream};

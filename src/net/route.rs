@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::local::Limit;
 use super::proxy::Proxy;
 
 /// What can be said of the way, as plain data: `from`, `dns`, `http_proxy`.
@@ -69,7 +70,12 @@ impl Route {
         );
         for n in 0..fitting.len() {
             match connect_from(fitting[(turn + n) % fitting.len()], to).await {
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last = error,
+                // That one has no port left says more than that another can't be used.
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    if Limit::of(&last).is_none() {
+                        last = error;
+                    }
+                }
                 done => return done,
             }
         }

@@ -13,13 +13,14 @@ pub(super) fn own(resolver: &mut Resolver<'_>) -> Vec<OwnMetric> {
     metrics.iter().filter_map(|(name, metric)| one(resolver, name, metric)).collect()
 }
 
-/// Why `metric(name)` can't be had where several generators share a run.
-const SHARDED: &str = "`metric` is a total of this generator alone, and the run is shared by several (`--shard`); run it with one, or ask Prometheus for the sum over all of them in an SLO: promql: sum(…)";
+/// Why `metric(name)` and `lost(step)` can't be had where several generators share a run.
+const SHARDED: &str = "is a total of this generator alone, and the run is shared by several (`--shard`); run it with one, or ask Prometheus for the sum over all of them in an SLO: promql: sum(…)";
 
 /// Makes the totals of the run known, unless others have a part in them.
 pub(super) fn with_totals(resolver: &Resolver<'_>, layout: &Layout, names: Names) -> Names {
-    let names = names.with_metrics(totals(layout));
-    if resolver.options.shards > 1 { names.without_metrics(SHARDED) } else { names }
+    let steps = layout.steps.iter().map(|step| step.name.clone());
+    let names = names.with_totals(totals(layout), steps);
+    if resolver.options.shards > 1 { names.without_totals(SHARDED) } else { names }
 }
 
 /// The names that `metric(name)` answers: counters, the counts and sums of histograms, and what the profile's own gauges stand

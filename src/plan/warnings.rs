@@ -12,6 +12,7 @@ use crate::base::written::{Flat, Node};
 use crate::load::{Iterations, Load, whole};
 use crate::measure::{ScenarioId, StepId};
 use crate::profile::written;
+use crate::verdict::{LEAST_TIME, Measure, Over, Slo};
 
 /// Looks at the plan as a whole.
 pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
@@ -21,6 +22,7 @@ pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     limits(resolver, plan);
     series(resolver, plan);
     data(resolver, plan);
+    drifts(resolver, plan);
 }
 
 /// A profile that requires nothing: its runs have no verdict.
@@ -161,6 +163,36 @@ fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
         );
     }
 }
+
+/// Requirements on a drift over less time than a drift takes.
+fn drifts(resolver: &mut Resolver<'_>, plan: &Plan) {
+    for written in resolver.profile.written.slos.iter().flatten() {
+        let all = written.require.iter().chain(&written.target).flat_map(|list| &list.0);
+        let Some(drift) = all.into_iter().find(|requirement| requirement.value.measure == Measure::Drift) else { continue };
+        // Those of an SLO with `each` have its name and what they are about.
+        let name = &written.name.value.0;
+        let made = |slo: &&Slo| slo.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let all: Vec<&Over> = plan.slos.iter().filter(made).map(|slo| &slo.over).collect();
+        let judged = || plan.phases.iter().filter(|phase| phase.judge);
+        let run = match plan.repeat {
+            Repeat::Times(times) => judged().map(|phase| phase.duration.as_secs_f64()).sum::<f64>() * times as f64,
+            Repeat::Forever => f64::INFINITY,
+        };
+        if all.contains(&&Over::Run) && run < LEAST_TIME.as_secs_f64() {
+            let message = format!("the judged phases last {}{SHORT}", show_seconds(run));
+            resolver.warn(drift.at, message);
+        }
+        for phase in judged().filter(|phase| phase.duration < LEAST_TIME) {
+            if all.iter().any(|over| matches!(over, Over::Phases(phases) if phases.contains(&phase.id))) {
+                let took = show_seconds(phase.duration.as_secs_f64());
+                resolver.warn(drift.at, format!("the phase `{}` lasts {took}{SHORT}", phase.name));
+            }
+        }
+    }
+}
+
+/// What becomes of a drift over too short a time.
+const SHORT: &str = ", and a drift takes at least 20min: it will not be judged there";
 
 /// Data that nobody uses, or that is not enough.
 fn data(resolver: &mut Resolver<'_>, plan: &Plan) {

@@ -252,6 +252,15 @@ pub(super) fn totals_by_name(plan: &Plan, totals: &Totals, gauges: &[(OwnId, Sce
     sums
 }
 
+/// What `lost(step)` answers: how many requests of the steps of a name were sent and not answered, over all scenarios.
+pub(super) fn lost_by_step(plan: &Plan, totals: &Totals) -> BTreeMap<String, u64> {
+    let mut lost = BTreeMap::new();
+    for (step, totals) in plan.layout.steps.iter().zip(&totals.steps) {
+        *lost.entry(step.name.clone()).or_default() += totals.lost;
+    }
+    lost
+}
+
 /// The values of the SLOs' expressions, where `metric(name)` is the total in `totals`, or what a gauge stands at.
 pub(super) fn expressions(
     plan: &Plan,
@@ -261,8 +270,8 @@ pub(super) fn expressions(
     if plan.values.is_empty() {
         return BTreeMap::new();
     }
-    let metrics = Some(totals_by_name(plan, totals, gauges));
-    let shared = expr::Shared { env: plan.env.clone(), vars: plan.vars.clone(), metrics, ..expr::Shared::default() };
+    let (metrics, lost) = (Some(totals_by_name(plan, totals, gauges)), Some(lost_by_step(plan, totals)));
+    let shared = expr::Shared { env: plan.env.clone(), vars: plan.vars.clone(), metrics, lost, ..expr::Shared::default() };
     let scope = expr::Scope::new(shared.into(), 0);
     let value = |(text, expression): &(String, expr::Expression)| {
         (text.clone(), expression.number(&scope).map_err(|error| error.to_string()))

@@ -51,6 +51,14 @@ pub(super) fn never_reached(totals: &Totals) -> Option<String> {
         }
     }
     let all: u64 = failures.iter().sum();
+    let local = failures[Reason::Local.index()];
+    if local > 0 && local == all {
+        return Some(format!(
+            "This machine could not make a single connection: {all} of {all} failed for want of its own descriptors, local ports, memory or \
+             threads, or by its own rules ({}). Nothing is known of the target.",
+            by_reason(&failures)
+        ));
+    }
     (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", by_reason(&failures)))
 }
 
@@ -88,4 +96,31 @@ pub(super) fn ran_out(plan: &Plan, phase: &plan::Phase, data: &[usize]) -> Vec<S
         DataSource::Remembered(_) => format!("The data `{}` ran out: each value remembered so far was used once.", data.name),
     };
     data.iter().filter(|data| needs(**data)).filter_map(|data| plan.data.get(*data)).map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::ScenarioTotals;
+
+    fn failed(with: &[(Reason, u64)]) -> Totals {
+        let mut scenario = ScenarioTotals::default();
+        for (reason, count) in with {
+            scenario.connects[Protocol::Http.index()].failures[reason.index()] = *count;
+        }
+        Totals { scenarios: vec![scenario], ..Totals::default() }
+    }
+
+    #[test]
+    fn a_target_that_this_machine_could_not_connect_to_is_not_blamed() {
+        assert_eq!(never_reached(&failed(&[])), None);
+        let theirs = never_reached(&failed(&[(Reason::Refused, 3), (Reason::Local, 1)])).unwrap();
+        assert_eq!(theirs, "The target was never reached: 4 of 4 connections failed (refused: 3, local: 1).");
+        let ours = never_reached(&failed(&[(Reason::Local, 2)])).unwrap();
+        assert!(
+            ours.starts_with("This machine could not make a single connection: 2 of 2 failed") && ours.contains("(local: 2)"),
+            "{ours}"
+        );
+        assert!(!ours.contains("never reached"));
+    }
 }

@@ -20,7 +20,7 @@ use crate::record::Progress;
 use crate::record::build::{self, StageInput};
 
 use super::conduct::{Conduct, Stop, Update};
-use super::judging::{samples, totals_by_name};
+use super::judging::{lost_by_step, samples, totals_by_name};
 use super::result;
 
 /// How often a stage tells how far it is.
@@ -152,6 +152,7 @@ impl Conduct {
         if kind != StageKind::Setup {
             let run = self.drained.clone().plus(&self.staged);
             self.carried.metrics = Some(totals_by_name(&plan, &run, &self.own_gauges()));
+            self.carried.lost = Some(lost_by_step(&plan, &run));
         }
         let order = StageOrder {
             plan: plan.clone(),
@@ -267,10 +268,12 @@ impl Conduct {
             if totals.failed > 0 {
                 let step = check.step.and_then(|step| layout.steps.get(step.index()));
                 let of = step.map(|step| format!(" of the step `{}`", step.name)).unwrap_or_default();
-                wrong.push(match totals.total {
-                    1 => format!("the check `{}`{of} failed.", check.name),
-                    total => format!("the check `{}`{of} failed {} of {total} times.", check.name, totals.failed),
-                });
+                let times = match totals.total {
+                    1 => String::new(),
+                    total => format!(" {} of {total} times", totals.failed),
+                };
+                let how = end.unheld.iter().find(|(id, _)| id.index() == index).map(|(_, how)| format!(": {how}"));
+                wrong.push(format!("the check `{}`{of} failed{times}{}.", check.name, how.unwrap_or_default()));
             }
         }
         wrong
@@ -310,6 +313,7 @@ impl Conduct {
             totals: &end.totals,
             gauges: &self.own_gauges(),
             samples: &samples,
+            unheld: &end.unheld,
             error: error.as_deref(),
         };
         self.stages.push(build::stage(&input));

@@ -1,77 +1,83 @@
 //! Drift: by what share the median grows in an hour, from a straight line through medians of short stretches.
 //!
-//! Least squares of y = a + b·t over the medians y of equal stretches at times t (hours): `b = Sxy/Sxx`, `a = ȳ - b·t̄`, and the drift
-//! is b/a, the growth in an hour as a share of the level at the start. The standard error of b is `√(s²/Sxx)` with
-//! `s² = (Syy - b·Sxy)/(n - 2)` (any textbook of regression; Draper and Smith, chapter 1). Only sums are kept.
+//! The drift is slope/level: the growth in an hour as a share of the level at the start. Latency wanders by itself (a checkpoint each
+//! five minutes, a cache that fills), so stretches aren't independent; [`crate::stats::Line`] counts them for what they are worth.
 
+use super::known::Known;
 use super::requirement::Requirement;
+use crate::stats::Line;
 use std::time::Duration;
 
-/// The fewest points for a line whose error means something.
-pub const LEAST_POINTS: u64 = 10;
+/// The shortest time that is judged for drift: in less, what latency does by itself can't be told from a drift.
+pub const LEAST_TIME: Duration = Duration::from_secs(20 * 60);
+
+/// The fewest independent stretches, in effect, for a line whose error means something.
+pub const LEAST_EFFECTIVE: f64 = 8.0;
 
 /// The fewest samples whose median makes a point; its scatter shows in the error.
 pub const LEAST_SAMPLES_OF_A_POINT: u64 = 10;
 
-/// The standard errors that the objective must be away from the value: two are 95 %.
-const ERRORS: f64 = 2.0;
+/// How sure it must be that the drift is on one side of the objective.
+const CONFIDENCE: f64 = 0.95;
 
-/// The sums of a line through points.
+/// A line through medians, by hours.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Drift {
-    n: u64,
-    t: f64,
-    y: f64,
-    // Sums of squares about the means, updated as the means move (Welford), so that nothing cancels.
-    tt: f64,
-    ty: f64,
-    yy: f64,
+    line: Line,
+    /// By how much the medians may be off, together: answers that never came, delays of the generator.
+    unclear: f64,
+}
+
+/// What of a drift is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// The growth in an hour, as a share of the level at the start.
+    pub value: f64,
+    /// The true one lies within so much of it; `None` where the stretches count for too few independent ones.
+    pub give_or_take: Option<f64>,
+    /// How many independent stretches there were, in effect.
+    pub effective: f64,
 }
 
 impl Drift {
-    /// Takes the median `y` (seconds, or a metric's unit) of a stretch around `t`.
-    pub fn add(&mut self, t: Duration, y: f64) {
-        let hours = t.as_secs_f64() / 3600.0;
-        self.n += 1;
-        let n = self.n as f64;
-        let (dt, dy) = (hours - self.t, y - self.y);
-        self.t += dt / n;
-        self.y += dy / n;
-        self.tt += dt * (hours - self.t);
-        self.ty += dt * (y - self.y);
-        self.yy += dy * (y - self.y);
+    /// Takes the median `y` (seconds, or a metric's unit) of a stretch around `t`; it may be off by `unclear`.
+    pub fn add(&mut self, t: Duration, y: f64, unclear: f64) {
+        self.line.add(t.as_secs_f64() / 3600.0, y);
+        self.unclear += unclear;
     }
 
-    /// The drift in an hour as a share of the level at the start, and its standard error; `None` of too few points, or where the
-    /// line starts at 0 or below.
-    pub fn value(&self) -> Option<(f64, f64)> {
-        if self.n < LEAST_POINTS || self.tt <= 0.0 {
-            return None;
-        }
-        let slope = self.ty / self.tt;
-        let start = self.y - slope * self.t;
-        let scatter = ((self.yy - slope * self.ty) / (self.n as f64 - 2.0)).max(0.0);
-        (start > 0.0).then(|| (slope / start, (scatter / self.tt).sqrt() / start))
+    /// The drift; `None` of fewer than three points, or where the line starts at 0 or below.
+    pub fn value(&self) -> Option<Growth> {
+        let fit = self.line.fit().filter(|fit| fit.level > 0.0)?;
+        let half_width = fit.half_width(CONFIDENCE).filter(|_| fit.effective >= LEAST_EFFECTIVE);
+        let unclear = self.line.slope_off_by(self.unclear);
+        Some(Growth {
+            value: fit.slope / fit.level,
+            give_or_take: half_width.map(|half| (half + unclear) / fit.level),
+            effective: fit.effective,
+        })
     }
 
-    /// The drift, and whether a requirement on it is met: `Err` with the reason where that can't be told.
-    ///
-    /// # Errors
-    /// Too few points; or the drift is so unsure that the objective lies within its error.
-    pub fn judge(&self, requirement: &Requirement) -> Result<(f64, bool), (Option<f64>, String)> {
-        let Some((value, error)) = self.value() else {
-            return Err((None, format!("there were {} stretches with data, and a drift takes {LEAST_POINTS}", self.n)));
+    /// What is known of the drift, and why nothing is or what it takes to know more, as part of a sentence.
+    pub(super) fn known(&self, requirement: &Requirement) -> (Option<Known>, Option<String>) {
+        let points = self.line.points();
+        let Some(growth) = self.value().filter(|_| points as f64 >= LEAST_EFFECTIVE) else {
+            return (None, Some(format!("there were {points} stretches with data, and a drift takes {LEAST_EFFECTIVE}")));
         };
-        let met = requirement.met(value);
-        let unsure = [value - ERRORS * error, value + ERRORS * error].into_iter().any(|edge| requirement.met(edge) != met);
-        if unsure {
+        let Some(give_or_take) = growth.give_or_take else {
+            let reason = format!(
+                "latency swings so slowly that its {points} stretches count for {:.1} independent ones, and a drift takes {LEAST_EFFECTIVE}; it takes a longer run",
+                growth.effective
+            );
+            return (Some(Known { met: None, ..Known::exactly(requirement, growth.value) }), Some(reason));
+        };
+        let (least, most) = (growth.value - give_or_take, growth.value + give_or_take);
+        let known = Known::between(requirement, growth.value, least, most);
+        let reason = || {
             let show = |share: f64| requirement.unit.show(share);
-            return Err((
-                Some(value),
-                format!("the drift is {} give or take {}; it takes a longer run", show(value), show(ERRORS * error)),
-            ));
-        }
-        Ok((value, met))
+            format!("the drift is {} give or take {}; it takes a longer run", show(growth.value), show(give_or_take))
+        };
+        (Some(known), known.met.is_none().then(reason))
     }
 }
 
@@ -84,27 +90,46 @@ mod tests {
         let mut drift = Drift::default();
         for minute in 0..minutes {
             let noise = if minute % 2 == 0 { scatter } else { -scatter };
-            drift.add(Duration::from_secs(minute * 60), 0.1 * (1.0 + growth * minute as f64 / 60.0) + noise);
+            drift.add(Duration::from_secs(minute * 60), 0.1 * (1.0 + growth * minute as f64 / 60.0) + noise, 0.0);
         }
         drift
     }
 
     #[test]
     fn a_line_is_found() {
-        let (value, error) = drift(120, 0.05, 0.0).value().unwrap();
-        assert!((value - 0.05).abs() < 1e-9 && error < 1e-6, "{value} {error}");
-        let (value, error) = drift(600, -0.02, 0.005).value().unwrap();
-        assert!((value + 0.02).abs() < 2.0 * error && error > 0.0, "{value} {error}");
+        let growth = drift(120, 0.05, 0.0).value().unwrap();
+        assert!((growth.value - 0.05).abs() < 1e-9 && growth.give_or_take.unwrap() < 1e-6, "{growth:?}");
+        let growth = drift(600, -0.02, 0.005).value().unwrap();
+        assert!((growth.value + 0.02).abs() < growth.give_or_take.unwrap(), "{growth:?}");
     }
 
     #[test]
     fn it_is_judged_only_where_it_is_sure() {
         let requirement = Requirement::parse("drift < 5%/h").unwrap();
-        assert!(drift(240, 0.01, 0.002).judge(&requirement).unwrap().1);
-        assert!(!drift(240, 0.20, 0.002).judge(&requirement).unwrap().1);
-        let (value, reason) = drift(20, 0.04, 0.01).judge(&requirement).unwrap_err();
-        assert!(value.is_some() && reason.contains("give or take"), "{reason}");
-        let (value, reason) = drift(5, 0.0, 0.0).judge(&requirement).unwrap_err();
-        assert!(value.is_none() && reason.contains("there were 5 stretches"), "{reason}");
+        let met = |drift: &Drift| drift.known(&requirement).0.unwrap().met;
+        assert_eq!((met(&drift(240, 0.01, 0.002)), met(&drift(240, 0.20, 0.002))), (Some(true), Some(false)));
+        let (known, reason) = drift(20, 0.04, 0.01).known(&requirement);
+        assert!(known.unwrap().met.is_none() && reason.unwrap().contains("give or take"));
+        let (known, reason) = drift(5, 0.0, 0.0).known(&requirement);
+        assert_eq!((known, reason.as_deref()), (None, Some("there were 5 stretches with data, and a drift takes 8")));
+        // Medians of which nobody knows whether they are longer by a tenth.
+        let mut unclear = drift(240, 0.01, 0.002);
+        unclear.unclear = 240.0 * 0.01;
+        assert_eq!(met(&unclear), None);
+    }
+
+    #[test]
+    fn one_slow_swing_is_no_drift() {
+        let mut swing = Drift::default();
+        for minute in 0..60u64 {
+            let angle = minute as f64 / 60.0 * std::f64::consts::TAU;
+            swing.add(Duration::from_secs(minute * 60), 0.1 * (1.0 + 0.2 * angle.sin()), 0.0);
+        }
+        let (known, reason) = swing.known(&Requirement::parse("drift < 5%/h").unwrap());
+        let reason = reason.unwrap();
+        assert!(
+            known.unwrap().met.is_none() && reason.contains("its 60 stretches count for") && reason.contains("a drift takes 8"),
+            "{reason}"
+        );
     }
 }

@@ -259,7 +259,7 @@ impl Figures {
         if counter > before.2 {
             self.unmade.counter += missing * each(counter - before.2);
         }
-        self.unmade.held += in_time(0u64 as f64 / 1e9) * each((all - before.0) as f64);
+        self.unmade.held += in_time(scenario.held as f64 / 1e9) * each((all - before.0) as f64);
     }
 
     fn count(&mut self, by_outcome: &ByOutcome, delayed: &Delayed) {

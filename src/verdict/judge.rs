@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::drift::LEAST_TIME;
 use super::exit::combine;
 use super::figures::{Extent, Figures};
 use super::known::{Known, Pace};
@@ -136,13 +137,14 @@ fn measured(
             None => Found::missing("it was never set"),
         };
     }
+    if requirement.measure == Measure::Drift && inputs.duration < LEAST_TIME {
+        let of = if inputs.phase.is_some() { "a phase" } else { "the judged phases" };
+        let reason = format!("too short: a drift takes at least {}min of {of}", LEAST_TIME.as_secs() / 60);
+        return Found { unjudged: true, ..Found::missing(reason) };
+    }
     let mut found = if requirement.measure == Measure::Drift {
-        match watches.drift(slo_index).map(|drift| drift.judge(requirement)) {
-            Some(Ok((value, _))) => Found::known(Known::exactly(requirement, value), None),
-            Some(Err((value, reason))) => {
-                let known = value.map(|value| Known { met: None, ..Known::exactly(requirement, value) });
-                Found { known, ..Found::missing(reason) }
-            }
+        match watches.drift(slo_index).map(|drift| drift.known(requirement)) {
+            Some((known, note)) => Found { known, note, unjudged: false },
             None => Found::missing("it was not followed"),
         }
     } else if let Some(window) = slo.window {

@@ -128,6 +128,13 @@ impl Figures {
         [&self.good, &self.timed_out, &self.cut_off].into_iter().map(|times| times.least())
     }
 
+    /// The least that each of the times can have been.
+    fn all_least(&self) -> Sparse {
+        let mut all = Sparse::default();
+        self.least().for_each(|times| all.add(&times));
+        all
+    }
+
     /// What ended without an answer.
     fn unanswered(&self) -> u64 {
         self.timed_out.count() + self.cut_off.count()
@@ -143,24 +150,29 @@ impl Figures {
         self.timeouts.saturating_sub(self.timed_out.count())
     }
 
+    /// A quantile as measured, the least and the most that it can be.
+    pub(super) fn quantile_between(&self, q: f64) -> Option<(f64, f64, f64)> {
+        let times = self.times();
+        let measured = times.quantile(q)?;
+        let never = self.never();
+        let all = times.count() as f64 + never;
+        // What has no time at all is at the lower end where it is good, and at the upper end where it is bad.
+        let least = if never >= q * all { 0.0 } else { self.all_least().quantile((q * all - never) / times.count() as f64)? };
+        let most = match q * all / self.good.count() as f64 {
+            share if share <= 1.0 => self.good.most.quantile(share)?,
+            _ => f64::INFINITY,
+        };
+        Some((measured, least, most))
+    }
+
     /// A quantile.
     ///
     /// The buckets know a value to half a per cent, but how many lie within a threshold is counted exactly: at most q of all do if
     /// and only if the quantile is above it. Where the counts are known they decide, and the values follow them.
     fn quantile(&self, requirement: &Requirement, q: f64) -> Option<Known> {
-        let (times, objective) = (self.times(), requirement.objective);
-        let measured = times.quantile(q)?;
-        let never = self.never();
-        let all = times.count() as f64 + never;
-        let mut least = Sparse::default();
-        self.least().for_each(|times| least.add(&times));
-        // What has no time at all is at the lower end where it is good, and at the upper end where it is bad.
-        let least_value = if never >= q * all { 0.0 } else { least.quantile((q * all - never) / times.count() as f64)? };
-        let answered = self.good.count() as f64;
-        let most_value = match q * all / answered {
-            share if share <= 1.0 => self.good.most.quantile(share)?,
-            _ => f64::INFINITY,
-        };
+        let (measured, least_value, most_value) = self.quantile_between(q)?;
+        let (times, least, never) = (self.times(), self.all_least(), self.never());
+        let (all, objective) = (times.count() as f64 + never, requirement.objective);
         let mut known = Known::between(requirement, measured, least_value, most_value);
         // Times don't fall on a threshold to the nanosecond; other values do, and then only these two comparisons are exact.
         let exact = requirement.unit == Unit::Seconds || matches!(requirement.comparison, Comparison::AtMost | Comparison::Above);

@@ -20,7 +20,7 @@ mod slo;
 mod watch;
 
 pub use crate::base::Verdict;
-pub use drift::{Drift, LEAST_POINTS, LEAST_SAMPLES_OF_A_POINT};
+pub use drift::{Drift, Growth, LEAST_EFFECTIVE, LEAST_SAMPLES_OF_A_POINT, LEAST_TIME};
 pub use exit::{Exit, combine};
 pub use figures::{Extent, Figures};
 pub use judge::{Inputs, judge};

@@ -318,14 +318,18 @@ fn pace(length: Duration) -> Pace {
 impl Stretches {
     fn take(&mut self, t: Duration, figures: &Figures) {
         let stretch = figures.minus(&self.last.1);
-        let median = stretch.times().quantile(0.5);
-        if let Some(median) = median.filter(|_| stretch.samples(Measure::Drift) >= LEAST_SAMPLES_OF_A_POINT) {
-            self.drift.add(self.last.0 + t.saturating_sub(self.last.0) / 2, median);
+        let median = stretch.quantile_between(0.5);
+        let enough = stretch.samples(Measure::Drift) >= LEAST_SAMPLES_OF_A_POINT;
+        if let Some((median, least, most)) = median.filter(|_| enough) {
+            let unclear = (most - median).max(median - least).max(0.0);
+            self.drift.add(self.last.0 + t.saturating_sub(self.last.0) / 2, median, unclear);
         }
         self.last = (t, figures.clone());
         self.next = t.saturating_add(self.every);
     }
 }
 
+#[cfg(test)]
+mod drifts;
 #[cfg(test)]
 mod tests;

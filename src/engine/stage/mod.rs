@@ -18,7 +18,7 @@ use crate::base::units::nanos;
 use crate::expr::{Layer, Symbol, Value};
 use crate::flow::{self, End, User};
 use crate::load::Share;
-use crate::measure::{Set, Store, Totals};
+use crate::measure::{CheckId, Set, Store, Totals};
 use crate::plan::{Plan, Stage, StageKind};
 use crate::protocol::http;
 
@@ -63,6 +63,8 @@ pub struct StageEnd {
     pub variables: Vec<(Symbol, Value)>,
     /// What it recorded.
     pub totals: Totals,
+    /// How checks failed, each the first time that it did.
+    pub unheld: Vec<(CheckId, String)>,
     /// Examples of its errors.
     pub examples: Vec<ErrorExample>,
 }
@@ -143,6 +145,7 @@ async fn carry_out(order: &StageOrder, set: &Arc<Set>, mut wished: watch::Receiv
         how: StageHow::Stopped,
         variables: Vec::new(),
         totals: Totals::empty(&order.plan.layout),
+        unheld: Vec::new(),
         examples: Vec::new(),
     };
     let Some(stage) = order.plan.stages.get(order.kind) else { return end };
@@ -171,6 +174,7 @@ async fn carry_out(order: &StageOrder, set: &Arc<Set>, mut wished: watch::Receiv
     end.ended = SystemTime::now();
     end.how = how;
     end.totals = set.totals();
+    end.unheld = sink.unheld();
     end.examples = examples.all();
     end
 }

@@ -1,18 +1,22 @@
 //! Where a stage's flow reports to: the one set that it records into.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
 
+use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{ListId, Lists, Value};
+use crate::expr::{Explanation, ListId, Lists, Value};
 use crate::flow::{Failure, Sink};
+use crate::measure::exemplars::Exemplar;
+use crate::measure::process::unix_time;
 use crate::measure::{
-    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, ScenarioId, Set, StepId, WorkerGauges,
+    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, ScenarioId, Set, StepId, Store,
+    Transfer, WorkerGauges,
 };
 use crate::plan::{Plan, Stage, StageKind};
 
@@ -35,6 +39,9 @@ pub(super) struct StageSink {
     /// A check that fails ends a set-up.
     checks_end: bool,
     failed: Cell<bool>,
+    /// How checks failed, each the first time that it did.
+    unheld: RefCell<Vec<(CheckId, String)>>,
+    store: Arc<Store>,
     over: Notify,
 }
 
@@ -55,6 +62,8 @@ impl StageSink {
             wished,
             checks_end: order.kind == StageKind::Setup,
             failed: Cell::new(false),
+            unheld: RefCell::default(),
+            store: order.store.clone(),
             over: Notify::new(),
         }
     }
@@ -62,6 +71,11 @@ impl StageSink {
     /// Whether a check failed that ends the stage.
     pub fn a_check_failed(&self) -> bool {
         self.failed.get()
+    }
+
+    /// How checks failed, each the first time that it did.
+    pub fn unheld(&self) -> Vec<(CheckId, String)> {
+        self.unheld.take()
     }
 
     /// So many connections more are open (or fewer, if negative).
@@ -75,6 +89,19 @@ impl Sink for StageSink {
         self.set.sample(step, sample);
     }
 
+    fn transfer(&self, step: StepId, _: Instant, transfer: &Transfer) {
+        self.set.transfer(step, transfer);
+    }
+
+    fn lost(&self, step: StepId, _: Instant) {
+        self.set.lost(step);
+    }
+
+    fn traced(&self, step: StepId, _: Instant, sample: &Sample, trace: TraceId) {
+        let exemplar = Exemplar { trace, value: sample.response as f64 / 1e9, at: unix_time(SystemTime::now()) };
+        self.store.exemplars.offer(self.phase, step, sample.outcome, exemplar);
+    }
+
     fn check(&self, check: CheckId, _: Instant, passed: bool) {
         self.set.check(check, passed);
         if !passed && self.checks_end {
@@ -83,11 +110,11 @@ impl Sink for StageSink {
         }
     }
 
-    fn group(&self, group: GroupId, _: Instant, nanoseconds: u64, outcome: Outcome) {
+    fn group(&self, group: GroupId, _: Instant, _: Instant, nanoseconds: u64, outcome: Outcome) {
         self.set.group(group, nanoseconds, outcome);
     }
 
-    fn connected(&self, protocol: Protocol, _: Instant, times: &ConnectTimes) {
+    fn connected(&self, protocol: Protocol, _: Instant, _: Instant, times: &ConnectTimes) {
         self.set.connected(self.scenario, protocol, times);
         self.gauges.add_connections(self.scenario, protocol, 1);
     }
@@ -140,6 +167,13 @@ impl Sink for StageSink {
     fn broken(&self, _: Instant, reason: Reason, _: &str) {
         // Where the flow doesn't go on, what the stage came to has the words.
         self.set.step_error(self.scenario, reason);
+    }
+
+    fn unheld(&self, check: CheckId, _: Instant, how: &dyn Fn() -> Explanation) {
+        let mut unheld = self.unheld.borrow_mut();
+        if !unheld.iter().any(|(other, _)| *other == check) {
+            unheld.push((check, how().show(|text| self.plan.secrets.redact(text).into_owned())));
+        }
     }
 
     async fn sleep_until(&self, at: Instant) {

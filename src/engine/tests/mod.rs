@@ -1,12 +1,15 @@
 //! Runs of whole plans, with workers of their own, against a server that writes down what it sees.
 
+mod absent;
 mod accounting;
 mod busy;
 mod connections;
 mod data;
+mod delays;
 mod edges;
 mod ends;
 mod server;
+mod sink;
 mod starts;
 mod users;
 

@@ -75,11 +75,15 @@ fn stripe_signs_as_others_do() {
 #[test]
 fn metric_is_this_runs_total() {
     let mut bench = Bench::new();
-    bench.names = bench.names.with_metrics(["votes_total".to_owned()]);
+    bench.names = bench.names.with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
     assert!(bench.value("metric('votes_total')").is_err());
     let metrics = Some(BTreeMap::from([("votes_total".to_owned(), 12.0)]));
     bench.scope = Scope::new(Arc::new(Shared { metrics, ..Shared::default() }), 0);
     assert_eq!(bench.text("{{ metric('votes_total') }}").unwrap(), "12");
+    assert!(bench.value("lost('vote')").is_err());
+    let lost = Some(BTreeMap::from([("vote".to_owned(), 3)]));
+    bench.scope = Scope::new(Arc::new(Shared { lost, ..Shared::default() }), 0);
+    assert_eq!(bench.text("{{ lost('vote') }}").unwrap(), "3");
 }
 
 /// What a user draws in an iteration.

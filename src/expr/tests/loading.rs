@@ -74,7 +74,7 @@ fn calls_and_syntax() {
 #[test]
 fn names_grow_where_they_are_known() {
     let mut bench = Bench::new();
-    bench.names = bench.names.with_index().with_message().with_metrics(["votes_total".to_owned()]);
+    bench.names = bench.names.with_index().with_message().with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
     assert!(bench.compiler.expression("index + 1 if message.text is defined else metric('votes_total')", &bench.names).is_ok());
     let error = bench.compiler.expression("metric('vote_total')", &bench.names).unwrap_err();
     assert_eq!(error.message, "unknown metric `vote_total`; did you mean `votes_total`?");

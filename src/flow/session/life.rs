@@ -8,7 +8,7 @@ use super::kept::Kept;
 use super::types::SessionStep;
 use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
-use crate::base::{Outcome, Reason};
+use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::MessageObject;
 use crate::flow::flight::Flight;
 use crate::flow::interpret::Broken;
@@ -294,7 +294,8 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
         }
     };
     let credentials = prepared.credentials();
-    let flight = Flight::new(sink, step.id, due);
+    // TCP sends nothing to connect.
+    let flight = Flight::new(sink, step.id, due, protocol != Protocol::Tcp);
     let attempt = driver::open(prepared, Some(user.http.jar())).await;
     flight.landed();
     let Attempt { result, times, sent_at, ended, status, sent, received, .. } = attempt;
@@ -310,9 +311,12 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
     };
     let response = nanos(ended.saturating_duration_since(due));
     sink.sample(step.id, due, &Sample { response, service: nanos(service), outcome, reason, status, sent, received });
+    if result.is_err() && sent_at.is_some() && status == 0 && protocol != Protocol::Tcp {
+        sink.lost(step.id, due);
+    }
     match result {
         Ok(connection) => {
-            sink.connected(protocol, ended, &layers(&times.unwrap_or_default()));
+            sink.connected(protocol, ended, ended, &layers(&times.unwrap_or_default()));
             (ended, Ok(connection))
         }
         Err(error) => {

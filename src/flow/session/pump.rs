@@ -207,7 +207,7 @@ impl<'a, S: Sink> Run<'a, S> {
             let why = session.gone();
             return self.came_not(awaited, due, sent, Reason::Closed, why);
         }
-        let flight = crate::flow::flight::Flight::new(self.sink, awaited.id, due);
+        let flight = crate::flow::flight::Flight::new(self.sink, awaited.id, due, sent.is_some());
         let began = Instant::now();
         let deadline = began + awaited.within;
         let mut late = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
@@ -299,7 +299,7 @@ impl<'a, S: Sink> Run<'a, S> {
         }
         self.sample(awaited, due, sent, at, missing.as_ref().map(|_| Reason::Data));
         for (check, expression) in &awaited.checks {
-            self.check(*check, due, expression);
+            self.check(*check, due, expression, &Vec::new);
         }
         match missing {
             None => Ok(()),
@@ -318,6 +318,9 @@ impl<'a, S: Sink> Run<'a, S> {
         let now = Instant::now();
         self.due = now.max(due);
         self.sample(awaited, due, sent, now, Some(reason));
+        if sent.is_some() {
+            self.sink.lost(awaited.id, due);
+        }
         Err(self.failed(awaited, due, reason, &detail))
     }
 

@@ -50,6 +50,11 @@ fn report<S: Sink>(last: Attempt, run: &mut Run<'_, S>) {
                 outer.wrong.get_or_insert(why);
             }
         }
-        None => last.checks.into_iter().for_each(|(check, due, passed)| run.sink.check(check, due, passed)),
+        None => last.checks.into_iter().for_each(|(check, due, passed)| {
+            if let Err(how) = &passed {
+                run.sink.unheld(check, due, &|| how.clone());
+            }
+            run.sink.check(check, due, passed.is_ok());
+        }),
     }
 }

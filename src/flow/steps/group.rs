@@ -23,7 +23,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S
             Err(Stop::End(End::CutShort)) => Outcome::Interrupted,
             Err(_) => Outcome::Error,
         };
-        run.sink.group(group.id, due, nanos(length), outcome);
+        run.sink.group(group.id, due, run.due, nanos(length), outcome);
         done
     })
 }
@@ -39,7 +39,8 @@ struct Timed<'a, S: Sink> {
 impl<S: Sink> Drop for Timed<'_, S> {
     fn drop(&mut self) {
         if self.under_way {
-            self.sink.group(self.id, self.due, nanos(self.due.elapsed()), Outcome::Interrupted);
+            let now = Instant::now();
+            self.sink.group(self.id, self.due, now, nanos(now.saturating_duration_since(self.due)), Outcome::Interrupted);
         }
     }
 }

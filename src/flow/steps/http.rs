@@ -27,7 +27,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
             Ok(mut prepared) => {
                 let trace = if step.trace { prepared.begin_trace() } else { None };
                 let credentials = step.request.credentials(&prepared);
-                let flight = Flight::new(run.sink, step.id, due);
+                let flight = Flight::new(run.sink, step.id, due, true);
                 let exchange = match &mut run.session {
                     None => user.http.perform(&step.request, prepared, user.pool.as_deref()).await,
                     Some(session) => {
@@ -38,7 +38,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 flight.landed();
                 Ok((exchange, credentials, trace))
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         }
     };
     match exchange {
@@ -58,11 +58,12 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 uploaded: None,
                 downloaded: 0,
                 processing: Duration::ZERO,
+                lost: false,
                 credentials: Vec::new(),
                 trace: None,
             };
-            let wrong = Some((Reason::Template, error));
-            let response = Response { error: Some(Reason::Template), ..Response::default() };
+            let wrong = Some((error.reason(), error.to_string()));
+            let response = Response { error: Some(error.reason()), ..Response::default() };
             conclude(step, due, &nothing, response, wrong, run)
         }
     }
@@ -80,6 +81,8 @@ struct Exchanged {
     /// Bytes of the answer's body.
     downloaded: u64,
     processing: Duration,
+    /// It was sent and not answered.
+    lost: bool,
     /// Of the headers that were sent: not to be shown.
     credentials: Vec<HeaderValue>,
     /// The trace that it was sent with.
@@ -111,12 +114,13 @@ fn answered<S: Sink>(
     (credentials, trace): (Vec<HeaderValue>, Option<TraceId>),
     run: &mut Run<'_, S>,
 ) -> Result<(), Broken> {
-    let service = exchange.service();
+    let (service, lost) = (exchange.service(), exchange.is_lost());
     let wrong = match exchange.outcome {
         Outcome::Ok => step.expect.judge_status(exchange.status),
         _ => Some((exchange.reason.unwrap_or(Reason::Other), exchange.detail.unwrap_or_default())),
     };
     let exchanged = Exchanged {
+        lost,
         outcome: exchange.outcome,
         status: exchange.status,
         service,
@@ -176,22 +180,25 @@ fn conclude<S: Sink>(
         received: exchanged.received,
     };
     sink.sample(step.id, due, &sample);
+    if exchanged.lost {
+        sink.lost(step.id, due);
+    }
     if let Some(trace) = exchanged.trace {
         sink.traced(step.id, due, &sample, trace);
     }
     if outcome == Outcome::Ok && (exchanged.uploaded.is_some() || step.request.spec().discard_body) {
         sink.transfer(step.id, due, &exchanged.transfer(step.request.spec().discard_body));
     }
+    let sent = || -> Vec<String> {
+        exchanged.credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header).collect()
+    };
     if let Some((reason, detail)) = &wrong {
-        let secrets = |text: &str| {
-            let sent = exchanged.credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
-            run.user.secrets(text).into_iter().chain(sent).collect()
-        };
+        let secrets = |text: &str| run.user.secrets(text).into_iter().chain(sent()).collect();
         let failure = Failure { reason: *reason, status: exchanged.status, detail, body: &body, secrets: &secrets };
         sink.failure(step.id, due, &failure);
     }
     for (check, expression) in &step.checks {
-        run.check(*check, due, expression);
+        run.check(*check, due, expression, &sent);
     }
     match wrong {
         None => Ok(()),
@@ -234,7 +241,7 @@ fn connections<S: Sink>(sink: &S, exchange: &Exchange) {
     let at = exchange.ended;
     for connect in &exchange.connects {
         match &connect.result {
-            Ok(times) => sink.connected(Protocol::Http, at, &connect_times(times)),
+            Ok(times) => sink.connected(Protocol::Http, at, connect.at, &connect_times(times)),
             Err(reason) => sink.connect_failed(Protocol::Http, at, *reason),
         }
     }

@@ -116,3 +116,22 @@ async fn the_end_of_the_user_ends_attempts_too() {
     assert_eq!(run(steps, &book).await.0, End::EndUser);
     assert_eq!((server.seen().len(), book.checks()), (1, vec![(0, true)]));
 }
+
+#[tokio::test]
+async fn how_the_last_attempts_checks_failed_is_told() {
+    let server = Server::start().await;
+    let mut make = Maker::new(&server.url);
+    let flow = flow([step(StepKind::Http(Box::new({
+        let request = make.get("/broken");
+        make.checking(request, &["response.status == 200", "response.json.nope > 1", "response.status == 500"])
+    })))]);
+    let book = Book::default();
+    // The second would come too late.
+    let mut steps = vec![eventually(Duration::from_millis(1), Duration::from_secs(60), flow)];
+    steps[0].on_error = OnError::Continue;
+    let (end, _) = run(steps, &book).await;
+    assert_eq!((end, book.checks()), (End::Completed, vec![(0, false), (1, false), (2, true)]));
+    assert!(book.has(&Told::Unheld(0, "response.status == 200 was 500 == 200".into())), "{:?}", book.told);
+    let unclear = "response.json.nope > 1 could not be evaluated: `response.json.nope` is undefined and can't be compared";
+    assert!(book.has(&Told::Unheld(1, unclear.into())), "{:?}", book.told);
+}

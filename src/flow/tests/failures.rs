@@ -54,6 +54,57 @@ async fn expectations() {
     assert_eq!(book.details(), details);
 }
 
+/// Which steps' requests were told as lost.
+fn lost(book: &Book) -> Vec<u32> {
+    book.told.borrow().iter().filter_map(|told| if let Told::Lost(step) = told { Some(*step) } else { None }).collect()
+}
+
+#[tokio::test]
+async fn what_was_sent_and_not_answered_is_lost() {
+    let server = Server::start().await;
+    let closes = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (away, breaks) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), closes.local_addr().unwrap());
+    let refused = away.local_addr().unwrap();
+    drop(away);
+    let closing = tokio::spawn(async move {
+        let answers = ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"];
+        for answer in answers {
+            let (mut stream, _) = closes.accept().await.unwrap();
+            request(&mut stream, &mut Vec::new()).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let mut make = Maker::new(&server.url);
+    let mut late = make.get("/never");
+    let mut spec = late.request.spec().clone();
+    spec.timeout = Duration::from_millis(50);
+    late.request = Request::new(spec).unwrap();
+    let mut steps = vec![late, make.get("/vote"), make.get("/broken"), make.get("/read/{{ never_set }}")];
+    make.url = format!("http://{refused}");
+    steps.push(make.get("/"));
+    make.url = format!("http://{breaks}");
+    steps.extend([make.get("/nothing"), make.get("/half")]);
+    let steps = steps.into_iter().map(|one| or_else(http(one), OnError::Continue)).collect();
+    let book = Book::default();
+    run(steps, &book).await;
+    closing.await.unwrap();
+    assert_eq!(book.samples().len(), 7);
+    assert_eq!(lost(&book), [0, 5, 6], "{:?}", book.details());
+    // What is cut off may have been sent.
+    make.url = server.url.clone();
+    let (book, mut user, steps) = (Book::default(), user(), flow([http(make.get("/never"))]));
+    let arrived = async {
+        while server.seen().iter().filter(|seen| *seen == "GET /never").count() < 2 {
+            server.arrival().await;
+        }
+    };
+    tokio::select! {
+        _ = iterate(&steps, &mut user, 0, Instant::now(), &book) => panic!("it has no end"),
+        () = arrived => {}
+    }
+    assert_eq!((lost(&book), book.outcomes()), (vec![7], vec![(Outcome::Interrupted, None, 0)]));
+}
+
 #[tokio::test]
 async fn what_cannot_be_rendered_is_not_sent() {
     let server = Server::start().await;

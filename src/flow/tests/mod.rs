@@ -18,9 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{Compiler, Extract, ListId, Names, Shared, Symbol, Value};
-use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId};
+use crate::expr::{Compiler, Explanation, Extract, ListId, Names, Shared, Symbol, Value};
+use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
@@ -115,6 +116,10 @@ pub(super) enum Told {
     Latency(u32, u64, bool),
     Numbered(u32, Numbered),
     Broken(String),
+    Transfer(u32, Transfer),
+    Lost(u32),
+    Traced(u32, TraceId),
+    Unheld(u32, String),
 }
 
 /// Writes everything down. Its gate can be shut.
@@ -197,15 +202,31 @@ impl Sink for Book {
         self.tell(Told::Sample(step.0, due, *sample));
     }
 
+    fn transfer(&self, step: StepId, _: Instant, transfer: &Transfer) {
+        self.tell(Told::Transfer(step.0, *transfer));
+    }
+
+    fn lost(&self, step: StepId, _: Instant) {
+        self.tell(Told::Lost(step.0));
+    }
+
+    fn traced(&self, step: StepId, _: Instant, _: &Sample, trace: TraceId) {
+        self.tell(Told::Traced(step.0, trace));
+    }
+
+    fn unheld(&self, check: CheckId, _: Instant, how: &dyn Fn() -> Explanation) {
+        self.tell(Told::Unheld(check.0, how().show(str::to_owned)));
+    }
+
     fn check(&self, check: CheckId, due: Instant, passed: bool) {
         self.tell(Told::Check(check.0, due, passed));
     }
 
-    fn group(&self, group: GroupId, due: Instant, nanoseconds: u64, outcome: Outcome) {
+    fn group(&self, group: GroupId, due: Instant, _: Instant, nanoseconds: u64, outcome: Outcome) {
         self.tell(Told::Group(group.0, due, nanoseconds, outcome));
     }
 
-    fn connected(&self, _: Protocol, _: Instant, _: &ConnectTimes) {
+    fn connected(&self, _: Protocol, _: Instant, _: Instant, _: &ConnectTimes) {
         self.tell(Told::Connected);
     }
 

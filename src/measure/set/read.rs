@@ -83,7 +83,7 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
     let delayed_service = cell.delayed_service.totals(&shapes.service[i]);
     let delayed_response = cell.delayed_response.totals(&shapes.response[i]);
-    let (received, sent) = (cell.received.get(), cell.sent.get());
+    let (lost, received, sent) = (cell.lost.get(), cell.received.get(), cell.sent.get());
     let mut codes = BTreeMap::new();
     for (class, counts) in cell.codes.iter().enumerate() {
         for (rest, count) in counts.get().into_iter().flat_map(|counts| counts.iter().enumerate()) {
@@ -95,7 +95,7 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let reasons = read(&cell.reasons);
     let service = cell.service.totals(&shapes.service[i]);
     let response = cell.response.totals(&shapes.response[i]);
-    StepTotals { response, service, reasons, codes, sent, received, delayed_response, delayed_service }
+    StepTotals { response, service, reasons, codes, sent, received, lost, delayed_response, delayed_service }
 }
 
 fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
@@ -105,6 +105,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
     ScenarioTotals {
         delayed_iterations,
         absent: cell.absent.get(),
+        held: cell.held.get(),
         due,
         started,
         dropped,

@@ -21,7 +21,9 @@ fn one(out: &mut String, stage: &Stage, told: &[String], style: Style) {
     for error in news {
         out.push_str(&format!("  {}\n", Tone::Bad.paint(clean(error).trim_end(), style)));
     }
-    let mut checks = Table::new(vec![("", Align::Left), ("check", Align::Left), ("", Align::Left), ("held", Align::Right)]);
+    let said = |what: &str| told.iter().chain(&stage.error).any(|told| told.contains(what));
+    let mut checks =
+        Table::new(vec![("", Align::Left), ("check", Align::Left), ("", Align::Left), ("held", Align::Right), ("", Align::Left)]);
     for check in &stage.checks {
         let mark = match (check.failed, check.passed) {
             (0, 0) => super::mark(None),
@@ -32,6 +34,8 @@ fn one(out: &mut String, stage: &Stage, told: &[String], style: Style) {
             clean(&check.name).into(),
             check.step.as_deref().map(clean).unwrap_or_default().into(),
             held(check.passed, check.failed),
+            // Of several that failed, those that nothing above says it of.
+            check.detail.as_ref().filter(|detail| !said(detail)).map(|detail| clean(detail)).unwrap_or_default().into(),
         ]);
     }
     let mut steps = String::new();

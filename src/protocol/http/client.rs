@@ -153,7 +153,9 @@ async fn follow(
         }
         progress.upload = due.body.tally();
         let outgoing = outgoing(due);
+        progress.answered = false;
         let answer = exchange(home, spec, &due.address, outgoing, progress).await?;
+        progress.answered = true;
         if spec.cookies {
             jar.store(&progress.headers, &due.address);
         }

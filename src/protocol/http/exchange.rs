@@ -57,6 +57,8 @@ impl Stage {
 /// An attempt to open a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connect {
+    /// When it was over.
+    pub at: Instant,
     /// How long it took, or why there is none.
     pub result: Result<DialTimes, Reason>,
 }
@@ -100,6 +102,8 @@ pub struct Exchange {
     pub body_bytes: u64,
     /// The SHA-256 in hex of a complete body that wasn't kept, if that was asked for.
     pub sha256: Option<String>,
+    /// Whether the last answer came to its end, whatever became of it then.
+    pub answered: bool,
     /// How far the upload came, if the request was one.
     pub upload: Option<Box<Uploaded>>,
     /// Connections that were opened or could not be.
@@ -112,5 +116,11 @@ impl Exchange {
     /// From the first byte sent to the end; 0 if nothing was sent.
     pub fn service(&self) -> Duration {
         self.sent_at.map_or(Duration::ZERO, |at| self.ended.saturating_duration_since(at))
+    }
+
+    /// Whether it was sent and not answered, so that the target may have done what it asks for. A target that refuses a stream
+    /// hasn't.
+    pub fn is_lost(&self) -> bool {
+        self.sent_at.is_some() && !self.answered && self.reason != Some(Reason::Refused)
     }
 }

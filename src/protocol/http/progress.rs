@@ -13,7 +13,7 @@ use super::http2::Line;
 use super::upload::Tally;
 use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
-use crate::net::{Dialing, Meter};
+use crate::net::{DialTimes, Dialing, Meter};
 
 /// What an exchange has to tell of connections. Kept by the user until it is told, since a request may be dropped.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ pub(super) struct Progress<'c> {
     pub headers: HeaderMap,
     pub body_bytes: u64,
     pub sha256: Option<String>,
+    /// Whether the answer to what was sent last came to its end.
+    pub answered: bool,
     /// Whether only the beginning of the body is kept.
     pub cut: bool,
     pub processing: Duration,
@@ -61,6 +63,7 @@ impl<'c> Progress<'c> {
             headers: HeaderMap::new(),
             body_bytes: 0,
             sha256: None,
+            answered: false,
             cut: false,
             processing: Duration::ZERO,
             upload: None,
@@ -71,6 +74,11 @@ impl<'c> Progress<'c> {
     /// Connections that this side closed.
     pub fn closed(&mut self, count: usize) {
         self.untold.disconnects.extend((0..count).map(|_| Disconnect { reason: None }));
+    }
+
+    /// An attempt to open a connection is over.
+    pub fn attempted(&mut self, result: Result<DialTimes, Reason>) {
+        self.untold.connects.push(Connect { at: Instant::now(), result });
     }
 
     pub fn disconnected(&mut self, reason: Option<Reason>) {
@@ -108,7 +116,7 @@ impl<'c> Progress<'c> {
     /// A failure with what the upload says of it: a file that can't be read is not the peer's fault.
     pub fn of_upload(&self, failure: Failure) -> Failure {
         match self.upload.as_ref().and_then(|tally| tally.failure()) {
-            Some(detail) => Failure::new(Reason::Data, detail),
+            Some((reason, detail)) => Failure::new(reason, detail),
             None => failure,
         }
     }
@@ -150,6 +158,7 @@ impl<'c> Progress<'c> {
             received: self.received,
             body_bytes: self.body_bytes,
             sha256: self.sha256,
+            answered: self.answered,
             upload: self.upload.map(|tally| Box::new(tally.uploaded())),
             connects,
             disconnects,
@@ -160,7 +169,7 @@ impl<'c> Progress<'c> {
         match (self.stage, &self.meter) {
             (Stage::Dial(_), _) => {
                 self.stage = Stage::Dial(self.dialing.stage);
-                self.untold.connects.push(Connect { result: Err(Reason::Timeout) });
+                self.attempted(Err(Reason::Timeout));
             }
             (Stage::Pool, _) => {}
             _ if self.line.is_some() => {

@@ -8,7 +8,7 @@ use http::header::CONNECTION;
 
 use super::address::{Address, Origin};
 use super::connection::{Connection, Outgoing, Unanswered};
-use super::exchange::{Connect, Stage};
+use super::exchange::Stage;
 use super::failure::Failure;
 use super::home::Home;
 use super::http2::{self, Broken, Line, Ticket};
@@ -175,11 +175,11 @@ async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress
     match Box::pin(connect(origin, &mut progress.dialing)).await {
         Ok(opened) => {
             home.set_open(true);
-            progress.untold.connects.push(Connect { result: Ok(progress.dialing.times) });
+            progress.attempted(Ok(progress.dialing.times));
             Ok(opened)
         }
         Err(error) => {
-            progress.untold.connects.push(Connect { result: Err(error.reason) });
+            progress.attempted(Err(error.reason));
             Err(Failure::new(error.reason, error.message))
         }
     }

@@ -137,6 +137,7 @@ fn step(input: &PhaseInput<'_>, id: StepId, totals: &StepTotals) -> Step {
         service: latency(&timed(&totals.service)),
         sent_bytes: totals.sent,
         received_bytes: totals.received,
+        lost: totals.lost,
         samples: input.samples.iter().filter(|(step, _)| *step == id).map(|(_, sample)| sample.clone()).collect(),
     }
 }
@@ -155,17 +156,20 @@ pub(super) fn groups(input: &PhaseInput<'_>) -> Vec<Group> {
 }
 
 /// The checks of scenarios that have load in the phase, and those that were made.
-pub(super) fn checks(input: &PhaseInput<'_>) -> Vec<Check> {
-    let each = input.layout.checks.iter().enumerate().map(|(index, check)| (check, input.totals.check(CheckId::at(index))));
-    each.filter(|(check, totals)| totals.total > 0 || input.layout.is_active(input.phase, check.scenario))
-        .map(|(check, totals)| Check {
-            scenario: scenario_name(input, check.scenario),
-            step: check.step.map(|step| step_name(input, step)),
-            check: check.name.clone(),
-            total: totals.total,
-            failures: totals.failed,
+pub(super) fn checks<'a>(input: &'a PhaseInput<'_>) -> impl Iterator<Item = (CheckId, Check)> + 'a {
+    let each = input.layout.checks.iter().enumerate().map(|(index, check)| (CheckId::at(index), check));
+    each.map(|(id, check)| (id, check, input.totals.check(id)))
+        .filter(|(_, check, totals)| totals.total > 0 || input.layout.is_active(input.phase, check.scenario))
+        .map(|(id, check, totals)| {
+            let check = Check {
+                scenario: scenario_name(input, check.scenario),
+                step: check.step.map(|step| step_name(input, step)),
+                check: check.name.clone(),
+                total: totals.total,
+                failures: totals.failed,
+            };
+            (id, check)
         })
-        .collect()
 }
 
 /// The profile's own metrics, of the scenarios that fed them.

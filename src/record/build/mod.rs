@@ -15,7 +15,7 @@ use super::{Histograms, Run, VERSION};
 use crate::counters::Observed;
 use crate::load::Load;
 use crate::measure::process::Process;
-use crate::measure::{Layout, OwnId, PhaseId, ScenarioId, StepId, Totals, index};
+use crate::measure::{CheckId, Layout, OwnId, PhaseId, ScenarioId, StepId, Totals, index};
 use crate::verdict::Judgement;
 
 /// Everything that is known of a phase once it has drained and its counters are read.
@@ -79,7 +79,7 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
         sessions: sessions::sessions(input),
         messages: sessions::messages(input),
         transfers: transfers::transfers(input),
-        checks: measured::checks(input),
+        checks: measured::checks(input).map(|(_, check)| check).collect(),
         metrics: measured::metrics(input),
         counters: Vec::new(),
         values: Vec::new(),
@@ -110,6 +110,8 @@ pub struct StageInput<'a> {
     pub gauges: &'a [(OwnId, ScenarioId, f64)],
     /// Examples of errors.
     pub samples: &'a [(StepId, ErrorSample)],
+    /// How checks failed, each the first time that it did.
+    pub unheld: &'a [(CheckId, String)],
     /// What went wrong first, if anything did.
     pub error: Option<&'a str>,
 }
@@ -131,11 +133,12 @@ pub fn stage(input: &StageInput<'_>) -> Stage {
         judgement: &Judgement::default(),
         saturated: false,
     };
-    let check = |check: Check| StageCheck {
+    let check = |(id, check): (CheckId, Check)| StageCheck {
         name: check.check,
         step: check.step,
         passed: check.total.saturating_sub(check.failures),
         failed: check.failures,
+        detail: input.unheld.iter().find(|(unheld, _)| *unheld == id).map(|(_, how)| how.clone()),
     };
     Stage {
         name: input.layout.phases.get(input.phase.index()).cloned().unwrap_or_default(),
@@ -143,10 +146,11 @@ pub fn stage(input: &StageInput<'_>) -> Stage {
         ended: input.ended,
         ok: input.error.is_none(),
         error: input.error.map(str::to_owned),
-        checks: measured::checks(&measured).into_iter().map(check).collect(),
+        checks: measured::checks(&measured).map(check).collect(),
         steps: measured::steps(&measured),
         sessions: sessions::sessions(&measured),
         messages: sessions::messages(&measured),
+        transfers: transfers::transfers(&measured),
         groups: measured::groups(&measured),
         metrics: measured::metrics(&measured),
     }

@@ -98,6 +98,9 @@ pub struct Step {
     pub sent_bytes: u64,
     /// Bytes read for these requests.
     pub received_bytes: u64,
+    /// Requests that were sent and not answered: what they asked for may have been done. Of those that were interrupted it isn't known
+    /// whether they were sent, so they are among them.
+    pub lost: u64,
     /// A few of the errors, as they were.
     pub samples: Vec<ErrorSample>,
 }

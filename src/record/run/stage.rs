@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Message, Metric, Sessions, Step};
+use super::{Group, Message, Metric, Sessions, Step, Transfer};
 
 /// A set-up, a verify or a teardown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Stage {
     pub sessions: Vec<Sessions>,
     /// Messages that were followed.
     pub messages: Vec<Message>,
+    /// Long bodies: how fast they went over.
+    pub transfers: Vec<Transfer>,
     /// Groups of steps, timed as a whole.
     pub groups: Vec<Group>,
     /// What it put into the profile's own metrics.
@@ -44,6 +46,8 @@ pub struct StageCheck {
     pub passed: u64,
     /// How often it did not.
     pub failed: u64,
+    /// How it failed first: the comparison with the values of both sides, or why it could not be evaluated; `null` where it held.
+    pub detail: Option<String>,
 }
 
 impl Stage {

@@ -170,6 +170,15 @@ fn values_that_nobody_found_are_inconclusive() {
 }
 
 #[test]
+fn a_drift_over_a_short_phase_changes_nothing() {
+    let drift = Slo { name: "steady".into(), ..slo(Of::Response, &["drift < 5%/h"]) };
+    let verdict_with = |good, bad| Case::new(good, bad).judge(&[drift.clone(), slo(Of::Response, &["errors < 1%"])]).verdict;
+    assert_eq!((verdict_with(100, 0), verdict_with(0, 100)), (Verdict::Pass, Verdict::Fail));
+    let alone = Case::new(100, 0).judge(std::slice::from_ref(&drift));
+    assert_eq!((alone.verdict, alone.slos[0].met, alone.reasons.len()), (Verdict::None, None, 0));
+}
+
+#[test]
 fn windows_without_samples_are_no_data() {
     let windowed = Slo { window: Some(Duration::from_secs(5)), ..slo(Of::Response, &["p95 < 100ms"]) };
     let judgement = Case::new(50, 0).judge(std::slice::from_ref(&windowed));

@@ -66,7 +66,7 @@ async fn times_and_bytes_are_of_the_wire() {
         assert!(exchange.wait > Duration::ZERO);
         // The connection is told of once.
         match (turn, &exchange.connects[..]) {
-            (0, [Connect { result: Ok(times) }]) => assert!(times.total >= times.tcp),
+            (0, [Connect { result: Ok(times), .. }]) => assert!(times.total >= times.tcp),
             (1, []) => {}
             (_, other) => panic!("{other:?}"),
         }

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::CHUNK;
+use crate::net::Limit;
 
 /// How much is read at once, in bytes: a hop to another thread costs more than reading a small piece.
 const READ: u64 = 4 * CHUNK as u64;
@@ -30,7 +32,7 @@ impl Source {
     /// # Errors
     /// It can't be opened, or is no plain file. The message names it.
     pub fn open(path: &Path) -> io::Result<(Self, u64)> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{} cannot be read: {error}", path.display()));
+        let named = |error| named(path, error);
         // Looked at first, since opening a pipe would wait for its writer.
         if !fs::metadata(path).map_err(named)?.is_file() {
             return Err(named(io::Error::other("it is not a plain file")));
@@ -49,16 +51,35 @@ impl Source {
                 result => break result,
             }
         };
-        let name = self.path.display();
         match n {
-            Ok(0) => Err(io::Error::other(format!("{name} became shorter while it was sent"))),
+            Ok(0) => Err(io::Error::other(format!("{} became shorter while it was sent", self.path.display()))),
             Ok(n) => {
                 buffer.truncate(n);
                 Ok(buffer.freeze())
             }
-            Err(error) => Err(io::Error::other(format!("{name} cannot be read: {error}"))),
+            Err(error) => Err(named(&self.path, error)),
         }
     }
+}
+
+/// An error with the file's name.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be read: {source}", path = path.display())]
+struct Named {
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn named(path: &Path, source: io::Error) -> io::Error {
+    io::Error::new(source.kind(), Named { path: path.to_owned(), source })
+}
+
+/// Runs a piece of work on a thread that may wait.
+///
+/// # Errors
+/// No thread can be had for it; the runtime panics for that.
+fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    catch_unwind(AssertUnwindSafe(|| spawn_blocking(work))).map_err(|_| io::Error::other(Limit::Threads))
 }
 
 /// Whether a file can be sent, as far as it is known before.
@@ -80,10 +101,13 @@ impl Reading {
     /// The next chunk, from `at` on; `left` is how much there is to be.
     pub fn poll(&mut self, cx: &mut Context<'_>, file: &Arc<Source>, at: u64, left: u64) -> Poll<io::Result<Bytes>> {
         if self.read.is_empty() {
-            let task = self.under_way.get_or_insert_with(|| {
-                let file = Arc::clone(file);
-                spawn_blocking(move || file.read(at, left.min(READ)))
-            });
+            let task = match &mut self.under_way {
+                Some(task) => task,
+                None => {
+                    let file = Arc::clone(file);
+                    self.under_way.insert(elsewhere(move || file.read(at, left.min(READ)))?)
+                }
+            };
             let result = ready!(Pin::new(task).poll(cx));
             self.under_way = None;
             self.read = result.map_err(io::Error::other)??;

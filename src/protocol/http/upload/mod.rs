@@ -161,7 +161,7 @@ impl Upload {
                     match ready!(reading.poll(cx, file, self.done, left)) {
                         Ok(chunk) => chunk,
                         Err(error) => {
-                            self.tally.fail(error.to_string());
+                            self.tally.fail(&error);
                             return Poll::Ready(Some(Err(error)));
                         }
                     }

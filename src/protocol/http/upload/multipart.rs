@@ -13,6 +13,7 @@ use http::HeaderValue;
 use super::{File, Seed, Segment, Source, Upload};
 use crate::base::units::parse_size;
 use crate::expr::{EvalError, Scope, Template, unique};
+use crate::net::Limit;
 
 /// The file name of generated content that is given none: with one, servers take it for a file.
 const RANDOM_NAME: &str = "random.bin";
@@ -149,9 +150,10 @@ impl Part {
                 name.text(scope, &mut text)?;
                 let path = folder.join(&text);
                 // Without the name, which an expression may have made of a secret, where it isn't the profile's own.
-                let (file, length) = File::open(&path).map_err(|error| match name.as_static() {
-                    Some(name) => EvalError::new(name, format!("can't be sent: {error}")),
-                    None => EvalError::new("file", format!("names no file that can be read ({})", error.kind())),
+                let (file, length) = File::open(&path).map_err(|error| match (Limit::of_file(&error), name.as_static()) {
+                    (Some(limit), name) => EvalError::new(name.unwrap_or("file"), format!("can't be sent: {limit}")).locally(),
+                    (None, Some(name)) => EvalError::new(name, format!("can't be sent: {error}")),
+                    (None, None) => EvalError::new("file", format!("names no file that can be read ({})", error.kind())),
                 })?;
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
                 Ok((Segment::File(Arc::new(file), length), name))

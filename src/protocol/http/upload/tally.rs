@@ -1,7 +1,11 @@
 //! What an upload tells of itself: how far it came, and the SHA-256 of its parts.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::base::Reason;
+use crate::net::Limit;
 
 /// Shared between the body, which the connection owns, and the request that waits for the answer.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub(in crate::protocol::http) struct Tally {
 #[derive(Debug)]
 struct Texts {
     digests: Vec<Option<String>>,
-    failure: Option<String>,
+    failure: Option<(Reason, String)>,
 }
 
 /// An upload as it was when its request ended.
@@ -64,12 +68,14 @@ impl Tally {
         }
     }
 
-    pub(super) fn fail(&self, what: String) {
-        self.texts().failure = Some(what);
+    pub(super) fn fail(&self, error: &io::Error) {
+        let limit = Limit::of_file(error);
+        let reason = if limit.is_some() { Reason::Local } else { Reason::Data };
+        self.texts().failure = Some((reason, error.to_string()));
     }
 
     /// Why it can't go on, if it can't.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<(Reason, String)> {
         self.texts().failure.clone()
     }
 

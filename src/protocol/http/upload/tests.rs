@@ -6,6 +6,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Reason;
 use crate::expr::{Compiler, Layer, Names, Scope, Shared, Template, Value};
 
 fn scope() -> Scope {
@@ -158,7 +159,7 @@ fn a_file_that_shrinks_says_so() {
     long.as_file().set_len(100_000).unwrap();
     let error = drain(upload).unwrap_err().to_string();
     assert!(error.contains("became shorter while it was sent"), "{error}");
-    assert_eq!((tally.failure(), tally.is_complete()), (Some(error), false));
+    assert_eq!((tally.failure(), tally.is_complete()), (Some((Reason::Data, error)), false));
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! Why checks fail, as a reader meets it.
+
+use super::super::tests::Bench;
+use serde_json::json;
+
+fn why(bench: &mut Bench, text: &str) -> String {
+    let expression = bench.compiler.expression(text, &bench.names).unwrap();
+    assert_ne!(expression.truth(&bench.scope), Ok(true), "{text}");
+    expression.explain(&bench.scope).show(str::to_owned)
+}
+
+#[test]
+fn both_sides_of_what_decided_have_their_values() {
+    let mut bench = Bench::answered(201, r#"{"total": 98, "name": "ann", "list": [1, 2], "none": null, "on": false}"#);
+    bench.set("a", 100);
+    bench.set("b", "bob");
+    for (text, told) in [
+        ("response.json.total == a", "response.json.total == a was 98 == 100"),
+        ("response.json.total + 1 >= a", "response.json.total + 1 >= a was 99 >= 100"),
+        ("response.json.name == b", r#"response.json.name == b was "ann" == "bob""#),
+        ("3 in response.json.list", "3 in response.json.list was 3 in [1,2]"),
+        ("1 not in response.json.list", "1 not in response.json.list was 1 in [1,2]"),
+        ("1 < response.json.total < a - 5", "… did not hold: response.json.total < a - 5 was 98 < 95"),
+        (
+            "response.ok and (response.json.total + 2) * 2 == a",
+            "… did not hold: (response.json.total + 2) * 2 == a was 200 == 100",
+        ),
+        ("response.ok and (a == (response.json.total + 1))", "… did not hold: a == (response.json.total + 1) was 100 == 99"),
+        ("response.ok and b | length == 4", "… did not hold: b | length == 4 was 3 == 4"),
+        ("response.ok and -a > 0", "… did not hold: -a > 0 was -100 > 0"),
+        // Of `and` the first that doesn't hold, of `or` both.
+        ("response.status == 201 and response.json.total == a", "… did not hold: response.json.total == a was 98 == 100"),
+        ("response.json.total == a and response.status == 0", "… did not hold: response.json.total == a was 98 == 100"),
+        (
+            "response.json.total == a or response.status == 200",
+            "… did not hold: response.json.total == a was 98 == 100, and response.status == 200 was 201 == 200",
+        ),
+        (
+            "not (response.json.total < a and response.status == 201)",
+            "… did not hold: response.json.total < a was 98 < 100, and response.status == 201 was 201 == 201",
+        ),
+        ("not (response.status == 0 or response.ok)", "… did not hold: response.ok was true"),
+        ("response.json.total == a if response.ok else true", "… did not hold: response.json.total == a was 98 == 100"),
+        ("response.json.on", "response.json.on was false"),
+        ("response.json.none", "response.json.none was null"),
+        ("response.json.gone is defined", "… did not hold: response.json.gone was undefined"),
+        ("response.json.total is divisibleby(3)", "… did not hold: response.json.total was 98"),
+    ] {
+        assert_eq!(why(&mut bench, text), told.replace('…', text), "{text}");
+    }
+}
+
+#[test]
+fn what_cant_be_evaluated_says_the_cause() {
+    let mut bench = Bench::answered(200, "{}");
+    assert_eq!(
+        why(&mut bench, "response.headers['x-count'] > 5"),
+        "response.headers['x-count'] > 5 could not be evaluated: `response.headers['x-count']` is undefined and can't be compared"
+    );
+    let expression = bench.compiler.expression("nothing", &bench.names).unwrap();
+    assert!(expression.explain(&bench.scope).is_unclear());
+    let expression = bench.compiler.expression("false", &bench.names).unwrap();
+    assert!(!expression.explain(&bench.scope).is_unclear());
+}
+
+#[test]
+fn long_values_are_cut_once_they_are_redacted() {
+    let mut bench = Bench::new();
+    bench.set("a", "é".repeat(1_000_000));
+    let told = why(&mut bench, "a == 'x'");
+    assert_eq!(told, format!("a == 'x' was \"{}…\" == \"x\"", "é".repeat(100)));
+    // A secret across the cut goes as a whole.
+    bench.set("a", format!("{}s3cr3t-of-many-letters", "-".repeat(95)));
+    let expression = bench.compiler.expression("a == 'x'", &bench.names).unwrap();
+    let told = expression.explain(&bench.scope).show(|text| text.replace("s3cr3t-of-many-letters", "***"));
+    assert!(told.contains("-***\"") && !told.contains("s3c"), "{told}");
+    let mut explanation = expression.explain(&bench.scope);
+    explanation.redact(|text| text.replace("s3cr3t-of-many-letters", "***"));
+    assert!(!explanation.show(str::to_owned).contains("s3c"));
+}
+
+#[test]
+fn what_is_named_like_a_secret_is_never_shown() {
+    let mut bench = Bench::answered(200, r#"{"token": "t-12345", "pin": {"password": 4711}, "tokens": 3}"#);
+    for name in ["api_token", "account"] {
+        bench.names.variable(name);
+    }
+    bench.set("api_token", "a-67890");
+    bench.set_json("account", json!({"name": "ann", "password": "pw-1"}));
+    bench.set("a", "t-12345");
+    for (text, told) in [
+        ("response.json.token == api_token", "was *** == ***"),
+        // What equals it would tell it.
+        ("response.json.token != a", "was *** != ***"),
+        ("response.json['pin'].password == 1", "was *** == ***"),
+        ("api_token | upper == 'X'", "was *** == ***"),
+        ("account == 1", r#"was {"name":"ann","password":"***"} == 1"#),
+        ("response.json.tokens == 4", "was 3 == 4"),
+        ("api_token | length == 4", "was 7 == 4"),
+    ] {
+        let why = why(&mut bench, text);
+        assert!(why.ends_with(told) && !why.contains("67890") && !why.contains("pw-1"), "{why}");
+    }
+}
+
+#[test]
+fn it_changes_no_choice_that_follows() {
+    let mut bench = Bench::new();
+    bench.scope.begin_iteration(3);
+    let expected: Vec<String> = (0..3).map(|_| bench.text("{{ random_int(0, 1000000) }}").unwrap()).collect();
+    bench.scope.begin_iteration(3);
+    assert_eq!(bench.text("{{ random_int(0, 1000000) }}").unwrap(), expected[0]);
+    let expression = bench.compiler.expression("random_int(0, 9) > 10", &bench.names).unwrap();
+    assert!(expression.explain(&bench.scope).show(str::to_owned).contains("> 10 was "));
+    let rest: Vec<String> = (0..2).map(|_| bench.text("{{ random_int(0, 1000000) }}").unwrap()).collect();
+    assert_eq!(rest, expected[1..]);
+}
