@@ -339,9 +339,10 @@ fn a_run_that_ends_at_once_is_not_begun_without_end() {
 #[test]
 fn two_daemons_may_share_a_storage_path() {
     let bench = Bench::new();
-    bench.file("a.yml", &profile("a", SHORT, "schedule: continuous"));
-    bench.file("b.yml", &profile("b", SHORT, "schedule: continuous"));
-    bench.file("long.yml", &profile("long", LONG, ""));
+    let slos = "slos: [{name: all, require: errors < 1%}]";
+    bench.file("a.yml", &profile("a", SHORT, &format!("schedule: continuous\n{slos}")));
+    bench.file("b.yml", &profile("b", SHORT, &format!("schedule: continuous\n{slos}")));
+    bench.file("long.yml", &profile("long", LONG, slos));
     // What one of them runs is never taken for old by the other.
     let mut daemons = ["a.yml", "b.yml"].map(|file| bench.serve(&["--storage.retention.runs=1", "long.yml", file]));
     for daemon in &mut daemons {
@@ -412,7 +413,7 @@ fn the_web_config_file_guards_every_page() {
 #[test]
 fn a_storage_path_that_cannot_be_written_costs_the_record_not_the_run() {
     let bench = Bench::new();
-    bench.file("a.yml", &profile("a", SHORT, ""));
+    bench.file("a.yml", &profile("a", SHORT, "slos: [{name: all, require: errors < 1%}]"));
     bench.file("runs", "a file where the directory should be\n");
     let address = format!("--web.listen-address=127.0.0.1:{}", free_port());
     let ended = Running::start(bench.command(&["run", &address, "a.yml"]), bench.path()).wait();

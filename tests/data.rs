@@ -72,7 +72,8 @@ fn closed_users_end_where_unique_rows_run_out() {
     let (server, seen) = writing();
     let rest = "data: {n: {list: [1, 2, 3, 4, 5], pick: unique}}
 scenarios: {s: {flow: {http: {get: \"/{{ n }}\", name: get}}, stop: {http: {get: /bye, name: bye}}}}
-phases: [{name: one, duration: 1s, load: {s: {users: 3}}}]";
+phases: [{name: one, duration: 1s, load: {s: {users: 3}}}]
+slos: [{name: errors, require: errors < 1%}]";
     let ended = bench.run(&profile(&server.url(), rest));
     assert_eq!(ended.code, Some(3), "{}\n{}", ended.out, ended.err);
     let mut seen = seen.lock().unwrap().clone();

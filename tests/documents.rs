@@ -130,7 +130,7 @@ const REST: [(&str, &str); 7] = [
          orders: {flow: [{http: {get: /, name: checkout}}, \
          {group: {name: checkout, flow: {group: {name: pay, flow: {http: {get: /pay}}}}}}]}\n  visitors: {flow: {http: {get: /}}}\n  \
          rooms: {flow: {websocket: {connect: builtin, name: room, session: {listen: 1m}, on: {latency_from: message.json.at, \
-         sequence: message.json.seq}}}}\n",
+         sequence: message.json.seq, every: 2s}}}}\n",
     ),
     ("phases:", "phases: [{name: steady, duration: 1h, load: {shoppers: {users: 1}, orders: {users: 1}, rooms: {users: 1}}}]\n"),
     ("observe:", "observe: {prometheus: {url: 'http://127.0.0.1:9090'}, counters: [{preset: redis}]}\n"),

@@ -78,6 +78,17 @@ impl Budget {
     }
 }
 
+/// A phase is over, and some who were listening go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsettled {
+    /// Its end.
+    pub edge: Instant,
+    /// When to ask them next what they missed before that.
+    pub next: Instant,
+    /// When they are asked for the last time.
+    pub last: Instant,
+}
+
 /// A worker's side of an activation. It lives as long as anything may still record into it, and says so when it ends.
 pub(super) struct Live {
     pub activation: Arc<Activation>,
@@ -88,6 +99,8 @@ pub(super) struct Live {
     iterations: Cell<u32>,
     /// Its time is over; and so long it may be waited for the iterations of scenarios that go on.
     over: Cell<Option<Instant>>,
+    /// What those that listen over its edge missed before that isn't known yet.
+    unsettled: Cell<Option<Unsettled>>,
     /// It was reported as drained: what ends now is too late for its record.
     pub drained: Cell<bool>,
     /// Every load of the phase is a number of iterations, so that they may end it.
@@ -110,6 +123,7 @@ impl Live {
             attached: Cell::new(0),
             iterations: Cell::new(0),
             over: Cell::new(None),
+            unsettled: Cell::new(None),
             drained: Cell::new(false),
             done: Cell::new(false),
             errors: Seen::default(),
@@ -137,6 +151,16 @@ impl Live {
     /// Its time is over. Iterations that cross the edge are waited for until `patience` is out.
     pub fn end(&self, patience: Instant) {
         self.over.set(Some(patience));
+    }
+
+    /// Its record stays open until it is known what those that listen over its edge missed before that; nothing if it is known.
+    pub fn wait_for_listeners(&self, unsettled: Option<Unsettled>) {
+        self.unsettled.set(unsettled);
+    }
+
+    /// What isn't known yet.
+    pub fn unsettled(&self) -> Option<Unsettled> {
+        self.unsettled.get()
     }
 
     pub fn is_over(&self) -> bool {

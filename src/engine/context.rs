@@ -6,14 +6,14 @@ use std::collections::BinaryHeap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::load::Share;
 use crate::measure::WorkerGauges;
 
-use super::activation::{Activation, Live};
+use super::activation::{Activation, Live, Unsettled};
 use super::arrival::Arrival;
 use super::gate::Gate;
 use super::picker::Picker;
@@ -23,6 +23,9 @@ use super::report::{Command, Report};
 use super::shared::{Berth, Port, Shared};
 use super::timer::Timer;
 use super::user::Slot;
+
+/// How long after they were asked listeners are asked again what they missed before an edge.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// One for each worker; it doesn't leave its thread.
 pub(super) struct Context {
@@ -194,6 +197,25 @@ impl Context {
         self.lives.borrow().iter().filter_map(|live| live.patience()).min()
     }
 
+    /// Asks those that listen over an edge what they missed before it, once that is known; answers when to ask again.
+    pub fn settle_due(&self, now: Instant) -> Option<Instant> {
+        let mut asked = false;
+        for live in self.lives.borrow().iter() {
+            if let Some(unsettled) = live.unsettled().filter(|unsettled| unsettled.next <= now) {
+                let pools = self.pools.borrow();
+                let mut all = true;
+                pools.iter().filter_map(Weak::upgrade).for_each(|pool| all &= pool.settle_ears(unsettled.edge, now));
+                let again = Unsettled { next: (now + AGAIN).min(unsettled.last), ..unsettled };
+                live.wait_for_listeners((!all && now < unsettled.last).then_some(again));
+                asked = true;
+            }
+        }
+        if asked {
+            self.check();
+        }
+        self.lives.borrow().iter().filter_map(|live| live.unsettled().map(|unsettled| unsettled.next)).min()
+    }
+
     /// Looks which activations are drained, and whether the phase's iterations are done; reports each once.
     pub fn check(&self) {
         let pools = self.pools.borrow();
@@ -205,7 +227,10 @@ impl Context {
                     live.done.set(true);
                     self.report(Report::IterationsDone { activation: live.activation.number });
                 }
-            } else if live.is_quiet(self.gate.is_closed()) && !pools().any(|pool| pool.is_draining(live)) {
+            } else if live.is_quiet(self.gate.is_closed())
+                && (live.unsettled().is_none() || !pools().any(|pool| pool.has_ears()))
+                && !pools().any(|pool| pool.is_draining(live))
+            {
                 live.drained.set(true);
                 drained.push(live.activation.number);
             }

@@ -6,6 +6,8 @@
 
 mod absence;
 mod arrivals;
+mod decision;
+mod listeners;
 mod needs;
 
 use std::cell::{Cell, RefCell};
@@ -20,14 +22,17 @@ use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http;
 
+pub(super) use decision::Decision;
+pub(super) use listeners::Away;
 pub(super) use needs::shared_connections;
 
 use absence::Absence;
 
+use self::listeners::Listeners;
 use super::activation::{Budget, Live};
 use super::arrival::Arrival;
 use super::context::Context;
-use super::picker::{Claim, RanOut};
+use super::picker::Claim;
 use super::user::{self, Slot};
 
 /// See the module.
@@ -40,6 +45,8 @@ pub(super) struct Pool {
     state: RefCell<State>,
     /// Activations in which the scenario takes part, oldest first.
     lives: RefCell<Vec<Rc<Live>>>,
+    /// Who listens, and who can't.
+    listeners: Listeners,
     /// Iterations that were given out and haven't ended.
     running: Cell<u32>,
     /// Users that are at their start or at their stop.
@@ -97,22 +104,6 @@ pub(super) enum Mode {
     Open { most: u64, on_busy: OnBusy },
 }
 
-/// What a user does next.
-pub(super) enum Decision {
-    /// Iterate, due at that instant; for an arrival it says which.
-    Iterate { due: Instant, arrival: Option<Arrival> },
-    /// Ask again at that instant, or when told.
-    At(Instant),
-    /// Ask again when told.
-    Wait,
-    /// Ask again when the run goes on.
-    Paused,
-    /// End, wanted or not: what it needs has run out.
-    End,
-    /// End.
-    Leave,
-}
-
 impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
         let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0, ended: 0, absence: None };
@@ -128,6 +119,7 @@ impl Pool {
             connections,
             state: RefCell::new(state),
             lives: RefCell::default(),
+            listeners: Listeners::default(),
             running: Cell::new(0),
             aside: Cell::new(0),
             starts,
@@ -225,69 +217,6 @@ impl Pool {
         let to = live.activation.end.get().map_or(to, |end| to.min(*end));
         let time = to.saturating_duration_since(from.max(live.activation.start));
         live.set.held(self.id(), nanos(time).saturating_mul(wanted));
-    }
-
-    /// What this user does next.
-    pub fn decide(self: &Rc<Self>, slot: &Rc<Slot>) -> Decision {
-        if let Some(arrival) = slot.mail.take() {
-            return Decision::Iterate { due: arrival.due, arrival: Some(arrival) };
-        }
-        let Some(live) = self.newest() else { return Decision::Leave };
-        let mut state = self.state.borrow_mut();
-        match &mut state.mode {
-            Mode::Away => Decision::Leave,
-            Mode::Open { most, .. } if slot.local >= *most => Decision::Leave,
-            Mode::Open { .. } => {
-                if slot.idle.get() {
-                    return Decision::Wait;
-                }
-                slot.idle.set(true);
-                state.idle.push_back(slot.clone());
-                drop(state);
-                self.ctx.port(self.scenario).add_free();
-                self.serve_waiting();
-                match slot.mail.take() {
-                    Some(arrival) => Decision::Iterate { due: arrival.due, arrival: Some(arrival) },
-                    None => Decision::Wait,
-                }
-            }
-            Mode::Closed { wanted, .. } if slot.local >= *wanted => Decision::Leave,
-            Mode::Closed { .. } if self.ctx.gate.is_closed() => Decision::Paused,
-            Mode::Closed { pacing, each, total, claimed, holds, finished, .. } => {
-                let done = slot.done_in(live.activation.number);
-                if each.is_some_and(|each| done >= each) {
-                    if !slot.finished.replace(true) {
-                        *finished += 1;
-                    }
-                    return Decision::Wait;
-                }
-                let floor = live.activation.start.max(self.ctx.gate.opened_at());
-                let due = slot.next_due(*pacing).max(floor);
-                // Mostly it is due when the last one ended, and no clock has to be asked.
-                if due > slot.last_end() && due > Instant::now() {
-                    return Decision::At(due);
-                }
-                if let Some(budget) = total {
-                    if *claimed == 0 {
-                        *claimed = budget.claim(*holds);
-                    }
-                    if *claimed == 0 {
-                        return Decision::Wait;
-                    }
-                    *holds = true;
-                }
-                match self.claim_rows(&live) {
-                    Ok(rows) => slot.rows.set(rows),
-                    Err(RanOut) => return Decision::End,
-                }
-                if total.is_some() {
-                    *claimed -= 1;
-                }
-                slot.busy.set(true);
-                self.running.set(self.running.get() + 1);
-                Decision::Iterate { due, arrival: None }
-            }
-        }
     }
 
     /// An iteration has ended, or was cut off.

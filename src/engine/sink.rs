@@ -8,15 +8,17 @@ use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Value};
-use crate::flow::{Failure, Sink};
+use crate::flow::{Ears, Failure, Finding, Lack, Sink, Stretch};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
-use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, StepId, Transfer};
+use crate::measure::{
+    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Presence, Sample, StepId, Transfer,
+};
 
 use super::activation::Live;
 use super::examples::ErrorExample;
 use super::gaps::Gaps;
-use super::pool::Pool;
+use super::pool::{Away, Pool};
 use super::user::Slot;
 
 /// Lags of one iteration that are kept apart.
@@ -42,6 +44,8 @@ pub(super) struct UserSink {
     lags: RefCell<Gaps<LAGS>>,
     /// The iteration lasts until the user is asked to end, and nobody waits for it until then.
     open_ended: Cell<bool>,
+    /// What it should listen to, and can't.
+    away: Away,
 }
 
 impl UserSink {
@@ -55,6 +59,7 @@ impl UserSink {
             turned_away: Cell::new(false),
             lags: RefCell::default(),
             open_ended: Cell::new(false),
+            away: Away::default(),
         }
     }
 
@@ -63,6 +68,7 @@ impl UserSink {
         self.detach();
         self.arrival.set(arrival);
         self.lags.borrow_mut().clear();
+        self.away.next_iteration();
         *self.attached.borrow_mut() = Some(live.clone());
         *self.home.borrow_mut() = Some(live);
     }
@@ -161,6 +167,7 @@ impl UserSink {
 
 impl Drop for UserSink {
     fn drop(&mut self) {
+        self.pool.nobody_away(&self.away);
         self.detach();
     }
 }
@@ -232,6 +239,19 @@ impl Sink for UserSink {
             let delay = at.checked_sub(lasted).map_or(0, |since| self.delay(since, at));
             live.set.delayed_session(step, nanos(lasted), outcome, delay);
         });
+        self.pool.listener_left(step, at);
+    }
+
+    fn listener_came(&self, step: StepId, at: Instant) {
+        self.pool.listener_came(step, at, &self.away);
+    }
+
+    fn listener_refused(&self, step: StepId, due: Instant, at: Instant) {
+        if self.arrival.get().is_some() {
+            self.record(due, |live| live.set.listeners(step, &Presence { refused: 1, ..Presence::default() }));
+        } else {
+            self.pool.listener_refused(step, due, at, &self.away);
+        }
     }
 
     fn passed(&self, step: StepId, at: Instant, passed: &Passed) {
@@ -248,6 +268,27 @@ impl Sink for UserSink {
 
     fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered) {
         self.record(at, |live| live.set.numbered(message, numbered));
+    }
+
+    fn missed(&self, message: MessageId, lack: &Lack) {
+        if !self.pool.find(message, &Finding::Missed(*lack)) {
+            self.numbered(message, lack.last, &Numbered { missed: lack.count, ..Numbered::default() });
+        }
+    }
+
+    fn listened(&self, message: MessageId, stretch: &Stretch) {
+        if !self.pool.find(message, &Finding::Listened(*stretch)) {
+            let length = nanos(stretch.to.saturating_duration_since(stretch.from));
+            self.record(stretch.from, |live| live.set.listened(message, length, stretch.silent));
+        }
+    }
+
+    fn follow(&self, ears: &Rc<Ears>) {
+        self.pool.follow(ears);
+    }
+
+    fn unfollow(&self, ears: &Rc<Ears>) {
+        self.pool.unfollow(ears);
     }
 
     fn count(&self, metric: OwnId, by: f64, at: Instant) {

@@ -16,7 +16,7 @@ use crate::base::Protocol;
 use crate::load::{ArrivalStream, Iterations, Load, Share, UserEdges, user_edges, whole};
 use crate::measure::process::ThreadClock;
 
-use super::activation::{Activation, Live};
+use super::activation::{Activation, Live, Unsettled};
 use super::arrival::Arrival;
 use super::context::Context;
 use super::pool::{Mode, Pool};
@@ -24,6 +24,9 @@ use super::pulse::BEAT;
 use super::report::{Command, Report};
 use super::shared::Shared;
 use super::timer::Timer;
+
+/// How often it is looked at what has been silent or missed for long.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Starts a worker's thread.
 ///
@@ -100,6 +103,8 @@ struct Pacer {
     current: Option<Rc<Live>>,
     /// How long the present phase's iterations may go on beyond its end.
     drain: Duration,
+    /// When to look next at what has been silent for long.
+    glance: Instant,
 }
 
 enum Edge {
@@ -117,7 +122,8 @@ impl Pacer {
     fn new(ctx: Rc<Context>) -> Self {
         let pools = ctx.make_pools();
         let schedules = pools.iter().map(|_| None).collect();
-        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO }
+        let glance = Instant::now();
+        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO, glance }
     }
 
     fn command(&mut self, command: Command) {
@@ -169,11 +175,28 @@ impl Pacer {
             sooner(schedule.as_mut().and_then(Schedule::next));
         }
         sooner(self.ctx.interrupt_due(now));
+        sooner(self.ctx.settle_due(now));
+        sooner(Self::glance(&self.pools, &mut self.glance, now));
         if self.ctx.patience().is_some_and(|patience| patience <= now) {
             self.ctx.check();
         }
         sooner(self.ctx.patience().filter(|patience| *patience > now));
         next
+    }
+
+    /// What is silent or missed shows while that lasts, and not only once somebody hears something; answers when to look again.
+    fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Option<Instant> {
+        if !pools.iter().any(|pool| pool.has_ears()) {
+            return None;
+        }
+        if *at <= now {
+            *at = now + GLANCE;
+            for pool in pools {
+                pool.tell_listeners(now);
+                pool.settle_ears(now, now);
+            }
+        }
+        Some(*at)
     }
 
     /// Levels and arrivals up to and including `until`.
@@ -206,6 +229,9 @@ impl Pacer {
         self.end(start, &stays, false);
         let drain = std::mem::replace(&mut self.drain, phase.drain);
         let live = self.ctx.open(activation.clone());
+        for (id, _) in &phase.loads {
+            self.pools[id.index()].hand_over_listeners(Some(&live));
+        }
         for (id, _) in &phase.loads {
             for protocol in Protocol::ALL {
                 let open = self.ctx.gauges.connections(*id, *protocol);
@@ -255,7 +281,19 @@ impl Pacer {
     /// The present phase is over; scenarios that don't stay drain.
     fn end(&mut self, at: Instant, stays: &[bool], pause: bool) {
         let before = self.current.take();
+        let patience = self.pools.iter().filter_map(|pool| pool.patience_of_ears()).max();
+        if let Some((live, patience)) = before.as_ref().zip(patience) {
+            let last = at + patience.min(self.drain);
+            // What lacks at the edge shows by what comes next.
+            live.wait_for_listeners(Some(Unsettled { edge: at, next: last.min(at + GLANCE), last }));
+        }
         for (scenario, pool) in self.pools.iter().enumerate() {
+            if before.is_some() {
+                pool.tell_listeners(at);
+                if stays.get(scenario).copied().unwrap_or(false) {
+                    pool.hand_over_listeners(None);
+                }
+            }
             self.schedules[scenario] = None;
             pool.end_absence(at);
             if let Some(live) = &before {

@@ -84,6 +84,8 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
                 out.push(counter(labels, cell.skewed as f64));
             }
         }),
+        MESSAGE_LISTENING => listening(view, out, |cell| cell.listening),
+        MESSAGE_SILENT => listening(view, out, |cell| cell.silent),
         MESSAGES_MISSED => numbered(view, out, |cell| cell.missed),
         MESSAGES_REPEATED => numbered(view, out, |cell| cell.repeated),
         MESSAGES_REORDERED => numbered(view, out, |cell| cell.reordered),
@@ -211,6 +213,14 @@ fn numbered(view: &View, out: &mut Vec<Series>, value: impl Fn(&MessageTotals) -
     view.each_message(|labels, cell, message, _| {
         if message.numbered {
             out.push(counter(labels, value(cell) as f64));
+        }
+    });
+}
+
+fn listening(view: &View, out: &mut Vec<Series>, nanoseconds: impl Fn(&MessageTotals) -> u64) {
+    view.each_message(|labels, cell, message, _| {
+        if message.every {
+            out.push(counter(labels, nanoseconds(cell) as f64 / 1e9));
         }
     });
 }

@@ -47,7 +47,7 @@ fn layout(profile: &str) -> Layout {
                 ..StepLayout::new(SCENARIO, "GET /a\\b \"c\"\nd", Protocol::Websocket)
             },
         ],
-        messages: vec![MessageLayout { thresholds: vec![0.2], ..MessageLayout::new(StepId(1), "update") }],
+        messages: vec![MessageLayout { thresholds: vec![0.2], every: true, ..MessageLayout::new(StepId(1), "update") }],
         groups: vec![GroupLayout { scenario: SCENARIO, name: "votes".into(), thresholds: vec![] }],
         checks: vec![CheckLayout { scenario: SCENARIO, step: Some(STEP), name: "counted".into() }],
         own: vec![
@@ -103,6 +103,8 @@ fn fill(set: &Set) {
     set.latency(MessageId(0), 150_000_000, false);
     set.latency(MessageId(0), 0, true);
     set.numbered(MessageId(0), &Numbered { received: 99, missed: 1, repeated: 2, reordered: 3 });
+    set.listened(MessageId(0), 60_000_000_000, false);
+    set.listened(MessageId(0), 1_500_000_000, true);
 }
 
 /// A requirement that was met.

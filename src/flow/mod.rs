@@ -22,7 +22,8 @@ pub use deck::Deck;
 pub use expect::Expect;
 pub use interpret::{carry_out, once};
 pub use session::{
-    Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, Sequences, SessionStep,
+    Awaited, CloseStep, Ears, EmitStep, Finding, Handler, Handlers, Lack, ListenStep, MessageStep, Reconnect, SendStep,
+    Sequences, SessionStep, Stretch,
 };
 pub use sink::{Failure, Sink};
 pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};

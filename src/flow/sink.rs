@@ -1,11 +1,13 @@
 //! Whom a flow reports to, and through whom it waits.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Value};
+use crate::flow::session::{Ears, Lack, Stretch};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
@@ -53,6 +55,30 @@ pub trait Sink {
     fn latency(&self, message: MessageId, at: Instant, nanoseconds: u64, skewed: bool);
     /// What became of messages.
     fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered);
+    /// Messages never came; each belongs to the phase that it was due in.
+    fn missed(&self, message: MessageId, lack: &Lack) {
+        self.numbered(message, lack.last, &Numbered { missed: lack.count, ..Numbered::default() });
+    }
+    /// Somebody listened to messages that should come every so often.
+    fn listened(&self, message: MessageId, stretch: &Stretch) {
+        let _ = (message, stretch);
+    }
+    /// Somebody listens from here on, so that it may be asked at the edges of phases what it missed.
+    fn follow(&self, ears: &Rc<Ears>) {
+        let _ = ears;
+    }
+    /// It doesn't listen any more, and tells the rest by itself.
+    fn unfollow(&self, ears: &Rc<Ears>) {
+        let _ = ears;
+    }
+    /// A session is open that the step opened. Its end is a [`Sink::session`].
+    fn listener_came(&self, step: StepId, at: Instant) {
+        let _ = (step, at);
+    }
+    /// A session that was due at `due` could not be opened.
+    fn listener_refused(&self, step: StepId, due: Instant, at: Instant) {
+        let _ = (step, due, at);
+    }
     /// Adds to a counter of the profile's own.
     fn count(&self, metric: OwnId, by: f64, at: Instant);
     /// Observes a histogram of the profile's own, or sets a gauge.

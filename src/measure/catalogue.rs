@@ -123,11 +123,15 @@ metrics! {
     MESSAGES = Counter "load_messages_total" ["scenario", "phase", "step", "protocol", "direction"]
         "Messages sent and received within sessions.";
     MESSAGES_MISSED = Counter "load_messages_missed_total" ["scenario", "phase", "step", "message"]
-        "Numbered messages that never came.";
+        "Numbered messages that never came to listeners that were connected.";
     MESSAGES_REPEATED = Counter "load_messages_repeated_total" ["scenario", "phase", "step", "message"]
         "Numbered messages that came more than once.";
     MESSAGES_REORDERED = Counter "load_messages_reordered_total" ["scenario", "phase", "step", "message"]
         "Numbered messages that came after a later one.";
+    MESSAGE_LISTENING = Counter "load_message_listening_seconds_total" ["scenario", "phase", "step", "message"]
+        "Time that listeners whose handler has `every` listened.";
+    MESSAGE_SILENT = Counter "load_message_silent_seconds_total" ["scenario", "phase", "step", "message"]
+        "Time of that in silences longer than three times `every`.";
     MESSAGE_CLOCK_SKEW = Counter "load_message_clock_skew_total" ["scenario", "phase", "step", "message"]
         "Messages that came before they were published, which two clocks that differ explain.";
     PHASE_ACTIVE = Gauge "load_phase_active" ["phase"]

@@ -158,6 +158,10 @@ pub struct MessageLayout {
     pub latency: bool,
     /// It is numbered (`sequence`).
     pub numbered: bool,
+    /// Each sender numbers its own (`sender`).
+    pub by_sender: bool,
+    /// Its silences are followed (`every`).
+    pub every: bool,
     /// Thresholds in seconds of SLOs over its latency.
     pub thresholds: Vec<f64>,
 }
@@ -165,7 +169,12 @@ pub struct MessageLayout {
 impl MessageLayout {
     /// A kind of message of which both latency and numbers are followed, without thresholds.
     pub fn new(step: StepId, name: impl Into<String>) -> Self {
-        Self { step, name: name.into(), latency: true, numbered: true, thresholds: Vec::new() }
+        Self { step, name: name.into(), latency: true, numbered: true, ..Self::default() }
+    }
+
+    /// Whether what one listener of the step receives any other would receive as well.
+    pub fn is_alike(&self) -> bool {
+        (self.latency || self.numbered) && !self.by_sender
     }
 }
 

@@ -3,11 +3,14 @@
 //!
 //! A message is counted as received once, so that over any stretch `received + missed` is the number of those that a listener
 //! was owed: one that comes twice is repeated, one that comes after it was given up stays missed; either is told apart.
+//!
+//! What listeners missed that could not connect is no count of theirs. [`Heard`] works it out of what the others received.
 
 use serde::{Deserialize, Serialize};
 
 use super::atoms::Count;
 use super::delayed::{Delayed, DelayedCell};
+use super::heard::{Heard, Presence};
 use super::hist::Buckets;
 use super::set::{Lazy, Outcomes};
 use super::sparse::Sparse;
@@ -88,9 +91,28 @@ pub(super) struct SessionCell {
     delayed: DelayedCell,
     messages: [Count; 2],
     bytes: [Count; 2],
+    present: Count,
+    away: Count,
+    there: Count,
+    ended: Count,
+    refused: Count,
 }
 
 impl SessionCell {
+    pub(super) fn listeners(&self, presence: &Presence) {
+        self.present.add(presence.present);
+        self.away.add(presence.away);
+        self.there.add(presence.there);
+        self.ended.add(presence.ended);
+        self.refused.add(presence.refused);
+    }
+
+    pub(super) fn presence(&self) -> Presence {
+        // Read against the order of writing, so that no more ended than were there.
+        let (refused, ended) = (self.refused.get(), self.ended.get());
+        Presence { present: self.present.get(), away: self.away.get(), there: self.there.get(), ended, refused }
+    }
+
     pub(super) fn ended(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64) {
         self.durations.record(buckets, outcome, nanoseconds);
     }
@@ -127,9 +149,21 @@ pub(super) struct MessageCell {
     repeated: Count,
     reordered: Count,
     skewed: Count,
+    alike: Count,
+    listening: Count,
+    silent: Count,
 }
 
 impl MessageCell {
+    /// Somebody listened for so many nanoseconds, maybe in a silence.
+    #[inline]
+    pub(super) fn listened(&self, nanoseconds: u64, silent: bool) {
+        self.listening.add(nanoseconds);
+        if silent {
+            self.silent.add(nanoseconds);
+        }
+    }
+
     #[inline]
     pub(super) fn latency(&self, buckets: &Buckets, nanoseconds: u64, skewed: bool) {
         self.latency.get(buckets).record_nanos(buckets, nanoseconds);
@@ -143,15 +177,24 @@ impl MessageCell {
     }
 
     #[inline]
-    pub(super) fn numbered(&self, numbered: &Numbered) {
+    pub(super) fn numbered(&self, numbered: &Numbered, alike: bool) {
         self.received.add(numbered.received);
+        if alike {
+            self.alike.add(numbered.received);
+        }
         self.missed.add(numbered.missed);
         self.repeated.add(numbered.repeated);
         self.reordered.add(numbered.reordered);
     }
 
     pub(super) fn totals(&self, buckets: &Buckets) -> MessageTotals {
+        // Read against the order of writing, so that silence never exceeds listening.
+        let silent = self.silent.get();
         MessageTotals {
+            listeners: Presence::default(),
+            silent,
+            listening: self.listening.get(),
+            alike: self.alike.get(),
             skewed: self.skewed.get(),
             delayed: self.delayed.totals(buckets),
             latency: self.latency.totals(buckets),
@@ -212,9 +255,33 @@ pub struct MessageTotals {
     pub reordered: u64,
     /// Messages that came before they were published, by the two clocks.
     pub skewed: u64,
+    /// Of those received, what any other listener of the step would have received as well.
+    #[serde(default)]
+    pub alike: u64,
+    /// Nanoseconds in which somebody listened, where a handler has `every`.
+    #[serde(default)]
+    pub listening: u64,
+    /// Nanoseconds of those that lay in a silence.
+    #[serde(default)]
+    pub silent: u64,
+    /// The listeners of the step.
+    #[serde(default)]
+    pub listeners: Presence,
 }
 
 impl MessageTotals {
+    /// What its listeners heard, and what they missed.
+    pub fn heard(&self) -> Heard {
+        Heard {
+            received: self.received,
+            missed: self.missed,
+            alike: self.alike,
+            listening: self.listening,
+            silent: self.silent,
+            listeners: self.listeners,
+        }
+    }
+
     /// Adds another's to these.
     pub fn add(&mut self, other: &MessageTotals) {
         self.latency.add(&other.latency);
@@ -224,6 +291,10 @@ impl MessageTotals {
         self.repeated += other.repeated;
         self.reordered += other.reordered;
         self.skewed += other.skewed;
+        self.alike += other.alike;
+        self.listening += other.listening;
+        self.silent += other.silent;
+        self.listeners.add(&other.listeners);
     }
 
     pub(super) fn take(&mut self, earlier: &MessageTotals) {
@@ -234,6 +305,10 @@ impl MessageTotals {
         less(&mut self.repeated, &earlier.repeated);
         less(&mut self.reordered, &earlier.reordered);
         less(&mut self.skewed, &earlier.skewed);
+        less(&mut self.alike, &earlier.alike);
+        less(&mut self.listening, &earlier.listening);
+        less(&mut self.silent, &earlier.silent);
+        self.listeners = self.listeners.minus(&earlier.listeners);
     }
 }
 

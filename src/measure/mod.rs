@@ -9,6 +9,7 @@ pub mod catalogue;
 mod delayed;
 pub mod exemplars;
 pub mod gauges;
+mod heard;
 pub mod hist;
 pub mod index;
 pub mod layout;
@@ -25,6 +26,7 @@ pub mod transfer;
 
 pub use delayed::Delayed;
 pub use gauges::{Gauges, WorkerGauges};
+pub use heard::{Heard, Presence};
 pub use hist::{Buckets, Histogram};
 pub use layout::{
     CheckId, CheckLayout, GroupId, GroupLayout, Layout, MessageId, MessageLayout, OwnId, OwnKind, OwnMetric, PhaseId, ScenarioId,

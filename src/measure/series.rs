@@ -58,7 +58,8 @@ fn in_phase(layout: &Layout, shapes: &Shapes, scenario: ScenarioId) -> u64 {
         .map(|(message, buckets)| {
             // With the latency the clocks' skew; of numbers those missed, repeated and reordered.
             let latency = if message.latency { histogram(buckets) + 1 } else { 0 };
-            latency + if message.numbered { 3 } else { 0 }
+            // Of silences the time of listening and that in silence.
+            latency + if message.numbered { 3 } else { 0 } + if message.every { 2 } else { 0 }
         })
         .sum();
     let checks = 2 * layout.checks.iter().filter(|check| check.scenario == scenario).count() as u64;

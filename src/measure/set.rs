@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use super::atoms::{Count, Float};
 use super::delayed::DelayedCell;
 use super::gauges::Gauges;
+use super::heard::Presence;
 use super::hist::{Buckets, Histogram};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
 use super::messages::{MessageCell, Numbered, Passed, SessionCell};
@@ -350,7 +351,18 @@ impl Set {
     /// Counts what became of messages.
     #[inline]
     pub fn numbered(&self, message: MessageId, numbered: &Numbered) {
-        self.message_cell(message).numbered(numbered);
+        let alike = self.layout.messages[message.index()].is_alike();
+        self.message_cell(message).numbered(numbered, alike);
+    }
+
+    /// Somebody listened to a kind of message for so many nanoseconds, maybe in a silence.
+    pub fn listened(&self, message: MessageId, nanoseconds: u64, silent: bool) {
+        self.message_cell(message).listened(nanoseconds, silent);
+    }
+
+    /// Counts the listeners of a step that opens sessions.
+    pub fn listeners(&self, step: StepId, presence: &Presence) {
+        self.session_cell(step).listeners(presence);
     }
 
     /// Adds to a counter of the profile's own. Counters only grow: what is negative or no number is left out.

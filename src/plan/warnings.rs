@@ -11,7 +11,7 @@ use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
 use crate::load::{Iterations, Load, whole};
 use crate::measure::{ScenarioId, StepId};
-use crate::profile::written;
+use crate::profile::{Severity, written};
 use crate::verdict::{LEAST_TIME, Measure, Over, Slo};
 
 /// Looks at the plan as a whole.
@@ -27,7 +27,8 @@ pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
 
 /// A profile that requires nothing: its runs have no verdict.
 fn unjudged(resolver: &mut Resolver<'_>, plan: &Plan) {
-    if plan.stages.verify.is_none() && !plan.slos.iter().any(|slo| !slo.require.is_empty()) {
+    let wrong = resolver.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    if !wrong && plan.stages.verify.is_none() && !plan.slos.iter().any(|slo| !slo.require.is_empty()) {
         let at = resolver.profile.written.name.at;
         let message = "nothing is required of a run, so its verdict is `none` however it goes; add slos: [{name: api, require: [errors < 1%, p95 < 500ms]}]";
         resolver.warn(at, message);

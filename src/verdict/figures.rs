@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::slo::{Of, Traffic};
 use crate::base::{Outcome, Reason};
 use crate::measure::totals::ByOutcome;
-use crate::measure::{Delayed, Layout, ScenarioId, ScenarioTotals, Sparse, Totals};
+use crate::measure::{Delayed, Heard, Layout, ScenarioId, ScenarioTotals, Sparse, Totals};
 
 /// What an extract needs beside the subject and the totals.
 #[derive(Debug, Clone, Copy)]
@@ -113,8 +113,10 @@ pub struct Figures {
     pub(super) connections: [u64; 3],
     /// Connections that were open when the phase began.
     pub(super) carried: u64,
-    /// Messages that were owed, and those that never came.
-    pub(super) messages: (u64, u64),
+    /// What listeners heard of each kind of message.
+    pub(super) heard: Vec<Heard>,
+    /// `all` are messages.
+    pub(super) of_messages: bool,
     /// The sum of a counter of the profile's own; `None` for other subjects.
     pub(super) counter: Option<f64>,
     /// The longest time limit of a request of the subject, in seconds; 0 where nothing limits it.
@@ -125,7 +127,8 @@ pub struct Figures {
 impl Figures {
     /// The subject's extract of some totals.
     pub fn of(subject: &Traffic, totals: &Totals, extent: Extent<'_>) -> Self {
-        let mut figures = Self { timeout: subject.timeout, ..Self::default() };
+        let of_messages = subject.of == Of::MessageLatency;
+        let mut figures = Self { timeout: subject.timeout, of_messages, ..Self::default() };
         for id in &subject.scenarios {
             let before = figures.counted();
             figures.scenario(subject, *id, totals, extent.layout);
@@ -206,8 +209,7 @@ impl Figures {
                 // One that never came, or whose time of publication isn't known, came within no time.
                 self.all += message.latency.count().max(message.received) + message.missed;
             }
-            self.messages.0 += message.received + message.missed;
-            self.messages.1 += message.missed;
+            self.heard.push(message.heard());
         }
         for check in subject.checks.iter().filter(|check| layout.checks[check.index()].scenario == id) {
             let totals_of = totals.check(*check);
@@ -296,8 +298,6 @@ impl Figures {
             (&mut rest.checks.0, earlier.checks.0),
             (&mut rest.checks.1, earlier.checks.1),
             (&mut rest.unclear_checks, earlier.unclear_checks),
-            (&mut rest.messages.0, earlier.messages.0),
-            (&mut rest.messages.1, earlier.messages.1),
             (&mut rest.unmade.arrivals, earlier.unmade.arrivals),
             (&mut rest.unmade.unfinished, earlier.unmade.unfinished),
         ] {
@@ -319,6 +319,9 @@ impl Figures {
         ] {
             // Means change as more iterations end.
             *mine = (*mine - theirs).max(0.0);
+        }
+        for (mine, theirs) in rest.heard.iter_mut().zip(&earlier.heard) {
+            *mine = mine.minus(theirs);
         }
         rest.counter = self.counter.map(|sum| sum - earlier.counter.unwrap_or(0.0));
         rest

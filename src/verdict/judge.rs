@@ -178,6 +178,7 @@ fn no_data(requirement: &Requirement, of: Of, figures: &Figures, pace: Pace) -> 
         Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped) => "no arrival was due",
         Measure::Ratio(Tally::Disconnects) | Measure::Count(Tally::Disconnects) => "no connection was open",
         Measure::Ratio(Tally::Missed) | Measure::Count(Tally::Missed) => "no numbered message came",
+        Measure::Silent => "nobody listened with `every`",
         _ => "there was no data",
     };
     let doubt = figures.doubt(requirement, pace);
@@ -235,5 +236,7 @@ fn row(slo: &Slo, requirement: &Requirement, found: Found, target: bool, inputs:
     }
 }
 
+#[cfg(test)]
+mod everyday;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::requirement::{Comparison, Measure, Requirement, Tally, Unit};
 use crate::base::Reason;
 use crate::base::figures::count as show_count;
 use crate::base::units::show_seconds;
-use crate::measure::Sparse;
+use crate::measure::{Heard, Sparse};
 
 /// A value, and the least and the most that it can be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +38,8 @@ impl Known {
         Self { value, least, most, met }
     }
 }
+
+const NOBODY_CONNECTED: &str = "nobody could connect to a step, so that what was missed there isn't known";
 
 /// What of the load a phase, or the run, can't say by its totals alone.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -106,6 +108,10 @@ impl Figures {
                 let most = if pace.limited { f64::INFINITY } else { (done + unmade) / pace.seconds };
                 (done > 0.0 && pace.seconds > 0.0).then_some(done / pace.seconds).and_then(|rate| between(rate, rate, most))
             }
+            Measure::Silent => {
+                let share = self.silent()?;
+                between(share, share, share)
+            }
             Measure::Drift => None,
         }
     }
@@ -117,8 +123,8 @@ impl Figures {
             Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
                 self.good.count() + self.unanswered()
             }
-            // A number and a rate say as much where they are small.
-            Measure::Value | Measure::Count(_) | Measure::Rate => u64::MAX,
+            // A number, a rate and a time say as much where they are small.
+            Measure::Value | Measure::Count(_) | Measure::Rate | Measure::Silent => u64::MAX,
             Measure::Within(_) => self.all,
         }
     }
@@ -138,6 +144,18 @@ impl Figures {
     /// What ended without an answer.
     fn unanswered(&self) -> u64 {
         self.timed_out.count() + self.cut_off.count()
+    }
+
+    /// What those listeners missed that could not connect; none where nobody was there who could tell what came.
+    fn missed_unconnected(&self) -> Option<u64> {
+        self.heard.iter().map(Heard::missed_unconnected).sum()
+    }
+
+    /// Of the seconds that listeners listened the share that lay in silences.
+    fn silent(&self) -> Option<f64> {
+        let times = self.heard.iter().map(Heard::listening_seconds);
+        let (listening, silent) = times.fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        (listening > 0.0).then(|| silent / listening)
     }
 
     /// What has no time at all: it broke on this machine's own limits, was given up before it could be timed, or was never done.
@@ -203,19 +221,34 @@ impl Figures {
         (all > 0.0).then_some((least / all, most / all))
     }
 
+    /// The mean, the greatest or the least, as if delays of the generator were all that isn't known.
+    fn delays_alone(&self, requirement: &Requirement) -> Known {
+        let (most, least) = (self.times(), self.all_least());
+        let of = |times: &Sparse| match requirement.measure {
+            Measure::Max => times.max(),
+            Measure::Min => times.min(),
+            _ => times.mean(),
+        };
+        let (most, least) = (of(&most).unwrap_or(0.0), of(&least).unwrap_or(0.0));
+        Known::between(requirement, most, least, most)
+    }
+
     /// The share that was answered well within a time, of all there was.
     fn within(&self, requirement: &Requirement, bound: f64) -> Option<Known> {
-        let all = self.all as f64;
-        let value = (self.all > 0).then(|| self.good.most.within(bound) / all)?;
-        let of = all + self.unmade.items;
+        let unconnected = if self.of_messages { self.missed_unconnected() } else { Some(0) };
+        let all = self.all + unconnected.unwrap_or(0);
+        let value = (all > 0).then(|| self.good.most.within(bound) / all as f64)?;
+        let of = all as f64 + self.unmade.items;
         let surely = self.good.most.within(bound);
         // What took longer, or had already lasted longer when it was given up.
         let longer: f64 = self.least().map(|times| times.count() as f64 - times.within(bound)).sum();
         let failed = self.errors.saturating_sub(self.timeouts + self.reasons[Reason::Local.index()]);
         // Messages that never came, or of which nobody knows when they were published.
-        let untimed = self.all.saturating_sub(self.errors + self.interrupted).saturating_sub(self.good.count());
+        let untimed = all.saturating_sub(self.errors + self.interrupted).saturating_sub(self.good.count());
         let most = 1.0 - (longer + (failed + untimed) as f64) / of;
-        Some(Known::between(requirement, value, surely / of, most.max(0.0)))
+        // Of those that could not connect nobody may know how many they missed.
+        let least = if unconnected.is_none() { 0.0 } else { surely / of };
+        Some(Known::between(requirement, value, least, most.max(0.0)))
     }
 
     /// How much counts, and of how much.
@@ -262,18 +295,18 @@ impl Figures {
                 let [opened, ended, local] = self.connections;
                 Share { unknown: local as f64, ..plain(ended.saturating_sub(local), opened + self.carried) }
             }
-            Tally::Missed => plain(self.messages.1, self.messages.0),
+            Tally::Missed => {
+                let unconnected = self.missed_unconnected();
+                let missed = self.heard.iter().map(|heard| heard.missed).sum::<u64>() + unconnected.unwrap_or(0);
+                let owed = missed + self.heard.iter().map(|heard| heard.received).sum::<u64>();
+                Share { unknown: if unconnected.is_none() { f64::INFINITY } else { 0.0 }, ..plain(missed, owed) }
+            }
         }
     }
 
     /// What the answer to a requirement depends on, in plain words with its size; empty if it depends on nothing.
     pub fn doubt(&self, requirement: &Requirement, pace: Pace) -> String {
         let mut doubts = Vec::new();
-        let mut say = |count: u64, what: &str| {
-            if count > 0 {
-                doubts.push(format!("{} {what}", show_count(count)));
-            }
-        };
         let local = self.reasons[Reason::Local.index()];
         let all = show_count(self.all);
         let no_answer = format!("of {all} had no answer when the drain ended");
@@ -288,54 +321,71 @@ impl Figures {
                     _ => f64::INFINITY,
                 };
                 let within = |times: &Sparse| if bound.is_finite() { times.within(bound).round() as u64 } else { times.count() };
+                let delays = self.delays_alone(requirement).met.is_none();
                 let shifted = |times: &Times| match bound.is_finite() {
                     true => within(&times.least()).saturating_sub(within(&times.most)),
-                    false => times.delayed(),
+                    false if delays => times.delayed(),
+                    false => 0,
                 };
-                say(within(&self.cut_off.least()), &no_answer);
-                say(within(&self.timed_out.least()) + self.untimed(), &format!("of {all} were given up at their time limit"));
-                say(shifted(&self.good) + shifted(&self.timed_out), "were delayed by the generator itself");
-                say(local, own_limits);
+                say(&mut doubts, within(&self.cut_off.least()), &no_answer);
+                say(
+                    &mut doubts,
+                    within(&self.timed_out.least()) + self.untimed(),
+                    &format!("of {all} were given up at their time limit"),
+                );
+                say(&mut doubts, shifted(&self.good) + shifted(&self.timed_out), "were delayed by the generator itself");
+                say(&mut doubts, local, own_limits);
+                if self.of_messages && self.missed_unconnected().is_none() {
+                    doubts.push(NOBODY_CONNECTED.to_owned());
+                }
             }
             Measure::Ratio(tally) | Measure::Count(tally) => match tally {
                 Tally::Requests => {}
-                Tally::Checks => say(self.unclear_checks, "checks could not be evaluated for want of an answer"),
+                Tally::Checks => say(&mut doubts, self.unclear_checks, "checks could not be evaluated for want of an answer"),
                 Tally::Dropped => {
-                    say(self.arrivals[2], "arrivals were cancelled");
+                    say(&mut doubts, self.arrivals[2], "arrivals were cancelled");
                     unmade = false;
                 }
                 Tally::Disconnects => {
-                    say(self.connections[2], "connections broke on this machine's own limits");
+                    say(&mut doubts, self.connections[2], "connections broke on this machine's own limits");
                     unmade = false;
                 }
-                Tally::Missed | Tally::Because(Reason::Local) => unmade = false,
+                Tally::Missed => {
+                    if self.missed_unconnected().is_none() {
+                        doubts.push(NOBODY_CONNECTED.to_owned());
+                    }
+                    unmade = false;
+                }
+                Tally::Because(Reason::Local) => unmade = false,
                 Tally::Errors | Tally::Success | Tally::Timeouts | Tally::Because(_) | Tally::Status(..) => {
-                    say(self.interrupted, &no_answer);
-                    say(self.delayed_timeouts, "reached their time limit while the generator delayed them");
-                    say(local, own_limits);
+                    say(&mut doubts, self.interrupted, &no_answer);
+                    say(&mut doubts, self.delayed_timeouts, "reached their time limit while the generator delayed them");
+                    say(&mut doubts, local, own_limits);
                 }
             },
             Measure::Rate => {
-                say(self.unmade.held.ceil() as u64, "could not be done in pauses of the generator");
+                say(&mut doubts, self.unmade.held.ceil() as u64, "could not be done in pauses of the generator");
                 if pace.limited {
                     doubts.push("the generator itself was the bottleneck".to_owned());
                 }
             }
             Measure::Value => {}
+            Measure::Silent => unmade = false,
         }
         if unmade {
-            let mut say = |count: u64, what: &str| {
-                if count > 0 {
-                    doubts.push(format!("{} {what}", show_count(count)));
-                }
-            };
-            say(self.unmade.arrivals, "arrivals were dropped or cancelled");
-            say(self.unmade.unfinished, "iterations were cut off");
+            say(&mut doubts, self.unmade.arrivals, "arrivals were dropped or cancelled");
+            say(&mut doubts, self.unmade.unfinished, "iterations were cut off");
             if self.unmade.absent > 0.0 {
                 doubts.push(format!("users were missing for {} together", show_seconds(self.unmade.absent)));
             }
         }
         doubts.join("; ")
+    }
+}
+
+fn say(doubts: &mut Vec<String>, count: u64, what: &str) {
+    if count > 0 {
+        doubts.push(format!("{} {what}", show_count(count)));
     }
 }
 

@@ -28,6 +28,7 @@ const MEASURES: &[&str] = &[
     "checks",
     "dropped",
     "missed",
+    "silent",
     "disconnects",
     "status",
     "count",
@@ -104,6 +105,7 @@ fn parse_measure(text: &str) -> Result<Measure, String> {
         "value" => plain(Measure::Value),
         "rate" => plain(Measure::Rate),
         "drift" => plain(Measure::Drift),
+        "silent" => plain(Measure::Silent),
         "within" => match argument {
             Some(duration) => {
                 Ok(Measure::Within(parse_duration(duration).map_err(|e| format!("{e}, as in `within(1s)`"))?.as_secs_f64()))
@@ -195,7 +197,7 @@ fn parse_objective(measure: Measure, name: &str, text: &str) -> Result<(f64, Uni
     let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     let wrong = || format!("`{text}` doesn't suit `{name}`; write something like `{name} < {}`", example(measure));
     let (value, unit) = match measure {
-        Measure::Within(_) | Measure::Ratio(_) => {
+        Measure::Within(_) | Measure::Ratio(_) | Measure::Silent => {
             let ratio = parse_ratio(positive).map_err(|_| wrong())?;
             if ratio > 1.0 {
                 return Err(match measure {
@@ -244,7 +246,7 @@ fn example(measure: Measure) -> &'static str {
     match measure {
         Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min => "500ms",
         Measure::Value => "80%",
-        Measure::Within(_) | Measure::Ratio(_) => "1%",
+        Measure::Within(_) | Measure::Ratio(_) | Measure::Silent => "1%",
         Measure::Count(_) => "100",
         Measure::Rate => "950/s",
         Measure::Drift => "5%/h",
@@ -275,6 +277,7 @@ mod tests {
             ("timeouts == 0%", Ratio(Tally::Timeouts), Equal, 0.0, Unit::Ratio),
             ("checks > 95%", Ratio(Tally::Checks), Above, 0.95, Unit::Ratio),
             ("dropped < 1%", Ratio(Tally::Dropped), Below, 0.01, Unit::Ratio),
+            ("silent < 1%", Silent, Below, 0.01, Unit::Ratio),
             ("disconnects < 1%", Ratio(Tally::Disconnects), Below, 0.01, Unit::Ratio),
             ("errors(refused) < 1%", Ratio(Tally::Because(Reason::Refused)), Below, 0.01, Unit::Ratio),
             ("status( 429 ) < 1%", Ratio(Tally::Status(429, 429)), Below, 0.01, Unit::Ratio),
@@ -314,6 +317,9 @@ mod tests {
             ("requests < 1%", "`requests` is no share; write `count(requests)`", 0..8),
             ("count < 3", "`count` wants to know what: `count(errors) < 100`", 0..5),
             ("missed(5) < 1%", "`missed` takes nothing in brackets", 0..9),
+            ("silent(5s) < 1%", "`silent` takes nothing in brackets", 0..10),
+            ("silent < 5s", "`5s` doesn't suit `silent`; write something like `silent < 1%`", 9..11),
+            ("silent < 5", "`silent` is a share and never above 100%", 9..10),
             ("rate > 950", "`950` doesn't suit `rate`; write something like `rate < 950/s`", 7..10),
             ("p95 <", "there is no objective after the comparison; write one, like `p95 < 500ms`", 5..5),
             ("p95 < 5 parsecs", "`5 parsecs` doesn't suit `p95`; write something like `p95 < 500ms`", 6..15),

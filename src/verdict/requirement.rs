@@ -40,6 +40,8 @@ pub enum Measure {
     Within(f64),
     /// A share of all.
     Ratio(Tally),
+    /// `silent`: of the time that listeners listened, the share that lay in silences.
+    Silent,
     /// `count(…)`: how many.
     Count(Tally),
     /// `rate`: how many a second.

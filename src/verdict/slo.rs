@@ -233,7 +233,12 @@ fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, layout: &La
             }
             _ => Ok(()),
         },
-        Measure::Within(_) | Measure::Rate | Measure::Drift => Ok(()),
+        Measure::Silent if !traffic.messages.iter().any(|id| layout.messages.get(id.index()).is_some_and(|one| one.every)) => {
+            Err(format!(
+                "`{requirement}` has nothing to judge: no handler within the subject says how often its messages come; add every: 1s"
+            ))
+        }
+        Measure::Within(_) | Measure::Rate | Measure::Drift | Measure::Silent => Ok(()),
     }
 }
 
@@ -252,7 +257,7 @@ fn suits_own(requirement: &Requirement, kind: Option<&OwnKind>) -> Result<(), St
                 Err(format!("`{requirement}` compares with a time, and the metric's unit isn't seconds"))
             }
             Measure::Within(_) if unit != "seconds" => Err(format!("`{requirement}` needs a metric whose unit is seconds")),
-            Measure::Value | Measure::Ratio(_) | Measure::Count(_) => {
+            Measure::Value | Measure::Ratio(_) | Measure::Count(_) | Measure::Silent => {
                 unsuited("a histogram", "p50 to p99.9, mean, max, min, within, rate and drift")
             }
             _ => Ok(()),
@@ -307,7 +312,12 @@ pub(crate) mod tests {
             own("relevance_ratio", histogram("ratio")),
         ];
         let steps = vec![StepLayout::new(ScenarioId(0), "watch", Protocol::Websocket)];
-        Layout { own, steps, messages: vec![MessageLayout::new(StepId(0), "update")], ..Layout::default() }
+        Layout {
+            own,
+            steps,
+            messages: vec![MessageLayout { every: true, ..MessageLayout::new(StepId(0), "update") }],
+            ..Layout::default()
+        }
     }
 
     #[test]
@@ -325,6 +335,8 @@ pub(crate) mod tests {
             (Of::MessageLatency, "missed < 0.5%"),
             (Of::MessageLatency, "rate > 100/s"),
             (Of::Response, "missed < 0.5%"),
+            (Of::MessageLatency, "silent < 1%"),
+            (Of::Response, "silent < 1%"),
             (Of::Session, "p50 > 30s"),
             (Of::Session, "errors < 1%"),
             (Of::Connect, "disconnects < 1%"),
@@ -370,6 +382,11 @@ pub(crate) mod tests {
             (own(0), "p95 < 1s", "`p95 < 1s` doesn't suit a counter; there are value and rate"),
             (Of::Gauge(OwnId(1)), "rate < 1/s", "`rate < 1/s` doesn't suit a gauge; there are no others than value"),
             (own(2), "p95 < 3", "`p95 < 3` compares a time; write a duration with its unit, like 500ms or 2s"),
+            (
+                own(3),
+                "silent < 1%",
+                "`silent < 1%` doesn't suit a histogram; there are p50 to p99.9, mean, max, min, within, rate and drift",
+            ),
             (own(3), "p95 < 3s", "`p95 < 3s` compares with a time, and the metric's unit isn't seconds"),
             (own(9), "value < 3", "`value < 3` is about a metric that the profile doesn't have"),
         ];
@@ -377,6 +394,7 @@ pub(crate) mod tests {
             assert_eq!(hearing(of, &[text]).fits(&layout()).unwrap_err(), message);
         }
         assert!(slo(Of::Response, &["missed < 1%"]).fits(&layout()).unwrap_err().contains("is numbered"));
+        assert!(slo(Of::Response, &["silent < 1%"]).fits(&layout()).unwrap_err().contains("add every: 1s"));
         let server =
             Slo { subject: Subject::Server("x.y".into()), window: Some(Duration::from_secs(1)), ..slo(Of::Response, &[]) };
         assert!(server.fits(&layout()).unwrap_err().contains("`window`"));

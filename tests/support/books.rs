@@ -60,7 +60,10 @@ impl Books {
             }
             for message in list(phase, "messages") {
                 let labels = [("phase", phase_name), ("step", text(message, "step")), ("message", text(message, "message"))];
-                for key in ["missed", "repeated", "reordered"] {
+                // What those missed that could not connect is known in the end only.
+                let missed = count(&message["missed"]) - message["missed_unconnected"].as_u64().unwrap_or(0);
+                self.may_show("load_messages_missed_total", &labels, missed);
+                for key in ["repeated", "reordered"] {
                     self.may_show(&format!("load_messages_{key}_total"), &labels, count(&message[key]));
                 }
                 self.may_show("load_message_latency_seconds_count", &labels, count(&message["latency"]["count"]));

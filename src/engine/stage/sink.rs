@@ -11,7 +11,7 @@ use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Lists, Value};
-use crate::flow::{Failure, Sink};
+use crate::flow::{Failure, Sink, Stretch};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
 use crate::measure::{
@@ -144,6 +144,10 @@ impl Sink for StageSink {
 
     fn numbered(&self, message: MessageId, _: Instant, numbered: &Numbered) {
         self.set.numbered(message, numbered);
+    }
+
+    fn listened(&self, message: MessageId, stretch: &Stretch) {
+        self.set.listened(message, nanos(stretch.to.saturating_duration_since(stretch.from)), stretch.silent);
     }
 
     fn count(&self, metric: OwnId, by: f64, _: Instant) {

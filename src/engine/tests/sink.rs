@@ -103,6 +103,7 @@ fn groups_sessions_connects_and_messages_have_their_part_of_it() {
     let totals = reported(true, |sink, at| {
         // Of a group that was held by the run for 1 s the end is not where its time says.
         sink.group(GroupId(0), at(800), at(5000), ms(3200), Outcome::Ok);
+        sink.listener_came(StepId(1), at(500));
         sink.session(StepId(1), at(4500), Duration::from_millis(4000), Outcome::Ok);
         // Told of later than it was open.
         let times = ConnectTimes { total: ms(200), tcp: ms(200), ..ConnectTimes::default() };
@@ -122,6 +123,7 @@ fn nothing_is_delayed_where_all_goes_on() {
         sink.lagged(at(600), Duration::from_micros(10));
         sink.sample(StepId(0), at(600), &sample(500, 400, Outcome::Ok));
         sink.group(GroupId(0), at(100), at(1100), ms(1000), Outcome::Ok);
+        sink.listener_came(StepId(1), at(200));
         sink.session(StepId(1), at(1100), Duration::from_millis(900), Outcome::Ok);
         sink.latency(MessageId(0), at(1120), ms(100), false);
     });

@@ -1,13 +1,12 @@
 //! What is done with each message that comes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::marks::{self, Marks, Sequences};
-use super::sequence::Tracker;
+use super::hearing::{Hearing, Stream};
+use super::lack::Lack;
 use super::types::{Handler, Handlers};
 use crate::base::Reason;
 use crate::base::units::nanos;
@@ -17,105 +16,9 @@ use crate::flow::sink::Sink;
 use crate::measure::{MessageId, Numbered};
 use crate::protocol::session::{Incoming, IncomingKind};
 
-/// Senders that one listener follows at once.
-const SENDERS: usize = 256;
-
 /// What is told where there are more.
 const CROWDED: &str = "`sequence` has more senders than are followed (256 by one listener, 10000 in all); what is missed of the others isn't known: \
                        let each listener hear fewer, or leave `sender` out where all count together";
-
-/// What some handlers have heard of numbered messages. What never came is told when it ends, or is dropped.
-pub(in crate::flow) struct Hearing<'a, S: Sink> {
-    sink: &'a S,
-    /// One for each handler with `sequence`, in their order.
-    streams: Vec<Stream>,
-}
-
-struct Stream {
-    message: MessageId,
-    since: Instant,
-    sequences: Arc<Sequences>,
-    heard: Heard,
-    /// Another handler of the name has counted what this one would.
-    doubled: bool,
-}
-
-enum Heard {
-    /// All who send count together.
-    One(Tracker, Arc<Marks>),
-    /// Each sender counts by itself.
-    Each(HashMap<u64, (Tracker, Arc<Marks>)>),
-}
-
-impl<'a, S: Sink> Hearing<'a, S> {
-    pub(in crate::flow) fn new(handlers: &Handlers, sink: &'a S, sequences: &Arc<Sequences>, since: Instant) -> Self {
-        let numbered = handlers.each.iter().filter(|handler| handler.sequence.is_some());
-        let stream = |handler: &Handler| {
-            let message = handler.message?;
-            let heard = match handler.sender {
-                None => Heard::One(Tracker::new(since), sequences.stream(message, None)),
-                Some(_) => Heard::Each(HashMap::new()),
-            };
-            Some(Stream { message, since, sequences: sequences.clone(), heard, doubled: false })
-        };
-        Self { sink, streams: numbered.filter_map(stream).collect() }
-    }
-
-    /// The connection was brought back.
-    pub(super) fn reconnected(&mut self) {
-        let now = Instant::now();
-        for stream in &mut self.streams {
-            match &mut stream.heard {
-                Heard::One(tracker, _) => tracker.reconnected(now),
-                Heard::Each(senders) => senders.values_mut().for_each(|(tracker, _)| tracker.reconnected(now)),
-            }
-        }
-    }
-
-    /// From `at` on nobody listened any more.
-    pub(super) fn end(&mut self, at: Instant) {
-        for stream in self.streams.drain(..).filter(|stream| !stream.doubled) {
-            let told = match stream.heard {
-                Heard::One(tracker, marks) => tracker.end(at, &marks),
-                Heard::Each(senders) => senders
-                    .into_values()
-                    .map(|(tracker, marks)| tracker.end(at, &marks))
-                    .fold(Numbered::default(), Numbered::plus),
-            };
-            if !told.is_empty() {
-                self.sink.numbered(stream.message, Instant::now(), &told);
-            }
-        }
-    }
-}
-
-impl<S: Sink> Drop for Hearing<'_, S> {
-    fn drop(&mut self) {
-        if !self.streams.is_empty() {
-            self.end(Instant::now());
-        }
-    }
-}
-
-impl Stream {
-    /// A numbered message came.
-    fn see(&mut self, number: i64, sender: Option<&str>, at: Instant) -> Numbered {
-        match &mut self.heard {
-            Heard::One(tracker, marks) => tracker.see(number, at, marks),
-            Heard::Each(senders) => {
-                let key = marks::key(sender.unwrap_or_default());
-                if senders.len() >= SENDERS && !senders.contains_key(&key) {
-                    self.sequences.crowded(self.message);
-                    return Numbered { received: 1, ..Numbered::default() };
-                }
-                let (tracker, marks) = senders
-                    .entry(key)
-                    .or_insert_with(|| (Tracker::new(self.since), self.sequences.stream(self.message, Some(key))));
-                tracker.see(number, at, marks)
-            }
-        }
-    }
-}
 
 /// The handlers of a `listen`, and what they have heard.
 pub(in crate::flow) struct Listening<'l, 'a, S: Sink> {
@@ -158,11 +61,10 @@ impl<'a, S: Sink> Run<'a, S> {
             let step = session.step;
             let (mut came, mut wrong) = (Vec::new(), Vec::new());
             let mut all = |on: &Handlers, hearing: &mut Hearing<'_, S>, scope: &mut Scope| {
-                let mut stream = 0;
+                let mut streams = hearing.streams();
+                let mut followed = streams.iter_mut().flat_map(|streams| streams.iter_mut());
                 for handler in &on.each {
-                    let numbered = handler.sequence.is_some() && handler.message.is_some();
-                    let heard = if numbered { hearing.streams.get_mut(stream) } else { None };
-                    stream += usize::from(numbered);
+                    let heard = if handler.is_followed() { followed.next() } else { None };
                     if let Err(error) = one(handler, heard, &mut came, scope, self.sink, at, wall) {
                         wrong.push(error);
                     }
@@ -173,8 +75,9 @@ impl<'a, S: Sink> Run<'a, S> {
                 all(listening.on, &mut listening.hearing, scope);
             }
             scope.set_message(before);
-            for Came { message, numbered, .. } in came {
+            for Came { message, numbered, lacks, .. } in came {
                 self.sink.numbered(message, at, &numbered);
+                lacks.iter().for_each(|lack| self.sink.missed(message, lack));
             }
             for Wrong { reason, detail } in wrong {
                 session.tell_error(at, reason, &detail);
@@ -188,6 +91,8 @@ impl<'a, S: Sink> Run<'a, S> {
 struct Came {
     message: MessageId,
     numbered: Numbered,
+    /// What is missed before it.
+    lacks: Vec<Lack>,
     /// A handler with `sequence` has counted it.
     by_number: bool,
     /// A handler with `latency_from` has timed it.
@@ -198,7 +103,7 @@ struct Came {
 fn count_of(came: &mut Vec<Came>, message: MessageId) -> &mut Came {
     let at = came.iter().position(|one| one.message == message).unwrap_or_else(|| {
         let numbered = Numbered { received: 1, ..Numbered::default() };
-        came.push(Came { message, numbered, by_number: false, timed: false });
+        came.push(Came { message, numbered, lacks: Vec::new(), by_number: false, timed: false });
         came.len() - 1
     });
     &mut came[at]
@@ -228,7 +133,7 @@ impl From<ExtractError> for Wrong {
 /// The first of its expressions that could not be evaluated, or what was required and not found; what is before it was done.
 fn one<S: Sink>(
     handler: &Handler,
-    heard: Option<&mut Stream>,
+    mut heard: Option<&mut Stream>,
     came: &mut Vec<Came>,
     scope: &mut Scope,
     sink: &S,
@@ -241,15 +146,18 @@ fn one<S: Sink>(
     if let Some(message) = handler.message {
         // One without a number came all the same.
         let counted = count_of(came, message);
-        match (&handler.sequence, heard) {
-            (Some(_), Some(heard)) if counted.by_number => heard.doubled = true,
-            (Some(sequence), Some(heard)) => {
+        if let Some(silence) = heard.as_mut().and_then(|heard| heard.silence.as_mut()) {
+            silence.came(at, &mut |stretch| sink.listened(message, &stretch));
+        }
+        match (&handler.sequence, heard.and_then(|heard| heard.numbers.as_mut())) {
+            (Some(_), Some(numbers)) if counted.by_number => numbers.is_double(),
+            (Some(sequence), Some(numbers)) => {
                 let number = sequence.whole(scope)?;
                 let sender =
                     handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose()?;
-                counted.numbered = heard.see(number, sender.as_deref(), at);
+                counted.numbered = numbers.see(number, sender.as_deref(), at, &mut counted.lacks);
                 counted.by_number = true;
-                if heard.sequences.is_to_be_told(message) {
+                if numbers.is_crowding_to_be_told() {
                     sink.broken(at, Reason::Other, CROWDED);
                 }
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handle::Hearing;
+use super::hearing::Hearing;
 use super::kept::Kept;
 use super::types::SessionStep;
 use crate::base::secrets::secrets_of_header;
@@ -55,6 +55,10 @@ impl<'a, S: Sink> Session<'a, S> {
         due: Instant,
     ) -> (Instant, Result<Box<Self>, Broken>) {
         let (ended, connected) = connect(step, user, sink, due).await;
+        match &connected {
+            Ok(_) => sink.listener_came(step.id, ended),
+            Err(_) => sink.listener_refused(step.id, due, ended),
+        }
         let session = connected.map(|connection| {
             Box::new(Self {
                 step,
@@ -80,7 +84,7 @@ impl<'a, S: Sink> Session<'a, S> {
     /// # Errors
     /// The connection is lost; [`Session::lose`] is to be called if that wasn't known.
     pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
-        if let Some(incoming) = self.ahead.pop() {
+        if let Some(incoming) = self.read_before() {
             return Ok(incoming);
         }
         match (&mut self.connection, &self.lost) {
@@ -97,7 +101,10 @@ impl<'a, S: Sink> Session<'a, S> {
                 return std::future::pending().await;
             };
             match connection.next().await {
-                Ok(incoming) => self.ahead.push(incoming.size(), incoming),
+                Ok(incoming) => {
+                    self.hearing.set_unsure(true);
+                    self.ahead.push(incoming.size(), incoming);
+                }
                 Err(lost) => {
                     self.lose(lost);
                     self.tell_loss(Instant::now());
@@ -184,6 +191,7 @@ impl<'a, S: Sink> Session<'a, S> {
         if self.connection.take().is_some() {
             self.sink.disconnected(self.step.protocol(), now, Some(lost.reason));
         }
+        self.hearing.lost(now);
         self.lost = Some(lost);
     }
 
@@ -227,12 +235,17 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn closing(&mut self) -> Option<&mut Connection> {
         let connection = self.connection.as_mut()?;
         self.closing.get_or_insert_with(Instant::now);
+        self.hearing.close();
         Some(connection)
     }
 
     /// A message that was read ahead.
     pub(super) fn read_before(&mut self) -> Option<Incoming> {
-        self.ahead.pop()
+        let incoming = self.ahead.pop()?;
+        if self.ahead.is_empty() {
+            self.hearing.set_unsure(false);
+        }
+        Some(incoming)
     }
 
     /// Whether there are such.

@@ -62,17 +62,23 @@ impl Marks {
         self.highest.store(number, Ordering::Release);
     }
 
-    /// The highest number that had been heard by a moment.
-    pub(super) fn highest_by(&self, moment: Instant) -> Option<i64> {
+    /// The highest number that had been heard by a moment, and when it was first heard.
+    pub(super) fn highest_by(&self, moment: Instant) -> Option<(Instant, i64)> {
         let trail = lock(&self.trail);
         let after = trail.partition_point(|(at, _)| *at <= moment);
-        trail.get(after.checked_sub(1)?).map(|(_, number)| *number)
+        trail.get(after.checked_sub(1)?).copied()
     }
 
-    /// The lowest number that is known to have been first heard after a moment.
-    pub(super) fn first_after(&self, moment: Instant) -> Option<i64> {
+    /// The lowest number that is known to have been first heard after a moment, and when it was.
+    pub(super) fn first_after(&self, moment: Instant) -> Option<(Instant, i64)> {
         let trail = lock(&self.trail);
-        trail.get(trail.partition_point(|(at, _)| *at <= moment)).map(|(_, number)| *number)
+        trail.get(trail.partition_point(|(at, _)| *at <= moment)).copied()
+    }
+
+    /// When a number was first heard, if that is known.
+    pub(super) fn when(&self, number: i64) -> Option<Instant> {
+        let trail = lock(&self.trail);
+        trail.get(trail.partition_point(|(_, other)| *other < number)).filter(|(_, found)| *found == number).map(|(at, _)| *at)
     }
 }
 
@@ -143,14 +149,16 @@ mod tests {
         let marks = Marks::default();
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
-        assert_eq!((marks.highest_by(ms(0)), marks.first_after(ms(0))), (None, None));
+        let highest_by = |marks: &Marks, at: Instant| marks.highest_by(at).map(|(_, number)| number);
+        assert_eq!((marks.highest_by(ms(0)), marks.first_after(ms(0)), marks.when(1)), (None, None, None));
         for (number, at) in [(1, 10), (3, 30), (2, 40), (3, 50), (4, 20)] {
             marks.saw(number, ms(at));
         }
-        assert_eq!([9, 10, 29, 30, 99].map(|at| marks.highest_by(ms(at))), [None, Some(1), Some(1), Some(4), Some(4)]);
-        assert_eq!([0, 10, 30].map(|at| marks.first_after(ms(at))), [Some(1), Some(3), None]);
+        assert_eq!([9, 10, 29, 30, 99].map(|at| highest_by(&marks, ms(at))), [None, Some(1), Some(1), Some(4), Some(4)]);
+        assert_eq!([0, 10, 30].map(|at| marks.first_after(ms(at))), [Some((ms(10), 1)), Some((ms(30), 3)), None]);
+        assert_eq!([1, 2, 3, 4, 5].map(|number| marks.when(number)), [Some(ms(10)), None, Some(ms(30)), Some(ms(30)), None]);
         marks.saw(-200_000, ms(60));
-        assert_eq!(marks.highest_by(ms(99)), Some(-200_000), "another count");
+        assert_eq!(highest_by(&marks, ms(99)), Some(-200_000), "another count");
     }
 
     #[test]
@@ -160,10 +168,11 @@ mod tests {
         (0..100_000).for_each(|n| marks.saw(n, start + Duration::from_millis(n as u64)));
         assert!(lock(&marks.trail).len() <= MOMENTS);
         for n in 99_000..100_000 {
-            assert_eq!(marks.highest_by(start + Duration::from_millis(n as u64)), Some(n));
+            let at = start + Duration::from_millis(n as u64);
+            assert_eq!((marks.highest_by(at), marks.when(n)), (Some((at, n)), Some(at)));
         }
-        let old = marks.highest_by(start + Duration::from_millis(50_000)).unwrap();
-        assert!(old <= 50_000 && marks.first_after(start + Duration::from_millis(50_000)).unwrap() > 50_000);
+        let old = marks.highest_by(start + Duration::from_millis(50_000)).unwrap().1;
+        assert!(old <= 50_000 && marks.first_after(start + Duration::from_millis(50_000)).unwrap().1 > 50_000);
     }
 
     #[test]
@@ -179,10 +188,10 @@ mod tests {
                 });
             }
         });
-        assert_eq!(sequences.stream(MessageId(0), None).highest_by(now), Some(3999));
+        assert_eq!(sequences.stream(MessageId(0), None).highest_by(now), Some((now, 3999)));
         let (a, b) = (key("a"), key("b"));
         sequences.stream(MessageId(0), Some(a)).saw(5, now);
-        assert_eq!(sequences.stream(MessageId(0), Some(a)).highest_by(now), Some(5));
+        assert_eq!(sequences.stream(MessageId(0), Some(a)).highest_by(now), Some((now, 5)));
         assert_eq!(sequences.stream(MessageId(0), Some(b)).highest_by(now), None);
         assert_eq!(sequences.stream(MessageId(7), None).highest_by(now), None);
     }

@@ -5,16 +5,23 @@
 //! that moment, once: as the sample of what waited for a message, else as one of the session's own step.
 
 mod handle;
+mod hearing;
 mod kept;
+mod lack;
 mod life;
 mod marks;
 mod pump;
 mod sequence;
+mod silence;
 mod types;
 
+pub use hearing::{Ears, Finding};
+pub use lack::Lack;
 pub use marks::Sequences;
+pub use silence::Stretch;
 pub use types::{Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, SessionStep};
 
-pub(super) use handle::{Hearing, Listening};
+pub(super) use handle::Listening;
+pub(super) use hearing::Hearing;
 pub(super) use life::Session;
 pub(super) use pump::alongside;

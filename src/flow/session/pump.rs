@@ -64,6 +64,9 @@ impl<'a, S: Sink> Run<'a, S> {
             loop {
                 let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
                 if session.is_lost() && !session.has_read_ahead() {
+                    if let Some(listening) = &mut listening {
+                        listening.hearing.lost(Instant::now());
+                    }
                     match Box::pin(self.recover(stopped.as_mut())).await? {
                         Recovered::Stopped => return Ok(()),
                         Recovered::Open => {

@@ -7,14 +7,20 @@
 //! Beyond that a listener is owed what others first heard while it listened (see [`super::marks`]): more than [`GRACE`] after its beginning
 //! and before its own first message, and above its own numbers what they had heard [`GRACE`] before its end. What had been heard before it
 //! began is of no concern to it: the sender may have begun to count anew since.
+//!
+//! A missed number was due when another listener first heard it. Where nobody did, it was due between the messages that came before and
+//! after it, as if all came at even distances.
 
 use std::time::{Duration, Instant};
 
+use super::lack::Lack;
 use super::marks::Marks;
 use crate::measure::Numbered;
 
 /// How much later than others a message may come; and how long a gap stays open.
 pub const GRACE: Duration = Duration::from_secs(1);
+/// What others heard so long ago is missed at an edge, though nothing after it has come yet: a listener that lags less is only slow.
+pub const LAG: Duration = Duration::from_secs(10);
 /// A jump of more numbers than these, either way, isn't a gap but the beginning of another count.
 const JUMP: u64 = 1_000_000;
 /// A number so far back isn't late but the beginning of another count.
@@ -35,7 +41,12 @@ pub(super) struct Tracker {
 #[derive(Debug)]
 struct Heard {
     first: i64,
+    /// The highest that came, or that is missed.
     highest: i64,
+    /// The highest that came.
+    own: i64,
+    /// When the highest came, or was due.
+    at: Instant,
     /// Numbers between the two that have not come, ascending.
     gaps: Vec<Gap>,
 }
@@ -46,6 +57,7 @@ struct Gap {
     to: i64,
     since: Instant,
     state: State,
+    due: Lack,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +71,14 @@ enum State {
 }
 
 impl Gap {
-    fn len(&self) -> u64 {
-        self.to.abs_diff(self.from) + 1
+    /// The numbers from one to another, of which the first and the last were due then.
+    fn new(from: i64, to: i64, due: Lack, since: Instant, state: State) -> Self {
+        Self { from, to, since, state, due }
+    }
+
+    /// The part from one number to another; nothing if that is empty.
+    fn part(&self, from: i64, to: i64) -> Option<Self> {
+        (from <= to).then(|| Self { from, to, due: self.due.part(from.abs_diff(self.from), to.abs_diff(from) + 1), ..*self })
     }
 }
 
@@ -76,42 +94,49 @@ impl Tracker {
         self.anew = Some(at);
     }
 
-    /// A message with this number came at `at`.
-    pub(super) fn see(&mut self, number: i64, at: Instant, marks: &Marks) -> Numbered {
+    /// A message with this number came at `at`. What is missed by now goes to `lacks`.
+    pub(super) fn see(&mut self, number: i64, at: Instant, marks: &Marks, lacks: &mut Vec<Lack>) -> Numbered {
         marks.saw(number, at);
-        let mut told = self.expire(at);
+        self.expire(at, lacks);
+        let mut told = Numbered::default();
         let Some(heard) = &mut self.heard else {
             told.received += 1;
-            told.missed += self.missed_before(number, at, marks);
-            self.heard = Some(Heard { first: number, highest: number, gaps: Vec::new() });
+            lacks.extend(self.missed_before(number, at, marks));
+            self.heard = Some(Heard::new(number, at));
             return told;
         };
-        let anew = self.anew.take().filter(|_| number <= heard.highest);
+        let anew = self.anew.take().filter(|_| number <= heard.own);
         if let Some(since) = anew {
             // What others heard before that is of the count that has ended.
             self.since = since;
         }
         let jump = number.abs_diff(heard.highest);
         if anew.is_some() || jump > if number > heard.highest { JUMP } else { BACK } {
-            told.missed += heard.open();
+            lacks.extend(heard.open());
             told.received += 1;
-            *heard = Heard { first: number, highest: number, gaps: Vec::new() };
+            *heard = Heard::new(number, at);
         } else if number > heard.highest {
             told.received += 1;
             if jump > 1 {
-                told.missed += heard.lack(Gap { from: heard.highest + 1, to: number - 1, since: at, state: State::Open });
+                let (from, to) = (heard.highest + 1, number - 1);
+                let due = match (marks.when(from), marks.when(to)) {
+                    (Some(first), Some(last)) => Lack::new(jump - 1, first, last),
+                    _ => Lack::between(jump - 1, heard.at, at),
+                };
+                lacks.extend(heard.lack(Gap::new(from, to, due, at, State::Open)));
             }
-            heard.highest = number;
+            (heard.highest, heard.own, heard.at) = (number, number, at);
         } else if let Some(state) = heard.fill(number) {
             told.reordered += 1;
             // One that was given up is missed for good.
             told.received += u64::from(state != State::GivenUp);
+            heard.own = heard.own.max(number);
         } else if number < heard.first {
             told.reordered += 1;
             told.received += 1;
-            let between = Gap { from: number + 1, to: heard.first - 1, since: at, state: State::Unowed };
-            if between.from <= between.to {
-                told.missed += heard.lack(between);
+            if heard.first.abs_diff(number) > 1 {
+                let due = Lack::new(heard.first.abs_diff(number) - 1, at, at);
+                lacks.extend(heard.lack(Gap::new(number + 1, heard.first - 1, due, at, State::Unowed)));
             }
             heard.first = number;
         } else {
@@ -120,248 +145,138 @@ impl Tracker {
         told
     }
 
-    /// The listening ended at `at`: what is still lacking never came.
-    pub(super) fn end(self, at: Instant, marks: &Marks) -> Numbered {
-        let Some(until) = at.checked_sub(GRACE) else { return Numbered::default() };
-        let owed = |from: Option<i64>| match (from, marks.highest_by(until)) {
-            (Some(from), Some(highest)) if highest >= from && highest.abs_diff(from) < JUMP => highest.abs_diff(from) + 1,
-            _ => 0,
-        };
-        let missed = match &self.heard {
-            Some(heard) => {
-                let above = heard.highest.checked_add(1);
-                heard.open() + owed(above.zip(marks.first_after(self.since)).map(|(above, first)| above.max(first)))
+    /// What was due by `edge` and can't come in time any more `now` is missed, whether or not anything comes after it. Answers
+    /// whether nothing that was due by then may still come.
+    pub(super) fn settle(&mut self, edge: Instant, now: Instant, marks: &Marks, lacks: &mut Vec<Lack>) -> bool {
+        let before = |length| now.checked_sub(length).map(|long_ago| edge.min(long_ago));
+        if let (Some(heard), Some(until)) = (&mut self.heard, before(GRACE)) {
+            heard.give_up(until, lacks);
+        }
+        if let Some(until) = before(LAG) {
+            self.give_up(until, now, marks, lacks);
+        }
+        self.owed(edge, marks).is_none() && self.heard.iter().flat_map(Heard::open).all(|lack| lack.first >= edge)
+    }
+
+    /// Gives up what others had heard by a moment, and this listener has not.
+    fn give_up(&mut self, until: Instant, now: Instant, marks: &Marks, lacks: &mut Vec<Lack>) {
+        let Some((from, to, lack)) = self.owed(until, marks) else { return };
+        match &mut self.heard {
+            None => {
+                lacks.push(lack);
+                // What was due later is yet to be told.
+                self.since = until.checked_sub(GRACE).unwrap_or(until);
             }
-            None => owed(marks.first_after(self.since + GRACE)),
+            Some(heard) => {
+                // What was due while it was away is told by the first number that comes then.
+                if self.anew.is_some() {
+                    return;
+                }
+                lacks.push(lack);
+                if heard.highest + 1 < from {
+                    let due = Lack::new(from.abs_diff(heard.highest) - 1, lack.first, lack.first);
+                    lacks.extend(heard.lack(Gap::new(heard.highest + 1, from - 1, due, now, State::Unowed)));
+                }
+                lacks.extend(heard.lack(Gap::new(from, to, lack, now, State::GivenUp)));
+                (heard.highest, heard.at) = (to, lack.last);
+            }
+        }
+    }
+
+    /// The listening ended at `at`: what is still lacking never came.
+    pub(super) fn end(&mut self, at: Instant, marks: &Marks, lacks: &mut Vec<Lack>) {
+        let Some(until) = at.checked_sub(GRACE) else { return };
+        lacks.extend(self.heard.iter().flat_map(Heard::open));
+        lacks.extend(self.owed(until, marks).map(|(_, _, lack)| lack));
+    }
+
+    /// What others had heard by a moment, above all that this listener heard, and since it listens: from, to, and when they were due.
+    fn owed(&self, until: Instant, marks: &Marks) -> Option<(i64, i64, Lack)> {
+        let (last, to) = marks.highest_by(until)?;
+        let (first, from) = match &self.heard {
+            Some(heard) => {
+                let (at, first) = marks.first_after(self.since)?;
+                let above = heard.highest.checked_add(1)?;
+                if first >= above { (at, first) } else { (marks.when(above).unwrap_or(heard.at), above) }
+            }
+            None => marks.first_after(self.since + GRACE)?,
         };
-        Numbered { missed, ..Numbered::default() }
+        let owed = to >= from && to.abs_diff(from) < JUMP;
+        owed.then(|| (from, to, Lack::new(to.abs_diff(from) + 1, first.min(last), last)))
     }
 
     /// What others heard before this listener's first message, though it had been listening for a while.
-    fn missed_before(&self, first: i64, at: Instant, marks: &Marks) -> u64 {
+    fn missed_before(&self, first: i64, at: Instant, marks: &Marks) -> Option<Lack> {
         if at <= self.since + GRACE {
-            return 0;
+            return None;
         }
-        match marks.first_after(self.since + GRACE) {
-            Some(owed) if owed < first && first.abs_diff(owed) < JUMP => first.abs_diff(owed),
-            _ => 0,
-        }
+        let (due, owed) = marks.first_after(self.since + GRACE)?;
+        let last = marks.when(first.checked_sub(1)?).unwrap_or(at);
+        (owed < first && first.abs_diff(owed) < JUMP).then(|| Lack::new(first.abs_diff(owed), due, last))
     }
 
     /// Gives up what has been lacking for too long.
-    fn expire(&mut self, now: Instant) -> Numbered {
-        let mut missed = 0;
+    fn expire(&mut self, now: Instant, lacks: &mut Vec<Lack>) {
         for gap in self.heard.iter_mut().flat_map(|heard| &mut heard.gaps) {
             if gap.state == State::Open && now.saturating_duration_since(gap.since) >= GRACE {
                 gap.state = State::GivenUp;
-                missed += gap.len();
+                lacks.push(gap.due);
             }
         }
-        Numbered { missed, ..Numbered::default() }
     }
 }
 
 impl Heard {
-    /// How many may still come.
-    fn open(&self) -> u64 {
-        self.gaps.iter().filter(|gap| gap.state == State::Open).map(Gap::len).sum()
+    /// A count that begins.
+    fn new(number: i64, at: Instant) -> Self {
+        Self { first: number, highest: number, own: number, at, gaps: Vec::new() }
     }
 
-    /// Remembers a gap. Returns how many are missed because it is one too many.
-    fn lack(&mut self, gap: Gap) -> u64 {
+    /// Those that may still come.
+    fn open(&self) -> impl Iterator<Item = Lack> {
+        self.gaps.iter().filter(|gap| gap.state == State::Open).map(|gap| gap.due)
+    }
+
+    /// Remembers a gap. Returns what is missed because it is one too many.
+    fn lack(&mut self, gap: Gap) -> Option<Lack> {
         let at = self.gaps.partition_point(|other| other.from < gap.from);
         self.gaps.insert(at, gap);
         if self.gaps.len() <= GAPS {
-            return 0;
+            return None;
         }
         let oldest = self.gaps.remove(0);
-        if oldest.state == State::Open { oldest.len() } else { 0 }
+        (oldest.state == State::Open).then_some(oldest.due)
+    }
+
+    /// Gives up what was due before a moment.
+    fn give_up(&mut self, until: Instant, lacks: &mut Vec<Lack>) {
+        let mut kept = Vec::with_capacity(self.gaps.len());
+        for gap in self.gaps.drain(..) {
+            let before = if gap.state == State::Open { gap.due.before(until) } else { 0 };
+            let Some(cut) = i64::try_from(before).ok().filter(|before| *before > 0).map(|before| gap.from + before) else {
+                kept.push(gap);
+                continue;
+            };
+            let given_up = gap.part(gap.from, cut - 1).map(|part| Gap { state: State::GivenUp, ..part });
+            lacks.extend(given_up.map(|part| part.due));
+            kept.extend(given_up.into_iter().chain(gap.part(cut, gap.to)));
+        }
+        self.gaps = kept;
+        while self.gaps.len() > GAPS {
+            let oldest = self.gaps.remove(0);
+            lacks.extend((oldest.state == State::Open).then_some(oldest.due));
+        }
     }
 
     /// Takes a number out of the gap that it lies in; in which state that is.
     fn fill(&mut self, number: i64) -> Option<State> {
         let at = self.gaps.iter().position(|gap| (gap.from..=gap.to).contains(&number))?;
         let gap = self.gaps.remove(at);
-        let parts = [Gap { to: number - 1, ..gap }, Gap { from: number + 1, ..gap }];
-        let parts = parts.into_iter().filter(|part| part.from <= part.to);
-        self.gaps.splice(at..at, parts);
+        let parts = [gap.part(gap.from, number - 1), gap.part(number + 1, gap.to)];
+        self.gaps.splice(at..at, parts.into_iter().flatten());
         Some(gap.state)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    struct Listener {
-        start: Instant,
-        marks: Marks,
-        tracker: Tracker,
-        told: Numbered,
-    }
-
-    impl Listener {
-        fn new() -> Self {
-            let start = Instant::now();
-            Self { start, marks: Marks::default(), tracker: Tracker::new(start), told: Numbered::default() }
-        }
-
-        fn at(&self, ms: u64) -> Instant {
-            self.start + Duration::from_millis(ms)
-        }
-
-        fn hears(&mut self, number: i64, ms: u64) -> &mut Self {
-            self.told = self.told.plus(self.tracker.see(number, self.at(ms), &self.marks));
-            self
-        }
-
-        fn others_hear(&self, number: i64, ms: u64) {
-            self.marks.saw(number, self.at(ms));
-        }
-
-        fn ends(self, ms: u64) -> Numbered {
-            let at = self.at(ms);
-            self.told.plus(self.tracker.end(at, &self.marks))
-        }
-    }
-
-    fn numbered(received: u64, missed: u64, repeated: u64, reordered: u64) -> Numbered {
-        Numbered { received, missed, repeated, reordered }
-    }
-
-    #[test]
-    fn in_order_nothing_is_missed_wherever_the_count_begins() {
-        let mut listener = Listener::new();
-        for n in 50..60 {
-            listener.hears(n, n as u64);
-        }
-        assert_eq!(listener.ends(10_000), numbered(10, 0, 0, 0));
-    }
-
-    #[test]
-    fn a_gap_is_missed_once_it_has_had_its_time() {
-        let mut listener = Listener::new();
-        listener.hears(1, 0).hears(4, 10).hears(5, 500);
-        assert_eq!(listener.told, numbered(3, 0, 0, 0));
-        listener.hears(6, 1010);
-        assert_eq!(listener.told, numbered(4, 2, 0, 0));
-        assert_eq!(listener.hears(2, 1020).told, numbered(4, 2, 0, 1), "missed for good, and told to have come late");
-        assert_eq!(listener.hears(2, 1030).told, numbered(4, 2, 1, 1));
-        assert_eq!(listener.ends(5000), numbered(4, 2, 1, 1));
-    }
-
-    #[test]
-    fn late_ones_fill_their_gap_and_an_open_gap_is_missed_at_the_end() {
-        let mut listener = Listener::new();
-        listener.hears(10, 0).hears(14, 10).hears(12, 20).hears(12, 30).hears(9, 40).hears(7, 50).hears(8, 60);
-        assert_eq!(listener.told, numbered(6, 0, 1, 4));
-        assert_eq!(listener.ends(100), numbered(6, 2, 1, 4));
-    }
-
-    #[test]
-    fn what_others_heard_a_second_before_the_end_was_owed() {
-        let mut listener = Listener::new();
-        listener.hears(1, 100);
-        for n in 2..=10 {
-            listener.others_hear(n, 100 * n as u64);
-        }
-        assert_eq!(listener.ends(1550), numbered(1, 4, 0, 0), "2 to 5; 6 to 10 are too young");
-    }
-
-    #[test]
-    fn who_heard_nothing_was_owed_what_others_heard_from_a_second_on() {
-        let listener = Listener::new();
-        listener.others_hear(1, 500);
-        listener.others_hear(2, 1500);
-        listener.others_hear(3, 2000);
-        listener.others_hear(4, 2900);
-        assert_eq!(listener.ends(3500), numbered(0, 2, 0, 0));
-        let mut late = Listener::new();
-        (1..=4).for_each(|n| late.others_hear(n, 600 * n as u64));
-        assert_eq!(late.hears(5, 3000).told, numbered(1, 3, 0, 0), "2 to 4 came to others while it was listening");
-        assert_eq!(Listener::new().ends(100_000), Numbered::default());
-    }
-
-    #[test]
-    fn what_was_heard_before_the_listener_began_is_not_owed() {
-        let mut listener = Listener::new();
-        for n in 1..=200 {
-            listener.others_hear(n, 10 * n as u64);
-        }
-        // The sender has begun anew since.
-        listener.tracker = Tracker::new(listener.at(3000));
-        listener.hears(1, 3100).hears(2, 3200);
-        assert_eq!(listener.told, numbered(2, 0, 0, 0));
-        listener.others_hear(201, 3300);
-        listener.others_hear(202, 3900);
-        assert_eq!(listener.ends(4500), numbered(2, 1, 0, 0), "only 201: what went before is another's");
-    }
-
-    #[test]
-    fn after_a_reconnect_a_lower_number_begins_another_count() {
-        let mut listener = Listener::new();
-        for n in 1..=50 {
-            listener.hears(n, 10 * n as u64);
-        }
-        listener.others_hear(200, 600);
-        listener.tracker.reconnected(listener.at(1000));
-        listener.hears(3, 1100).hears(4, 1110).hears(7, 1120);
-        assert_eq!(listener.told, numbered(53, 0, 0, 0));
-        assert_eq!(listener.hears(4, 1130).told, numbered(53, 0, 1, 0), "only the first number is compared");
-        assert_eq!(listener.ends(9000), numbered(53, 2, 1, 0), "5 and 6");
-        let mut listener = Listener::new();
-        listener.hears(1, 0).tracker.reconnected(Instant::now());
-        listener.hears(3, 10);
-        assert_eq!(listener.ends(20), numbered(2, 1, 0, 0), "a count that went on leaves its gap");
-    }
-
-    #[test]
-    fn another_count_is_no_gap() {
-        let mut listener = Listener::new();
-        listener.hears(5, 0).hears(i64::MAX, 10).hears(i64::MIN, 20).hears(0, 30).hears(1, 40).hears(200_000, 50);
-        assert_eq!(listener.hears(1, 60).told, numbered(7, 199_998, 0, 0));
-        assert_eq!(listener.ends(2000), numbered(7, 199_998, 0, 0));
-    }
-
-    #[test]
-    fn gaps_without_end_take_no_memory_without_end() {
-        let mut listener = Listener::new();
-        for n in 0..10_000 {
-            listener.hears(2 * n, 1);
-        }
-        assert!(listener.tracker.heard.as_ref().unwrap().gaps.len() <= GAPS);
-        assert_eq!(listener.ends(2), numbered(10_000, 9_999, 0, 0));
-    }
-
-    proptest! {
-        /// Whatever is lost, doubled or shuffled: what was owed is received or missed, each once.
-        #[test]
-        fn received_and_missed_are_what_was_owed(
-            arrivals in prop::collection::vec((0i64..60, 0u64..400), 1..120)
-        ) {
-            let mut listener = Listener::new();
-            let (mut ms, mut came) = (0, BTreeSet::new());
-            let mut highest = i64::MIN;
-            for (number, pause) in &arrivals {
-                ms += pause;
-                came.insert(*number);
-                highest = highest.max(*number);
-                listener.hears(*number, ms);
-            }
-            let gaps = listener.tracker.heard.as_ref().unwrap().gaps.clone();
-            prop_assert!(gaps.windows(2).all(|pair| pair[0].to < pair[1].from) && gaps.iter().all(|gap| gap.from <= gap.to));
-            let first = arrivals[0].0;
-            let owed = (highest - first + 1) as u64 + came.range(..first).count() as u64;
-            let total = listener.ends(ms);
-            prop_assert_eq!(total.received + total.missed, owed);
-            let lacking = (first..=highest).filter(|n| !came.contains(n)).count() as u64;
-            prop_assert!(total.missed >= lacking, "{total:?}");
-            // Each arrival is received, repeated, or came after it was given up.
-            prop_assert_eq!(total.received + total.repeated + (total.missed - lacking), arrivals.len() as u64);
-        }
-    }
-}
+mod tests;

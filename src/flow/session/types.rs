@@ -73,6 +73,8 @@ pub struct Handler {
     pub sequence: Option<Expression>,
     /// Who numbered it, where each sender numbers its own.
     pub sender: Option<Expression>,
+    /// How often one should come.
+    pub every: Option<Duration>,
     /// Counters of the profile's own, and by how much each grows.
     pub count: Amounts,
     /// Histograms and gauges of the profile's own, and what goes into each.
@@ -82,6 +84,11 @@ pub struct Handler {
 }
 
 impl Handler {
+    /// Whether what never comes is followed.
+    pub(super) fn is_followed(&self) -> bool {
+        self.message.is_some() && (self.sequence.is_some() || self.every.is_some())
+    }
+
     fn reads(&self) -> bool {
         let expressions = [&self.matches, &self.latency_from, &self.sequence, &self.sender];
         expressions.into_iter().any(Option::is_some)

@@ -51,7 +51,11 @@ impl Set {
                 .messages
                 .iter()
                 .zip(&shapes.message)
-                .map(|(cell, buckets)| cell.get().map_or_else(MessageTotals::default, |cell| cell.totals(buckets)))
+                .zip(&self.layout.messages)
+                .map(|((cell, buckets), message)| MessageTotals {
+                    listeners: self.sessions[message.step.index()].get().map(|cell| cell.presence()).unwrap_or_default(),
+                    ..cell.get().map_or_else(MessageTotals::default, |cell| cell.totals(buckets))
+                })
                 .collect(),
             transfers: self
                 .transfers

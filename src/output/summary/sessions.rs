@@ -3,7 +3,7 @@
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone};
 use crate::base::figures::{NONE, count, ratio, seconds};
-use crate::record::Phase;
+use crate::record::{Message, Phase};
 
 /// How many sessions ended, how long they lasted and what went over their connections.
 pub(super) fn sessions(out: &mut String, phase: &Phase, style: Style) {
@@ -34,9 +34,10 @@ pub(super) fn sessions(out: &mut String, phase: &Phase, style: Style) {
     }
 }
 
-/// How old messages were, and which never came.
+/// How old messages were, which never came, and how long none did.
 pub(super) fn messages(out: &mut String, phase: &Phase, style: Style) {
-    let mut table = Table::new(vec![
+    let followed = phase.messages.iter().any(|message| message.listening_seconds.is_some());
+    let mut columns = vec![
         ("message", Align::Left),
         ("received", Align::Right),
         ("latency p50", Align::Right),
@@ -47,27 +48,45 @@ pub(super) fn messages(out: &mut String, phase: &Phase, style: Style) {
         ("repeated", Align::Right),
         ("reordered", Align::Right),
         ("clock skew", Align::Right),
-    ]);
+    ];
+    columns.extend(followed.then_some(("silent", Align::Right)));
+    let mut table = Table::new(columns);
     for message in &phase.messages {
-        let missed = match (message.missed, message.missed_ratio) {
-            (0, None) => NONE.into(),
-            (0, Some(_)) => "0".into(),
-            (missed, share) => Cell::toned(format!("{} ({})", count(missed), ratio(share.unwrap_or(1.0))), Tone::Bad),
-        };
-        table.row(vec![
+        let mut row = vec![
             format!("{}/{}/{}", clean(&message.scenario), clean(&message.step), clean(&message.message)).into(),
             count(message.received).into(),
             seconds(message.latency.p50).into(),
             seconds(message.latency.p95).into(),
             seconds(message.latency.p99).into(),
             seconds(message.latency.max).into(),
-            missed,
+            missed(message),
             count(message.repeated).into(),
             count(message.reordered).into(),
             count(message.clock_skew).into(),
-        ]);
+        ];
+        row.extend(followed.then(|| silent(message)));
+        table.row(row);
     }
     if !table.is_empty() {
         table.render(out, 2, style);
+    }
+}
+
+fn missed(message: &Message) -> Cell {
+    match (message.missed, message.missed_ratio) {
+        // Nobody was there who could tell.
+        (0, None) if message.missed_unconnected.is_none() => Cell::toned("unknown".to_owned(), Tone::Bad),
+        (0, None) => NONE.into(),
+        (0, Some(_)) => "0".into(),
+        (missed, None) => Cell::toned(count(missed), Tone::Bad),
+        (missed, Some(share)) => Cell::toned(format!("{} ({})", count(missed), ratio(share)), Tone::Bad),
+    }
+}
+
+fn silent(message: &Message) -> Cell {
+    match message.listening_seconds.zip(message.silent_seconds).filter(|(listening, _)| *listening > 0.0) {
+        None => NONE.into(),
+        Some((_, 0.0)) => "0".into(),
+        Some((listening, silent)) => Cell::toned(ratio(silent / listening), Tone::Bad),
     }
 }

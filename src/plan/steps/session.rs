@@ -104,18 +104,18 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         if let (Some(sender), None) = (&on.sender, &on.sequence) {
             self.resolver.lacking(sender.at, "`sender` goes with `sequence`: it says whose numbers are meant");
         }
-        let does = on.latency_from.is_some()
-            || on.sequence.is_some()
-            || on.name.is_some()
-            || on.count.is_some()
-            || on.record.is_some()
-            || on.extract.is_some();
-        if !does {
-            self.resolver
-                .lacking(at, "this does nothing with the messages; write name, latency_from, sequence, count, record or extract");
+        if let Some(every) = on.every.filter(|every| every.value.is_zero()) {
+            self.resolver.error(every.at, "no message comes every 0s; write how often the publisher sends, like 500ms");
         }
-        let message =
-            (on.latency_from.is_some() || on.sequence.is_some() || on.name.is_some()).then(|| self.message_id(within.id, on));
+        let kind = on.latency_from.is_some() || on.sequence.is_some() || on.every.is_some() || on.name.is_some();
+        let does = kind || on.count.is_some() || on.record.is_some() || on.extract.is_some();
+        if !does {
+            self.resolver.lacking(
+                at,
+                "this does nothing with the messages; write name, latency_from, sequence, every, count, record or extract",
+            );
+        }
+        let message = kind.then(|| self.message_id(within.id, on));
         let matches = self.optional(on.matches.as_ref());
         let latency_from = self.optional(on.latency_from.as_ref());
         let sequence = self.optional(on.sequence.as_ref());
@@ -129,6 +129,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             latency_from: latency_from?,
             sequence: sequence?,
             sender: sender?,
+            every: on.every.map(|every| every.value),
             count: count?,
             record: record?,
             extract: extract?,
@@ -150,6 +151,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let message = &mut self.layout.messages[index];
         message.latency |= on.latency_from.is_some();
         message.numbered |= on.sequence.is_some();
+        message.by_sender |= on.sender.is_some();
+        message.every |= on.every.is_some();
         MessageId::at(index)
     }
 

@@ -319,6 +319,8 @@ pub struct On {
     pub sequence: Option<Expr>,
     /// Who numbered it, where each sender numbers its own.
     pub sender: Option<Expr>,
+    /// How often one should come: what is longer silent than three times that counts as silence.
+    pub every: Option<Of<Duration>>,
     /// Adds to counters of the profile's own.
     pub count: Option<Entries<Expr>>,
     /// Observes histograms and sets gauges of the profile's own.

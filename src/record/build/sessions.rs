@@ -35,17 +35,24 @@ pub(super) fn messages(input: &PhaseInput<'_>) -> Vec<Message> {
             input.layout.is_active(input.phase, scenario) || **totals != MessageTotals::default()
         })
         .map(|(message, totals)| {
-            let owed = totals.received + totals.missed;
+            let heard = totals.heard();
+            let unconnected = heard.missed_unconnected();
+            let missed = heard.missed().unwrap_or(totals.missed);
+            let owed = totals.received + missed;
+            let (listening, silent) = message.every.then(|| heard.listening_seconds()).unzip();
             Message {
                 scenario: scenario_name(input, input.layout.scenario_of(message)),
                 step: step_name(input, message.step),
                 message: message.name.clone(),
                 received: totals.received,
-                missed: totals.missed,
-                missed_ratio: (owed > 0).then(|| totals.missed as f64 / owed as f64),
+                missed,
+                missed_unconnected: unconnected,
+                missed_ratio: (owed > 0 && unconnected.is_some()).then(|| missed as f64 / owed as f64),
                 repeated: totals.repeated,
                 reordered: totals.reordered,
                 clock_skew: totals.skewed,
+                listening_seconds: listening,
+                silent_seconds: silent,
                 latency: latency(&totals.latency),
             }
         })

@@ -30,7 +30,7 @@ pub struct Sessions {
     pub received_bytes: u64,
 }
 
-/// One kind of message. `received` + `missed` is how many the listeners were owed.
+/// One kind of message. `received` + `missed` is how many the listeners were owed, those that could not connect among them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Message {
@@ -42,9 +42,12 @@ pub struct Message {
     pub message: String,
     /// Messages that came, each once.
     pub received: u64,
-    /// Numbered messages that never came.
+    /// Numbered messages that never came, and `missed_unconnected`.
     pub missed: u64,
-    /// Those missed of those owed; `null` where none was.
+    /// Of those, what listeners missed that could not connect: as many as the others of the step received on average. `null` where nobody
+    /// could connect, so that this isn't known.
+    pub missed_unconnected: Option<u64>,
+    /// Those missed of those owed; `null` where none was, or where that isn't known.
     pub missed_ratio: Option<f64>,
     /// Messages that had come before.
     pub repeated: u64,
@@ -52,6 +55,10 @@ pub struct Message {
     pub reordered: u64,
     /// Messages that came before they were published, by the two clocks.
     pub clock_skew: u64,
+    /// Seconds that listeners listened, those that could not connect among them; `null` where no handler has `every`.
+    pub listening_seconds: Option<f64>,
+    /// Seconds of those that lay in silences longer than three times `every`.
+    pub silent_seconds: Option<f64>,
     /// From their being published to their receipt.
     pub latency: Latency,
 }

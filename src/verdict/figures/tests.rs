@@ -6,8 +6,8 @@ use super::super::slo::tests::traffic;
 use super::*;
 use crate::base::{DropReason, Protocol};
 use crate::measure::{
-    CheckId, CheckLayout, ConnectTimes, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind, OwnMetric, PhaseId, Sample,
-    ScenarioId, ScenarioLayout, StepId, StepLayout, Store,
+    CheckId, CheckLayout, ConnectTimes, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind, OwnMetric, PhaseId, Presence,
+    Sample, ScenarioId, ScenarioLayout, StepId, StepLayout, Store,
 };
 use std::sync::Arc;
 
@@ -210,4 +210,79 @@ fn messages_that_never_came_came_within_no_time() {
     assert_eq!(known(&sessions, "errors < 50%", 10.0).map(|known| (known.value, known.met)), Some((0.5, Some(false))));
     assert_eq!(sessions.times().count(), 1, "a session that broke off says nothing of how long others last");
     assert_eq!(known(&figures(&of(Of::Response), &store), "missed < 0.5%", 10.0).unwrap().met, Some(false));
+}
+
+fn listening() -> Arc<Store> {
+    let step = |name| StepLayout { session: Some(vec![]), ..StepLayout::new(ScenarioId(0), name, Protocol::Websocket) };
+    let message = |step| MessageLayout { thresholds: vec![1.0], every: true, ..MessageLayout::new(StepId(step), "update") };
+    Store::new(Arc::new(Layout {
+        phases: vec!["held".into()],
+        scenarios: vec![ScenarioLayout::new("watchers")],
+        steps: vec![step("watch"), step("follow")],
+        messages: vec![message(0), message(1)],
+        ..Layout::default()
+    }))
+}
+
+/// A subject of both kinds of messages.
+fn messages(of: Of) -> Traffic {
+    Traffic { checks: vec![], messages: vec![MessageId(0), MessageId(1)], ..traffic(of) }
+}
+
+#[test]
+fn who_could_not_connect_missed_what_the_others_of_its_step_received() {
+    let store = listening();
+    let set = store.open(PhaseId(0));
+    for message in [MessageId(0), MessageId(1)] {
+        for _ in 0..60 {
+            set.latency(message, 10_000_000, false);
+        }
+        set.numbered(message, &Numbered { received: 60, ..Numbered::default() });
+    }
+    // Of the first step half of the time nobody could connect, of the other one of two sessions was refused.
+    let half = Presence { present: 10, away: 10, there: 1, ..Presence::default() };
+    set.listeners(StepId(0), &half);
+    let first = figures(&messages(Of::MessageLatency), &store);
+    set.listeners(StepId(1), &Presence { present: 10, there: 1, refused: 1, ..Presence::default() });
+    let all = figures(&messages(Of::MessageLatency), &store);
+    assert_eq!(value(&all, "missed < 1%"), Some(0.5));
+    assert_eq!(value(&all, "count(missed) < 1"), Some(120.0));
+    assert_eq!(value(&all, "within(1s) > 99%"), Some(0.5));
+    assert_eq!(value(&figures(&messages(Of::Response), &store), "missed < 1%"), Some(0.5), "whatever else it is about");
+    assert_eq!(value(&first, "missed < 1%"), Some(60.0 / 180.0));
+    assert_eq!(value(&all.minus(&first), "missed < 1%"), None, "no message came in between");
+}
+
+#[test]
+fn where_nobody_could_connect_to_a_step_nothing_is_met() {
+    let store = listening();
+    let set = store.open(PhaseId(0));
+    set.numbered(MessageId(0), &Numbered { received: 60, ..Numbered::default() });
+    set.latency(MessageId(0), 10_000_000, false);
+    set.listeners(StepId(0), &Presence { present: 10, there: 1, ..Presence::default() });
+    set.listeners(StepId(1), &Presence { refused: 1, ..Presence::default() });
+    let both = figures(&messages(Of::MessageLatency), &store);
+    for text in ["missed < 1%", "count(missed) < 1", "within(1s) > 1%"] {
+        assert_eq!(known(&both, text, 1.0).unwrap().met, None, "{text}");
+    }
+    let one = Traffic { messages: vec![MessageId(0)], ..messages(Of::MessageLatency) };
+    assert_eq!(value(&figures(&one, &store), "missed < 1%"), Some(0.0));
+}
+
+#[test]
+fn silence_is_a_share_of_the_time_that_was_listened() {
+    let store = listening();
+    let set = store.open(PhaseId(0));
+    let subject = messages(Of::Response);
+    assert_eq!(value(&figures(&subject, &store), "silent < 1%"), None);
+    set.listened(MessageId(0), 3_000_000_000, false);
+    set.listened(MessageId(0), 1_000_000_000, true);
+    let before = figures(&subject, &store);
+    assert_eq!(value(&before, "silent < 1%"), Some(0.25));
+    set.listened(MessageId(1), 4_000_000_000, true);
+    let after = figures(&subject, &store);
+    assert_eq!(value(&after, "silent < 1%"), Some(0.625));
+    assert_eq!(value(&after.minus(&before), "silent < 1%"), Some(1.0));
+    set.listeners(StepId(0), &Presence { away: 8_000_000_000, ..Presence::default() });
+    assert_eq!(value(&figures(&subject, &store), "silent < 1%"), Some(13.0 / 16.0));
 }

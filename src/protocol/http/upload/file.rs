@@ -70,7 +70,7 @@ struct Named {
     source: io::Error,
 }
 
-fn named(path: &Path, source: io::Error) -> io::Error {
+pub(super) fn named(path: &Path, source: io::Error) -> io::Error {
     io::Error::new(source.kind(), Named { path: path.to_owned(), source })
 }
 

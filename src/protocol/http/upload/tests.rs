@@ -231,3 +231,18 @@ proptest! {
         prop_assert!(rest == end.as_bytes());
     }
 }
+
+#[test]
+fn what_this_machine_lacks_for_a_file_is_not_the_datas_fault() {
+    let tally = Tally::new(1, 0);
+    for (error, reason) in [
+        (file::named(std::path::Path::new("a.bin"), std::io::Error::from_raw_os_error(libc::ENOMEM)), Reason::Local),
+        (std::io::Error::other(crate::net::Limit::Threads), Reason::Local),
+        (file::named(std::path::Path::new("a.bin"), std::io::Error::from_raw_os_error(libc::EIO)), Reason::Data),
+    ] {
+        tally.fail(&error);
+        let (told, detail) = tally.failure().unwrap();
+        assert_eq!(told, reason, "{detail}");
+        assert!(detail.contains("a.bin cannot be read") || detail.contains("ulimit -u"), "{detail}");
+    }
+}

@@ -1,0 +1,90 @@
+//! What a user does next: iterate, wait, or go.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::super::arrival::Arrival;
+use super::super::picker::RanOut;
+use super::super::user::Slot;
+use super::{Mode, Pool};
+
+/// What a user does next.
+pub(in crate::engine) enum Decision {
+    /// Iterate, due at that instant; for an arrival it says which.
+    Iterate { due: Instant, arrival: Option<Arrival> },
+    /// Ask again at that instant, or when told.
+    At(Instant),
+    /// Ask again when told.
+    Wait,
+    /// Ask again when the run goes on.
+    Paused,
+    /// End, wanted or not: what it needs has run out.
+    End,
+    /// End.
+    Leave,
+}
+
+impl Pool {
+    /// What this user does next.
+    pub fn decide(self: &Rc<Self>, slot: &Rc<Slot>) -> Decision {
+        if let Some(arrival) = slot.mail.take() {
+            return Decision::Iterate { due: arrival.due, arrival: Some(arrival) };
+        }
+        let Some(live) = self.newest() else { return Decision::Leave };
+        let mut state = self.state.borrow_mut();
+        match &mut state.mode {
+            Mode::Away => Decision::Leave,
+            Mode::Open { most, .. } if slot.local >= *most => Decision::Leave,
+            Mode::Open { .. } => {
+                if slot.idle.get() {
+                    return Decision::Wait;
+                }
+                slot.idle.set(true);
+                state.idle.push_back(slot.clone());
+                drop(state);
+                self.ctx.port(self.scenario).add_free();
+                self.serve_waiting();
+                match slot.mail.take() {
+                    Some(arrival) => Decision::Iterate { due: arrival.due, arrival: Some(arrival) },
+                    None => Decision::Wait,
+                }
+            }
+            Mode::Closed { wanted, .. } if slot.local >= *wanted => Decision::Leave,
+            Mode::Closed { .. } if self.ctx.gate.is_closed() => Decision::Paused,
+            Mode::Closed { pacing, each, total, claimed, holds, finished, .. } => {
+                let done = slot.done_in(live.activation.number);
+                if each.is_some_and(|each| done >= each) {
+                    if !slot.finished.replace(true) {
+                        *finished += 1;
+                    }
+                    return Decision::Wait;
+                }
+                let floor = live.activation.start.max(self.ctx.gate.opened_at());
+                let due = slot.next_due(*pacing).max(floor);
+                // Mostly it is due when the last one ended, and no clock has to be asked.
+                if due > slot.last_end() && due > Instant::now() {
+                    return Decision::At(due);
+                }
+                if let Some(budget) = total {
+                    if *claimed == 0 {
+                        *claimed = budget.claim(*holds);
+                    }
+                    if *claimed == 0 {
+                        return Decision::Wait;
+                    }
+                    *holds = true;
+                }
+                match self.claim_rows(&live) {
+                    Ok(rows) => slot.rows.set(rows),
+                    Err(RanOut) => return Decision::End,
+                }
+                if total.is_some() {
+                    *claimed -= 1;
+                }
+                slot.busy.set(true);
+                self.running.set(self.running.get() + 1);
+                Decision::Iterate { due, arrival: None }
+            }
+        }
+    }
+}
