@@ -82,7 +82,7 @@ def alerts():
               "{{ $labels.instance }} does not answer: no load is measured."),
         _rule("LoadGeneratorSaturated", "ticket", "1m", f"(max by (job, instance, profile) (load_generator_saturated) == 1) and ({RUNNING})",
               f"The generator of {who} is its own bottleneck",
-              "Its figures say little about the target. Give it more processors, or split the load among several generators (--shard)."),
+              "Its figures hold delays of its own. Verdicts take them into account, and may be inconclusive. Give it more processors, or split the load among several generators (--shard)."),
         _rule("LoadArrivalsDropped", "ticket", "1m",
               f"sum by (job, instance, profile, scenario) (rate(load_arrivals_dropped_total[5m]) {JUDGED}) / "
               f"(sum by (job, instance, profile, scenario) (rate(load_arrivals_due_total[5m]) {JUDGED}) > 0) > 0.01",

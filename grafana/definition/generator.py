@@ -12,7 +12,7 @@ def build():
     return dashboard(
         "generator", "Generator", "Whether the generator kept up: start lag, dropped arrivals, CPU, memory, cost of scrapes.",
         [
-            stat("Saturated", "Whether the generator was its own bottleneck; runs are inconclusive then.",
+            stat("Saturated", "Whether the generator was its own bottleneck. A closed load is slower then than it could be.",
                  "max(" + q.select("load_generator_saturated", q.PROFILE) + ")", "none", mappings=YES_IS_BAD),
             stat("Start lag p99", "How late arrivals started: the generator's own doing.", q.quantile(0.99, LAG), "s",
                  thresholds=[(None, "green"), (0.005, "yellow"), (0.01, "red")]),

@@ -27,7 +27,7 @@ def build():
                  q.quantile(0.95, RESPONSE, extra=ANSWERED), "s", (4, 4)),
             stat("Errors", "Requests that did not end as expected.", errors + " or " + q.rate("load_requests_total") + " * 0", "percentunit",
                  (3, 4), thresholds=[(None, "green"), (0.001, "yellow"), (0.01, "red")]),
-            stat("Generator saturated", "Whether the generator was its own bottleneck: then the figures say little about the target.",
+            stat("Generator saturated", "Whether the generator was its own bottleneck: its figures hold delays of its own then. Verdicts take them into account.",
                  "max by (profile) (" + q.select("load_generator_saturated", q.PROFILE) + ")", "none", (4, 4), mappings=YES_IS_BAD,
                  legend="{{profile}}"),
             section("Load"),

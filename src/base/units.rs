@@ -133,17 +133,6 @@ pub fn show_seconds(seconds: f64) -> String {
     }
 }
 
-/// A count or a size as a report shows it: `950`, `12.3k`, `4.56M`.
-pub fn show_quantity(value: f64) -> String {
-    let (scaled, unit) = match value.abs() {
-        v if v >= 1e9 => (value / 1e9, "G"),
-        v if v >= 1e6 => (value / 1e6, "M"),
-        v if v >= 1e4 => (value / 1e3, "k"),
-        _ => (value, ""),
-    };
-    if scaled.fract() == 0.0 { format!("{scaled:.0}{unit}") } else { format!("{scaled:.2}{unit}") }
-}
-
 /// A duration in whole nanoseconds; what is longer than 584 years is cut.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -183,7 +172,5 @@ mod tests {
     fn shown_to_three_digits() {
         let shown: Vec<String> = [0.0, 8.12e-4, 0.00421, 0.0999, 1.5, 125.0, 5400.0].into_iter().map(show_seconds).collect();
         assert_eq!(shown, ["0s", "812µs", "4.21ms", "99.9ms", "1.50s", "2m 5s", "1h 30m"]);
-        assert_eq!(show_quantity(12_345.0), "12.35k");
-        assert_eq!(show_quantity(950.0), "950");
     }
 }

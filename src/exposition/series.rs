@@ -152,6 +152,8 @@ fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
             out.extend(view.rows.sources.iter().map(|(source, ok)| gauge(base.with("source", source), flag(*ok))));
         }
         SLO_VALUE => slos(view, out, |row| row.value),
+        SLO_LEAST => slos(view, out, |row| row.least.or(row.value)),
+        SLO_MOST => slos(view, out, |row| row.most.or(row.value)),
         SLO_OBJECTIVE => slos(view, out, |row| Some(row.objective)),
         SLO_MET => slos(view, out, |row| row.met.map(flag)),
         VERDICT => {

@@ -1,7 +1,8 @@
 //! A small drawing of a load over time, as text, so that jumps are seen before they are run.
 
 use super::Shape;
-use crate::base::units::{show_quantity, show_seconds};
+use crate::base::figures::number;
+use crate::base::units::show_seconds;
 use std::time::Duration;
 
 /// The size of a drawing, in characters, and the unit of its levels.
@@ -76,7 +77,7 @@ pub fn sketch(shape: &Shape, bursts: &[(Duration, u64)], canvas: Canvas<'_>) -> 
         marks[cell(column(at.as_secs_f64()))] = '▲';
     }
 
-    let label = |level: f64| format!("{}{}", show_quantity((level * 100.0).round() / 100.0), canvas.unit);
+    let label = |level: f64| format!("{}{}", number((level * 100.0).round() / 100.0), canvas.unit);
     let (high, low) = (label(top), label(0.0));
     let margin = high.chars().count().max(low.chars().count());
     let mut lines: Vec<String> = vec![];
@@ -93,7 +94,7 @@ pub fn sketch(shape: &Shape, bursts: &[(Duration, u64)], canvas: Canvas<'_>) -> 
     }
     if marks.contains(&'▲') {
         let count = bursts.iter().fold(0u64, |sum, burst| sum.saturating_add(burst.1));
-        lines.push(format!("{:>margin$}  {} {} at once", "", marks.iter().collect::<String>(), show_quantity(count as f64)));
+        lines.push(format!("{:>margin$}  {} {} at once", "", marks.iter().collect::<String>(), number(count as f64)));
     }
     let last = show_seconds(end.as_secs_f64());
     lines.push(format!("{:>margin$}  0s{last:>space$}", "", space = width - 2));

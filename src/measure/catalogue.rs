@@ -158,10 +158,14 @@ metrics! {
         "Whether the source of the target's series could be read last time.";
     SLO_VALUE = Gauge "load_slo_value" ["slo", "phase", "requirement"]
         "What was measured for a requirement of an SLO.";
+    SLO_LEAST = Gauge "load_slo_least" ["slo", "phase", "requirement"]
+        "The least that the value of a requirement can be, whatever comes of what isn't known.";
+    SLO_MOST = Gauge "load_slo_most" ["slo", "phase", "requirement"]
+        "The most that the value of a requirement can be, whatever comes of what isn't known.";
     SLO_OBJECTIVE = Gauge "load_slo_objective" ["slo", "phase", "requirement"]
         "What a requirement of an SLO asks for.";
     SLO_MET = Gauge "load_slo_met" ["slo", "phase", "requirement"]
-        "Whether a requirement of an SLO was met.";
+        "Whether a requirement of an SLO was met; absent where that depends on what isn't known.";
     VERDICT = Gauge "load_verdict" ["verdict"]
         "What the last run came to: 1 for its verdict (`none` where nothing was required), 0 for the others, 0 for all while it runs.";
     GENERATOR_SATURATED = Gauge "load_generator_saturated" []

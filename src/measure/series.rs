@@ -35,7 +35,7 @@ pub(super) fn bound(layout: &Layout) -> u64 {
     let scenarios: u64 = (0..layout.scenarios.len()).map(|i| 3 + layout.protocols(ScenarioId::at(i)).len() as u64).sum();
     // Judged, active, start and end of a phase; the run's start, the next one, saturation, two of reloading, the verdict.
     let run = 4 * layout.phases.len() as u64 + 5 + Verdict::COUNT as u64;
-    active + own + scenarios + run + 3 * layout.slo_rows + 4 * layout.target_rows.min(TARGET_ROWS as u64)
+    active + own + scenarios + run + 5 * layout.slo_rows + 4 * layout.target_rows.min(TARGET_ROWS as u64)
 }
 
 /// What one scenario adds in one phase.

@@ -221,9 +221,7 @@ fn row(slo: &Slo, requirement: &Requirement, found: Found, target: bool, inputs:
         Some(false) => Verdict::Fail,
         None => Verdict::Inconclusive,
     };
-    let bound = |of: fn(&Known) -> f64| {
-        found.known.filter(|known| of(known) != known.value).map(|known| of(&known)).filter(|of| of.is_finite())
-    };
+    let bound = |of: fn(&Known) -> f64| found.known.filter(|known| of(known) != known.value).map(|known| of(&known));
     SloResult {
         value: found.known.map(|known| known.value),
         least: bound(|known| known.least),

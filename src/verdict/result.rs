@@ -20,7 +20,7 @@ pub struct SloResult {
     /// The least that the value can be, where that isn't the value itself.
     #[serde(default)]
     pub least: Option<f64>,
-    /// The most that the value can be, where that isn't the value itself; `null` too where nothing bounds it.
+    /// The most that the value can be, where that isn't the value itself; infinite where nothing bounds it, which JSON has as `null`.
     #[serde(default)]
     pub most: Option<f64>,
     /// What was asked for.

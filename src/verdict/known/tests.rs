@@ -407,4 +407,34 @@ proptest! {
             prop_assert!(!turned, "{text}: {clear:?}, then {unclear:?}");
         }
     }
+
+    /// A value that is less sure: likewise.
+    #[test]
+    fn wider_bounds_never_turn_an_answer_round(
+        value in -100.0..100.0f64, least in 0.0..50.0f64, most in 0.0..50.0f64, wider in 0.0..50.0f64, objective in -100i32..100,
+        sign in prop::sample::select(vec!["<", "<=", ">", ">=", "=="]),
+    ) {
+        let requirement = Requirement::parse(&format!("value {sign} {objective}")).unwrap();
+        let known = |by: f64| Known::between(&requirement, value, value - least - by, value + most + by).met;
+        let turned = matches!((known(0.0), known(wider)), (Some(a), Some(b)) if a != b);
+        prop_assert!(!turned && (known(0.0).is_some() || known(wider).is_none()));
+    }
+
+    /// A request of which there is no sample, since its arrival was dropped: likewise.
+    #[test]
+    fn a_missing_sample_never_turns_an_answer_round(happenings in prop::collection::vec(happening(), 2..40), missing in 1usize..20) {
+        let missing = missing.min(happenings.len() - 1);
+        let (clear, unclear) = (play(&happenings), play(&happenings[missing..]));
+        unclear.set.due(USERS, missing as u64);
+        unclear.set.dropped(USERS, DropReason::Busy, missing as u64);
+        for text in REQUIREMENTS {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(clear), Some(unclear)) = (of(&clear), of(&unclear)) else { continue };
+            let turned = matches!((clear.met, unclear.met), (Some(a), Some(b)) if a != b);
+            // An error that nobody saw is in no time, and so it was before: only with it all times are known.
+            let errors = happenings[..missing].iter().any(|happens| matches!(happens, Happens::Failed));
+            prop_assert!(!turned || errors, "{text}: {clear:?}, then {unclear:?}");
+        }
+    }
 }
