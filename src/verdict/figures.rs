@@ -105,7 +105,8 @@ pub struct Figures {
     pub(super) codes: BTreeMap<u16, u64>,
     /// Checks evaluated, and those that failed.
     pub(super) checks: (u64, u64),
-    /// Checks of requests that were interrupted, which nobody evaluated; and of those that failed on this machine's own limits.
+    /// Checks of requests that were interrupted, which nobody evaluated; and of those that had no answer for what the generator did
+    /// itself.
     pub(super) unclear_checks: u64,
     /// Arrivals due, those dropped, and those cancelled.
     pub(super) arrivals: [u64; 3],
@@ -175,11 +176,13 @@ impl Figures {
             Of::Iteration => {
                 self.count(&scenario.iterations, &scenario.delayed_iterations);
                 self.time(&scenario.iterations, &scenario.delayed_iterations);
+                self.blame(&scenario.iterations, id, totals, layout);
             }
             Of::Group => {
                 for group in subject.groups.iter().filter(|group| layout.groups[group.index()].scenario == id) {
                     self.count(totals.group(*group), totals.delayed_group(*group));
                     self.time(totals.group(*group), totals.delayed_group(*group));
+                    self.blame(totals.group(*group), id, totals, layout);
                 }
             }
             Of::Own(metric) => {
@@ -192,6 +195,7 @@ impl Figures {
                 for session in steps().map(|id| totals.session(id)) {
                     self.count(&session.durations, &session.delayed);
                     self.time(&session.durations, &session.delayed);
+                    self.blame(&session.durations, id, totals, layout);
                 }
             }
             // Nothing adds up to a gauge, and messages are counted below.
@@ -216,11 +220,12 @@ impl Figures {
             self.checks.0 += totals_of.total;
             self.checks.1 += totals_of.failed;
             if let Some(step) = layout.checks[check.index()].step.map(|step| totals.step(step)) {
-                let local = step.reasons[Reason::Local.index()].min(totals_of.failed);
-                self.unclear_checks += step.count(Outcome::Interrupted) + local;
-                // Evaluated without an answer, and failed for that.
-                self.checks.0 -= local;
-                self.checks.1 -= local;
+                let own = step.reasons[Reason::Local.index()] + step.delayed_response.measured[Outcome::Timeout.index()].count();
+                // Evaluated without an answer for what the generator did itself, and failed for that.
+                let own = own.min(totals_of.failed);
+                self.unclear_checks += step.count(Outcome::Interrupted) + own;
+                self.checks.0 -= own;
+                self.checks.1 -= own;
             }
         }
         self.arrivals[0] += scenario.due;
@@ -232,6 +237,20 @@ impl Figures {
             self.connections[1] += connects.disconnects.iter().sum::<u64>();
             self.connections[2] += connects.disconnects[Reason::Local.index()];
         }
+    }
+
+    /// Of iterations, groups or sessions that failed: no more of them can have failed for what the generator did itself than there
+    /// were such requests.
+    fn blame(&mut self, ended: &ByOutcome, id: ScenarioId, totals: &Totals, layout: &Layout) {
+        let of_scenario =
+            || totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario == id).map(|(totals, _)| totals);
+        let failed = ended[Outcome::Error.index()].count();
+        let local = of_scenario().map(|step| step.reasons[Reason::Local.index()]).sum::<u64>()
+            + totals.scenario(id).step_errors[Reason::Local.index()];
+        let delayed: u64 = of_scenario().map(|step| step.delayed_response.measured[Outcome::Timeout.index()].count()).sum();
+        let local = local.min(failed);
+        self.reasons[Reason::Local.index()] += local;
+        self.delayed_timeouts += delayed.min(failed - local);
     }
 
     /// How much there is of what an iteration does: items, checks, and the growth of a counter.

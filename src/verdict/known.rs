@@ -258,10 +258,13 @@ impl Figures {
         let tried = self.all + self.step_errors;
         // What has no answer may have been anything.
         let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade.items;
-        let answers = |known: u64, seen: u64| {
-            let seen_of = tried.saturating_sub(local);
-            Share { known, unknown, of: tried as f64 + self.unmade.items, seen: (seen, seen_of) }
+        let of_all = |all: u64, known: u64, seen: u64| Share {
+            known,
+            unknown,
+            of: all as f64 + self.unmade.items,
+            seen: (seen, all.saturating_sub(local)),
         };
+        let answers = |known: u64, seen: u64| of_all(tried, known, seen);
         let plain = |n: u64, of: u64| Share { known: n, unknown: 0.0, of: of as f64, seen: (n, of) };
         match tally {
             Tally::Requests => Share { unknown: self.unmade.items, ..plain(self.all, self.all) },
@@ -273,7 +276,7 @@ impl Figures {
                 let good = self.all.saturating_sub(self.errors + self.interrupted);
                 answers(good, good)
             }
-            Tally::Timeouts => answers(self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts),
+            Tally::Timeouts => of_all(self.all, self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts),
             Tally::Because(Reason::Local) => plain(local, tried),
             Tally::Because(reason) => {
                 let count = self.reasons[reason.index()];
@@ -282,7 +285,7 @@ impl Figures {
             }
             Tally::Status(from, to) => {
                 let count = self.codes.range(from..=to).map(|code| code.1).sum();
-                answers(count, count)
+                of_all(self.all, count, count)
             }
             Tally::Checks => {
                 let unknown = self.unclear_checks as f64 + self.unmade.checks;

@@ -196,6 +196,35 @@ fn what_broke_on_this_machines_limits_says_nothing_of_the_target() {
 }
 
 #[test]
+fn iterations_that_failed_for_the_generators_sake_are_not_the_targets() {
+    let recorder = Recorder::new(1.0);
+    recorder.good(90, 50);
+    (0..90).for_each(|_| recorder.set.iteration(USERS, 50 * MS, Outcome::Ok));
+    (0..6).for_each(|_| recorder.request(1, Outcome::Error, Some(Reason::Local)));
+    (0..4).for_each(|_| recorder.delayed(1200, 1100, Outcome::Timeout, Some(Reason::Timeout)));
+    (0..10).for_each(|_| recorder.set.iteration(USERS, 50 * MS, Outcome::Error));
+    let met = |text: &str| {
+        let figures = recorder.figures(&Traffic { of: Of::Iteration, ..recorder.subject.clone() }, &[]);
+        figures.known(&Requirement::parse(text).unwrap(), PACE).unwrap().met
+    };
+    assert_eq!((met("errors < 1%"), met("success > 95%"), met("errors < 11%")), (None, None, Some(true)));
+    // Nor are the checks that failed with them.
+    (0..90).for_each(|_| recorder.set.check(CheckId(0), true));
+    (0..10).for_each(|_| recorder.set.check(CheckId(0), false));
+    assert_eq!((recorder.met("checks > 95%"), recorder.met("checks > 89%")), (None, Some(true)));
+    // One more failed by itself.
+    recorder.set.iteration(USERS, 50 * MS, Outcome::Error);
+    assert_eq!(
+        recorder
+            .figures(&Traffic { of: Of::Iteration, ..recorder.subject.clone() }, &[])
+            .known(&Requirement::parse("errors == 0%").unwrap(), PACE)
+            .unwrap()
+            .met,
+        Some(false)
+    );
+}
+
+#[test]
 fn arrivals_that_were_never_made_count_as_what_they_would_have_done() {
     let drops = Recorder::new(5.0);
     drops.good(50, 100);
