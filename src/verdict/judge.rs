@@ -221,11 +221,11 @@ fn row(slo: &Slo, requirement: &Requirement, found: Found, target: bool, inputs:
         Some(false) => Verdict::Fail,
         None => Verdict::Inconclusive,
     };
-    let bound = |of: fn(&Known) -> f64| found.known.filter(|known| of(known) != known.value).map(|known| of(&known));
+    let bounds = found.known.filter(|known| known.least != known.value || known.most != known.value);
     SloResult {
         value: found.known.map(|known| known.value),
-        least: bound(|known| known.least),
-        most: bound(|known| known.most),
+        least: bounds.map(|known| known.least),
+        most: bounds.map(|known| known.most),
         met,
         verdict,
         reason: found.note,

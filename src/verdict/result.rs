@@ -17,10 +17,10 @@ pub struct SloResult {
     pub requirement: String,
     /// What was measured, in the base unit: of windows the worst, of series the worst.
     pub value: Option<f64>,
-    /// The least that the value can be, where that isn't the value itself.
+    /// The least that the value can be; `null` where the value is known exactly.
     #[serde(default)]
     pub least: Option<f64>,
-    /// The most that the value can be, where that isn't the value itself; infinite where nothing bounds it, which JSON has as `null`.
+    /// The most that the value can be. Infinite where nothing bounds it: with a `least` beside it, that is what `null` says in JSON.
     #[serde(default)]
     pub most: Option<f64>,
     /// What was asked for.
