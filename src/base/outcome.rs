@@ -136,8 +136,10 @@ label_set! {
 
 label_set! {
     /// What a run, a phase or an SLO comes to. A failure beats inconclusive, which beats a pass, which beats none.
+    #[derive(Default)]
     Verdict {
         /// Nothing was required, or nothing could be judged.
+        #[default]
         None = "none",
         /// Every requirement was met.
         Pass = "pass",
@@ -145,12 +147,6 @@ label_set! {
         Inconclusive = "inconclusive",
         /// A requirement was not met.
         Fail = "fail",
-    }
-}
-
-impl Default for Verdict {
-    fn default() -> Self {
-        Self::None
     }
 }
 
