@@ -74,7 +74,7 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
         match end {
             End::Completed => break,
             // Users under load are never cut short by their sink.
-            End::Failed | End::CutShort => {}
+            End::Failed | End::CutShort => pool.start_failed(slot, Instant::now()),
             End::EndUser => return Started::Ended,
             End::Abort(reason) => {
                 ctx.report(Report::Abort(reason));

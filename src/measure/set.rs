@@ -80,6 +80,7 @@ struct ScenarioCell {
     step_errors: Reasons,
     delayed_iterations: DelayedCell,
     absent: Count,
+    wanted: Count,
     held: Count,
     start_lag: Lazy,
     connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
@@ -234,6 +235,11 @@ impl Set {
     pub fn delayed_iteration(&self, scenario: ScenarioId, nanoseconds: u64, outcome: Outcome, delay: u64) {
         let i = scenario.index();
         self.scenarios[i].delayed_iterations.record(&self.shapes.iteration[i], outcome, nanoseconds, delay);
+    }
+
+    /// Closed users were wanted, together for so many nanoseconds. To be called before [`Set::absent`].
+    pub fn wanted(&self, scenario: ScenarioId, nanoseconds: u64) {
+        self.scenarios[scenario.index()].wanted.add(nanoseconds);
     }
 
     /// Closed users that the load wanted were gone before their time, together for so many nanoseconds.

@@ -97,6 +97,9 @@ pub struct ScenarioTotals {
     /// rows ran out, or they were still at their `start` after the time that it may take.
     #[serde(default)]
     pub absent: u64,
+    /// How long closed users were wanted, together, in nanoseconds; those that were absent are among them.
+    #[serde(default)]
+    pub wanted: u64,
     /// How long pauses of their workers held closed users up, together, in nanoseconds.
     #[serde(default)]
     pub held: u64,
@@ -317,6 +320,7 @@ impl Totals {
             each(&mut mine.step_errors, &theirs.step_errors, less);
             mine.delayed_iterations.take(&theirs.delayed_iterations);
             less(&mut mine.absent, &theirs.absent);
+            less(&mut mine.wanted, &theirs.wanted);
             less(&mut mine.held, &theirs.held);
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
@@ -372,6 +376,7 @@ impl ScenarioTotals {
         each(&mut self.step_errors, &other.step_errors, more);
         self.delayed_iterations.add(&other.delayed_iterations);
         self.absent += other.absent;
+        self.wanted += other.wanted;
         self.held += other.held;
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);

@@ -55,7 +55,7 @@ impl Conduct {
         let over_run = verdict::judge(&self.plan.slos, &inputs, self.run_watches.clone());
         self.verdict = self.verdict.max(over_run.verdict);
         self.reasons.extend(over_run.reasons);
-        if let Some(reason) = result::never_reached(&self.drained) {
+        if let Some(reason) = result::never_reached(&self.drained, ending) {
             self.doubt(reason);
         }
         match ending {

@@ -23,7 +23,7 @@ pub struct Outcome {
 pub(super) fn exit(verdict: Verdict, ending: &Ending, totals: &Totals) -> Exit {
     match ending {
         Ending::Failed(_) => Exit::NotCarriedOut,
-        _ if never_reached(totals).is_some() => Exit::NotCarriedOut,
+        _ if never_reached(totals, ending).is_some() => Exit::NotCarriedOut,
         Ending::Stopped if verdict != Verdict::Fail => Exit::Interrupted,
         _ => Exit::from(verdict),
     }
@@ -39,8 +39,8 @@ pub(super) fn stopped(ending: &Ending) -> Option<String> {
     }
 }
 
-/// Says so if not one connection to the target could be made.
-pub(super) fn never_reached(totals: &Totals) -> Option<String> {
+/// Says so if not one connection to the target could be made. That none was made before somebody ended the run says nothing.
+pub(super) fn never_reached(totals: &Totals, ending: &Ending) -> Option<String> {
     let mut failures = [0; Reason::COUNT];
     for connects in totals.scenarios.iter().flat_map(|scenario| &scenario.connects[..Protocol::COUNT]) {
         if connects.duration.count() > 0 {
@@ -58,6 +58,10 @@ pub(super) fn never_reached(totals: &Totals) -> Option<String> {
              threads, or by its own rules ({}). Nothing is known of the target.",
             by_reason(&failures)
         ));
+    }
+    let cut_off: u64 = totals.steps.iter().map(|step| step.count(crate::base::Outcome::Interrupted)).sum();
+    if all == 0 && cut_off > 0 && *ending == Ending::Completed {
+        return Some(format!("The target was never reached: no connection was made before {cut_off} requests were cut off."));
     }
     (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", by_reason(&failures)))
 }
@@ -113,10 +117,10 @@ mod tests {
 
     #[test]
     fn a_target_that_this_machine_could_not_connect_to_is_not_blamed() {
-        assert_eq!(never_reached(&failed(&[])), None);
-        let theirs = never_reached(&failed(&[(Reason::Refused, 3), (Reason::Local, 1)])).unwrap();
+        assert_eq!(never_reached(&failed(&[]), &Ending::Completed), None);
+        let theirs = never_reached(&failed(&[(Reason::Refused, 3), (Reason::Local, 1)]), &Ending::Completed).unwrap();
         assert_eq!(theirs, "The target was never reached: 4 of 4 connections failed (refused: 3, local: 1).");
-        let ours = never_reached(&failed(&[(Reason::Local, 2)])).unwrap();
+        let ours = never_reached(&failed(&[(Reason::Local, 2)]), &Ending::Completed).unwrap();
         assert!(
             ours.starts_with("This machine could not make a single connection: 2 of 2 failed") && ours.contains("(local: 2)"),
             "{ours}"

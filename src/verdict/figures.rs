@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::slo::{Of, Traffic};
 use crate::base::{Outcome, Reason};
 use crate::measure::totals::ByOutcome;
-use crate::measure::{Delayed, Heard, Layout, ScenarioId, ScenarioTotals, Sparse, Totals};
+use crate::measure::{Delayed, Heard, Layout, ScenarioId, Sparse, Totals};
 
 /// What an extract needs beside the subject and the totals.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,63 @@ impl Times {
     }
 }
 
+/// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Part {
+    /// Requests, iterations, …: whatever the subject is about.
+    all: u64,
+    checks: u64,
+    counter: f64,
+    /// Arrivals that started, and those that were dropped or cancelled and no SLO of their own judges.
+    started: u64,
+    unstarted: u64,
+    /// Nanoseconds of closed users: wanted, gone before their time, held up by pauses of their worker.
+    wanted: u64,
+    absent: u64,
+    held: u64,
+    /// Iterations that came to their end by themselves, and those that could not record a value of the profile's own.
+    ended: u64,
+    unfinished: u64,
+    /// Iterations of arrivals that are under way.
+    under_way: u64,
+}
+
+impl Part {
+    fn minus(&self, earlier: &Self) -> Self {
+        let less = u64::saturating_sub;
+        Self {
+            all: less(self.all, earlier.all),
+            checks: less(self.checks, earlier.checks),
+            counter: self.counter - earlier.counter,
+            started: less(self.started, earlier.started),
+            unstarted: less(self.unstarted, earlier.unstarted),
+            wanted: less(self.wanted, earlier.wanted),
+            absent: less(self.absent, earlier.absent),
+            held: less(self.held, earlier.held),
+            ended: less(self.ended, earlier.ended),
+            unfinished: less(self.unfinished, earlier.unfinished),
+            under_way: self.under_way,
+        }
+    }
+
+    /// What is missing, by the share of what is there: for each arrival that started, each second of a user that was there, each
+    /// iteration that ended. Where nothing is there nobody can say.
+    fn missing(&self, there: f64) -> f64 {
+        let part = |missing: u64, of: u64| match (missing, of) {
+            (0, _) => 0.0,
+            (_, 0) => f64::INFINITY,
+            (missing, of) => missing as f64 / of as f64,
+        };
+        let present = self.wanted.saturating_sub(self.absent);
+        let missing = part(self.unstarted, self.started) + part(self.absent, present) + part(self.unfinished, self.ended);
+        match (missing > 0.0, there > 0.0) {
+            (false, _) => 0.0,
+            (true, false) => f64::INFINITY,
+            (true, true) => missing * there,
+        }
+    }
+}
+
 /// Work that the load asked for and that was never done, of the subject.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Unmade {
@@ -70,16 +127,18 @@ pub(super) struct Unmade {
     pub arrivals: u64,
     /// How long closed users were gone before their time, together, in seconds.
     pub absent: f64,
-    /// Iterations that were cut off before they could record a value, where the subject is a metric of the profile's own.
+    /// Iterations that could not record a value of the profile's own: they were cut off, or the generator itself broke them.
     pub unfinished: u64,
-    /// What those arrivals and users would have done of the subject (requests, iterations, …), by the mean of an iteration.
+    /// What those arrivals, users and iterations would have done of the subject (requests, iterations, …); infinite where nobody can say.
     pub items: f64,
     /// The checks that they would have evaluated.
     pub checks: f64,
     /// What a counter of the profile's own would have grown by.
     pub counter: f64,
-    /// What closed users would have done while pauses of their worker held them up: only a rate depends on it.
+    /// By what part more would have been done if pauses of the workers had not held closed users up: only rates and counts depend on it.
     pub held: f64,
+    /// What is under way: what was begun in a part of a phase and ends in a later one.
+    pub under_way: f64,
 }
 
 /// The extract: of requests, connections, iterations, groups or values, whatever the subject is about.
@@ -116,24 +175,34 @@ pub struct Figures {
     pub(super) carried: u64,
     /// What listeners heard of each kind of message.
     pub(super) heard: Vec<Heard>,
+    /// `all` are requests, which have answers.
+    pub(super) answers: bool,
     /// `all` are messages.
     pub(super) of_messages: bool,
     /// The sum of a counter of the profile's own; `None` for other subjects.
     pub(super) counter: Option<f64>,
     /// The longest time limit of a request of the subject, in seconds; 0 where nothing limits it.
     pub(super) timeout: f64,
-    pub(super) unmade: Unmade,
+    /// One for each scenario.
+    parts: Vec<Part>,
+    /// Requests of the scenarios that the generator itself broke or delayed, where the subject is a metric of the profile's own.
+    pub(super) blamed: u64,
+    /// Connections of sessions that broke on this machine's own limits: who could not listen for that isn't the target's doing.
+    pub(super) deaf: u64,
+    /// Seconds that pauses of their worker held closed users up, together.
+    pub(super) held: f64,
 }
 
 impl Figures {
     /// The subject's extract of some totals.
     pub fn of(subject: &Traffic, totals: &Totals, extent: Extent<'_>) -> Self {
         let of_messages = subject.of == Of::MessageLatency;
-        let mut figures = Self { timeout: subject.timeout, of_messages, ..Self::default() };
+        let answers = matches!(subject.of, Of::Response | Of::Service);
+        let mut figures = Self { timeout: subject.timeout, of_messages, answers, ..Self::default() };
         for id in &subject.scenarios {
             let before = figures.counted();
             figures.scenario(subject, *id, totals, extent.layout);
-            figures.missing(subject.of, totals.scenario(*id), extent.covered.contains(id), before);
+            figures.part(subject.of, *id, totals, extent, before);
         }
         figures
     }
@@ -146,7 +215,7 @@ impl Figures {
             Of::Response | Of::Service => {
                 for step in steps().map(|id| totals.step(id)) {
                     // What was never sent has no service time, so the counts come from response times.
-                    self.count(&step.response, &step.delayed_response);
+                    self.count(&step.response, paused(&step.delayed_service));
                     match subject.of {
                         Of::Service => self.time(&step.service, &step.delayed_service),
                         _ => self.time(&step.response, &step.delayed_response),
@@ -174,13 +243,13 @@ impl Figures {
                 }
             }
             Of::Iteration => {
-                self.count(&scenario.iterations, &scenario.delayed_iterations);
+                self.count(&scenario.iterations, 0);
                 self.time(&scenario.iterations, &scenario.delayed_iterations);
                 self.blame(&scenario.iterations, id, totals, layout);
             }
             Of::Group => {
                 for group in subject.groups.iter().filter(|group| layout.groups[group.index()].scenario == id) {
-                    self.count(totals.group(*group), totals.delayed_group(*group));
+                    self.count(totals.group(*group), 0);
                     self.time(totals.group(*group), totals.delayed_group(*group));
                     self.blame(totals.group(*group), id, totals, layout);
                 }
@@ -193,7 +262,7 @@ impl Figures {
             }
             Of::Session => {
                 for session in steps().map(|id| totals.session(id)) {
-                    self.count(&session.durations, &session.delayed);
+                    self.count(&session.durations, 0);
                     self.time(&session.durations, &session.delayed);
                     self.blame(&session.durations, id, totals, layout);
                 }
@@ -220,7 +289,7 @@ impl Figures {
             self.checks.0 += totals_of.total;
             self.checks.1 += totals_of.failed;
             if let Some(step) = layout.checks[check.index()].step.map(|step| totals.step(step)) {
-                let own = step.reasons[Reason::Local.index()] + step.delayed_response.measured[Outcome::Timeout.index()].count();
+                let own = step.reasons[Reason::Local.index()] + paused(&step.delayed_service);
                 // Evaluated without an answer for what the generator did itself, and failed for that.
                 let own = own.min(totals_of.failed);
                 self.unclear_checks += step.count(Outcome::Interrupted) + own;
@@ -236,6 +305,7 @@ impl Figures {
             self.connections[0] += connects.duration.count();
             self.connections[1] += connects.disconnects.iter().sum::<u64>();
             self.connections[2] += connects.disconnects[Reason::Local.index()];
+            self.deaf += connects.failures[Reason::Local.index()];
         }
     }
 
@@ -247,7 +317,7 @@ impl Figures {
         let failed = ended[Outcome::Error.index()].count();
         let local = of_scenario().map(|step| step.reasons[Reason::Local.index()]).sum::<u64>()
             + totals.scenario(id).step_errors[Reason::Local.index()];
-        let delayed: u64 = of_scenario().map(|step| step.delayed_response.measured[Outcome::Timeout.index()].count()).sum();
+        let delayed: u64 = of_scenario().map(|step| paused(&step.delayed_service)).sum();
         let local = local.min(failed);
         self.reasons[Reason::Local.index()] += local;
         self.delayed_timeouts += delayed.min(failed - local);
@@ -258,36 +328,68 @@ impl Figures {
         (self.all, self.checks.0, self.counter.unwrap_or(0.0))
     }
 
-    /// What a scenario's iterations that never were would have done, where what was there `before` came from others.
-    fn missing(&mut self, of: Of, scenario: &ScenarioTotals, covered: bool, before: (u64, u64, f64)) {
+    /// Notes what a scenario did, where what was there `before` came from others, and what its load asked for.
+    fn part(&mut self, of: Of, id: ScenarioId, totals: &Totals, extent: Extent<'_>, before: (u64, u64, f64)) {
+        let scenario = totals.scenario(id);
         let (all, checks, counter) = self.counted();
+        let count = |outcome: Outcome| scenario.iterations[outcome.index()].count();
+        let (interrupted, failed) = (count(Outcome::Interrupted), count(Outcome::Error));
         let iterations: u64 = scenario.iterations.iter().map(Sparse::count).sum();
-        let lasted: f64 = scenario.iterations.iter().map(Sparse::sum).sum();
-        let (arrivals, absent) = (if covered { 0 } else { scenario.unstarted() }, scenario.absent as f64 / 1e9);
-        // Without an iteration there is no mean, and at least one of each would have been.
-        let each = |n: f64| if iterations > 0 { n / iterations as f64 } else { 1.0 };
-        let in_time = |seconds: f64| if lasted > 0.0 { seconds / (lasted / iterations as f64) } else { 0.0 };
-        // What an iteration that was cut off would have recorded isn't known either.
-        let unfinished = if matches!(of, Of::Own(_)) { scenario.iterations[Outcome::Interrupted.index()].count() } else { 0 };
-        let missing = (arrivals + unfinished) as f64 + in_time(absent);
-        self.unmade.unfinished += unfinished;
-        self.unmade.arrivals += arrivals;
-        self.unmade.absent += absent;
-        self.unmade.items += missing * each((all - before.0) as f64);
-        if checks > before.1 {
-            self.unmade.checks += missing * each((checks - before.1) as f64);
+        let mut unfinished = 0;
+        if let Of::Own(_) = of {
+            let broken = own_doing(id, totals, extent.layout);
+            self.blamed += broken;
+            unfinished = interrupted + broken.min(failed);
         }
-        if counter > before.2 {
-            self.unmade.counter += missing * each(counter - before.2);
-        }
-        self.unmade.held += in_time(scenario.held as f64 / 1e9) * each((all - before.0) as f64);
+        self.held += scenario.held as f64 / 1e9;
+        self.parts.push(Part {
+            all: all - before.0,
+            checks: checks - before.1,
+            counter: counter - before.2,
+            started: scenario.started,
+            unstarted: if extent.covered.contains(&id) { 0 } else { scenario.unstarted() },
+            wanted: scenario.wanted,
+            absent: scenario.absent,
+            held: scenario.held,
+            ended: iterations - unfinished.min(iterations),
+            unfinished,
+            under_way: scenario.started.saturating_sub(iterations),
+        });
     }
 
-    fn count(&mut self, by_outcome: &ByOutcome, delayed: &Delayed) {
+    /// What the load asked for and never got.
+    pub(super) fn unmade(&self) -> Unmade {
+        let mut unmade = Unmade::default();
+        for part in &self.parts {
+            unmade.arrivals += part.unstarted;
+            unmade.absent += part.absent as f64 / 1e9;
+            unmade.unfinished += part.unfinished;
+            unmade.items += part.missing(part.all as f64);
+            if part.checks > 0 {
+                unmade.checks += part.missing(part.checks as f64);
+            }
+            if part.counter > 0.0 {
+                unmade.counter += part.missing(part.counter);
+            }
+            let at_work = part.wanted.saturating_sub(part.absent + part.held);
+            if part.held > 0 {
+                let held = if at_work > 0 { part.held as f64 / at_work as f64 } else { f64::INFINITY };
+                unmade.held = unmade.held.max(held);
+            }
+            if part.under_way > 0 {
+                let each = if part.started > 0 { part.all as f64 / part.started as f64 } else { 1.0 };
+                unmade.under_way += part.under_way as f64 * each.max(1.0);
+            }
+        }
+        unmade
+    }
+
+    /// Counts what ended. Of the timeouts so many were reached while the worker stood still: a late start takes nothing of the time limit.
+    fn count(&mut self, by_outcome: &ByOutcome, paused_timeouts: u64) {
         let (timeout, interrupted) = (Outcome::Timeout.index(), Outcome::Interrupted.index());
         self.all += by_outcome.iter().map(Sparse::count).sum::<u64>();
         self.timeouts += by_outcome[timeout].count();
-        self.delayed_timeouts += delayed.measured[timeout].count();
+        self.delayed_timeouts += paused_timeouts;
         self.interrupted += by_outcome[interrupted].count();
         self.errors += by_outcome[Outcome::Error.index()].count() + by_outcome[timeout].count();
     }
@@ -317,8 +419,8 @@ impl Figures {
             (&mut rest.checks.0, earlier.checks.0),
             (&mut rest.checks.1, earlier.checks.1),
             (&mut rest.unclear_checks, earlier.unclear_checks),
-            (&mut rest.unmade.arrivals, earlier.unmade.arrivals),
-            (&mut rest.unmade.unfinished, earlier.unmade.unfinished),
+            (&mut rest.blamed, earlier.blamed),
+            (&mut rest.deaf, earlier.deaf),
         ] {
             less(mine, theirs);
         }
@@ -329,15 +431,9 @@ impl Figures {
         ] {
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| less(mine, *theirs));
         }
-        for (mine, theirs) in [
-            (&mut rest.unmade.absent, earlier.unmade.absent),
-            (&mut rest.unmade.items, earlier.unmade.items),
-            (&mut rest.unmade.checks, earlier.unmade.checks),
-            (&mut rest.unmade.counter, earlier.unmade.counter),
-            (&mut rest.unmade.held, earlier.unmade.held),
-        ] {
-            // Means change as more iterations end.
-            *mine = (*mine - theirs).max(0.0);
+        rest.held = (self.held - earlier.held).max(0.0);
+        for (mine, theirs) in rest.parts.iter_mut().zip(&earlier.parts) {
+            *mine = mine.minus(theirs);
         }
         for (mine, theirs) in rest.heard.iter_mut().zip(&earlier.heard) {
             *mine = mine.minus(theirs);
@@ -353,6 +449,17 @@ impl Figures {
         times.add(&self.cut_off.most);
         times
     }
+}
+
+/// Timeouts that were reached while the worker stood still.
+fn paused(delayed_service: &Delayed) -> u64 {
+    delayed_service.measured[Outcome::Timeout.index()].count()
+}
+
+/// Requests of a scenario that broke on this machine's own limits, or that its own pauses delayed.
+fn own_doing(id: ScenarioId, totals: &Totals, layout: &Layout) -> u64 {
+    let of_scenario = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario == id);
+    of_scenario.map(|(step, _)| step.reasons[Reason::Local.index()] + step.delayed_service.count()).sum()
 }
 
 fn less(mine: &mut u64, theirs: u64) {

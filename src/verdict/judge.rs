@@ -148,7 +148,7 @@ fn measured(
             None => Found::missing("it was not followed"),
         }
     } else if let Some(window) = slo.window {
-        windowed(window, slo_index, index, watches)
+        windowed(window, slo_index, index, watches, requirement, inputs.pace(slo))
     } else {
         let pace = inputs.pace(slo);
         match figures.known(requirement, pace) {
@@ -173,6 +173,7 @@ pub(super) fn depends(requirement: &Requirement, known: &Known, doubt: &str) -> 
 
 fn no_data(requirement: &Requirement, of: Of, figures: &Figures, pace: Pace) -> String {
     let nothing = match requirement.measure {
+        _ if of == Of::Connect && figures.samples(Measure::Within(0.0)) > 0 => "no connection could be opened",
         _ if of == Of::Connect => "no connection was opened; `over: run` judges all phases together",
         Measure::Ratio(Tally::Checks) | Measure::Count(Tally::Checks) => "no check was evaluated",
         Measure::Ratio(Tally::Dropped) | Measure::Count(Tally::Dropped) => "no arrival was due",
@@ -186,7 +187,7 @@ fn no_data(requirement: &Requirement, of: Of, figures: &Figures, pace: Pace) -> 
 }
 
 /// A requirement judged over windows.
-fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches) -> Found {
+fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches, requirement: &Requirement, pace: Pace) -> Found {
     let length = show_seconds(window.as_secs_f64());
     let Some((mark, worst)) = watches.mark(slo, index).and_then(|mark| Some((mark, mark.worst?))) else {
         return Found::missing(format!("no window of {length} held {LEAST_SAMPLES} samples"));
@@ -202,6 +203,11 @@ fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches) -> Fo
             at(mark.last),
             if mark.recovered { ", then it recovered" } else { "" }
         );
+        // How fast a closed load would have been in each of them nobody knows.
+        if pace.limited && requirement.measure == Measure::Rate {
+            let note = format!("{note}; the generator itself was the bottleneck");
+            return Found::known(known(None), Some(note));
+        }
         return Found::known(known(Some(false)), Some(note));
     }
     match &mark.unsure {

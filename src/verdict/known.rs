@@ -39,6 +39,9 @@ impl Known {
     }
 }
 
+/// In a mean, what nothing bounds took so many times the objective.
+const LONGEST: f64 = 10.0;
+
 const NOBODY_CONNECTED: &str = "nobody could connect to a step, so that what was missed there isn't known";
 
 /// What of the load a phase, or the run, can't say by its totals alone.
@@ -81,36 +84,47 @@ impl Figures {
                 let least = self.least().filter_map(|times| times.max()).reduce(f64::max);
                 let open = self.unanswered() > 0 || self.never() > 0.0;
                 let value = self.times().max()?;
-                between(value, least.unwrap_or(0.0), if open { f64::INFINITY } else { value })
+                let least = least.filter(|_| self.blamed == 0).unwrap_or(0.0);
+                between(value, least, if open { f64::INFINITY } else { value })
             }
             Measure::Min => {
                 let value = self.times().min()?;
                 let least = self.least().filter_map(|times| times.min()).reduce(f64::min);
-                let least = if self.never() > 0.0 { 0.0 } else { least.unwrap_or(0.0) };
+                let least = least.filter(|_| self.never() == 0.0 && self.blamed == 0).unwrap_or(0.0);
                 between(value, least, self.good.most.min().unwrap_or(f64::INFINITY))
             }
-            Measure::Value => self.counter.and_then(|sum| between(sum, sum, sum + self.unmade.counter)),
+            Measure::Value => self.counter.and_then(|sum| {
+                let more = self.unmade().counter + sum * self.unmade().held;
+                let most = if pace.limited { f64::INFINITY } else { sum + more };
+                // What the generator broke itself may have been counted as well.
+                between(sum, (sum - self.blamed as f64).max(0.0), most)
+            }),
             Measure::Within(bound) => self.within(requirement, bound),
             Measure::Ratio(tally) => {
-                let share = self.share(tally).any()?;
-                let most = (share.known as f64 + share.unknown) / share.of;
+                let share = self.share(tally, pace).any()?;
+                let most = if share.of.is_finite() { (share.known as f64 + share.unknown) / share.of } else { 1.0 };
                 between(share.seen.0 as f64 / share.seen.1 as f64, share.known as f64 / share.of, most.min(1.0))
             }
             Measure::Count(tally) => {
-                let share = self.share(tally).any()?;
+                let share = self.share(tally, pace).any()?;
                 between(share.seen.0 as f64, share.known as f64, share.known as f64 + share.unknown)
             }
             Measure::Rate => {
-                let (done, unmade) = match self.counter {
-                    Some(sum) if self.all == 0 => (sum, self.unmade.counter),
-                    _ => (self.all as f64, self.unmade.items + self.unmade.held),
+                let unmade = self.unmade();
+                let local = self.reasons[Reason::Local.index()].min(self.all) as f64;
+                let (done, least, more) = match self.counter {
+                    Some(sum) if self.all == 0 => (sum, (sum - self.blamed as f64).max(0.0), unmade.counter),
+                    _ => (self.all as f64, self.all as f64 - local, unmade.items + unmade.under_way),
                 };
-                let most = if pace.limited { f64::INFINITY } else { (done + unmade) / pace.seconds };
-                (done > 0.0 && pace.seconds > 0.0).then_some(done / pace.seconds).and_then(|rate| between(rate, rate, most))
+                if done <= 0.0 || pace.seconds <= 0.0 {
+                    return None;
+                }
+                let most = if pace.limited { f64::INFINITY } else { done * (1.0 + unmade.held) + more };
+                between(done / pace.seconds, least / pace.seconds, most / pace.seconds)
             }
             Measure::Silent => {
-                let share = self.silent()?;
-                between(share, share, share)
+                let (share, least) = self.silent()?;
+                between(share, least, share)
             }
             Measure::Drift => None,
         }
@@ -119,7 +133,7 @@ impl Figures {
     /// How many samples stand behind a measure: of few a quantile or a share says little.
     pub fn samples(&self, measure: Measure) -> u64 {
         match measure {
-            Measure::Ratio(tally) => self.share(tally).seen.1,
+            Measure::Ratio(tally) => self.share(tally, Pace::default()).seen.1,
             Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
                 self.good.count() + self.unanswered()
             }
@@ -151,16 +165,18 @@ impl Figures {
         self.heard.iter().map(Heard::missed_unconnected).sum()
     }
 
-    /// Of the seconds that listeners listened the share that lay in silences.
-    fn silent(&self) -> Option<f64> {
+    /// Of the seconds that listeners listened the share that lay in silences, and the least that it can be.
+    fn silent(&self) -> Option<(f64, f64)> {
         let times = self.heard.iter().map(Heard::listening_seconds);
         let (listening, silent) = times.fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
-        (listening > 0.0).then(|| silent / listening)
+        // A pause of the generator is a silence to it, and makes those around it longer.
+        let least = (silent - 2.0 * self.held).max(0.0);
+        (listening > 0.0).then(|| (silent / listening, if self.deaf > 0 { 0.0 } else { least / listening }))
     }
 
     /// What has no time at all: it broke on this machine's own limits, was given up before it could be timed, or was never done.
     fn never(&self) -> f64 {
-        (self.reasons[Reason::Local.index()] + self.untimed()) as f64 + self.unmade.items
+        (self.reasons[Reason::Local.index()] + self.untimed()) as f64 + self.unmade().items
     }
 
     /// Timeouts whose time nobody recorded: those of connections being opened.
@@ -175,7 +191,9 @@ impl Figures {
         let never = self.never();
         let all = times.count() as f64 + never;
         // What has no time at all is at the lower end where it is good, and at the upper end where it is bad.
-        let least = if never >= q * all { 0.0 } else { self.all_least().quantile((q * all - never) / times.count() as f64)? };
+        // So may be a value of the profile's own that the generator made larger.
+        let low = never + self.blamed as f64;
+        let least = if low >= q * all { 0.0 } else { self.all_least().quantile((q * all - low) / times.count() as f64)? };
         let most = match q * all / self.good.count() as f64 {
             share if share <= 1.0 => self.good.most.quantile(share)?,
             _ => f64::INFINITY,
@@ -201,7 +219,7 @@ impl Figures {
             times.within_exactly(objective).zip(self.good.most.within_exactly(objective)).zip(least.within_exactly(objective));
         let Some(((within, surely), perhaps)) = counts else { return Some(known) };
         let follow = |reached: bool, value: f64| if reached { value.min(objective) } else { value.max(objective) };
-        let reached = [perhaps as f64 + never >= q * all, surely as f64 >= q * all];
+        let reached = [perhaps as f64 + never + self.blamed as f64 >= q * all, surely as f64 >= q * all];
         known.value = follow(within as f64 >= q * times.count() as f64, known.value);
         known.least = follow(reached[0], known.least).min(known.value);
         known.most = follow(reached[1], known.most).max(known.value);
@@ -210,14 +228,19 @@ impl Figures {
         Some(known)
     }
 
-    /// The least and the most that the mean can be: an unknown time is what had elapsed, or the longer of its time limit and the
-    /// objective.
+    /// The least and the most that the mean can be: an unknown time is what had elapsed, or its time limit; where that is below the
+    /// objective, ten times the objective.
     fn mean(&self, requirement: &Requirement) -> Option<(f64, f64)> {
         let all = self.times().count() as f64 + self.never();
-        let least: f64 = self.least().map(|times| times.sum()).sum();
-        let (unanswered, longest) = (self.unanswered() as f64, self.timeout.max(requirement.objective));
+        let least = if self.blamed > 0 { 0.0 } else { self.least().map(|times| times.sum()).sum::<f64>() };
+        if all.is_infinite() {
+            return Some((0.0, f64::INFINITY));
+        }
+        // Where no time limit goes beyond the objective, many that are just as long would still be below it.
+        let objective = requirement.objective;
+        let longest = if self.timeout > objective { self.timeout } else { LONGEST * objective };
         let elapsed = self.timed_out.most.sum() + self.cut_off.most.sum();
-        let most = self.good.most.sum() + elapsed.max(unanswered * longest) + self.never() * longest;
+        let most = self.good.most.sum() + elapsed.max(self.unanswered() as f64 * longest) + self.never() * longest;
         (all > 0.0).then_some((least / all, most / all))
     }
 
@@ -238,36 +261,47 @@ impl Figures {
         let unconnected = if self.of_messages { self.missed_unconnected() } else { Some(0) };
         let all = self.all + unconnected.unwrap_or(0);
         let value = (all > 0).then(|| self.good.most.within(bound) / all as f64)?;
-        let of = all as f64 + self.unmade.items;
+        let of = all as f64 + self.unmade().items;
         let surely = self.good.most.within(bound);
         // What took longer, or had already lasted longer when it was given up.
         let longer: f64 = self.least().map(|times| times.count() as f64 - times.within(bound)).sum();
         let failed = self.errors.saturating_sub(self.timeouts + self.reasons[Reason::Local.index()]);
         // Messages that never came, or of which nobody knows when they were published.
         let untimed = all.saturating_sub(self.errors + self.interrupted).saturating_sub(self.good.count());
-        let most = 1.0 - (longer + (failed + untimed) as f64) / of;
+        // Who could not connect for this machine's own limits may have missed nothing.
+        let untimed = untimed - if self.deaf > 0 { unconnected.unwrap_or(0).min(untimed) } else { 0 };
+        let longer = (longer - self.blamed as f64).max(0.0);
+        let most = if of.is_finite() { 1.0 - (longer + (failed + untimed) as f64) / of } else { 1.0 };
         // Of those that could not connect nobody may know how many they missed.
         let least = if unconnected.is_none() { 0.0 } else { surely / of };
         Some(Known::between(requirement, value, least, most.max(0.0)))
     }
 
     /// How much counts, and of how much.
-    fn share(&self, tally: Tally) -> Share {
+    fn share(&self, tally: Tally, pace: Pace) -> Share {
         let local = self.reasons[Reason::Local.index()];
         // A step that sends nothing is only noticed where it fails.
         let tried = self.all + self.step_errors;
         // What has no answer may have been anything.
-        let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade.items;
+        let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade().items;
         let of_all = |all: u64, known: u64, seen: u64| Share {
             known,
             unknown,
-            of: all as f64 + self.unmade.items,
+            of: all as f64 + self.unmade().items,
             seen: (seen, all.saturating_sub(local)),
         };
         let answers = |known: u64, seen: u64| of_all(tried, known, seen);
         let plain = |n: u64, of: u64| Share { known: n, unknown: 0.0, of: of as f64, seen: (n, of) };
         match tally {
-            Tally::Requests => Share { unknown: self.unmade.items, ..plain(self.all, self.all) },
+            Tally::Requests => {
+                let more = self.unmade().items + self.all as f64 * self.unmade().held;
+                let known = self.all.saturating_sub(local);
+                Share {
+                    known,
+                    unknown: local as f64 + if pace.limited { f64::INFINITY } else { more },
+                    ..plain(self.all, self.all)
+                }
+            }
             Tally::Errors => {
                 let errors = (self.errors + self.step_errors).saturating_sub(local);
                 answers(errors.saturating_sub(self.delayed_timeouts), errors)
@@ -288,7 +322,7 @@ impl Figures {
                 of_all(self.all, count, count)
             }
             Tally::Checks => {
-                let unknown = self.unclear_checks as f64 + self.unmade.checks;
+                let unknown = self.unclear_checks as f64 + self.unmade().checks;
                 let seen = (self.checks.0.saturating_sub(self.checks.1), self.checks.0);
                 Share { known: seen.0, unknown, of: seen.1 as f64 + unknown, seen }
             }
@@ -302,7 +336,10 @@ impl Figures {
                 let unconnected = self.missed_unconnected();
                 let missed = self.heard.iter().map(|heard| heard.missed).sum::<u64>() + unconnected.unwrap_or(0);
                 let owed = missed + self.heard.iter().map(|heard| heard.received).sum::<u64>();
-                Share { unknown: if unconnected.is_none() { f64::INFINITY } else { 0.0 }, ..plain(missed, owed) }
+                // Who could not connect for this machine's own limits may have missed nothing.
+                let known = if self.deaf > 0 { missed - unconnected.unwrap_or(0) } else { missed };
+                let unknown = if unconnected.is_none() { f64::INFINITY } else { (missed - known) as f64 };
+                Share { known, unknown, ..plain(missed, owed) }
             }
         }
     }
@@ -312,7 +349,8 @@ impl Figures {
         let mut doubts = Vec::new();
         let local = self.reasons[Reason::Local.index()];
         let all = show_count(self.all);
-        let no_answer = format!("of {all} had no answer when the drain ended");
+        let cut_off = if self.answers { "had no answer" } else { "were cut off" };
+        let no_answer = format!("of {all} {cut_off} when the drain ended");
         let own_limits = "broke on this machine's own limits";
         let mut unmade = true;
         match requirement.measure {
@@ -336,14 +374,15 @@ impl Figures {
                     within(&self.timed_out.least()) + self.untimed(),
                     &format!("of {all} were given up at their time limit"),
                 );
-                say(&mut doubts, shifted(&self.good) + shifted(&self.timed_out), "were delayed by the generator itself");
+                say(&mut doubts, shifted(&self.good), "were delayed by the generator itself");
                 say(&mut doubts, local, own_limits);
+                say(&mut doubts, self.blamed, "requests were broken or delayed by the generator itself");
                 if self.of_messages && self.missed_unconnected().is_none() {
                     doubts.push(NOBODY_CONNECTED.to_owned());
                 }
             }
             Measure::Ratio(tally) | Measure::Count(tally) => match tally {
-                Tally::Requests => {}
+                Tally::Requests => say(&mut doubts, local, own_limits),
                 Tally::Checks => say(&mut doubts, self.unclear_checks, "checks could not be evaluated for want of an answer"),
                 Tally::Dropped => {
                     say(&mut doubts, self.arrivals[2], "arrivals were cancelled");
@@ -354,6 +393,7 @@ impl Figures {
                     unmade = false;
                 }
                 Tally::Missed => {
+                    say(&mut doubts, self.deaf, "connections broke on this machine's own limits");
                     if self.missed_unconnected().is_none() {
                         doubts.push(NOBODY_CONNECTED.to_owned());
                     }
@@ -367,19 +407,29 @@ impl Figures {
                 }
             },
             Measure::Rate => {
-                say(&mut doubts, self.unmade.held.ceil() as u64, "could not be done in pauses of the generator");
+                say(&mut doubts, local, own_limits);
+                say(&mut doubts, self.unmade().under_way.ceil() as u64, "were under way at its end");
+                if self.unmade().held > 0.0 {
+                    doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
+                }
                 if pace.limited {
                     doubts.push("the generator itself was the bottleneck".to_owned());
                 }
             }
-            Measure::Value => {}
-            Measure::Silent => unmade = false,
+            Measure::Value => say(&mut doubts, self.blamed, "requests were broken or delayed by the generator itself"),
+            Measure::Silent => {
+                say(&mut doubts, self.deaf, "connections broke on this machine's own limits");
+                if self.held > 0.0 {
+                    doubts.push(format!("pauses of the generator lasted {} for its users together", show_seconds(self.held)));
+                }
+                unmade = false;
+            }
         }
         if unmade {
-            say(&mut doubts, self.unmade.arrivals, "arrivals were dropped or cancelled");
-            say(&mut doubts, self.unmade.unfinished, "iterations were cut off");
-            if self.unmade.absent > 0.0 {
-                doubts.push(format!("users were missing for {} together", show_seconds(self.unmade.absent)));
+            say(&mut doubts, self.unmade().arrivals, "arrivals were dropped or cancelled");
+            say(&mut doubts, self.unmade().unfinished, "iterations could not record a value");
+            if self.unmade().absent > 0.0 {
+                doubts.push(format!("users were missing for {} together", show_seconds(self.unmade().absent)));
             }
         }
         doubts.join("; ")

@@ -66,13 +66,10 @@ fn labels(of: &ValueSeries) -> String {
 /// Every series has to meet it; the worst is shown.
 fn each(requirement: &Requirement, series: &[ValueSeries]) -> Found {
     let all: Vec<(&ValueSeries, Known)> = series.iter().map(|series| (series, known(requirement, series))).collect();
-    if let Some((odd, _)) = all.iter().find(|(_, known)| known.value.is_nan()) {
-        let whose = if odd.labels.is_empty() { String::new() } else { format!(" for {}", labels(odd)) };
-        return Found::missing(format!("the value is not a number{whose}"));
-    }
     // One that surely fails comes first, then one of which nobody can say, then the worst.
     let badness = |known: &Known| {
         let surely = match known.met {
+            _ if known.value.is_nan() => 1,
             Some(false) => 2,
             None => 1,
             Some(true) => 0,
@@ -84,6 +81,10 @@ fn each(requirement: &Requirement, series: &[ValueSeries]) -> Found {
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
     });
     let Some((worst, known)) = worst else { return Found::missing("no series was returned") };
+    if known.value.is_nan() {
+        let whose = if worst.labels.is_empty() { String::new() } else { format!(" for {}", labels(worst)) };
+        return Found::missing(format!("the value is not a number{whose}"));
+    }
     let whose = (series.len() > 1).then(|| format!("of {} series, {}", series.len(), labels(worst)));
     let note = match (known.met, whose) {
         (Some(true), _) => None,

@@ -48,7 +48,7 @@ pub(super) struct Mark {
     pub breached: u64,
     /// What is known of the worst window: one that surely breached, or else one of which nobody can say.
     pub worst: Option<Known>,
-    /// Windows of which nobody can say, and what the first of them depends on.
+    /// Windows of which nobody can say, and what the worst of them depends on.
     pub unsure: Option<(u64, String)>,
     /// The ends of the first and the last window that breached.
     pub first: Duration,
@@ -293,12 +293,16 @@ impl Watch {
                 let sure = known.met.map_or(1, |met| if met { 0 } else { 2 });
                 (sure, requirement.comparison.badness(known.value, requirement.objective))
             };
-            if mark.worst.is_none_or(|worst| badness(known) > badness(worst)) {
+            let worst = mark.worst.is_none_or(|worst| badness(known) > badness(worst));
+            if worst {
                 mark.worst = Some(known);
             }
             if known.met.is_none() {
-                let first = || (0, depends(requirement, &known, &window.doubt(requirement, pace(length))));
-                mark.unsure.get_or_insert_with(first).0 += 1;
+                let (windows, doubt) = mark.unsure.get_or_insert_default();
+                *windows += 1;
+                if worst {
+                    *doubt = depends(requirement, &known, &window.doubt(requirement, pace(length)));
+                }
             }
             if known.met == Some(false) {
                 if mark.breached == 0 {

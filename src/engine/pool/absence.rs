@@ -18,11 +18,20 @@ pub(super) struct Absence {
     gone: u64,
     /// Until when it has been told of them.
     told: Instant,
+    /// Until when it has been told of all that were wanted.
+    counted: Instant,
     /// When to tell of all again.
     next: Instant,
 }
 
 impl Absence {
+    /// The time of `wanted` users up to `at` that wasn't told.
+    fn tell_wanted(&mut self, at: Instant, wanted: u64) -> u64 {
+        let time = nanos(at.saturating_duration_since(self.counted)).saturating_mul(wanted);
+        self.counted = self.counted.max(at);
+        time
+    }
+
     fn tell_gone(&mut self, at: Instant) -> u64 {
         let time = nanos(at.saturating_duration_since(self.told)).saturating_mul(self.gone);
         self.told = self.told.max(at);
@@ -57,7 +66,7 @@ impl Pool {
     /// A phase begins at `start`.
     pub(super) fn begin_absence(&self, state: &mut State, start: Instant) {
         let closed = matches!(state.mode, Mode::Closed { .. });
-        state.absence = closed.then_some(Absence { gone: 0, told: start, next: start + TOLD });
+        state.absence = closed.then_some(Absence { gone: 0, told: start, counted: start, next: start + TOLD });
         for slot in state.places.iter().filter_map(Place::slot) {
             slot.late.set(slot.late.get().map(|late| late.max(start)));
         }
@@ -88,6 +97,7 @@ impl Pool {
     fn tell_all_missing(&self, state: &mut State, at: Instant) {
         let State { mode: Mode::Closed { wanted, total, .. }, places, absence, .. } = state else { return };
         let Some(missing) = absence else { return };
+        self.wanted(missing.tell_wanted(at, *wanted));
         if total.as_ref().is_some_and(|budget| budget.is_done()) {
             // What they would have done was done by others.
             *absence = None;
@@ -104,6 +114,7 @@ impl Pool {
     /// The level changes at `at`: who has no place in it isn't missed.
     pub(super) fn level_changes(&self, state: &mut State, at: Instant, before: u64, after: u64) {
         let State { places, absence: Some(absence), .. } = state else { return };
+        self.wanted(absence.tell_wanted(at, before));
         let mut time = absence.tell_gone(at);
         if after < before {
             let leaving = between(places, after, before);
@@ -146,6 +157,19 @@ impl Pool {
             self.ctx.nudge.notify_one();
         }
         self.missed(time);
+    }
+
+    /// An attempt of a user's start failed at `at`: it is missing from then on.
+    pub fn start_failed(&self, slot: &Slot, at: Instant) {
+        slot.late.set(Some(slot.late.get().map_or(at, |late| late.min(at))));
+    }
+
+    fn wanted(&self, time: u64) {
+        if time > 0
+            && let Some(live) = self.newest()
+        {
+            live.set.wanted(self.id(), time);
+        }
     }
 
     fn missed(&self, time: u64) {

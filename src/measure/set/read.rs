@@ -109,6 +109,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
     ScenarioTotals {
         delayed_iterations,
         absent: cell.absent.get(),
+        wanted: cell.wanted.get(),
         held: cell.held.get(),
         due,
         started,

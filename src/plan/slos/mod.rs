@@ -58,8 +58,8 @@ impl One<'_, '_> {
     /// Makes the SLO, or one for each.
     fn resolve(&mut self, subject: Subject) -> Vec<Slo> {
         let slo = self.slo;
-        let require = self.requirements(slo.require.as_ref());
-        let target = self.requirements(slo.target.as_ref());
+        let require = self.requirements(&subject, slo.require.as_ref());
+        let target = self.requirements(&subject, slo.target.as_ref());
         if require.is_empty() && target.is_empty() {
             self.resolver
                 .lacking(self.at(), format!("the SLO `{}` requires nothing; add require: [p95 < 500ms]", slo.name.value.0));
@@ -101,13 +101,20 @@ impl One<'_, '_> {
     }
 
     /// The requirements of a list, for a load that `scale` makes smaller or larger.
-    fn requirements(&self, list: Option<&Many<Written<Requirement>>>) -> Vec<Requirement> {
+    fn requirements(&self, subject: &Subject, list: Option<&Many<Written<Requirement>>>) -> Vec<Requirement> {
         let scale = self.resolver.profile.written.scale.clone().unwrap_or_default();
         let by = |ratio: Option<Written<Ratio>>| ratio.map_or(1.0, |ratio| ratio.value.0);
         let (load, time) = (by(scale.load), by(scale.time));
+        let counts = match subject {
+            Subject::Traffic(Traffic { of: Of::Own(id), .. }) => {
+                self.layout.own.get(id.index()).is_some_and(|own| own.kind == OwnKind::Counter)
+            }
+            _ => false,
+        };
         let scaled = |requirement: &Requirement| {
             let by = match requirement.measure {
                 Measure::Count(_) => load * time,
+                Measure::Value if counts => load * time,
                 Measure::Rate => load,
                 _ => 1.0,
             };

@@ -53,7 +53,7 @@ impl Recorder {
         let status = if outcome == Outcome::Ok { 200 } else { 0 };
         let sample = Sample { response: ms * MS, service: ms * MS, outcome, reason, status, sent: 0, received: 0 };
         self.set.sample(StepId(0), &sample);
-        self.set.delayed_sample(StepId(0), &sample, delay * MS, 0);
+        self.set.delayed_sample(StepId(0), &sample, delay * MS, delay * MS);
     }
 
     fn good(&self, n: u64, ms: u64) {
@@ -258,12 +258,86 @@ fn users_that_are_gone_count_as_the_iterations_that_are_missing() {
     let gone = Recorder::new(5.0);
     gone.good(100, 10);
     (0..100).for_each(|_| gone.set.iteration(USERS, 30 * MS, Outcome::Ok));
+    gone.set.wanted(USERS, 30_000 * MS);
     gone.set.absent(USERS, 27_000 * MS);
     let known = gone.known("errors < 5%");
     assert_eq!((known.met, gone.met("p95 < 100ms")), (None, None));
-    assert!((known.most - 0.9).abs() < 0.01, "900 iterations are missing: {known:?}");
+    assert!((known.most - 0.9).abs() < 0.01, "900 requests are missing: {known:?}");
     assert_eq!(gone.doubt("errors < 5%"), "users were missing for 27.0s together");
     assert_eq!((gone.met("rate > 20/s"), gone.met("rate > 200/s")), (None, Some(false)));
+}
+
+#[test]
+fn where_nothing_of_the_kind_was_done_what_is_missing_may_be_anything() {
+    // Nobody got in; a second scenario did well.
+    let nobody = Recorder::new(5.0);
+    nobody.set.wanted(USERS, 30_000 * MS);
+    nobody.set.absent(USERS, 30_000 * MS);
+    nobody.good(100, 10);
+    for text in ["errors < 5%", "p95 < 100ms", "within(100ms) > 1%", "mean < 1s", "success > 1%", "count(errors) < 100"] {
+        assert_eq!(nobody.met(text), None, "{text}");
+    }
+    assert_eq!((nobody.met("rate > 5/s"), nobody.met("rate > 50/s")), (Some(true), None));
+    // All arrivals were dropped; what was done was begun before.
+    let dropped = Recorder::new(5.0);
+    dropped.good(100, 10);
+    dropped.set.due(USERS, 20);
+    dropped.set.dropped(USERS, DropReason::Busy, 20);
+    assert_eq!((dropped.met("errors < 5%"), dropped.met("p95 < 100ms")), (None, None));
+}
+
+#[test]
+fn a_mean_of_what_was_never_done_has_no_bound_below_the_objective() {
+    let drops = Recorder::new(0.0);
+    drops.good(40, 100);
+    drops.arrivals(40, 760);
+    assert_eq!(drops.met("mean < 1s"), None);
+    let few = Recorder::new(0.0);
+    few.good(10_000, 100);
+    few.arrivals(10_000, 5);
+    assert_eq!(few.met("mean < 1s"), Some(true));
+}
+
+#[test]
+fn a_late_start_takes_nothing_of_a_time_limit() {
+    let late = Recorder::new(1.0);
+    late.good(98, 10);
+    for _ in 0..2 {
+        let sample = Sample {
+            response: 1001 * MS,
+            service: 1000 * MS,
+            outcome: Outcome::Timeout,
+            reason: Some(Reason::Timeout),
+            status: 0,
+            sent: 1,
+            received: 0,
+        };
+        late.set.sample(StepId(0), &sample);
+        late.set.delayed_sample(StepId(0), &sample, MS, 0);
+    }
+    assert_eq!(
+        (late.met("errors < 1%"), late.met("timeouts < 1%"), late.met("errors < 3%")),
+        (Some(false), Some(false), Some(true))
+    );
+}
+
+#[test]
+fn requests_that_never_left_the_machine_reach_no_rate() {
+    let local = Recorder::new(1.0);
+    local.good(50, 10);
+    (0..950).for_each(|_| local.request(1, Outcome::Error, Some(Reason::Local)));
+    assert_eq!((local.met("rate > 50/s"), local.met("count(requests) > 500"), local.met("rate > 4/s")), (None, None, Some(true)));
+}
+
+#[test]
+fn pauses_bound_what_a_closed_load_would_have_done() {
+    let held = Recorder::new(1.0);
+    held.good(500, 10);
+    held.set.wanted(USERS, 100_000 * MS);
+    held.set.held(USERS, 20_000 * MS);
+    // A fifth of the time nobody could do anything: 625 in all at the most.
+    assert_eq!((held.met("rate > 55/s"), held.met("rate > 70/s"), held.met("count(requests) > 600")), (None, Some(false), None));
+    assert_eq!(held.met("errors == 0%"), Some(true));
 }
 
 #[test]
@@ -345,6 +419,8 @@ fn play(happenings: &[Happens]) -> Recorder {
             Happens::Local => recorder.request(1, Outcome::Error, Some(Reason::Local)),
             Happens::Delayed(ms, delay) => recorder.delayed(ms, delay, Outcome::Ok, None),
         }
+        recorder.set.due(USERS, 1);
+        recorder.set.started(USERS, 1);
         recorder.set.iteration(USERS, 10 * MS, Outcome::Ok);
     }
     recorder
@@ -427,6 +503,8 @@ proptest! {
         let (clear, unclear) = (play(&happenings), play(&happenings));
         unclear.set.due(USERS, dropped);
         unclear.set.dropped(USERS, DropReason::Busy, dropped);
+        clear.set.wanted(USERS, 10_001 * MS);
+        unclear.set.wanted(USERS, 10_001 * MS);
         unclear.set.absent(USERS, absent_ms * MS);
         for text in REQUIREMENTS {
             let requirement = Requirement::parse(text).unwrap();
