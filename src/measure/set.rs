@@ -65,6 +65,7 @@ struct StepCell {
     other_codes: Count,
     sent: Count,
     received: Count,
+    stalled: Count,
     delayed_response: DelayedCell,
     delayed_service: DelayedCell,
     lost: Count,
@@ -107,6 +108,9 @@ struct OwnCell {
     counter: Float,
     histogram: Lazy,
 }
+
+/// A delay of so many nanoseconds shows in what a profile makes of a response: a tenth of a second.
+const STALL: u64 = 100_000_000;
 
 /// What one worker records for one phase.
 #[derive(Debug)]
@@ -182,6 +186,9 @@ impl Set {
     pub fn delayed_sample(&self, step: StepId, sample: &Sample, response: u64, service: u64) {
         let cell = self.steps[step.index()].get_or_init(Box::default);
         cell.delayed_response.record(&self.shapes.response[step.index()], sample.outcome, sample.response, response);
+        if response >= STALL {
+            cell.stalled.add(1);
+        }
         if sample.service > 0 {
             cell.delayed_service.record(&self.shapes.service[step.index()], sample.outcome, sample.service, service);
         }

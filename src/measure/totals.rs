@@ -63,6 +63,9 @@ pub struct StepTotals {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+    /// Requests that the generator delayed by a tenth of a second or more.
+    #[serde(default)]
+    pub stalled: u64,
     /// Response times that the generator delayed.
     #[serde(default)]
     pub delayed_response: Delayed,
@@ -307,6 +310,7 @@ impl Totals {
             });
             less(&mut mine.sent, &theirs.sent);
             less(&mut mine.received, &theirs.received);
+            less(&mut mine.stalled, &theirs.stalled);
             mine.delayed_response.take(&theirs.delayed_response);
             mine.delayed_service.take(&theirs.delayed_service);
             less(&mut mine.lost, &theirs.lost);
@@ -359,6 +363,7 @@ impl StepTotals {
         }
         self.sent += other.sent;
         self.received += other.received;
+        self.stalled += other.stalled;
         self.delayed_response.add(&other.delayed_response);
         self.delayed_service.add(&other.delayed_service);
         self.lost += other.lost;

@@ -80,8 +80,8 @@ pub(super) struct Part {
     /// Iterations that came to their end by themselves, and those that could not record a value of the profile's own.
     ended: u64,
     unfinished: u64,
-    /// Iterations of arrivals that are under way.
-    under_way: u64,
+    /// Iterations of arrivals that are under way; of a part of a phase, at its end less those at its beginning.
+    under_way: i64,
 }
 
 impl Part {
@@ -98,7 +98,7 @@ impl Part {
             held: less(self.held, earlier.held),
             ended: less(self.ended, earlier.ended),
             unfinished: less(self.unfinished, earlier.unfinished),
-            under_way: self.under_way,
+            under_way: self.under_way - earlier.under_way,
         }
     }
 
@@ -137,7 +137,7 @@ pub(super) struct Unmade {
     pub counter: f64,
     /// By what part more would have been done if pauses of the workers had not held closed users up: only rates and counts depend on it.
     pub held: f64,
-    /// What is under way: what was begun in a part of a phase and ends in a later one.
+    /// What was begun in a part of a phase and ends in a later one, less what was begun in an earlier one.
     pub under_way: f64,
 }
 
@@ -353,7 +353,7 @@ impl Figures {
             held: scenario.held,
             ended: iterations - unfinished.min(iterations),
             unfinished,
-            under_way: scenario.started.saturating_sub(iterations),
+            under_way: scenario.started.saturating_sub(iterations) as i64,
         });
     }
 
@@ -376,10 +376,8 @@ impl Figures {
                 let held = if at_work > 0 { part.held as f64 / at_work as f64 } else { f64::INFINITY };
                 unmade.held = unmade.held.max(held);
             }
-            if part.under_way > 0 {
-                let each = if part.started > 0 { part.all as f64 / part.started as f64 } else { 1.0 };
-                unmade.under_way += part.under_way as f64 * each.max(1.0);
-            }
+            let each = if part.started > 0 { (part.all as f64 / part.started as f64).max(1.0) } else { 1.0 };
+            unmade.under_way += part.under_way as f64 * each;
         }
         unmade
     }
@@ -456,10 +454,13 @@ fn paused(delayed_service: &Delayed) -> u64 {
     delayed_service.measured[Outcome::Timeout.index()].count()
 }
 
-/// Requests of a scenario that broke on this machine's own limits, or that its own pauses delayed.
+/// Requests of a scenario that broke on this machine's own limits, and requests and messages that the generator delayed so much that
+/// it shows in what a profile makes of them.
 fn own_doing(id: ScenarioId, totals: &Totals, layout: &Layout) -> u64 {
     let of_scenario = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario == id);
-    of_scenario.map(|(step, _)| step.reasons[Reason::Local.index()] + step.delayed_service.count()).sum()
+    let requests: u64 = of_scenario.map(|(step, _)| step.reasons[Reason::Local.index()] + step.stalled).sum();
+    let of_messages = totals.messages.iter().zip(&layout.messages).filter(|(_, message)| layout.scenario_of(message) == id);
+    requests + of_messages.map(|(message, _)| message.delayed.count()).sum::<u64>()
 }
 
 fn less(mine: &mut u64, theirs: u64) {

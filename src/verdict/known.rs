@@ -95,7 +95,7 @@ impl Figures {
             }
             Measure::Value => self.counter.and_then(|sum| {
                 let more = self.unmade().counter + sum * self.unmade().held;
-                let most = if pace.limited { f64::INFINITY } else { sum + more };
+                let most = if pace.limited && !requirement.met(sum) { f64::INFINITY } else { sum + more };
                 // What the generator broke itself may have been counted as well.
                 between(sum, (sum - self.blamed as f64).max(0.0), most)
             }),
@@ -106,7 +106,9 @@ impl Figures {
                 between(share.seen.0 as f64 / share.seen.1 as f64, share.known as f64 / share.of, most.min(1.0))
             }
             Measure::Count(tally) => {
-                let share = self.share(tally, pace).any()?;
+                let counted = self.share(tally, Pace::default()).any()?.seen.0;
+                let pace = Pace { limited: pace.limited && !requirement.met(counted as f64), ..pace };
+                let share = self.share(tally, pace);
                 between(share.seen.0 as f64, share.known as f64, share.known as f64 + share.unknown)
             }
             Measure::Rate => {
@@ -114,12 +116,17 @@ impl Figures {
                 let local = self.reasons[Reason::Local.index()].min(self.all) as f64;
                 let (done, least, more) = match self.counter {
                     Some(sum) if self.all == 0 => (sum, (sum - self.blamed as f64).max(0.0), unmade.counter),
-                    _ => (self.all as f64, self.all as f64 - local, unmade.items + unmade.under_way),
+                    // In a part of a phase what was begun counts, not what ended.
+                    _ => {
+                        let begun = (self.all as f64 + unmade.under_way).max(0.0);
+                        (begun, (begun - local).max(0.0), unmade.items)
+                    }
                 };
                 if done <= 0.0 || pace.seconds <= 0.0 {
                     return None;
                 }
-                let most = if pace.limited { f64::INFINITY } else { done * (1.0 + unmade.held) + more };
+                let missed = pace.limited && !requirement.met(done / pace.seconds);
+                let most = if missed { f64::INFINITY } else { done * (1.0 + unmade.held) + more };
                 between(done / pace.seconds, least / pace.seconds, most / pace.seconds)
             }
             Measure::Silent => {
@@ -265,7 +272,8 @@ impl Figures {
         let surely = self.good.most.within(bound);
         // What took longer, or had already lasted longer when it was given up.
         let longer: f64 = self.least().map(|times| times.count() as f64 - times.within(bound)).sum();
-        let failed = self.errors.saturating_sub(self.timeouts + self.reasons[Reason::Local.index()]);
+        let own = self.reasons[Reason::Local.index()];
+        let failed = self.errors.saturating_sub(self.timeouts.max(self.delayed_timeouts) + own);
         // Messages that never came, or of which nobody knows when they were published.
         let untimed = all.saturating_sub(self.errors + self.interrupted).saturating_sub(self.good.count());
         // Who could not connect for this machine's own limits may have missed nothing.
@@ -408,7 +416,6 @@ impl Figures {
             },
             Measure::Rate => {
                 say(&mut doubts, local, own_limits);
-                say(&mut doubts, self.unmade().under_way.ceil() as u64, "were under way at its end");
                 if self.unmade().held > 0.0 {
                     doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
                 }

@@ -85,6 +85,7 @@ fn read<const N: usize>(counts: &[Count; N]) -> [u64; N] {
 fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let Some(cell) = cell else { return StepTotals::default() };
     // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
+    let stalled = cell.stalled.get();
     let delayed_service = cell.delayed_service.totals(&shapes.service[i]);
     let delayed_response = cell.delayed_response.totals(&shapes.response[i]);
     let (lost, received, sent) = (cell.lost.get(), cell.received.get(), cell.sent.get());
@@ -99,7 +100,7 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let reasons = read(&cell.reasons);
     let service = cell.service.totals(&shapes.service[i]);
     let response = cell.response.totals(&shapes.response[i]);
-    StepTotals { response, service, reasons, codes, sent, received, lost, delayed_response, delayed_service }
+    StepTotals { response, service, reasons, codes, sent, received, lost, stalled, delayed_response, delayed_service }
 }
 
 fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {

@@ -103,10 +103,13 @@ fn a_target_is_reported_and_never_fails() {
 
 #[test]
 fn a_saturated_generator_decides_nothing_but_what_rate_a_closed_load_missed() {
-    let closed = Slo { arrivals: vec![], ..slo(Of::Response, &["p95 < 100ms", "errors < 1%", "rate > 5/s", "rate > 50/s"]) };
+    let closed = Slo {
+        arrivals: vec![],
+        ..slo(Of::Response, &["p95 < 100ms", "errors < 1%", "rate > 5/s", "rate > 50/s", "rate < 20/s"])
+    };
     let case = Case { saturated: true, ..Case::new(100, 0) };
     let met: Vec<_> = case.judge(std::slice::from_ref(&closed)).slos.iter().map(|slo| slo.met).collect();
-    assert_eq!(met, [Some(true), Some(true), Some(true), None]);
+    assert_eq!(met, [Some(true), Some(true), Some(true), None, Some(true)]);
     let reason = &case.judge(std::slice::from_ref(&closed)).reasons[0];
     assert_eq!(reason, "api: rate > 50/s is inconclusive: 10/s (10/s or more: the generator itself was the bottleneck).");
     let open = Slo { arrivals: vec![PhaseId(0)], ..closed };
