@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::{Protocol, Reason, Verdict};
 use crate::engine::Ending;
-use crate::measure::Totals;
+use crate::measure::{StepTotals, Totals};
 use crate::plan::{self, DataSource, Plan};
 use crate::record::{RecordError, Run};
 use crate::verdict::Exit;
@@ -25,6 +25,7 @@ pub(super) fn exit(verdict: Verdict, ending: &Ending, totals: &Totals) -> Exit {
         Ending::Failed(_) => Exit::NotCarriedOut,
         _ if never_reached(totals, ending).is_some() => Exit::NotCarriedOut,
         Ending::Stopped if verdict != Verdict::Fail => Exit::Interrupted,
+        Ending::Aborted(_) if verdict == Verdict::None => Exit::NotCarriedOut,
         _ => Exit::from(verdict),
     }
 }
@@ -64,6 +65,13 @@ pub(super) fn never_reached(totals: &Totals, ending: &Ending) -> Option<String> 
         return Some(format!("The target was never reached: no connection was made before {cut_off} requests were cut off."));
     }
     (all > 0).then(|| format!("The target was never reached: {all} of {all} connections failed ({}).", by_reason(&failures)))
+}
+
+/// Requests that broke on this machine's own limits, or that timed out while a worker stood still.
+pub(super) fn own_doing(totals: &Totals) -> u64 {
+    let timeout = crate::base::Outcome::Timeout.index();
+    let of = |step: &StepTotals| step.reasons[Reason::Local.index()] + step.delayed_service.measured[timeout].count();
+    totals.steps.iter().map(of).sum()
 }
 
 /// `refused: 3, timeout: 1`.
