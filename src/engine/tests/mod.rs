@@ -8,6 +8,7 @@ mod data;
 mod delays;
 mod edges;
 mod ends;
+mod rhythm;
 mod server;
 mod sink;
 mod starts;

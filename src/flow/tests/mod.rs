@@ -4,6 +4,7 @@ mod control;
 mod eventually;
 mod failures;
 mod parallel;
+mod rhythm;
 mod sessions;
 mod steps;
 mod timing;
