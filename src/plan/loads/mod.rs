@@ -251,7 +251,7 @@ impl Builder<'_, '_> {
                         return None;
                     }
                     let count = self.count(count.value, part);
-                    if count > 0 && !part.duration.is_zero() {
+                    if count > 0 {
                         bursts.push((start, count));
                     }
                 }
@@ -315,9 +315,7 @@ impl Builder<'_, '_> {
                 _ => (0.0, number(to)),
             },
         };
-        if !part.duration.is_zero() || matches!(level, Level::Constant(_)) {
-            self.before.insert(scenario, Before::Users(to));
-        }
+        self.before.insert(scenario, Before::Users(to));
         Piece { duration: part.duration, from, to }
     }
 
@@ -335,9 +333,7 @@ impl Builder<'_, '_> {
                 _ => (0.0, to * share),
             },
         };
-        if !part.duration.is_zero() || matches!(level, Level::Constant(_)) {
-            self.before.insert(scenario, Before::Rate(to));
-        }
+        self.before.insert(scenario, Before::Rate(to));
         Piece { duration: part.duration, from, to }
     }
 }
@@ -351,3 +347,6 @@ pub(super) fn show_rate(rate: f64) -> String {
 fn scaled(number: f64, by: f64) -> f64 {
     if by == 1.0 || number == 0.0 { number } else { (number * by).round().max(1.0) }
 }
+
+#[cfg(test)]
+mod tests;
