@@ -128,7 +128,7 @@ impl<'a, S: Sink> Run<'a, S> {
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         // The load's clock stands still in a pause, and so does what is due.
         let held = match self.session {
-            None => held(self.sink.gate()).await,
+            None => held(self.sink.gate(self.due)).await,
             Some(_) => self.held_in_session().await,
         };
         self.due += held;
@@ -180,12 +180,12 @@ impl<'a, S: Sink> Run<'a, S> {
 
     /// As [`held`]; the session's connection is read meanwhile.
     async fn held_in_session(&mut self) -> Duration {
-        let sink = self.sink;
-        if sink.gate().now_or_never().is_some() {
+        let (sink, due) = (self.sink, self.due);
+        if sink.gate(due).now_or_never().is_some() {
             return Duration::ZERO;
         }
         let Some(session) = &mut self.session else { return Duration::ZERO };
-        Box::pin(alongside(session, Box::pin(held(sink.gate())))).await
+        Box::pin(alongside(session, Box::pin(held(sink.gate(due))))).await
     }
 
     /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same.

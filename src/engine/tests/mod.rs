@@ -2,6 +2,7 @@
 
 mod absent;
 mod accounting;
+mod arrivals;
 mod busy;
 mod connections;
 mod data;

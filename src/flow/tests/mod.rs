@@ -299,7 +299,7 @@ impl Sink for Book {
         }
     }
 
-    async fn gate(&self) {
+    async fn gate(&self, _: Instant) {
         while self.shut.get() {
             self.waiting.notify_one();
             self.opened.notified().await;
