@@ -316,10 +316,16 @@ impl Pool {
         self.slots().iter().for_each(|slot| slot.changed.notify_one());
     }
 
-    /// The activation that something due at `due` belongs to.
+    /// The activation that something due at `due` belongs to; the newest if its own is forgotten.
     pub fn live_at(&self, due: Instant) -> Option<Rc<Live>> {
         let lives = self.lives.borrow();
-        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.first()).cloned()
+        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.last()).cloned()
+    }
+
+    /// Where something of `live` is recorded that ends now: there, or if its record is closed already in the newest one, so that
+    /// everything is in one record.
+    pub fn record_of(&self, live: Rc<Live>) -> Rc<Live> {
+        if live.is_closed() { self.newest().unwrap_or(live) } else { live }
     }
 
     /// The newest activation in which the scenario takes part.
@@ -337,11 +343,13 @@ impl Pool {
         self.lives.borrow_mut().retain(|live| live.activation.number != activation);
     }
 
-    /// Whether users that should be gone still do something for this activation.
+    /// Whether users that should be gone still do something for this activation. They left with the newest one in which the
+    /// scenario takes part; what they have brought from earlier ones was waited for by their own drains.
     pub fn is_draining(&self, live: &Live) -> bool {
         let state = self.state.borrow();
         let busy = self.running.get() > 0 || self.aside.get() > 0 || (self.stops && state.present > 0);
-        busy && matches!(state.mode, Mode::Away) && self.live(live.activation.number).is_some()
+        let of_newest = || self.newest().is_some_and(|newest| newest.activation.number == live.activation.number);
+        busy && matches!(state.mode, Mode::Away) && of_newest()
     }
 
     /// Whether this user's iteration has no place in the present phase.

@@ -144,17 +144,11 @@ impl UserSink {
 
     /// Records into the activation that something due at `due` belongs to.
     fn record(&self, due: Instant, record: impl FnOnce(&Live)) {
-        match self.pool.live_at(due) {
-            Some(live) if !self.is_of_arrival(due) => record(&live),
-            // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
-            _ => {
-                // What is held over its phase's drain counts where it happens, so that every sample is in one record.
-                let home = self.home.borrow().clone();
-                let late = home.as_ref().filter(|home| home.drained.get()).and_then(|_| self.pool.newest());
-                if let Some(live) = late.or(home) {
-                    record(&live);
-                }
-            }
+        // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
+        let of_due = self.pool.live_at(due).filter(|_| !self.is_of_arrival(due));
+        if let Some(live) = of_due.or_else(|| self.home.borrow().clone()) {
+            // What is held over its phase's drain counts where it ends.
+            record(&self.pool.record_of(live));
         }
     }
 

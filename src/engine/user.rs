@@ -326,8 +326,7 @@ impl Drop for Iteration<'_> {
             self.live.iteration_ends();
         }
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
-        let late = self.live.drained.get().then(|| self.pool.newest()).flatten();
-        let live = late.as_ref().unwrap_or(&self.live);
+        let live = self.pool.record_of(self.live.clone());
         let took = nanos(end.saturating_duration_since(self.due));
         live.set.iteration(self.pool.id(), took, self.outcome);
         live.set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));

@@ -105,6 +105,8 @@ struct Pacer {
     drain: Duration,
     /// When to look next at what has been silent for long.
     glance: Instant,
+    /// Up to when it was looked what had drained by then.
+    looked: Instant,
 }
 
 enum Edge {
@@ -123,7 +125,7 @@ impl Pacer {
         let pools = ctx.make_pools();
         let schedules = pools.iter().map(|_| None).collect();
         let glance = Instant::now();
-        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO, glance }
+        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO, glance, looked: glance }
     }
 
     fn command(&mut self, command: Command) {
@@ -177,10 +179,11 @@ impl Pacer {
         sooner(self.ctx.interrupt_due(now));
         sooner(self.ctx.settle_due(now));
         sooner(Self::glance(&self.pools, &mut self.glance, now));
-        if self.ctx.patience().is_some_and(|patience| patience <= now) {
+        if self.ctx.next_look(self.looked).is_some_and(|look| look <= now) {
             self.ctx.check();
         }
-        sooner(self.ctx.patience().filter(|patience| *patience > now));
+        self.looked = now;
+        sooner(self.ctx.next_look(now));
         next
     }
 

@@ -7,6 +7,7 @@ mod busy;
 mod connections;
 mod data;
 mod delays;
+mod drains;
 mod edges;
 mod ends;
 mod rhythm;
