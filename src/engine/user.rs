@@ -41,7 +41,7 @@ pub(super) struct Slot {
     pub mail: Cell<Option<Arrival>>,
     /// The rows that its next iteration has, of data that can run out.
     pub rows: Cell<Claim>,
-    /// Stands in the pool's queue of free users.
+    /// Stands among the pool's free users.
     pub idle: Cell<bool>,
     /// Iterates, or is about to.
     pub busy: Cell<bool>,

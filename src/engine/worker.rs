@@ -265,14 +265,14 @@ impl Pacer {
                     self.schedules[id.index()] = Some(Schedule::Users { edges, start, drain: phase.drain });
                     pool.begin(&live, mode, wanted, drain);
                 }
-                Load::Open { arrivals, users, max_users, on_busy } => {
+                Load::Open { arrivals, users, max_users, in_turn, on_busy } => {
                     let most = self.ctx.share.users(*max_users);
                     let modulus = self.ctx.share.arrivals_modulus(*max_users);
                     if self.ctx.share.index() < modulus {
                         let stream = arrivals.stream(self.ctx.share.index(), modulus).peekable();
                         self.schedules[id.index()] = Some(Schedule::Arrivals { stream, start, activation: activation.number });
                     }
-                    let mode = Mode::Open { most, on_busy: *on_busy };
+                    let mode = Mode::Open { most, in_turn: self.ctx.share.users(*in_turn), on_busy: *on_busy };
                     pool.begin(&live, mode, self.ctx.share.users(*users).min(most), drain);
                 }
             }

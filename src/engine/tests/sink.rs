@@ -54,7 +54,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
             told: AtomicBool::new(false),
         });
         let live = ctx.open(activation);
-        pool.begin(&live, Mode::Open { most: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);
+        pool.begin(&live, Mode::Open { most: 0, in_turn: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);
         let sink = UserSink::new(pool.clone(), Slot::new(0, 0, start));
         live.attach();
         sink.adopt(live, None);

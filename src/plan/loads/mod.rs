@@ -280,6 +280,7 @@ impl Builder<'_, '_> {
         } else {
             wrong.extend(load.arrivals.map(|value| (value.at, "arrivals")));
             wrong.extend(load.max_users.map(|value| (value.at, "max_users")));
+            wrong.extend(load.users_order.map(|value| (value.at, "users_order")));
             match &load.on_busy {
                 Some(Form::Short(word)) => wrong.push((word.at, "on_busy")),
                 Some(Form::Long(wait)) => wrong.push((wait.wait.at, "on_busy")),
