@@ -1,9 +1,9 @@
 //! One turn of a phase: its place on the clock, the sets it records into, and what is left to do in it.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -11,6 +11,9 @@ use crate::measure::Set;
 
 use super::examples::Seen;
 use super::report::Report;
+
+/// So long beyond the drain it is waited for what was cut off at its end to be noticed, and for what is under way in a scenario that goes on.
+const NOTICED: Duration = Duration::from_secs(1);
 
 /// One turn of a phase within a run (a phase that is repeated is activated anew each time). The coordinator publishes
 /// it to every worker ahead of its start.
@@ -31,6 +34,8 @@ pub(super) struct Activation {
     pub counts_iterations: bool,
     /// Arrivals on their way from one worker to another.
     pub in_transit: AtomicU64,
+    /// Its record was taken as it stood: what ends from here on is too late for it.
+    pub told: AtomicBool,
 }
 
 /// Iterations that many users share.
@@ -167,16 +172,24 @@ impl Live {
         self.over.get().is_some()
     }
 
-    /// Until when iterations are waited for, once it is over.
-    pub fn patience(&self) -> Option<Instant> {
-        self.over.get()
+    /// Whether what ends now is too late for its record.
+    pub fn is_closed(&self) -> bool {
+        self.drained.get() || self.activation.told.load(Ordering::Acquire)
     }
 
-    /// Whether it is over and nothing that belongs to it is under way. `paused` users can't end their iterations, so
-    /// those are not waited for.
+    /// When time alone may have made it quiet, once it is over: the moments after `since`, the next one first.
+    pub fn next_look(&self, since: Instant) -> Option<Instant> {
+        let patience = self.over.get()?;
+        [patience, patience + NOTICED].into_iter().find(|at| *at > since)
+    }
+
+    /// Whether it is over, and nothing that belongs to it is under way that is still waited for. `paused` users can't end their
+    /// iterations, so those are not.
     pub fn is_quiet(&self, paused: bool) -> bool {
         self.over.get().is_some_and(|patience| {
-            self.attached.get() == 0 && (self.iterations.get() == 0 || paused || Instant::now() >= patience)
+            let now = Instant::now();
+            let steps = self.attached.get() == 0 || now >= patience + NOTICED;
+            steps && (self.iterations.get() == 0 || paused || now >= patience)
         })
     }
 }

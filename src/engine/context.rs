@@ -192,9 +192,9 @@ impl Context {
         }
     }
 
-    /// When the iterations of a phase that is over are no longer waited for.
-    pub fn patience(&self) -> Option<Instant> {
-        self.lives.borrow().iter().filter_map(|live| live.patience()).min()
+    /// When to look again, after `since`, whether a phase that is over is no longer waited for.
+    pub fn next_look(&self, since: Instant) -> Option<Instant> {
+        self.lives.borrow().iter().filter_map(|live| live.next_look(since)).min()
     }
 
     /// Asks those that listen over an edge what they missed before it, once that is known; answers when to ask again.

@@ -2,7 +2,7 @@
 //! request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -171,6 +171,7 @@ impl Coordinator {
             counts_iterations: !phase.loads.is_empty()
                 && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
             in_transit: AtomicU64::new(0),
+            told: AtomicBool::new(false),
         });
         let turn = Turn { activation: activation.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), told: false };
         self.draining.insert(number, turn);
@@ -304,6 +305,7 @@ impl Coordinator {
     async fn tell_one_drained(&mut self, number: u64) {
         let Some(turn) = self.draining.get_mut(&number) else { return };
         turn.told = true;
+        turn.activation.told.store(true, Ordering::Release);
         let turn = &self.draining[&number];
         let others = self.draining.values().any(|other| !other.told && Some(other.activation.number) <= self.newest);
         let ended = turn.activation.end.get().copied().unwrap_or_else(Instant::now);

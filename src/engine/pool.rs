@@ -1,17 +1,17 @@
 //! A worker's users of one scenario: who is alive, who is free, and what each does next.
 //!
 //! A closed load says how many users are alive; each iterates on its own. An open load has arrivals; each is given to
-//! the user that has been idle longest, or to a new one up to the most that the load allows. The same users go on when
+//! a user that is free ([`idle`] says to which), or to a new one up to the most that the load allows. The same users go on when
 //! a scenario crosses from one phase into the next, whatever the kinds of load.
 
 mod absence;
 mod arrivals;
 mod decision;
+mod idle;
 mod listeners;
 mod needs;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ pub(super) use listeners::Away;
 pub(super) use needs::shared_connections;
 
 use absence::Absence;
+use idle::Idle;
 
 use self::listeners::Listeners;
 use super::activation::{Budget, Live};
@@ -64,8 +65,8 @@ pub(super) struct Pool {
 struct State {
     mode: Mode,
     places: Vec<Place>,
-    /// Free users, the one that has been idle longest first.
-    idle: VecDeque<Rc<Slot>>,
+    /// Free users.
+    idle: Idle,
     present: u64,
     /// Places whose users ended themselves.
     ended: u64,
@@ -100,13 +101,13 @@ pub(super) enum Mode {
         /// Users that have done all of `each`.
         finished: u64,
     },
-    /// Up to `most` users serve arrivals.
-    Open { most: u64, on_busy: OnBusy },
+    /// Up to `most` users serve arrivals, of whom the first `in_turn` take turns.
+    Open { most: u64, in_turn: u64, on_busy: OnBusy },
 }
 
 impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
-        let state = State { mode: Mode::Away, places: Vec::new(), idle: VecDeque::new(), present: 0, ended: 0, absence: None };
+        let state = State { mode: Mode::Away, places: Vec::new(), idle: Idle::default(), present: 0, ended: 0, absence: None };
         let described = &ctx.shared.plan.scenarios[scenario];
         let flows = [Some(&described.flow), described.start.as_ref(), described.stop.as_ref()];
         let connections = flows.into_iter().flatten().filter_map(shared_connections).max();
@@ -167,18 +168,18 @@ impl Pool {
         }
     }
 
-    /// Who does nothing is free for the arrivals of the present phase from its first moment on, whoever has done nothing
-    /// for longest first. Outside of such a phase nobody is.
+    /// Who does nothing is free for the arrivals of the present phase from its first moment on. Outside of such a phase nobody is.
     fn offer(&self) {
         let mut state = self.state.borrow_mut();
         let State { mode, places, idle, .. } = &mut *state;
-        idle.drain(..).for_each(|slot| slot.idle.set(false));
+        idle.begin(if let Mode::Open { in_turn, .. } = mode { *in_turn } else { 0 });
         let mut free = 0;
-        if let Mode::Open { most, .. } = mode {
-            let present: Vec<_> = places.iter().take(*most as usize).filter_map(Place::slot).collect();
-            idle.extend(present.iter().filter(|slot| !slot.busy.get()).map(|slot| Rc::clone(slot)));
-            idle.make_contiguous().sort_by_key(|slot| slot.last_end());
-            idle.iter().for_each(|slot| slot.idle.set(true));
+        if let Mode::Open { most, in_turn, .. } = mode {
+            let mut present: Vec<_> = places.iter().take(*most as usize).filter_map(Place::slot).collect();
+            // Of those who have done nothing yet the lowest number comes first, in either order.
+            let place = |slot: &Slot| if slot.local < *in_turn { slot.local } else { u64::MAX - slot.local };
+            present.sort_by_key(|slot| (slot.last_end(), place(slot)));
+            present.iter().filter(|slot| !slot.busy.get()).for_each(|slot| idle.add(Rc::clone(slot)));
             // Who is yet to be made can begin at once, unless it has to start first.
             let vacant = if self.starts { 0 } else { most.saturating_sub(present.len() as u64) };
             free = vacant + idle.len() as u64;
@@ -243,10 +244,7 @@ impl Pool {
     /// A user is gone: it left, ended itself, or was cut off.
     pub fn gone(&self, slot: &Slot, ended_itself: bool) {
         let mut state = self.state.borrow_mut();
-        let was_idle = slot.idle.replace(false);
-        if was_idle {
-            state.idle.retain(|other| other.local != slot.local);
-        }
+        let was_idle = state.idle.remove(slot);
         if let Some(place) = state.places.get(slot.local as usize)
             && matches!(place, Place::Present(present) if std::ptr::eq(present.as_ref(), slot))
         {
@@ -316,10 +314,16 @@ impl Pool {
         self.slots().iter().for_each(|slot| slot.changed.notify_one());
     }
 
-    /// The activation that something due at `due` belongs to.
+    /// The activation that something due at `due` belongs to; the newest if its own is forgotten.
     pub fn live_at(&self, due: Instant) -> Option<Rc<Live>> {
         let lives = self.lives.borrow();
-        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.first()).cloned()
+        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.last()).cloned()
+    }
+
+    /// Where something of `live` is recorded that ends now: there, or if its record is closed already in the newest one, so that
+    /// everything is in one record.
+    pub fn record_of(&self, live: Rc<Live>) -> Rc<Live> {
+        if live.is_closed() { self.newest().unwrap_or(live) } else { live }
     }
 
     /// The newest activation in which the scenario takes part.
@@ -337,11 +341,13 @@ impl Pool {
         self.lives.borrow_mut().retain(|live| live.activation.number != activation);
     }
 
-    /// Whether users that should be gone still do something for this activation.
+    /// Whether users that should be gone still do something for this activation. They left with the newest one in which the
+    /// scenario takes part; what they have brought from earlier ones was waited for by their own drains.
     pub fn is_draining(&self, live: &Live) -> bool {
         let state = self.state.borrow();
         let busy = self.running.get() > 0 || self.aside.get() > 0 || (self.stops && state.present > 0);
-        busy && matches!(state.mode, Mode::Away) && self.live(live.activation.number).is_some()
+        let of_newest = || self.newest().is_some_and(|newest| newest.activation.number == live.activation.number);
+        busy && matches!(state.mode, Mode::Away) && of_newest()
     }
 
     /// Whether this user's iteration has no place in the present phase.

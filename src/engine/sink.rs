@@ -137,20 +137,18 @@ impl UserSink {
         }
     }
 
+    /// Whether this was due with the iteration's arrival, and not after something that came of it.
+    fn is_of_arrival(&self, due: Instant) -> bool {
+        self.arrival.get() == Some(due)
+    }
+
     /// Records into the activation that something due at `due` belongs to.
     fn record(&self, due: Instant, record: impl FnOnce(&Live)) {
-        let of_arrival = self.arrival.get() == Some(due);
-        match self.pool.live_at(due) {
-            Some(live) if !of_arrival => record(&live),
-            // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
-            _ => {
-                // What is held over its phase's drain counts where it happens, so that every sample is in one record.
-                let home = self.home.borrow().clone();
-                let late = home.as_ref().filter(|home| home.drained.get()).and_then(|_| self.pool.newest());
-                if let Some(live) = late.or(home) {
-                    record(&live);
-                }
-            }
+        // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
+        let of_due = self.pool.live_at(due).filter(|_| !self.is_of_arrival(due));
+        if let Some(live) = of_due.or_else(|| self.home.borrow().clone()) {
+            // What is held over its phase's drain counts where it ends.
+            record(&self.pool.record_of(live));
         }
     }
 
@@ -374,9 +372,10 @@ impl Sink for UserSink {
         self.pool.is_unwanted(&self.slot)
     }
 
-    async fn gate(&self) {
-        // Who is to end its iteration is let through, for the run waits for that.
-        if self.pool.ctx.gate.is_closed() && !self.pool.is_unwanted(&self.slot) {
+    async fn gate(&self, due: Instant) {
+        // Who is to end its iteration is let through, for the run waits for that; and so is what was due with an arrival, which belongs
+        // to the phase that is over.
+        if self.pool.ctx.gate.is_closed() && !self.is_of_arrival(due) && !self.pool.is_unwanted(&self.slot) {
             self.detach();
             self.pool.ctx.gate.opened().await;
         }

@@ -41,7 +41,7 @@ pub(super) struct Slot {
     pub mail: Cell<Option<Arrival>>,
     /// The rows that its next iteration has, of data that can run out.
     pub rows: Cell<Claim>,
-    /// Stands in the pool's queue of free users.
+    /// Stands among the pool's free users.
     pub idle: Cell<bool>,
     /// Iterates, or is about to.
     pub busy: Cell<bool>,
@@ -59,6 +59,8 @@ pub(super) struct Slot {
     /// The last iteration could not connect.
     turned_away: Cell<bool>,
     last_end: Cell<Instant>,
+    /// How long the steps would still have waited that an error left out of the last iteration.
+    rest: Cell<Duration>,
     task: RefCell<Option<AbortHandle>>,
 }
 
@@ -80,6 +82,7 @@ impl Slot {
             last_due: Cell::new(None),
             turned_away: Cell::new(false),
             last_end: Cell::new(since),
+            rest: Cell::new(Duration::ZERO),
             task: RefCell::new(None),
         })
     }
@@ -100,10 +103,10 @@ impl Slot {
         if number == activation { done } else { 0 }
     }
 
-    /// When its next iteration is due: at `max(last due + pacing, last end)`, where [`RETRY`] is the least pacing after one
-    /// that could not connect.
+    /// When its next iteration is due: at `max(last due + pacing, last end + rest)`, where [`RETRY`] is the least pacing after one
+    /// that could not connect, and the rest is what the steps would have waited that an error left out.
     pub fn next_due(&self, pacing: Option<Duration>) -> Instant {
-        let end = self.last_end.get();
+        let end = self.last_end.get() + self.rest.get();
         let least = if self.turned_away.get() { RETRY } else { Duration::ZERO };
         match self.last_due.get() {
             Some(due) => end.max(due + pacing.unwrap_or_default().max(least)),
@@ -128,8 +131,9 @@ impl Slot {
         self.done.set((activation, self.done_in(activation) + 1));
     }
 
-    fn ends(&self, at: Instant, turned_away: bool) {
+    fn ends(&self, at: Instant, turned_away: bool, rest: Duration) {
         self.last_end.set(at);
+        self.rest.set(rest);
         self.turned_away.set(turned_away);
         self.iteration.set(self.iteration.get() + 1);
     }
@@ -239,7 +243,7 @@ async fn live(presence: Presence) {
                     pool.put_rows(&slot, user);
                 }
                 let end = flow::carry_out(&scenario.flow, user, due, &sink).await;
-                iteration.finish(&end);
+                iteration.finish(&end, person.user.rest());
                 match end {
                     End::Completed | End::Failed | End::CutShort => {}
                     End::EndUser => {
@@ -274,6 +278,9 @@ struct Iteration<'a> {
     live: Rc<Live>,
     due: Instant,
     outcome: Outcome,
+    /// It serves an arrival: who has served one is free for the next at once.
+    serves: bool,
+    rest: Duration,
 }
 
 impl<'a> Iteration<'a> {
@@ -302,11 +309,13 @@ impl<'a> Iteration<'a> {
         live.iteration_begins();
         sink.adopt(live.clone(), arrival.map(|arrival| arrival.due));
         sink.lagged(began, lag);
-        Some(Self { pool, slot, sink, live, due, outcome: Outcome::Interrupted })
+        let (outcome, serves, rest) = (Outcome::Interrupted, arrival.is_some(), Duration::ZERO);
+        Some(Self { pool, slot, sink, live, due, outcome, serves, rest })
     }
 
-    fn finish(mut self, end: &End) {
+    fn finish(mut self, end: &End, rest: Duration) {
         self.outcome = if matches!(end, End::Completed) { Outcome::Ok } else { Outcome::Error };
+        self.rest = if self.serves { Duration::ZERO } else { rest };
     }
 }
 
@@ -317,12 +326,11 @@ impl Drop for Iteration<'_> {
             self.live.iteration_ends();
         }
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
-        let late = self.live.drained.get().then(|| self.pool.newest()).flatten();
-        let live = late.as_ref().unwrap_or(&self.live);
+        let live = self.pool.record_of(self.live.clone());
         let took = nanos(end.saturating_duration_since(self.due));
         live.set.iteration(self.pool.id(), took, self.outcome);
         live.set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
-        self.slot.ends(end, self.sink.was_turned_away());
+        self.slot.ends(end, self.sink.was_turned_away(), self.rest);
         self.sink.detach();
         self.pool.ended(self.slot);
         self.pool.ctx.check();
@@ -334,19 +342,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_iteration_is_due_by_pacing_and_after_a_while_where_nobody_was_reached() {
+    fn the_next_iteration_is_due_by_pacing_by_the_rest_of_the_last_one_and_after_a_while_where_nobody_was_reached() {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
         let slot = Slot::new(0, 0, start);
         assert_eq!(slot.next_due(Some(Duration::from_secs(2))), start);
         slot.begins(ms(10), 0);
-        slot.ends(ms(15), false);
+        slot.ends(ms(15), false, Duration::ZERO);
         assert_eq!(slot.next_due(None), ms(15));
         assert_eq!(slot.next_due(Some(Duration::from_millis(50))), ms(60));
-        slot.ends(ms(15), true);
+        slot.ends(ms(15), true, Duration::ZERO);
         assert_eq!(slot.next_due(None), ms(110));
         assert_eq!(slot.next_due(Some(Duration::from_millis(200))), ms(210));
-        slot.ends(ms(500), true);
+        slot.ends(ms(500), true, Duration::ZERO);
         assert_eq!(slot.next_due(None), ms(500));
+        slot.ends(ms(20), true, Duration::from_millis(300));
+        assert_eq!(slot.next_due(Some(Duration::from_millis(200))), ms(320));
+        assert_eq!(slot.next_due(Some(Duration::from_millis(400))), ms(410));
     }
 }

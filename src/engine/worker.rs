@@ -105,6 +105,8 @@ struct Pacer {
     drain: Duration,
     /// When to look next at what has been silent for long.
     glance: Instant,
+    /// Up to when it was looked what had drained by then.
+    looked: Instant,
 }
 
 enum Edge {
@@ -123,7 +125,7 @@ impl Pacer {
         let pools = ctx.make_pools();
         let schedules = pools.iter().map(|_| None).collect();
         let glance = Instant::now();
-        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO, glance }
+        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO, glance, looked: glance }
     }
 
     fn command(&mut self, command: Command) {
@@ -177,10 +179,11 @@ impl Pacer {
         sooner(self.ctx.interrupt_due(now));
         sooner(self.ctx.settle_due(now));
         sooner(Self::glance(&self.pools, &mut self.glance, now));
-        if self.ctx.patience().is_some_and(|patience| patience <= now) {
+        if self.ctx.next_look(self.looked).is_some_and(|look| look <= now) {
             self.ctx.check();
         }
-        sooner(self.ctx.patience().filter(|patience| *patience > now));
+        self.looked = now;
+        sooner(self.ctx.next_look(now));
         next
     }
 
@@ -262,14 +265,14 @@ impl Pacer {
                     self.schedules[id.index()] = Some(Schedule::Users { edges, start, drain: phase.drain });
                     pool.begin(&live, mode, wanted, drain);
                 }
-                Load::Open { arrivals, users, max_users, on_busy } => {
+                Load::Open { arrivals, users, max_users, in_turn, on_busy } => {
                     let most = self.ctx.share.users(*max_users);
                     let modulus = self.ctx.share.arrivals_modulus(*max_users);
                     if self.ctx.share.index() < modulus {
                         let stream = arrivals.stream(self.ctx.share.index(), modulus).peekable();
                         self.schedules[id.index()] = Some(Schedule::Arrivals { stream, start, activation: activation.number });
                     }
-                    let mode = Mode::Open { most, on_busy: *on_busy };
+                    let mode = Mode::Open { most, in_turn: self.ctx.share.users(*in_turn), on_busy: *on_busy };
                     pool.begin(&live, mode, self.ctx.share.users(*users).min(most), drain);
                 }
             }

@@ -65,6 +65,7 @@ impl From<Broken> for Stop {
 ///
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
 pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> End {
+    user.rest = Duration::ZERO;
     match Run::new(user, sink, due).flow(flow).await {
         Ok(()) => End::Completed,
         Err(Stop::Failed(_)) => End::Failed,
@@ -100,8 +101,11 @@ impl<'a, S: Sink> Run<'a, S> {
 
     /// The steps of a flow, one after the other.
     pub(super) async fn flow(&mut self, flow: &Flow) -> Result<(), Stop> {
-        for step in &flow.steps {
-            self.step(step).await?;
+        for (index, step) in flow.steps.iter().enumerate() {
+            if let Err(stop) = self.step(step).await {
+                self.left_out(&stop, &flow.steps[index + 1..]);
+                return Err(stop);
+            }
         }
         Ok(())
     }
@@ -124,7 +128,7 @@ impl<'a, S: Sink> Run<'a, S> {
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         // The load's clock stands still in a pause, and so does what is due.
         let held = match self.session {
-            None => held(self.sink.gate()).await,
+            None => held(self.sink.gate(self.due)).await,
             Some(_) => self.held_in_session().await,
         };
         self.due += held;
@@ -176,16 +180,17 @@ impl<'a, S: Sink> Run<'a, S> {
 
     /// As [`held`]; the session's connection is read meanwhile.
     async fn held_in_session(&mut self) -> Duration {
-        let sink = self.sink;
-        if sink.gate().now_or_never().is_some() {
+        let (sink, due) = (self.sink, self.due);
+        if sink.gate(due).now_or_never().is_some() {
             return Duration::ZERO;
         }
         let Some(session) = &mut self.session else { return Duration::ZERO };
-        Box::pin(alongside(session, Box::pin(held(sink.gate())))).await
+        Box::pin(alongside(session, Box::pin(held(sink.gate(due))))).await
     }
 
     /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same.
     fn goes_on(&mut self, why: String) {
+        self.user.rest = Duration::ZERO;
         if let Some(attempt) = &mut self.attempt {
             attempt.wrong.get_or_insert(why);
         }

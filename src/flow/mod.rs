@@ -11,6 +11,7 @@ mod deck;
 mod expect;
 mod flight;
 mod interpret;
+mod rhythm;
 mod session;
 mod sink;
 mod steps;

@@ -105,6 +105,6 @@ pub trait Sink {
     fn is_asked_to_end(&self) -> bool {
         self.is_over()
     }
-    /// Awaited before each step: ready at once, or while the run is paused, once it goes on.
-    fn gate(&self) -> impl Future<Output = ()>;
+    /// Awaited before each step, which is due at `due`: ready at once, or while the run is paused, once it goes on.
+    fn gate(&self, due: Instant) -> impl Future<Output = ()>;
 }

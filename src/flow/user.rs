@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::secrets::{Secrets, is_secret_cookie};
 use crate::expr::{Scope, Shared, Symbol, Value};
@@ -29,6 +30,8 @@ pub struct User {
     draws: Vec<u64>,
     /// Which of several that work through something at the same time it is.
     lane: u64,
+    /// How long the steps would still have waited that an error left out of what it did last.
+    pub(super) rest: Duration,
 }
 
 impl User {
@@ -41,6 +44,7 @@ impl User {
             pool: None,
             draws: Vec::new(),
             lane: 0,
+            rest: Duration::ZERO,
         }
     }
 
@@ -53,6 +57,7 @@ impl User {
             pool: self.pool.clone(),
             draws: Vec::new(),
             lane: u64::from(lane),
+            rest: Duration::ZERO,
         }
     }
 
@@ -106,6 +111,12 @@ impl User {
     /// Begins its stop: what its last iteration left is gone.
     pub fn begin_stop(&mut self) {
         self.scope.begin_stop();
+    }
+
+    /// How long the steps behind the one that ended its last iteration by an error would have waited: whoever keeps that rhythm
+    /// asks no more of a target that fails than of one that works.
+    pub fn rest(&self) -> Duration {
+        self.rest
     }
 
     /// The user's number.

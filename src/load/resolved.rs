@@ -23,6 +23,9 @@ pub enum Load {
         users: u64,
         /// Users there may be at most.
         max_users: u64,
+        /// So many of them take turns, the first ones. Those beyond them are taken where none of these is free, the one that was busy
+        /// last first.
+        in_turn: u64,
         /// What becomes of an arrival that finds no free user.
         on_busy: OnBusy,
     },

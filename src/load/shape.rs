@@ -9,7 +9,7 @@ pub const MAX_LEVEL: f64 = 1e12;
 /// A stage: the level goes from `from` to `to` in a straight line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Piece {
-    /// How long it takes; a piece of 0s is skipped.
+    /// How long it takes. One of 0s has no area: it is a jump, and the level there is that of the next one's start.
     pub duration: Duration,
     /// The level at its start, in users or arrivals per second.
     pub from: f64,
@@ -103,7 +103,7 @@ impl Placed {
 }
 
 impl Shape {
-    /// The pieces one after the other. Pieces of 0s are skipped; a level that is negative or not a number is 0, one above
+    /// The pieces one after the other. Pieces of 0s are left out, for the level jumps there anyway; a level that is negative or not a number is 0, one above
     /// [`MAX_LEVEL`] is that.
     pub fn new(pieces: Vec<Piece>) -> Self {
         let mut placed: Vec<Placed> = Vec::with_capacity(pieces.len());
@@ -205,6 +205,16 @@ mod tests {
         assert_eq!(shape.max(), 100.0);
         assert_eq!(shape.pieces().count(), 2);
         assert_eq!((shape.area(S * 5), shape.area(S * 10), shape.area(S * 99)), (125.0, 500.0, 600.0));
+    }
+
+    #[test]
+    fn a_piece_of_no_length_is_a_jump_and_no_area() {
+        let jump = |to| Shape::new(vec![Piece::flat(S, 10.0), ramp(0, 10.0, 100.0), ramp(1, to, 20.0), ramp(0, 20.0, 500.0)]);
+        let (up, down) = (jump(100.0), jump(0.0));
+        let before = S - Duration::from_nanos(1);
+        assert_eq!((up.level(before), up.level(S), up.level(S + S / 2), up.max()), (10.0, 100.0, 60.0, 100.0));
+        assert_eq!((down.level(before), down.level(S), down.level(S + S / 2)), (10.0, 0.0, 10.0));
+        assert_eq!((up.area(S), up.total_area(), down.total_area()), (10.0, 70.0, 20.0));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn words(load: &Load) -> String {
             }
             text
         }
-        Load::Open { arrivals, users, max_users, on_busy } => {
+        Load::Open { arrivals, users, max_users, in_turn, on_busy } => {
             let mut parts = Vec::new();
             if arrivals.rate.max() > 0.0 || arrivals.bursts.is_empty() {
                 parts.push(levels(&arrivals.rate, show_rate));
@@ -110,7 +110,12 @@ fn words(load: &Load) -> String {
                 OnBusy::Wait(wait) => format!(", waiting up to {} for one", show_seconds(wait.as_secs_f64())),
             };
             let users = if users == max_users { users.to_string() } else { format!("{users} to {max_users}") };
-            format!("{}, {} arrivals, {users} users{waits}", parts.join(" and "), arrivals.total())
+            let turns = match in_turn {
+                0 => String::new(),
+                all if all >= max_users => " in turn".to_owned(),
+                some => format!(", {some} of them in turn"),
+            };
+            format!("{}, {} arrivals, {users} users{turns}{waits}", parts.join(" and "), arrivals.total())
         }
     }
 }

@@ -85,7 +85,7 @@ fn open_loads_have_pools_bursts_and_spacing() {
         "seed: 7",
     );
     match load_of(&plan, 0, 0) {
-        Load::Open { arrivals, users: 4, max_users: 9, on_busy: OnBusy::Wait(wait) } => {
+        Load::Open { arrivals, users: 4, max_users: 9, in_turn: 4, on_busy: OnBusy::Wait(wait) } => {
             assert_eq!((arrivals.total(), *wait), (20, Duration::from_secs(2)));
         }
         other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ fn open_loads_have_pools_bursts_and_spacing() {
         other => panic!("{other:?}"),
     }
     // 10/s for 30s at most, the time limit of the one request.
-    assert!(matches!(load_of(&plan, 2, 0), Load::Open { users: 10, max_users: 300, .. }));
+    assert!(matches!(load_of(&plan, 2, 0), Load::Open { users: 10, max_users: 300, in_turn: 0, .. }));
 }
 
 #[test]

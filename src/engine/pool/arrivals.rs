@@ -106,7 +106,7 @@ impl Pool {
 
     /// Gives a claimed user the arrival.
     fn give(self: &Rc<Self>, arrival: Arrival, live: &Live) {
-        let idle = self.state.borrow_mut().idle.pop_front();
+        let idle = self.state.borrow_mut().idle.take();
         let vacant = if idle.is_none() && !self.starts { self.vacant_place() } else { None };
         if idle.is_none() && vacant.is_none() {
             // The claim was older than the present phase.
@@ -116,13 +116,12 @@ impl Pool {
         let Ok(rows) = self.claim_rows(live) else {
             live.set.dropped(self.id(), DropReason::Data, 1);
             if let Some(slot) = idle {
-                self.state.borrow_mut().idle.push_front(slot);
+                self.state.borrow_mut().idle.put_back(slot);
             }
             self.ctx.port(self.scenario).add_free();
             return;
         };
         if let Some(slot) = idle {
-            slot.idle.set(false);
             slot.busy.set(true);
             slot.rows.set(rows);
             slot.mail.set(Some(arrival));

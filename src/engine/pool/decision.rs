@@ -39,8 +39,7 @@ impl Pool {
                 if slot.idle.get() {
                     return Decision::Wait;
                 }
-                slot.idle.set(true);
-                state.idle.push_back(slot.clone());
+                state.idle.add(slot.clone());
                 drop(state);
                 self.ctx.port(self.scenario).add_free();
                 self.serve_waiting();

@@ -202,5 +202,5 @@ impl Sink for StageSink {
         self.failed.get() || *self.wished.borrow() != Wish::GoOn
     }
 
-    async fn gate(&self) {}
+    async fn gate(&self, _: Instant) {}
 }

@@ -2,12 +2,15 @@
 
 mod absent;
 mod accounting;
+mod arrivals;
 mod busy;
 mod connections;
 mod data;
 mod delays;
+mod drains;
 mod edges;
 mod ends;
+mod rhythm;
 mod server;
 mod sink;
 mod starts;

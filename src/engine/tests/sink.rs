@@ -1,7 +1,7 @@
 //! What a pause of the worker means for each thing that a user reports, at moments that are given.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::*;
 use crate::base::Protocol;
@@ -51,9 +51,10 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
             budgets: vec![None],
             counts_iterations: false,
             in_transit: AtomicU64::new(0),
+            told: AtomicBool::new(false),
         });
         let live = ctx.open(activation);
-        pool.begin(&live, Mode::Open { most: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);
+        pool.begin(&live, Mode::Open { most: 0, in_turn: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);
         let sink = UserSink::new(pool.clone(), Slot::new(0, 0, start));
         live.attach();
         sink.adopt(live, None);

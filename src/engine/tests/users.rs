@@ -120,6 +120,37 @@ async fn an_arrival_takes_the_user_idle_longest() {
     assert_eq!(all.len(), 4);
 }
 
+/// A load of fast requests: how many users asked, and over how many connections.
+async fn used(load: &str) -> (usize, u64) {
+    let server = Server::start();
+    let rest = format!(
+        "scenarios: {{s: {{flow: {{http: {{get: '/u/{{{{ user }}}}', name: get}}}}}}}}\nphases: [{{name: a, duration: 1500ms, load: {{s: {{{load}}}}}}}]"
+    );
+    let done = carry_out(plan(&server, &rest), workers(2)).await;
+    assert_eq!(done.drained[0].s().due, settled(done.drained[0].s()));
+    let users: BTreeSet<u64> = server.seen().iter().map(user).collect();
+    (users.len(), server.connections())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn written_users_take_turns_and_of_others_there_are_no_more_than_the_load_needs() {
+    for (load, turns) in [
+        ("rate: 400/s, max_users: 3000", None),
+        ("rate: 400/s", None),
+        ("rate: 400/s, users: 300, max_users: 3000, users_order: latest", None),
+        ("rate: 400/s, users: 2, max_users: 3000", Some(2)),
+        ("rate: 100/s, users: 50, max_users: 50", Some(50)),
+        ("rate: 100/s, users: 50, max_users: 3000", Some(50)),
+        ("rate: 100/s, max_users: 50, users_order: in_turn", Some(50)),
+    ] {
+        let (users, connections) = used(load).await;
+        assert_eq!(users as u64, connections, "each has a connection of its own");
+        // A machine that stalls lets some arrivals come together, and each takes a user of its own.
+        assert!(connections <= turns.unwrap_or(0) + 64, "{connections} connections for {load}");
+        assert!(turns.is_none_or(|turns| connections >= turns), "{connections} connections for {load}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prepared_users_are_there_before_the_first_arrival_and_more_come_as_needed() {
     let server = Server::start();

@@ -24,6 +24,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
                 Err(Stop::Failed(Broken(why))) => why,
                 Err(end @ Stop::End(_)) => break (Err(end), attempt),
             };
+            run.user.rest = std::time::Duration::ZERO;
             number += 1;
             let next = (start + (run.held - held) + eventually.every.saturating_mul(number)).max(run.due);
             if next > over {

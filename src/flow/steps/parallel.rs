@@ -20,13 +20,16 @@ use crate::flow::user::User;
 pub(super) async fn run<S: Sink>(turns: Turns<'_>, users: u32, flow: &Flow, run: &mut Run<'_, S>) -> Result<(), Stop> {
     let users = turns.limit().map_or(users, |limit| users.min(u32::try_from(limit).unwrap_or(users)));
     let seed = run.user.scope.random().next_u64();
-    let all = All { turns: RefCell::new(turns), seed, flow, parent: run.user, sink: run.sink, due: run.due, held: run.held };
+    let all =
+        All { turns: RefCell::new(turns), seed, flow, parent: run.user, sink: run.sink, users, due: run.due, held: run.held };
     let in_attempt = run.attempt.is_some();
     let mut lanes: FuturesUnordered<_> = (0..users).map(|lane| all.lane(lane, in_attempt)).collect();
     let (mut last, mut first_stop) = (run.due, None);
+    let mut rested = run.due;
     let mut attempts = Vec::new();
     while let Some(ended) = lanes.next().await {
         last = last.max(ended.at);
+        rested = rested.max(ended.at + ended.rest);
         attempts.extend(ended.attempt);
         if let Err(stop) = ended.done {
             first_stop.get_or_insert(stop);
@@ -34,6 +37,7 @@ pub(super) async fn run<S: Sink>(turns: Turns<'_>, users: u32, flow: &Flow, run:
     }
     drop(lanes);
     run.due = last;
+    run.user.rest = rested.saturating_duration_since(last);
     if let Some(attempt) = &mut run.attempt {
         for lane in attempts {
             attempt.checks.extend(lane.checks);
@@ -50,6 +54,7 @@ struct All<'a, 'f, S: Sink> {
     flow: &'a Flow,
     parent: &'a User,
     sink: &'a S,
+    users: u32,
     due: Instant,
     held: Duration,
 }
@@ -57,6 +62,8 @@ struct All<'a, 'f, S: Sink> {
 /// How it ended for one user.
 struct Ended {
     at: Instant,
+    /// How long what it left out would have waited.
+    rest: Duration,
     done: Result<(), Stop>,
     attempt: Option<Box<Attempt>>,
 }
@@ -74,6 +81,7 @@ impl<S: Sink> All<'_, '_, S> {
             match next {
                 Ok(Some(turn)) => {
                     if let Err(stop) = turn.run(self.flow, &mut run).await {
+                        self.turns.borrow().left_out(&stop, self.users, self.flow, &mut run);
                         self.turns.borrow_mut().stop();
                         break Err(stop);
                     }
@@ -86,7 +94,7 @@ impl<S: Sink> All<'_, '_, S> {
                 }
             }
         };
-        Ended { at: run.due, done, attempt: run.attempt.take() }
+        Ended { at: run.due, rest: run.user.rest, done, attempt: run.attempt.take() }
     }
 }
 

@@ -20,7 +20,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     // In boxes, so that a user who stays holds nothing of how it connected.
     let (ended, session) = Box::pin(Session::open(step, run.user, run.sink, due)).await;
     run.due = ended;
-    let session = session?;
+    let session = session.map_err(Stop::from).inspect_err(|stop| run.left_out(stop, &step.flow.steps))?;
     let mut within = Run::new(&mut *run.user, run.sink, ended);
     within.session = Some(session);
     within.held = run.held;
@@ -127,7 +127,13 @@ async fn hold<'a, S: Sink>(
             let length = length.draw(&mut run.user.scope.random());
             run.due += length;
             let at = run.due;
-            run.listen_until(|| sink.sleep_until(at), listening).await
+            let done = run.listen_until(|| sink.sleep_until(at), listening).await;
+            if done.is_err() {
+                // It broke off; what was left of it counts like the steps behind it.
+                run.due = at.min(Instant::now());
+                run.user.rest = at.saturating_duration_since(run.due);
+            }
+            done
         }
         None => {
             let done = run.listen_until(|| sink.asked_to_end(), listening).await;

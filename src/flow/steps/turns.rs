@@ -7,6 +7,7 @@ use crate::base::units::nanos;
 use crate::expr::{Elements, Expression, Symbol, Value, elements};
 use crate::flow::control::{ForEach, Repeat, Times};
 use crate::flow::interpret::{Broken, Nested, Run, Stop};
+use crate::flow::rhythm::{Rest, Rhythm};
 use crate::flow::sink::Sink;
 use crate::flow::types::Flow;
 
@@ -61,7 +62,10 @@ async fn all<S: Sink>(mut turns: Turns<'_>, users: u32, flow: &Flow, run: &mut R
         return parallel::run(turns, users, flow, run).await;
     }
     while let Some(turn) = turns.next(run)? {
-        turn.run(flow, run).await?;
+        if let Err(stop) = turn.run(flow, run).await {
+            turns.left_out(&stop, users, flow, run);
+            return Err(stop);
+        }
         // Where nothing is ever waited for, the worker's other users still have their turns.
         tokio::task::coop::consume_budget().await;
     }
@@ -118,6 +122,23 @@ impl<'f> Turns<'f> {
     /// There is no further turn.
     pub(super) fn stop(&mut self) {
         self.limit = Some(0);
+    }
+
+    /// A turn failed, and those that were still to come are left out.
+    pub(super) fn left_out<S: Sink>(&self, stop: &Stop, users: u32, flow: &Flow, run: &mut Run<'_, S>) {
+        if !matches!(stop, Stop::Failed(_)) {
+            return;
+        }
+        let start = self.start + run.held.saturating_sub(self.held);
+        let rest = Rest {
+            begun: self.index,
+            limit: self.limit,
+            every: self.every.filter(|_| !self.until_asked),
+            lasting: self.lasting,
+            elapsed: run.due.saturating_duration_since(start),
+            turn: run.user.rest,
+        };
+        run.user.rest = Rhythm::of(run.user).turns(&rest, users, flow);
     }
 
     /// How many there are, where that is known.

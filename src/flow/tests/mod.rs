@@ -4,6 +4,7 @@ mod control;
 mod eventually;
 mod failures;
 mod parallel;
+mod rhythm;
 mod sessions;
 mod steps;
 mod timing;
@@ -298,7 +299,7 @@ impl Sink for Book {
         }
     }
 
-    async fn gate(&self) {
+    async fn gate(&self, _: Instant) {
         while self.shut.get() {
             self.waiting.notify_one();
             self.opened.notified().await;

@@ -251,7 +251,7 @@ impl Builder<'_, '_> {
                         return None;
                     }
                     let count = self.count(count.value, part);
-                    if count > 0 && !part.duration.is_zero() {
+                    if count > 0 {
                         bursts.push((start, count));
                     }
                 }
@@ -280,6 +280,7 @@ impl Builder<'_, '_> {
         } else {
             wrong.extend(load.arrivals.map(|value| (value.at, "arrivals")));
             wrong.extend(load.max_users.map(|value| (value.at, "max_users")));
+            wrong.extend(load.users_order.map(|value| (value.at, "users_order")));
             match &load.on_busy {
                 Some(Form::Short(word)) => wrong.push((word.at, "on_busy")),
                 Some(Form::Long(wait)) => wrong.push((wait.wait.at, "on_busy")),
@@ -315,9 +316,7 @@ impl Builder<'_, '_> {
                 _ => (0.0, number(to)),
             },
         };
-        if !part.duration.is_zero() || matches!(level, Level::Constant(_)) {
-            self.before.insert(scenario, Before::Users(to));
-        }
+        self.before.insert(scenario, Before::Users(to));
         Piece { duration: part.duration, from, to }
     }
 
@@ -335,9 +334,7 @@ impl Builder<'_, '_> {
                 _ => (0.0, to * share),
             },
         };
-        if !part.duration.is_zero() || matches!(level, Level::Constant(_)) {
-            self.before.insert(scenario, Before::Rate(to));
-        }
+        self.before.insert(scenario, Before::Rate(to));
         Piece { duration: part.duration, from, to }
     }
 }
@@ -351,3 +348,6 @@ pub(super) fn show_rate(rate: f64) -> String {
 fn scaled(number: f64, by: f64) -> f64 {
     if by == 1.0 || number == 0.0 { number } else { (number * by).round().max(1.0) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ pub(super) struct OpenOptions {
     users: Option<u64>,
     max_users: Option<u64>,
     poisson: bool,
+    order: Option<written::UsersOrder>,
     /// As written, if it is.
     on_busy: Option<OnBusy>,
     at: Node,
@@ -66,6 +67,12 @@ impl Builder<'_, '_> {
         if let Some(arrivals) = load.arrivals {
             options.poisson |= arrivals.value == written::Arrivals::Poisson;
         }
+        if let Some(order) = load.users_order {
+            if options.order.is_some_and(|other| other != order.value) {
+                self.resolver.error(order.at, "the stages of a phase have one order of users");
+            }
+            options.order = Some(order.value);
+        }
         match &load.on_busy {
             Some(Form::Long(wait)) => options.on_busy = Some(OnBusy::Wait(wait.wait.value)),
             Some(Form::Short(_)) => options.on_busy = Some(OnBusy::Drop),
@@ -93,6 +100,12 @@ impl Builder<'_, '_> {
         if users > max_users {
             self.resolver.error(options.at, format!("{users} users are prepared, and `max_users` allows {max_users}"));
         }
+        // Users that are written are different people; others are there because the load needs them.
+        let in_turn = match options.order {
+            Some(written::UsersOrder::InTurn) => max_users,
+            Some(written::UsersOrder::Latest) => 0,
+            None => options.users.unwrap_or(0),
+        };
         let spacing = if options.poisson {
             // A stream of its own for each scenario and phase.
             Spacing::Poisson { seed: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (scenario as u64 + 1) }
@@ -102,7 +115,7 @@ impl Builder<'_, '_> {
         // Those who all come at once find nobody who has done its `start` yet: each waits for one.
         let waits = peak == 0.0 && self.starts(scenario);
         let on_busy = options.on_busy.unwrap_or(if waits { OnBusy::Wait(length) } else { OnBusy::Drop });
-        Load::Open { arrivals: Arrivals { rate, bursts, spacing }, users, max_users, on_busy }
+        Load::Open { arrivals: Arrivals { rate, bursts, spacing }, users, max_users, in_turn, on_busy }
     }
 
     /// Whether the users of a scenario have a `start`.

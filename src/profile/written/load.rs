@@ -44,6 +44,9 @@ pub struct Load {
     pub arrivals: Option<At<Arrivals>>,
     /// Users at most, for arrivals.
     pub max_users: Option<At<u64>>,
+    /// Which free user takes an arrival: `in_turn`, the one that has been idle longest, or `latest`, the one that was busy last. By
+    /// default those of a written `users` take turns, and the latest is taken of those beyond them.
+    pub users_order: Option<At<UsersOrder>>,
     /// What becomes of an arrival that finds no free user: `drop`, or `{wait: 2s}`. Default drop.
     pub on_busy: Option<Form<At<WaitOrDrop>, OnBusyWait>>,
     /// Not yet.
@@ -53,6 +56,16 @@ pub struct Load {
 
 /// How `on_busy` is written.
 pub type OnBusy = Form<At<WaitOrDrop>, OnBusyWait>;
+
+/// Which free user takes an arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UsersOrder {
+    /// The one that has been idle longest: all are different people.
+    InTurn,
+    /// The one that was busy last: no more connections are open than the load needs.
+    Latest,
+}
 
 /// How arrivals are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]

@@ -17,7 +17,9 @@ use serde::Deserialize;
 
 pub use control::{Branch, Eventually, ForEach, Group, Maybe, Repetition, Steps};
 pub use data::{Data, Pick};
-pub use load::{AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, WaitOrDrop};
+pub use load::{
+    AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, UsersOrder, WaitOrDrop,
+};
 pub use metrics::{Metric, MetricType};
 pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
 pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};

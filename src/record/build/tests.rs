@@ -86,7 +86,7 @@ fn row() -> CounterRow {
 fn loads() -> Vec<(ScenarioId, Load)> {
     let rate = Shape::flat(Duration::from_secs(10), 101.0);
     let arrivals = Arrivals { rate, bursts: vec![], spacing: Spacing::Even };
-    vec![(VOTERS, Load::Open { arrivals, users: 10, max_users: 10, on_busy: OnBusy::Drop })]
+    vec![(VOTERS, Load::Open { arrivals, users: 10, max_users: 10, in_turn: 10, on_busy: OnBusy::Drop })]
 }
 
 fn judgement() -> Judgement {

@@ -1,0 +1,68 @@
+//! What outlasts a drain, or several: it is in one record, and nobody waits for it.
+
+use super::*;
+
+/// Longer than any drain here, and shorter than what ends a wait for one that hangs.
+const SOON: Duration = Duration::from_secs(4);
+
+fn requests(done: &Done) -> Vec<u64> {
+    done.drained.iter().map(|drained| drained.totals.steps[0].requests()).collect()
+}
+
+fn cut(done: &Done) -> Vec<u64> {
+    done.drained.iter().map(|drained| ended(drained.s(), Outcome::Interrupted)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn iterations_without_an_end_are_in_the_last_record_and_hold_up_no_drain() {
+    let server = Server::start();
+    for count in [1, 2] {
+        let plan = plan(
+            &server,
+            "scenarios: {s: {flow: [{repeat: {while: 'true', flow: [{http: {get: /wait/20, name: r}}]}}]}}\n\
+             phases: [{name: ramp, duration: 200ms, drain: 300ms, load: {s: {users: 3}}}, {name: hold, duration: 200ms, drain: 300ms, load: {s: {users: 4}}}, \
+             {name: after, duration: 100ms, drain: 60s, load: {s: {users: 4}}}]",
+        );
+        let before = server.seen().len();
+        let mut going = Going::start(plan, workers(count));
+        going.until_started(2).await;
+        let since = Instant::now();
+        while going.drained.len() < 2 {
+            assert_eq!(going.next().await, None);
+        }
+        assert!(since.elapsed() < SOON, "they drain by their own time: {:?}", since.elapsed());
+        going.tell(Control::Interrupt).await;
+        let done = going.finish().await;
+        done.check();
+        assert_eq!(cut(&done), [0, 0, 4]);
+        assert_eq!(requests(&done).iter().sum::<u64>(), (server.seen().len() - before) as u64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_outlasts_its_drain_counts_where_it_ends() {
+    let server = Server::start();
+    let phases =
+        "[{name: a, duration: 200ms, drain: 200ms, load: {s: {users: 3}}}, {name: b, duration: 60s, load: {s: {users: 3}}}]";
+    let mut going = Going::start(simple(&server, "/hold", phases), workers(2));
+    going.until_started(1).await;
+    let since = Instant::now();
+    while going.drained.is_empty() {
+        assert_eq!(going.next().await, None);
+    }
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    going.tell(Control::Interrupt).await;
+    let done = going.finish().await;
+    done.check();
+    assert_eq!((requests(&done), cut(&done)), (vec![0, 3], vec![0, 3]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_cut_off_at_the_end_of_a_drain_counts_in_its_phase() {
+    let server = Server::start();
+    // One user goes on, and two leave at the edge.
+    let phases = "[{name: a, duration: 200ms, drain: 300ms, load: {s: {users: 3}}}, {name: b, duration: 2s, drain: 100ms, load: {s: {users: 1}}}]";
+    let done = carry_out(simple(&server, "/hold", phases), workers(2)).await;
+    assert_eq!(cut(&done), [2, 1]);
+    assert_eq!(requests(&done), [2, 1]);
+}

@@ -1,0 +1,116 @@
+//! Users of a closed load keep their rhythm where the target fails: it is asked no more often than one that works.
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// Steps that ask something, and what lies between them; one iteration that works takes 400 ms at least.
+fn flow(failing: usize, how: &str) -> String {
+    let get = |n: usize| if n == failing { how.to_owned() } else { format!("{{http: {{get: /s/{n}, name: s{n}}}}}") };
+    format!(
+        "[{}, {{think: 100ms}}, {{group: {{name: g, flow: [{}, {{think: 50ms}}]}}}}, \
+         {{repeat: {{times: 3, flow: [{}, {{think: 50ms}}]}}}}, {{choose: [{{weight: 1, flow: [{}, {{think: 100ms}}]}}]}}]",
+        get(0),
+        get(1),
+        get(2),
+        get(3)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_error_at_any_step_makes_users_faster() {
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refused = format!("{{http: {{get: 'http://{}/', name: bad}}}}", away.local_addr().unwrap());
+    drop(away);
+    let kinds = [
+        "{http: {get: /refuse, name: bad}}".to_owned(),
+        "{http: {get: /hold, name: bad, timeout: 30ms}}".to_owned(),
+        "{set: {x: response.json.nope + 1}}".to_owned(),
+        refused,
+    ];
+    let mut runs = JoinSet::new();
+    for how in kinds {
+        for failing in 0..4 {
+            let how = how.clone();
+            runs.spawn(async move {
+                let server = Server::start();
+                let rest = format!(
+                    "scenarios: {{s: {{flow: {}}}}}\nphases: [{{name: a, duration: 1s, load: {{s: {{users: 3}}}}}}]",
+                    flow(failing, &how)
+                );
+                let done = carry_out(plan(&server, &rest), workers(2)).await;
+                let s = done.drained[0].s();
+                // Each begins one at once, and one more each 400 ms.
+                assert!((3..=9).contains(&iterations(s)), "{} iterations with {how} at {failing}", iterations(s));
+                assert_eq!(ended(s, Outcome::Ok), 0, "{how} at {failing}");
+                assert!(server.seen().len() <= 3 * 3 * 6, "{} requests with {how} at {failing}", server.seen().len());
+                assert_eq!(s.absent, 0, "a user that waits isn't missing");
+            });
+        }
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+}
+
+/// Counts who connects, and hangs up.
+async fn hangs_up() -> (String, Arc<std::sync::atomic::AtomicU64>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap().to_string(), Arc::<std::sync::atomic::AtomicU64>::default());
+    let counter = count.clone();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    (address, count, task)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_breaks_off_is_not_opened_more_often() {
+    let server = Server::start();
+    for session in ["[{hold: 500ms}]", "[{listen: {for: 500ms}}]", "[{send: x}, {receive: {}}, {hold: 500ms}]"] {
+        let (address, connects, peer) = hangs_up().await;
+        let rest = format!(
+            "scenarios: {{s: {{flow: [{{tcp: {{connect: '{address}', name: t, session: {session}}}}}]}}}}\n\
+             phases: [{{name: a, duration: 1200ms, load: {{s: {{users: 2}}}}}}]"
+        );
+        let done = carry_out(plan(&server, &rest), workers(1)).await;
+        let connects = connects.load(std::sync::atomic::Ordering::SeqCst);
+        assert!((2..=6).contains(&connects), "{connects} connects of {session}");
+        assert_eq!(ended(done.drained[0].s(), Outcome::Ok), 0);
+        peer.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wait_ends_where_the_load_does_and_is_no_time_of_the_iteration() {
+    let server = Server::start();
+    let failing = "scenarios: {s: {flow: [{http: {get: /refuse, name: get}}, {think: 10m}]}}\n";
+    let phases = "phases: [{name: a, stages: [{duration: 300ms, load: {s: {users: 4}}}, {duration: 200ms, load: {s: {users: 1}}}]}, \
+                  {name: b, duration: 200ms, load: {s: {users: 2}}}]";
+    let begun = Instant::now();
+    let done = carry_out(plan(&server, &format!("{failing}{phases}")), workers(2)).await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for them");
+    let (a, b) = (done.drained[0].s(), done.drained[1].s());
+    assert_eq!((iterations(a), ended(a, Outcome::Error)), (4, 4));
+    assert_eq!((iterations(b), ended(b, Outcome::Error)), (1, 1), "one goes on waiting, one is new");
+    assert!(a.iterations[Outcome::Error.index()].within(5.0) == 4.0, "{:?}", a.iterations);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_serves_arrivals_is_free_at_once_and_who_goes_on_does_so() {
+    let server = Server::start();
+    let open = "scenarios: {s: {flow: [{http: {get: /refuse, name: get}}, {think: 10m}]}}\n\
+                phases: [{name: closed, duration: 100ms, load: {s: {users: 1}}}, {name: open, duration: 500ms, load: {s: {rate: 40/s, max_users: 20}}}]";
+    let done = carry_out(plan(&server, open), workers(1)).await;
+    let s = done.drained[1].s();
+    assert_eq!((s.due, s.started, ended(s, Outcome::Error)), (20, 20, 20));
+    let goes_on = "scenarios: {s: {flow: [{http: {get: /refuse, name: get}, on_error: continue}, {think: 5ms}]}}\n\
+                   phases: [{name: a, duration: 30s, load: {s: {users: 2, iterations: 20}}}]";
+    let done = carry_out(plan(&server, goes_on), workers(1)).await;
+    assert!(done.drained[0].elapsed < Duration::from_secs(20));
+    assert_eq!(ended(done.drained[0].s(), Outcome::Ok), 40);
+}
