@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::variables::Variables;
 use crate::base::Secrets;
 use crate::counters::Observe;
 use crate::expr::{Expression, ListId, Symbol, Table, Value};
@@ -51,6 +52,8 @@ pub struct Plan {
     pub vars: Vec<(Symbol, Value)>,
     /// `env`, for every user's scope: a mapping of text.
     pub env: Value,
+    /// The variables of the environment that it reads.
+    pub variables: Variables,
     /// What must never be shown.
     pub secrets: Secrets,
     /// Whether a scenario loads the program's own echo target.
