@@ -95,6 +95,9 @@ pub struct CommonArgs {
     /// How many runs are kept; the oldest go first
     #[arg(long = "storage.retention.runs", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub retention: u64,
+    /// Give a run up before anything is sent if a source can't be read or a target can't be reached: exit code 4
+    #[arg(long)]
+    pub strict: bool,
     /// This generator's part of a run that N generators share, from 0/N to N-1/N
     #[arg(long = "shard", value_name = "I/N", value_parser = shard, default_value = "0/1")]
     pub shard: (u64, u64),

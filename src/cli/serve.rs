@@ -52,6 +52,7 @@ pub(super) fn run(common: &CommonArgs) -> service::Options {
     let keep = usize::try_from(common.retention).unwrap_or(usize::MAX);
     service::Options {
         storage: (!common.storage.is_empty()).then(|| Storage::new(&common.storage, keep)),
+        strict: common.strict,
         engine: crate::engine::Options { shard, shards, ..Default::default() },
     }
 }

@@ -153,6 +153,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
             resolver.routes.keys().filter_map(|route| route.proxy.as_ref()).flat_map(|proxy| proxy.secrets().map(str::to_owned)),
         ),
         uses_builtin: resolver.uses_builtin,
+        builtin: resolver.options.builtin.filter(|_| resolver.uses_builtin),
         fingerprint: fingerprint(&resolver),
     };
     warnings::look(&mut resolver, &plan, &paces);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::resolver::Builtin;
 use super::variables::Variables;
 use crate::base::Secrets;
 use crate::counters::Observe;
@@ -14,6 +15,7 @@ use crate::expr::{Expression, ListId, Symbol, Table, Value};
 use crate::flow::Flow;
 use crate::load::Load;
 use crate::measure::{Layout, PhaseId, ScenarioId};
+use crate::net::Endpoint;
 use crate::verdict::Slo;
 
 /// A profile that can be run.
@@ -58,9 +60,18 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Whether a scenario loads the program's own echo target.
     pub uses_builtin: bool,
+    /// Where that listens, if it is there.
+    pub builtin: Option<Builtin>,
     /// Tells whether another load of the same files says the same: the profile, what it includes, and the certificates that
     /// they name.
     pub fingerprint: u64,
+}
+
+impl Plan {
+    /// Whether a connection to this place leads to the built-in target.
+    pub fn leads_inside(&self, to: &Endpoint) -> bool {
+        self.uses_builtin && Builtin::is_at(self.builtin, &to.host, to.port)
+    }
 }
 
 impl fmt::Debug for Plan {

@@ -33,6 +33,8 @@ pub(super) const REPEATS_KEPT: usize = 100;
 pub struct Options {
     /// Where it is stored; nowhere if absent.
     pub storage: Option<Storage>,
+    /// Whether a run is given up, before anything is sent, if a source can't be read or a target can't be reached.
+    pub strict: bool,
     /// How load is generated on this machine.
     pub engine: engine::Options,
 }
@@ -84,7 +86,7 @@ pub async fn run(
     let mut conduct = Conduct::new(plan, store, options.engine);
     (conduct.run, conduct.started) = (name.clone(), began);
     conduct.show(update);
-    let ending = conduct.carry_out(&mut stop, update).await;
+    let ending = conduct.carry_out(options.strict, &mut stop, update).await;
     let mut last = conduct.now();
     let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
     last.ends(&run);
@@ -161,6 +163,8 @@ pub(super) struct Conduct {
     pub(super) started: SystemTime,
     /// How it stood when it was told last.
     pub(super) progress: Progress,
+    /// What the preflight found, for the status.
+    pub(super) note: Option<String>,
     /// Examples of errors of set-up, verify and teardown; and those of the phases, as they were told last.
     pub(super) examples: (Vec<ErrorExample>, Vec<ErrorExample>),
 }
@@ -196,6 +200,7 @@ impl Conduct {
             run: String::new(),
             started: SystemTime::now(),
             progress: Progress::default(),
+            note: None,
             examples: (Vec::new(), Vec::new()),
             options,
             plan,
@@ -203,12 +208,17 @@ impl Conduct {
         }
     }
 
-    /// From set-up to the end of teardown.
+    /// From the first look at the target to the end of teardown.
     async fn carry_out(
         &mut self,
+        strict: bool,
         stop: &mut UnboundedReceiver<Stop>,
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) -> Ending {
+        // Nothing was done that would have to be undone.
+        if let Err(ending) = self.preflight(strict, stop, update).await {
+            return ending;
+        }
         let ending = match self.set_up(stop, update).await {
             Ok(()) => self.load(stop, update).await,
             Err(ending) => ending,
