@@ -110,8 +110,8 @@ fn lifecycle_is_forbidden_unless_it_is_enabled() {
 fn a_changed_profile_is_reloaded_and_a_broken_one_is_not() {
     let bench = Bench::new();
     bench.file("a.yml", &profile("a", LONG, "include: [more.yml]"));
-    bench.file("more.yml", "vars: {x: 1}\n");
-    let mut daemon = bench.serve(&["--web.enable-lifecycle", "a.yml"]);
+    bench.file("more.yml", "vars: {x: \"${X:-1}\"}\n");
+    let mut daemon = bench.serve(&["--web.enable-lifecycle", "--set=X=1", "a.yml"]);
     let requests = |daemon: &Running| daemon.metric("load_requests_total", &[]).filter(|n| *n > 20.0);
     daemon.until("requests", requests);
     let successful = |daemon: &Running| daemon.metric("load_exporter_profile_last_reload_successful", &[("profile", "a")]);
@@ -150,10 +150,12 @@ fn a_changed_profile_is_reloaded_and_a_broken_one_is_not() {
     let wanted = daemon.until("the new rate", |daemon| daemon.metric("load_rate_wanted", &[]).filter(|rate| *rate > 0.0));
     assert_eq!(wanted, 60.0);
 
-    // A file that is included counts as well.
+    // A file that is included counts as well. Nobody reads what `--set` gives any more: that is no reason not to reload.
+    assert!(!daemon.err().contains("no profile reads"), "{}", daemon.err());
     bench.file("more.yml", "vars: {x: 2}\n");
     assert_eq!(http::post(daemon.port, "/-/reload").unwrap().0, 200);
     daemon.logged("run started", 3);
+    daemon.logged("--set X: no profile reads `${X}`", 1);
 
     // Another name: the old one is gone.
     bench.file("a.yml", &profile("b", LONG, ""));
@@ -411,13 +413,35 @@ fn the_web_config_file_guards_every_page() {
 }
 
 #[test]
-fn a_storage_path_that_cannot_be_written_costs_the_record_not_the_run() {
-    let bench = Bench::new();
-    bench.file("a.yml", &profile("a", SHORT, "slos: [{name: all, require: errors < 1%}]"));
+fn a_run_that_cannot_be_stored_is_not_begun() {
+    let (bench, target) = (Bench::new(), Hostile::answering(&answer("200 OK", "{}"), Then::Keep));
+    let text = profile("a", SHORT, "setup: {flow: [{http: {get: /prepare, name: prepare}}]}").replace("builtin", &target.url());
+    bench.file("a.yml", &text);
     bench.file("runs", "a file where the directory should be\n");
-    let address = format!("--web.listen-address=127.0.0.1:{}", free_port());
-    let ended = Running::start(bench.command(&["run", &address, "a.yml"]), bench.path()).wait();
+    let ended = bench.run_files(&["a.yml"], &[]);
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("nothing was sent") && ended.err.contains("runs is not a directory"), "{}", ended.err);
+    assert!(ended.err.contains("point --storage.path to one"), "{}", ended.err);
+    assert_eq!((ended.out.as_str(), target.requests(), target.connections()), ("", 0, 0));
+    // Said to be stored nowhere, it runs.
+    let ended = bench.run_files(&["a.yml"], &["--storage.path="]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(ended.err.contains("could not be stored") && ended.err.contains("runs"), "{}", ended.err);
-    assert!(ended.out.contains("PASS"), "{}", ended.out);
+    assert!(ended.out.lines().any(|line| line.starts_with("not stored")), "{}", ended.out);
+    assert!(ended.err.contains("This run is not stored") && target.requests() > 5, "{}", ended.err);
+    assert!(bench.path().join("runs").is_file());
+}
+
+#[test]
+fn the_daemon_tries_the_storage_path_anew_for_each_run() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("a", SHORT, "schedule: {every: 1s}"));
+    bench.file("runs", "a file where the directory should be\n");
+    let mut daemon = bench.serve(&["a.yml"]);
+    daemon.logged("level=error msg=\"The run was not begun, since it can't be stored: ./runs is not a directory", 2);
+    assert_eq!(daemon.metric("load_requests_total", &[]), Some(0.0));
+    assert!(daemon.page("/api/v1/status").contains("it can't be stored"), "{}", daemon.page("/api/v1/status"));
+    fs::remove_file(bench.path().join("runs")).unwrap();
+    daemon.logged("msg=\"run ended\"", 1);
+    assert_eq!(daemon.stop().code, Some(0));
+    assert!(!bench.records().is_empty());
 }

@@ -1,8 +1,10 @@
 //! The command line as it is written.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::target::Freeze;
+use clap::builder::OsStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Generates load from a traffic profile, measures what users would see, exposes it to Prometheus, and judges it.
@@ -87,12 +89,15 @@ pub struct CommonArgs {
     /// The web surface.
     #[command(flatten)]
     pub web: WebArgs,
-    /// Where runs are kept
-    #[arg(long = "storage.path", value_name = "DIR", default_value = "./runs")]
-    pub storage: PathBuf,
+    /// Where runs are kept; an empty path stores nothing
+    #[arg(long = "storage.path", value_name = "DIR", default_value = "./runs", value_parser = OsStringValueParser::new())]
+    pub storage: OsString,
     /// How many runs are kept; the oldest go first
     #[arg(long = "storage.retention.runs", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub retention: u64,
+    /// Give a run up before anything is sent if a source can't be read or a target can't be reached: exit code 4
+    #[arg(long)]
+    pub strict: bool,
     /// This generator's part of a run that N generators share, from 0/N to N-1/N
     #[arg(long = "shard", value_name = "I/N", value_parser = shard, default_value = "0/1")]
     pub shard: (u64, u64),

@@ -10,17 +10,26 @@ use super::{Failure, colour, complain, print};
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let env = Env::process();
     let mut exit = Exit::Pass;
+    let mut variables = Vec::new();
     for path in &args.profile.profiles {
         match plan::load(path, &env, &args.profile.set, plan::Options::default()) {
             Ok((plan, warnings)) => {
                 warnings.iter().for_each(|warning| complain(&warning.render(colour())));
                 print(&plan::describe(&plan));
+                variables.push(plan.variables);
             }
             Err(problems) => {
                 complain(&problems.render(colour()));
                 exit = Exit::Usage;
             }
         }
+    }
+    // What a profile reads that is wrong isn't known.
+    if exit == Exit::Pass
+        && let Some(unread) = plan::unread(&args.profile.set, &variables)
+    {
+        complain(&unread);
+        exit = Exit::Usage;
     }
     Ok(exit)
 }

@@ -67,7 +67,7 @@ impl From<LoadError> for Failure {
         match error {
             LoadError::Problems(problems) => Self::usage(problems.render(colour())),
             LoadError::Target(_) => Self::system(error),
-            LoadError::SameName { .. } | LoadError::Conflict(_) => Self::usage(error),
+            LoadError::SameName { .. } | LoadError::Conflict(_) | LoadError::Unread(_) => Self::usage(error),
         }
     }
 }

@@ -11,6 +11,9 @@ use super::{Failure, colour, complain, print};
 pub(super) fn rules(args: &RulesArgs) -> Result<Exit, Failure> {
     let loaded = plan::load(&args.profile, &Env::process(), &args.set, plan::Options::default());
     let (plan, _) = loaded.map_err(|problems| Failure::usage(problems.render(colour())))?;
+    if let Some(unread) = plan::unread(&args.set, [&plan.variables]) {
+        return Err(Failure::usage(unread));
+    }
     if plan.slos.is_empty() {
         complain(&format!("`{}` has no slos, so there is nothing to watch; add some, or use config/prometheus/rules", plan.name));
     }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_
 
 use crate::output::{Reporter, Style, summary};
 use crate::profile::Env;
+use crate::record::RecordError;
 use crate::service::web::{self, Order, Surface, Web, WebError};
 use crate::service::{self, Loaded, Outcome, Stop, Update};
 use crate::verdict::Exit;
@@ -77,17 +78,26 @@ async fn run_one(
     let profile = loaded.plan.name.as_str();
     surface.set_status(profile, |status| status.state = "running".to_owned());
     let (outcome, asked) = carry_out(loaded, options, surface, asked, &mut reporter).await;
-    surface.set_status(profile, |status| {
-        status.state = "done".to_owned();
-        status.verdict = outcome.run.verdict.label().to_owned();
-        status.stored = outcome.stored.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    });
     if let Some(reporter) = reporter {
         reporter.finish();
     }
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            surface.set_status(profile, |status| status.state = "failed".to_owned());
+            complain(&format!("The run of `{profile}` was not begun, and nothing was sent, since it can't be stored: {error}"));
+            return (Exit::NotCarriedOut, asked);
+        }
+    };
+    surface.set_status(profile, |status| {
+        status.state = "done".to_owned();
+        status.verdict = outcome.run.verdict.label().to_owned();
+        status.stored = outcome.directory();
+    });
     print(&summary::text(&outcome.run, Style::of(&std::io::stdout())));
     match &outcome.stored {
-        Ok(path) => print(&format!("stored in {}\n", path.display())),
+        Ok(Some(path)) => print(&format!("stored in {}\n", path.display())),
+        Ok(None) => print("not stored (--storage.path is empty)\n"),
         Err(error) => complain(&format!("The run could not be stored: {error}")),
     }
     (outcome.exit, asked)
@@ -103,7 +113,7 @@ async fn carry_out(
     surface: &Surface,
     (signals, orders): Asked<'_>,
     reporter: &mut Option<Reporter>,
-) -> (Outcome, bool) {
+) -> (Result<Outcome, RecordError>, bool) {
     let (stop, stops) = unbounded_channel();
     let profile = loaded.plan.name.as_str();
     let mut update = |update: Update<'_>| {

@@ -49,8 +49,10 @@ pub(super) fn web(common: &CommonArgs) -> WebOptions {
 
 pub(super) fn run(common: &CommonArgs) -> service::Options {
     let (shard, shards) = common.shard;
+    let keep = usize::try_from(common.retention).unwrap_or(usize::MAX);
     service::Options {
-        storage: Storage::new(&common.storage, usize::try_from(common.retention).unwrap_or(usize::MAX)),
+        storage: (!common.storage.is_empty()).then(|| Storage::new(&common.storage, keep)),
+        strict: common.strict,
         engine: crate::engine::Options { shard, shards, ..Default::default() },
     }
 }

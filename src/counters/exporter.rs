@@ -123,6 +123,11 @@ impl Exporter {
         }
     }
 
+    /// Whether it can be scraped; what it says is thrown away.
+    pub(super) async fn try_once(&self) -> Result<(), SourceError> {
+        self.scrape().await.map(drop)
+    }
+
     /// One scrape and when it was asked for.
     async fn scrape(&self) -> Result<(f64, Exposition), SourceError> {
         // Text first: in OpenMetrics some libraries rename counters.

@@ -62,6 +62,21 @@ impl Observer {
         Arc::new(Self { wants, sources: sources.collect(), watching: Once::new() })
     }
 
+    /// Asks each source once, all at the same time, and answers which of them can't be read, and why. Nothing of it is kept.
+    pub async fn try_once(&self, within: Duration) -> Vec<(String, SourceError)> {
+        let tries = self.sources.iter().map(|source| async move {
+            let (name, asked) = match source {
+                Reader::Prometheus(prometheus) => {
+                    (prometheus.name(), tokio::time::timeout(within, async { prometheus.api.ahead().await.map(drop) }).await)
+                }
+                Reader::Exporter(exporter) => (exporter.name(), tokio::time::timeout(within, exporter.try_once()).await),
+            };
+            let error = asked.unwrap_or(Err(SourceError::Timeout { seconds: within.as_secs_f64() })).err()?;
+            Some((name.to_owned(), error))
+        });
+        join_all(tries).await.into_iter().flatten().collect()
+    }
+
     /// Starts to scrape exporters now and every 5 s, on the tokio runtime of the caller: restarts and peaks are seen, and so
     /// is what they said before the first edge.
     pub fn watch(&self) {

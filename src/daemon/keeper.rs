@@ -8,13 +8,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use crate::measure::process::unix_time;
+use crate::plan::Schedule;
+use crate::record::RecordError;
 use crate::service::web::{ProfileStatus, Surface};
-use crate::service::{self, Loaded, Options, Outcome, Stop, Update};
+use crate::service::{self, Loaded, Options, Outcome, RunNow, Stop, Update};
 
 use super::schedule;
 
 /// How often the wall clock is looked at while a run is waited for.
 const LOOKED_AT: Duration = Duration::from_secs(30);
+
+/// How soon a profile that runs continuously tries again to begin a run that could not be stored.
+const TRIED_AGAIN: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Keeper {
@@ -98,7 +103,9 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
     let plan = &loaded.plan;
     let status = Status { surface, profile: plan.name.clone() };
     let mut last = None;
+    let mut failed = None;
     while let Some(at) = schedule::next(&plan.schedule, last, SystemTime::now()) {
+        let at = failed.take().map_or(at, |failed: SystemTime| not_before(&plan.schedule, at, failed));
         loaded.store.gauges.set_run_next(Some(unix_time(at)));
         status.set(|status| {
             status.state = "waiting".to_owned();
@@ -113,14 +120,29 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
         loaded.store.gauges.set_run_next(schedule::following(&plan.schedule, began).map(unix_time));
         let (outcome, stopped) = run(&loaded, &options, &status, &mut stops).await;
         last = Some((began, SystemTime::now()));
-        status.set(|status| {
-            status.state = "done".to_owned();
-            status.verdict = outcome.run.verdict.label().to_owned();
-            status.next = String::new();
-            status.phase = String::new();
-            status.stored = outcome.stored.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        });
-        tell(&outcome);
+        match outcome {
+            Ok(outcome) => {
+                status.set(|status| {
+                    status.state = "done".to_owned();
+                    status.verdict = outcome.run.verdict.label().to_owned();
+                    status.next = String::new();
+                    status.phase = String::new();
+                    status.stored = outcome.directory();
+                });
+                tell(&outcome);
+            }
+            Err(error) => {
+                failed = Some(began);
+                let wrong = format!("The run was not begun, since it can't be stored: {error}");
+                tracing::error!(profile = %plan.name, "{wrong}");
+                let now = RunNow { started: unix_time(began), reasons: vec![wrong], ..RunNow::default() };
+                let now = Arc::new(now);
+                status.set(|status| {
+                    status.state = "failed".to_owned();
+                    status.run = now.clone();
+                });
+            }
+        }
         if stopped {
             return status.stopped(&loaded);
         }
@@ -128,6 +150,14 @@ async fn keep(loaded: Arc<Loaded>, options: Options, surface: Arc<Surface>, mut 
     loaded.store.gauges.set_run_next(None);
     // Nothing is planned any more; the profile stays loaded, and its series stay where they are.
     stops.recv().await;
+}
+
+/// When to try again after a run that could not be begun at `failed`: as the schedule says, but not in a circle.
+fn not_before(schedule: &Schedule, at: SystemTime, failed: SystemTime) -> SystemTime {
+    match schedule {
+        Schedule::Continuous => at.max(failed + TRIED_AGAIN),
+        Schedule::Once | Schedule::Every(_) | Schedule::Cron(_) => at,
+    }
 }
 
 /// Waits for a time of the wall clock, which may be set meanwhile.
@@ -141,7 +171,12 @@ async fn until(at: SystemTime) {
 }
 
 /// One run; whether it was stopped from outside.
-async fn run(loaded: &Loaded, options: &Options, status: &Status, stops: &mut UnboundedReceiver<Stop>) -> (Outcome, bool) {
+async fn run(
+    loaded: &Loaded,
+    options: &Options,
+    status: &Status,
+    stops: &mut UnboundedReceiver<Stop>,
+) -> (Result<Outcome, RecordError>, bool) {
     let (stop, run_stops) = unbounded_channel();
     tracing::info!(profile = %loaded.plan.name, "run started");
     status.set(|status| {

@@ -1,6 +1,6 @@
 //! From the profile's text to what users evaluate, once, when the profile is loaded.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +23,17 @@ pub struct Compiler {
     library: Arc<Library>,
     /// The variables that were read since it was asked last.
     read: HashSet<Symbol>,
+    /// What was read of `env`.
+    env: EnvRead,
+}
+
+/// What expressions read of the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvRead {
+    /// The variables that they name: `env.KEY`, `env["KEY"]`.
+    pub names: BTreeSet<String>,
+    /// Whether one reads a variable that isn't known before it is evaluated: `env[name]`.
+    pub any: bool,
 }
 
 impl Default for Compiler {
@@ -37,7 +48,7 @@ const MARKS: [&str; 3] = ["{{", "{%", "{#"];
 impl Compiler {
     /// A compiler that has seen no name yet.
     pub fn new() -> Self {
-        Self { symbols: Symbols::new(), library: Library::new(), read: HashSet::new() }
+        Self { symbols: Symbols::new(), library: Library::new(), read: HashSet::new(), env: EnvRead::default() }
     }
 
     /// The number of a variable's name, for [`super::Scope`].
@@ -48,6 +59,11 @@ impl Compiler {
     /// The variables that are read by what was compiled since this was asked last.
     pub fn take_read(&mut self) -> HashSet<Symbol> {
         std::mem::take(&mut self.read)
+    }
+
+    /// What all that was compiled reads of the environment.
+    pub fn env_read(&self) -> &EnvRead {
+        &self.env
     }
 
     /// A text in which `{{ … }}` may stand.
@@ -166,6 +182,7 @@ impl Compiler {
             source,
             symbols: &mut self.symbols,
             read: &mut self.read,
+            env: &mut self.env,
             names,
             library: &self.library,
             locals: Vec::new(),

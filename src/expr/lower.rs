@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Stmt, UnaryOpKind};
 
+use super::compile::EnvRead;
 use super::error::CompileError;
 use super::functions::Function;
 use super::library::Library;
@@ -19,6 +20,8 @@ pub(super) struct Lowering<'a> {
     pub(super) symbols: &'a mut Symbols,
     /// Takes the variables that are read.
     pub(super) read: &'a mut HashSet<Symbol>,
+    /// Takes what is read of the environment.
+    pub(super) env: &'a mut EnvRead,
     pub(super) names: &'a Names,
     pub(super) library: &'a Library,
     /// The local variables in sight, innermost last.
@@ -96,15 +99,25 @@ impl Lowering<'_> {
             Expr::Var(var) => return self.variable(var.id, span),
             Expr::GetAttr(get) => {
                 self.check_attribute(&get.expr, get.name, span)?;
-                Kind::Attribute(self.boxed(&get.expr)?, get.name.into())
+                let any = self.env.any;
+                let of = self.boxed(&get.expr)?;
+                self.note_env(&get.expr, get.name, any);
+                Kind::Attribute(of, get.name.into())
             }
             Expr::GetItem(get) => {
-                if let Expr::Const(key) = &get.subscript_expr
-                    && let Some(name) = key.value.as_str()
-                {
+                let name = match &get.subscript_expr {
+                    Expr::Const(key) => key.value.as_str(),
+                    _ => None,
+                };
+                if let Some(name) = name {
                     self.check_attribute(&get.expr, name, span)?;
                 }
-                Kind::Item(self.pair(&get.expr, &get.subscript_expr)?)
+                let any = self.env.any;
+                let pair = self.pair(&get.expr, &get.subscript_expr)?;
+                if let Some(name) = name {
+                    self.note_env(&get.expr, name, any);
+                }
+                Kind::Item(pair)
             }
             Expr::Slice(slice) => {
                 let value = self.boxed(&slice.expr)?;
@@ -157,6 +170,8 @@ impl Lowering<'_> {
         if self.names.contains(name) {
             let symbol = self.symbols.get(name);
             self.read.insert(symbol);
+            // As a whole, until its attribute says which part of it.
+            self.env.any |= symbol == Symbol::ENV;
             return Ok(self.node(Kind::Var(symbol), span));
         }
         if Function::find(name).is_some() {
@@ -170,6 +185,14 @@ impl Lowering<'_> {
                 let known: Vec<&str> = self.names.known().chain(locals).collect();
                 self.unknown("name", name, known, span)
             }
+        }
+    }
+
+    /// Notes that of `env` only this variable was read. `any`: what was known before `of` was lowered.
+    fn note_env(&mut self, of: &Expr<'_>, name: &str, any: bool) {
+        if matches!(of, Expr::Var(var) if var.id == "env" && self.local("env").is_none()) {
+            self.env.any = any;
+            self.env.names.insert(name.to_owned());
         }
     }
 

@@ -27,7 +27,7 @@ mod strict;
 mod template;
 mod text;
 
-pub use compile::Compiler;
+pub use compile::{Compiler, EnvRead};
 pub use convert::{Elements, elements, from_json};
 pub use entropy::unique;
 pub use error::{CompileError, EvalError, ExtractError};

@@ -20,6 +20,7 @@ mod slos;
 mod stages;
 mod steps;
 mod types;
+mod variables;
 mod warnings;
 
 pub use describe::describe;
@@ -32,3 +33,4 @@ pub use types::{
     Cron, DRAIN, Data, DataSource, Limits, OnRestart, Phase, Pick, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario,
     ScenarioRows, Schedule, Stage, StageKind, Stages,
 };
+pub use variables::{Variables, unread};

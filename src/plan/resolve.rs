@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::resolver::{Options, Resolver};
 use super::types::{Limits, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
+use super::variables::Variables;
 use super::{capacity, data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
 use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
@@ -147,10 +148,12 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         limits: limits(profile),
         vars,
         env: Value::from_pairs(profile.env.iter().map(|(name, value)| (name.to_owned(), Value::from(value)))),
+        variables: Variables::new(&profile.variables, resolver.compiler.env_read()),
         secrets: profile.secrets.with(
             resolver.routes.keys().filter_map(|route| route.proxy.as_ref()).flat_map(|proxy| proxy.secrets().map(str::to_owned)),
         ),
         uses_builtin: resolver.uses_builtin,
+        builtin: resolver.options.builtin.filter(|_| resolver.uses_builtin),
         fingerprint: fingerprint(&resolver),
     };
     warnings::look(&mut resolver, &plan, &paces);

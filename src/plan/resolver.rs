@@ -35,6 +35,17 @@ pub struct Builtin {
     pub tcp: SocketAddr,
 }
 
+impl Builtin {
+    /// Whether it listens at this place.
+    pub(super) fn is_at(builtin: Option<Self>, host: &str, port: u16) -> bool {
+        match builtin {
+            Some(builtin) => [builtin.http, builtin.tcp].iter().any(|at| at.port() == port && at.ip().to_string() == host),
+            // Where it doesn't run, its place is held by a port that nobody has.
+            None => port == 0,
+        }
+    }
+}
+
 /// The state of resolving one profile.
 pub(super) struct Resolver<'p> {
     pub profile: &'p Profile,
@@ -88,14 +99,7 @@ impl<'p> Resolver<'p> {
 
     /// Whether connections to this place lead to the built-in target.
     pub fn leads_inside(&self, to: Option<(&str, u16)>) -> bool {
-        let Some((host, port)) = to.filter(|_| self.uses_builtin) else { return false };
-        match self.options.builtin {
-            Some(builtin) => {
-                [builtin.http, builtin.tcp].iter().any(|inside| inside.port() == port && inside.ip().to_string() == host)
-            }
-            // Where it doesn't run, its place is held by a port that nobody has.
-            None => port == 0,
-        }
+        to.is_some_and(|(host, port)| self.uses_builtin && Builtin::is_at(self.options.builtin, host, port))
     }
 
     pub fn error(&mut self, at: Node, message: impl Into<String>) {

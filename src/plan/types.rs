@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::resolver::Builtin;
+use super::variables::Variables;
 use crate::base::Secrets;
 use crate::counters::Observe;
 use crate::expr::{Expression, ListId, Symbol, Table, Value};
 use crate::flow::Flow;
 use crate::load::Load;
 use crate::measure::{Layout, PhaseId, ScenarioId};
+use crate::net::Endpoint;
 use crate::verdict::Slo;
 
 /// A profile that can be run.
@@ -51,13 +54,24 @@ pub struct Plan {
     pub vars: Vec<(Symbol, Value)>,
     /// `env`, for every user's scope: a mapping of text.
     pub env: Value,
+    /// The variables of the environment that it reads.
+    pub variables: Variables,
     /// What must never be shown.
     pub secrets: Secrets,
     /// Whether a scenario loads the program's own echo target.
     pub uses_builtin: bool,
+    /// Where that listens, if it is there.
+    pub builtin: Option<Builtin>,
     /// Tells whether another load of the same files says the same: the profile, what it includes, and the certificates that
     /// they name.
     pub fingerprint: u64,
+}
+
+impl Plan {
+    /// Whether a connection to this place leads to the built-in target.
+    pub fn leads_inside(&self, to: &Endpoint) -> bool {
+        self.uses_builtin && Builtin::is_at(self.builtin, &to.host, to.port)
+    }
 }
 
 impl fmt::Debug for Plan {

@@ -1,10 +1,11 @@
 //! A profile's file with the files that it includes, as one tree: read, substituted, laid over one another.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::diagnostic::Diagnostic;
-use super::substitute::{Env, substitute};
+use super::substitute::{Env, substitute, variables};
 use super::tree::{Kind, Place, SourceFile, Tree};
 use super::{masks, secrets, yaml};
 use crate::base::written::Node;
@@ -23,6 +24,8 @@ pub(super) struct Loader<'a> {
     pub diagnostics: Vec<Diagnostic>,
     /// Values that must not be shown.
     pub secrets: Vec<String>,
+    /// The variables that are named in `${…}`.
+    pub variables: BTreeSet<String>,
     /// Whether a file that is included could not be read.
     pub lost: bool,
     /// The files that are being read, outermost first.
@@ -31,7 +34,15 @@ pub(super) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     pub fn new(env: &'a Env) -> Self {
-        Self { tree: Tree::new(), env, diagnostics: Vec::new(), secrets: env.secrets().collect(), lost: false, open: Vec::new() }
+        Self {
+            tree: Tree::new(),
+            env,
+            diagnostics: Vec::new(),
+            secrets: env.secrets().collect(),
+            variables: BTreeSet::new(),
+            lost: false,
+            open: Vec::new(),
+        }
     }
 
     /// Reads a file and what it includes. `text`: its content, where it isn't to be read from the disk.
@@ -88,6 +99,7 @@ impl<'a> Loader<'a> {
     fn substitute(&mut self, node: Node) {
         for node in self.tree.below(node) {
             let Some(scalar) = self.tree.scalar(node) else { continue };
+            self.variables.extend(variables(&scalar.text).map(str::to_owned));
             match substitute(&scalar.text, self.env) {
                 Ok(None) => {}
                 Ok(Some(out)) => {

@@ -19,6 +19,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,8 @@ pub struct Profile {
     pub tree: Tree,
     /// The environment it was loaded with.
     pub env: Env,
+    /// The variables that its `${…}` name, whether they are set or not.
+    pub variables: BTreeSet<String>,
     /// What must never be shown.
     pub secrets: Secrets,
     /// What of it could not be read.
@@ -78,13 +81,13 @@ pub fn read_text(path: &Path, text: Option<String>, env: &Env, sets: &[(String, 
     let env = env.clone().with(sets);
     let mut loader = include::Loader::new(&env);
     let top = loader.file(path, text, None);
-    let include::Loader { mut tree, mut diagnostics, secrets, lost, .. } = loader;
+    let include::Loader { mut tree, mut diagnostics, secrets, variables, lost, .. } = loader;
     let secrets = Secrets::new(secrets);
     let mut damage = Damage::new(lost);
     let written = top.and_then(|top| read::read::<written::Profile>(&mut tree, top, &mut diagnostics, &mut damage));
     diagnostic::sort(&mut diagnostics);
     diagnostic::redact(&mut diagnostics, &secrets);
-    let profile = written.map(|written| Profile { path: path.to_owned(), written, tree, env, secrets, damage });
+    let profile = written.map(|written| Profile { path: path.to_owned(), written, tree, env, variables, secrets, damage });
     Loaded { profile, diagnostics }
 }
 

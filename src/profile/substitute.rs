@@ -88,6 +88,23 @@ pub(super) fn substitute(text: &str, env: &Env) -> Result<Option<Outcome>, Mista
     Ok(Some(out))
 }
 
+/// The variables that a scalar names in `${…}`, those of defaults that aren't needed included.
+pub(super) fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        while let Some(at) = rest.find('$') {
+            let after = &rest[at + 1..];
+            if let Some(inner) = after.strip_prefix('{') {
+                rest = inner;
+                let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+                return Some(&inner[..end]);
+            }
+            rest = after.strip_prefix('$').unwrap_or(after);
+        }
+        None
+    })
+}
+
 /// Expands `text`, which starts at `base` of the scalar. `written`: its own characters are the profile's, not a default.
 fn expand(text: &str, base: usize, env: &Env, written: bool, out: &mut Outcome) -> Result<(), Mistake> {
     let mut rest = 0;
@@ -231,6 +248,14 @@ mod tests {
         assert_eq!(text("${NONE:-${HOST}:${PORT:-80}}"), "example.com:80");
         assert_eq!(text("$.id costs $$5, $$${HOST}, (\\w+)$"), "$.id costs $5, $example.com, (\\w+)$");
         assert_eq!(text("nothing"), "nothing");
+    }
+
+    #[test]
+    fn names_of_variables_are_found_in_every_form() {
+        let of = |text| variables(text).collect::<Vec<_>>();
+        assert_eq!(of("http://${HOST}:${PORT:-80}/$$x/$${NO}/$.id"), ["HOST", "PORT"]);
+        assert_eq!(of("${A:-${B:+${C}}} ${D:?say} $$${E}"), ["A", "B", "C", "D", "E"]);
+        assert!(of("nothing, 5$, {{ env.X }}").is_empty());
     }
 
     #[test]

@@ -29,4 +29,4 @@ pub use run::{
     Check, Connections, CounterRow, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
     SloResult, Source, Speed, Stage, StageCheck, Step, Transfer, Unit, VERSION, Value,
 };
-pub use storage::{RunDirectory, Storage, read, read_histograms};
+pub use storage::{RunDirectory, Storage, read, read_histograms, run_name};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -39,24 +39,33 @@ impl Storage {
         &self.root
     }
 
-    /// Makes and locks the directory of a run of `profile` that starts at `started`.
+    /// Makes and locks the directory of a run of `profile` that starts at `started`, and writes a file in it: what can't be
+    /// stored is known before anything is sent.
     ///
     /// # Errors
-    /// What the system says to making the directory; the run can go on without it.
+    /// What the system says to it. Nothing is left of the directory then.
     pub fn begin(&self, profile: &str, started: SystemTime) -> Result<RunDirectory, RecordError> {
-        fs::create_dir_all(&self.root).map_err(|source| RecordError::io("making", &self.root, source))?;
-        let base = format!("{}-{profile}", DateTime::<Utc>::from(started).format("%Y%m%dT%H%M%SZ"));
+        fs::create_dir_all(&self.root).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => RecordError::NotDirectory { path: self.root.clone(), source },
+            _ => RecordError::io("making", &self.root, source),
+        })?;
+        let base = run_name(profile, started);
         for number in 1..=MAX_SAME_SECOND {
             let run = if number == 1 { base.clone() } else { format!("{base}-{number}") };
             let path = self.root.join(&run);
             match fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => {
-                    return result
-                        .and_then(|()| write::sync_directory(&self.root))
-                        .and_then(|()| lock(&path))
-                        .map(|lock| RunDirectory { run, path: path.clone(), lock })
-                        .map_err(|source| RecordError::io("making", &path, source));
+                Err(source) => return Err(RecordError::io("making", &path, source)),
+                Ok(()) => {
+                    let locked = write::sync_directory(&self.root).and_then(|()| lock(&path));
+                    return match locked {
+                        Ok(lock) => Ok(RunDirectory { run, path, lock }),
+                        Err(source) => {
+                            // The first error is the one to tell.
+                            let _ = fs::remove_dir_all(&path);
+                            Err(RecordError::io("writing and locking", &path.join(LOCK), source))
+                        }
+                    };
                 }
             }
         }
@@ -87,12 +96,23 @@ impl Storage {
     }
 }
 
-/// Opens and locks a run's lock file. The system releases the lock when the process ends, however it ends.
+/// The identifier of a run of `profile` that starts at `started`, where no other of the same second has it.
+pub fn run_name(profile: &str, started: SystemTime) -> String {
+    format!("{}-{profile}", DateTime::<Utc>::from(started).format("%Y%m%dT%H%M%SZ"))
+}
+
+/// Writes and locks a run's lock file; it holds the number of the process. The system releases the lock when the process
+/// ends, however it ends.
 fn lock(directory: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(directory.join(LOCK))?;
-    // On a file system without locks the run isn't guarded from another process' retention, but it goes on.
-    let _ = file.lock();
-    Ok(file)
+    let mut file = OpenOptions::new().create(true).append(true).open(directory.join(LOCK))?;
+    // A disk that is full takes an empty file, but not one with a text.
+    writeln!(file, "{}", std::process::id())?;
+    file.sync_all()?;
+    match file.lock() {
+        // On a file system without locks the run isn't guarded from another process' retention, but it goes on.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        locked => locked.map(|()| file),
+    }
 }
 
 /// Whether a process holds the lock of the run in `directory`.
@@ -283,5 +303,16 @@ mod tests {
         fs::write(&file, "").unwrap();
         let error = Storage::new(file.join("below"), 3).begin("votes", at(0)).unwrap_err();
         assert!(matches!(error, RecordError::NotDirectory { .. }), "{error}");
+        let error = Storage::new(&file, 3).begin("votes", at(0)).unwrap_err();
+        assert!(matches!(error, RecordError::NotDirectory { .. }), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lock_file_that_cannot_be_written_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        // /dev/full takes no byte.
+        std::os::unix::fs::symlink("/dev/full", directory.path().join(LOCK)).unwrap();
+        assert_eq!(lock(directory.path()).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

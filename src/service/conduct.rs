@@ -15,7 +15,7 @@ use crate::measure::process::{cpu_time, unix_time};
 use crate::measure::{PhaseId, Totals};
 use crate::output::{Style, summary};
 use crate::plan::Plan;
-use crate::record::{self, Phase, PhaseHistograms, Progress, Storage};
+use crate::record::{self, Phase, PhaseHistograms, Progress, RecordError, RunDirectory, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
 use super::health::{self, Baseline};
@@ -31,8 +31,10 @@ pub(super) const REPEATS_KEPT: usize = 100;
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it is stored.
-    pub storage: Storage,
+    /// Where it is stored; nowhere if absent.
+    pub storage: Option<Storage>,
+    /// Whether a run is given up, before anything is sent, if a source can't be read or a target can't be reached.
+    pub strict: bool,
     /// How load is generated on this machine.
     pub engine: engine::Options,
 }
@@ -57,44 +59,51 @@ pub enum Update<'a> {
     Status(Arc<RunNow>),
 }
 
-/// Carries a run out. Never fails: what could not be done is in the outcome.
+/// Carries a run out. What could not be done is in the outcome.
+///
+/// # Errors
+/// It can't be stored. Then it wasn't begun, and nothing was sent.
 pub async fn run(
     plan: Arc<Plan>,
     store: Arc<Shown>,
     options: &Options,
     mut stop: UnboundedReceiver<Stop>,
     update: &mut (dyn FnMut(Update<'_>) + Send),
-) -> Outcome {
+) -> Result<Outcome, RecordError> {
     let began = SystemTime::now();
-    let (storage, profile) = (options.storage.clone(), plan.name.clone());
-    let directory = off_thread(move || storage.begin(&profile, began)).await;
+    let profile = plan.name.clone();
+    let directory = match options.storage.clone() {
+        Some(storage) => Some(off_thread(move || storage.begin(&profile, began)).await?),
+        None => {
+            tracing::info!(%profile, "the run is not stored, since --storage.path is empty");
+            update(Update::Say("This run is not stored, since --storage.path is empty.".to_owned()));
+            None
+        }
+    };
     store.begin_run(unix_time(began));
     store.set_slos(&turn::objectives(&plan));
-    let name = directory.as_ref().map(|directory| directory.run().to_owned()).unwrap_or_default();
+    let name = directory.as_ref().map_or_else(|| record::run_name(&plan.name, began), |directory| directory.run().to_owned());
     let mut conduct = Conduct::new(plan, store, options.engine);
     (conduct.run, conduct.started) = (name.clone(), began);
     conduct.show(update);
-    let ending = match conduct.set_up(&mut stop, update).await {
-        Ok(()) => conduct.load(&mut stop, update).await,
-        Err(ending) => ending,
-    };
-    let ending = conduct.wind_up(ending, &mut stop, update).await;
+    let ending = conduct.carry_out(options.strict, &mut stop, update).await;
     let mut last = conduct.now();
     let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
     last.ends(&run);
     update(Update::Status(Arc::new(last)));
     let (storage, plan) = (options.storage.clone(), conduct.plan.clone());
-    off_thread(move || {
+    let outcome = off_thread(move || {
         let text = summary::text(&run, Style::plain());
-        let stored = directory.and_then(|directory| {
+        let finish = |directory: RunDirectory| {
             directory.finish(&run, &histograms, &text, &|text| plan.secrets.redact(text).into_owned().into())
-        });
-        if let Err(error) = storage.prune() {
+        };
+        let stored = directory.map(finish).transpose();
+        if let Some(Err(error)) = storage.map(|storage| storage.prune()) {
             tracing::warn!(%error, "old runs could not be removed");
         }
         Outcome { run, exit, stored }
-    })
-    .await
+    });
+    Ok(outcome.await)
 }
 
 /// What waits for a disk. All coordinators of a daemon share the thread of its runtime, and publish edges only just ahead.
@@ -154,6 +163,8 @@ pub(super) struct Conduct {
     pub(super) started: SystemTime,
     /// How it stood when it was told last.
     pub(super) progress: Progress,
+    /// What the preflight found, for the status.
+    pub(super) note: Option<String>,
     /// Examples of errors of set-up, verify and teardown; and those of the phases, as they were told last.
     pub(super) examples: (Vec<ErrorExample>, Vec<ErrorExample>),
 }
@@ -189,11 +200,30 @@ impl Conduct {
             run: String::new(),
             started: SystemTime::now(),
             progress: Progress::default(),
+            note: None,
             examples: (Vec::new(), Vec::new()),
             options,
             plan,
             store,
         }
+    }
+
+    /// From the first look at the target to the end of teardown.
+    async fn carry_out(
+        &mut self,
+        strict: bool,
+        stop: &mut UnboundedReceiver<Stop>,
+        update: &mut (dyn FnMut(Update<'_>) + Send),
+    ) -> Ending {
+        // Nothing was done that would have to be undone.
+        if let Err(ending) = self.preflight(strict, stop, update).await {
+            return ending;
+        }
+        let ending = match self.set_up(stop, update).await {
+            Ok(()) => self.load(stop, update).await,
+            Err(ending) => ending,
+        };
+        self.wind_up(ending, stop, update).await
     }
 
     /// The phases, until the last one is judged.

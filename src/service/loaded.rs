@@ -48,6 +48,9 @@ pub enum LoadError {
         /// The other.
         second: PathBuf,
     },
+    /// `--set` gives keys that no profile reads.
+    #[error("{0}")]
+    Unread(String),
     /// Two profiles can't be shown on the same `/metrics`.
     #[error("these profiles can't be loaded together: {0}")]
     Conflict(String),
@@ -55,11 +58,11 @@ pub enum LoadError {
 
 impl Loaded {
     /// Reads several profiles that are to share one `/metrics`; all that is wrong with any of them is told at once. `kept`:
-    /// those of them that were loaded before. `shards`: how many
-    /// generators share their runs.
+    /// those of them that were loaded before, at a reload. `shards`: how many generators share their runs.
     ///
     /// # Errors
-    /// As [`Loaded::load`]; two of one name, or a metric that is of one kind here and of another there.
+    /// As [`Loaded::load`]; two of one name, or a metric that is of one kind here and of another there. A key of `sets` that no
+    /// profile reads; at a reload that is a warning.
     pub fn load_all(
         paths: &[PathBuf],
         env: &Env,
@@ -86,10 +89,16 @@ impl Loaded {
                 return Err(LoadError::SameName { name, first, second });
             }
         }
-        match exposition::conflict(all.iter().map(|loaded| &loaded.plan.layout)) {
-            Some(conflict) => Err(LoadError::Conflict(conflict)),
-            None => Ok(all),
+        if let Some(conflict) = exposition::conflict(all.iter().map(|loaded| &loaded.plan.layout)) {
+            return Err(LoadError::Conflict(conflict));
         }
+        match (plan::unread(sets, all.iter().map(|loaded| &loaded.plan.variables)), all.first_mut()) {
+            (Some(unread), _) if kept.is_empty() => return Err(LoadError::Unread(unread)),
+            // Nobody who reloads can change the command line.
+            (Some(unread), Some(first)) => first.warnings.extend(unread.lines().map(str::to_owned)),
+            _ => {}
+        }
+        Ok(all)
     }
 
     /// Reads and resolves a profile; starts the built-in target if it is loaded. `kept` is what an earlier load of the

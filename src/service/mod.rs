@@ -11,6 +11,7 @@ mod judging;
 mod loaded;
 mod now;
 mod observing;
+mod preflight;
 mod progress;
 mod result;
 mod stages;

@@ -109,7 +109,11 @@ impl Conduct {
         RunNow {
             run: self.run.clone(),
             started: unix_time(self.started),
-            progress: Progress { elapsed: self.cpu.0.elapsed().as_secs_f64(), ..self.progress.clone() },
+            progress: Progress {
+                elapsed: self.cpu.0.elapsed().as_secs_f64(),
+                note: self.progress.note.clone().or_else(|| self.note.clone()),
+                ..self.progress.clone()
+            },
             stages: self.stages.iter().map(stage).collect(),
             phases: self.judged.iter().map(|(_, phase, _)| came(phase)).collect(),
             slos: self.results.values().flatten().cloned().collect(),

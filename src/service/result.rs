@@ -15,8 +15,15 @@ pub struct Outcome {
     pub run: Run,
     /// What the process answers.
     pub exit: Exit,
-    /// Where it was stored, or why it could not be.
-    pub stored: Result<PathBuf, RecordError>,
+    /// Where it was stored, if it was to be, or why it could not be.
+    pub stored: Result<Option<PathBuf>, RecordError>,
+}
+
+impl Outcome {
+    /// Where it is stored; empty if it isn't.
+    pub fn directory(&self) -> String {
+        self.stored.as_ref().ok().and_then(Option::as_ref).map(|path| path.display().to_string()).unwrap_or_default()
+    }
 }
 
 /// What the process answers to a run with this verdict and this end.

@@ -108,3 +108,20 @@ fn extraction() {
         assert!(!bad.unwrap_err().message.is_empty());
     }
 }
+
+#[test]
+fn what_is_read_of_the_environment_is_known() {
+    let mut bench = Bench::new();
+    for text in ["env.BASE_URL ~ '/x'", "env['TOKEN'] | upper", "env.A if env.B is defined else 1"] {
+        bench.compiler.expression(text, &bench.names).unwrap();
+    }
+    bench.compiler.template("{% if env.C %}{{ env.D }}{% endif %}", &bench.names).unwrap();
+    let read = bench.compiler.env_read();
+    assert_eq!(read.names.iter().map(String::as_str).collect::<Vec<_>>(), ["A", "B", "BASE_URL", "C", "D", "TOKEN"]);
+    assert!(!read.any);
+    for text in ["env[user]", "env | tojson", "env[env.A]"] {
+        let mut bench = Bench::new();
+        bench.compiler.expression(text, &bench.names).unwrap();
+        assert!(bench.compiler.env_read().any, "{text}");
+    }
+}
