@@ -89,7 +89,7 @@ async fn a_session_that_breaks_off_is_not_opened_more_often() {
 async fn the_wait_ends_where_the_load_does_and_is_no_time_of_the_iteration() {
     let server = Server::start();
     let failing = "scenarios: {s: {flow: [{http: {get: /refuse, name: get}}, {think: 10m}]}}\n";
-    let phases = "phases: [{name: a, stages: [{duration: 300ms, load: {s: {users: 4}}}, {duration: 200ms, load: {s: {users: 1}}}]}, \
+    let phases = "phases: [{name: a, stages: [{duration: 700ms, load: {s: {users: 4}}}, {duration: 200ms, load: {s: {users: 1}}}]}, \
                   {name: b, duration: 200ms, load: {s: {users: 2}}}]";
     let begun = Instant::now();
     let done = carry_out(plan(&server, &format!("{failing}{phases}")), workers(2)).await;

@@ -135,10 +135,10 @@ async fn used(load: &str) -> (usize, u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn written_users_take_turns_and_of_others_there_are_no_more_than_the_load_needs() {
     for (load, turns) in [
-        ("rate: 400/s, max_users: 3000", None),
-        ("rate: 400/s", None),
-        ("rate: 400/s, users: 300, max_users: 3000, users_order: latest", None),
-        ("rate: 400/s, users: 2, max_users: 3000", Some(2)),
+        ("rate: 200/s, max_users: 3000", None),
+        ("rate: 200/s", None),
+        ("rate: 200/s, users: 300, max_users: 3000, users_order: latest", None),
+        ("rate: 200/s, users: 2, max_users: 3000", Some(2)),
         ("rate: 100/s, users: 50, max_users: 50", Some(50)),
         ("rate: 100/s, users: 50, max_users: 3000", Some(50)),
         ("rate: 100/s, max_users: 50, users_order: in_turn", Some(50)),

@@ -11,13 +11,18 @@ use crate::plan::{Options, Plan, load_text};
 use crate::profile::Env;
 
 fn plan(phases: &str) -> Plan {
+    match read(phases) {
+        Ok(plan) => plan,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+fn read(phases: &str) -> Result<Plan, String> {
     let text = format!(
         "name: test\ndefaults: {{http: {{base_url: \"http://127.0.0.1:8080\"}}}}\nscenarios: {{a: {{flow: {{http: {{get: /}}}}}}}}\nphases: {phases}\n"
     );
-    match load_text(Path::new("test.yml"), text, &Env::default(), &[], Options::default()) {
-        Ok((plan, _)) => plan,
-        Err(problems) => panic!("{problems}"),
-    }
+    let loaded = load_text(Path::new("test.yml"), text, &Env::default(), &[], Options::default());
+    loaded.map(|(plan, _)| plan).map_err(|problems| problems.to_string())
 }
 
 fn load_of(plan: &Plan, phase: usize) -> &Load {
@@ -107,4 +112,25 @@ fn what_comes_at_once_in_a_stage_of_no_length_comes_then() {
         (25, 9, 15)
     );
     assert_eq!((arrivals(1).total(), arrivals(1).end()), (4, second));
+}
+
+#[test]
+fn written_users_take_turns_unless_the_order_says_otherwise() {
+    for (load, turns) in [
+        ("rate: 10/s, users: 4, max_users: 9", 4),
+        ("rate: 10/s, max_users: 9", 0),
+        ("rate: 10/s", 0),
+        ("rate: 10/s, users: 4, max_users: 9, users_order: in_turn", 9),
+        ("rate: 10/s, users: 4, max_users: 9, users_order: latest", 0),
+    ] {
+        match load_of(&plan(&format!("[{{name: p, duration: 1s, load: {{a: {{{load}}}}}}}]")), 0) {
+            Load::Open { in_turn, .. } => assert_eq!(*in_turn, turns, "{load}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let closed = read("[{name: p, duration: 1s, load: {a: {users: 4, users_order: latest}}}]").unwrap_err();
+    assert!(closed.contains("`users_order` goes with a rate"), "{closed}");
+    let stages = "{duration: 1s, load: {a: {rate: 1/s, users_order: latest}}}, {duration: 1s, load: {a: {rate: 1/s, users_order: in_turn}}}";
+    let two = read(&format!("[{{name: p, stages: [{stages}]}}]")).unwrap_err();
+    assert!(two.contains("one order of users"), "{two}");
 }
