@@ -25,6 +25,9 @@ use super::progress::Meter;
 use super::result::{self, Outcome};
 use super::turn::{self, Drained, Turn};
 
+/// How long threads that generate load have to end once they are told to end at once. The record is then written without them.
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
+
 /// Repeats that keep their detail.
 pub(super) const REPEATS_KEPT: usize = 100;
 
@@ -104,6 +107,14 @@ pub async fn run(
         Outcome { run, exit, stored }
     });
     Ok(outcome.await)
+}
+
+/// Waits until a moment has passed; for ever if there is none.
+pub(super) async fn passed(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What waits for a disk. All coordinators of a daemon share the thread of its runtime, and publish edges only just ahead.
@@ -268,6 +279,7 @@ impl Conduct {
     ) -> Ending {
         let mut ending = None;
         let mut stoppable = true;
+        let mut patience = None;
         while ending.is_none() || !self.judging.is_empty() {
             let next_look = self.until_next_look(&engine.board);
             tokio::select! {
@@ -286,8 +298,15 @@ impl Conduct {
                 order = stop.recv(), if stoppable => match order {
                     Some(order) if ending.is_none() => {
                         self.asked(order);
-                        let control = if order == Stop::AtOnce { Control::Interrupt } else { Control::Stop };
-                        drop(engine.control.send(control).await);
+                        let control = match order {
+                            Stop::AtOnce => Control::Interrupt,
+                            Stop::Gracefully => Control::Stop,
+                        };
+                        if order == Stop::AtOnce {
+                            patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                        }
+                        // A coordinator that takes no orders is waited for no longer than one that doesn't end.
+                        let _ = tokio::time::timeout(PATIENCE, engine.control.send(control)).await;
                     }
                     // Over, but for readings that are still on their way.
                     Some(order) => {
@@ -297,6 +316,11 @@ impl Conduct {
                     }
                     None => stoppable = false,
                 },
+                () = passed(patience), if ending.is_none() => {
+                    self.cut_off(&engine.board, &engine.control);
+                    self.give_up_readings(&engine.board, update);
+                    break;
+                }
                 Some(done) = self.judging.join_next() => match done {
                     Ok((activation, observed, outside)) => {
                         if let Some(drained) = self.waiting.remove(&activation) {
@@ -315,6 +339,20 @@ impl Conduct {
         }
         self.examples.1 = engine.board.examples();
         ending.unwrap_or(Ending::Stopped)
+    }
+
+    /// Takes over what the phases have measured so far, from threads that don't end.
+    fn cut_off(&mut self, board: &Board, control: &Sender<Control>) {
+        self.doubt("The generator's threads did not end when they were told to: what was under way is missing here.".to_owned());
+        let now = SystemTime::now();
+        let begun: Vec<(u64, PhaseId, SystemTime)> =
+            self.turns.iter().map(|(activation, turn)| (*activation, turn.phase, turn.started)).collect();
+        for (activation, phase, started) in begun {
+            let Some(totals) = board.totals(activation) else { continue };
+            self.store.gauges.end_phase(phase, unix_time(now));
+            let elapsed = now.duration_since(started).unwrap_or_default();
+            self.phase_drained(activation, (phase, started, now, elapsed), totals, true, board, control);
+        }
     }
 
     async fn event(
