@@ -38,7 +38,7 @@ fn called_in(profile: &Profile, flow: &Many<At<Step>>) -> Vec<usize> {
 
 /// The scenarios, by index, that a phase names, even if it then lasts 0s.
 pub(super) fn loaded(profile: &Profile) -> BTreeSet<usize> {
-    let named: BTreeSet<&str> = profile.phases.iter().flat_map(|phase| named(phase)).collect();
+    let named: BTreeSet<&str> = profile.phases.iter().flat_map(named).collect();
     let all = profile.scenarios.iter().enumerate();
     all.filter(|(_, (name, _))| named.contains(name.value.as_str())).map(|(index, _)| index).collect()
 }

@@ -18,15 +18,13 @@ use crate::plan::Plan;
 use crate::record::{self, Phase, PhaseHistograms, Progress, RecordError, RunDirectory, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
+use super::cut::{PATIENCE, passed};
 use super::health::{self, Baseline};
 use super::now::RunNow;
 use super::observing::{self, Span, read_at};
 use super::progress::Meter;
 use super::result::{self, Outcome};
 use super::turn::{self, Drained, Turn};
-
-/// How long threads that generate load have to end once they are told to end at once. The record is then written without them.
-pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Repeats that keep their detail.
 pub(super) const REPEATS_KEPT: usize = 100;
@@ -107,14 +105,6 @@ pub async fn run(
         Outcome { run, exit, stored }
     });
     Ok(outcome.await)
-}
-
-/// Waits until a moment has passed; for ever if there is none.
-pub(super) async fn passed(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// What waits for a disk. All coordinators of a daemon share the thread of its runtime, and publish edges only just ahead.
@@ -341,20 +331,6 @@ impl Conduct {
         ending.unwrap_or(Ending::Stopped)
     }
 
-    /// Takes over what the phases have measured so far, from threads that don't end.
-    fn cut_off(&mut self, board: &Board, control: &Sender<Control>) {
-        self.doubt("The generator's threads did not end when they were told to: what was under way is missing here.".to_owned());
-        let now = SystemTime::now();
-        let begun: Vec<(u64, PhaseId, SystemTime)> =
-            self.turns.iter().map(|(activation, turn)| (*activation, turn.phase, turn.started)).collect();
-        for (activation, phase, started) in begun {
-            let Some(totals) = board.totals(activation) else { continue };
-            self.store.gauges.end_phase(phase, unix_time(now));
-            let elapsed = now.duration_since(started).unwrap_or_default();
-            self.phase_drained(activation, (phase, started, now, elapsed), totals, true, board, control);
-        }
-    }
-
     async fn event(
         &mut self,
         event: Event,
@@ -411,7 +387,7 @@ impl Conduct {
         Some(previous.unwrap_or_else(|| read_at(observer, at, Traffic::Flowing)))
     }
 
-    fn phase_drained(
+    pub(super) fn phase_drained(
         &mut self,
         activation: u64,
         (phase, started, ended, elapsed): (PhaseId, SystemTime, SystemTime, Duration),

@@ -19,7 +19,8 @@ use crate::plan::{Stage, StageKind};
 use crate::record::Progress;
 use crate::record::build::{self, StageInput};
 
-use super::conduct::{Conduct, PATIENCE, Stop, Update, passed};
+use super::conduct::{Conduct, Stop, Update};
+use super::cut::{PATIENCE, passed};
 use super::judging::{lost_by_step, samples, totals_by_name};
 use super::result;
 
