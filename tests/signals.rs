@@ -6,11 +6,13 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use support::hostile::{Hostile, Then};
 use support::program::{Bench, Ended, Running};
 
-/// Starts a run, waits until it is in its set-up or its load, and signals it twice; how long it took from the second signal.
-fn interrupted_twice(profile: &str) -> (Ended, Duration) {
+/// Starts a run, waits until it is in its set-up or its load, and signals it twice; how long it took from the second signal, and
+/// the record.
+fn interrupted_twice(profile: &str) -> (Ended, Duration, Option<Value>) {
     let bench = Bench::new();
     bench.file("busy.yml", profile);
     let mut running = Running::start(bench.command(&["serve", "--web.listen-address=127.0.0.1:0", "busy.yml"]), bench.path());
@@ -24,7 +26,8 @@ fn interrupted_twice(profile: &str) -> (Ended, Duration) {
     assert!(running.lives(), "it has ended by itself: {}", running.err());
     let second = Instant::now();
     running.signal(libc::SIGINT);
-    (running.wait(), second.elapsed())
+    let ended = running.wait();
+    (ended, second.elapsed(), bench.records().pop())
 }
 
 const BUSY: [(&str, &str); 3] = [
@@ -54,9 +57,11 @@ scenarios:
 {rest}
 "
         );
-        let (ended, took) = interrupted_twice(&text);
+        let (ended, took, record) = interrupted_twice(&text);
         assert!(matches!(ended.code, Some(0 | 130)), "{what}: {:?}\n{}", ended.code, ended.err);
         // The time limit, and what a busy machine adds to it.
         assert!(took < Duration::from_millis(1500), "{what}: {took:?}\n{}", ended.err);
+        let record = record.unwrap_or_else(|| panic!("{what}: no record\n{}", ended.err));
+        assert_eq!(record["stopped"], "The run was stopped before its end.", "{what}");
     }
 }

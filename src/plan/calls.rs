@@ -9,16 +9,16 @@ use crate::profile::written::{Phase, Profile, Step};
 /// The scenarios, by index, that no phase loads and that are called in something that is done. What they may name depends on who
 /// calls them. One that nobody calls, or that only calls itself, isn't among them: it is looked at as if it were loaded.
 pub(super) fn only_called(profile: &Profile) -> BTreeSet<usize> {
-    let count = profile.scenarios.iter().count();
-    let loaded: BTreeSet<usize> = (0..count).filter(|index| is_loaded(profile, *index)).collect();
+    let loaded = loaded(profile);
     let calls: Vec<BTreeSet<usize>> = profile
         .scenarios
         .iter()
         .map(|(_, scenario)| scenario.flows().flat_map(|flow| called_in(profile, flow)).collect())
         .collect();
+    let called: BTreeSet<usize> = calls.iter().flatten().copied().collect();
     let of_blocks = [&profile.setup, &profile.verify, &profile.teardown].into_iter().flatten();
     let mut reached: BTreeSet<usize> = of_blocks.flat_map(|block| called_in(profile, &block.value.flow)).collect();
-    let uncalled = (0..count).filter(|index| !calls.iter().any(|of| of.contains(index)));
+    let uncalled = (0..calls.len()).filter(|index| !called.contains(index));
     let mut rest: Vec<usize> = loaded.iter().copied().chain(uncalled).chain(reached.iter().copied()).collect();
     while let Some(index) = rest.pop() {
         rest.extend(calls[index].iter().copied().filter(|called| reached.insert(*called)));
@@ -36,18 +36,25 @@ fn called_in(profile: &Profile, flow: &Many<At<Step>>) -> Vec<usize> {
     called
 }
 
-/// Whether a phase names the scenario, even if it then lasts 0s.
-pub(super) fn is_loaded(profile: &Profile, scenario: usize) -> bool {
-    let name = profile.scenarios.iter().nth(scenario).map(|(name, _)| name.value.as_str());
-    name.is_some_and(|name| profile.phases.iter().any(|phase| names_scenario(phase, name)))
+/// The scenarios, by index, that a phase names, even if it then lasts 0s.
+pub(super) fn loaded(profile: &Profile) -> BTreeSet<usize> {
+    let named: BTreeSet<&str> = profile.phases.iter().flat_map(named).collect();
+    let all = profile.scenarios.iter().enumerate();
+    all.filter(|(_, (name, _))| named.contains(name.value.as_str())).map(|(index, _)| index).collect()
 }
 
-fn names_scenario(phase: &Phase, name: &str) -> bool {
+/// The names of scenarios under a phase's loads and splits.
+fn named(phase: &Phase) -> impl Iterator<Item = &str> {
     let stages = phase.stages.iter().flatten();
-    let mut all = std::iter::once((phase.load.as_ref(), phase.split.as_ref()))
+    let all = std::iter::once((phase.load.as_ref(), phase.split.as_ref()))
         .chain(stages.map(|stage| (stage.load.as_ref(), stage.split.as_ref())));
-    all.any(|(load, split)| {
-        matches!(load, Some(Flat::Each(each)) if each.get(name).is_some()) || split.is_some_and(|split| split.get(name).is_some())
+    all.flat_map(|(load, split)| {
+        let each = match load {
+            Some(Flat::Each(each)) => Some(each),
+            Some(Flat::One(_)) | None => None,
+        };
+        let of_loads = each.into_iter().flat_map(|each| each.iter()).map(|(name, _)| name.value.as_str());
+        of_loads.chain(split.into_iter().flat_map(|split| split.iter()).map(|(name, _)| name.value.as_str()))
     })
 }
 

@@ -4,7 +4,7 @@
 //! Needs are counted per user. Certain are those of closed users by steps that each of them comes to: where these go beyond
 //! what there is, a run is refused, and a check warns. All else is a possible need, of which both warn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::warnings::moments;
 use crate::base::written::Node;
 use crate::flow::{Flow, Step, StepKind};
 use crate::load::Load;
+use crate::measure::ScenarioId;
 use crate::measure::process::most_fds;
 use crate::net::{Endpoint, RouteOptions};
 use crate::protocol::http::Connections;
@@ -97,16 +98,26 @@ impl Needs {
 /// Looks at descriptors, ports and source addresses.
 pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan) {
     let needs: Vec<Needs> = plan.scenarios.iter().map(|scenario| needs(&scenario.flow)).collect();
+    let phases: Vec<(&Phase, BTreeSet<Duration>)> = plan.phases.iter().map(|phase| (phase, moments(phase))).collect();
     sources(resolver);
-    descriptors(resolver, plan, &needs);
-    ports(resolver, plan, &needs);
+    descriptors(resolver, plan, &phases, &needs);
+    ports(resolver, &phases, &needs);
 }
 
-/// The most that a phase holds on this machine at one moment, of what `of` says a user of each scenario and all of them together hold.
-fn peak(phase: &Phase, shards: u64, of: impl Fn(usize) -> (Held, u64)) -> Held {
+/// What a user of a scenario holds, and what all of its users share.
+type Holding = (ScenarioId, Held, u64);
+
+/// The phase in which these scenarios hold the most on this machine at one moment, and how much that is.
+fn highest<'p>(phases: &[(&'p Phase, BTreeSet<Duration>)], shards: u64, holding: &[Holding]) -> Option<(&'p Phase, Held)> {
+    let peaks = phases.iter().map(|(phase, moments)| (*phase, peak(phase, moments, shards, holding)));
+    peaks.max_by_key(|(_, held)| (held.certain, held.possible))
+}
+
+/// The most that these scenarios hold on this machine at one of these moments of a phase.
+fn peak(phase: &Phase, moments: &BTreeSet<Duration>, shards: u64, holding: &[Holding]) -> Held {
     let at = |t: Duration| {
-        phase.loads.iter().fold(Held::default(), |sum, (id, load)| {
-            let (user, shared) = of(id.index());
+        let loads = holding.iter().filter_map(|(id, user, shared)| Some((phase.load(*id)?, *user, *shared)));
+        loads.fold(Held::default(), |sum, (load, user, shared)| {
             let (certain, possible) = match load {
                 // A ramp is looked at a nanosecond before its end.
                 Load::Closed { level, iterations, .. } => {
@@ -121,7 +132,7 @@ fn peak(phase: &Phase, shards: u64, of: impl Fn(usize) -> (Held, u64)) -> Held {
             }
         })
     };
-    let most = moments(phase).into_iter().map(at).fold(Held::default(), |most, held| Held {
+    let most = moments.iter().copied().map(at).fold(Held::default(), |most, held| Held {
         certain: most.certain.max(held.certain),
         possible: most.possible.max(held.possible),
     });
@@ -142,20 +153,19 @@ fn phase_at(resolver: &Resolver<'_>, phase: &Phase) -> Node {
     resolver.profile.written.phases.get(phase.id.index()).map_or_else(Default::default, |phase| phase.name.at)
 }
 
-fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan, needs: &[Needs]) {
+fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan, phases: &[(&Phase, BTreeSet<Duration>)], needs: &[Needs]) {
     let Some(limit) = most_fds() else { return };
     let inside = |to: &Option<Destination>| resolver.leads_inside(to.as_ref().map(|to| (to.host.as_str(), to.port)));
-    let of = |scenario: usize| {
-        let Some(needs) = needs.get(scenario) else { return (Held::default(), 0) };
+    let of = |(scenario, needs): (usize, &Needs)| {
         let user = needs.per_user.iter().fold(Held::default(), |sum, (to, held)| {
             // The built-in target holds the other end.
             let ends = if inside(to) { 2 } else { 1 };
             Held { certain: sum.certain + ends * held.certain, possible: sum.possible + ends * held.possible }
         });
-        (user, needs.shared)
+        (ScenarioId::at(scenario), user, needs.shared)
     };
-    let peaks = plan.phases.iter().map(|phase| (phase, peak(phase, resolver.options.shards, of)));
-    let Some((phase, held)) = peaks.max_by_key(|(_, held)| (held.certain, held.possible)) else { return };
+    let holding: Vec<Holding> = needs.iter().enumerate().map(of).collect();
+    let Some((phase, held)) = highest(phases, resolver.options.shards, &holding) else { return };
     let certain = held.certain + LEAST_DESCRIPTORS > limit && held.certain > 0;
     if !certain && held.possible + OWN_DESCRIPTORS <= limit {
         return;
@@ -171,18 +181,17 @@ fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan, needs: &[Needs]) {
     tell(resolver, phase_at(resolver, phase), certain, message);
 }
 
-fn ports(resolver: &mut Resolver<'_>, plan: &Plan, needs: &[Needs]) {
+fn ports(resolver: &mut Resolver<'_>, phases: &[(&Phase, BTreeSet<Duration>)], needs: &[Needs]) {
     let Some(ports) = local_ports() else { return };
-    let mut destinations: Vec<&Destination> = needs.iter().flat_map(|needs| needs.per_user.keys().flatten()).collect();
-    destinations.sort();
-    destinations.dedup();
-    for to in destinations {
-        let of = |scenario: usize| {
-            let held = needs.get(scenario).and_then(|needs| needs.per_user.get(&Some(to.clone())));
-            (held.copied().unwrap_or_default(), 0)
-        };
-        let peaks = plan.phases.iter().map(|phase| (phase, peak(phase, resolver.options.shards, of)));
-        let Some((phase, held)) = peaks.max_by_key(|(_, held)| (held.certain, held.possible)) else { continue };
+    let mut destinations: BTreeMap<&Destination, Vec<Holding>> = BTreeMap::new();
+    for (scenario, needs) in needs.iter().enumerate() {
+        for (to, held) in &needs.per_user {
+            let Some(to) = to else { continue };
+            destinations.entry(to).or_default().push((ScenarioId::at(scenario), *held, 0));
+        }
+    }
+    for (to, holding) in destinations {
+        let Some((phase, held)) = highest(phases, resolver.options.shards, &holding) else { continue };
         let room = ports * to.sources;
         let certain = held.certain > room && to.is_one_address();
         if held.possible.max(held.certain) <= room {

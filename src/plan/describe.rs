@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::loads::show_rate;
 use super::types::{Phase, Plan, Repeat, Schedule, Stage};
 use crate::base::units::show_seconds;
-use crate::load::{Canvas, Iterations, Load, OnBusy, Piece, Shape, sketch};
+use crate::load::{Canvas, Iterations, Load, OnBusy, Piece, Shape, Spacing, sketch};
 use crate::measure::ScenarioId;
 
 /// How wide a drawing is, in columns.
@@ -115,7 +115,12 @@ fn words(load: &Load) -> String {
                 all if all >= max_users => " in turn".to_owned(),
                 some => format!(", {some} of them in turn"),
             };
-            format!("{}, {} arrivals, {users} users{turns}{waits}", parts.join(" and "), arrivals.total())
+            let count = match arrivals.spacing {
+                Spacing::Even => arrivals.total().to_string(),
+                // They would have to be drawn to be counted.
+                Spacing::Poisson { .. } => format!("about {:.0}", arrivals.expected()),
+            };
+            format!("{}, {count} arrivals, {users} users{turns}{waits}", parts.join(" and "))
         }
     }
 }

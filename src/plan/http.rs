@@ -9,7 +9,7 @@ use super::multipart;
 use super::network;
 use super::resolver::Resolver;
 use crate::base::written::{Entries, Form, Many, Node, Text};
-use crate::expr::{JsonTemplate, Names, Template, bodiless};
+use crate::expr::{JsonTemplate, Names, Template};
 use crate::protocol::TIMEOUT;
 use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, is_host};
@@ -311,8 +311,8 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     spec.compression = first(&|layer| layer.compression.map(|value| value.value)).unwrap_or(spec.compression);
     spec.discard_body = first(&|layer| layer.discard_body.map(|value| value.value)).unwrap_or(spec.discard_body);
     // Which step reads it may depend on where the flow goes; that none does is certain if nobody names it.
-    spec.sha256 = resolver.profile.tree.mentions("response.sha256");
-    spec.reads_body = resolver.profile.tree.mentions_beyond("response", &bodiless());
+    spec.sha256 = resolver.names_sha256;
+    spec.reads_body = resolver.names_bodies;
     // The nearest layer that says anything about connections decides.
     for layer in layers {
         match (layer.connections, layer.reuse) {

@@ -21,7 +21,9 @@ pub fn resolve(profile: &Profile, options: Options) -> Result<(Plan, Vec<Diagnos
     match all(profile, options) {
         (Some(plan), diagnostics) if !diagnostics.iter().any(|d| d.severity == Severity::Error) => {
             let mut diagnostics = Problems::new(diagnostics).diagnostics;
-            diagnostics.dedup_by(|a, b| a.line() == b.line());
+            // A file may be included twice.
+            let place = |d: &Diagnostic| d.place.as_ref().map(|place| (place.file.path.clone(), place.range.start));
+            diagnostics.dedup_by(|a, b| a.message == b.message && place(a) == place(b));
             Ok((plan, diagnostics))
         }
         // What is probably not meant is looked at once the rest is right.

@@ -1,6 +1,6 @@
 //! What all parts of resolving share: the profile, the compiler, and the problems found so far.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::calls::only_called;
 use super::types::Data;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
-use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template};
+use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, bodiless};
 use crate::measure::StepId;
 use crate::net::{Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
@@ -70,6 +70,12 @@ pub(super) struct Resolver<'p> {
     pub only_called: BTreeSet<usize>,
     /// Who calls the scenario whose steps are looked at, where it is one of these.
     pub call: Option<String>,
+    /// Whether the text of the profile names the digest of an answer.
+    pub names_sha256: bool,
+    /// Whether the text of the profile names anything of an answer that needs its body.
+    pub names_bodies: bool,
+    /// The problems found so far, as they are compared.
+    told: HashSet<(String, Option<(usize, usize)>)>,
     /// Rows for virtual users, as far as they could be read.
     pub data: Vec<Data>,
     /// Of the files that they were read from.
@@ -92,6 +98,9 @@ impl<'p> Resolver<'p> {
             called: BTreeSet::new(),
             only_called: only_called(&profile.written),
             call: None,
+            names_sha256: profile.tree.mentions("response.sha256"),
+            names_bodies: profile.tree.mentions_beyond("response", &bodiless()),
+            told: HashSet::new(),
             data: Vec::new(),
             data_digest: 0,
         }
@@ -148,11 +157,8 @@ impl<'p> Resolver<'p> {
 
     /// Tells each problem once: defaults are looked at for every step that they go into.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let same = |other: &Diagnostic| {
-            let start = |d: &Diagnostic| d.place.as_ref().map(|place| (Arc::as_ptr(&place.file), place.range.start));
-            other.message == diagnostic.message && start(other) == start(&diagnostic)
-        };
-        if !self.diagnostics.iter().any(same) {
+        let start = diagnostic.place.as_ref().map(|place| (Arc::as_ptr(&place.file).addr(), place.range.start));
+        if self.told.insert((diagnostic.message.clone(), start)) {
             self.diagnostics.push(diagnostic);
         }
     }

@@ -388,3 +388,67 @@ fn parts_keep_their_order_and_their_digests_a_variable() {
     assert_eq!(step.digests.len(), 2);
     assert!(plan.layout.steps[0].uploads && !plan.layout.steps[0].downloads);
 }
+
+/// The least time of this thread that it takes to load and describe a profile, of two tries.
+fn least_time(text: &str) -> Duration {
+    let clock = crate::measure::process::ThreadClock::of_this_thread().expect("a clock");
+    let tries = (0..2).map(|_| {
+        let began = clock.read();
+        let described = describe(&plan_with(text, &[]));
+        assert!(!described.is_empty());
+        clock.read() - began
+    });
+    tries.min().unwrap_or_default()
+}
+
+#[test]
+fn twice_the_scenarios_take_less_than_three_times_as_long() {
+    let of = |n: usize, flow: &dyn Fn(usize) -> String, load: &dyn Fn(usize) -> String, rest: &str| {
+        let all = |of: &dyn Fn(usize) -> String| (0..n).map(of).collect::<String>();
+        format!(
+            "name: many\ndefaults: {{http: {{base_url: \"http://127.0.0.1:8080\"}}}}\nscenarios:\n{}phases:\n  - name: one\n    duration: 10s\n{rest}{}",
+            all(flow),
+            all(load)
+        )
+    };
+    let small = |i| {
+        format!("  s{i}: {{flow: [{{http: {{get: /x{i}, name: x, check: {{ok: response.status == 200}}}}}}, {{think: 1s}}]}}\n")
+    };
+    let far = |i| format!("  s{i}: {{flow: [{{http: {{get: \"http://h{i}.test/\", name: x}}}}]}}\n");
+    let users = |i| format!("      s{i}: {{users: 1}}\n");
+    let rate = |i| format!("      s{i}: {{rate: 1/s, max_users: 2}}\n");
+    let weight = |i| format!("      s{i}: 1\n");
+    let nothing = |_| String::new();
+    type Line<'a> = &'a dyn Fn(usize) -> String;
+    let cases: [(&str, Line<'_>, Line<'_>, &str); 5] = [
+        ("users", &small, &users, "    load:\n"),
+        ("rates", &small, &rate, "    load:\n"),
+        ("hosts", &far, &users, "    load:\n"),
+        ("a split", &small, &weight, "    load: {users: 10000}\n    split:\n"),
+        ("no load", &small, &nothing, "    load: {s0: {users: 1}}\n"),
+    ];
+    for (what, flow, load, rest) in cases {
+        let time = |n| least_time(&of(n, flow, load, rest));
+        let (once, twice) = (time(800), time(1600));
+        assert!(twice < once * 3, "{what}: {once:?}, and {twice:?} for twice as many");
+    }
+}
+
+#[test]
+fn a_day_of_arrivals_is_not_walked_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows.csv");
+    std::fs::write(&rows, "id\n1\n2\n").unwrap();
+    let day = |rate: &str| {
+        let phases = format!("[{{name: one, duration: 24h, load: {{a: {{rate: {rate}, arrivals: poisson, max_users: 100}}}}}}]");
+        format!(
+            "name: day\ndefaults: {{http: {{base_url: \"http://127.0.0.1:8080\"}}}}\ndata: {{rows: {{csv: \"{}\", pick: unique}}}}\n\
+             scenarios: {{a: {{flow: [{{http: {{get: \"/{{{{ rows.id }}}}\"}}}}]}}}}\nphases: {phases}\n",
+            rows.display()
+        )
+    };
+    // A million times the arrivals: walked through, they would take hours.
+    let (few, many) = (least_time(&day("1/s")), least_time(&day("1000000/s")));
+    assert!(many < few * 3, "{few:?}, and {many:?}");
+    assert!(describe(&plan_with(&day("1000/s"), &[])).contains("about 86400000 arrivals"));
+}

@@ -171,7 +171,8 @@ pub struct Phase {
 impl Phase {
     /// The load of a scenario.
     pub fn load(&self, scenario: ScenarioId) -> Option<&Load> {
-        self.loads.iter().find(|(id, _)| *id == scenario).map(|(_, load)| load)
+        let found = self.loads.binary_search_by_key(&scenario, |(id, _)| *id).ok()?;
+        self.loads.get(found).map(|(_, load)| load)
     }
 }
 

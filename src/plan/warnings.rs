@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::calls::is_loaded;
+use super::calls::loaded;
 use super::loads::{Pace, show_rate};
 use super::resolver::Resolver;
 use super::types::{DataSource, Phase, Pick, Plan, Repeat};
@@ -37,15 +37,14 @@ fn unjudged(resolver: &mut Resolver<'_>, plan: &Plan) {
 
 fn unloaded(resolver: &mut Resolver<'_>, plan: &Plan) {
     let profile = &resolver.profile.written;
+    let named = loaded(profile);
+    let active: BTreeSet<usize> = plan.phases.iter().flat_map(|phase| &phase.loads).map(|(id, _)| id.index()).collect();
     for (index, (name, scenario)) in profile.scenarios.iter().enumerate() {
         if scenario.flow.0.is_empty() {
             resolver
                 .lacking(name.at, format!("the scenario `{}` does nothing; write at least one step into its flow", name.value));
         }
-        if !is_loaded(profile, index)
-            && !resolver.called.contains(&index)
-            && !plan.phases.iter().any(|phase| phase.loads.iter().any(|(id, _)| id.index() == index))
-        {
+        if !named.contains(&index) && !resolver.called.contains(&index) && !active.contains(&index) {
             resolver.warn(name.at, format!("no phase loads the scenario `{}`", name.value));
         }
     }
@@ -238,7 +237,8 @@ fn data(resolver: &mut Resolver<'_>, plan: &Plan) {
 /// How many iterations a scenario has over the run, as far as its loads say so.
 fn iterations(plan: &Plan, id: ScenarioId) -> u64 {
     let of = |load: &Load| match load {
-        Load::Open { arrivals, .. } => arrivals.total(),
+        // Those of a Poisson process would have to be drawn to be counted.
+        Load::Open { arrivals, .. } => whole(arrivals.expected()),
         Load::Closed { level, iterations: Some(Iterations::Each(each)), .. } => whole(level.max()).saturating_mul(*each),
         Load::Closed { iterations: Some(Iterations::Total(total)), .. } => *total,
         Load::Closed { iterations: None, .. } => 0,

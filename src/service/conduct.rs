@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::record::{self, Phase, PhaseHistograms, Progress, RecordError, RunDirectory, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
+use super::cut::{PATIENCE, passed};
 use super::health::{self, Baseline};
 use super::now::RunNow;
 use super::observing::{self, Span, read_at};
@@ -268,6 +269,7 @@ impl Conduct {
     ) -> Ending {
         let mut ending = None;
         let mut stoppable = true;
+        let mut patience = None;
         while ending.is_none() || !self.judging.is_empty() {
             let next_look = self.until_next_look(&engine.board);
             tokio::select! {
@@ -286,8 +288,15 @@ impl Conduct {
                 order = stop.recv(), if stoppable => match order {
                     Some(order) if ending.is_none() => {
                         self.asked(order);
-                        let control = if order == Stop::AtOnce { Control::Interrupt } else { Control::Stop };
-                        drop(engine.control.send(control).await);
+                        let control = match order {
+                            Stop::AtOnce => Control::Interrupt,
+                            Stop::Gracefully => Control::Stop,
+                        };
+                        if order == Stop::AtOnce {
+                            patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                        }
+                        // A coordinator that takes no orders is waited for no longer than one that doesn't end.
+                        let _ = tokio::time::timeout(PATIENCE, engine.control.send(control)).await;
                     }
                     // Over, but for readings that are still on their way.
                     Some(order) => {
@@ -297,6 +306,11 @@ impl Conduct {
                     }
                     None => stoppable = false,
                 },
+                () = passed(patience), if ending.is_none() => {
+                    self.cut_off(&engine.board, &engine.control);
+                    self.give_up_readings(&engine.board, update);
+                    break;
+                }
                 Some(done) = self.judging.join_next() => match done {
                     Ok((activation, observed, outside)) => {
                         if let Some(drained) = self.waiting.remove(&activation) {
@@ -373,7 +387,7 @@ impl Conduct {
         Some(previous.unwrap_or_else(|| read_at(observer, at, Traffic::Flowing)))
     }
 
-    fn phase_drained(
+    pub(super) fn phase_drained(
         &mut self,
         activation: u64,
         (phase, started, ended, elapsed): (PhaseId, SystemTime, SystemTime, Duration),

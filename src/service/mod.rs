@@ -6,6 +6,7 @@
 
 mod conclude;
 mod conduct;
+mod cut;
 mod health;
 mod judging;
 mod loaded;

@@ -20,6 +20,7 @@ use crate::record::Progress;
 use crate::record::build::{self, StageInput};
 
 use super::conduct::{Conduct, Stop, Update};
+use super::cut::{PATIENCE, passed};
 use super::judging::{lost_by_step, samples, totals_by_name};
 use super::result;
 
@@ -204,6 +205,7 @@ impl Conduct {
     ) -> Result<StageEnd, String> {
         let began = Instant::now();
         let mut stoppable = true;
+        let mut patience = None;
         loop {
             tokio::select! {
                 biased;
@@ -214,7 +216,10 @@ impl Conduct {
                     Some(order) => {
                         self.asked(order);
                         match (order, kind) {
-                            (Stop::AtOnce, _) => run.interrupt(),
+                            (Stop::AtOnce, _) => {
+                                run.interrupt();
+                                patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                            }
                             // What a run made is removed even if it is to end.
                             (Stop::Gracefully, StageKind::Teardown) => {
                                 update(Update::Say("teardown goes on; once more ends it at once".to_owned()));
@@ -224,6 +229,7 @@ impl Conduct {
                     }
                     None => stoppable = false,
                 },
+                () = passed(patience) => return Err("its thread did not end when it was told to.".to_owned()),
                 () = tokio::time::sleep(TICK) => self.show_stage(&run, kind, began, update),
             }
         }

@@ -3,7 +3,9 @@
 mod options;
 mod pace;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::resolver::Resolver;
@@ -37,6 +39,7 @@ pub(super) fn phases(resolver: &mut Resolver<'_>, scenarios: &[String], paces: &
     let scale = written.scale.clone().unwrap_or_default();
     let mut builder = Builder {
         scenarios,
+        index: scenarios.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect(),
         paces,
         amount: scale.load.map_or(1.0, |ratio| ratio.value.0),
         time: scale.time.map_or(1.0, |ratio| ratio.value.0),
@@ -66,13 +69,32 @@ struct Part<'w> {
     duration: Duration,
     load: &'w written::Load,
     at: Node,
-    /// Its share of a load that is split: the weights, and which of them is this scenario's.
-    split: Option<(Vec<f64>, usize)>,
+    /// Its share of a load that is split, and which of the shares is this scenario's.
+    split: Option<(Rc<Split>, usize)>,
+}
+
+/// How one load is divided among scenarios.
+struct Split {
+    weights: Vec<f64>,
+    sum: f64,
+    /// Whole numbers that were divided already: each scenario asks for its share of the same ones.
+    shares: RefCell<BTreeMap<u64, Vec<u64>>>,
+}
+
+impl Split {
+    /// One scenario's share of a whole number.
+    fn share(&self, of: u64, which: usize) -> u64 {
+        let mut shares = self.shares.borrow_mut();
+        let shares = shares.entry(of).or_insert_with(|| apportion(of, &self.weights));
+        shares.get(which).copied().unwrap_or(0)
+    }
 }
 
 struct Builder<'a, 'p> {
     resolver: &'a mut Resolver<'p>,
     scenarios: &'a [String],
+    /// Their places by name.
+    index: HashMap<&'a str, usize>,
     paces: &'a [Pace],
     amount: f64,
     time: f64,
@@ -164,15 +186,17 @@ impl Builder<'_, '_> {
             }
             (Some(Flat::One(load)), Some(split)) => {
                 let weights: Vec<f64> = split.iter().map(|(_, weight)| weight.value.0).collect();
-                if weights.iter().sum::<f64>() <= 0.0 {
+                let sum = weights.iter().sum::<f64>();
+                if sum <= 0.0 {
                     self.resolver.lacking(at, "the weights of `split` are all 0");
                     return parts;
                 }
+                let shared = Rc::new(Split { weights, sum, shares: RefCell::default() });
                 for (which, (name, _)) in split.iter().enumerate() {
                     if let Some(index) = self.scenario(name) {
                         parts.insert(
                             index,
-                            Part { duration, load: &load.value, at: load.at, split: Some((weights.clone(), which)) },
+                            Part { duration, load: &load.value, at: load.at, split: Some((Rc::clone(&shared), which)) },
                         );
                     }
                 }
@@ -192,7 +216,7 @@ impl Builder<'_, '_> {
     }
 
     fn scenario(&mut self, name: &At<String>) -> Option<usize> {
-        let found = self.scenarios.iter().position(|scenario| *scenario == name.value);
+        let found = self.index.get(name.value.as_str()).copied();
         if found.is_none() {
             self.resolver.unknown(name.at, "scenario", &name.value, self.scenarios.iter().map(String::as_str));
         }
@@ -301,7 +325,7 @@ impl Builder<'_, '_> {
         let scaled = scaled(count as f64, self.amount) as u64;
         match &part.split {
             None => scaled,
-            Some((weights, which)) => apportion(scaled, weights).get(*which).copied().unwrap_or(0),
+            Some((split, which)) => split.share(scaled, *which),
         }
     }
 
@@ -324,7 +348,7 @@ impl Builder<'_, '_> {
         let level = part.load.rate.map_or(Level::Constant(0.0), |rate| rate.value.level());
         let share = match &part.split {
             None => self.amount,
-            Some((weights, which)) => self.amount * weights[*which] / weights.iter().sum::<f64>(),
+            Some((split, which)) => self.amount * split.weights[*which] / split.sum,
         };
         let (from, to) = match level {
             Level::Constant(rate) => (rate * share, rate * share),

@@ -76,10 +76,14 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             None => label,
         };
         let same = |other: &GroupLayout| other.scenario == self.id && other.name == name;
-        let index = self.layout.groups.iter().position(same).unwrap_or_else(|| {
-            self.layout.groups.push(GroupLayout { scenario: self.id, name: name.clone(), thresholds: Vec::new() });
-            self.layout.groups.len() - 1
-        });
+        let first = self.first_of(&self.layout.groups, |group| group.scenario);
+        let index = self.layout.groups[first..].iter().position(same).map_or_else(
+            || {
+                self.layout.groups.push(GroupLayout { scenario: self.id, name: name.clone(), thresholds: Vec::new() });
+                self.layout.groups.len() - 1
+            },
+            |index| first + index,
+        );
         let outer = self.group.replace(name);
         let (flow, pace) = self.within(at, &group.flow);
         self.group = outer;

@@ -7,7 +7,7 @@ use crate::base::Protocol;
 use crate::base::written::{At, Expr, Form, Named, Node, Scalar};
 use crate::expr::{Expression, Extract, Symbol};
 use crate::flow::{self, StepKind};
-use crate::measure::{CheckId, CheckLayout, StepId, StepLayout};
+use crate::measure::{CheckId, CheckLayout, ScenarioId, StepId, StepLayout};
 use crate::plan::http as requests;
 use crate::protocol::http::written::{Extraction, HttpStep};
 
@@ -60,13 +60,19 @@ impl Builder<'_, '_> {
         *longest = timeout.max(*longest);
     }
 
+    /// Where the layout's members of this scenario begin: the scenarios are looked at in their order.
+    pub(super) fn first_of<T>(&self, all: &[T], scenario: impl Fn(&T) -> ScenarioId) -> usize {
+        all.partition_point(|one| scenario(one) < self.id)
+    }
+
     /// The step with this name; steps of the same scenario, group, name and protocol are one.
     pub(super) fn step_id(&mut self, name: String, protocol: Protocol) -> StepId {
         let same = |step: &StepLayout| {
             step.scenario == self.id && step.group == self.group && step.name == name && step.protocol == protocol
         };
-        if let Some(index) = self.layout.steps.iter().position(same) {
-            return StepId::at(index);
+        let first = self.first_of(&self.layout.steps, |step| step.scenario);
+        if let Some(index) = self.layout.steps[first..].iter().position(same) {
+            return StepId::at(first + index);
         }
         let step = StepLayout { group: self.group.clone(), ..StepLayout::new(self.id, name, protocol) };
         self.layout.steps.push(step);
@@ -158,10 +164,14 @@ impl Builder<'_, '_> {
                 continue;
             };
             let same = |check: &CheckLayout| check.scenario == self.id && check.step == id && check.name == name.value;
-            let index = self.layout.checks.iter().position(same).unwrap_or_else(|| {
-                self.layout.checks.push(CheckLayout { scenario: self.id, step: id, name: name.value.clone() });
-                self.layout.checks.len() - 1
-            });
+            let first = self.first_of(&self.layout.checks, |check| check.scenario);
+            let index = self.layout.checks[first..].iter().position(same).map_or_else(
+                || {
+                    self.layout.checks.push(CheckLayout { scenario: self.id, step: id, name: name.value.clone() });
+                    self.layout.checks.len() - 1
+                },
+                |index| first + index,
+            );
             checks.push((CheckId::at(index), expression));
         }
         (!wrong).then_some(checks)

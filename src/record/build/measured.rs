@@ -7,7 +7,7 @@ use super::super::histograms::{GroupHistograms, MetricHistogram, PhaseHistograms
 use super::super::run::{Check, Connections, Group, Latency, Metric, Scenario, Step};
 use super::{PhaseInput, counts};
 use crate::base::{DropReason, Outcome, Protocol, Reason};
-use crate::load::Load;
+use crate::load::{Load, Spacing};
 use crate::measure::totals::{ByOutcome, timed};
 use crate::measure::{CheckId, ConnectTotals, GroupId, OwnId, OwnKind, ScenarioId, ScenarioTotals, Sparse, StepId, StepTotals};
 
@@ -101,7 +101,15 @@ fn rate_wanted(load: &Load, seconds: f64) -> Option<f64> {
         Load::Closed { .. } => None,
         Load::Open { arrivals, .. } => {
             let elapsed = Duration::try_from_secs_f64(seconds).ok()?;
-            let rate = arrivals.due_by(elapsed) as f64 / seconds;
+            let due = match arrivals.spacing {
+                Spacing::Even => arrivals.due_by(elapsed) as f64,
+                // Those of a day would have to be drawn one by one to be counted; what was asked for is the rate itself.
+                Spacing::Poisson { .. } => {
+                    let bursts = arrivals.bursts.iter().filter(|(when, _)| *when <= elapsed).map(|(_, count)| *count as f64);
+                    arrivals.rate.area(elapsed) + bursts.sum::<f64>()
+                }
+            };
+            let rate = due / seconds;
             rate.is_finite().then_some(rate)
         }
     }
