@@ -79,10 +79,10 @@ scenarios:
   polling:
     flow:
       - socketio: {<<: *member, name: polling, transport: polling}
-  kicked: {flow: [{socketio: {name: kicked, session: [emit: {event: kick}, hold: 60s]}}]}
+  kicked: {flow: [{socketio: {name: kicked, session: [emit: {event: kick}, hold: 2s]}}]}
   waiting: {flow: [{socketio: {name: waiting, session: [emit: {event: leave}, receive: {name: nothing, within: 60s}]}}]}
-  wrong: {flow: [{socketio: {name: wrong, namespace: /secret, auth: {token: guessed}, session: [hold: 60s]}}]}
-  nowhere: {flow: [{socketio: {name: nowhere, namespace: /nowhere, transport: polling, session: [hold: 60s]}}]}
+  wrong: {flow: [{socketio: {name: wrong, namespace: /secret, auth: {token: guessed}, session: [hold: 2s]}}]}
+  nowhere: {flow: [{socketio: {name: nowhere, namespace: /nowhere, transport: polling, session: [hold: 2s]}}]}
   right: {flow: [{socketio: {name: right, namespace: /secret, auth: {token: letmein}, session: [emit: {event: echo, ack: true}]}}]}
 phases:
   - name: all

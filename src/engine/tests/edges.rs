@@ -100,8 +100,8 @@ async fn an_iteration_that_crosses_an_edge_is_uncut_and_each_request_belongs_whe
     let server = Server::start();
     let plan = plan(
         &server,
-        "scenarios: {s: {flow: [{http: {get: /wait/150, name: first}}, {http: {get: /then, name: then}}]}}\n\
-         phases: [{name: a, duration: 100ms, load: {s: {users: 1}}}, {name: b, duration: 30s, load: {s: {users: 1, iterations: 1}}}]",
+        "scenarios: {s: {flow: [{http: {get: /wait/1200, name: first}}, {http: {get: /then, name: then}}]}}\n\
+         phases: [{name: a, duration: 600ms, load: {s: {users: 1}}}, {name: b, duration: 30s, load: {s: {users: 1, iterations: 1}}}]",
     );
     let done = carry_out(plan, workers(1)).await;
     let (a, b) = (&done.drained[0].totals, &done.drained[1].totals);

@@ -1,0 +1,184 @@
+//! That knowing less never turns an answer into its opposite.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One thing that happens in a phase.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    Good(u64),
+    Failed,
+    TimedOut(u64),
+    CutOff(u64),
+    Local,
+    Delayed(u64, u64),
+}
+
+fn happening() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        4 => (1u64..3000).prop_map(Happens::Good),
+        1 => Just(Happens::Failed),
+        1 => (1u64..3000).prop_map(Happens::TimedOut),
+        1 => (1u64..3000).prop_map(Happens::CutOff),
+        1 => Just(Happens::Local),
+        1 => (1u64..3000, 1u64..2000).prop_map(|(ms, delay)| Happens::Delayed(ms, delay.min(ms))),
+    ]
+}
+
+const REQUIREMENTS: [&str; 16] = [
+    "p50 < 500ms",
+    "p95 < 500ms",
+    "p95 > 500ms",
+    "p90 <= 2s",
+    "mean < 500ms",
+    "max < 2s",
+    "min > 100ms",
+    "within(500ms) > 50%",
+    "errors < 20%",
+    "errors == 0%",
+    "success > 50%",
+    "timeouts < 10%",
+    "errors(reset) < 10%",
+    "status(200) > 50%",
+    "rate > 1/s",
+    "count(errors) < 3",
+];
+
+fn play(happenings: &[Happens]) -> Recorder {
+    let recorder = Recorder::new(1.0);
+    for happens in happenings {
+        match *happens {
+            Happens::Good(ms) => recorder.request(ms, Outcome::Ok, None),
+            Happens::Failed => recorder.request(5, Outcome::Error, Some(Reason::Reset)),
+            Happens::TimedOut(ms) => recorder.request(ms, Outcome::Timeout, Some(Reason::Timeout)),
+            Happens::CutOff(ms) => recorder.request(ms, Outcome::Interrupted, None),
+            Happens::Local => recorder.request(1, Outcome::Error, Some(Reason::Local)),
+            Happens::Delayed(ms, delay) => recorder.delayed(ms, delay, Outcome::Ok, None),
+        }
+        recorder.set.due(USERS, 1);
+        recorder.set.started(USERS, 1);
+        recorder.set.iteration(USERS, 10 * MS, Outcome::Ok);
+    }
+    recorder
+}
+
+/// The same, with less known of it.
+fn less(happens: Happens, by: u64) -> Happens {
+    match happens {
+        Happens::Good(ms) => Happens::CutOff(by.min(ms)),
+        Happens::CutOff(ms) => Happens::CutOff(by.min(ms)),
+        Happens::Delayed(ms, delay) => Happens::Delayed(ms, (delay + by).min(ms)),
+        Happens::Failed => Happens::Local,
+        Happens::TimedOut(ms) => Happens::CutOff(by.min(ms)),
+        Happens::Local => Happens::Local,
+    }
+}
+
+proptest! {
+    /// An earlier interruption, a longer delay, an error whose cause isn't known: an answer may become unknown, and never the opposite.
+    #[test]
+    fn knowing_less_never_turns_an_answer_round(
+        happenings in prop::collection::vec(happening(), 1..40),
+        forgotten in prop::collection::vec((0usize..40, 0u64..3000), 0..10),
+    ) {
+        let mut unclear = happenings.clone();
+        for (at, by) in forgotten {
+            let at = at % unclear.len();
+            unclear[at] = less(unclear[at], by);
+        }
+        let (clear, unclear) = (play(&happenings), play(&unclear));
+        for text in REQUIREMENTS {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(clear), Some(unclear)) = (of(&clear), of(&unclear)) else { continue };
+            let turned = matches!((clear.met, unclear.met), (Some(a), Some(b)) if a != b);
+            prop_assert!(!turned, "{text}: {clear:?}, then {unclear:?}");
+            prop_assert!(clear.met.is_some() || unclear.met.is_none(), "{text}: {clear:?}, then sure {unclear:?}");
+        }
+    }
+
+    /// Whatever the unknown turns out to be, an answer that was given stands.
+    #[test]
+    fn an_answer_stands_whatever_the_unknown_turns_out_to_be(
+        happenings in prop::collection::vec(happening(), 1..40),
+        turns in prop::collection::vec((any::<bool>(), 0u64..5000), 40),
+    ) {
+        let known: Vec<Happens> = happenings
+            .iter()
+            .zip(turns)
+            .map(|(happens, (good, more))| match *happens {
+                // It would have been answered some time after it was cut off or given up, or failed.
+                Happens::CutOff(ms) if good => Happens::Good(ms + more),
+                Happens::CutOff(_) => Happens::Failed,
+                Happens::Local if good => Happens::Good(more.max(1)),
+                Happens::Local => Happens::Failed,
+                Happens::Delayed(ms, delay) => Happens::Good(ms - more.min(delay)),
+                same => same,
+            })
+            .collect();
+        let (before, after) = (play(&happenings), play(&known));
+        // What times out stays as long as it was, so quantiles and means are asked where none does; errors without times move them.
+        let timed = !known.iter().any(|happens| matches!(happens, Happens::TimedOut(_) | Happens::Failed));
+        for text in REQUIREMENTS.iter().filter(|text| timed || !text.contains("ms") && !text.contains("2s")) {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(before), Some(after)) = (of(&before), of(&after)) else { continue };
+            if let Some(met) = before.met {
+                prop_assert_eq!(after.met, Some(met), "{}: {:?}, then {:?}", text, before, after);
+            }
+        }
+    }
+
+    /// Arrivals that were dropped too, users that were gone longer: likewise.
+    #[test]
+    fn more_that_was_never_made_never_turns_an_answer_round(
+        happenings in prop::collection::vec(happening(), 1..40),
+        dropped in 0u64..100,
+        absent_ms in 0u64..10_000,
+    ) {
+        let (clear, unclear) = (play(&happenings), play(&happenings));
+        unclear.set.due(USERS, dropped);
+        unclear.set.dropped(USERS, DropReason::Busy, dropped);
+        clear.set.wanted(USERS, 10_001 * MS);
+        unclear.set.wanted(USERS, 10_001 * MS);
+        unclear.set.absent(USERS, absent_ms * MS);
+        for text in REQUIREMENTS {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(clear), Some(unclear)) = (of(&clear), of(&unclear)) else { continue };
+            let turned = matches!((clear.met, unclear.met), (Some(a), Some(b)) if a != b);
+            prop_assert!(!turned, "{text}: {clear:?}, then {unclear:?}");
+        }
+    }
+
+    /// A value that is less sure: likewise.
+    #[test]
+    fn wider_bounds_never_turn_an_answer_round(
+        value in -100.0..100.0f64, least in 0.0..50.0f64, most in 0.0..50.0f64, wider in 0.0..50.0f64, objective in -100i32..100,
+        sign in prop::sample::select(vec!["<", "<=", ">", ">=", "=="]),
+    ) {
+        let requirement = Requirement::parse(&format!("value {sign} {objective}")).unwrap();
+        let known = |by: f64| Known::between(&requirement, value, value - least - by, value + most + by).met;
+        let turned = matches!((known(0.0), known(wider)), (Some(a), Some(b)) if a != b);
+        prop_assert!(!turned && (known(0.0).is_some() || known(wider).is_none()));
+    }
+
+    /// A request of which there is no sample, since its arrival was dropped: likewise.
+    #[test]
+    fn a_missing_sample_never_turns_an_answer_round(happenings in prop::collection::vec(happening(), 2..40), missing in 1usize..20) {
+        let missing = missing.min(happenings.len() - 1);
+        let (clear, unclear) = (play(&happenings), play(&happenings[missing..]));
+        unclear.set.due(USERS, missing as u64);
+        unclear.set.dropped(USERS, DropReason::Busy, missing as u64);
+        for text in REQUIREMENTS {
+            let requirement = Requirement::parse(text).unwrap();
+            let of = |recorder: &Recorder| recorder.figures(&recorder.subject, &[]).known(&requirement, PACE);
+            let (Some(clear), Some(unclear)) = (of(&clear), of(&unclear)) else { continue };
+            let turned = matches!((clear.met, unclear.met), (Some(a), Some(b)) if a != b);
+            // An error that nobody saw is in no time, and so it was before: only with it all times are known.
+            let errors = happenings[..missing].iter().any(|happens| matches!(happens, Happens::Failed));
+            prop_assert!(!turned || errors, "{text}: {clear:?}, then {unclear:?}");
+        }
+    }
+}
