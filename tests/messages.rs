@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use load_exporter::target::{self, Target};
 use serde_json::Value;
-use support::program::{Bench, Running, accounts_hold, count, metric, named};
+use support::program::{Bench, Running, count, metric, named, run};
 use support::{http, process, websocket};
 
 /// Whom a publisher refuses, and what it sends to whom.
@@ -81,15 +81,6 @@ fn publish(plan: Plan) -> SocketAddr {
         }
     });
     address
-}
-
-/// Runs a profile to its end. Whatever it measured, its books are right.
-fn run(profile: &str) -> (Value, String) {
-    let bench = Bench::new();
-    let ended = bench.run(profile);
-    let record = bench.record();
-    accounts_hold(&record);
-    (record, format!("{}{}", ended.out, ended.err))
 }
 
 /// What a phase tells of the messages of a step.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use load_exporter::target::{self, Target};
 use serde_json::Value;
 use support::http;
-use support::program::{Bench, accounts_hold, count, metric, named};
+use support::program::{Bench, count, metric, named, run};
 use tokio_tungstenite::tungstenite::{Message, accept};
 
 /// The program's own target, with TCP.
@@ -25,15 +25,6 @@ fn start_target() -> Target {
 fn counted(target: &Target, name: &str) -> u64 {
     let (_, page) = http::get(target.address().port(), "/metrics").unwrap();
     metric(&page, name, &[]).unwrap_or_else(|| panic!("no {name} in {page}")) as u64
-}
-
-/// Runs a profile to its end. Whatever it measured, its books are right.
-fn run(profile: &str) -> (Value, String) {
-    let bench = Bench::new();
-    let ended = bench.run(profile);
-    let record = bench.record();
-    accounts_hold(&record);
-    (record, format!("{}{}", ended.out, ended.err))
 }
 
 fn phases(record: &Value) -> &[Value] {

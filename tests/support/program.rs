@@ -251,6 +251,15 @@ pub fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
 
+/// Runs a profile to its end: its record, and what it printed. Whatever it measured, its books are right.
+pub fn run(profile: &str) -> (Value, String) {
+    let bench = Bench::new();
+    let ended = bench.run(profile);
+    let record = bench.record();
+    accounts_hold(&record);
+    (record, format!("{}{}", ended.out, ended.err))
+}
+
 /// Whether all arrivals of all phases are accounted for.
 pub fn accounts_hold(record: &Value) {
     for phase in record["phases"].as_array().unwrap() {
