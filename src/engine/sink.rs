@@ -12,7 +12,7 @@ use crate::flow::{Ears, Failure, Finding, Lack, Sink, Stretch};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
 use crate::measure::{
-    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Presence, Sample, StepId, Transfer,
+    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Presence, Sample, Set, StepId, Transfer,
 };
 
 use super::activation::Live;
@@ -142,13 +142,19 @@ impl UserSink {
         self.arrival.get() == Some(due)
     }
 
-    /// Records into the activation that something due at `due` belongs to.
-    fn record(&self, due: Instant, record: impl FnOnce(&Live)) {
+    /// The activation that something due at `due` belongs to.
+    fn live_of(&self, due: Instant) -> Option<Rc<Live>> {
         // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
         let of_due = self.pool.live_at(due).filter(|_| !self.is_of_arrival(due));
-        if let Some(live) = of_due.or_else(|| self.home.borrow().clone()) {
-            // What is held over its phase's drain counts where it ends.
-            record(&self.pool.record_of(live));
+        // What is held over its phase's drain counts where it ends.
+        of_due.or_else(|| self.home.borrow().clone()).map(|live| self.pool.record_of(live))
+    }
+
+    /// Records into the set that something due at `due` belongs to.
+    fn record(&self, due: Instant, record: impl FnOnce(&Set)) {
+        if let Some(live) = self.live_of(due) {
+            let late = !self.is_of_arrival(due) && live.activation.end.get().is_some_and(|end| due >= *end);
+            record(if late { live.set.late() } else { &live.set });
         }
     }
 
@@ -158,7 +164,7 @@ impl UserSink {
     }
 
     /// So many connections more are open (or fewer, if negative).
-    pub fn opened(&self, protocol: Protocol, by: i64) {
+    fn opened(&self, protocol: Protocol, by: i64) {
         self.pool.ctx.gauges.add_connections(self.pool.id(), protocol, by);
     }
 }
@@ -172,70 +178,74 @@ impl Drop for UserSink {
 
 impl Sink for UserSink {
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
-        self.record(due, |live| {
-            live.set.sample(step, sample);
+        self.record(due, |set| {
+            set.sample(step, sample);
             let ended = due + Duration::from_nanos(sample.response);
             let delay = self.delay(due, ended);
             if delay > 0 {
                 let sent = ended.checked_sub(Duration::from_nanos(sample.service)).unwrap_or(due);
-                live.set.delayed_sample(step, sample, delay, self.pool.ctx.paused_within(sent, ended));
+                set.delayed_sample(step, sample, delay, self.pool.ctx.paused_within(sent, ended));
             }
         });
     }
 
     fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer) {
-        self.record(due, |live| live.set.transfer(step, transfer));
+        self.record(due, |set| set.transfer(step, transfer));
     }
 
     fn lost(&self, step: StepId, due: Instant) {
-        self.record(due, |live| live.set.lost(step));
+        self.record(due, |set| set.lost(step));
     }
 
     fn traced(&self, step: StepId, due: Instant, sample: &Sample, trace: TraceId) {
-        self.record(due, |live| {
-            let exemplar = Exemplar { trace, value: sample.response as f64 / 1e9, at: unix_time(SystemTime::now()) };
-            self.pool.ctx.shared.store.exemplars.offer(PhaseId::at(live.activation.phase), step, sample.outcome, exemplar);
-        });
+        let Some(live) = self.live_of(due) else { return };
+        let exemplar = Exemplar { trace, value: sample.response as f64 / 1e9, at: unix_time(SystemTime::now()) };
+        self.pool.ctx.shared.store.exemplars.offer(PhaseId::at(live.activation.phase), step, sample.outcome, exemplar);
     }
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {
-        self.record(due, |live| live.set.check(check, passed));
+        self.record(due, |set| set.check(check, passed));
     }
 
     fn group(&self, group: GroupId, at: Instant, ended: Instant, nanoseconds: u64, outcome: Outcome) {
-        self.record(at, |live| {
-            live.set.group(group, nanoseconds, outcome);
-            live.set.delayed_group(group, nanoseconds, outcome, self.delay(at, ended));
+        self.record(at, |set| {
+            set.group(group, nanoseconds, outcome);
+            set.delayed_group(group, nanoseconds, outcome, self.delay(at, ended));
         });
     }
 
     fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes) {
         self.turned_away.set(false);
-        self.record(at, |live| {
-            live.set.connected(self.pool.id(), protocol, times);
+        self.record(at, |set| {
+            set.connected(self.pool.id(), protocol, times);
             let paused = self.paused_for(times.total, opened);
-            live.set.delayed_connect(self.pool.id(), protocol, times.total, paused);
+            set.delayed_connect(self.pool.id(), protocol, Outcome::Ok, times.total, paused);
         });
         self.opened(protocol, 1);
     }
 
-    fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason) {
-        self.turned_away.set(true);
-        self.record(at, |live| live.set.connect_failed(self.pool.id(), protocol, reason));
+    fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {
+        self.turned_away.set(reason.is_some());
+        self.record(at, |set| {
+            let lasted = nanos(lasted);
+            let outcome = set.unconnected(self.pool.id(), protocol, reason, lasted);
+            let ended = if reason.is_none() { at + Duration::from_nanos(lasted) } else { at };
+            set.delayed_connect(self.pool.id(), protocol, outcome, lasted, self.paused_for(lasted, ended));
+        });
     }
 
     fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>) {
         if let Some(reason) = reason {
-            self.record(at, |live| live.set.disconnected(self.pool.id(), protocol, reason));
+            self.record(at, |set| set.disconnected(self.pool.id(), protocol, reason));
         }
         self.opened(protocol, -1);
     }
 
     fn session(&self, step: StepId, at: Instant, lasted: Duration, outcome: Outcome) {
-        self.record(at, |live| {
-            live.set.session(step, nanos(lasted), outcome);
+        self.record(at, |set| {
+            set.session(step, nanos(lasted), outcome);
             let delay = at.checked_sub(lasted).map_or(0, |since| self.delay(since, at));
-            live.set.delayed_session(step, nanos(lasted), outcome, delay);
+            set.delayed_session(step, nanos(lasted), outcome, delay);
         });
         self.pool.listener_left(step, at);
     }
@@ -246,26 +256,26 @@ impl Sink for UserSink {
 
     fn listener_refused(&self, step: StepId, due: Instant, at: Instant) {
         if self.arrival.get().is_some() {
-            self.record(due, |live| live.set.listeners(step, &Presence { refused: 1, ..Presence::default() }));
+            self.record(due, |set| set.listeners(step, &Presence { refused: 1, ..Presence::default() }));
         } else {
             self.pool.listener_refused(step, due, at, &self.away);
         }
     }
 
     fn passed(&self, step: StepId, at: Instant, passed: &Passed) {
-        self.record(at, |live| live.set.passed(step, passed));
+        self.record(at, |set| set.passed(step, passed));
     }
 
     fn latency(&self, message: MessageId, at: Instant, nanoseconds: u64, skewed: bool) {
-        self.record(at, |live| {
-            live.set.latency(message, nanoseconds, skewed);
+        self.record(at, |set| {
+            set.latency(message, nanoseconds, skewed);
             // One that came while the worker stood still was read late.
-            live.set.delayed_latency(message, nanoseconds, self.paused_for(nanoseconds, at));
+            set.delayed_latency(message, nanoseconds, self.paused_for(nanoseconds, at));
         });
     }
 
     fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered) {
-        self.record(at, |live| live.set.numbered(message, numbered));
+        self.record(at, |set| set.numbered(message, numbered));
     }
 
     fn missed(&self, message: MessageId, lack: &Lack) {
@@ -277,7 +287,7 @@ impl Sink for UserSink {
     fn listened(&self, message: MessageId, stretch: &Stretch) {
         if !self.pool.find(message, &Finding::Listened(*stretch)) {
             let length = nanos(stretch.to.saturating_duration_since(stretch.from));
-            self.record(stretch.from, |live| live.set.listened(message, length, stretch.silent));
+            self.record(stretch.from, |set| set.listened(message, length, stretch.silent));
         }
     }
 
@@ -290,11 +300,11 @@ impl Sink for UserSink {
     }
 
     fn count(&self, metric: OwnId, by: f64, at: Instant) {
-        self.record(at, |live| live.set.count(metric, self.pool.id(), by));
+        self.record(at, |set| set.count(metric, self.pool.id(), by));
     }
 
     fn observe(&self, metric: OwnId, value: f64, at: Instant) {
-        self.record(at, |live| live.set.observe(metric, self.pool.id(), value));
+        self.record(at, |set| set.observe(metric, self.pool.id(), value));
     }
 
     fn remember(&self, list: ListId, value: Value) {
@@ -304,42 +314,39 @@ impl Sink for UserSink {
     }
 
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
-        self.record(due, |live| {
-            let Some(wanted) = live.errors.wants(step, failure.reason, Instant::now()) else { return };
-            let shared = &self.pool.ctx.shared;
-            let example = ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure);
-            shared.examples.take(&shared.plan, example, wanted);
-        });
+        let Some(live) = self.live_of(due) else { return };
+        let Some(wanted) = live.errors.wants(step, failure.reason, Instant::now()) else { return };
+        let shared = &self.pool.ctx.shared;
+        let example = ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure);
+        shared.examples.take(&shared.plan, example, wanted);
     }
 
     /// It has no sample of whose errors a report could show examples, so the log is where it is told.
     fn broken(&self, at: Instant, reason: Reason, detail: &str) {
-        self.record(at, |live| {
-            live.set.step_error(self.pool.id(), reason);
-            if live.errors.wants_words(detail, Instant::now()) {
-                let plan = &self.pool.ctx.shared.plan;
-                let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
-                tracing::warn!(profile = %plan.name, phase, detail, "a step could not be done");
-            }
-        });
+        let Some(live) = self.live_of(at) else { return };
+        live.set.step_error(self.pool.id(), reason);
+        if live.errors.wants_words(detail, Instant::now()) {
+            let plan = &self.pool.ctx.shared.plan;
+            let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
+            tracing::warn!(profile = %plan.name, phase, detail, "a step could not be done");
+        }
     }
 
     fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation) {
-        self.record(due, |live| {
-            if !live.errors.wants_check(check, Instant::now()) {
-                return;
-            }
-            let plan = &self.pool.ctx.shared.plan;
-            let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
-            let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
-            let how = how();
-            let detail = how.show(|text| plan.secrets.redact(text).into_owned());
-            if how.is_unclear() {
-                tracing::info!(profile = %plan.name, phase, check, detail, "a check could not be evaluated");
-            } else {
-                tracing::info!(profile = %plan.name, phase, check, detail, "a check failed");
-            }
-        });
+        let Some(live) = self.live_of(due) else { return };
+        if !live.errors.wants_check(check, Instant::now()) {
+            return;
+        }
+        let plan = &self.pool.ctx.shared.plan;
+        let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
+        let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
+        let how = how();
+        let detail = how.show(|text| plan.secrets.redact(text).into_owned());
+        if how.is_unclear() {
+            tracing::info!(profile = %plan.name, phase, check, detail, "a check could not be evaluated");
+        } else {
+            tracing::info!(profile = %plan.name, phase, check, detail, "a check failed");
+        }
     }
 
     async fn sleep_until(&self, at: Instant) {
@@ -350,7 +357,7 @@ impl Sink for UserSink {
         self.pool.ctx.timer.sleep_until(at).await;
         self.attach();
         let lag = Instant::now().saturating_duration_since(at);
-        self.record(at, |live| live.set.start_lag(self.pool.id(), nanos(lag)));
+        self.record(at, |set| set.start_lag(self.pool.id(), nanos(lag)));
         self.lagged(at + lag, lag);
     }
 

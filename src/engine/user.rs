@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::base::Outcome;
 use crate::base::units::nanos;
-use crate::base::{Outcome, Protocol};
 use crate::flow::{self, End};
 
 use super::activation::Live;
@@ -186,7 +186,7 @@ struct Person<'a> {
 
 impl Drop for Person<'_> {
     fn drop(&mut self) {
-        self.sink.opened(Protocol::Http, self.user.close());
+        self.user.close(self.sink);
     }
 }
 

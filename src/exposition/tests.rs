@@ -94,7 +94,7 @@ fn fill(set: &Set) {
     set.group(GroupId(0), 30_000_000, Outcome::Ok);
     let times = ConnectTimes { total: 3_000_000, dns: Some(500_000), tcp: 1_000_000, tls: Some(1_500_000), handshake: None };
     set.connected(SCENARIO, Protocol::Http, &times);
-    set.connect_failed(SCENARIO, Protocol::Http, Reason::Refused);
+    set.unconnected(SCENARIO, Protocol::Http, Some(Reason::Refused), 0);
     set.disconnected(SCENARIO, Protocol::Websocket, Reason::Closed);
     set.observe(OwnId(2), SCENARIO, 12.0);
     set.session(StepId(1), 60_000_000_000, Outcome::Ok);

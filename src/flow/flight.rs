@@ -1,11 +1,13 @@
-//! What is under way: cut off before it ends, it still leaves a sample.
+//! What is under way: cut off before it ends, it still leaves a sample, and says what became of its connections.
 
 use std::time::Instant;
 
 use super::sink::Sink;
-use crate::base::Outcome;
 use crate::base::units::nanos;
-use crate::measure::{Sample, StepId};
+use crate::base::{Outcome, Protocol};
+use crate::measure::{self, Sample, StepId};
+use crate::net::DialTimes;
+use crate::protocol::http::{Client, Connect, Disconnect, Untold};
 
 /// A timed piece of work under way. Dropped before it has landed, it was interrupted, and its sample says how long it had been
 /// until then. What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver;
@@ -16,13 +18,22 @@ pub(super) struct Flight<'a, S: Sink> {
     due: Instant,
     began: Instant,
     sends: bool,
+    /// What it opens a connection of, where it does nothing else.
+    opens: Option<Protocol>,
     in_flight: bool,
 }
 
 impl<'a, S: Sink> Flight<'a, S> {
     /// `sends`: something is sent for it that the peer may act on.
     pub(super) fn new(sink: &'a S, step: StepId, due: Instant, sends: bool) -> Self {
-        Self { sink, step, due, began: Instant::now(), sends, in_flight: true }
+        Self { sink, step, due, began: Instant::now(), sends, opens: None, in_flight: true }
+    }
+
+    /// The opening of a session's connection. TCP sends nothing for it.
+    pub(super) fn opening(sink: &'a S, step: StepId, due: Instant, protocol: Protocol) -> Self {
+        let mut flight = Self::new(sink, step, due, protocol != Protocol::Tcp);
+        flight.opens = Some(protocol);
+        flight
     }
 
     /// It ended, and its sample is told by somebody else.
@@ -50,5 +61,54 @@ impl<S: Sink> Drop for Flight<'_, S> {
         if self.sends {
             self.sink.lost(self.step, self.due);
         }
+        if let Some(protocol) = self.opens {
+            self.sink.unconnected(protocol, self.began, None, now.saturating_duration_since(self.began));
+        }
+    }
+}
+
+/// A user's HTTP while it does a request. What became of connections is told even where the request is dropped.
+pub(super) struct Talk<'a, S: Sink> {
+    pub(super) http: &'a mut Client,
+    pub(super) sink: &'a S,
+}
+
+impl<S: Sink> Drop for Talk<'_, S> {
+    fn drop(&mut self) {
+        tell(self.sink, &self.http.untold());
+    }
+}
+
+/// Tells of connections over HTTP that nobody was told of yet.
+pub(super) fn tell<S: Sink>(sink: &S, untold: &Untold) {
+    if !untold.is_empty() {
+        connections(sink, Instant::now(), &untold.connects, &untold.disconnects);
+    }
+}
+
+/// Tells of connections over HTTP that were opened or ended. That counts at `at`; what was cut off counts when it began.
+pub(super) fn connections<S: Sink>(sink: &S, at: Instant, connects: &[Connect], disconnects: &[Disconnect]) {
+    for connect in connects {
+        match &connect.result {
+            Ok(times) => sink.connected(Protocol::Http, at, connect.at, &connect_times(times)),
+            Err(None) => {
+                let began = connect.at.checked_sub(connect.lasted).unwrap_or(connect.at);
+                sink.unconnected(Protocol::Http, began, None, connect.lasted);
+            }
+            Err(reason) => sink.unconnected(Protocol::Http, at, *reason, connect.lasted),
+        }
+    }
+    for disconnect in disconnects {
+        sink.disconnected(Protocol::Http, at, disconnect.reason);
+    }
+}
+
+fn connect_times(times: &DialTimes) -> measure::ConnectTimes {
+    measure::ConnectTimes {
+        total: nanos(times.total),
+        dns: times.dns.map(nanos),
+        tcp: nanos(times.tcp),
+        tls: times.tls.map(nanos),
+        handshake: None,
     }
 }

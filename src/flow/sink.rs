@@ -43,8 +43,8 @@ pub trait Sink {
     fn group(&self, group: GroupId, at: Instant, ended: Instant, nanoseconds: u64, outcome: Outcome);
     /// A connection was open at `opened`; that counts at `at`.
     fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes);
-    /// A connection could not be opened.
-    fn connect_failed(&self, protocol: Protocol, at: Instant, reason: Reason);
+    /// A connection could not be opened, after so long; that counts at `at`. Without a reason it was cut off before that was known.
+    fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration);
     /// A connection ended; without a reason where this side meant it to.
     fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>);
     /// A session ended that the step opened.

@@ -8,7 +8,9 @@ use crate::base::secrets::{Secrets, is_secret_cookie};
 use crate::expr::{Scope, Shared, Symbol, Value};
 use crate::protocol::http::{Client, Pool};
 
+use super::flight::tell;
 use super::session::Sequences;
+use super::sink::Sink;
 
 /// What all users of a scenario are made of.
 #[derive(Debug, Clone, Default)]
@@ -139,9 +141,8 @@ impl User {
         self.scope.take_variables()
     }
 
-    /// Closes the user's own connections and forgets its cookies. Returns by how many the number of open connections has
-    /// changed that the sink was not told of.
-    pub fn close(&mut self) -> i64 {
-        self.http.close()
+    /// Closes the user's own connections and forgets its cookies.
+    pub fn close<S: Sink>(&mut self, sink: &S) {
+        tell(sink, &self.http.close());
     }
 }

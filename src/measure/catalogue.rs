@@ -111,7 +111,7 @@ metrics! {
     CONNECTIONS = Gauge "load_connections" ["scenario", "protocol"]
         "Connections that are open.";
     CONNECTS = Counter "load_connects_total" ["scenario", "phase", "protocol"]
-        "Attempts to open a connection.";
+        "Attempts to open a connection, those that failed or were cut off among them.";
     CONNECT_FAILURES = Counter "load_connect_failures_total" ["scenario", "phase", "protocol", "reason"]
         "Attempts to open a connection that failed, by reason.";
     CONNECT_DURATION = Histogram "load_connect_duration_seconds" ["scenario", "phase", "protocol"]

@@ -91,6 +91,8 @@ struct ScenarioCell {
 struct ConnectCell {
     carried: Count,
     duration: Lazy,
+    timed_out: Lazy,
+    cut_off: Lazy,
     delayed: DelayedCell,
     layers: [Lazy; 4],
     failures: Reasons,
@@ -128,6 +130,7 @@ pub struct Set {
     messages: Box<[OnceLock<Box<MessageCell>>]>,
     transfers: Box<[OnceLock<Box<TransferCell>>]>,
     own: Box<[OnceLock<Box<OwnCell>>]>,
+    late: OnceLock<Box<Set>>,
 }
 
 fn boxed<T: Default>(n: usize) -> Box<[T]> {
@@ -147,6 +150,7 @@ impl Set {
             messages: boxed(layout.messages.len()),
             transfers: boxed(layout.steps.len()),
             own: boxed(layout.own.len() * layout.scenarios.len()),
+            late: OnceLock::new(),
             layout,
             shapes,
             gauges,
@@ -156,6 +160,12 @@ impl Set {
     /// The phase that is recorded here.
     pub fn phase(&self) -> PhaseId {
         self.phase
+    }
+
+    /// Where to record what is due after the phase's end. It is among this set's totals.
+    pub fn late(&self) -> &Set {
+        let new = || Set::new(self.phase, self.layout.clone(), self.shapes.clone(), self.gauges.clone());
+        self.late.get_or_init(|| Box::new(new()))
     }
 
     /// Records one sample of a step.
@@ -292,16 +302,31 @@ impl Set {
         }
     }
 
-    /// Records that the generator may have made opening a connection longer, by `delay` nanoseconds. To be called after
-    /// [`Set::connected`].
-    pub fn delayed_connect(&self, scenario: ScenarioId, protocol: Protocol, nanoseconds: u64, delay: u64) {
-        let cell = self.connects(scenario, protocol);
-        cell.delayed.record(&self.shapes.connect[scenario.index()], Outcome::Ok, nanoseconds, delay);
+    /// Records a connection that could not be opened, after so many nanoseconds; without a reason where it was cut off before that was
+    /// known. Answers how it ended.
+    pub fn unconnected(&self, scenario: ScenarioId, protocol: Protocol, reason: Option<Reason>, nanoseconds: u64) -> Outcome {
+        let (cell, buckets) = (self.connects(scenario, protocol), &self.shapes.connect[scenario.index()]);
+        if let Some(reason) = reason {
+            cell.failures[reason.index()].add(1);
+        }
+        match reason {
+            None => {
+                cell.cut_off.get(buckets).record_nanos(buckets, nanoseconds);
+                Outcome::Interrupted
+            }
+            Some(Reason::Timeout) => {
+                cell.timed_out.get(buckets).record_nanos(buckets, nanoseconds);
+                Outcome::Timeout
+            }
+            Some(_) => Outcome::Error,
+        }
     }
 
-    /// Counts a connection that could not be opened.
-    pub fn connect_failed(&self, scenario: ScenarioId, protocol: Protocol, reason: Reason) {
-        self.connects(scenario, protocol).failures[reason.index()].add(1);
+    /// Records that the generator may have made opening a connection longer, by `delay` nanoseconds. To be called after
+    /// [`Set::connected`] or [`Set::unconnected`].
+    pub fn delayed_connect(&self, scenario: ScenarioId, protocol: Protocol, outcome: Outcome, nanoseconds: u64, delay: u64) {
+        let cell = self.connects(scenario, protocol);
+        cell.delayed.record(&self.shapes.connect[scenario.index()], outcome, nanoseconds, delay);
     }
 
     /// Counts a connection that ended unasked.

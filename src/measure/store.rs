@@ -279,7 +279,7 @@ mod tests {
         let set = store.open(PHASE);
         let times = ConnectTimes { total: 3_000_000, dns: None, tcp: 1_000_000, tls: Some(2_000_000), handshake: None };
         set.connected(SCENARIO, Protocol::Http, &times);
-        set.connect_failed(SCENARIO, Protocol::Http, Reason::Refused);
+        set.unconnected(SCENARIO, Protocol::Http, Some(Reason::Refused), 0);
         set.disconnected(SCENARIO, Protocol::Http, Reason::Reset);
         for n in [2.5, -1.0, f64::NAN, f64::INFINITY, 0.0] {
             set.count(OwnId(0), SCENARIO, n);

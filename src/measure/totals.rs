@@ -46,6 +46,9 @@ pub struct Totals {
     pub transfers: Vec<TransferTotals>,
     /// By metric and scenario; see [`Totals::own`].
     pub own: Vec<OwnTotals>,
+    /// What of all this was due after the phase's end, in its drain: it is none of what the phase's time was enough for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Box<Totals>>,
 }
 
 /// One step's samples.
@@ -120,7 +123,13 @@ pub struct ConnectTotals {
     pub carried: u64,
     /// How long those took that succeeded.
     pub duration: Sparse,
-    /// Those of them that the generator delayed.
+    /// Those that ran into their time limit, by how long that took.
+    #[serde(default)]
+    pub timed_out: Sparse,
+    /// Those that were still being opened when their request was cut off, by how long they had been until then.
+    #[serde(default)]
+    pub cut_off: Sparse,
+    /// Of all three those that the generator delayed.
     #[serde(default)]
     pub delayed: Delayed,
     /// The layers' shares of it, by [`super::Layer`].
@@ -179,9 +188,9 @@ impl ScenarioTotals {
 }
 
 impl ConnectTotals {
-    /// Attempts to connect, those that failed among them.
+    /// Attempts to connect, those among them that failed or were cut off.
     pub fn attempts(&self) -> u64 {
-        self.duration.count() + self.failures.iter().sum::<u64>()
+        self.duration.count() + self.failures.iter().sum::<u64>() + self.cut_off.count()
     }
 
     /// Connections that were open at any time: from before, or opened.
@@ -203,7 +212,14 @@ impl Totals {
             messages: vec![MessageTotals::default(); layout.messages.len()],
             transfers: vec![TransferTotals::default(); layout.steps.len()],
             own: vec![OwnTotals::default(); layout.own.len() * layout.scenarios.len()],
+            late: None,
         }
+    }
+
+    /// How many requests of a step were due while the phase went on.
+    pub fn in_time(&self, step: StepId) -> u64 {
+        let late = self.late.as_ref().map_or(0, |late| late.step(step).requests());
+        self.step(step).requests().saturating_sub(late)
     }
 
     /// A step's samples.
@@ -280,6 +296,11 @@ impl Totals {
         each(&mut self.messages, &other.messages, MessageTotals::add);
         each(&mut self.transfers, &other.transfers, TransferTotals::add);
         each(&mut self.own, &other.own, OwnTotals::add);
+        match (&mut self.late, &other.late) {
+            (Some(mine), Some(theirs)) => mine.add(theirs),
+            (None, Some(theirs)) => self.late = Some(theirs.clone()),
+            (_, None) => {}
+        }
     }
 
     /// Adds a later phase's counts to these. What was open when that began is known already: it was opened in a phase before, or
@@ -329,6 +350,8 @@ impl Totals {
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
                 take(&mut mine.duration, &theirs.duration);
+                take(&mut mine.timed_out, &theirs.timed_out);
+                take(&mut mine.cut_off, &theirs.cut_off);
                 mine.delayed.take(&theirs.delayed);
                 each(&mut mine.layers, &theirs.layers, take);
                 each(&mut mine.failures, &theirs.failures, less);
@@ -348,6 +371,9 @@ impl Totals {
             mine.counter -= theirs.counter;
             take(&mut mine.histogram, &theirs.histogram);
         });
+        if let (Some(mine), Some(theirs)) = (&mut rest.late, &earlier.late) {
+            **mine = mine.minus(theirs);
+        }
         rest
     }
 }
@@ -393,6 +419,8 @@ impl ConnectTotals {
     pub fn add(&mut self, other: &ConnectTotals) {
         self.carried += other.carried;
         self.duration.add(&other.duration);
+        self.timed_out.add(&other.timed_out);
+        self.cut_off.add(&other.cut_off);
         self.delayed.add(&other.delayed);
         each(&mut self.layers, &other.layers, Sparse::add);
         each(&mut self.failures, &other.failures, more);

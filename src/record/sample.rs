@@ -99,6 +99,7 @@ fn steady() -> Phase {
                 carried: 0,
                 connects: 52,
                 failures: counts(&[("refused", 2)]),
+                cut_off: 1,
                 disconnects: counts(&[("reset", 1)]),
                 connect: latency(52, 0.000_8),
             }],

@@ -27,9 +27,10 @@ pub(super) struct Times {
 }
 
 impl Times {
-    fn take(&mut self, outcome: Outcome, measured: &ByOutcome, delayed: &Delayed) {
+    /// Adds times that ended so; those that were delayed are known by all outcomes.
+    fn add(&mut self, outcome: Outcome, measured: &Sparse, delayed: &Delayed) {
         let at = outcome.index();
-        self.most.add(&measured[at]);
+        self.most.add(measured);
         self.delayed.add(&delayed.measured[at]);
         self.least.add(&delayed.least[at]);
     }
@@ -152,6 +153,8 @@ pub struct Figures {
     pub(super) cut_off: Times,
     /// All of them, however they ended.
     pub(super) all: u64,
+    /// Those that were due after the phase's end, and what a counter of the profile's own grew by then.
+    pub(super) late: (u64, f64),
     /// What failed or timed out.
     pub(super) errors: u64,
     pub(super) timeouts: u64,
@@ -204,6 +207,10 @@ impl Figures {
             figures.scenario(subject, *id, totals, extent.layout);
             figures.part(subject.of, *id, totals, extent, before);
         }
+        if let Some(late) = &totals.late {
+            let late = Self::of(subject, late, extent);
+            figures.late = (late.all, late.counter.unwrap_or(0.0));
+        }
         figures
     }
 
@@ -233,12 +240,18 @@ impl Figures {
             Of::Connect => {
                 for connects in subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()]) {
                     let failed: u64 = connects.failures.iter().sum();
-                    self.good.most.add(&connects.duration);
-                    self.good.delayed.add(&connects.delayed.measured[Outcome::Ok.index()]);
-                    self.good.least.add(&connects.delayed.least[Outcome::Ok.index()]);
-                    self.all += connects.duration.count() + failed;
+                    for (times, outcome, measured) in [
+                        (&mut self.good, Outcome::Ok, &connects.duration),
+                        (&mut self.timed_out, Outcome::Timeout, &connects.timed_out),
+                        (&mut self.cut_off, Outcome::Interrupted, &connects.cut_off),
+                    ] {
+                        times.add(outcome, measured, &connects.delayed);
+                    }
+                    self.all += connects.attempts();
                     self.errors += failed;
                     self.timeouts += connects.failures[Reason::Timeout.index()];
+                    self.delayed_timeouts += paused(&connects.delayed);
+                    self.interrupted += connects.cut_off.count();
                     add(&mut self.reasons, &connects.failures);
                 }
             }
@@ -276,9 +289,7 @@ impl Figures {
         }) {
             let message = totals.message(*message);
             if subject.of == Of::MessageLatency {
-                self.good.most.add(&message.latency);
-                self.good.delayed.add(&message.delayed.measured[Outcome::Ok.index()]);
-                self.good.least.add(&message.delayed.least[Outcome::Ok.index()]);
+                self.good.add(Outcome::Ok, &message.latency, &message.delayed);
                 // One that never came, or whose time of publication isn't known, came within no time.
                 self.all += message.latency.count().max(message.received) + message.missed;
             }
@@ -393,9 +404,11 @@ impl Figures {
     }
 
     fn time(&mut self, by_outcome: &ByOutcome, delayed: &Delayed) {
-        self.good.take(Outcome::Ok, by_outcome, delayed);
-        self.timed_out.take(Outcome::Timeout, by_outcome, delayed);
-        self.cut_off.take(Outcome::Interrupted, by_outcome, delayed);
+        for (times, outcome) in
+            [(&mut self.good, Outcome::Ok), (&mut self.timed_out, Outcome::Timeout), (&mut self.cut_off, Outcome::Interrupted)]
+        {
+            times.add(outcome, &by_outcome[outcome.index()], delayed);
+        }
     }
 
     /// What has come since `earlier`, an extract of the same subject. What was open when the phase began counts as open since then, too.
@@ -409,6 +422,7 @@ impl Figures {
         }
         for (mine, theirs) in [
             (&mut rest.all, earlier.all),
+            (&mut rest.late.0, earlier.late.0),
             (&mut rest.errors, earlier.errors),
             (&mut rest.timeouts, earlier.timeouts),
             (&mut rest.delayed_timeouts, earlier.delayed_timeouts),
@@ -436,6 +450,7 @@ impl Figures {
         for (mine, theirs) in rest.heard.iter_mut().zip(&earlier.heard) {
             *mine = mine.minus(theirs);
         }
+        rest.late.1 -= earlier.late.1;
         rest.counter = self.counter.map(|sum| sum - earlier.counter.unwrap_or(0.0));
         rest
     }

@@ -114,11 +114,15 @@ impl Figures {
             Measure::Rate => {
                 let unmade = self.unmade();
                 let local = self.reasons[Reason::Local.index()].min(self.all) as f64;
+                // What was due after the phase's end was done in more time than that.
                 let (done, least, more) = match self.counter {
-                    Some(sum) if self.all == 0 => (sum, (sum - self.blamed as f64).max(0.0), unmade.counter),
+                    Some(sum) if self.all == 0 => {
+                        let sum = sum - self.late.1;
+                        (sum, (sum - self.blamed as f64).max(0.0), unmade.counter)
+                    }
                     // In a part of a phase what was begun counts, not what ended.
                     _ => {
-                        let begun = (self.all as f64 + unmade.under_way).max(0.0);
+                        let begun = ((self.all - self.late.0.min(self.all)) as f64 + unmade.under_way).max(0.0);
                         (begun, (begun - local).max(0.0), unmade.items)
                     }
                 };

@@ -44,7 +44,11 @@ impl Books {
                 for connections in list(scenario, "connections") {
                     let labels = [("phase", phase_name), ("scenario", name), ("protocol", text(connections, "protocol"))];
                     let failed = total(&connections["failures"]);
-                    self.shows("load_connects_total", &labels, count(&connections["connects"]) + failed);
+                    self.shows(
+                        "load_connects_total",
+                        &labels,
+                        count(&connections["connects"]) + failed + count(&connections["cut_off"]),
+                    );
                     self.shows("load_connect_duration_seconds_count", &labels, count(&connections["connects"]));
                     self.show("load_connect_failures_total", &labels, &connections["failures"]);
                     self.show("load_disconnects_total", &labels, &connections["disconnects"]);

@@ -161,7 +161,7 @@ async fn carry_out(order: &StageOrder, set: &Arc<Set>, mut wished: watch::Receiv
             () = tokio::time::sleep(stage.timeout) => StageHow::OutOfTime,
         }
     };
-    sink.opened(user.close());
+    user.close(&sink);
     let outcome = match &how {
         StageHow::Completed => Outcome::Ok,
         StageHow::CheckFailed | StageHow::Failed(_) => Outcome::Error,

@@ -77,11 +77,6 @@ impl StageSink {
     pub fn unheld(&self) -> Vec<(CheckId, String)> {
         self.unheld.take()
     }
-
-    /// So many connections more are open (or fewer, if negative).
-    pub fn opened(&self, by: i64) {
-        self.gauges.add_connections(self.scenario, Protocol::Http, by);
-    }
 }
 
 impl Sink for StageSink {
@@ -119,8 +114,8 @@ impl Sink for StageSink {
         self.gauges.add_connections(self.scenario, protocol, 1);
     }
 
-    fn connect_failed(&self, protocol: Protocol, _: Instant, reason: Reason) {
-        self.set.connect_failed(self.scenario, protocol, reason);
+    fn unconnected(&self, protocol: Protocol, _: Instant, reason: Option<Reason>, lasted: Duration) {
+        self.set.unconnected(self.scenario, protocol, reason, nanos(lasted));
     }
 
     fn disconnected(&self, protocol: Protocol, _: Instant, reason: Option<Reason>) {

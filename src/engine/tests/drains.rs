@@ -1,6 +1,7 @@
 //! What outlasts a drain, or several: it is in one record, and nobody waits for it.
 
 use super::*;
+use crate::measure::{OwnId, StepId};
 
 /// Longer than any drain here, and shorter than what ends a wait for one that hangs.
 const SOON: Duration = Duration::from_secs(4);
@@ -65,4 +66,25 @@ async fn who_is_cut_off_at_the_end_of_a_drain_counts_in_its_phase() {
     let done = carry_out(simple(&server, "/hold", phases), workers(2)).await;
     assert_eq!(cut(&done), [2, 1]);
     assert_eq!(requests(&done), [2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_loop_still_does_in_its_drain_is_told_apart() {
+    let server = Server::start();
+    let plan = plan(
+        &server,
+        "scenarios: {s: {flow: [{repeat: {times: 20, flow: [{http: {get: /wait/50, name: r}}, {count: {turns_total: 1}}]}}]}}\n\
+         metrics: {turns_total: {type: counter, help: Turns.}}\n\
+         phases: [{name: a, duration: 300ms, drain: 60s, load: {s: {users: 2}}}]",
+    );
+    let done = carry_out(plan, workers(2)).await;
+    done.check();
+    assert_eq!(requests(&done), [40], "each of two users goes through its loop");
+    let totals = &done.drained[0].totals;
+    let late = totals.late.as_ref().unwrap();
+    // A request takes 50 ms at least, so that of a user's no more than 6 are due within 300 ms.
+    let in_time = totals.in_time(StepId(0));
+    assert!((2..=12).contains(&in_time), "{in_time}");
+    assert_eq!(in_time + late.steps[0].requests(), 40);
+    assert!(late.own_sum(OwnId(0)).counter >= 28.0);
 }

@@ -307,8 +307,8 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
         }
     };
     let credentials = prepared.credentials();
-    // TCP sends nothing to connect.
-    let flight = Flight::new(sink, step.id, due, protocol != Protocol::Tcp);
+    let flight = Flight::opening(sink, step.id, due, protocol);
+    let began = Instant::now();
     let attempt = driver::open(prepared, Some(user.http.jar())).await;
     flight.landed();
     let Attempt { result, times, sent_at, ended, status, sent, received, .. } = attempt;
@@ -333,7 +333,7 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
             (ended, Ok(connection))
         }
         Err(error) => {
-            sink.connect_failed(protocol, ended, error.reason);
+            sink.unconnected(protocol, ended, Some(error.reason), ended.saturating_duration_since(began));
             let secrets = |text: &str| {
                 let sent = credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
                 user.secrets(text).into_iter().chain(sent).collect()

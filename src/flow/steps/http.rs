@@ -7,16 +7,15 @@ use http::HeaderValue;
 use crate::base::secrets::secrets_of_header;
 use crate::base::trace::TraceId;
 use crate::base::units::nanos;
-use crate::base::{Outcome, Protocol, Reason};
+use crate::base::{Outcome, Reason};
 use crate::expr::{Response, Value};
 use crate::flow::expect::Wrong;
-use crate::flow::flight::Flight;
+use crate::flow::flight::{Flight, Talk, connections};
 use crate::flow::interpret::{Broken, Run};
 use crate::flow::session::alongside;
 use crate::flow::sink::{Failure, Sink};
 use crate::flow::types::HttpStep;
-use crate::measure::{ConnectTimes, LEAST_BODY, Sample, Transfer};
-use crate::net::DialTimes;
+use crate::measure::{LEAST_BODY, Sample, Transfer};
 use crate::protocol::http::{Exchange, Uploaded};
 
 pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
@@ -28,10 +27,11 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 let trace = if step.trace { prepared.begin_trace() } else { None };
                 let credentials = step.request.credentials(&prepared);
                 let flight = Flight::new(run.sink, step.id, due, true);
+                let talk = Talk { http: &mut user.http, sink: run.sink };
                 let exchange = match &mut run.session {
-                    None => user.http.perform(&step.request, prepared, user.pool.as_deref()).await,
+                    None => talk.http.perform(&step.request, prepared, user.pool.as_deref()).await,
                     Some(session) => {
-                        let exchange = user.http.perform(&step.request, prepared, user.pool.as_deref());
+                        let exchange = talk.http.perform(&step.request, prepared, user.pool.as_deref());
                         Box::pin(alongside(session, Box::pin(exchange))).await
                     }
                 };
@@ -44,7 +44,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
     match exchange {
         Ok((exchange, credentials, trace)) => {
             run.due = exchange.ended;
-            connections(run.sink, &exchange);
+            connections(run.sink, exchange.ended, &exchange.connects, &exchange.disconnects);
             answered(step, due, exchange, (credentials, trace), run)
         }
         Err(error) => {
@@ -234,28 +234,4 @@ fn extract(step: &HttpStep, scope: &mut crate::expr::Scope) -> Option<Wrong> {
         }
     }
     missing
-}
-
-/// Tells of the connections that an exchange opened and ended.
-fn connections<S: Sink>(sink: &S, exchange: &Exchange) {
-    let at = exchange.ended;
-    for connect in &exchange.connects {
-        match &connect.result {
-            Ok(times) => sink.connected(Protocol::Http, at, connect.at, &connect_times(times)),
-            Err(reason) => sink.connect_failed(Protocol::Http, at, *reason),
-        }
-    }
-    for disconnect in &exchange.disconnects {
-        sink.disconnected(Protocol::Http, at, disconnect.reason);
-    }
-}
-
-fn connect_times(times: &DialTimes) -> ConnectTimes {
-    ConnectTimes {
-        total: nanos(times.total),
-        dns: times.dns.map(nanos),
-        tcp: nanos(times.tcp),
-        tls: times.tls.map(nanos),
-        handshake: None,
-    }
 }

@@ -11,7 +11,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::turns::Turns;
-use crate::base::Protocol;
 use crate::flow::interpret::{Attempt, Run, Stop};
 use crate::flow::sink::Sink;
 use crate::flow::types::Flow;
@@ -106,9 +105,6 @@ struct Person<'a, S: Sink> {
 
 impl<S: Sink> Drop for Person<'_, S> {
     fn drop(&mut self) {
-        let now = Instant::now();
-        for _ in 0..-self.user.close() {
-            self.sink.disconnected(Protocol::Http, now, None);
-        }
+        self.user.close(self.sink);
     }
 }

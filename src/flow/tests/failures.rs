@@ -163,7 +163,7 @@ async fn without_a_target() {
     let (end, _) = run(steps, &book).await;
     assert_eq!((end, book.outcomes()), (End::Failed, vec![(Outcome::Error, Some(Reason::Refused), 0)]));
     assert_eq!(book.checks(), [(0, true)]);
-    assert!(book.has(&Told::ConnectFailed(Reason::Refused)) && !book.has(&Told::Connected));
+    assert!(book.has(&Told::Unconnected(Some(Reason::Refused))) && !book.has(&Told::Connected));
 }
 
 #[tokio::test]

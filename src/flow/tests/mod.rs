@@ -106,7 +106,7 @@ pub(super) enum Told {
     Check(u32, Instant, bool),
     Group(u32, Instant, u64, Outcome),
     Connected,
-    ConnectFailed(Reason),
+    Unconnected(Option<Reason>),
     Disconnected(Option<Reason>),
     Count(u32, f64, Instant),
     Observe(u32, f64),
@@ -231,8 +231,8 @@ impl Sink for Book {
         self.tell(Told::Connected);
     }
 
-    fn connect_failed(&self, _: Protocol, _: Instant, reason: Reason) {
-        self.tell(Told::ConnectFailed(reason));
+    fn unconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>, _: Duration) {
+        self.tell(Told::Unconnected(reason));
     }
 
     fn disconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>) {

@@ -119,11 +119,36 @@ async fn a_request_that_is_cut_off_says_so() {
     assert_eq!((samples[1].0, samples[1].1), (0, at_end(&samples[0])));
     assert!(samples[1].2.response >= samples[1].2.service && samples[1].2.service > 0);
     assert!(book.checks().is_empty() && book.details().is_empty());
-    // The user goes on with a new connection, and hears of the end of the old one.
+    // Both connections are in the books: that of the first request, which the second one took over and broke.
+    assert!(book.has(&Told::Connected) && book.has(&Told::Disconnected(None)));
+    let open = || {
+        book.told
+            .borrow()
+            .iter()
+            .map(|told| i32::from(*told == Told::Connected) - i32::from(matches!(told, Told::Disconnected(_))))
+            .sum::<i32>()
+    };
+    assert_eq!(open(), 0);
     let next = Flow { steps: vec![http(make.get("/b"))] };
     assert_eq!(iterate(&next, &mut user, 1, Instant::now(), &book).await, End::Completed);
-    assert!(book.has(&Told::Disconnected(None)));
-    assert_eq!(user.close(), -1);
+    assert_eq!(open(), 1);
+    user.close(&book);
+    assert_eq!(open(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_off_while_it_is_opened_says_so() {
+    // Nobody ever answers the handshake of TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut make = Maker::new(&format!("https://{}", listener.local_addr().unwrap()));
+    let flow = Flow { steps: vec![http(make.get("/a"))] };
+    let (book, mut user) = (Book::default(), user());
+    tokio::select! {
+        end = iterate(&flow, &mut user, 0, Instant::now(), &book) => panic!("it ended: {end:?}"),
+        accepted = listener.accept() => drop(accepted),
+    }
+    assert_eq!(book.outcomes(), [(Outcome::Interrupted, None, 0)]);
+    assert!(book.has(&Told::Unconnected(None)) && !book.has(&Told::Connected));
 }
 
 #[tokio::test]

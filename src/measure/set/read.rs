@@ -27,6 +27,15 @@ impl Set {
 
     /// What has been recorded so far.
     pub fn totals(&self) -> Totals {
+        let mut totals = self.own_totals();
+        if let Some(late) = self.late.get().map(|late| late.own_totals()) {
+            totals.add(&late);
+            totals.late = Some(Box::new(late));
+        }
+        totals
+    }
+
+    fn own_totals(&self) -> Totals {
         let shapes = &self.shapes;
         Totals {
             steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i)).collect(),
@@ -74,6 +83,7 @@ impl Set {
                     None => OwnTotals::default(),
                 })
                 .collect(),
+            late: None,
         }
     }
 }
@@ -125,6 +135,8 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
                 delayed: cell.delayed.totals(&shapes.connect[i]),
                 carried: cell.carried.get(),
                 duration: cell.duration.totals(&shapes.connect[i]),
+                timed_out: cell.timed_out.totals(&shapes.connect[i]),
+                cut_off: cell.cut_off.totals(&shapes.connect[i]),
                 layers: std::array::from_fn(|layer| cell.layers[layer].totals(&shapes.plain)),
                 failures: read(&cell.failures),
                 disconnects: read(&cell.disconnects),

@@ -106,11 +106,11 @@ fn arrivals(scenario: &Scenario) -> String {
     )
 }
 
-/// `voters http: 52 opened in 2.40ms (p95); failed: 2 × refused; broken off: 1 × reset`.
+/// `voters http: 52 opened, p95 2.40ms; failed: 2 × refused; cut off: 1; broken off: 1 × reset`.
 fn connected(scenario: &Scenario, connections: &Connections) -> String {
     let failures = counts(&connections.failures);
     let disconnects = counts(&connections.disconnects);
-    if connections.connects == 0 && failures.is_empty() && disconnects.is_empty() {
+    if connections.connects + connections.cut_off == 0 && failures.is_empty() && disconnects.is_empty() {
         return String::new();
     }
     let mut text =
@@ -118,7 +118,8 @@ fn connected(scenario: &Scenario, connections: &Connections) -> String {
     if let Some(p95) = connections.connect.p95 {
         text.push_str(&format!(", p95 {}", seconds(Some(p95))));
     }
-    for (what, counted) in [("failed", failures), ("broken off", disconnects)] {
+    let cut_off = if connections.cut_off > 0 { count(connections.cut_off) } else { String::new() };
+    for (what, counted) in [("failed", failures), ("cut off", cut_off), ("broken off", disconnects)] {
         if !counted.is_empty() {
             text.push_str(&format!("; {what}: {counted}"));
         }

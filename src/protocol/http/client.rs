@@ -66,24 +66,29 @@ impl Client {
         &mut self.jar
     }
 
-    /// Forgets the cookies and closes the connections, for the end of the user. Returns by how many the number of open
-    /// connections has changed that no exchange told of: less these and those that were dropped with a request, more those
-    /// that a dropped request had opened.
-    pub fn close(&mut self) -> i64 {
+    /// Forgets the cookies and closes the connections, for the end of the user. Returns what nobody was told of, these closed
+    /// connections among it.
+    pub fn close(&mut self) -> Untold {
         self.jar = Jar::default();
-        let Untold { connects, disconnects } = std::mem::take(&mut self.untold);
-        let opened = connects.iter().filter(|connect| connect.result.is_ok()).count();
         let lines = self.lines.drain(..).filter(Line::tell).count();
-        let closed = self.connections.len() + lines + self.lost + disconnects.len();
+        let closed = self.connections.len() + lines;
         self.connections.clear();
-        self.lost = 0;
-        opened as i64 - closed as i64
+        let mut untold = self.untold();
+        untold.closed(closed);
+        untold
+    }
+
+    /// What a request that was dropped could not tell of connections. To be asked for at once, since what was still being opened lasts
+    /// until then.
+    pub fn untold(&mut self) -> Untold {
+        self.untold.dropped();
+        self.untold.closed(std::mem::take(&mut self.lost));
+        std::mem::take(&mut self.untold)
     }
 
     /// Sends the request, follows its redirects, and reads the answer.
     ///
-    /// May be dropped at any time: the connection in use is then closed, and told of by the next exchange or by
-    /// [`Client::close`] or [`Pool::close`].
+    /// May be dropped at any time: the connection in use is then closed, and [`Client::untold`] or [`Pool::close`] tells of it.
     pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;

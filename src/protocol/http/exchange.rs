@@ -59,8 +59,10 @@ impl Stage {
 pub struct Connect {
     /// When it was over.
     pub at: Instant,
-    /// How long it took, or why there is none.
-    pub result: Result<DialTimes, Reason>,
+    /// How long it had lasted by then.
+    pub lasted: Duration,
+    /// How long its parts took, or why there is none; without a reason where the request was dropped meanwhile.
+    pub result: Result<DialTimes, Option<Reason>>,
 }
 
 /// The end of a connection.

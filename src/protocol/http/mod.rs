@@ -38,6 +38,7 @@ pub use exchange::{Connect, Disconnect, Exchange, Stage};
 pub(crate) use failure::Failure;
 pub use pool::Pool;
 pub use prepared::Prepared;
+pub use progress::Untold;
 pub use request::Request;
 pub use spec::{Body, BuildError, Connections, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};

@@ -15,11 +15,45 @@ use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
 use crate::net::{DialTimes, Dialing, Meter};
 
-/// What an exchange has to tell of connections. Kept by the user until it is told, since a request may be dropped.
+/// What became of connections, and nobody has been told yet. Kept by the user, since a request may be dropped.
 #[derive(Debug, Default)]
-pub(super) struct Untold {
+pub struct Untold {
+    /// Connections that were opened, or not.
     pub connects: Vec<Connect>,
+    /// Connections that ended.
     pub disconnects: Vec<Disconnect>,
+    /// Since when one is being opened.
+    dialing: Option<Instant>,
+}
+
+impl Untold {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.connects.is_empty() && self.disconnects.is_empty()
+    }
+
+    /// An attempt to open a connection begins.
+    fn dials(&mut self) {
+        self.dialing = Some(Instant::now());
+    }
+
+    /// It is over.
+    fn dialled(&mut self, result: Result<DialTimes, Option<Reason>>) {
+        if let Some(since) = self.dialing.take() {
+            let at = Instant::now();
+            self.connects.push(Connect { at, lasted: at.saturating_duration_since(since), result });
+        }
+    }
+
+    /// Connections that this side closed.
+    pub(super) fn closed(&mut self, count: usize) {
+        self.disconnects.extend((0..count).map(|_| Disconnect { reason: None }));
+    }
+
+    /// The request was dropped: what it was still opening ends with it.
+    pub(super) fn dropped(&mut self) {
+        self.dialled(Err(None));
+    }
 }
 
 /// How far a request has come; readable after its future was dropped.
@@ -73,12 +107,18 @@ impl<'c> Progress<'c> {
 
     /// Connections that this side closed.
     pub fn closed(&mut self, count: usize) {
-        self.untold.disconnects.extend((0..count).map(|_| Disconnect { reason: None }));
+        self.untold.closed(count);
     }
 
-    /// An attempt to open a connection is over.
-    pub fn attempted(&mut self, result: Result<DialTimes, Reason>) {
-        self.untold.connects.push(Connect { at: Instant::now(), result });
+    /// An attempt to open a connection begins.
+    pub fn dials(&mut self) {
+        self.stage = Stage::Dial(crate::net::Stage::Dns);
+        self.untold.dials();
+    }
+
+    /// It is over.
+    pub fn dialled(&mut self, result: Result<DialTimes, Reason>) {
+        self.untold.dialled(result.map_err(Some));
     }
 
     pub fn disconnected(&mut self, reason: Option<Reason>) {
@@ -138,7 +178,7 @@ impl<'c> Progress<'c> {
         if self.upload.as_ref().is_some_and(|tally| !tally.is_complete()) {
             self.processing = Duration::ZERO;
         }
-        let Untold { connects, disconnects } = std::mem::take(self.untold);
+        let Untold { connects, disconnects, .. } = std::mem::take(self.untold);
         let wait = match (self.sent_at, self.first_received) {
             (Some(sent), Some(received)) => received.saturating_duration_since(sent),
             _ => Duration::ZERO,
@@ -169,7 +209,7 @@ impl<'c> Progress<'c> {
         match (self.stage, &self.meter) {
             (Stage::Dial(_), _) => {
                 self.stage = Stage::Dial(self.dialing.stage);
-                self.attempted(Err(Reason::Timeout));
+                self.dialled(Err(Reason::Timeout));
             }
             (Stage::Pool, _) => {}
             _ if self.line.is_some() => {

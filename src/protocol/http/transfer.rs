@@ -170,16 +170,16 @@ async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress
     if home.make_room() {
         progress.disconnected(None);
     }
-    progress.stage = Stage::Dial(crate::net::Stage::Dns);
+    progress.dials();
     // Boxed: it is rare, and every idle user would hold the room that it takes.
     match Box::pin(connect(origin, &mut progress.dialing)).await {
         Ok(opened) => {
             home.set_open(true);
-            progress.attempted(Ok(progress.dialing.times));
+            progress.dialled(Ok(progress.dialing.times));
             Ok(opened)
         }
         Err(error) => {
-            progress.attempted(Err(error.reason));
+            progress.dialled(Err(error.reason));
             Err(Failure::new(error.reason, error.message))
         }
     }

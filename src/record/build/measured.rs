@@ -88,6 +88,7 @@ fn scenario(input: &PhaseInput<'_>, id: ScenarioId, totals: &ScenarioTotals) -> 
                 carried: totals.carried,
                 connects: totals.duration.count(),
                 failures: reasons(&totals.failures),
+                cut_off: totals.cut_off.count(),
                 disconnects: reasons(&totals.disconnects),
                 connect: latency(&totals.duration),
             })
@@ -137,7 +138,7 @@ fn step(input: &PhaseInput<'_>, id: StepId, totals: &StepTotals) -> Step {
         group: layout.and_then(|step| step.group.clone()),
         protocol: layout.map(|step| step.protocol.label().to_owned()).unwrap_or_default(),
         requests: totals.requests(),
-        rate: input.per_second(totals.requests()),
+        rate: input.per_second(input.totals.in_time(id)),
         outcomes: outcomes(&totals.response),
         errors: reasons(&totals.reasons),
         codes: totals.codes.iter().map(|(number, n)| (code(*number), *n)).collect(),

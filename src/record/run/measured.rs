@@ -62,6 +62,8 @@ pub struct Connections {
     pub connects: u64,
     /// Attempts that failed, by reason.
     pub failures: BTreeMap<String, u64>,
+    /// Attempts that were cut off at the end of the drain, before it was known what came of them.
+    pub cut_off: u64,
     /// Connections that the other side ended or that broke, by reason.
     pub disconnects: BTreeMap<String, u64>,
     /// How long connecting took, all layers together.

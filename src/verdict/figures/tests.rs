@@ -137,7 +137,7 @@ fn connections_arrivals_checks_and_own_metrics() {
     for _ in 0..3 {
         set.connected(scenario, Protocol::Http, &ConnectTimes { total: 2_000_000, tcp: 1_000_000, ..ConnectTimes::default() });
     }
-    set.connect_failed(scenario, Protocol::Http, Reason::Refused);
+    set.unconnected(scenario, Protocol::Http, Some(Reason::Refused), 0);
     set.disconnected(scenario, Protocol::Http, Reason::Closed);
     set.count(OwnId(0), scenario, 30.0);
     set.observe(OwnId(1), scenario, 0.8);

@@ -10,8 +10,8 @@ use super::super::slo::{Of, Traffic};
 use super::*;
 use crate::base::{DropReason, Outcome, Protocol};
 use crate::measure::{
-    CheckId, CheckLayout, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, StepId,
-    StepLayout, Store,
+    CheckId, CheckLayout, ConnectTimes, Layout, OwnId, OwnKind, OwnMetric, PhaseId, Sample, ScenarioId, ScenarioLayout, Set,
+    StepId, StepLayout, Store,
 };
 
 const MS: u64 = 1_000_000;
@@ -365,4 +365,49 @@ fn a_metric_of_ones_own_lacks_what_never_came_to_be() {
     };
     assert_eq!((met(1, "p95 < 100ms"), met(1, "p50 < 100ms"), met(1, "max < 100ms")), (None, Some(true), None));
     assert_eq!((met(0, "value > 95"), met(0, "value > 80"), met(0, "value > 200")), (None, Some(true), Some(false)));
+}
+
+#[test]
+fn connections_that_never_opened_nor_failed_are_not_known() {
+    let recorder = Recorder::new(30.0);
+    let connects = |n: u64, ms: u64, reason: Option<Reason>| {
+        for _ in 0..n {
+            recorder.set.unconnected(USERS, Protocol::Websocket, reason, ms * MS);
+        }
+    };
+    for _ in 0..81 {
+        recorder.set.connected(USERS, Protocol::Websocket, &ConnectTimes { total: 5 * MS, tcp: MS, ..ConnectTimes::default() });
+    }
+    connects(9, 400, None);
+    let subject = Traffic { of: Of::Connect, protocols: vec![Protocol::Websocket], ..recorder.subject.clone() };
+    let met = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met;
+    for text in ["errors < 1%", "success > 99%", "timeouts < 1%", "p99 < 500ms", "mean < 60ms", "within(500ms) > 99%", "max < 1s"]
+    {
+        assert_eq!(met(text), None, "{text}");
+    }
+    // What had lasted longer already is surely longer.
+    for text in ["p99 < 100ms", "within(100ms) > 99%"] {
+        assert_eq!(met(text), Some(false), "{text}");
+    }
+    for text in ["errors < 20%", "p50 < 500ms"] {
+        assert_eq!(met(text), Some(true), "{text}");
+    }
+    assert_eq!(
+        recorder.figures(&subject, &[]).doubt(&Requirement::parse("errors < 1%").unwrap(), PACE),
+        "9 of 90 were cut off when the drain ended"
+    );
+    // A time limit of a connection is a lower bound of its time.
+    connects(10, 2000, Some(Reason::Timeout));
+    assert_eq!((met("p95 < 1s"), met("p95 < 3s"), met("errors < 5%")), (Some(false), None, Some(false)));
+}
+
+#[test]
+fn what_a_drain_was_enough_for_is_no_rate_of_the_phase() {
+    let recorder = Recorder::new(30.0);
+    recorder.good(50, 10);
+    let sample =
+        Sample { response: 10 * MS, service: 10 * MS, outcome: Outcome::Ok, reason: None, status: 200, sent: 0, received: 0 };
+    (0..50).for_each(|_| recorder.set.late().sample(StepId(0), &sample));
+    assert_eq!((recorder.known("rate > 4/s").value, recorder.met("rate > 6/s")), (5.0, Some(false)));
+    assert_eq!(recorder.known("count(requests) > 1").value, 100.0);
 }

@@ -122,7 +122,7 @@ async fn where_it_does_not_come_back_the_session_fails() {
     });
     assert_eq!(ended.0, End::Failed);
     let told = book.told.borrow();
-    assert_eq!(told.iter().filter(|told| **told == Told::ConnectFailed(Reason::Refused)).count(), 3);
+    assert_eq!(told.iter().filter(|told| **told == Told::Unconnected(Some(Reason::Refused))).count(), 3);
     assert!(told.contains(&Told::Session(9, Outcome::Error)));
 }
 
@@ -135,7 +135,7 @@ async fn whoever_cannot_connect_has_no_session() {
     let (end, _) = run(vec![connected(session(&url, vec![], vec![hold()]))], &book).await;
     assert_eq!(end, End::Failed);
     assert_eq!(book.samples_in_short(), [(9, Outcome::Error, Some(Reason::Refused))]);
-    assert!(book.has(&Told::ConnectFailed(Reason::Refused)) && !book.has(&Told::Session(9, Outcome::Error)));
+    assert!(book.has(&Told::Unconnected(Some(Reason::Refused))) && !book.has(&Told::Session(9, Outcome::Error)));
     let book = Book::default();
     let mut make = Maker::new("");
     let mut step = session("", vec![], vec![]);

@@ -45,7 +45,7 @@ async fn https_gets_a_tunnel_whose_refusal_is_told_without_the_password() {
     let proxy = url.replace("http://", "http://ann:hunter2@");
     let exchange = perform(&mut Client::new(), &get("https://target.invalid/", |spec| spec.way.route = through(&proxy))).await;
     assert_eq!((exchange.outcome, exchange.reason), (Outcome::Error, Some(Reason::Refused)));
-    assert_eq!(exchange.connects[0].result, Err(Reason::Refused));
+    assert_eq!(exchange.connects[0].result, Err(Some(Reason::Refused)));
     let detail = exchange.detail.unwrap();
     assert!(detail.contains("407") && detail.contains("target.invalid:443"), "{detail}");
     assert!(!detail.contains("hunter2") && !detail.contains("YW5u") && !detail.contains("ann"), "{detail}");

@@ -140,7 +140,7 @@ async fn trusts_whom_it_is_told_to() {
 
     let exchange = ask(&url, TlsOptions { ca_file: stranger.file("ca.pem"), ..Default::default() }).await;
     assert_eq!((exchange.outcome, exchange.reason), (Outcome::Error, Some(Reason::Tls)));
-    assert_eq!(exchange.connects[0].result, Err(Reason::Tls));
+    assert_eq!(exchange.connects[0].result, Err(Some(Reason::Tls)));
     assert_eq!(exchange.sent_at, None);
 
     let exchange = ask(&url, TlsOptions { insecure: true, ..Default::default() }).await;
