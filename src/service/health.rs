@@ -9,7 +9,7 @@ use crate::measure::process::cpu_time;
 use crate::measure::totals::timed;
 use crate::measure::{ScenarioId, Sparse, Totals};
 use crate::plan::{Phase, Plan};
-use crate::verdict::{Effort, LAGS, Starts, busy_share};
+use crate::verdict::{self, Effort, LAGS, Starts, busy_share};
 
 /// The processor time at a phase's start.
 pub(super) struct Baseline {
@@ -49,6 +49,11 @@ impl Baseline {
 pub(super) fn effort(plan: &Plan, phase: &Phase, totals: &Totals, used: Used) -> Effort {
     let scenarios = phase.loads.iter().filter_map(|(id, load)| starts(plan, *id, load, totals)).collect();
     Effort { scenarios, cpu: used.share, busiest_worker: used.busiest_worker }
+}
+
+/// Whether the generator is the bottleneck of a phase as it stands.
+pub(super) fn is_saturated(plan: &Plan, phase: &Phase, totals: &Totals, used: Used) -> bool {
+    verdict::saturation(&effort(plan, phase, totals, used)).is_some()
 }
 
 fn starts(plan: &Plan, id: ScenarioId, load: &Load, totals: &Totals) -> Option<Starts> {

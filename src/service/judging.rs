@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::base::Verdict;
 use crate::counters::Observed;
-use crate::engine::{Board, Control, ErrorExample};
+use crate::engine::{Board, Control, ErrorExample, PhaseNow};
 use crate::measure::process::unix_time;
 use crate::measure::{OwnId, OwnKind, PhaseId, ScenarioId, StepId, Totals};
 use crate::plan::Plan;
@@ -16,6 +16,7 @@ use crate::verdict::{self, Inputs, Outside, SloResult, Watches};
 use crate::{exposition, expr};
 
 use super::conduct::{Conduct, REPEATS_KEPT, Update};
+use super::health;
 use super::turn::{self, Drained, Judged};
 
 /// How often gauges and progress are brought up to date.
@@ -75,6 +76,11 @@ impl Conduct {
         self.store.set_slos(self.results.values().flatten());
     }
 
+    fn is_saturated(&self, now: &PhaseNow, board: &Board) -> bool {
+        let (Some(turn), Some(totals)) = (self.turns.get(&now.activation), board.totals(now.activation)) else { return false };
+        health::is_saturated(&self.plan, &self.plan.phases[now.phase.index()], &totals, turn.baseline.used(board))
+    }
+
     /// How long until there is something to look at: progress once a second, and SLOs when their windows slide.
     pub(super) fn until_next_look(&self, board: &Board) -> Duration {
         let mut wait = TICK.saturating_sub(self.told.elapsed());
@@ -132,7 +138,8 @@ impl Conduct {
                 continue;
             }
             if turn.watches.next().is_some_and(|next| next <= now.elapsed) {
-                breach = breach.or(turn.watches.tick(now.elapsed, &totals));
+                let saturated = || health::is_saturated(&self.plan, phase, &totals, turn.baseline.used(board));
+                breach = breach.or(turn.watches.tick(now.elapsed, &totals, &saturated));
             }
             if show {
                 self.slos_shown = Instant::now();
@@ -144,7 +151,8 @@ impl Conduct {
             self.show_slos();
         }
         if self.run_watches.next().is_some_and(|next| next <= counted.0) {
-            breach = breach.or(self.run_watches.tick(counted.0, &counted.1));
+            let saturated = self.saturated || phases.iter().any(|now| self.is_saturated(now, board));
+            breach = breach.or(self.run_watches.tick(counted.0, &counted.1, &|| saturated));
         }
         if let Some(breach) = breach.filter(|_| running && !self.aborted) {
             self.aborted = true;

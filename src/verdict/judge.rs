@@ -41,12 +41,9 @@ pub struct Inputs<'a> {
 
 impl Inputs<'_> {
     fn pace(&self, slo: &Slo) -> Pace {
-        // A closed load is as fast as its generator lets it be; arrivals that a slow generator misses are counted.
-        let closed = match self.phase {
-            Some((phase, _)) => !slo.arrivals.contains(&phase),
-            None => slo.arrivals.is_empty(),
-        };
-        Pace { seconds: self.duration.as_secs_f64(), limited: self.saturated && closed }
+        // Arrivals that a slow generator misses are counted.
+        let limited = self.saturated && slo.is_limited(self.phase.map(|phase| phase.0));
+        Pace { seconds: self.duration.as_secs_f64(), limited }
     }
 }
 
@@ -192,6 +189,10 @@ fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches, requi
     let Some((mark, worst)) = watches.mark(slo, index).and_then(|mark| Some((mark, mark.worst?))) else {
         return Found::missing(format!("no window of {length} held {LEAST_SAMPLES} samples"));
     };
+    let small = (mark.small > 0).then(|| {
+        let all = mark.judged + mark.small;
+        format!("{} of {all} windows of {length} held fewer than {LEAST_SAMPLES} samples and aren't judged", mark.small)
+    });
     let at = |t: Duration| show_seconds(t.as_secs_f64());
     let known = |met| Known { met, ..worst };
     if mark.breached > 0 {
@@ -215,7 +216,7 @@ fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches, requi
             let note = format!("in {windows} of {} windows of {length} it depends on what is unknown, {doubt}", mark.judged);
             Found::known(known(None), Some(note))
         }
-        None => Found::known(known(Some(true)), None),
+        None => Found::known(known(Some(true)), small),
     }
 }
 

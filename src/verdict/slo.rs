@@ -20,6 +20,8 @@ pub struct Slo {
     pub over: Over,
     /// The phases whose load has arrivals for it: in others none could be dropped.
     pub arrivals: Vec<PhaseId>,
+    /// The phases whose load has users of its own for it: a closed load is as fast as its generator lets it be.
+    pub users: Vec<PhaseId>,
     /// Judged over windows of this length, which slide by a tenth, instead of the whole.
     pub window: Option<Duration>,
     /// Ends the run once the last so long, as a whole, breaches.
@@ -136,6 +138,11 @@ impl Slo {
     /// Whether it is judged over this phase by itself.
     pub fn applies_to(&self, phase: PhaseId) -> bool {
         matches!(&self.over, Over::Phases(phases) if phases.contains(&phase))
+    }
+
+    /// Whether a slow generator may have kept the load of this phase, or of the run, below what it could be.
+    pub(super) fn is_limited(&self, phase: Option<PhaseId>) -> bool {
+        phase.map_or(!self.users.is_empty(), |phase| self.users.contains(&phase))
     }
 
     /// Whether a requirement is judged over this phase, or over the run: `dropped` only where there are arrivals.
@@ -292,6 +299,7 @@ pub(crate) mod tests {
             target: vec![],
             over: Over::Phases(vec![PhaseId(0)]),
             arrivals: vec![PhaseId(0)],
+            users: vec![],
             window: None,
             abort_after: None,
         }

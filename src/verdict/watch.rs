@@ -46,6 +46,8 @@ pub(super) struct Mark {
     /// Windows judged, and those that surely breached.
     pub judged: u64,
     pub breached: u64,
+    /// Windows with too few samples to be judged.
+    pub small: u64,
     /// What is known of the worst window: one that surely breached, or else one of which nobody can say.
     pub worst: Option<Known>,
     /// Windows of which nobody can say, and what the worst of them depends on.
@@ -113,6 +115,8 @@ struct Watch {
     slo: usize,
     name: String,
     subject: Traffic,
+    /// A slow generator may keep its load below what it could be.
+    limited: bool,
     require: Vec<Requirement>,
     target: Vec<Requirement>,
     window: Option<Ring>,
@@ -161,6 +165,7 @@ impl Watches {
                 slo: i,
                 name: slo.name.clone(),
                 subject: subject.clone(),
+                limited: slo.is_limited(phase),
                 require: slo.require.clone(),
                 target: slo.target.clone(),
                 window: slo.window.map(Ring::new),
@@ -188,14 +193,15 @@ impl Watches {
     }
 
     /// Takes what was measured from the start to `t`, for whatever is due then; a tick that is early does nothing, one that is late
-    /// makes a longer window. The first SLO whose `abort_after` is over is answered, once.
-    pub fn tick(&mut self, t: Duration, totals: &Totals) -> Option<Breach> {
+    /// makes a longer window. The first SLO whose `abort_after` is over is answered, once. `saturated` says whether the generator is the
+    /// bottleneck, and is asked only where that may decide.
+    pub fn tick(&mut self, t: Duration, totals: &Totals, saturated: &dyn Fn() -> bool) -> Option<Breach> {
         let extent = Extent { layout: &self.layout, covered: &self.covered };
         let due = self.watches.iter_mut().filter(|watch| watch.next().is_some_and(|next| next <= t));
         // Every one that is due takes its snapshot, whether or not another aborts.
         due.fold(None, |breach, watch| {
             let figures = Figures::of(&watch.subject, totals, extent);
-            breach.or(watch.tick(t, figures))
+            breach.or(watch.tick(t, figures, saturated))
         })
     }
 
@@ -234,7 +240,7 @@ impl Watch {
         rings.chain(self.drift.iter().map(|stretches| stretches.next)).min()
     }
 
-    fn tick(&mut self, t: Duration, figures: Figures) -> Option<Breach> {
+    fn tick(&mut self, t: Duration, figures: Figures, saturated: &dyn Fn() -> bool) -> Option<Breach> {
         if let Some(stretches) = self.drift.as_mut().filter(|stretches| stretches.next <= t) {
             stretches.take(t, &figures);
         }
@@ -250,9 +256,11 @@ impl Watch {
         }
         let breached = self.require.iter().enumerate().find_map(|(i, requirement)| {
             let enough = window.samples(requirement.measure) >= LEAST_SAMPLES_TO_ABORT;
-            let known = window.known(requirement, pace(length)).filter(|_| enough)?;
-            // Only what is sure ends a run.
-            (known.met == Some(false)).then_some((i, requirement, known.value))
+            let breach = |pace| window.known(requirement, pace).filter(|known| enough && known.met == Some(false));
+            let known = breach(pace(length))?;
+            // Only what is sure ends a run: a faster generator may have made more of a closed load.
+            let sure = !self.limited || breach(Pace { limited: true, ..pace(length) }).is_some() || !saturated();
+            sure.then_some((i, requirement, known.value))
         });
         let (i, requirement, value) = breached?;
         let reason = format!(
@@ -284,6 +292,7 @@ impl Watch {
     fn judge(&mut self, t: Duration, length: Duration, window: &Figures) {
         for (requirement, mark) in self.require.iter().chain(&self.target).zip(&mut self.marks) {
             if window.samples(requirement.measure) < LEAST_SAMPLES {
+                mark.small += 1;
                 continue;
             }
             let Some(known) = window.known(requirement, pace(length)) else { continue };

@@ -71,11 +71,14 @@ impl One<'_, '_> {
                 traffic.timeout = limits.max().map_or(0.0, Duration::as_secs_f64);
             }
             let Some(over) = self.over(&subject) else { continue };
-            let arrivals = self.phases.iter().filter(|phase| has_arrivals(phase, &subject)).map(|phase| phase.id).collect();
+            let phases =
+                |open| self.phases.iter().filter(|phase| has_load(phase, &subject, open)).map(|phase| phase.id).collect();
+            let (arrivals, users) = (phases(true), phases(false));
             let one = Slo {
                 name,
                 subject,
                 arrivals,
+                users,
                 require: require.clone(),
                 target: target.clone(),
                 over,
@@ -250,10 +253,11 @@ fn contains(phase: &Phase, subject: &Subject) -> bool {
     }
 }
 
-/// Whether the load of a phase has arrivals for what the SLO is about.
-fn has_arrivals(phase: &Phase, subject: &Subject) -> bool {
+/// Whether the load of a phase has arrivals (`open`), or users of its own, for what the SLO is about.
+fn has_load(phase: &Phase, subject: &Subject, open: bool) -> bool {
     let Subject::Traffic(traffic) = subject else { return false };
-    phase.loads.iter().any(|(scenario, load)| traffic.scenarios.contains(scenario) && matches!(load, Load::Open { .. }))
+    let is_open = |load: &Load| matches!(load, Load::Open { .. });
+    phase.loads.iter().any(|(scenario, load)| traffic.scenarios.contains(scenario) && is_open(load) == open)
 }
 
 /// Puts the SLO's thresholds into the layout, so that what lies below them is counted exactly.

@@ -184,7 +184,7 @@ fn a_day_with_the_target_away_for_half_a_minute() {
         }
         day.arrived(300);
         let now = Duration::from_secs((step + 1) * 30);
-        assert_eq!(watches.tick(now, &day.store.totals(PhaseId(0))), None);
+        assert_eq!(watches.tick(now, &day.store.totals(PhaseId(0)), &|| false), None);
     }
     let (verdict, rows_of) = day.judged(&slos, watches);
     let found: Vec<Verdict> = rows_of.iter().map(|row| row.1).collect();

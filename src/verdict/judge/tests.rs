@@ -105,6 +105,7 @@ fn a_target_is_reported_and_never_fails() {
 fn a_saturated_generator_decides_nothing_but_what_rate_a_closed_load_missed() {
     let closed = Slo {
         arrivals: vec![],
+        users: vec![PhaseId(0)],
         ..slo(Of::Response, &["p95 < 100ms", "errors < 1%", "rate > 5/s", "rate > 50/s", "rate < 20/s"])
     };
     let case = Case { saturated: true, ..Case::new(100, 0) };
@@ -112,7 +113,9 @@ fn a_saturated_generator_decides_nothing_but_what_rate_a_closed_load_missed() {
     assert_eq!(met, [Some(true), Some(true), Some(true), None, Some(true)]);
     let reason = &case.judge(std::slice::from_ref(&closed)).reasons[0];
     assert_eq!(reason, "api: rate > 50/s is inconclusive: 10/s (10/s or more: the generator itself was the bottleneck).");
-    let open = Slo { arrivals: vec![PhaseId(0)], ..closed };
+    let both = Slo { arrivals: vec![PhaseId(0)], ..closed.clone() };
+    assert_eq!(case.judge(&[both]).slos[3].met, None, "users of its own are among them");
+    let open = Slo { arrivals: vec![PhaseId(0)], users: vec![], ..closed };
     assert_eq!(case.judge(&[open]).slos[3].met, Some(false), "what arrives is not the generator's to say");
 }
 

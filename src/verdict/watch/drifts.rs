@@ -53,7 +53,7 @@ fn judged(way: Way, latency: Latency, seed: u64) -> Judgement {
         if way == Way::Whole {
             record(&set, LEAST_SAMPLES_OF_A_POINT, Duration::from_secs_f64(seconds), Outcome::Ok);
             assert_eq!(watches.next(), Some(end));
-            watches.tick(end, &store.totals(PhaseId(0)));
+            watches.tick(end, &store.totals(PhaseId(0)), &|| false);
         } else if let Some(stretches) = &mut watches.watches[0].drift {
             stretches.drift.add(middle, seconds, 0.0);
         }

@@ -40,7 +40,7 @@ fn play(slo: Slo, seconds: u64, second: impl Fn(u64) -> (u64, u64)) -> (Watches,
         let (n, ms) = second(at);
         record(&set, n, Duration::from_millis(ms), Outcome::Ok);
         if watches.next().is_some_and(|next| next <= S * at as u32) {
-            let new = watches.tick(S * at as u32, &store.totals(PhaseId(0)));
+            let new = watches.tick(S * at as u32, &store.totals(PhaseId(0)), &|| false);
             breach = breach.or(new.map(|breach| (at, breach)));
         }
     }
@@ -72,7 +72,8 @@ fn a_breach_that_recovers_is_told_as_such() {
 #[test]
 fn a_window_of_few_samples_isnt_judged() {
     let (watches, _) = play(windowed(10), 60, |_| (9, 400));
-    assert_eq!(watches.mark(0, 0), Some(&Mark::default()));
+    let small = watches.mark(0, 0).unwrap().small;
+    assert_eq!((small > 40, watches.mark(0, 0)), (true, Some(&Mark { small, ..Mark::default() })));
     let (watches, _) = play(windowed(10), 60, |_| (10, 400));
     assert!(watches.mark(0, 0).unwrap().breached > 40);
 }
@@ -95,6 +96,26 @@ fn the_run_ends_once_the_last_so_long_breach_as_a_whole() {
     assert_eq!(watches.aborted(0, 1), None);
     let (_, breach) = play(slo, 120, |at| if (60..70).contains(&at) { (5, 400) } else { (5, 10) });
     assert_eq!(breach, None, "a third of the time is not the whole");
+}
+
+#[test]
+fn a_rate_that_the_generator_itself_keeps_down_ends_no_run() {
+    let (store, set) = recorder();
+    let open = Slo { abort_after: Some(S * 10), ..slo(Of::Response, &["rate > 50/s"]) };
+    let closed = Slo { users: vec![PhaseId(0)], ..open.clone() };
+    record(&set, 100, Duration::from_millis(10), Outcome::Ok);
+    let ends = |slo: &Slo, saturated: bool| {
+        let mut watches = Watches::of_phase(std::slice::from_ref(slo), store.layout(), PhaseId(0), S * 60);
+        watches.tick(S * 10, &store.totals(PhaseId(0)), &|| saturated).is_some()
+    };
+    assert_eq!([ends(&open, true), ends(&closed, true), ends(&closed, false)], [true, false, true]);
+}
+
+#[test]
+fn windows_with_few_samples_are_counted() {
+    let (watches, _) = play(windowed(10), 100, |at| if at > 50 { (5, 10) } else { (50, 10) });
+    let mark = watches.mark(0, 0).unwrap();
+    assert!(mark.small >= 40 && mark.judged >= 40 && mark.breached == 0, "{mark:?}");
 }
 
 #[test]
