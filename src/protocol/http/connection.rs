@@ -27,6 +27,9 @@ pub(super) type Outgoing = http::Request<Payload>;
 /// so soon does so while the request is on its way, and nothing could tell.
 const IDLE: Duration = Duration::from_millis(1);
 
+/// The most headers that an answer may have. hyper's own limit is 100.
+pub(super) const MAX_HEADERS: usize = 256;
+
 /// How much of an upload may stand in the socket's buffer without being on its way, in bytes.
 const UNSENT: u32 = 256 * 1024;
 
@@ -73,7 +76,10 @@ impl Connection {
     /// Makes a connection of a stream. Boxed, since it changes hands twice a request.
     pub async fn open(origin: &Arc<Origin>, stream: Stream, dialing: &Dialing) -> Result<Box<Self>, DialError> {
         let meter = Arc::clone(stream.meter());
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
+        let mut builder = http1::Builder::new();
+        // As browsers read them.
+        builder.max_headers(MAX_HEADERS).allow_obsolete_multiline_headers_in_responses(true);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
             reason: Reason::Other,
             stage: dialing.stage,
             message: format!("the connection to {} cannot be used: {error}", origin.endpoint),
@@ -82,16 +88,35 @@ impl Connection {
         Ok(Box::new(Self { origin: Arc::clone(origin), meter, sender, driver, gate: Gate::new(), last_used: Instant::now() }))
     }
 
-    /// Whether an idle connection can take a request, as far as this side can know.
-    pub fn is_usable(&mut self) -> bool {
+    /// Whether an idle connection can take a request, as far as this side can know; if not, why it ended.
+    pub fn is_usable(&mut self) -> Result<(), Reason> {
         if self.last_used.elapsed() > IDLE {
             // With TLS there may be a session ticket to read, so there only hyper can tell.
-            if !self.origin.is_secure() && self.meter.is_readable() {
-                return false;
-            }
+            let readable = !self.origin.is_secure() && self.meter.is_readable();
             self.driver.poll(&mut Context::from_waker(Waker::noop()));
+            if readable {
+                return Err(self.why());
+            }
         }
-        !self.sender.is_closed()
+        if self.sender.is_closed() { Err(self.why()) } else { Ok(()) }
+    }
+
+    /// Why it ended while nobody waited for an answer.
+    pub fn why(&self) -> Reason {
+        if self.stray().is_some() { Reason::Protocol } else { Reason::Closed }
+    }
+
+    /// Bytes came behind the last answer that belong to none.
+    pub fn stray(&self) -> Option<Failure> {
+        let error = self.driver.error.as_ref()?;
+        // hyper has no question for it, but no other error of an idle connection is of this kind.
+        let stray = Failure::of(error, Stage::Body).reason == Reason::Protocol && !error.is_incomplete_message();
+        stray.then(|| Failure::new(Reason::Protocol, "bytes came behind the end of the answer that belong to no answer"))
+    }
+
+    /// When its last answer was complete, or it was opened.
+    pub fn last_used(&self) -> Instant {
+        self.last_used
     }
 
     /// Whether the connection can be kept after an answer.

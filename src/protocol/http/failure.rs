@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use super::connection::MAX_HEADERS;
 use super::exchange::Stage;
 use crate::base::Reason;
 use crate::net::dial::{explain, reason_of};
@@ -29,7 +30,7 @@ impl Failure {
             source = cause.source();
         }
         if error.is_parse_too_large() {
-            Self::new(Reason::Protocol, "the answer's headers are too long")
+            Self::new(Reason::Protocol, format!("the answer has more than {MAX_HEADERS} headers, or they are too long"))
         } else if error.is_parse() {
             Self::new(Reason::Protocol, format!("the answer is not HTTP/1.1: {error}"))
         } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {

@@ -64,6 +64,8 @@ pub(super) struct Progress<'c> {
     pub meter: Option<(Arc<Meter>, u64, u64)>,
     /// The connection in use where it takes many requests at once, and whether it is for this one only.
     pub line: Option<(Line, bool)>,
+    /// Since when the connection in use had been idle, if it had served before.
+    idle_since: Option<Instant>,
     pub sent_at: Option<Instant>,
     pub first_received: Option<Instant>,
     pub sent: u64,
@@ -89,6 +91,7 @@ impl<'c> Progress<'c> {
             dialing: Dialing::default(),
             meter: None,
             line: None,
+            idle_since: None,
             sent_at: None,
             first_received: None,
             sent: 0,
@@ -130,6 +133,7 @@ impl<'c> Progress<'c> {
         let meter = Arc::clone(&connection.meter);
         let (sent, received) = if is_new { (0, 0) } else { (meter.sent(), meter.received()) };
         self.meter = Some((meter, sent, received));
+        self.idle_since = (!is_new).then(|| connection.last_used());
         self.stage = Stage::Send;
     }
 
@@ -175,6 +179,15 @@ impl<'c> Progress<'c> {
             }
         };
         self.settle();
+        // A failure after the answer is not the connection's.
+        let idle_since = self.idle_since.filter(|_| !self.answered);
+        let detail = detail.map(|detail| match (idle_since, self.sent_at) {
+            (Some(since), Some(sent_at)) => {
+                let idle = show_seconds(sent_at.saturating_duration_since(since).as_secs_f64());
+                format!("{detail}; the connection had been idle for {idle}")
+            }
+            _ => detail,
+        });
         if self.upload.as_ref().is_some_and(|tally| !tally.is_complete()) {
             self.processing = Duration::ZERO;
         }

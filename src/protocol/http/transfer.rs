@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::response;
+use hyper::body::{Body as _, Incoming};
 
 use super::address::{Address, Origin};
 use super::connection::{Connection, Outgoing, Unanswered};
 use super::exchange::Stage;
 use super::failure::Failure;
 use super::home::Home;
-use super::http2::{self, Broken, Line, Ticket};
+use super::http2::{self, Broken, Line, Over, Ticket};
 use super::progress::Progress;
 use super::received::{Collector, Use};
 use super::spec::{Connections, Spec};
@@ -38,10 +39,10 @@ pub(super) async fn exchange(
     }
     let mut idle = home.take(&address.origin);
     loop {
-        if idle.as_mut().is_some_and(|connection| !connection.is_usable()) {
+        if let Some(Err(reason)) = idle.as_mut().map(|connection| connection.is_usable()) {
             idle = None;
             home.set_open(false);
-            progress.disconnected(Some(Reason::Closed));
+            progress.disconnected(Some(reason));
         }
         let (mut connection, is_new) = match idle.take() {
             Some(connection) => (connection, false),
@@ -58,7 +59,7 @@ pub(super) async fn exchange(
                 outgoing = *back;
                 progress.meter = None;
                 home.set_open(false);
-                progress.disconnected(Some(Reason::Closed));
+                progress.disconnected(Some(connection.why()));
             }
             Err(unanswered) => {
                 let failure = match unanswered {
@@ -94,7 +95,7 @@ async fn boarded(
         match on_line(home, spec, &ticket, address, outgoing, progress).await {
             Ok(answer) => return Boarded::Answered(Ok(answer)),
             // The peer had closed it before: another is found or opened, unseen.
-            Err(Broken::Unsent(back)) => outgoing = *back,
+            Err(Broken::Unsent(back, _)) => outgoing = *back,
             Err(Broken::Failed(failure, _)) => return Boarded::Answered(Err(failure)),
         }
     }
@@ -113,7 +114,7 @@ async fn on_new_line(
     drop(line);
     home.keep(ticket.line());
     on_line(home, spec, &ticket, address, outgoing, progress).await.map_err(|broken| match broken {
-        Broken::Unsent(_) => Failure::ended(Stage::Send),
+        Broken::Unsent(..) => Failure::ended(Stage::Send),
         Broken::Failed(failure, _) => failure,
     })
 }
@@ -131,23 +132,25 @@ async fn on_line(
     progress.line = Some((line.clone(), fresh));
     let result = http2::exchange(ticket, address, outgoing, Use::of(spec), progress).await.map_err(|broken| match broken {
         Broken::Failed(failure, over) => Broken::Failed(progress.of_upload(failure), over),
-        unsent @ Broken::Unsent(_) => unsent,
+        unsent @ Broken::Unsent(..) => unsent,
     });
+    // Whether it is over, and why where that wasn't announced.
     let end = match &result {
-        Err(Broken::Unsent(_)) => {
+        Err(Broken::Unsent(_, announced)) => {
             // Nothing of it was this request's.
             progress.line = None;
-            Some(line.why())
+            Some((!announced).then(|| line.why()))
         }
-        Err(Broken::Failed(failure, true)) => Some(failure.reason),
-        _ => None,
+        Err(Broken::Failed(failure, Over::Lost)) => Some(Some(failure.reason)),
+        Err(Broken::Failed(_, Over::Announced)) => Some(None),
+        _ => fresh.then_some(None),
     };
     progress.settle();
-    if end.is_some() || fresh {
+    if let Some(why) = end {
         home.forget(line);
         home.set_open(false);
         if line.tell() {
-            progress.disconnected(end);
+            progress.disconnected(why);
         }
     }
     result.map(|received| {
@@ -206,20 +209,26 @@ async fn connect(origin: &Arc<Origin>, dialing: &mut Dialing) -> Result<Opened, 
     Connection::open(origin, stream, dialing).await.map(Opened::One)
 }
 
-/// Whether the peer said with its answer that it would close the connection (RFC 9112, 9.6): nothing was lost by that.
-fn announces_close(headers: &HeaderMap) -> bool {
-    let options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    options.into_iter().any(|option| option.trim().eq_ignore_ascii_case("close"))
+/// Whether the peer said with its answer that it would close the connection (RFC 9112, 9.3 and 9.6): nothing was lost by that.
+/// HTTP/1.0 closes unless it says otherwise, and a body without a length ends with the connection.
+fn announces_close(head: &response::Parts, body: &Incoming) -> bool {
+    let says = |what: &str| {
+        let mut values = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.any(|text| text.split(',').any(|option| option.trim().eq_ignore_ascii_case(what)))
+    };
+    let endless = || !body.is_end_stream() && body.size_hint().exact().is_none() && !head.headers.contains_key(TRANSFER_ENCODING);
+    says("close") || (head.version == http::Version::HTTP_10 && !says("keep-alive")) || endless()
 }
 
 async fn receive(
     home: &mut Home<'_>,
     spec: &Spec,
     mut connection: Box<Connection>,
-    response: http::Response<hyper::body::Incoming>,
+    response: http::Response<Incoming>,
     progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
     let (head, incoming) = response.into_parts();
+    let meant = spec.connections == Connections::Fresh || announces_close(&head, &incoming);
     progress.stage = Stage::Body;
     progress.status = head.status.as_u16();
     progress.headers = head.headers;
@@ -242,6 +251,7 @@ async fn receive(
         early => early.is_none(),
     };
     progress.settle();
+    let result = result.and_then(|received| connection.stray().map_or(Ok(received), Err));
     match result {
         Ok(received) => {
             progress.body_bytes = received.bytes;
@@ -252,7 +262,6 @@ async fn receive(
                 home.set_open(false);
                 progress.disconnected(None);
             } else if !home.put(connection) {
-                let meant = spec.connections == Connections::Fresh || announces_close(&progress.headers);
                 progress.disconnected((!meant).then_some(Reason::Closed));
             }
             Ok(received.body)

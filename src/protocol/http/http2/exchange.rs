@@ -11,7 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_EN
 use http::{HeaderValue, Method, Request, Version};
 use hyper::body::Body;
 
-use super::failure::outage;
+use super::failure::{Over, outage};
 use super::line::{Line, Ticket};
 use super::send::{Stopped, Upload};
 use crate::base::Reason;
@@ -24,10 +24,10 @@ use crate::protocol::http::received::{Collector, Received, Use};
 
 /// Why there is no answer.
 pub(in crate::protocol::http) enum Broken {
-    /// Not a byte of it was written, since the connection had ended before. Here it is back.
-    Unsent(Box<Outgoing>),
-    /// It failed; whether the connection is over too.
-    Failed(Failure, bool),
+    /// Not a byte of it was written, since the connection had ended before. Here it is back; and whether the peer had announced that end.
+    Unsent(Box<Outgoing>, bool),
+    /// It failed; and what that means for the connection.
+    Failed(Failure, Over),
 }
 
 /// Sends the request and reads the answer. Dropped, it resets the stream.
@@ -43,8 +43,9 @@ pub(in crate::protocol::http) async fn exchange(
     let _slot = line.slot().await;
     let mut sender = line.sender();
     // Ready at once: only a clone that has sent something waits.
-    if poll_fn(|cx| sender.poll_ready(cx)).await.is_err() {
-        return Err(Broken::Unsent(Box::new(outgoing)));
+    if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
+        let announced = outage(&error, line.end(), Stage::Send).over == Over::Announced;
+        return Err(Broken::Unsent(Box::new(outgoing), announced));
     }
     let failed = |error: &h2::Error, stage| {
         let outage = outage(error, line.end(), stage);
@@ -53,7 +54,7 @@ pub(in crate::protocol::http) async fn exchange(
     let (head, body) = outgoing.into_parts();
     let head = converted(Request::from_parts(head, ()), address, &body).map_err(|error| {
         let detail = format!("the request cannot be sent over HTTP/2: {error}");
-        Broken::Failed(Failure::new(Reason::Other, detail), false)
+        Broken::Failed(Failure::new(Reason::Other, detail), Over::No)
     })?;
     let without_body = body.is_end_stream();
     progress.stage = if without_body { Stage::FirstByte } else { Stage::Send };
@@ -74,7 +75,7 @@ pub(in crate::protocol::http) async fn exchange(
     .await;
     let response = match result {
         Ok(answer) => answer.map_err(|error| failed(&error, progress.stage))?,
-        Err(failure) => return Err(Broken::Failed(failure, false)),
+        Err(failure) => return Err(Broken::Failed(failure, Over::No)),
     };
     let (head, mut stream) = response.into_parts();
     progress.first_received = Some(Instant::now());
@@ -98,7 +99,7 @@ pub(in crate::protocol::http) async fn exchange(
     .await
     .map_err(|error| match error {
         Incomplete::Http2(error) => failed(&error, Stage::Body),
-        Incomplete::Failed(failure) => Broken::Failed(failure, false),
+        Incomplete::Failed(failure) => Broken::Failed(failure, Over::No),
     })?;
     if early.is_some_and(|tally| !tally.is_stopped()) {
         // Whatever the peer does with the rest, the answer is there.

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | RST_STREAM with REFUSED_STREAM | `refused` | stays |
 //! | RST_STREAM with another code | `reset` | stays |
-//! | GOAWAY before the request was taken, or with an error code | `closed` | ends |
+//! | GOAWAY before the request was taken | `closed` | ends, as announced |
+//! | GOAWAY with an error code | `closed` | ends |
 //! | the peer closed or broke the connection | as without HTTP/2 | ends |
 //! | frames that are not HTTP/2, or against its rules | `protocol` | stays, if only this stream is concerned |
 
@@ -15,10 +16,21 @@ use crate::base::Reason;
 use crate::protocol::http::exchange::Stage;
 use crate::protocol::http::failure::Failure;
 
-/// A failure, and whether the connection has ended with it.
+/// What a failure means for its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::protocol::http) enum Over {
+    /// It stays.
+    No,
+    /// It ends, as the peer had announced.
+    Announced,
+    /// It has ended.
+    Lost,
+}
+
+/// A failure, and what that means for the connection.
 pub(super) struct Outage {
     pub failure: Failure,
-    pub over: bool,
+    pub over: Over,
 }
 
 /// Reads `h2`'s error at this stage; `end` is how the connection's bytes ended, if they did.
@@ -32,20 +44,24 @@ pub(super) fn outage(error: &h2::Error, end: Option<&End>, stage: Stage) -> Outa
             Some(End::Broken(reason, text)) => Failure::new(*reason, format!("the connection broke while {doing}: {text}")),
             Some(End::Closed) | None => Failure::ended(stage),
         };
-        return Outage { failure, over: true };
+        return Outage { failure, over: Over::Lost };
     }
     match (error.is_reset(), error.is_go_away(), error.is_remote()) {
         (true, _, true) if code == Code::REFUSED_STREAM => {
-            of(Reason::Refused, "the peer refused the stream (RST_STREAM with REFUSED_STREAM)".into(), false)
+            of(Reason::Refused, "the peer refused the stream (RST_STREAM with REFUSED_STREAM)".into(), Over::No)
         }
-        (true, _, true) => of(Reason::Reset, format!("the peer reset the stream while {doing} (RST_STREAM with {name})"), false),
+        (true, _, true) => {
+            of(Reason::Reset, format!("the peer reset the stream while {doing} (RST_STREAM with {name})"), Over::No)
+        }
         (_, true, true) if code == Code::NO_ERROR => {
-            of(Reason::Closed, "the peer closes the connection and did not take the request (GOAWAY)".into(), true)
+            of(Reason::Closed, "the peer closes the connection and did not take the request (GOAWAY)".into(), Over::Announced)
         }
-        (_, true, true) => of(Reason::Closed, format!("the peer closed the connection while {doing} (GOAWAY with {name})"), true),
-        (true, _, false) => of(Reason::Protocol, format!("the answer breaks the rules of HTTP/2 ({name})"), false),
-        (_, true, false) => of(Reason::Protocol, format!("what the peer sends is not HTTP/2 ({name})"), true),
+        (_, true, true) => {
+            of(Reason::Closed, format!("the peer closed the connection while {doing} (GOAWAY with {name})"), Over::Lost)
+        }
+        (true, _, false) => of(Reason::Protocol, format!("the answer breaks the rules of HTTP/2 ({name})"), Over::No),
+        (_, true, false) => of(Reason::Protocol, format!("what the peer sends is not HTTP/2 ({name})"), Over::Lost),
         // An error of this side's own making: a header that HTTP/2 cannot carry.
-        _ => of(Reason::Other, format!("the request cannot be sent over HTTP/2: {error}"), false),
+        _ => of(Reason::Other, format!("the request cannot be sent over HTTP/2: {error}"), Over::No),
     }
 }

@@ -12,4 +12,5 @@ mod send;
 mod watched;
 
 pub(super) use exchange::{Broken, exchange};
+pub(super) use failure::Over;
 pub(super) use line::{Line, Ticket, connect};

@@ -1,5 +1,6 @@
 //! The driver's contract, over real sockets: every way in which a target can behave or misbehave, and what is made of it.
 
+mod answers;
 mod connections;
 mod failures;
 mod frames;

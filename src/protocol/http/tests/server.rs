@@ -37,6 +37,12 @@ impl Peer {
         request
     }
 
+    /// Answers `200` with nothing.
+    pub async fn answer_now(&mut self) -> String {
+        self.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        String::new()
+    }
+
     /// Waits until the client has closed.
     pub async fn closed(&mut self) {
         let mut rest = [0; 1024];
