@@ -30,11 +30,14 @@ pub(super) fn value(program: &Program, scope: &Scope) -> Result<Value, EvalError
 
 /// Evaluates a program and appends its text.
 pub(super) fn text(program: &Program, scope: &Scope, out: &mut String) -> Result<(), EvalError> {
+    Evaluation::new(program, scope).text(out)
+}
+
+/// Evaluates a program and appends its text, which is a URL or a part of one: a `#` of a value is no fragment's beginning.
+pub(super) fn url(program: &Program, scope: &Scope, out: &mut String) -> Result<(), EvalError> {
     let mut evaluation = Evaluation::new(program, scope);
-    match &program.body {
-        Body::Value(node) => evaluation.emit(node, out),
-        Body::Text(pieces) => evaluation.pieces(pieces, out),
-    }
+    evaluation.in_url = true;
+    evaluation.text(out)
 }
 
 /// Whether a value holds as a condition; its program is named if that can't be said.
@@ -65,11 +68,12 @@ pub(super) struct Evaluation<'a> {
     scope: &'a Scope,
     locals: Vec<Value>,
     steps: u32,
+    in_url: bool,
 }
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(program: &'a Program, scope: &'a Scope) -> Self {
-        Self { program, scope, locals: vec![Value::UNDEFINED; program.locals], steps: STEPS }
+        Self { program, scope, locals: vec![Value::UNDEFINED; program.locals], steps: STEPS, in_url: false }
     }
 
     /// Names the part of the source that a refusal is about.
@@ -235,11 +239,29 @@ impl<'a> Evaluation<'a> {
         write_text(&value, out).map_err(|why| self.refuse(node, why))
     }
 
+    fn text(&mut self, out: &mut String) -> Result<(), EvalError> {
+        match &self.program.body {
+            Body::Value(node) => self.piece(node, out),
+            Body::Text(pieces) => self.pieces(pieces, out),
+        }
+    }
+
+    fn piece(&mut self, node: &Node, out: &mut String) -> Result<(), EvalError> {
+        let begun = out.len();
+        self.emit(node, out)?;
+        // A whole URL may have a fragment of its own.
+        if self.in_url && out[begun..].contains('#') && !out[begun..].contains("://") {
+            let value = out.split_off(begun);
+            out.push_str(&value.replace('#', "%23"));
+        }
+        Ok(())
+    }
+
     fn pieces(&mut self, pieces: &[Piece], out: &mut String) -> Result<(), EvalError> {
         for piece in pieces {
             match piece {
                 Piece::Raw(text) => out.push_str(text),
-                Piece::Emit(node) => self.emit(node, out)?,
+                Piece::Emit(node) => self.piece(node, out)?,
                 Piece::Set { slot, value } => {
                     let value = self.value(value)?;
                     self.store(*slot, value);

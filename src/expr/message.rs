@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::Value;
 use super::convert::from_json;
 use super::names;
+use super::response::without_mark;
 
 /// What a message holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +75,7 @@ impl MessageObject {
     pub fn tree(&self) -> Option<&Json> {
         match &self.content {
             Content::Text(bytes) | Content::Binary(bytes) => {
-                self.tree.get_or_init(|| serde_json::from_slice(bytes).ok()).as_ref()
+                self.tree.get_or_init(|| serde_json::from_slice(without_mark(bytes)).ok()).as_ref()
             }
             Content::Event { args, .. } => args.first(),
         }

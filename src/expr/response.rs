@@ -68,7 +68,7 @@ impl ResponseObject {
 
     /// The body's JSON, if it is JSON.
     pub fn tree(&self) -> Option<&serde_json::Value> {
-        self.tree.get_or_init(|| serde_json::from_slice(&self.response.body).ok()).as_ref()
+        self.tree.get_or_init(|| serde_json::from_slice(without_mark(&self.response.body)).ok()).as_ref()
     }
 
     fn json(&self) -> Value {
@@ -164,4 +164,9 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// JSON without the byte order mark that some put before it (RFC 8259, 8.1 lets a reader ignore it).
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

@@ -94,6 +94,19 @@ impl Template {
     }
 }
 
+impl Template {
+    /// Appends its text to `out`, as [`Template::text`] does, where that is a URL or a part of one: a `#` out of a value is percent-encoded.
+    ///
+    /// # Errors
+    /// As [`Template::text`].
+    pub fn url(&self, scope: &Scope, out: &mut String) -> Result<(), EvalError> {
+        match self {
+            Template::Static(_) => self.text(scope, out),
+            Template::Dynamic(Compiled(program)) => eval::url(program, scope, out),
+        }
+    }
+}
+
 fn present(program: &Program, value: Value) -> Result<Value, EvalError> {
     if is_present(&value) {
         return Ok(value);

@@ -1,6 +1,5 @@
 //! Where sessions connect to: the keys of a step over those of its scenario and of the profile, made into a connector.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::resolver::Resolver;
@@ -111,7 +110,7 @@ pub(super) fn tcp(resolver: &mut Resolver<'_>, step: &At<TcpStep>, above: &[&Tcp
     connector.max_message = max_message(resolver, &common);
     connector.tls = common.iter().find_map(|layer| layer.tls).map(|tls| network::tls(resolver, tls));
     connector.route = network::route(resolver, &ways(&common));
-    connector.hosts = hosts(resolver, builtin);
+    connector.hosts = resolver.allowed_hosts(builtin).map(Into::into);
     let frame = std::iter::once(&step.frame).chain(above.iter().map(|defaults| &defaults.frame)).flatten().next();
     if let Some(frame) = frame {
         connector.frame = self::frame(resolver, frame)?;
@@ -205,7 +204,7 @@ fn site(
             (site, connect.map_or_else(|| "/".to_owned(), |connect| http::path_as_written(resolver, connect).to_owned()))
         }
     };
-    Some((Site { hosts: hosts(resolver, builtin), ..site }, path))
+    Some((Site { hosts: resolver.allowed_hosts(builtin).map(Into::into), ..site }, path))
 }
 
 /// The way that all layers describe together, the nearest to the step first.
@@ -229,16 +228,6 @@ fn max_message(resolver: &mut Resolver<'_>, layers: &[Common<'_>]) -> usize {
         resolver.error(size.at, "a message may have from 1 byte to 256MiB");
     }
     usize::try_from(size.value.0).unwrap_or(usize::MAX)
-}
-
-/// The only hosts that may be connected to.
-fn hosts(resolver: &Resolver<'_>, builtin: bool) -> Option<Arc<[String]>> {
-    let list = resolver.profile.written.limits.as_ref()?.hosts.as_ref()?;
-    let mut hosts: Vec<String> = list.0.iter().map(|host| host.source.clone()).collect();
-    if builtin {
-        hosts.push(resolver.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
-    }
-    Some(hosts.into())
 }
 
 fn frame(resolver: &mut Resolver<'_>, frame: &Form<crate::base::written::Of<PlainFrame>, At<Framing>>) -> Option<Frame> {

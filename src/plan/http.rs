@@ -12,7 +12,7 @@ use crate::base::written::{Entries, Form, Many, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
 use crate::protocol::TIMEOUT;
 use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
-use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, is_host};
+use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, split_scheme};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
 const NOWHERE: &str = "http://127.0.0.1:0";
@@ -67,7 +67,7 @@ pub(super) fn default_name(resolver: &Resolver<'_>, method: &Method, url: &Text)
 /// The path of a URL as written, without its query.
 pub(super) fn path_as_written<'p>(resolver: &Resolver<'p>, url: &Text) -> &'p str {
     let written = resolver.profile.tree.as_written(url.at);
-    let rest = written.split_once("://").map_or(written, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+    let rest = split_scheme(written).map_or(written, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     // A query isn't part of the path; a `?` within an expression is none.
     let mut depth = 0usize;
     let mut end = rest.len();
@@ -165,6 +165,9 @@ fn base(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, above: Above<'
             Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => {
                 Some(format!("`base_url` must begin with http:// or https://, and this begins with {}:", parsed.scheme()))
             }
+            Ok(parsed) if parsed.query().is_some() || parsed.fragment().is_some() => {
+                Some("`base_url` has a query or a fragment, and paths are put behind it; write the query at the steps: `query: {key: …}`".to_owned())
+            }
             Ok(parsed) if parsed.host_str().is_none_or(str::is_empty) => {
                 Some("`base_url` has no host; write one like http://127.0.0.1:8080".to_owned())
             }
@@ -182,28 +185,27 @@ fn base(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, above: Above<'
 
 /// The hosts that may be loaded.
 fn hosts(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, builtin: bool) {
-    let Some(list) = resolver.profile.written.limits.as_ref().and_then(|limits| limits.hosts.as_ref()) else { return };
-    let mut hosts: Vec<String> = list.0.iter().map(|host| host.source.clone()).collect();
-    if builtin {
-        hosts.push(resolver.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
-    }
+    let Some(hosts) = resolver.allowed_hosts(builtin) else { return };
     spec.hosts = Some(hosts.into());
     check_host(resolver, url);
 }
 
 /// Tells of a host that is not allowed, as far as it is known before a user runs; `false` if it isn't.
 pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
-    let Some(hosts) = resolver.profile.written.limits.as_ref().and_then(|limits| limits.hosts.as_ref()) else { return true };
-    let Some((_, rest)) = text.source.split_once("://") else { return true };
+    let Some(hosts) = resolver.allowed_hosts(false) else { return true };
+    let Some((scheme, rest)) = split_scheme(&text.source) else { return true };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     if authority.contains("{{") {
         return true;
     }
-    let Ok(parsed) = url::Url::parse(&format!("http://{authority}")) else { return true };
-    let host = parsed.host_str().unwrap_or_default();
-    let allowed = hosts.0.iter().any(|allowed| is_host(&allowed.source, host));
+    let secure = ["https", "wss"].iter().any(|secure| scheme.eq_ignore_ascii_case(secure));
+    let scheme = if secure { "https" } else { "http" };
+    let Ok(parsed) = url::Url::parse(&format!("{scheme}://{authority}")) else { return true };
+    let (host, port) = (parsed.host_str().unwrap_or_default(), parsed.port_or_known_default().unwrap_or_default());
+    let allowed = hosts.iter().any(|allowed| allowed.allows(host, port));
     if !allowed {
-        resolver.error(text.at, format!("`{host}` must not be loaded; add it to `limits: {{hosts: …}}` if it may be"));
+        resolver
+            .error(text.at, format!("`{host}:{port}` must not be loaded; add `{host}` to `limits: {{hosts: …}}` if it may be"));
     }
     allowed
 }
@@ -224,9 +226,25 @@ pub(super) fn pairs(
     pairs
 }
 
+/// Tells of names in one mapping that differ in their case only: they are one header.
+fn repeated_names(resolver: &mut Resolver<'_>, headers: &Entries<Text>) {
+    for (at, (key, _)) in headers.iter().enumerate() {
+        if let Some((first, _)) = headers.iter().take(at).find(|(first, _)| first.value.eq_ignore_ascii_case(&key.value)) {
+            let message = format!(
+                "`{}` and `{}` are the same header, for its name may be in any case; write one of them",
+                first.value, key.value
+            );
+            resolver.error(key.at, message);
+        }
+    }
+}
+
 /// The headers of all layers, the nearest to the step first; names in any case.
 pub(super) fn headers(resolver: &mut Resolver<'_>, layers: &[&Entries<Text>], names: &Names) -> Vec<(HeaderName, Template)> {
     let mut found: Vec<(HeaderName, Option<Template>)> = Vec::new();
+    for layer in layers {
+        repeated_names(resolver, layer);
+    }
     for (key, value) in layers.iter().flat_map(|headers| headers.iter()) {
         let Ok(name) = HeaderName::try_from(key.value.as_str()) else {
             resolver.error(key.at, format!("`{}` can't be the name of a header", key.value));

@@ -12,6 +12,7 @@ use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
 use crate::profile::{self, Diagnostic, Env, Problems, Profile, Severity, written};
+use crate::protocol::http::AllowedHost;
 
 /// Resolves a profile that was read without errors. The warnings are beside the plan.
 ///
@@ -125,6 +126,11 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         .collect();
     let stages = stages::stages(&mut resolver, &mut layout, &names);
     let data = data::with_users(std::mem::take(&mut resolver.data), &scenarios);
+    for host in written.limits.iter().flat_map(|limits| limits.hosts.iter()).flat_map(|hosts| &hosts.0) {
+        if let Err(message) = AllowedHost::parse(&host.source) {
+            resolver.error(host.at, message);
+        }
+    }
     let plan = Plan {
         name,
         seed: written.seed.map_or(0, |seed| seed.value),

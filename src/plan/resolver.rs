@@ -14,6 +14,7 @@ use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, b
 use crate::measure::StepId;
 use crate::net::{Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
+use crate::protocol::http::AllowedHost;
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,6 +84,14 @@ pub(super) struct Resolver<'p> {
 }
 
 impl<'p> Resolver<'p> {
+    /// The only hosts that may be loaded, with that of the built-in target where that is used; none where all may be.
+    pub(super) fn allowed_hosts(&self, builtin: bool) -> Option<Vec<AllowedHost>> {
+        let list = self.profile.written.limits.as_ref()?.hosts.as_ref()?;
+        let own = builtin.then(|| self.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
+        // Those that are none are reported once, with the limits.
+        Some(list.0.iter().map(|host| host.source.clone()).chain(own).filter_map(|host| AllowedHost::parse(&host).ok()).collect())
+    }
+
     pub fn new(profile: &'p Profile, options: Options) -> Self {
         Self {
             profile,

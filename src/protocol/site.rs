@@ -7,7 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TRA
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::http::written::Version;
-use super::http::{Address, AddressError, Base, Cookies, Way, push_query};
+use super::http::{Address, AddressError, AllowedHost, Base, Cookies, Way, push_query, split_scheme};
 use crate::base::secrets::{carries_secret, is_secret_header};
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::{AGENT, Endpoint, Route, Tls};
@@ -30,7 +30,7 @@ pub struct Site {
     /// By which way to get there; a proxy is asked for a tunnel.
     pub route: Arc<Route>,
     /// The only hosts that may be connected to; all if absent.
-    pub hosts: Option<Arc<[String]>>,
+    pub hosts: Option<Arc<[AllowedHost]>>,
 }
 
 /// A site that can never be connected to.
@@ -89,7 +89,7 @@ impl Visit {
     /// Keeps the cookies that an answer sets, if they are to be kept.
     pub fn keep_cookies(&self, answer: &HeaderMap, cookies: Option<&mut Cookies>) {
         if let (true, Some(jar)) = (self.cookies, cookies) {
-            jar.store(answer, &self.address);
+            jar.store(answer, &self.address, self.headers.get(HOST));
         }
     }
 }
@@ -167,7 +167,7 @@ impl Site {
             push_query(&mut query, name, &text);
         }
         text.clear();
-        self.url.text(scope, &mut text)?;
+        self.url.url(scope, &mut text)?;
         let address = resolve(base.as_ref(), &text, &query, &way).map_err(unusable("connect"))?;
         self.allowed(&address).map_err(unusable("connect"))?;
         let mut headers = HeaderMap::new();
@@ -197,19 +197,19 @@ impl Site {
 }
 
 fn base(text: &str, way: &Way) -> Result<Base, String> {
-    Base::parse(&as_http(text), way).map_err(explain)
+    Base::of_paths(&as_http(text), way).map_err(explain)
 }
 
 fn resolve(base: Option<&Base>, text: &str, query: &str, way: &Way) -> Result<Address, String> {
-    if base.is_none() && !text.contains("://") {
+    if base.is_none() && split_scheme(text).is_none() {
         return Err(
             "is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into()
         );
     }
     let text = as_http(text);
     // HTTP takes what isn't http:// or https:// for a path; a URL of another scheme is none of a session's.
-    let scheme = text.split_once("://").map_or("http", |(scheme, _)| scheme);
-    if !scheme.contains(['/', '?', '#']) && !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+    let scheme = split_scheme(&text).map_or("http", |(scheme, _)| scheme);
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err(explain(AddressError::Scheme));
     }
     Address::resolve(base, &text, query, way).map_err(explain)
@@ -225,7 +225,7 @@ fn explain(error: AddressError) -> String {
 
 /// A URL of `ws` or `wss` as one of `http` or `https`, which it is on the wire.
 fn as_http(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
+    let Some((scheme, rest)) = split_scheme(text) else { return Cow::Borrowed(text) };
     match scheme.to_ascii_lowercase().as_str() {
         "ws" => Cow::Owned(format!("http://{rest}")),
         "wss" => Cow::Owned(format!("https://{rest}")),
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(site("ws://h", "/to?url=ftp://x/").check(), Ok(()));
         assert!(problem(&site("ws://", "/x")).contains("`ws://` is not a URL"));
         let mut limited = site("", "ws://other/");
-        limited.hosts = Some(Arc::new(["h".to_owned()]));
+        limited.hosts = Some(Arc::new([AllowedHost::parse("h").unwrap()]));
         assert!(problem(&limited).contains("`other`, which is not among"));
         for (header, part) in
             [("upgrade", "handshake's own"), ("sec-websocket-key", "own"), ("sec-websocket-protocol", "subprotocols")]

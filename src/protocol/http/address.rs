@@ -24,6 +24,9 @@ pub enum AddressError {
         "is a path, and there is no `base_url` to put before it; set `defaults: {{http: {{base_url: …}}}}` or write the whole URL"
     )]
     NoBase,
+    /// A base with something behind its path, which no path could be put behind.
+    #[error("has a query or a fragment, and paths are put behind it; write the query at the steps")]
+    Query,
     /// A host that the profile does not allow.
     #[error("goes to `{0}`, which is not among `limits: {{hosts: …}}`")]
     Host(String),
@@ -57,10 +60,47 @@ pub struct Origin {
     forwards: bool,
 }
 
-/// Whether both are the same host, each with or without the brackets of IPv6.
-pub(crate) fn is_host(a: &str, b: &str) -> bool {
-    let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
-    bare(a) == bare(b)
+/// A host that may be loaded: at any port, or at the one that is written behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedHost {
+    host: String,
+    port: Option<u16>,
+}
+
+fn bare(host: &str) -> String {
+    host.trim_matches(['[', ']']).to_ascii_lowercase()
+}
+
+impl AllowedHost {
+    /// `example.com`, `example.com:8080`, `::1` or `[::1]:8080`.
+    ///
+    /// # Errors
+    /// What is no host: a message that says what to write.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no host; write one like example.com, or with a port like example.com:8080");
+        if text.is_empty() || text.contains(['/', '?', '#', '@', ' ']) {
+            return Err(wrong());
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            // More than one colon without brackets is an address of IPv6.
+            Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port.parse().map_err(|_| wrong())?)),
+            _ => (text, None),
+        };
+        if host.is_empty() { Err(wrong()) } else { Ok(Self { host: bare(host), port }) }
+    }
+
+    /// Whether it may be connected to there.
+    pub fn allows(&self, host: &str, port: u16) -> bool {
+        self.host == bare(host) && self.port.is_none_or(|allowed| allowed == port)
+    }
+}
+
+/// The scheme of a whole URL, and what follows its `://`. A URL within a path or a query is none.
+pub(crate) fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let mut bytes = scheme.bytes();
+    let named = bytes.next()?.is_ascii_alphabetic() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    named.then_some((scheme, rest))
 }
 
 impl Origin {
@@ -124,8 +164,8 @@ impl Origin {
     }
 
     /// Whether it is among the hosts that may be sent to.
-    pub(crate) fn is_among(&self, hosts: &[String]) -> bool {
-        hosts.iter().any(|allowed| is_host(allowed, self.host()))
+    pub(crate) fn is_among(&self, hosts: &[AllowedHost]) -> bool {
+        hosts.iter().any(|allowed| allowed.allows(self.host(), self.port()))
     }
 
     /// Whether it is `https`.
@@ -209,11 +249,16 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    pub fn parse(text: &str, way: &Way) -> Result<Self, AddressError> {
+    /// One that paths are put behind.
+    pub fn of_paths(text: &str, way: &Way) -> Result<Self, AddressError> {
+        if text.contains(['?', '#']) { Err(AddressError::Query) } else { Self::parse(text, way) }
+    }
+
+    fn parse(text: &str, way: &Way) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|error| AddressError::Invalid(error.to_string()))?;
         let origin = Arc::new(Origin::of(&url, way)?);
         // As written, not as the URL standard would normalise it: a load may be about just that.
-        let rest = text.find("://").map_or("", |at| &text[at + 3..]);
+        let rest = split_scheme(text).map_or("", |(_, rest)| rest);
         let mut path = String::new();
         match rest.find(['/', '?', '#']) {
             Some(at) if rest[at..].starts_with('/') => encode(&rest[at..], &mut path),
@@ -285,7 +330,7 @@ mod tests {
 
     fn resolve(base: &str, text: &str, query: &str) -> Result<(String, String), AddressError> {
         let way = Way::default();
-        let base = (!base.is_empty()).then(|| Base::parse(base, &way).unwrap());
+        let base = (!base.is_empty()).then(|| Base::of_paths(base, &way).unwrap());
         let address = Address::resolve(base.as_ref(), text, query, &way)?;
         Ok((address.origin.host.to_str().unwrap().to_owned(), address.path.to_string()))
     }
@@ -309,6 +354,27 @@ mod tests {
         }
         assert_eq!(resolve("", "/api", ""), Err(AddressError::NoBase));
         assert!(matches!(resolve("http://h", "http://", ""), Err(AddressError::Invalid(_))));
+        assert_eq!(Base::of_paths("http://h/v1?key=1", &Way::default()).err(), Some(AddressError::Query));
+    }
+
+    #[test]
+    fn a_url_within_another_is_none() {
+        assert_eq!(split_scheme("HTTPS://h/x"), Some(("HTTPS", "h/x")));
+        for text in ["/to?next=https://other/", "?u=http://x", "to/http://x", "://x", "1a://x", "{{ a }}://x"] {
+            assert_eq!(split_scheme(text), None, "{text}");
+        }
+        assert_eq!(resolve("http://h", "/to?next=https://other/x", "").unwrap(), ("h".into(), "/to?next=https://other/x".into()));
+    }
+
+    #[test]
+    fn allowed_hosts_may_have_a_port() {
+        let allows = |allowed: &str, host: &str, port| AllowedHost::parse(allowed).unwrap().allows(host, port);
+        assert!(allows("Example.com", "example.COM", 80) && allows("example.com:8080", "example.com", 8080));
+        assert!(!allows("example.com:8080", "example.com", 80) && !allows("example.com", "www.example.com", 80));
+        assert!(allows("::1", "[::1]", 81) && allows("[::1]:81", "[::1]", 81) && !allows("[::1]:81", "::1", 82));
+        for wrong in ["http://example.com", "example.com/", "example.com:", "example.com:http", ":80", "", "a b", "u@h"] {
+            assert!(AllowedHost::parse(wrong).unwrap_err().contains("is no host"), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, HOST, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
@@ -157,12 +157,13 @@ async fn follow(
             jar.add(&mut due.headers, &due.address);
         }
         progress.upload = due.body.tally();
+        let host = if spec.cookies { due.headers.get(HOST).cloned() } else { None };
         let outgoing = outgoing(due);
         progress.answered = false;
         let answer = exchange(home, spec, &due.address, outgoing, progress).await?;
         progress.answered = true;
         if spec.cookies {
-            jar.store(&progress.headers, &due.address);
+            jar.store(&progress.headers, &due.address, host.as_ref());
         }
         let status = StatusCode::from_u16(progress.status).unwrap_or_default();
         let target = match again {

@@ -1,10 +1,13 @@
 //! One user's cookies, by the rules of RFC 6265. Nothing is allocated before the first cookie comes.
 
+use std::cmp::Reverse;
 use std::convert::Infallible;
 
 use cookie_store::{Cookie, CookieStore};
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
+
+use url::Url;
 
 use super::address::Address;
 
@@ -23,6 +26,16 @@ fn forget_expired(store: &mut CookieStore) {
     *store = fresh;
 }
 
+/// Whose cookies they are: that of the host that a request names, which a profile may have written itself.
+fn site(address: &Address, host: Option<&HeaderValue>) -> Option<Url> {
+    let mut url = address.url()?;
+    if let Some(written) = host.filter(|host| **host != address.origin.host).and_then(|host| host.to_str().ok()) {
+        let named = Url::parse(&format!("{}://{written}", url.scheme())).ok()?;
+        url.set_host(named.host_str()).ok()?;
+    }
+    Some(url)
+}
+
 /// The jar.
 #[derive(Debug, Default)]
 pub struct Jar {
@@ -30,12 +43,12 @@ pub struct Jar {
 }
 
 impl Jar {
-    /// Keeps what an answer from `address` sets.
-    pub(crate) fn store(&mut self, headers: &HeaderMap, address: &Address) {
+    /// Keeps what an answer from `address` sets, that was asked for as `host`.
+    pub(crate) fn store(&mut self, headers: &HeaderMap, address: &Address, host: Option<&HeaderValue>) {
         if !headers.contains_key(SET_COOKIE) {
             return;
         }
-        let Some(url) = address.url() else { return };
+        let Some(url) = site(address, host) else { return };
         let store = self.store.get_or_insert_with(Box::default);
         for value in headers.get_all(SET_COOKIE) {
             // What a browser would ignore is ignored: a broken cookie, one for another site.
@@ -57,12 +70,15 @@ impl Jar {
     /// Adds the cookies for `address` to `headers`, behind those that the profile wrote itself.
     pub(crate) fn add(&self, headers: &mut HeaderMap, address: &Address) {
         let Some(store) = &self.store else { return };
-        let Some(url) = address.url() else { return };
+        let Some(url) = site(address, headers.get(HOST)) else { return };
         let mut text = String::new();
         if let Some(written) = headers.get(COOKIE) {
             text.push_str(&String::from_utf8_lossy(written.as_bytes()));
         }
-        for (name, value) in store.get_request_values(&url) {
+        // Those of longer paths first, then the older ones (RFC 6265, 5.4).
+        let mut cookies = store.matches(&url);
+        cookies.sort_by_key(|cookie| Reverse(cookie.path.len()));
+        for (name, value) in cookies.into_iter().map(|cookie| cookie.name_value()) {
             if !text.is_empty() {
                 text.push_str("; ");
             }
@@ -93,7 +109,7 @@ mod tests {
         for cookie in ["sid=1; Path=/", "cart=2; Path=/shop", "sec=3; Secure", "evil=4; Domain=other.test", "gone=5; Max-Age=0"] {
             answer.append(SET_COOKIE, HeaderValue::from_static(cookie));
         }
-        jar.store(&answer, &address("http://h.test/login"));
+        jar.store(&answer, &address("http://h.test/login"), None);
         let sent = |jar: &Jar, url: &str, own: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             headers.extend(own.map(|own| (COOKIE, HeaderValue::from_static(own))));
@@ -110,14 +126,14 @@ mod tests {
         for i in 0..2 * MAX_COOKIES {
             let mut answer = HeaderMap::new();
             answer.insert(SET_COOKIE, HeaderValue::try_from(format!("c{i}=x")).unwrap());
-            jar.store(&answer, &address("http://h.test/"));
+            jar.store(&answer, &address("http://h.test/"), None);
         }
         assert_eq!(jar.store.as_ref().unwrap().iter_unexpired().count(), MAX_COOKIES);
         // What is there can be renewed and ended all the same, which makes room for another.
         let mut set = |cookie: &str| {
             let mut answer = HeaderMap::new();
             answer.insert(SET_COOKIE, HeaderValue::try_from(cookie).unwrap());
-            jar.store(&answer, &address("http://h.test/"));
+            jar.store(&answer, &address("http://h.test/"), None);
             sent(&jar, "http://h.test/", None)
         };
         assert!(set("sid=renewed; Path=/").contains("sid=renewed"));
@@ -127,13 +143,31 @@ mod tests {
     }
 
     #[test]
+    fn longer_paths_come_first_then_older_cookies_and_the_host_is_that_which_is_sent() {
+        let mut jar = Jar::default();
+        for cookie in ["b=1; Path=/", "a=2; Path=/", "deep=3; Path=/shop/cart", "z=4; Path=/shop", "c=5; Path=/"] {
+            let answer = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static(cookie))]);
+            jar.store(&answer, &address("http://127.0.0.1:81/shop/cart/1"), Some(&HeaderValue::from_static("shop.test")));
+        }
+        let sent = |host: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(host.map(|host| (HOST, HeaderValue::from_static(host))));
+            jar.add(&mut headers, &address("http://127.0.0.1:81/shop/cart/1"));
+            headers.get(COOKIE).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(sent(Some("shop.test")).unwrap(), "deep=3; z=4; b=1; a=2; c=5");
+        assert_eq!(sent(Some("shop.test:8080")).unwrap(), "deep=3; z=4; b=1; a=2; c=5", "cookies know no port");
+        assert_eq!((sent(None), sent(Some("other.test"))), (None, None));
+    }
+
+    #[test]
     fn names_that_are_never_used_again_make_no_jar_grow() {
         let mut jar = Jar::default();
         for i in 0..20 * MAX_COOKIES {
             let mut answer = HeaderMap::new();
             answer.append(SET_COOKIE, HeaderValue::try_from(format!("state-{i}=x")).unwrap());
             answer.append(SET_COOKIE, HeaderValue::try_from(format!("state-{i}=; Max-Age=0")).unwrap());
-            jar.store(&answer, &address("http://h.test/"));
+            jar.store(&answer, &address("http://h.test/"), None);
         }
         assert!(jar.store.unwrap().iter_any().count() <= MAX_COOKIES);
     }

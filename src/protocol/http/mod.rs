@@ -30,8 +30,8 @@ mod transfer;
 mod upload;
 pub mod written;
 
-pub(crate) use address::{Address, Base, is_host, push_query};
-pub use address::{AddressError, Origin, Way};
+pub(crate) use address::{Address, Base, push_query, split_scheme};
+pub use address::{AddressError, AllowedHost, Origin, Way};
 pub use client::Client;
 pub use cookies::Jar as Cookies;
 pub use exchange::{Connect, Disconnect, Exchange, Stage};

@@ -92,7 +92,7 @@ impl Request {
             move |error| BuildError::Url { url, error }
         };
         if let Some(Template::Static(text)) = &spec.base_url {
-            self.base = Some(Base::parse(text, &spec.way).map_err(failed(text))?);
+            self.base = Some(Base::of_paths(text, &spec.way).map_err(failed(text))?);
         }
         let known = matches!(spec.base_url, None | Some(Template::Static(_)));
         let Template::Static(text) = &spec.url else { return Ok(()) };
@@ -176,7 +176,7 @@ impl Request {
         let base = match (&self.base, &spec.base_url) {
             (None, Some(template)) => {
                 template.text(scope, &mut text)?;
-                rendered = Base::parse(&text, &spec.way).map_err(|error| unusable("base_url", &error))?;
+                rendered = Base::of_paths(&text, &spec.way).map_err(|error| unusable("base_url", &error))?;
                 text.clear();
                 Some(&rendered)
             }
@@ -188,7 +188,7 @@ impl Request {
             push_query(&mut query, name, &text);
             text.clear();
         }
-        spec.url.text(scope, &mut text)?;
+        spec.url.url(scope, &mut text)?;
         let address = Address::resolve(base, &text, &query, &spec.way).map_err(|error| unusable("url", &error))?;
         allowed(spec, &address).map_err(|error| unusable("url", &error))?;
         Ok(address)

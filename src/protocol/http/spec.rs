@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 
-use super::address::{AddressError, Way};
+use super::address::{AddressError, AllowedHost, Way};
 use super::upload::Multipart;
 use crate::expr::{JsonTemplate, Template};
 use crate::protocol::TIMEOUT;
@@ -91,7 +91,7 @@ pub struct Spec {
     /// Over which connections.
     pub connections: Connections,
     /// The only hosts that may be sent to, redirects included; all if absent.
-    pub hosts: Option<Arc<[String]>>,
+    pub hosts: Option<Arc<[AllowedHost]>>,
 }
 
 impl Spec {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TIMEOUT;
+use super::http::AllowedHost;
 use super::session::{Attempt, MAX_MESSAGE};
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::{Endpoint, Route, Tls};
@@ -30,7 +31,7 @@ pub struct Connector {
     /// The longest message that is taken, in bytes; a longer one ends the connection (`protocol`).
     pub max_message: usize,
     /// The only hosts that may be connected to; all if absent.
-    pub hosts: Option<Arc<[String]>>,
+    pub hosts: Option<Arc<[AllowedHost]>>,
 }
 
 impl Connector {
@@ -75,7 +76,7 @@ impl Connector {
         }
         let name = bare.unwrap_or(host);
         match &self.hosts {
-            Some(hosts) if !hosts.iter().any(|allowed| allowed.trim_matches(['[', ']']).eq_ignore_ascii_case(name)) => {
+            Some(hosts) if !hosts.iter().any(|allowed| allowed.allows(name, port)) => {
                 Err(format!("goes to `{name}`, which is not among `limits: {{hosts: …}}`"))
             }
             _ => Ok(Endpoint { tls: self.tls.clone(), route: Arc::clone(&self.route), ..Endpoint::new(host, port) }),
