@@ -4,12 +4,13 @@
 //! lines, not fewer figures.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::style::{Style, clean};
 use crate::base::figures::{NONE, count, rate, seconds};
+use crate::measure::process::unix_time;
 use crate::record::Progress;
 
 /// How often a terminal redraws, a second: more than a person reads, less than costs anything.
@@ -61,6 +62,13 @@ impl Shown<'_> {
             },
             None,
         );
+        let now = unix_time(SystemTime::now());
+        for away in &self.0.away {
+            let since = time((now - away.since).max(0.0));
+            let away = clean(&format!("{} is away since {since}: {}", away.what, away.cause));
+            let painted = style.bad(&away);
+            field(away, Some(painted));
+        }
         if let Some(note) = &self.0.note {
             let note = clean(note);
             let painted = style.unsure(&note);
@@ -218,6 +226,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::base::Away;
 
     fn progress() -> Progress {
         Progress {
@@ -233,6 +242,7 @@ mod tests {
             requests: 12_345,
             errors: 3,
             p95: Some(0.031),
+            away: Vec::new(),
             note: Some("waiting for a sample of redis".into()),
         }
     }
@@ -288,6 +298,18 @@ mod tests {
         let runs: Vec<&str> = text.lines().filter_map(|line| line.split("  ").find(|field| field.starts_with("run "))).collect();
         assert_eq!(runs, ["run 0s", "run 5s", "run 9s", "run 14s"]);
         assert!(text.ends_with("the target is back\n") && !text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn what_is_away_is_said_with_its_cause() {
+        let since = unix_time(SystemTime::now()) - 12.2;
+        let away = |what: &str| Away { what: what.into(), since, cause: "connection refused".into(), ..Away::default() };
+        let progress = Progress { away: vec![away("http://127.0.0.1:8080"), away("the source `redis`")], ..progress() };
+        let line = Shown(&progress).line();
+        assert!(
+            line.contains("  http://127.0.0.1:8080 is away since 12s: connection refused  the source `redis` is away"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Conduct {
             verdict: self.verdict,
             reasons: std::mem::take(&mut self.reasons),
             gaps: Vec::new(),
+            away: self.away.all(),
             stopped,
             seed: self.plan.seed,
             generator: build::generator(workers as u64, cpu, since.elapsed(), self.saturated),

@@ -266,7 +266,7 @@ impl Figures {
     /// The share that was answered well within a time, of all there was.
     fn within(&self, requirement: &Requirement, bound: f64) -> Option<Known> {
         let unconnected = if self.of_messages { self.missed_unconnected() } else { Some(0) };
-        let all = self.all + unconnected.unwrap_or(0);
+        let all = self.all + unconnected.unwrap_or(0) + self.unsent();
         let value = (all > 0).then(|| self.good.most.within(bound) / all as f64)?;
         let of = all as f64 + self.unmade().items;
         let surely = self.good.most.within(bound);
@@ -290,6 +290,8 @@ impl Figures {
         let local = self.reasons[Reason::Local.index()];
         // A step that sends nothing is only noticed where it fails.
         let tried = self.all + self.step_errors;
+        // What was not sent to a target that is away counts as failed.
+        let unsent = self.unsent();
         // What has no answer may have been anything.
         let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade().items;
         let of_all = |all: u64, known: u64, seen: u64| Share {
@@ -311,12 +313,12 @@ impl Figures {
                 }
             }
             Tally::Errors => {
-                let errors = (self.errors + self.step_errors).saturating_sub(local);
-                answers(errors.saturating_sub(self.delayed_timeouts), errors)
+                let errors = (self.errors + self.step_errors).saturating_sub(local) + unsent;
+                of_all(tried + unsent, errors.saturating_sub(self.delayed_timeouts), errors)
             }
             Tally::Success => {
                 let good = self.all.saturating_sub(self.errors + self.interrupted);
-                answers(good, good)
+                of_all(tried + unsent, good, good)
             }
             Tally::Timeouts => of_all(self.all, self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts),
             Tally::Because(Reason::Local) => plain(local, tried),
