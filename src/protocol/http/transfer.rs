@@ -150,11 +150,11 @@ async fn on_line(
             progress.disconnected(end);
         }
     }
-    result.map(|received| {
+    result.and_then(|received| {
         progress.body_bytes = received.bytes;
         progress.sha256 = received.sha256;
         progress.cut = received.cut;
-        received.body
+        received.body.map_err(|failure| Broken::Failed(failure, false))
     })
 }
 
@@ -255,7 +255,7 @@ async fn receive(
                 let meant = spec.connections == Connections::Fresh || announces_close(&progress.headers);
                 progress.disconnected((!meant).then_some(Reason::Closed));
             }
-            Ok(received.body)
+            received.body
         }
         Err(failure) => {
             home.set_open(false);
