@@ -77,21 +77,23 @@ impl Track {
         self.away.swap(false, Ordering::AcqRel)
     }
 
-    /// Something that was due at `due` failed at `at`. Since when it is away, if it is from now on. While the generator `stood_still`
-    /// nothing could be answered: then all of it begins anew.
-    fn fails(&self, due: u64, at: u64, stood_still: bool) -> Option<u64> {
+    /// Something that was due at `due` failed at `at`. Since when it is away, if it is from now on. How long the generator stood still
+    /// since a moment, `paused` tells: in that time nothing could be answered.
+    fn fails(&self, due: u64, at: u64, paused: impl Fn(u64) -> u64) -> Option<u64> {
         let mut since = self.since.load(Ordering::Relaxed);
-        if since == 0 || (stood_still && !self.is_away()) {
+        if since == 0 {
             let answered = self.answered.iter().map(|moment| moment.0.load(Ordering::Relaxed)).max().unwrap_or(0);
-            let from = if stood_still { at } else { due.max(answered).max(1) };
+            let from = due.max(answered);
             // Of two that come to it at once the first is right.
-            since = match self.since.compare_exchange(since, from, Ordering::Relaxed, Ordering::Relaxed) {
+            since = match self.since.compare_exchange(0, from, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => from,
                 Err(other) => other,
             };
         }
-        let away = since > 0 && at.saturating_sub(since) >= self.after && !self.away.swap(true, Ordering::AcqRel);
-        away.then_some(since)
+        if self.is_away() || at.saturating_sub(since) < self.after || at - since < self.after.saturating_add(paused(since)) {
+            return None;
+        }
+        (!self.away.swap(true, Ordering::AcqRel)).then_some(since)
     }
 
     fn is_away(&self) -> bool {
@@ -154,27 +156,29 @@ impl Reach {
         back && self.action == DeadTargetAction::BackOff
     }
 
-    /// A request failed that was due at `due`. `stood_still`: the generator did meanwhile. `cause` says why it failed, without secrets.
+    /// A request failed at `at` that was due at `due`. `paused` tells how long the generator stood still between a moment and `at`,
+    /// `cause` why the request failed, without secrets.
     /// Answers why the run is to end, if it is.
     pub fn fails(
         &self,
         (scenario, step): (usize, StepId),
         (due, at): (Instant, Instant),
-        stood_still: bool,
+        paused: impl Fn(Instant) -> u64,
         cause: impl Fn() -> String,
     ) -> Option<String> {
         let (due, at) = (self.moment(due), self.moment(at));
+        let paused = |since: u64| paused(self.origin.0 + Duration::from_nanos(since));
         let begins = |track: &Track, since: u64| {
             let (what, action) = (track.what.clone(), track.action.map(str::to_owned));
             self.list.begins(Away { what, since: self.unix(since), until: None, cause: cause(), action });
         };
         if let Some(place) = self.place(step)
-            && let Some(since) = place.fails(due, at, stood_still)
+            && let Some(since) = place.fails(due, at, paused)
         {
             begins(place, since);
         }
         let target = self.scenarios.get(scenario)?;
-        let since = target.fails(due, at, stood_still)?;
+        let since = target.fails(due, at, paused)?;
         // The request that failed just now was a probe, too.
         self.turns[scenario].store(at + nanos(PROBED_EVERY), Ordering::Relaxed);
         begins(target, since);

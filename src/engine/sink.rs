@@ -141,9 +141,9 @@ impl UserSink {
     /// Nothing answered to what was due at `due`.
     fn is_away(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
         let (ctx, now) = (&self.pool.ctx, Instant::now());
-        let stood_still = ctx.paused_within(due, now) > 0;
+        let paused = |since: Instant| ctx.paused_within(since, now);
         let cause = || failure.words(&ctx.shared.plan.secrets);
-        if let Some(reason) = ctx.shared.reach.fails((self.pool.scenario, step), (due, now), stood_still, cause) {
+        if let Some(reason) = ctx.shared.reach.fails((self.pool.scenario, step), (due, now), paused, cause) {
             ctx.report(Report::Abort(reason));
         }
     }

@@ -132,6 +132,12 @@ impl Slot {
         self.last_end.set(at);
     }
 
+    /// It was held back until `at`: nothing was due for it before that.
+    pub fn resumes_at(&self, at: Instant) {
+        self.last_end.set(at);
+        self.rest.set(Duration::ZERO);
+    }
+
     fn begins(&self, due: Instant, activation: u64) {
         self.last_due.set(Some(due));
         self.done.set((activation, self.done_in(activation) + 1));

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::style::{Style, clean};
+use crate::base::Away;
 use crate::base::figures::{NONE, count, rate, seconds};
 use crate::measure::process::unix_time;
 use crate::record::Progress;
@@ -63,7 +64,9 @@ impl Shown<'_> {
             None,
         );
         let now = unix_time(SystemTime::now());
-        for away in &self.0.away {
+        // That a scenario's target is away says no more than that its place is.
+        let is_said = |away: &Away| self.0.away.iter().any(|place| place.action.is_none() && place.cause == away.cause);
+        for away in self.0.away.iter().filter(|away| away.action.is_none() || !is_said(away)) {
             let since = time((now - away.since).max(0.0));
             let away = clean(&format!("{} is away since {since}: {}", away.what, away.cause));
             let painted = style.bad(&away);
@@ -226,7 +229,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::base::Away;
 
     fn progress() -> Progress {
         Progress {
@@ -304,7 +306,9 @@ mod tests {
     fn what_is_away_is_said_with_its_cause() {
         let since = unix_time(SystemTime::now()) - 12.2;
         let away = |what: &str| Away { what: what.into(), since, cause: "connection refused".into(), ..Away::default() };
-        let progress = Progress { away: vec![away("http://127.0.0.1:8080"), away("the source `redis`")], ..progress() };
+        let of_scenario = Away { action: Some("back_off".into()), ..away("the target of `a`") };
+        let all = vec![away("http://127.0.0.1:8080"), of_scenario, away("the source `redis`")];
+        let progress = Progress { away: all, ..progress() };
         let line = Shown(&progress).line();
         assert!(
             line.contains("  http://127.0.0.1:8080 is away since 12s: connection refused  the source `redis` is away"),

@@ -57,7 +57,9 @@ impl Pool {
     /// A user isn't held back any more.
     pub fn lets_go(&self, slot: &Slot) {
         if slot.held_back.replace(false) {
-            self.tell_held_back(Instant::now());
+            let now = Instant::now();
+            slot.resumes_at(now);
+            self.tell_held_back(now);
             let mut state = self.held_back.0.borrow_mut();
             let iterated = state.users.remove(&slot.local).is_some_and(|(_, iterates)| iterates);
             state.iterating -= u64::from(iterated);

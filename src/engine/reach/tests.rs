@@ -1,3 +1,5 @@
+//! When something is away, and what is told of it.
+
 use std::path::Path;
 
 use super::*;
@@ -31,7 +33,7 @@ fn told(reach: &Reach) -> Vec<String> {
 
 fn fails(reach: &Reach, step: usize, scenario: usize, second: u64) -> Option<String> {
     let at = reach.origin.0 + Duration::from_secs(second);
-    reach.fails((scenario, StepId::at(step)), (at, at), false, || "refused".into())
+    reach.fails((scenario, StepId::at(step)), (at, at), |_| 0, || "refused".into())
 }
 
 fn answers(reach: &Reach, step: usize, scenario: usize, second: u64) -> bool {
@@ -42,26 +44,27 @@ fn answers(reach: &Reach, step: usize, scenario: usize, second: u64) -> bool {
 fn all_has_to_fail_for_a_while() {
     let track = || Track::new("x".into(), Duration::from_secs(10), None, 2);
     let one = track();
-    assert_eq!([1, 5, 10].map(|at| one.fails(at * SECOND, at * SECOND, false)), [None; 3]);
-    assert_eq!(one.fails(11 * SECOND, 11 * SECOND, false), Some(SECOND));
-    assert_eq!(one.fails(12 * SECOND, 12 * SECOND, false), None, "it is away already");
+    assert_eq!([1, 5, 10].map(|at| one.fails(at * SECOND, at * SECOND, |_| 0)), [None; 3]);
+    assert_eq!(one.fails(11 * SECOND, 11 * SECOND, |_| 0), Some(SECOND));
+    assert_eq!(one.fails(12 * SECOND, 12 * SECOND, |_| 0), None, "it is away already");
     assert!(one.is_away() && one.answers(1, 13 * SECOND) && !one.is_away() && !one.answers(0, 14 * SECOND));
     // A request that was given up after 20 s says that nobody answered meanwhile, if that is so.
     let one = track();
     one.answers(1, 6 * SECOND);
-    assert_eq!(one.fails(SECOND, 15 * SECOND, false), None, "an answer came after it was due");
-    assert_eq!(one.fails(SECOND, 21 * SECOND, false), Some(6 * SECOND));
+    assert_eq!(one.fails(SECOND, 15 * SECOND, |_| 0), None, "an answer came after it was due");
+    assert_eq!(one.fails(SECOND, 21 * SECOND, |_| 0), Some(6 * SECOND));
     let one = track();
-    assert_eq!(one.fails(SECOND, 21 * SECOND, false), Some(SECOND));
+    assert_eq!(one.fails(SECOND, 21 * SECOND, |_| 0), Some(SECOND));
 }
 
 #[test]
 fn time_in_which_the_generator_stood_still_is_none_of_the_targets() {
     let one = Track::new("x".into(), Duration::from_secs(10), None, 1);
-    assert_eq!(one.fails(SECOND, 60 * SECOND, true), None);
-    assert_eq!(one.fails(69 * SECOND, 69 * SECOND, false), None);
-    assert_eq!(one.fails(70 * SECOND, 100 * SECOND, true), None);
-    assert_eq!(one.fails(110 * SECOND, 110 * SECOND, false), Some(100 * SECOND));
+    // It stood still from the 5th second to the 60th.
+    let paused = |since: u64| 55 * SECOND - since.saturating_sub(5 * SECOND).min(55 * SECOND);
+    assert_eq!(one.fails(SECOND, 61 * SECOND, paused), None);
+    assert_eq!(one.fails(65 * SECOND, 65 * SECOND, paused), None);
+    assert_eq!(one.fails(66 * SECOND, 66 * SECOND, paused), Some(SECOND));
 }
 
 #[test]

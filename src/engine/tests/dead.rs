@@ -102,6 +102,8 @@ async fn closed_users_wait_and_one_of_all_workers_probes_each_second() {
         assert!(held(a) > 20.0 * 2.0 && held(a) < 20.0 * 4.0, "{}", held(a));
         assert!(held(b) > 0.0 && held(b) < 10.0 * 3.0, "{}", held(b));
         assert_eq!((ended(a, Outcome::Ok), a.absent), (0, 0));
+        let answered = done.drained[0].totals.steps[0].count(Outcome::Ok);
+        assert_eq!(answered, 0, "what is asked once the target is back was not due while it was away");
         assert!(ended(b, Outcome::Ok) > 10, "all go on at once: {b:?}");
         assert_eq!(server.seen().len() as u64, ended(b, Outcome::Ok) + ended(b, Outcome::Interrupted));
     }
