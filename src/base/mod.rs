@@ -1,5 +1,6 @@
 //! Words that every module shares: names, units, numbers as they are shown, outcomes, reasons, random streams, traces. No I/O, no clock.
 
+pub mod away;
 pub mod figures;
 pub mod names;
 pub mod outcome;
@@ -9,5 +10,6 @@ pub mod trace;
 pub mod units;
 pub mod written;
 
+pub use away::{Away, AwayList};
 pub use outcome::{DropReason, Outcome, Protocol, Reason, Verdict};
 pub use secrets::Secrets;

@@ -108,6 +108,13 @@ label_set! {
     }
 }
 
+impl Reason {
+    /// Whether a failure for this reason says that the target is away: nothing of it answered.
+    pub const fn is_away(self) -> bool {
+        matches!(self, Self::Dns | Self::Refused | Self::Reset | Self::Timeout | Self::Tls | Self::Closed)
+    }
+}
+
 label_set! {
     /// Why an arrival that was due was not started.
     DropReason {

@@ -10,13 +10,15 @@ use http::header::ACCEPT;
 use super::api::{unix, until};
 use super::error::SourceError;
 use super::http::{Access, Http};
+use super::observer::note;
 use super::report::SourceReading;
 use super::text::{Exposition, Format};
 use super::tracker::Tracker;
 use super::want::Wants;
+use crate::base::AwayList;
 
-/// How often an exporter is scraped between edges.
-const EVERY: Duration = Duration::from_secs(5);
+/// How often an exporter is scraped between edges, and a source of another kind looked at.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// How long a scrape at an edge is tried again while the load goes on, and while it stands still; in seconds.
 const PATIENCE: (f64, f64) = (2.0, 10.0);
 /// How long before an edge under load the exporter is scraped too, in seconds: what happens around the edge is then known to
@@ -61,11 +63,12 @@ impl Exporter {
     }
 
     /// Scrapes now and then between edges for as long as the exporter is observed.
-    pub(super) async fn watch(exporter: Weak<Self>, wants: Arc<Wants>) {
+    pub(super) async fn watch(exporter: Weak<Self>, wants: Arc<Wants>, away: Arc<AwayList>) {
         loop {
             let Some(exporter) = exporter.upgrade() else { return };
             let edges = exporter.edges.load(Ordering::SeqCst);
             let scrape = exporter.scrape().await;
+            note(&away, &exporter.name, &scrape);
             exporter.with_tracker(|tracker| match scrape {
                 // A failure between edges is reported by the edges, if it lasts.
                 Ok((time, exposition)) if edges % 2 == 0 && exporter.edges.load(Ordering::SeqCst) == edges => {

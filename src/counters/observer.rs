@@ -15,6 +15,7 @@ use super::rows::{Part, assemble};
 use super::span::{Between, End};
 use super::tracker;
 use super::want::Wants;
+use crate::base::{Away, AwayList};
 
 /// How often Prometheus is asked for a phase at most, and how long to wait before asking again.
 const TRIES: u32 = 3;
@@ -36,11 +37,12 @@ pub struct Observer {
     wants: Arc<Wants>,
     sources: Vec<Reader>,
     watching: Once,
+    away: Arc<AwayList>,
 }
 
 #[derive(Debug)]
 enum Reader {
-    Prometheus(Box<Prometheus>),
+    Prometheus(Arc<Prometheus>),
     Exporter(Arc<Exporter>),
 }
 
@@ -56,10 +58,10 @@ impl Observer {
     pub fn new(observe: Observe) -> Arc<Self> {
         let wants = Arc::new(Wants::new(&observe));
         let sources = observe.sources.into_iter().map(|source| match source.kind {
-            SourceKind::Prometheus => Reader::Prometheus(Box::new(Prometheus::new(&source.name, source.access))),
+            SourceKind::Prometheus => Reader::Prometheus(Arc::new(Prometheus::new(&source.name, source.access))),
             SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access)),
         });
-        Arc::new(Self { wants, sources: sources.collect(), watching: Once::new() })
+        Arc::new(Self { wants, sources: sources.collect(), watching: Once::new(), away: Arc::default() })
     }
 
     /// Asks each source once, all at the same time, and answers which of them can't be read, and why. Nothing of it is kept.
@@ -78,15 +80,26 @@ impl Observer {
     }
 
     /// Starts to scrape exporters now and every 5 s, on the tokio runtime of the caller: restarts and peaks are seen, and so
-    /// is what they said before the first edge.
+    /// is what they said before the first edge. Prometheus is asked for the time as often: so it is seen when a source is away.
     pub fn watch(&self) {
         self.watching.call_once(|| {
             for source in &self.sources {
-                if let Reader::Exporter(exporter) = source {
-                    tokio::spawn(Exporter::watch(Arc::downgrade(exporter), Arc::clone(&self.wants)));
+                let away = Arc::clone(&self.away);
+                match source {
+                    Reader::Exporter(exporter) => {
+                        tokio::spawn(Exporter::watch(Arc::downgrade(exporter), Arc::clone(&self.wants), away));
+                    }
+                    Reader::Prometheus(prometheus) => {
+                        tokio::spawn(Prometheus::watch(Arc::downgrade(prometheus), away));
+                    }
                 }
             }
         });
+    }
+
+    /// The sources that are away by the last look at them, and those that have come back since this was asked last.
+    pub fn away(&self) -> Vec<Away> {
+        self.away.take()
     }
 
     /// Starts reading at an edge, in the background, on the tokio runtime of the caller. Exporters are scraped at once (and
@@ -177,6 +190,15 @@ impl Observer {
         });
         let server = server.ok_or_else(|| SourceError::Unreachable("`observe` has no `prometheus` to ask".into()))?;
         server.query(promql, unix(from), unix(to), step.as_secs_f64()).await
+    }
+}
+
+/// Notes whether a source could be read.
+pub(super) fn note<T>(away: &AwayList, name: &str, read: &Result<T, SourceError>) {
+    let (what, now) = (format!("the source `{name}`"), unix(SystemTime::now()));
+    match read {
+        Ok(_) => away.ends(&what, now),
+        Err(error) => away.begins(Away { what, since: now, cause: error.to_string(), ..Away::default() }),
     }
 }
 

@@ -2,19 +2,22 @@
 //! folded in `span`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::api::{Api, Series, unix, until};
 use super::error::SourceError;
+use super::exporter::EVERY;
 use super::http::Access;
 use super::increase::{At, Fold};
 use super::meter::Meter;
 use super::observe::Kind;
+use super::observer::note;
 use super::presets::SERIES_TO_READ;
 use super::report::{Point, SourceReading, ValueSeries};
 use super::select::{Best, Group, groups, keep, selector};
 use super::want::Wants;
+use crate::base::AwayList;
 
 /// Scrape interval to assume while none could be found, in seconds.
 pub(super) const ASSUMED_INTERVAL: f64 = 5.0;
@@ -47,6 +50,16 @@ impl Prometheus {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Looks now and then whether it answers, for as long as it is observed.
+    pub(super) async fn watch(prometheus: Weak<Self>, away: Arc<AwayList>) {
+        loop {
+            let Some(prometheus) = prometheus.upgrade() else { return };
+            note(&away, &prometheus.name, &prometheus.api.ahead().await);
+            drop(prometheus);
+            tokio::time::sleep(EVERY).await;
+        }
     }
 
     /// Seconds between samples, as far as it was learned.

@@ -16,6 +16,8 @@ pub(super) struct Arrival {
     pub handled: Instant,
     /// How late the pacer was: the generator's own fault.
     pub lag: Duration,
+    /// The target is away, and this one looks whether it is back.
+    pub probe: bool,
 }
 
 /// Arrivals of one scenario that wait for a user to become free (`on_busy: {wait: …}`), over all workers: whichever
@@ -87,7 +89,14 @@ mod tests {
     fn served_by_due_time_expired_in_order_cleared_by_activation() {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
-        let arrival = |activation, due| Arrival { scenario: 0, activation, due: ms(due), handled: ms(due), lag: Duration::ZERO };
+        let arrival = |activation, due| Arrival {
+            scenario: 0,
+            activation,
+            due: ms(due),
+            handled: ms(due),
+            lag: Duration::ZERO,
+            probe: false,
+        };
         let room = WaitingRoom::default();
         room.enter(arrival(1, 20), ms(120));
         room.enter(arrival(1, 10), ms(110));

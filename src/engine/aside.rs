@@ -66,11 +66,18 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
     let rows: Vec<(Symbol, Value)> = ctx.picker.symbols(&pool.described().rows.start, user.scope());
     let mut waits = Stream::keyed(&[seed, scenario, slot.number, Who::LIFE, u64::MAX]);
     for attempt in 0.. {
+        while pool.holds_back(slot, false) {
+            slot.changed.notified().await;
+            if pool.is_unwanted(slot) {
+                return Started::Unwanted;
+            }
+        }
         if let Some(live) = pool.newest() {
             user.enter_phase(ctx.phase_name(&live));
         }
         let end = flow::carry_out(flow, user, Instant::now(), sink).await;
         sink.detach();
+        slot.probe.set(false);
         match end {
             End::Completed => break,
             // Users under load are never cut short by their sink.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::base::Away;
 use crate::load::Load;
 use crate::measure::{PhaseId, ScenarioId, Set, Totals};
 
@@ -121,6 +122,11 @@ impl Board {
     /// Processor time of each worker's thread since it began, where the system tells it.
     pub fn worker_cpu(&self) -> Vec<Option<Duration>> {
         self.shared.ports.iter().map(Port::cpu).collect()
+    }
+
+    /// The targets that are away, and those that have come back since this was asked last.
+    pub fn away(&self) -> Vec<Away> {
+        self.shared.reach.take()
     }
 
     /// Examples of the errors so far.

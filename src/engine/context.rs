@@ -154,6 +154,14 @@ impl Context {
         sent
     }
 
+    /// The target of a scenario is back: whoever is held back for it goes on, on every worker.
+    pub fn target_is_back(&self, scenario: usize) {
+        for port in &self.shared.ports {
+            // One that is gone has reported why.
+            let _ = port.inbox.send(Command::Look { scenario });
+        }
+    }
+
     /// Has the siblings look at a scenario again.
     pub fn have_others_look(&self, scenario: usize) {
         for (worker, port) in self.shared.ports.iter().enumerate() {

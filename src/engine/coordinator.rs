@@ -110,6 +110,7 @@ impl Coordinator {
                     break 'run;
                 }
                 self.shared.lists.publish();
+                self.shared.reach.phase_begins(|scenario| has_load(phase, scenario));
                 self.newest = Some(activation.number);
                 let at = self.board.wall(start);
                 let ends = self.board.wall(start + phase.duration);

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::Reason;
-use crate::base::secrets::secrets_of_answer;
 use crate::flow::Failure;
 use crate::measure::{CheckId, PhaseId, StepId};
 use crate::plan::Plan;
@@ -35,14 +34,11 @@ pub struct ErrorExample {
 impl ErrorExample {
     /// An example of a failure that happens just now.
     pub(super) fn of(plan: &Plan, phase: PhaseId, step: StepId, failure: &Failure<'_>) -> Self {
-        let redact = |text: &str| {
-            let own = (failure.secrets)(text).into_iter().chain(secrets_of_answer(text));
-            plan.secrets.with(own).redact(text).into_owned()
-        };
+        let redact = |text: &str| failure.redact(text, &plan.secrets);
         // Redacted before it is cut: what is left of a secret that was cut in two would not be found.
         let searched = String::from_utf8_lossy(&failure.body[..failure.body.len().min(BODY_SEARCHED)]);
         let body = redact(&searched).chars().take(BODY_SHOWN).collect();
-        let detail = redact(failure.detail);
+        let detail = failure.words(&plan.secrets);
         let (reason, status) = (failure.reason, failure.status);
         Self { at: SystemTime::now(), phase, step, reason, status, detail, body }
     }

@@ -25,6 +25,7 @@ mod gate;
 mod picker;
 mod pool;
 mod pulse;
+mod reach;
 mod report;
 mod shared;
 mod sink;

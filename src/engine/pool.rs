@@ -7,6 +7,7 @@
 mod absence;
 mod arrivals;
 mod decision;
+mod held_back;
 mod idle;
 mod listeners;
 mod needs;
@@ -27,6 +28,7 @@ pub(super) use listeners::Away;
 pub(super) use needs::shared_connections;
 
 use absence::Absence;
+use held_back::HeldBack;
 use idle::Idle;
 
 use self::listeners::Listeners;
@@ -48,6 +50,8 @@ pub(super) struct Pool {
     lives: RefCell<Vec<Rc<Live>>>,
     /// Who listens, and who can't.
     listeners: Listeners,
+    /// Who waits for a target that is away.
+    held_back: HeldBack,
     /// Iterations that were given out and haven't ended.
     running: Cell<u32>,
     /// Users that are at their start or at their stop.
@@ -121,6 +125,7 @@ impl Pool {
             state: RefCell::new(state),
             lives: RefCell::default(),
             listeners: Listeners::default(),
+            held_back: HeldBack::default(),
             running: Cell::new(0),
             aside: Cell::new(0),
             starts,
@@ -243,6 +248,7 @@ impl Pool {
 
     /// A user is gone: it left, ended itself, or was cut off.
     pub fn gone(&self, slot: &Slot, ended_itself: bool) {
+        self.lets_go(slot);
         let mut state = self.state.borrow_mut();
         let was_idle = state.idle.remove(slot);
         if let Some(place) = state.places.get(slot.local as usize)
@@ -403,6 +409,7 @@ impl Pool {
         // Who has to start isn't free.
         slot.busy.set(mail.is_some() || self.starts);
         if let Some((arrival, rows)) = mail {
+            slot.probe.set(arrival.probe);
             slot.mail.set(Some(arrival));
             slot.rows.set(rows);
         }

@@ -14,6 +14,7 @@ use crate::plan::Plan;
 
 use super::arrival::WaitingRoom;
 use super::examples::Examples;
+use super::reach::Reach;
 use super::report::{Command, Report};
 use super::stock::Stock;
 use super::{Carried, Options};
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub waiting: Vec<WaitingRoom>,
     pub reports: UnboundedSender<Report>,
     pub examples: Examples,
+    /// Which targets are away.
+    pub reach: Reach,
     /// What users remember; each worker writes its own part.
     pub lists: Arc<Lists>,
     /// Which rows of data are left.
@@ -52,6 +55,7 @@ impl Shared {
             users: (0..scenarios).map(|scenario| Arc::new(carried.shared(&plan, options, scenario))).collect(),
             reports: report,
             examples: Examples::default(),
+            reach: Reach::new(&plan, workers),
             lists: carried.lists.clone(),
             stock: Arc::new(Stock::new(&plan.data, workers)),
             plan,

@@ -19,6 +19,7 @@ use super::activation::Live;
 use super::examples::ErrorExample;
 use super::gaps::Gaps;
 use super::pool::{Away, Pool};
+use super::report::Report;
 use super::user::Slot;
 
 /// Lags of one iteration that are kept apart.
@@ -137,6 +138,16 @@ impl UserSink {
         }
     }
 
+    /// Nothing answered to what was due at `due`.
+    fn is_away(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
+        let (ctx, now) = (&self.pool.ctx, Instant::now());
+        let paused = |since: Instant| ctx.paused_within(since, now);
+        let cause = || failure.words(&ctx.shared.plan.secrets);
+        if let Some(reason) = ctx.shared.reach.fails((self.pool.scenario, step), (due, now), paused, cause) {
+            ctx.report(Report::Abort(reason));
+        }
+    }
+
     /// Whether this was due with the iteration's arrival, and not after something that came of it.
     fn is_of_arrival(&self, due: Instant) -> bool {
         self.arrival.get() == Some(due)
@@ -178,6 +189,10 @@ impl Drop for UserSink {
 
 impl Sink for UserSink {
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
+        let ctx = &self.pool.ctx;
+        if ctx.shared.reach.sampled(ctx.worker, self.pool.scenario, step, due, sample) {
+            ctx.target_is_back(self.pool.scenario);
+        }
         self.record(due, |set| {
             set.sample(step, sample);
             let ended = due + Duration::from_nanos(sample.response);
@@ -263,6 +278,10 @@ impl Sink for UserSink {
     }
 
     fn passed(&self, step: StepId, at: Instant, passed: &Passed) {
+        let ctx = &self.pool.ctx;
+        if passed.received > 0 && ctx.shared.reach.answers(ctx.worker, self.pool.scenario, step, at) {
+            ctx.target_is_back(self.pool.scenario);
+        }
         self.record(at, |set| set.passed(step, passed));
     }
 
@@ -314,6 +333,9 @@ impl Sink for UserSink {
     }
 
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
+        if failure.reason.is_away() {
+            self.is_away(step, due, failure);
+        }
         let Some(live) = self.live_of(due) else { return };
         let Some(wanted) = live.errors.wants(step, failure.reason, Instant::now()) else { return };
         let shared = &self.pool.ctx.shared;
@@ -373,6 +395,11 @@ impl Sink for UserSink {
             self.slot.changed.notified().await;
         }
         self.attach();
+    }
+
+    fn may_knock(&self) -> bool {
+        // One request for each turn.
+        !self.pool.is_held_back() || self.slot.probe.take()
     }
 
     fn is_asked_to_end(&self) -> bool {

@@ -45,6 +45,10 @@ pub(super) struct Slot {
     pub idle: Cell<bool>,
     /// Iterates, or is about to.
     pub busy: Cell<bool>,
+    /// Waits until its target is back, or for its turn to probe it.
+    pub held_back: Cell<bool>,
+    /// Its target is away, and its next request looks whether it is back.
+    pub probe: Cell<bool>,
     /// When its iteration is cut off, as was last said.
     pub cut_at: Cell<Option<Instant>>,
     /// Has done all that the phase asks of it, and was counted.
@@ -74,6 +78,8 @@ impl Slot {
             rows: Cell::new(None),
             idle: Cell::new(false),
             busy: Cell::new(false),
+            held_back: Cell::new(false),
+            probe: Cell::new(false),
             cut_at: Cell::new(None),
             finished: Cell::new(false),
             late: Cell::new(None),
@@ -124,6 +130,12 @@ impl Slot {
     /// It has started: its first iteration is due now.
     pub fn starts_at(&self, at: Instant) {
         self.last_end.set(at);
+    }
+
+    /// It was held back until `at`: nothing was due for it before that.
+    pub fn resumes_at(&self, at: Instant) {
+        self.last_end.set(at);
+        self.rest.set(Duration::ZERO);
     }
 
     fn begins(&self, due: Instant, activation: u64) {
@@ -331,6 +343,7 @@ impl Drop for Iteration<'_> {
         live.set.iteration(self.pool.id(), took, self.outcome);
         live.set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
         self.slot.ends(end, self.sink.was_turned_away(), self.rest);
+        self.slot.probe.set(false);
         self.sink.detach();
         self.pool.ended(self.slot);
         self.pool.ctx.check();

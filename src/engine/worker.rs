@@ -174,6 +174,7 @@ impl Pacer {
             pool.fill_up(now);
             sooner(pool.expire(now));
             sooner(pool.tell_absence(now));
+            sooner(pool.probe(now));
             sooner(schedule.as_mut().and_then(Schedule::next));
         }
         sooner(self.ctx.interrupt_due(now));
@@ -216,7 +217,8 @@ impl Pacer {
                     while let Some((_, at)) = stream.next_if(|(_, at)| *start + *at <= until) {
                         let due = *start + at;
                         let lag = now.saturating_duration_since(due);
-                        pool.arrive(Arrival { scenario: pool.scenario, activation: *activation, due, handled: now, lag });
+                        let (scenario, activation) = (pool.scenario, *activation);
+                        pool.arrive(Arrival { scenario, activation, due, handled: now, lag, probe: false });
                     }
                 }
             }
@@ -299,6 +301,7 @@ impl Pacer {
             }
             self.schedules[scenario] = None;
             pool.end_absence(at);
+            pool.tell_held_back(at);
             if let Some(live) = &before {
                 pool.cancel_waiting(live);
             }

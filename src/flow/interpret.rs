@@ -139,6 +139,9 @@ impl<'a, S: Sink> Run<'a, S> {
         if step.kind.takes_time() && self.sink.is_over() {
             return Err(Stop::End(End::CutShort));
         }
+        if step.kind.knocks() && !self.sink.may_knock() {
+            return Err(Stop::End(End::CutShort));
+        }
         let done: Result<(), Stop> = match &step.kind {
             // In boxes, since a user mostly waits for something else: what a request takes is 3.5 KB.
             StepKind::Http(http) => Box::pin(steps::http::run(http, self)).await.map_err(Stop::from),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::base::secrets::{Secrets, secrets_of_answer};
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Value};
@@ -24,6 +25,19 @@ pub struct Failure<'a> {
     /// What must not be shown of a text about it, beside the plan's secrets: credentials that were sent, cookies, values that are
     /// named like secrets. Gathered only for an example that is kept.
     pub secrets: &'a dyn Fn(&str) -> Vec<String>,
+}
+
+impl Failure<'_> {
+    /// What happened, without these secrets and those of its own.
+    pub fn words(&self, secrets: &Secrets) -> String {
+        self.redact(self.detail, secrets)
+    }
+
+    /// A text about it without these secrets and those of its own.
+    pub fn redact(&self, text: &str, secrets: &Secrets) -> String {
+        let own = (self.secrets)(text).into_iter().chain(secrets_of_answer(text));
+        secrets.with(own).redact(text).into_owned()
+    }
 }
 
 /// Takes what happens to one virtual user. Nothing here may block or fail. What is told has no default: a sink that leaves it out loses it.
@@ -98,6 +112,11 @@ pub trait Sink {
     /// is done once for a run, when that is stopped. Users of a load are stopped from outside.
     fn is_over(&self) -> bool {
         false
+    }
+    /// Whether a request may be sent, or a connection opened, for now; asked once for each. If not the target is away, and what stands
+    /// behind it is left out.
+    fn may_knock(&self) -> bool {
+        true
     }
     /// Waits until the user is to end: ramped down, left out of the next phase, or the run stops. Nobody waits for it meanwhile.
     fn asked_to_end(&self) -> impl Future<Output = ()>;

@@ -79,6 +79,11 @@ impl StepKind {
         matches!(self, Self::Http(_) | Self::Think(_) | Self::Session(_) | Self::Message(_))
     }
 
+    /// Whether it asks something of a target that may be away: it sends a request, or opens a connection.
+    pub fn knocks(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::Session(_))
+    }
+
     /// The flows that stand in the step.
     pub fn flows(&self) -> Vec<&Flow> {
         match self {
@@ -154,7 +159,7 @@ pub enum End {
     EndUser,
     /// A step failed, and the run is to end; with what happened.
     Abort(String),
-    /// It was asked to end before its next request or pause; see [`super::Sink::is_over`].
+    /// It was asked to end before its next request or pause; see [`super::Sink::is_over`] and [`super::Sink::may_knock`].
     CutShort,
 }
 

@@ -83,6 +83,7 @@ struct ScenarioCell {
     absent: Count,
     wanted: Count,
     held: Count,
+    held_back: Count,
     start_lag: Lazy,
     connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
 }
@@ -267,6 +268,11 @@ impl Set {
     /// The worker stood still, and held closed users up for so many nanoseconds together.
     pub fn held(&self, scenario: ScenarioId, nanoseconds: u64) {
         self.scenarios[scenario.index()].held.add(nanoseconds);
+    }
+
+    /// Closed users were held back because their target was away, together for so many nanoseconds.
+    pub fn held_back(&self, scenario: ScenarioId, nanoseconds: u64) {
+        self.scenarios[scenario.index()].held_back.add(nanoseconds);
     }
 
     /// Counts a step without a sample that could not be done.

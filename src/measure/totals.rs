@@ -109,6 +109,9 @@ pub struct ScenarioTotals {
     /// How long pauses of their workers held closed users up, together, in nanoseconds.
     #[serde(default)]
     pub held: u64,
+    /// How long closed users were held back because their target was away (`on_dead_target: {do: back_off}`), together, in nanoseconds.
+    #[serde(default)]
+    pub held_back: u64,
     /// How late arrivals started.
     pub start_lag: Sparse,
     /// Connections, by [`Protocol::index`].
@@ -347,6 +350,7 @@ impl Totals {
             less(&mut mine.absent, &theirs.absent);
             less(&mut mine.wanted, &theirs.wanted);
             less(&mut mine.held, &theirs.held);
+            less(&mut mine.held_back, &theirs.held_back);
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
                 take(&mut mine.duration, &theirs.duration);
@@ -409,6 +413,7 @@ impl ScenarioTotals {
         self.absent += other.absent;
         self.wanted += other.wanted;
         self.held += other.held;
+        self.held_back += other.held_back;
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);
     }

@@ -4,12 +4,14 @@
 //! lines, not fewer figures.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::style::{Style, clean};
+use crate::base::Away;
 use crate::base::figures::{NONE, count, rate, seconds};
+use crate::measure::process::unix_time;
 use crate::record::Progress;
 
 /// How often a terminal redraws, a second: more than a person reads, less than costs anything.
@@ -61,6 +63,15 @@ impl Shown<'_> {
             },
             None,
         );
+        let now = unix_time(SystemTime::now());
+        // That a scenario's target is away says no more than that its place is.
+        let is_said = |away: &Away| self.0.away.iter().any(|place| place.action.is_none() && place.cause == away.cause);
+        for away in self.0.away.iter().filter(|away| away.action.is_none() || !is_said(away)) {
+            let since = time((now - away.since).max(0.0));
+            let away = clean(&format!("{} is away since {since}: {}", away.what, away.cause));
+            let painted = style.bad(&away);
+            field(away, Some(painted));
+        }
         if let Some(note) = &self.0.note {
             let note = clean(note);
             let painted = style.unsure(&note);
@@ -233,6 +244,7 @@ mod tests {
             requests: 12_345,
             errors: 3,
             p95: Some(0.031),
+            away: Vec::new(),
             note: Some("waiting for a sample of redis".into()),
         }
     }
@@ -288,6 +300,20 @@ mod tests {
         let runs: Vec<&str> = text.lines().filter_map(|line| line.split("  ").find(|field| field.starts_with("run "))).collect();
         assert_eq!(runs, ["run 0s", "run 5s", "run 9s", "run 14s"]);
         assert!(text.ends_with("the target is back\n") && !text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn what_is_away_is_said_with_its_cause() {
+        let since = unix_time(SystemTime::now()) - 12.2;
+        let away = |what: &str| Away { what: what.into(), since, cause: "connection refused".into(), ..Away::default() };
+        let of_scenario = Away { action: Some("back_off".into()), ..away("the target of `a`") };
+        let all = vec![away("http://127.0.0.1:8080"), of_scenario, away("the source `redis`")];
+        let progress = Progress { away: all, ..progress() };
+        let line = Shown(&progress).line();
+        assert!(
+            line.contains("  http://127.0.0.1:8080 is away since 12s: connection refused  the source `redis` is away"),
+            "{line}"
+        );
     }
 
     #[test]

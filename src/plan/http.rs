@@ -328,6 +328,9 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     spec.cookies = first(&|layer| layer.cookies.map(|value| value.value)).unwrap_or(spec.cookies);
     spec.compression = first(&|layer| layer.compression.map(|value| value.value)).unwrap_or(spec.compression);
     spec.discard_body = first(&|layer| layer.discard_body.map(|value| value.value)).unwrap_or(spec.discard_body);
+    if let Some(most) = layers.iter().find_map(|layer| layer.max_body) {
+        spec.max_body = usize::try_from(most.value.0).unwrap_or(usize::MAX);
+    }
     // Which step reads it may depend on where the flow goes; that none does is certain if nobody names it.
     spec.sha256 = resolver.names_sha256;
     spec.reads_body = resolver.names_bodies;

@@ -30,7 +30,7 @@ pub use resolver::{Builtin, Options};
 mod tests;
 
 pub use types::{
-    Cron, DRAIN, Data, DataSource, Limits, OnRestart, Phase, Pick, Plan, Repeat, SERIES_LIMIT, STAGE_TIMEOUT, Scenario,
-    ScenarioRows, Schedule, Stage, StageKind, Stages,
+    Cron, DRAIN, Data, DataSource, DeadTargetAction, Limits, OnDeadTarget, OnRestart, Phase, Pick, Plan, Repeat, SERIES_LIMIT,
+    STAGE_TIMEOUT, Scenario, ScenarioRows, Schedule, Stage, StageKind, Stages,
 };
 pub use variables::{Variables, unread};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::resolver::{Options, Resolver};
-use super::types::{Limits, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
+use super::types::{DEAD_AFTER, Limits, OnDeadTarget, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
 use super::variables::Variables;
 use super::{capacity, data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
 use crate::base::names::is_profile_name;
@@ -153,6 +153,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
             written::OnRestart::Restart => OnRestart::Restart,
             written::OnRestart::Skip => OnRestart::Skip,
         },
+        on_dead_target: on_dead_target(profile),
         limits: limits(profile),
         vars,
         env: Value::from_pairs(profile.env.iter().map(|(name, value)| (name.to_owned(), Value::from(value)))),
@@ -203,6 +204,14 @@ fn vars(resolver: &mut Resolver<'_>) -> (Vec<(Symbol, Value)>, Names) {
         vars.push((symbol, from_json(&resolver.profile.tree.json(value.0, false))));
     }
     (vars, names)
+}
+
+fn on_dead_target(profile: &Profile) -> OnDeadTarget {
+    let Some(written) = &profile.written.on_dead_target else { return OnDeadTarget::default() };
+    OnDeadTarget {
+        after: written.after.map_or(DEAD_AFTER, |after| after.value),
+        action: written.action.map(|action| action.value).unwrap_or_default(),
+    }
 }
 
 fn limits(profile: &Profile) -> Limits {

@@ -1,5 +1,7 @@
 //! A profile's text in, a plan out: what its keys mean.
 
+mod scale;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use crate::flow::Flow;
 use crate::load::Load;
 use crate::measure::{Layout, PhaseId, ScenarioId};
 use crate::net::Endpoint;
+pub use crate::profile::written::DeadTargetAction;
 use crate::verdict::Slo;
 
 /// A profile that can be run.
@@ -48,6 +49,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// What becomes of a run that the daemon's end cut short.
     pub on_restart: OnRestart,
+    /// What is done where a target is away.
+    pub on_dead_target: OnDeadTarget,
     /// What must never be exceeded.
     pub limits: Limits,
     /// The profile's `vars`, for every user's scope.
@@ -307,6 +310,21 @@ pub enum OnRestart {
     Skip,
 }
 
+/// What is done with a scenario whose every request has failed for a while, because its target is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnDeadTarget {
+    /// For how long.
+    pub after: Duration,
+    /// What is done then.
+    pub action: DeadTargetAction,
+}
+
+impl Default for OnDeadTarget {
+    fn default() -> Self {
+        Self { after: DEAD_AFTER, action: DeadTargetAction::Continue }
+    }
+}
+
 /// What must never be exceeded.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Limits {
@@ -322,6 +340,8 @@ pub struct Limits {
 /// out until something happens: `rate()` needs them at 0 before, and a sum over outcomes the same buckets of each. Twenty steps over
 /// seven phases come to some 30,000.
 pub const SERIES_LIMIT: u64 = 50_000;
+/// How long every request of a scenario has to fail until its target counts as dead, where the profile says nothing.
+pub const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How long a phase drains, where the profile says nothing.
 pub const DRAIN: Duration = Duration::from_secs(30);
 /// How long set-up, verify and teardown may take, where the profile says nothing.

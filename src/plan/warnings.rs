@@ -119,11 +119,32 @@ fn peak_users(phase: &Phase) -> u64 {
     peak(phase, users).round() as u64
 }
 
+/// The most arrivals that a phase has in one second: its rate, and what comes at once.
+fn peak_rate(phase: &Phase) -> f64 {
+    let bursts: Vec<(Duration, u64)> = phase
+        .loads
+        .iter()
+        .flat_map(|(_, load)| match load {
+            Load::Open { arrivals, .. } => arrivals.bursts.as_slice(),
+            Load::Closed { .. } => &[],
+        })
+        .copied()
+        .collect();
+    let second = Duration::from_secs(1);
+    let at_once = |from: Duration| -> f64 {
+        let within = bursts.iter().filter(|(at, _)| *at >= from && *at < from + second);
+        within.map(|(_, count)| *count as f64).sum()
+    };
+    let rate = |t: Duration| phase.loads.iter().filter_map(|(_, load)| load.rate_wanted(t)).sum::<f64>();
+    let of_bursts = bursts.iter().map(|(at, _)| at_once(*at) + rate(*at));
+    of_bursts.fold(peak(phase, |load, t| load.rate_wanted(t).unwrap_or(0.0)), f64::max)
+}
+
 fn limits(resolver: &mut Resolver<'_>, plan: &Plan) {
     let Some(limits) = resolver.profile.written.limits.clone() else { return };
     for (phase, source) in plan.phases.iter().zip(&resolver.profile.written.phases) {
         if let Some(limit) = limits.rate {
-            let rate = peak(phase, |load, t| load.rate_wanted(t).unwrap_or(0.0));
+            let rate = peak_rate(phase);
             if rate > limit.value.0 * (1.0 + 1e-9) {
                 resolver.error(
                     source.name.at,

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::base::Away;
+
 /// Where a run stands. Durations are seconds; what isn't known is `null`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Progress {
@@ -29,6 +31,8 @@ pub struct Progress {
     pub errors: u64,
     /// The 95th percentile of response times lately, in seconds.
     pub p95: Option<f64>,
+    /// Which targets and sources are away, and why.
+    pub away: Vec<Away>,
     /// What is going on beside the load, if anything is: draining, waiting.
     pub note: Option<String>,
 }

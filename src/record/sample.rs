@@ -334,6 +334,7 @@ pub(crate) fn run() -> Run {
         verdict: Verdict::Fail,
         reasons: vec!["steady: api: p95 < 80ms was 91.5ms".into()],
         gaps: vec![],
+        away: vec![],
         stopped: None,
         seed: 42,
         generator: Generator {

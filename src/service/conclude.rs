@@ -60,10 +60,10 @@ impl Conduct {
         }
         match ending {
             Ending::Completed => result::doubts(&self.plan, &self.drained).into_iter().for_each(|reason| self.doubt(reason)),
-            // A step that is to end the run ended it. Whether the target was to blame isn't known where the generator broke requests.
+            // A failure ended it that is to end the run. Whether the target was to blame isn't known where the generator broke requests.
             Ending::Aborted(_) if !self.aborted && result::own_doing(&self.drained) > 0 => {
                 self.doubt(format!(
-                    "A step ended the run, and {} requests broke on this machine's own limits or timed out while it stood still.",
+                    "A failure ended the run, and {} requests broke on this machine's own limits or timed out while it stood still.",
                     result::own_doing(&self.drained)
                 ));
             }
@@ -99,6 +99,7 @@ impl Conduct {
             verdict: self.verdict,
             reasons: std::mem::take(&mut self.reasons),
             gaps: Vec::new(),
+            away: self.away.all(),
             stopped,
             seed: self.plan.seed,
             generator: build::generator(workers as u64, cpu, since.elapsed(), self.saturated),

@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::record::{self, Phase, PhaseHistograms, Progress, RecordError, RunDirectory, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
+use super::away::AwayNow;
 use super::cut::{PATIENCE, passed};
 use super::health::{self, Baseline};
 use super::now::RunNow;
@@ -164,6 +165,8 @@ pub(super) struct Conduct {
     pub(super) started: SystemTime,
     /// How it stood when it was told last.
     pub(super) progress: Progress,
+    /// Which targets and sources are away.
+    pub(super) away: AwayNow,
     /// What the preflight found, for the status.
     pub(super) note: Option<String>,
     /// Examples of errors of set-up, verify and teardown; and those of the phases, as they were told last.
@@ -202,6 +205,7 @@ impl Conduct {
             started: SystemTime::now(),
             progress: Progress::default(),
             note: None,
+            away: AwayNow::default(),
             examples: (Vec::new(), Vec::new()),
             options,
             plan,
@@ -328,6 +332,7 @@ impl Conduct {
             }
         }
         self.examples.1 = engine.board.examples();
+        self.look_for_away(&engine.board, update);
         ending.unwrap_or(Ending::Stopped)
     }
 

@@ -160,8 +160,12 @@ impl Conduct {
             // A run that has ended meanwhile needs no abort.
             let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
         }
+        if tell {
+            self.look_for_away(board, update);
+        }
         if tell && running && !phases.is_empty() {
             self.progress = self.meter.read(&self.plan, &scenarios, phases.last().copied(), &all);
+            self.progress.away.clone_from(&self.away.present);
             update(Update::Progress(&self.progress));
         }
         if tell {

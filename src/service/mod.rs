@@ -4,6 +4,7 @@
 //! [`run`] carries one run out: it starts the engine, reads the target's counters at the edges (`observing`), follows the
 //! SLOs, judges each phase once it has drained (`turn`), tells how it stands (`progress`), and stores the record.
 
+mod away;
 mod conclude;
 mod conduct;
 mod cut;

@@ -111,6 +111,7 @@ impl Conduct {
             started: unix_time(self.started),
             progress: Progress {
                 elapsed: self.cpu.0.elapsed().as_secs_f64(),
+                away: self.away.present.clone(),
                 note: self.progress.note.clone().or_else(|| self.note.clone()),
                 ..self.progress.clone()
             },

@@ -80,6 +80,7 @@ impl Meter {
             requests: point.requests,
             errors: run.steps.iter().map(|step| step.errors()).sum(),
             p95,
+            away: Vec::new(),
             note: present.filter(|present| present.draining).map(|_| "draining".to_owned()),
         };
         self.recent.push_back(point);

@@ -1,10 +1,13 @@
 //! What of the totals an SLO needs: a small extract that adds up and subtracts. What can be known of a measure from it is
 //! [`super::known`]'s.
 
+mod part;
+
 use std::collections::BTreeMap;
 
+use self::part::Part;
 use super::slo::{Of, Traffic};
-use crate::base::{Outcome, Reason};
+use crate::base::{DropReason, Outcome, Reason};
 use crate::measure::totals::ByOutcome;
 use crate::measure::{Delayed, Heard, Layout, ScenarioId, Sparse, Totals};
 
@@ -62,84 +65,6 @@ impl Times {
         least.add(&self.least);
         least
     }
-}
-
-/// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Part {
-    /// Requests, iterations, …: whatever the subject is about.
-    all: u64,
-    checks: u64,
-    counter: f64,
-    /// Arrivals that started, and those that were dropped or cancelled and no SLO of their own judges.
-    started: u64,
-    unstarted: u64,
-    /// Nanoseconds of closed users: wanted, gone before their time, held up by pauses of their worker.
-    wanted: u64,
-    absent: u64,
-    held: u64,
-    /// Iterations that came to their end by themselves, and those that could not record a value of the profile's own.
-    ended: u64,
-    unfinished: u64,
-    /// Iterations of arrivals that are under way; of a part of a phase, at its end less those at its beginning.
-    under_way: i64,
-}
-
-impl Part {
-    fn minus(&self, earlier: &Self) -> Self {
-        let less = u64::saturating_sub;
-        Self {
-            all: less(self.all, earlier.all),
-            checks: less(self.checks, earlier.checks),
-            counter: self.counter - earlier.counter,
-            started: less(self.started, earlier.started),
-            unstarted: less(self.unstarted, earlier.unstarted),
-            wanted: less(self.wanted, earlier.wanted),
-            absent: less(self.absent, earlier.absent),
-            held: less(self.held, earlier.held),
-            ended: less(self.ended, earlier.ended),
-            unfinished: less(self.unfinished, earlier.unfinished),
-            under_way: self.under_way - earlier.under_way,
-        }
-    }
-
-    /// What is missing, by the share of what is there: for each arrival that started, each second of a user that was there, each
-    /// iteration that ended. Where nothing is there nobody can say.
-    fn missing(&self, there: f64) -> f64 {
-        let part = |missing: u64, of: u64| match (missing, of) {
-            (0, _) => 0.0,
-            (_, 0) => f64::INFINITY,
-            (missing, of) => missing as f64 / of as f64,
-        };
-        let present = self.wanted.saturating_sub(self.absent);
-        let missing = part(self.unstarted, self.started) + part(self.absent, present) + part(self.unfinished, self.ended);
-        match (missing > 0.0, there > 0.0) {
-            (false, _) => 0.0,
-            (true, false) => f64::INFINITY,
-            (true, true) => missing * there,
-        }
-    }
-}
-
-/// Work that the load asked for and that was never done, of the subject.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Unmade {
-    /// Arrivals that were dropped or cancelled.
-    pub arrivals: u64,
-    /// How long closed users were gone before their time, together, in seconds.
-    pub absent: f64,
-    /// Iterations that could not record a value of the profile's own: they were cut off, or the generator itself broke them.
-    pub unfinished: u64,
-    /// What those arrivals, users and iterations would have done of the subject (requests, iterations, …); infinite where nobody can say.
-    pub items: f64,
-    /// The checks that they would have evaluated.
-    pub checks: f64,
-    /// What a counter of the profile's own would have grown by.
-    pub counter: f64,
-    /// By what part more would have been done if pauses of the workers had not held closed users up: only rates and counts depend on it.
-    pub held: f64,
-    /// What was begun in a part of a phase and ends in a later one, less what was begun in an earlier one.
-    pub under_way: f64,
 }
 
 /// The extract: of requests, connections, iterations, groups or values, whatever the subject is about.
@@ -353,44 +278,22 @@ impl Figures {
             unfinished = interrupted + broken.min(failed);
         }
         self.held += scenario.held as f64 / 1e9;
+        let dead = scenario.dropped[DropReason::DeadTarget.index()];
         self.parts.push(Part {
             all: all - before.0,
             checks: checks - before.1,
             counter: counter - before.2,
             started: scenario.started,
-            unstarted: if extent.covered.contains(&id) { 0 } else { scenario.unstarted() },
+            unstarted: if extent.covered.contains(&id) { 0 } else { scenario.unstarted() - dead },
+            dead,
             wanted: scenario.wanted,
             absent: scenario.absent,
             held: scenario.held,
+            held_back: scenario.held_back,
             ended: iterations - unfinished.min(iterations),
             unfinished,
             under_way: scenario.started.saturating_sub(iterations) as i64,
         });
-    }
-
-    /// What the load asked for and never got.
-    pub(super) fn unmade(&self) -> Unmade {
-        let mut unmade = Unmade::default();
-        for part in &self.parts {
-            unmade.arrivals += part.unstarted;
-            unmade.absent += part.absent as f64 / 1e9;
-            unmade.unfinished += part.unfinished;
-            unmade.items += part.missing(part.all as f64);
-            if part.checks > 0 {
-                unmade.checks += part.missing(part.checks as f64);
-            }
-            if part.counter > 0.0 {
-                unmade.counter += part.missing(part.counter);
-            }
-            let at_work = part.wanted.saturating_sub(part.absent + part.held);
-            if part.held > 0 {
-                let held = if at_work > 0 { part.held as f64 / at_work as f64 } else { f64::INFINITY };
-                unmade.held = unmade.held.max(held);
-            }
-            let each = if part.started > 0 { (part.all as f64 / part.started as f64).max(1.0) } else { 1.0 };
-            unmade.under_way += part.under_way as f64 * each;
-        }
-        unmade
     }
 
     /// Counts what ended. Of the timeouts so many were reached while the worker stood still: a late start takes nothing of the time limit.

@@ -270,7 +270,7 @@ impl Figures {
     /// The share that was answered well within a time, of all there was.
     fn within(&self, requirement: &Requirement, bound: f64) -> Option<Known> {
         let unconnected = if self.of_messages { self.missed_unconnected() } else { Some(0) };
-        let all = self.all + unconnected.unwrap_or(0);
+        let all = self.all + unconnected.unwrap_or(0) + self.unsent();
         let value = (all > 0).then(|| self.good.most.within(bound) / all as f64)?;
         let of = all as f64 + self.unmade().items;
         let surely = self.good.most.within(bound);
@@ -294,6 +294,8 @@ impl Figures {
         let local = self.reasons[Reason::Local.index()];
         // A step that sends nothing is only noticed where it fails.
         let tried = self.all + self.step_errors;
+        // What was not sent to a target that is away counts as failed.
+        let unsent = self.unsent();
         // What has no answer may have been anything.
         let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade().items;
         let of_all = |all: u64, known: u64, seen: u64| Share {
@@ -315,12 +317,12 @@ impl Figures {
                 }
             }
             Tally::Errors => {
-                let errors = (self.errors + self.step_errors).saturating_sub(local);
-                answers(errors.saturating_sub(self.delayed_timeouts), errors)
+                let errors = (self.errors + self.step_errors).saturating_sub(local) + unsent;
+                of_all(tried + unsent, errors.saturating_sub(self.delayed_timeouts), errors)
             }
             Tally::Success => {
                 let good = self.all.saturating_sub(self.errors + self.interrupted);
-                answers(good, good)
+                of_all(tried + unsent, good, good)
             }
             Tally::Timeouts => of_all(self.all, self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts),
             Tally::Because(Reason::Local) => plain(local, tried),
@@ -361,9 +363,11 @@ impl Figures {
         let mut doubts = Vec::new();
         let local = self.reasons[Reason::Local.index()];
         let all = show_count(self.all);
-        let cut_off = if self.answers { "had no answer" } else { "were cut off" };
-        let no_answer = format!("of {all} {cut_off} when the drain ended");
-        let own_limits = "broke on this machine's own limits";
+        let cut_off = if self.answers { ["had no answer"; 2] } else { ["was cut off", "were cut off"] };
+        let no_answer = cut_off.map(|cut_off| format!("of {all} {cut_off} when the drain ended"));
+        let own_limits = ["broke on this machine's own limits"; 2];
+        let blamed = ["request was", "requests were"].map(|what| format!("{what} broken or delayed by the generator itself"));
+        let connections = ["connection", "connections"].map(|what| format!("{what} broke on this machine's own limits"));
         let mut unmade = true;
         match requirement.measure {
             Measure::Quantile(_) | Measure::Within(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
@@ -384,28 +388,36 @@ impl Figures {
                 say(
                     &mut doubts,
                     within(&self.timed_out.least()) + self.untimed(),
-                    &format!("of {all} were given up at their time limit"),
+                    &[format!("of {all} was given up at its time limit"), format!("of {all} were given up at their time limit")],
                 );
-                say(&mut doubts, shifted(&self.good), "were delayed by the generator itself");
-                say(&mut doubts, local, own_limits);
-                say(&mut doubts, self.blamed, "requests were broken or delayed by the generator itself");
+                say(
+                    &mut doubts,
+                    shifted(&self.good),
+                    &["was delayed by the generator itself", "were delayed by the generator itself"],
+                );
+                say(&mut doubts, local, &own_limits);
+                say(&mut doubts, self.blamed, &blamed);
                 if self.of_messages && self.missed_unconnected().is_none() {
                     doubts.push(NOBODY_CONNECTED.to_owned());
                 }
             }
             Measure::Ratio(tally) | Measure::Count(tally) => match tally {
-                Tally::Requests => say(&mut doubts, local, own_limits),
-                Tally::Checks => say(&mut doubts, self.unclear_checks, "checks could not be evaluated for want of an answer"),
+                Tally::Requests => say(&mut doubts, local, &own_limits),
+                Tally::Checks => say(
+                    &mut doubts,
+                    self.unclear_checks,
+                    &["check", "checks"].map(|what| format!("{what} could not be evaluated for want of an answer")),
+                ),
                 Tally::Dropped => {
-                    say(&mut doubts, self.arrivals[2], "arrivals were cancelled");
+                    say(&mut doubts, self.arrivals[2], &["arrival was cancelled", "arrivals were cancelled"]);
                     unmade = false;
                 }
                 Tally::Disconnects => {
-                    say(&mut doubts, self.connections[2], "connections broke on this machine's own limits");
+                    say(&mut doubts, self.connections[2], &connections);
                     unmade = false;
                 }
                 Tally::Missed => {
-                    say(&mut doubts, self.deaf, "connections broke on this machine's own limits");
+                    say(&mut doubts, self.deaf, &connections);
                     if self.missed_unconnected().is_none() {
                         doubts.push(NOBODY_CONNECTED.to_owned());
                     }
@@ -414,12 +426,19 @@ impl Figures {
                 Tally::Because(Reason::Local) => unmade = false,
                 Tally::Errors | Tally::Success | Tally::Timeouts | Tally::Because(_) | Tally::Status(..) => {
                     say(&mut doubts, self.interrupted, &no_answer);
-                    say(&mut doubts, self.delayed_timeouts, "reached their time limit while the generator delayed them");
-                    say(&mut doubts, local, own_limits);
+                    say(
+                        &mut doubts,
+                        self.delayed_timeouts,
+                        &[
+                            "reached its time limit while the generator delayed it",
+                            "reached their time limit while the generator delayed them",
+                        ],
+                    );
+                    say(&mut doubts, local, &own_limits);
                 }
             },
             Measure::Rate => {
-                say(&mut doubts, local, own_limits);
+                say(&mut doubts, local, &own_limits);
                 if self.unmade().held > 0.0 {
                     doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
                 }
@@ -427,9 +446,9 @@ impl Figures {
                     doubts.push("the generator itself was the bottleneck".to_owned());
                 }
             }
-            Measure::Value => say(&mut doubts, self.blamed, "requests were broken or delayed by the generator itself"),
+            Measure::Value => say(&mut doubts, self.blamed, &blamed),
             Measure::Silent => {
-                say(&mut doubts, self.deaf, "connections broke on this machine's own limits");
+                say(&mut doubts, self.deaf, &connections);
                 if self.held > 0.0 {
                     doubts.push(format!("pauses of the generator lasted {} for its users together", show_seconds(self.held)));
                 }
@@ -437,8 +456,12 @@ impl Figures {
             }
         }
         if unmade {
-            say(&mut doubts, self.unmade().arrivals, "arrivals were dropped or cancelled");
-            say(&mut doubts, self.unmade().unfinished, "iterations could not record a value");
+            say(&mut doubts, self.unmade().arrivals, &["arrival was dropped or cancelled", "arrivals were dropped or cancelled"]);
+            say(
+                &mut doubts,
+                self.unmade().unfinished,
+                &["iteration could not record a value", "iterations could not record a value"],
+            );
             if self.unmade().absent > 0.0 {
                 doubts.push(format!("users were missing for {} together", show_seconds(self.unmade().absent)));
             }
@@ -447,9 +470,12 @@ impl Figures {
     }
 }
 
-fn say(doubts: &mut Vec<String>, count: u64, what: &str) {
-    if count > 0 {
-        doubts.push(format!("{} {what}", show_count(count)));
+/// How many there are of what: of one, and of more than one.
+fn say(doubts: &mut Vec<String>, count: u64, [one, more]: &[impl std::fmt::Display; 2]) {
+    match count {
+        0 => {}
+        1 => doubts.push(format!("1 {one}")),
+        _ => doubts.push(format!("{} {more}", show_count(count))),
     }
 }
 

@@ -73,7 +73,15 @@ impl SloResult {
             (None, None) => "no data".to_owned(),
         };
         let came_out = if self.verdict == Verdict::Fail { "was not met" } else { "is inconclusive" };
-        format!("{}: {} {came_out}: {found}.", self.name, self.requirement)
+        format!("{}: {}{} {came_out}: {found}.", self.name, self.requirement, self.scaled())
+    }
+
+    /// What `scale` has made of the objective as it is written, if it has.
+    fn scaled(&self) -> String {
+        match Requirement::parse(&self.requirement) {
+            Ok(written) if written.objective != self.objective => format!(" (with `scale` {})", self.unit.show(self.objective)),
+            _ => String::new(),
+        }
     }
 }
 
@@ -86,4 +94,21 @@ pub struct Judgement {
     pub reasons: Vec<String>,
     /// Every requirement of every SLO that applies.
     pub slos: Vec<SloResult>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_says_what_scale_made_of_the_objective() {
+        let written = Requirement::parse("rate > 950/s").unwrap();
+        let sentence = |objective: f64| {
+            let requirement = Requirement { objective, ..written.clone() };
+            let unknown = SloResult::unknown("api", String::new(), &requirement);
+            SloResult { value: Some(90.0), verdict: Verdict::Fail, ..unknown }.sentence()
+        };
+        assert_eq!(sentence(950.0), "api: rate > 950/s was not met: 90/s.");
+        assert_eq!(sentence(95.0), "api: rate > 950/s (with `scale` 95/s) was not met: 90/s.");
+    }
 }

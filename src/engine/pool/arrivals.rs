@@ -8,6 +8,7 @@ use super::{Mode, Pool};
 use crate::base::DropReason;
 use crate::engine::activation::{Activation, Live};
 use crate::engine::arrival::{Arrival, WaitingRoom};
+use crate::engine::picker::RanOut;
 use crate::engine::report::Report;
 use crate::load::OnBusy;
 
@@ -25,6 +26,14 @@ impl Pool {
         if self.can_run_out && self.ctx.picker.is_out(&self.described().rows.flow) {
             live.set.dropped(self.id(), DropReason::Data, 1);
             return;
+        }
+        let mut arrival = arrival;
+        if self.is_held_back() {
+            arrival.probe = self.ctx.shared.reach.takes_turn(self.scenario, arrival.handled);
+            if !arrival.probe {
+                live.set.dropped(self.id(), DropReason::DeadTarget, 1);
+                return;
+            }
         }
         if self.ctx.port(self.scenario).claim() {
             self.give(arrival, &live);
@@ -113,8 +122,12 @@ impl Pool {
             self.find_another(arrival, live);
             return;
         }
-        let Ok(rows) = self.claim_rows(live) else {
-            live.set.dropped(self.id(), DropReason::Data, 1);
+        // It may have waited since before the target was away.
+        let rows = match self.is_held_back() && !arrival.probe {
+            true => Err(DropReason::DeadTarget),
+            false => self.claim_rows(live).map_err(|RanOut| DropReason::Data),
+        };
+        let Ok(rows) = rows.inspect_err(|reason| live.set.dropped(self.id(), *reason, 1)) else {
             if let Some(slot) = idle {
                 self.state.borrow_mut().idle.put_back(slot);
             }
@@ -124,6 +137,7 @@ impl Pool {
         if let Some(slot) = idle {
             slot.busy.set(true);
             slot.rows.set(rows);
+            slot.probe.set(arrival.probe);
             slot.mail.set(Some(arrival));
             slot.changed.notify_one();
         } else if let Some(local) = vacant {
@@ -144,7 +158,11 @@ impl Pool {
 
     /// Why no user is free for an arrival.
     fn why_nobody(&self) -> DropReason {
-        if self.short.get() { DropReason::Data } else { DropReason::Busy }
+        match self.short.get() {
+            true => DropReason::Data,
+            false if self.is_held_back() => DropReason::DeadTarget,
+            false => DropReason::Busy,
+        }
     }
 
     /// An arrival has its user. It keeps its activation from being drained until that user takes it up.

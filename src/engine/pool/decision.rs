@@ -31,6 +31,7 @@ impl Pool {
             return Decision::Iterate { due: arrival.due, arrival: Some(arrival) };
         }
         let Some(live) = self.newest() else { return Decision::Leave };
+        self.lets_go(slot);
         let mut state = self.state.borrow_mut();
         match &mut state.mode {
             Mode::Away => Decision::Leave,
@@ -63,6 +64,9 @@ impl Pool {
                 // Mostly it is due when the last one ended, and no clock has to be asked.
                 if due > slot.last_end() && due > Instant::now() {
                     return Decision::At(due);
+                }
+                if self.holds_back(slot, true) {
+                    return Decision::Wait;
                 }
                 if let Some(budget) = total {
                     if *claimed == 0 {

@@ -134,7 +134,7 @@ async fn a_worker_that_panics_fails_the_run() {
     let begun = Instant::now();
     let shared = &going.run.board.shared;
     let now = Instant::now();
-    let arrival = Arrival { scenario: 99, activation: 0, due: now, handled: now, lag: Duration::ZERO };
+    let arrival = Arrival { scenario: 99, activation: 0, due: now, handled: now, lag: Duration::ZERO, probe: false };
     let activation = going.run.board.lock()[0].clone();
     let handed = Command::Handed { arrival, activation };
     assert!(shared.ports[1].inbox.send(handed).is_ok());

@@ -6,6 +6,7 @@ mod arrivals;
 mod busy;
 mod connections;
 mod data;
+mod dead;
 mod delays;
 mod drains;
 mod edges;

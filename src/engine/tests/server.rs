@@ -38,6 +38,12 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// One that listens there.
+    pub(super) fn start_at(address: &str) -> Self {
+        let address = address.to_owned();
         let (book, hold) = (Arc::<Book>::default(), watch::Sender::new(true));
         let (stop, stopping) = tokio::sync::oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
@@ -45,7 +51,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = TcpListener::bind(address).await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 let accept = async {
                     while let Ok((stream, _)) = listener.accept().await {

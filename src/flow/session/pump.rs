@@ -131,6 +131,12 @@ impl<'a, S: Sink> Run<'a, S> {
                 _ = stop.as_mut() => return Ok(Recovered::Stopped),
                 () = sink.sleep_until(at) => {}
             }
+            if !sink.may_knock() {
+                return Err(Broken(format!(
+                    "{}; no further attempt was made to connect again, since the target is away",
+                    session.gone()
+                )));
+            }
             if session.reopen(user, at).await {
                 return Ok(Recovered::Open);
             }

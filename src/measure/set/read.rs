@@ -122,6 +122,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         absent: cell.absent.get(),
         wanted: cell.wanted.get(),
         held: cell.held.get(),
+        held_back: cell.held_back.get(),
         due,
         started,
         dropped,

@@ -16,6 +16,9 @@ use crate::base::Verdict;
 use crate::base::figures::{self, bytes, count, ratio, seconds};
 use crate::record::{Generator, Phase, Run, SloResult};
 
+/// How many targets and sources are shown that were away.
+const AWAY_SHOWN: usize = 10;
+
 /// The summary of `run`.
 pub fn text(run: &Run, style: Style) -> String {
     let mut out = String::new();
@@ -93,6 +96,14 @@ fn head(out: &mut String, run: &Run, style: Style) {
     }
     for reason in run.reasons.iter().filter(|reason| run.stopped.as_ref() != Some(*reason)) {
         out.push_str(&format!("  {}\n", tone(run.verdict).paint(clean(reason).trim_end(), style)));
+    }
+    for away in run.away.iter().take(AWAY_SHOWN) {
+        let until =
+            away.until.map_or_else(|| "to the end".to_owned(), |until| format!("for {}", seconds(Some(until - away.since))));
+        out.push_str(&format!("  {} was away {until}: {}\n", clean(&away.what), clean(&away.cause).trim_end()));
+    }
+    if let Some(more @ 1..) = run.away.len().checked_sub(AWAY_SHOWN) {
+        out.push_str(&format!("  {} more of that are in run.json\n", count(more as u64)));
     }
     for gap in &run.gaps {
         out.push_str(&format!("  nothing is known of {}, while the program was not running\n", seconds(Some(gap.to - gap.from))));

@@ -149,7 +149,7 @@ impl Builder<'_, '_> {
             name,
             duration,
             judge: phase.judge.is_none_or(|judge| judge.value),
-            drain: phase.drain.map_or(DRAIN, |drain| drain.value),
+            drain: phase.drain.map_or(DRAIN, |drain| self.length(&drain)),
             loads,
         }
     }
@@ -369,7 +369,7 @@ pub(super) fn show_rate(rate: f64) -> String {
 }
 
 /// A number of users or iterations after scaling: whole, and not 0 unless it was.
-fn scaled(number: f64, by: f64) -> f64 {
+pub(in crate::plan) fn scaled(number: f64, by: f64) -> f64 {
     if by == 1.0 || number == 0.0 { number } else { (number * by).round().max(1.0) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Builder, DEFAULT_MAX_USERS, Pace, Part, scaled};
+use super::{Builder, DEFAULT_MAX_USERS, Pace, Part};
 use crate::base::written::{Form, Node};
 use crate::load::{Arrivals, Iterations, Load, OnBusy, Shape, Spacing, prepared_users};
 use crate::profile::written;
@@ -30,7 +30,8 @@ pub(super) struct OpenOptions {
 impl Builder<'_, '_> {
     pub(super) fn closed_options(&mut self, part: &Part<'_>, options: &mut ClosedOptions) {
         if let Some(each) = part.load.iterations {
-            options.iterations = Some(Iterations::Each(scaled(each.value as f64, self.amount) as u64));
+            // There are more or fewer of those users already.
+            options.iterations = Some(Iterations::Each(each.value));
         }
         if let Some(total) = part.load.total_iterations {
             options.iterations = Some(Iterations::Total(self.count(total.value, part)));

@@ -17,6 +17,9 @@ use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Tally, Traffi
 
 use subject::One;
 
+/// The shortest window that is judged.
+const LEAST_WINDOW: Duration = Duration::from_secs(1);
+
 /// The SLOs, and the expressions that `value` SLOs judge by their texts.
 pub(super) struct Slos {
     pub slos: Vec<Slo>,
@@ -82,7 +85,7 @@ impl One<'_, '_> {
                 require: require.clone(),
                 target: target.clone(),
                 over,
-                window: self.length(slo.window.as_ref()),
+                window: self.length(slo.window.as_ref()).map(|window| self.scaled_window(window)),
                 abort_after: self.length(slo.abort_after.as_ref()),
             };
             if let Err(message) = one.fits(self.layout) {
@@ -180,10 +183,18 @@ impl One<'_, '_> {
 
     fn length(&mut self, length: Option<&Written<Duration>>) -> Option<Duration> {
         let length = length?;
-        if length.value < Duration::from_secs(1) {
+        if length.value < LEAST_WINDOW {
             self.resolver.error(length.at, "a window is at least 1s long");
         }
-        Some(length.value.max(Duration::from_secs(1)))
+        Some(length.value.max(LEAST_WINDOW))
+    }
+
+    /// A window, where `scale` makes the phases shorter or longer.
+    fn scaled_window(&self, window: Duration) -> Duration {
+        let time = self.resolver.profile.written.scale.as_ref().and_then(|scale| scale.time);
+        let by = time.map_or(1.0, |time| time.value.0);
+        let scaled = Duration::try_from_secs_f64(window.as_secs_f64() * by).unwrap_or(window);
+        if by == 1.0 { window } else { scaled.max(LEAST_WINDOW) }
     }
 
     /// The phases that it applies to.

@@ -98,6 +98,13 @@ pub(super) enum Place {
     Teardown,
 }
 
+impl Place {
+    /// Whether it is done once for the whole run.
+    const fn is_once(self) -> bool {
+        matches!(self, Self::Setup | Self::Verify | Self::Teardown)
+    }
+}
+
 /// Makes the steps of one scenario, or of one block like it.
 pub(super) struct Builder<'a, 'p> {
     resolver: &'a mut Resolver<'p>,
@@ -121,6 +128,8 @@ pub(super) struct Builder<'a, 'p> {
     place: Place,
     /// The session that the steps stand in.
     in_session: Option<session::Within>,
+    /// The turns that the steps stand in.
+    turns: turns::Around,
 }
 
 impl<'a, 'p: 'a> Builder<'a, 'p> {
@@ -147,6 +156,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             group: None,
             place: Place::Scenario,
             in_session: None,
+            turns: turns::Around::default(),
         };
         (builder.above, builder.on_error) = builder.defaults(own);
         builder.layers = [own, builder.resolver.profile.written.defaults.as_ref()];

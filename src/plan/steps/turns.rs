@@ -3,10 +3,25 @@
 use std::time::Duration;
 
 use super::{Builder, Place};
-use crate::base::written::{At, Text};
+use crate::base::written::{At, Of, Text};
 use crate::flow::{Flow, ForEach, Repeat, StepKind, Times};
-use crate::plan::loads::{LONGEST, Pace};
+use crate::plan::loads::{LONGEST, Pace, scaled, show_rate};
 use crate::profile::written;
+
+/// The turns that steps stand in, where something is done once for the whole run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    /// Their number was multiplied by `scale` already.
+    scaled: bool,
+    /// How many users take them at the same time.
+    users: u64,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { scaled: false, users: 1 }
+    }
+}
 
 /// The most users that work through something at the same time.
 const MOST_USERS: u64 = 10_000;
@@ -24,15 +39,18 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         if let Some(lasting) = repeat.lasting.filter(|lasting| lasting.value.is_zero()) {
             self.resolver.error(lasting.at, "within 0s no turn begins; write a longer time");
         }
+        let around = self.turns;
         let times = match &repeat.times {
             None => Some(None),
             Some(text) => self.times(text).map(Some),
         };
         let users = self.users(repeat.users);
+        self.not_too_often(repeat.every.as_ref());
         let (condition, (flow, turn)) = self.in_turns(|builder| {
             let condition = builder.optional(repeat.condition.as_ref());
             (condition, builder.within(at, &repeat.flow))
         });
+        self.turns = around;
         let every = repeat.every.map(|every| every.value.min(LONGEST));
         let lasting = repeat.lasting.map(|lasting| lasting.value.min(LONGEST));
         let count = match &times {
@@ -54,9 +72,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     pub(super) fn for_each(&mut self, each: &'a At<written::ForEach>) -> Option<StepKind> {
         let (at, each) = (each.at, &each.value);
         let list = self.expression(&each.list);
+        let around = self.turns;
         let users = self.users(each.users);
         let variable = self.symbol(&At { value: each.variable.value.0.clone(), at: each.variable.at });
         let (flow, turn): (Flow, Pace) = self.in_turns(|builder| builder.within(at, &each.flow));
+        self.turns = around;
         self.pace.then(turn);
         Some(StepKind::ForEach(Box::new(ForEach { list: list?, variable, users: users?, flow })))
     }
@@ -75,7 +95,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         match template.as_static() {
             None => Some(Times::Drawn(template)),
             Some(constant) => match constant.trim().parse() {
-                Ok(times) => Some(Times::Always(times)),
+                Ok(times) => Some(Times::Always(self.scaled_times(times))),
                 Err(_) => {
                     let message =
                         format!("`{}` is not a number of times; write one, like 3, or \"{{{{ n }}}}\"", text.source.trim());
@@ -83,6 +103,27 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
                     None
                 }
             },
+        }
+    }
+
+    /// A number of turns. Of what is done once for the whole run `scale` multiplies it, of turns within turns the outermost.
+    fn scaled_times(&mut self, times: u64) -> u64 {
+        if !self.place.is_once() || std::mem::replace(&mut self.turns.scaled, true) {
+            return times;
+        }
+        let load = self.resolver.profile.written.scale.as_ref().and_then(|scale| scale.load);
+        scaled(times as f64, load.map_or(1.0, |load| load.value.0)) as u64
+    }
+
+    /// Turns that begin more often than `limits` allow arrivals.
+    fn not_too_often(&mut self, every: Option<&Of<Duration>>) {
+        let limit = self.resolver.profile.written.limits.as_ref().and_then(|limits| limits.rate);
+        if let (true, Some(every), Some(limit)) = (self.place.is_once(), every, limit) {
+            let rate = 1.0 / every.value.as_secs_f64();
+            if rate > limit.value.0 * (1.0 + 1e-9) {
+                let message = format!("these turns reach {}, and `limits` allows {}", show_rate(rate), show_rate(limit.value.0));
+                self.resolver.error(every.at, message);
+            }
         }
     }
 
@@ -106,7 +147,15 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
                 self.resolver.error(users.at, message);
                 None
             }
-            None => u32::try_from(users.value).ok(),
+            None => {
+                self.turns.users = self.turns.users.saturating_mul(users.value);
+                let limit = self.resolver.profile.written.limits.as_ref().and_then(|limits| limits.users);
+                if let Some(limit) = limit.filter(|limit| self.turns.users > limit.value) {
+                    let message = format!("here {} users work at once, and `limits` allows {}", self.turns.users, limit.value);
+                    self.resolver.error(users.at, message);
+                }
+                u32::try_from(users.value).ok()
+            }
         }
     }
 }

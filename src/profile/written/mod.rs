@@ -67,6 +67,8 @@ pub struct Profile {
     pub schedule: Option<Schedule>,
     /// What becomes of a run that the daemon's end cut short: `restart` or `skip`. Default restart.
     pub on_restart: Option<Of<OnRestart>>,
+    /// What is done with a scenario whose every request fails because its target is away. Default continue.
+    pub on_dead_target: Option<OnDeadTarget>,
     /// Whether every HTTP request is sent with a trace of its own (`traceparent`), and histograms carry the outliers' trace ids as
     /// exemplars. Default false.
     pub trace: Option<At<bool>>,
@@ -153,6 +155,41 @@ pub struct Phase {
     pub judge: Option<At<bool>>,
     /// How long scenarios that don't go on may take to end, beside the next phase. Default 30s.
     pub drain: Option<Of<Duration>>,
+}
+
+/// What is done with a scenario whose target is away.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnDeadTarget {
+    /// How long every request has to fail for that. Default 30s.
+    pub after: Option<Of<Duration>>,
+    /// What is done then: `continue`, `back_off` or `abort`. Default continue.
+    #[serde(rename = "do")]
+    pub action: Option<At<DeadTargetAction>>,
+}
+
+/// What is done where a target is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadTargetAction {
+    /// The load goes on.
+    #[default]
+    Continue,
+    /// The scenario is probed once a second, until a request is answered.
+    BackOff,
+    /// The run ends.
+    Abort,
+}
+
+impl DeadTargetAction {
+    /// As it is written.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::BackOff => "back_off",
+            Self::Abort => "abort",
+        }
+    }
 }
 
 /// What a profile must never exceed.

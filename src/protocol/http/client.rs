@@ -15,6 +15,7 @@ use super::alarm::Alarm;
 use super::body::Payload;
 use super::connection::{Connection, Outgoing};
 use super::cookies::Jar;
+use super::decode::Wanted;
 use super::exchange::Exchange;
 use super::failure::Failure;
 use super::home::{Home, Out};
@@ -22,6 +23,7 @@ use super::http2::Line;
 use super::pool::Pool;
 use super::prepared::Prepared;
 use super::progress::{Progress, Untold};
+use super::received::BEGINNING;
 use super::request::{Request, allowed};
 use super::spec::{Connections, Spec};
 use super::transfer::exchange;
@@ -172,7 +174,9 @@ async fn follow(
         };
         let Some((to, (headers, body))) = target else {
             let unpack = spec.compression && !spec.discard_body && !progress.cut;
-            return if unpack { decode::decode(&progress.headers, answer) } else { Ok(answer) };
+            let read = spec.reads_body || spec.sha256;
+            let wanted = if read { Wanted::All(spec.max_body) } else { Wanted::Beginning(BEGINNING) };
+            return if unpack { decode::decode(&progress.headers, answer, wanted) } else { Ok(answer) };
         };
         let to = to
             .and_then(|to| allowed(spec, &to).map(|()| to))

@@ -184,9 +184,7 @@ impl Connection {
                 match Pin::new(&mut incoming).poll_frame(cx) {
                     Poll::Ready(Some(Ok(frame))) => {
                         let Ok(data) = frame.into_data() else { continue };
-                        if let Err(failure) = collector.push(data) {
-                            return Poll::Ready(Err(failure));
-                        }
+                        collector.push(data);
                     }
                     Poll::Ready(Some(Err(error))) => {
                         let error = driver.error.as_ref().unwrap_or(&error);

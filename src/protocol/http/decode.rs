@@ -7,44 +7,56 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
-use super::MAX_BODY;
 use super::failure::Failure;
 use crate::base::Reason;
 
 /// What is asked for with `compression: true`.
 pub(super) const ACCEPTED: &str = "gzip, deflate";
 
+/// How much of a body that is unpacked is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All of it, up to so many bytes: a longer one is an error.
+    All(usize),
+    /// Its beginning, of so many bytes: nobody reads it.
+    Beginning(usize),
+}
+
 /// The body as its `Content-Encoding` says; encodings that were not asked for are left as they are.
-pub(super) fn decode(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Failure> {
+pub(super) fn decode(headers: &HeaderMap, body: Bytes, wanted: Wanted) -> Result<Bytes, Failure> {
     let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(body) };
     if body.is_empty() {
         return Ok(body);
     }
-    match encoding.as_bytes().to_ascii_lowercase().as_slice() {
-        b"gzip" | b"x-gzip" => unpack(MultiGzDecoder::new(&body[..]), "gzip", MAX_BODY),
+    let (Wanted::All(most) | Wanted::Beginning(most)) = wanted;
+    let (unpacked, encoding) = match encoding.as_bytes().to_ascii_lowercase().as_slice() {
+        b"gzip" | b"x-gzip" => (unpack(MultiGzDecoder::new(&body[..]), most), "gzip"),
         // RFC 9110 means zlib's format; some servers send the bare stream.
-        b"deflate" => unpack(ZlibDecoder::new(&body[..]), "deflate", MAX_BODY).or_else(|failure| match failure.reason {
-            Reason::Protocol => unpack(DeflateDecoder::new(&body[..]), "deflate", MAX_BODY),
-            _ => Err(failure),
-        }),
-        _ => Ok(body),
+        b"deflate" => {
+            let zlib = unpack(ZlibDecoder::new(&body[..]), most);
+            (zlib.or_else(|_| unpack(DeflateDecoder::new(&body[..]), most)), "deflate")
+        }
+        _ => return Ok(body),
+    };
+    let mut unpacked = unpacked
+        .map_err(|error| Failure::new(Reason::Protocol, format!("the body cannot be unpacked as {encoding}: {error}")))?;
+    if unpacked.len() > most {
+        if let Wanted::All(most) = wanted {
+            return Err(Failure::too_long(
+                &format!("the body of {} bytes is longer than that when it is unpacked", body.len()),
+                most,
+            ));
+        }
+        unpacked.truncate(most);
     }
+    Ok(unpacked.into())
 }
 
-fn unpack(reader: impl Read, encoding: &str, limit: usize) -> Result<Bytes, Failure> {
+/// What comes out of it, up to one byte more than `most`.
+fn unpack(reader: impl Read, most: usize) -> std::io::Result<Vec<u8>> {
     let mut out = Vec::new();
-    reader
-        .take(limit as u64 + 1)
-        .read_to_end(&mut out)
-        .map_err(|error| Failure::new(Reason::Protocol, format!("the body cannot be unpacked as {encoding}: {error}")))?;
-    if out.len() > limit {
-        let limit = limit / (1024 * 1024);
-        return Err(Failure::new(
-            Reason::Other,
-            format!("unpacked, the body is longer than {limit} MiB, the most that is kept; set `discard_body: true`"),
-        ));
-    }
-    Ok(out.into())
+    reader.take(most as u64 + 1).read_to_end(&mut out)?;
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -63,7 +75,7 @@ mod tests {
     fn with(encoding: &'static str, body: Bytes) -> Result<Bytes, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        decode(&headers, body)
+        decode(&headers, body, Wanted::All(1000))
     }
 
     #[test]
@@ -80,9 +92,22 @@ mod tests {
 
     #[test]
     fn a_bomb_is_cut() {
-        let bomb = packed(GzEncoder::new(std::io::repeat(0).take(100_000), Compression::best()));
-        let failure = unpack(MultiGzDecoder::new(&bomb[..]), "gzip", 99_999).unwrap_err();
-        assert_eq!(failure.reason, Reason::Other);
-        assert_eq!(unpack(MultiGzDecoder::new(&bomb[..]), "gzip", 100_000).unwrap().len(), 100_000);
+        let zeros = || std::io::repeat(0).take(100_000);
+        let bombs = [
+            ("gzip", packed(GzEncoder::new(zeros(), Compression::best()))),
+            ("deflate", packed(ZlibEncoder::new(zeros(), Compression::best()))),
+            ("deflate", packed(DeflateEncoder::new(zeros(), Compression::best()))),
+        ];
+        for (encoding, bomb) in bombs {
+            let headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(encoding))]);
+            let of = |wanted| decode(&headers, bomb.clone(), wanted);
+            let failure = of(Wanted::All(99_999)).unwrap_err();
+            assert_eq!(failure.reason, Reason::Protocol);
+            let wanted =
+                format!("the body of {} bytes is longer than that when it is unpacked, and `max_body` is 99999", bomb.len());
+            assert!(failure.detail.starts_with(&wanted), "{}", failure.detail);
+            assert_eq!(of(Wanted::All(100_000)).unwrap().len(), 100_000);
+            assert_eq!(of(Wanted::Beginning(10)).unwrap(), [0; 10][..], "nobody reads it");
+        }
     }
 }

@@ -20,6 +20,12 @@ impl Failure {
         Self { reason, detail: detail.into() }
     }
 
+    /// A body that was to be read is longer than may be kept. `what` says of which size it is.
+    pub fn too_long(what: &str, most: usize) -> Self {
+        let way_out = "raise that, or write `discard_body: true`, by which a body is counted only";
+        Self::new(Reason::Protocol, format!("{what}, and `max_body` is {most} bytes; {way_out}"))
+    }
+
     /// The failure behind hyper's error at this stage.
     pub fn of(error: &hyper::Error, stage: Stage) -> Self {
         let mut source = error.source();

@@ -43,9 +43,9 @@ pub use request::Request;
 pub use spec::{Body, BuildError, Connections, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
 
-/// The longest body that is kept, in bytes. A user holds at most one, so this bounds a worker's memory by its users; what is
-/// longer is to be read with `discard_body: true`. Where nothing of the profile reads bodies, long ones aren't kept at all.
-pub const MAX_BODY: usize = 64 * 1024 * 1024;
+/// The longest body that is kept, in bytes, where the profile says nothing (`max_body`). A user holds at most one, so this bounds a
+/// worker's memory by its users. Where nothing of the profile reads bodies, long ones aren't kept at all.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

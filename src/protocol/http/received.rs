@@ -5,21 +5,21 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use sha2::{Digest, Sha256};
 
-use super::MAX_BODY;
 use super::failure::Failure;
 use super::spec::Spec;
-use crate::base::Reason;
 use crate::expr::hex;
 
 /// The longest body that is kept where nothing of the profile reads it, in bytes.
 const SHORT: usize = 256 * 1024;
 /// How much of a longer one is kept, for an example of an error.
-const BEGINNING: usize = 64 * 1024;
+pub(super) const BEGINNING: usize = 64 * 1024;
 
 /// What to do with a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Use {
     keep: Keep,
+    /// The longest body that is kept to be read.
+    most: usize,
     /// Whether the SHA-256 is wanted.
     hash: bool,
 }
@@ -27,7 +27,7 @@ pub(super) struct Use {
 /// How much of a body is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keep {
-    /// All, up to [`MAX_BODY`].
+    /// All, up to the longest that may be.
     All,
     /// All of a short one, the beginning of a longer one.
     Short,
@@ -43,14 +43,14 @@ impl Use {
             (false, true) => Keep::All,
             (false, false) => Keep::Short,
         };
-        Self { keep, hash: spec.sha256 }
+        Self { keep, most: spec.max_body, hash: spec.sha256 }
     }
 }
 
 /// The body of an answer.
 pub(super) struct Received {
-    /// What was kept of it.
-    pub body: Bytes,
+    /// What was kept of it. It was read to its end, and its connection goes on, where it was too long for that.
+    pub body: Result<Bytes, Failure>,
     /// Whether that is less than was to be kept of a short one.
     pub cut: bool,
     /// Its length.
@@ -79,9 +79,9 @@ impl Collector {
         Self { what, digest, kept: Kept::Nothing, cut: false, bytes: 0 }
     }
 
-    /// Takes the next piece; fails where more would have to be kept than may be.
+    /// Takes the next piece. What is longer than may be kept is counted only.
     #[inline]
-    pub fn push(&mut self, data: Bytes) -> Result<(), Failure> {
+    pub fn push(&mut self, data: Bytes) {
         self.bytes += data.len() as u64;
         if let Some(digest) = &mut self.digest {
             digest.update(&data);
@@ -95,31 +95,21 @@ impl Collector {
                 self.kept = Kept::One(Bytes::copy_from_slice(&kept[..kept.len().min(BEGINNING)]));
                 self.cut = true;
             }
-            Keep::All | Keep::Short => {
-                if self.kept.bytes().len() + data.len() > MAX_BODY {
-                    return Err(too_long());
-                }
-                self.kept.push(data);
-            }
+            Keep::All if self.bytes > self.what.most as u64 => self.kept = Kept::Nothing,
+            Keep::All | Keep::Short => self.kept.push(data),
         }
-        Ok(())
     }
 
     /// The body is complete.
     pub fn finish(self) -> Received {
+        let (bytes, most) = (self.bytes, self.what.most);
+        let body = match self.what.keep == Keep::All && bytes > most as u64 {
+            true => Err(Failure::too_long(&format!("the body has {bytes} bytes"), most)),
+            false => Ok(self.kept.into_bytes()),
+        };
         let sha256 = self.digest.map(|digest| hex(&digest.finalize()));
-        Received { body: self.kept.into_bytes(), cut: self.cut, bytes: self.bytes, sha256 }
+        Received { body, cut: self.cut, bytes, sha256 }
     }
-}
-
-fn too_long() -> Failure {
-    let limit = MAX_BODY / (1024 * 1024);
-    Failure::new(
-        Reason::Other,
-        format!(
-            "the body is longer than {limit} MiB, the most that is kept; with `discard_body: true` it is read and counted only"
-        ),
-    )
 }
 
 /// A body as it comes: most are one piece, which is kept as it is.
@@ -167,11 +157,15 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn taken(keep: Keep, hash: bool, pieces: &[usize]) -> Received {
-        let mut collector = Collector::new(Use { keep, hash }, &HeaderMap::new());
-        for length in pieces {
-            assert_eq!(collector.push(vec![b'x'; *length].into()), Ok(()));
-        }
+    /// What is kept of a body of these pieces; its length, whether it was cut, all of its length, its hash.
+    fn taken(keep: Keep, hash: bool, pieces: &[usize]) -> (usize, bool, u64, Option<String>) {
+        let taken = taken_up_to(keep, usize::MAX, hash, pieces);
+        (taken.body.unwrap().len(), taken.cut, taken.bytes, taken.sha256)
+    }
+
+    fn taken_up_to(keep: Keep, most: usize, hash: bool, pieces: &[usize]) -> Received {
+        let mut collector = Collector::new(Use { keep, most, hash }, &HeaderMap::new());
+        pieces.iter().for_each(|length| collector.push(vec![b'x'; *length].into()));
         collector.finish()
     }
 
@@ -181,34 +175,40 @@ mod tests {
 
     #[test]
     fn short_bodies_are_kept_and_long_ones_counted_where_nobody_reads_them() {
-        let short = taken(Keep::Short, true, &[1000, SHORT - 1000]);
-        assert_eq!((short.body.len(), short.cut, short.sha256), (SHORT, false, None), "what is kept tells its hash");
+        let short = SHORT as u64;
+        assert_eq!(taken(Keep::Short, true, &[1000, SHORT - 1000]), (SHORT, false, short, None), "what is kept tells its hash");
         let long = taken(Keep::Short, true, &[SHORT, 1, 500_000]);
-        assert_eq!((long.body.len(), long.cut, long.bytes), (BEGINNING, true, SHORT as u64 + 500_001));
-        assert_eq!(long.sha256, hash(SHORT + 500_001));
-        assert_eq!(taken(Keep::Short, false, &[SHORT + 1]).sha256, None);
-        let one = taken(Keep::Short, true, &[SHORT + 1]);
-        assert_eq!((one.body.len(), one.sha256), (0, hash(SHORT + 1)), "in one piece");
+        assert_eq!(long, (BEGINNING, true, short + 500_001, hash(SHORT + 500_001)));
+        assert_eq!(taken(Keep::Short, false, &[SHORT + 1]).3, None);
+        assert_eq!(taken(Keep::Short, true, &[SHORT + 1]), (0, true, short + 1, hash(SHORT + 1)), "in one piece");
     }
 
     #[test]
     fn all_or_nothing_is_kept() {
-        let all = taken(Keep::All, true, &[10, SHORT, SHORT]);
-        assert_eq!((all.body.len(), all.cut, all.sha256), (2 * SHORT + 10, false, None));
-        let none = taken(Keep::Nothing, true, &[10, 20]);
-        assert_eq!((none.body.len(), none.bytes, none.sha256), (0, 30, hash(30)));
-        assert_eq!(taken(Keep::Nothing, true, &[]).sha256, hash(0));
-        let mut collector = Collector::new(Use { keep: Keep::All, hash: false }, &HeaderMap::new());
-        assert_eq!(collector.push(vec![0; MAX_BODY].into()), Ok(()));
-        assert!(collector.push(vec![0].into()).unwrap_err().detail.contains("`discard_body: true`"));
+        let all = 2 * SHORT + 10;
+        assert_eq!(taken(Keep::All, true, &[10, SHORT, SHORT]), (all, false, all as u64, None));
+        assert_eq!(taken(Keep::Nothing, true, &[10, 20]), (0, false, 30, hash(30)));
+        assert_eq!(taken(Keep::Nothing, true, &[]).3, hash(0));
+    }
+
+    #[test]
+    fn what_is_to_be_read_has_a_longest_length_and_its_size_is_told() {
+        let of = |keep, pieces: &[usize]| taken_up_to(keep, 1000, false, pieces);
+        assert_eq!(of(Keep::All, &[400, 600]).body.map(|all| all.len()), Ok(1000));
+        let failure = of(Keep::All, &[400, 601, 7_000_000]).body.unwrap_err();
+        assert_eq!(failure.reason, crate::base::Reason::Protocol);
+        assert!(failure.detail.starts_with("the body has 7001001 bytes, and `max_body` is 1000 bytes"), "{}", failure.detail);
+        for keep in [Keep::Short, Keep::Nothing] {
+            assert_eq!(of(keep, &[7_000_000]).bytes, 7_000_000, "nobody reads it");
+        }
     }
 
     #[test]
     fn what_is_packed_is_kept_for_its_hash() {
         let headers = HeaderMap::from_iter([(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"))]);
         for (hash, cut) in [(true, false), (false, true)] {
-            let mut collector = Collector::new(Use { keep: Keep::Short, hash }, &headers);
-            assert_eq!(collector.push(vec![0; SHORT + 1].into()), Ok(()));
+            let mut collector = Collector::new(Use { keep: Keep::Short, most: SHORT + 1, hash }, &headers);
+            collector.push(vec![0; SHORT + 1].into());
             assert_eq!(collector.finish().cut, cut);
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 
+use super::MAX_BODY;
 use super::address::{AddressError, AllowedHost, Way};
 use super::upload::Multipart;
 use crate::expr::{JsonTemplate, Template};
@@ -83,6 +84,8 @@ pub struct Spec {
     pub discard_body: bool,
     /// Whether something reads the bodies of answers; otherwise long ones aren't kept.
     pub reads_body: bool,
+    /// The longest body that is kept to be read, unpacked too, in bytes.
+    pub max_body: usize,
     /// Whether the SHA-256 of a body is computed where it isn't kept, since an expression reads `response.sha256`. It is
     /// of the bytes as transferred, so compression is not asked for then.
     pub sha256: bool,
@@ -111,6 +114,7 @@ impl Spec {
             compression: true,
             discard_body: false,
             reads_body: true,
+            max_body: MAX_BODY,
             sha256: false,
             way: Way::default(),
             connections: Connections::PerUser,

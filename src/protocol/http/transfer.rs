@@ -153,11 +153,11 @@ async fn on_line(
             progress.disconnected(why);
         }
     }
-    result.map(|received| {
+    result.and_then(|received| {
         progress.body_bytes = received.bytes;
         progress.sha256 = received.sha256;
         progress.cut = received.cut;
-        received.body
+        received.body.map_err(|failure| Broken::Failed(failure, Over::No))
     })
 }
 
@@ -264,7 +264,7 @@ async fn receive(
             } else if !home.put(connection) {
                 progress.disconnected((!meant).then_some(Reason::Closed));
             }
-            Ok(received.body)
+            received.body
         }
         Err(failure) => {
             home.set_open(false);

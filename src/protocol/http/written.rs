@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Name, Named, Of, Parsed, Scalar, Text, Tls};
+use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Name, Named, Of, Parsed, Scalar, Size, Text, Tls};
 
 /// Declares a struct with the keys that a step and the defaults share.
 macro_rules! with_settings {
@@ -28,6 +28,8 @@ macro_rules! with_settings {
             pub compression: Option<At<bool>>,
             /// Whether the body of an answer is counted and thrown away. Default false.
             pub discard_body: Option<At<bool>>,
+            /// The longest body that is kept to be read, unpacked too; a longer one is an error. Default 16MiB.
+            pub max_body: Option<Of<Size>>,
             /// `auto`, `1.1` or `2`. Default auto: with https what both sides speak, otherwise 1.1.
             pub version: Option<Of<Version>>,
             /// How the target's certificate is checked, and with which one the user shows itself.
@@ -54,6 +56,7 @@ macro_rules! with_settings {
                     cookies: self.cookies.as_ref(),
                     compression: self.compression.as_ref(),
                     discard_body: self.discard_body.as_ref(),
+                    max_body: self.max_body.as_ref(),
                     version: self.version.as_ref(),
                     tls: self.tls.as_ref(),
                     connections: self.connections.as_ref(),
@@ -82,6 +85,8 @@ pub struct Settings<'a> {
     pub compression: Option<&'a At<bool>>,
     /// `discard_body`
     pub discard_body: Option<&'a At<bool>>,
+    /// `max_body`
+    pub max_body: Option<&'a Of<Size>>,
     /// `version`
     pub version: Option<&'a Of<Version>>,
     /// `tls`

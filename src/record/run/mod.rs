@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Verdict;
 
+pub use crate::base::Away;
+
 pub use crate::counters::CounterRow;
 pub use crate::verdict::{SloResult, Unit};
 pub use judged::{Source, Value};
@@ -44,6 +46,9 @@ pub struct Run {
     /// Times that this record knows nothing of, because the program was not running.
     #[serde(default)]
     pub gaps: Vec<Gap>,
+    /// Targets and sources that were away while the load went on; the first 1,000.
+    #[serde(default)]
+    pub away: Vec<Away>,
     /// What ended the run before its time (a signal, an abort), as a sentence, if anything did.
     #[serde(default)]
     pub stopped: Option<String>,

@@ -286,3 +286,55 @@ fn silence_is_a_share_of_the_time_that_was_listened() {
     set.listeners(StepId(0), &Presence { away: 8_000_000_000, ..Presence::default() });
     assert_eq!(value(&figures(&subject, &store), "silent < 1%"), Some(13.0 / 16.0));
 }
+
+#[test]
+fn what_was_not_sent_to_a_target_that_was_away_failed_and_is_no_doubt() {
+    // 1,000 requests of 500 arrivals were answered; 50 probes failed; 450 arrivals were dropped.
+    let (store, subject) = (store(), traffic(Of::Response));
+    let set = store.open(PhaseId(0));
+    for _ in 0..1000 {
+        set.sample(StepId(0), &sample(10, Outcome::Ok, None, 200));
+    }
+    for _ in 0..50 {
+        set.sample(StepId(0), &sample(1, Outcome::Error, Some(Reason::Refused), 0));
+    }
+    set.due(ScenarioId(0), 1000);
+    set.started(ScenarioId(0), 525);
+    let before = figures(&subject, &store);
+    set.dropped(ScenarioId(0), DropReason::DeadTarget, 475);
+    let dead = figures(&subject, &store);
+    // 1,050 requests of 525 arrivals make 950 of the dropped ones.
+    for (text, wanted) in [
+        ("errors < 1%", 0.5),
+        ("success > 1%", 0.5),
+        ("within(1s) > 1%", 0.5),
+        ("count(errors) < 1", 1000.0),
+        ("errors(refused) < 1%", 50.0 / 1050.0),
+        ("dropped < 1%", 0.475),
+        ("count(requests) > 1", 1050.0),
+    ] {
+        let known = known(&dead, text, 10.0).unwrap();
+        assert!((known.value - wanted).abs() < 1e-9, "{text}: {known:?}");
+        assert!(known.met.is_some() && (known.most - known.least).abs() < 1e-9, "{text}: {known:?}");
+    }
+    let p95 = known(&dead, "p95 < 1s", 10.0).unwrap();
+    assert_eq!(Some(p95), known(&before, "p95 < 1s", 10.0), "quantiles are of answers");
+    assert_eq!(dead.doubt(&Requirement::parse("errors < 1%").unwrap(), Pace::default()), "");
+    assert_eq!(value(&dead.minus(&before), "errors < 1%"), Some(1.0), "in a window of its own they are all there is");
+}
+
+#[test]
+fn users_that_were_held_back_would_have_failed_as_often() {
+    let (store, subject) = (store(), traffic(Of::Response));
+    let set = store.open(PhaseId(0));
+    for _ in 0..900 {
+        set.sample(StepId(0), &sample(10, Outcome::Ok, None, 200));
+    }
+    // 10 users for 100 s, of which they were held back for 25.
+    set.wanted(ScenarioId(0), 1_000_000_000_000);
+    set.held_back(ScenarioId(0), 250_000_000_000);
+    let figures = figures(&subject, &store);
+    assert_eq!(value(&figures, "errors < 1%"), Some(0.25));
+    assert_eq!(known(&figures, "errors < 30%", 100.0).unwrap().met, Some(true));
+    assert_eq!(value(&figures, "rate > 1/s"), Some(90.0));
+}

@@ -176,7 +176,7 @@ fn delays_of_the_generator_are_taken_off_in_the_good_case() {
     for text in ["errors == 0%", "timeouts < 0.1%", "errors(timeout) < 0.1%"] {
         assert_eq!(delayed.met(text), None, "{text}");
     }
-    assert_eq!(delayed.doubt("errors == 0%"), "1 reached their time limit while the generator delayed them");
+    assert_eq!(delayed.doubt("errors == 0%"), "1 reached its time limit while the generator delayed it");
 }
 
 #[test]
@@ -235,6 +235,9 @@ fn arrivals_that_were_never_made_count_as_what_they_would_have_done() {
         assert_eq!(drops.met(text), None, "{text}");
     }
     assert_eq!(drops.doubt("errors < 1%"), "450 arrivals were dropped or cancelled");
+    let one = Recorder::new(5.0);
+    one.arrivals(1, 1);
+    assert_eq!(one.doubt("errors < 1%"), "1 arrival was dropped or cancelled");
     let known = drops.known("errors < 1%");
     assert_eq!((known.value, known.least, known.most), (0.0, 0.0, 0.9));
     assert_eq!(

@@ -97,10 +97,7 @@ pub(in crate::protocol::http) async fn exchange(
         receive(&mut stream, &mut collector, cx)
     })
     .await
-    .map_err(|error| match error {
-        Incomplete::Http2(error) => failed(&error, Stage::Body),
-        Incomplete::Failed(failure) => Broken::Failed(failure, Over::No),
-    })?;
+    .map_err(|error| failed(&error, Stage::Body))?;
     if early.is_some_and(|tally| !tally.is_stopped()) {
         // Whatever the peer does with the rest, the answer is there.
         let _ = poll_fn(|cx| upload.poll(cx)).await;
@@ -128,25 +125,17 @@ fn send<B: Body<Data = Bytes>>(
     }
 }
 
-/// Why an answer is not complete.
-enum Incomplete {
-    Http2(h2::Error),
-    Failed(Failure),
-}
-
-fn receive(stream: &mut RecvStream, collector: &mut Collector, cx: &mut Context<'_>) -> Poll<Result<(), Incomplete>> {
+fn receive(stream: &mut RecvStream, collector: &mut Collector, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
     loop {
         match Pin::new(&mut *stream).poll_data(cx) {
             Poll::Ready(Some(Ok(data))) => {
                 // The peer may send as much again; it fails only where the stream is over, which the next turn tells.
                 let _ = stream.flow_control().release_capacity(data.len());
-                if let Err(failure) = collector.push(data) {
-                    return Poll::Ready(Err(Incomplete::Failed(failure)));
-                }
+                collector.push(data);
             }
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Incomplete::Http2(error))),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
             // Trailers are the end of an answer too, and nobody asks for them.
-            Poll::Ready(None) => return stream.poll_trailers(cx).map_ok(|_| ()).map_err(Incomplete::Http2),
+            Poll::Ready(None) => return stream.poll_trailers(cx).map_ok(|_| ()),
             Poll::Pending => return Poll::Pending,
         }
     }

@@ -206,6 +206,38 @@ async fn long_bodies_that_nobody_reads_are_not_kept() {
 }
 
 #[tokio::test]
+async fn a_body_to_be_read_may_have_max_body_and_its_connection_outlives_a_longer_one() {
+    let mut bomb = Vec::new();
+    flate2::read::GzEncoder::new(std::io::repeat(0).take(3_000_000), flate2::Compression::best()).read_to_end(&mut bomb).unwrap();
+    let packed = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb.len());
+    let packed = [packed.as_bytes(), &bomb].concat();
+    let plain = format!("HTTP/1.1 200 OK\r\ncontent-length: 2000000\r\n\r\n{}", "x".repeat(2_000_000));
+    let pages = [plain.clone().into_bytes(), packed.clone(), packed, OK.into()];
+    let (url, server) = serve(vec![script(|mut peer| async move {
+        for page in pages {
+            peer.answer(&page).await;
+        }
+        String::new()
+    })])
+    .await;
+    let mut client = Client::new();
+    let up_to = |most| get(&url, move |spec| spec.max_body = most);
+    let long = perform(&mut client, &up_to(1_999_999)).await;
+    assert_eq!((long.outcome, long.reason, long.status), (Outcome::Error, Some(Reason::Protocol), 200));
+    let detail = long.detail.unwrap();
+    assert!(detail.starts_with("the body has 2000000 bytes, and `max_body` is 1999999 bytes"), "{detail}");
+    assert_eq!((long.disconnects.len(), long.body.len()), (0, 0));
+    let unpacked = perform(&mut client, &up_to(2_999_999)).await;
+    assert_eq!(unpacked.reason, Some(Reason::Protocol), "a small one that unpacks to a long one");
+    let unread = perform(&mut client, &get(&url, |spec| (spec.reads_body, spec.max_body) = (false, 10))).await;
+    assert_eq!((unread.outcome, unread.body_bytes as usize), (Outcome::Ok, bomb.len()), "{:?}", unread.detail);
+    assert!(unread.body.len() <= 64 * 1024);
+    assert_eq!(&perform(&mut client, &up_to(2)).await.body[..], b"ok", "over the same connection");
+    drop(client);
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn another_origin_is_not_told_secrets() {
     let (other, elsewhere) = answers(&[OK]).await;
     let (url, server) = answers(&[&format!("HTTP/1.1 307 X\r\nlocation: {other}/there\r\ncontent-length: 0\r\n\r\n")]).await;

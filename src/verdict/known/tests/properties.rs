@@ -45,8 +45,11 @@ const REQUIREMENTS: [&str; 16] = [
     "count(errors) < 3",
 ];
 
+/// The time limit of each request: nothing lasts longer.
+const LIMIT_MS: u64 = 3000;
+
 fn play(happenings: &[Happens]) -> Recorder {
-    let recorder = Recorder::new(1.0);
+    let recorder = Recorder::new(LIMIT_MS as f64 / 1e3);
     for happens in happenings {
         match *happens {
             Happens::Good(ms) => recorder.request(ms, Outcome::Ok, None),
@@ -114,10 +117,10 @@ proptest! {
             .iter()
             .zip(turns)
             .map(|(happens, (good, more))| match *happens {
-                // It would have been answered some time after it was cut off or given up, or failed.
-                Happens::CutOff(ms) if good => Happens::Good(ms + more),
+                // It would have been answered some time after it was cut off or given up, or failed; and not after its time limit.
+                Happens::CutOff(ms) if good => Happens::Good((ms + more).min(LIMIT_MS)),
                 Happens::CutOff(_) => Happens::Failed,
-                Happens::Local if good => Happens::Good(more.max(1)),
+                Happens::Local if good => Happens::Good(more.clamp(1, LIMIT_MS)),
                 Happens::Local => Happens::Failed,
                 Happens::Delayed(ms, delay) => Happens::Good(ms - more.min(delay)),
                 same => same,
