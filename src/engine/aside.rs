@@ -66,7 +66,7 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
     let rows: Vec<(Symbol, Value)> = ctx.picker.symbols(&pool.described().rows.start, user.scope());
     let mut waits = Stream::keyed(&[seed, scenario, slot.number, Who::LIFE, u64::MAX]);
     for attempt in 0.. {
-        if let Some(live) = pool.newest() {
+        if let Some(live) = pool.present() {
             user.enter_phase(ctx.phase_name(&live));
         }
         let end = flow::carry_out(flow, user, Instant::now(), sink).await;

@@ -10,6 +10,7 @@ mod decision;
 mod idle;
 mod listeners;
 mod needs;
+mod prepare;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -28,6 +29,7 @@ pub(super) use needs::shared_connections;
 
 use absence::Absence;
 use idle::Idle;
+use prepare::Preparing;
 
 use self::listeners::Listeners;
 use super::activation::{Budget, Live};
@@ -46,6 +48,8 @@ pub(super) struct Pool {
     state: RefCell<State>,
     /// Activations in which the scenario takes part, oldest first.
     lives: RefCell<Vec<Rc<Live>>>,
+    /// Who does its start for a phase that is to begin.
+    preparing: RefCell<Option<Preparing>>,
     /// Who listens, and who can't.
     listeners: Listeners,
     /// Iterations that were given out and haven't ended.
@@ -120,6 +124,7 @@ impl Pool {
             connections,
             state: RefCell::new(state),
             lives: RefCell::default(),
+            preparing: RefCell::default(),
             listeners: Listeners::default(),
             running: Cell::new(0),
             aside: Cell::new(0),
@@ -133,6 +138,7 @@ impl Pool {
     /// A phase begins in which the scenario has load; `prepared` users are there from its start. Users of the phase
     /// before that are not wanted any more have `drain` to end their iteration.
     pub fn begin(self: &Rc<Self>, live: &Rc<Live>, mode: Mode, prepared: u64, drain: Duration) {
+        self.prepared();
         self.lives.borrow_mut().push(live.clone());
         {
             let mut state = self.state.borrow_mut();
@@ -143,16 +149,16 @@ impl Pool {
                     *place = Place::Vacant;
                 }
             }
-            self.begin_absence(&mut state, live.activation.start);
+            self.begin_absence(&mut state, live.activation.start());
         }
         self.short.set(false);
         for local in 0..prepared {
-            self.create(local, live.activation.start, None);
+            self.create(local, live.activation.start(), None);
         }
         self.offer();
         for slot in self.tell_all() {
             if self.is_unwanted(&slot) {
-                self.ctx.interrupt_later(live.activation.start + drain, self.scenario, &slot);
+                self.ctx.interrupt_later(live.activation.start() + drain, self.scenario, &slot);
             }
         }
     }
@@ -216,7 +222,7 @@ impl Pool {
         let Mode::Closed { wanted, .. } = self.state.borrow().mode else { return };
         let Some(live) = self.newest() else { return };
         let to = live.activation.end.get().map_or(to, |end| to.min(*end));
-        let time = to.saturating_duration_since(from.max(live.activation.start));
+        let time = to.saturating_duration_since(from.max(live.activation.start()));
         live.set.held(self.id(), nanos(time).saturating_mul(wanted));
     }
 
@@ -245,6 +251,9 @@ impl Pool {
     pub fn gone(&self, slot: &Slot, ended_itself: bool) {
         let mut state = self.state.borrow_mut();
         let was_idle = state.idle.remove(slot);
+        if ended_itself && slot.is_starting() {
+            self.came_through(slot);
+        }
         if let Some(place) = state.places.get(slot.local as usize)
             && matches!(place, Place::Present(present) if std::ptr::eq(present.as_ref(), slot))
         {
@@ -314,21 +323,28 @@ impl Pool {
         self.slots().iter().for_each(|slot| slot.changed.notify_one());
     }
 
-    /// The activation that something due at `due` belongs to; the newest if its own is forgotten.
+    /// The activation that something due at `due` belongs to; the newest if its own is forgotten, and the one that is to begin if there is no
+    /// other.
     pub fn live_at(&self, due: Instant) -> Option<Rc<Live>> {
         let lives = self.lives.borrow();
-        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.last()).cloned()
+        let of_due = lives.iter().rev().find(|live| live.activation.start() <= due).or_else(|| lives.last());
+        of_due.cloned().or_else(|| self.coming())
     }
 
     /// Where something of `live` is recorded that ends now: there, or if its record is closed already in the newest one, so that
     /// everything is in one record.
     pub fn record_of(&self, live: Rc<Live>) -> Rc<Live> {
-        if live.is_closed() { self.newest().unwrap_or(live) } else { live }
+        if live.is_closed() { self.present().unwrap_or(live) } else { live }
     }
 
     /// The newest activation in which the scenario takes part.
     pub fn newest(&self) -> Option<Rc<Live>> {
         self.lives.borrow().last().cloned()
+    }
+
+    /// The newest one, or the one that its users are prepared for if there is no other.
+    pub fn present(&self) -> Option<Rc<Live>> {
+        self.newest().or_else(|| self.coming())
     }
 
     /// The scenario's activation with this number.
@@ -352,6 +368,10 @@ impl Pool {
 
     /// Whether this user's iteration has no place in the present phase.
     pub fn is_unwanted(&self, slot: &Slot) -> bool {
+        !self.is_kept(slot) && self.has_no_place(slot)
+    }
+
+    fn has_no_place(&self, slot: &Slot) -> bool {
         match &self.state.borrow().mode {
             Mode::Away => true,
             Mode::Closed { wanted, .. } => slot.local >= *wanted,

@@ -106,7 +106,7 @@ impl Conduct {
     ) {
         let tell = self.told.elapsed() >= TICK;
         // Both at once: a moment later another phase may be on.
-        let (scenarios, phases) = (board.scenarios(), board.phases());
+        let (scenarios, phases, preparing) = (board.scenarios(), board.phases(), board.preparing());
         if tell {
             self.told = Instant::now();
             for scenario in &scenarios {
@@ -152,8 +152,8 @@ impl Conduct {
             // A run that has ended meanwhile needs no abort.
             let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
         }
-        if tell && running && !phases.is_empty() {
-            self.progress = self.meter.read(&self.plan, &scenarios, phases.last().copied(), &all);
+        if tell && running && (!phases.is_empty() || preparing.is_some()) {
+            self.progress = self.meter.read(&self.plan, &scenarios, (phases.last().copied(), preparing), &all);
             update(Update::Progress(&self.progress));
         }
         if tell {

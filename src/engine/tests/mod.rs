@@ -10,6 +10,7 @@ mod delays;
 mod drains;
 mod edges;
 mod ends;
+mod preparing;
 mod rhythm;
 mod server;
 mod sink;
@@ -106,6 +107,7 @@ impl Going {
     async fn next(&mut self) -> Option<Ending> {
         let event = tokio::time::timeout(PATIENCE, self.run.events.recv()).await.expect("an event in time");
         match event.expect("an event before the end") {
+            Event::PhasePrepares { .. } => {}
             Event::PhaseStarted { activation, .. } => self.started.push(activation),
             Event::PhaseEnded { activation, .. } => self.ended.push(activation),
             Event::PhaseDrained { activation, phase, elapsed, totals, last, .. } => {
