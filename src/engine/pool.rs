@@ -8,6 +8,7 @@ mod absence;
 mod arrivals;
 mod decision;
 mod idle;
+mod late;
 mod listeners;
 mod needs;
 mod prepare;
@@ -29,6 +30,7 @@ pub(super) use needs::shared_connections;
 
 use absence::Absence;
 use idle::Idle;
+use late::Spread;
 use prepare::Preparing;
 
 use self::listeners::Listeners;
@@ -48,6 +50,8 @@ pub(super) struct Pool {
     state: RefCell<State>,
     /// Activations in which the scenario takes part, oldest first.
     lives: RefCell<Vec<Rc<Live>>>,
+    /// How the arrivals stand that the worker came to late.
+    late: RefCell<Option<Spread>>,
     /// Who does its start for a phase that is to begin.
     preparing: RefCell<Option<Preparing>>,
     /// Who listens, and who can't.
@@ -124,6 +128,7 @@ impl Pool {
             connections,
             state: RefCell::new(state),
             lives: RefCell::default(),
+            late: RefCell::default(),
             preparing: RefCell::default(),
             listeners: Listeners::default(),
             running: Cell::new(0),

@@ -119,8 +119,18 @@ enum Edge {
 
 /// What comes when for one scenario in one phase.
 enum Schedule {
-    Users { edges: Peekable<UserEdges>, start: Instant, drain: Duration },
-    Arrivals { stream: Peekable<ArrivalStream>, start: Instant, activation: u64 },
+    Users {
+        edges: Peekable<UserEdges>,
+        start: Instant,
+        drain: Duration,
+    },
+    Arrivals {
+        stream: Peekable<ArrivalStream>,
+        start: Instant,
+        activation: u64,
+        /// Until when the next one waits for a user to become free.
+        held: Option<Instant>,
+    },
 }
 
 impl Pacer {
@@ -238,11 +248,20 @@ impl Pacer {
                         pool.set_alive(alive, *start + at, *drain);
                     }
                 }
-                Some(Schedule::Arrivals { stream, start, activation }) => {
-                    while let Some((_, at)) = stream.next_if(|(_, at)| *start + *at <= until) {
-                        let due = *start + at;
+                Some(Schedule::Arrivals { stream, start, activation, held }) => {
+                    *held = None;
+                    while let Some(due) = stream.peek().map(|(_, at)| *start + *at).filter(|due| *due <= until) {
+                        // What is due by an edge is given out before it.
+                        *held = if until < now { None } else { pool.holds_back(due, now) };
+                        if held.is_some() {
+                            break;
+                        }
+                        stream.next();
                         let lag = now.saturating_duration_since(due);
                         pool.arrive(Arrival { scenario: pool.scenario, activation: *activation, due, handled: now, lag });
+                    }
+                    if held.is_none() {
+                        pool.is_on_time();
                     }
                 }
             }
@@ -380,12 +399,13 @@ impl Schedule {
     fn arrivals(share: &Share, arrivals: &Arrivals, max_users: u64, start: Instant, activation: u64) -> Option<Self> {
         let modulus = share.arrivals_modulus(max_users);
         let stream = || arrivals.stream(share.index(), modulus).peekable();
-        (share.index() < modulus).then(|| Self::Arrivals { stream: stream(), start, activation })
+        (share.index() < modulus).then(|| Self::Arrivals { stream: stream(), start, activation, held: None })
     }
 
     fn next(&mut self) -> Option<Instant> {
         match self {
             Schedule::Users { edges, start, .. } => edges.peek().map(|(at, _)| *start + *at),
+            Schedule::Arrivals { held: Some(held), .. } => Some(*held),
             Schedule::Arrivals { stream, start, .. } => stream.peek().map(|(_, at)| *start + *at),
         }
     }

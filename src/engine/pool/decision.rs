@@ -45,6 +45,7 @@ impl Pool {
                 state.idle.add(slot.clone());
                 drop(state);
                 self.ctx.port(self.scenario).add_free();
+                self.frees();
                 self.serve_waiting();
                 match slot.mail.take() {
                     Some(arrival) => Decision::Iterate { due: arrival.due, arrival: Some(arrival) },

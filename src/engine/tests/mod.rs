@@ -121,6 +121,12 @@ impl Going {
         None
     }
 
+    /// The worker stands still for a while.
+    fn stall(&self, worker: usize, time: Duration) {
+        let port = &self.run.board.shared.ports[worker];
+        port.inbox.send(super::report::Command::Stall(time)).unwrap();
+    }
+
     async fn tell(&self, control: Control) {
         let _ = self.run.control.send(control).await;
     }
