@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::hostile::{Hostile, Then, answer};
@@ -100,4 +101,37 @@ fn in_the_foreground_too_and_once_it_is_over() {
     let ended = Running::start(command, bench.path()).wait();
     assert!(matches!(ended.code, Some(0 | 3)), "{}", ended.err);
     assert!(ended.err.contains("a step failed") && !ended.err.contains(SECRET), "{}", ended.err);
+}
+
+#[test]
+fn who_is_prepared_is_told_and_a_stop_meanwhile_ends_at_once_with_right_books() {
+    let silent = Hostile::start(|_, _| Then::Stall);
+    let bench = Bench::new();
+    let text = format!(
+        "name: prepared
+defaults: {{http: {{base_url: \"{}\", timeout: 10m}}}}
+scenarios:
+  a: {{start: {{http: {{get: /login, name: login}}}}, start_within: 10m, flow: [{{http: {{get: /, name: home}}}}]}}
+phases: [{{name: first, duration: 60s, load: {{a: {{rate: 10/s, users: 3}}}}}}]
+",
+        silent.url()
+    );
+    bench.file("prepared.yml", &text);
+    let mut running = bench.serve(&["prepared.yml"]);
+    let now = running.until("the preparation", |running| {
+        let at_start = running.metric("load_users", &[]) == Some(3.0);
+        Some(status(running)).filter(|now| at_start && now["note"] == "preparing users: 0 of 3")
+    });
+    assert_eq!((&now["phase"], &now["phase_elapsed"], &now["phase_duration"]), (&json!("first"), &json!(0.0), &json!(60.0)));
+    let began = Instant::now();
+    let ended = running.stop();
+    // One that waited for the starts, or for their drain, would take half a minute at least.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}\n{}", began.elapsed(), ended.err);
+    assert!(ended.err.contains("preparing users"), "{}", ended.err);
+    let record = bench.record();
+    let first = named(&record["phases"], "name", "first");
+    assert_eq!(first["started"], first["ended"], "its clock never began");
+    let login = named(&first["steps"], "step", "login");
+    assert_eq!((count(&login["requests"]), count(&login["outcomes"]["interrupted"])), (3, 3), "{login:#}");
+    assert_eq!(count(&named(&first["scenarios"], "scenario", "a")["due"]), 0);
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::measure::Set;
+use crate::measure::{ScenarioId, Set};
+use crate::plan::Preparation;
 
 use super::examples::Seen;
 use super::report::Report;
@@ -22,8 +23,16 @@ pub(super) struct Activation {
     pub number: u64,
     /// Index into the plan's phases.
     pub phase: usize,
-    /// When it starts; also the edge at which the one before ends.
-    pub start: Instant,
+    /// When it starts, once that is known; also the edge at which the one before ends.
+    pub begins: OnceLock<Instant>,
+    /// When it starts at the latest: its users are prepared until then.
+    pub latest: Instant,
+    /// The users that are prepared for it, over all generators.
+    pub preparations: Vec<(ScenarioId, Preparation)>,
+    /// How many of them are here.
+    pub to_prepare: u64,
+    /// Those of them that have started, or won't.
+    pub prepared: AtomicU64,
     /// When its time was over or will be, once that is known for certain.
     pub end: OnceLock<Instant>,
     /// One set for each worker.
@@ -36,6 +45,18 @@ pub(super) struct Activation {
     pub in_transit: AtomicU64,
     /// Its record was taken as it stood: what ends from here on is too late for it.
     pub told: AtomicBool,
+}
+
+impl Activation {
+    /// When it starts; while that isn't known, at the latest.
+    pub fn start(&self) -> Instant {
+        self.begins.get().copied().unwrap_or(self.latest)
+    }
+
+    /// Whether it isn't known yet when it starts.
+    pub fn is_preparing(&self) -> bool {
+        self.begins.get().is_none()
+    }
 }
 
 /// Iterations that many users share.

@@ -72,7 +72,7 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
                 return Started::Unwanted;
             }
         }
-        if let Some(live) = pool.newest() {
+        if let Some(live) = pool.present() {
             user.enter_phase(ctx.phase_name(&live));
         }
         let end = flow::carry_out(flow, user, Instant::now(), sink).await;

@@ -1,5 +1,6 @@
 //! What can be seen of a run from outside while it goes on.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,6 +46,17 @@ pub struct PhaseNow {
     pub draining: bool,
 }
 
+/// Users that do their start before their phase begins, on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preparing {
+    /// The phase that is to begin.
+    pub phase: PhaseId,
+    /// Who is through, or won't be.
+    pub started: u64,
+    /// All of them.
+    pub users: u64,
+}
+
 impl Board {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, posted: Arc::default(), origin: (Instant::now(), SystemTime::now()) }
@@ -73,12 +85,12 @@ impl Board {
     pub fn phases(&self) -> Vec<PhaseNow> {
         let now = Instant::now();
         let posted = self.lock();
-        let begun = posted.iter().filter(|activation| activation.start <= now);
+        let begun = posted.iter().filter(|activation| activation.start() <= now);
         begun
             .map(|activation| PhaseNow {
                 activation: activation.number,
                 phase: PhaseId::at(activation.phase),
-                elapsed: now - activation.start,
+                elapsed: now - activation.start(),
                 draining: activation.end.get().is_some_and(|end| *end <= now),
             })
             .collect()
@@ -93,7 +105,7 @@ impl Board {
     /// How each scenario stands.
     pub fn scenarios(&self) -> Vec<ScenarioNow> {
         let now = Instant::now();
-        let present = self.lock().iter().rev().find(|activation| activation.start <= now).cloned();
+        let present = self.lock().iter().rev().find(|activation| activation.start() <= now).cloned();
         let plan = &self.shared.plan;
         plan.scenarios
             .iter()
@@ -102,7 +114,10 @@ impl Board {
                 let load = present.as_ref().and_then(|activation| {
                     let loads = &plan.phases[activation.phase].loads;
                     let (_, load) = loads.iter().find(|(id, _)| id.index() == index)?;
-                    Some((load, now - activation.start))
+                    // What is held beyond its time stays at its last level.
+                    let held = activation.end.get().is_none().then(|| last_moment(plan.phases[activation.phase].duration));
+                    let at = now - activation.start();
+                    Some((load, held.map_or(at, |last| at.min(last))))
                 });
                 let (users_wanted, rate_wanted) = load
                     .map_or((0, 0.0), |(load, at): (&Load, _)| (load.users_wanted(at), load.rate_wanted(at).unwrap_or_default()));
@@ -111,6 +126,17 @@ impl Board {
                 ScenarioNow { scenario, users, users_wanted, rate_wanted }
             })
             .collect()
+    }
+
+    /// The users that do their start before their phase begins, if there are such.
+    pub fn preparing(&self) -> Option<Preparing> {
+        let posted = self.lock();
+        let activation = posted.iter().rev().find(|activation| activation.is_preparing())?;
+        Some(Preparing {
+            phase: PhaseId::at(activation.phase),
+            started: activation.prepared.load(Ordering::Relaxed),
+            users: activation.to_prepare,
+        })
     }
 
     /// The data of which no row was left in this turn of a phase, or in an earlier one, though somebody wanted one; by its
@@ -137,4 +163,9 @@ impl Board {
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Activation>>> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The last moment of a phase's time.
+fn last_moment(duration: Duration) -> Duration {
+    duration.saturating_sub(Duration::from_nanos(1))
 }

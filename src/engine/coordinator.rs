@@ -1,6 +1,8 @@
 //! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
 //! request.
 
+mod prepare;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 
 use crate::load::{Iterations, Load, Share};
-use crate::measure::{PhaseId, Set};
-use crate::plan::{Phase, Plan, Repeat};
+use crate::measure::{PhaseId, ScenarioId, Set};
+use crate::plan::{Phase, Plan, Preparation, Repeat};
 
 use super::activation::{Activation, Budget};
 use super::board::Board;
@@ -40,6 +42,8 @@ pub(super) struct Coordinator {
     pub done: BTreeMap<u64, usize>,
     /// Activations whose sources are settled.
     pub settled: Option<u64>,
+    /// Workers whose users are prepared for an activation.
+    pub prepared: (u64, usize),
     /// Workers that failed.
     pub gone: BTreeSet<usize>,
     /// The last activation that began.
@@ -66,6 +70,8 @@ enum Until {
     Time(Instant),
     /// A time, or that all iterations of an activation are done.
     Iterations(Instant, u64),
+    /// A time, or that all users are prepared for an activation.
+    Prepared(Instant, u64),
     /// That an activation has drained and its sources are settled.
     Settled(u64),
 }
@@ -73,7 +79,7 @@ enum Until {
 impl Until {
     fn deadline(self) -> Option<Instant> {
         match self {
-            Until::Time(at) | Until::Iterations(at, _) => Some(at),
+            Until::Time(at) | Until::Iterations(at, _) | Until::Prepared(at, _) => Some(at),
             Until::Settled(_) => None,
         }
     }
@@ -94,6 +100,9 @@ impl Coordinator {
         let mut start = Instant::now() + LEAD;
         let mut number = 0;
         let mut repeat = 0;
+        let mut before: Option<&Phase> = None;
+        // The phase before, where it goes on until users are prepared for the next one.
+        let mut held: Option<Arc<Activation>> = None;
         let repeats = match plan.repeat {
             Repeat::Times(times) => times,
             Repeat::Forever => u64::MAX,
@@ -101,21 +110,29 @@ impl Coordinator {
         'run: while repeat < repeats {
             for index in 0..plan.phases.len() {
                 let phase = &plan.phases[index];
-                let activation = self.announce(&plan, index, start, number);
+                let preparations = plan.preparations(phase, before);
+                let (from, prepares) = (start, !preparations.is_empty());
+                let activation = self.announce(&plan, index, start, number, preparations);
                 number += 1;
+                if prepares {
+                    start = self.prepare(&activation, from).await;
+                    if let Some(held) = held.take() {
+                        self.over(&held, start).await;
+                    }
+                }
                 if self.wait(Until::Time(start)).await == Woken::Ending {
                     self.over = true;
+                    if prepares && from < start {
+                        // What its users did at their start is in its record.
+                        self.begun(&activation, repeat, start).await;
+                    }
                     // A worker that hasn't begun it doesn't begin it; the phase before ends there all the same.
                     self.end(&activation, start, Vec::new(), false).await;
                     break 'run;
                 }
                 self.shared.lists.publish();
                 self.shared.reach.phase_begins(|scenario| has_load(phase, scenario));
-                self.newest = Some(activation.number);
-                let at = self.board.wall(start);
-                let ends = self.board.wall(start + phase.duration);
-                self.tell(Event::PhaseStarted { activation: activation.number, phase: PhaseId::at(index), repeat, at, ends })
-                    .await;
+                self.begun(&activation, repeat, start).await;
                 let full = start + phase.duration;
                 let woken = self.wait(Until::Iterations(full - LEAD.min(phase.duration), activation.number)).await;
                 if woken == Woken::Done {
@@ -127,14 +144,16 @@ impl Coordinator {
                     Woken::Deadline => full,
                     Woken::Done | Woken::Ending => now.max(start).min(full),
                 };
+                before = Some(phase);
                 let last = repeat + 1 == repeats && index + 1 == plan.phases.len();
+                let next = &plan.phases[(index + 1) % plan.phases.len()];
+                let stay: Vec<bool> = (0..plan.scenarios.len()).map(|scenario| has_load(next, scenario)).collect();
+                let goes_on = || (0..plan.scenarios.len()).any(|scenario| stay[scenario] && has_load(phase, scenario));
                 if last || woken == Woken::Ending {
                     self.over = true;
                     self.end(&activation, end, Vec::new(), false).await;
                     break 'run;
                 } else if plan.observe.settle {
-                    let next = &plan.phases[(index + 1) % plan.phases.len()];
-                    let stay = (0..plan.scenarios.len()).map(|scenario| has_load(next, scenario)).collect();
                     self.end(&activation, end, stay, true).await;
                     if self.wait(Until::Settled(activation.number)).await == Woken::Ending {
                         let at = Instant::now();
@@ -142,8 +161,15 @@ impl Coordinator {
                         break 'run;
                     }
                     start = Instant::now() + LEAD;
-                } else {
+                } else if plan.preparations(next, before).is_empty() {
                     self.over(&activation, end).await;
+                    start = end;
+                } else {
+                    if woken == Woken::Deadline && goes_on() {
+                        held = Some(activation);
+                    } else {
+                        self.end(&activation, end, stay, false).await;
+                    }
                     start = end;
                 }
             }
@@ -153,7 +179,14 @@ impl Coordinator {
     }
 
     /// Publishes a phase's turn to every worker.
-    fn announce(&mut self, plan: &Plan, index: usize, start: Instant, number: u64) -> Arc<Activation> {
+    fn announce(
+        &mut self,
+        plan: &Plan,
+        index: usize,
+        start: Instant,
+        number: u64,
+        preparations: Vec<(ScenarioId, Preparation)>,
+    ) -> Arc<Activation> {
         let phase = &plan.phases[index];
         let workers = self.shared.ports.len();
         let budget = |load: &Load| match load {
@@ -162,10 +195,15 @@ impl Coordinator {
             }
             _ => None,
         };
+        let prepares = !preparations.is_empty();
         let activation = Arc::new(Activation {
             number,
             phase: index,
-            start,
+            begins: if prepares { OnceLock::new() } else { OnceLock::from(start) },
+            latest: start + preparations.iter().map(|(_, one)| one.within).max().unwrap_or_default(),
+            to_prepare: preparations.iter().map(|(_, one)| self.here(one.to) - self.here(one.from)).sum(),
+            preparations,
+            prepared: AtomicU64::new(0),
             end: OnceLock::new(),
             sets: (0..workers).map(|_| self.shared.store.open(PhaseId::at(index))).collect(),
             budgets: phase.loads.iter().map(|(_, load)| budget(load)).collect(),
@@ -177,7 +215,11 @@ impl Coordinator {
         let turn = Turn { activation: activation.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), told: false };
         self.draining.insert(number, turn);
         self.board.post(activation.clone());
-        self.broadcast(|| Command::Begin(activation.clone()));
+        if prepares {
+            self.broadcast(|| Command::Prepare { activation: activation.clone(), at: start });
+        } else {
+            self.broadcast(|| Command::Begin(activation.clone()));
+        }
         activation
     }
 
@@ -201,6 +243,7 @@ impl Coordinator {
         match until {
             Until::Time(_) => false,
             Until::Iterations(_, number) => self.done.get(&number) == Some(&self.shared.ports.len()),
+            Until::Prepared(_, number) => self.prepared == (number, self.shared.ports.len()),
             Until::Settled(number) => self.settled == Some(number) && !self.is_draining(number),
         }
     }
@@ -244,6 +287,10 @@ impl Coordinator {
                 self.tell_drained().await;
             }
             Report::Landed => self.tell_drained().await,
+            Report::Prepared { activation } => {
+                let before = if self.prepared.0 == activation { self.prepared.1 } else { 0 };
+                self.prepared = (activation, before + 1);
+            }
             Report::IterationsDone { activation } => *self.done.entry(activation).or_default() += 1,
             Report::Released { worker, activation } => {
                 if let Some(turn) = self.draining.get_mut(&activation) {
@@ -314,9 +361,9 @@ impl Coordinator {
         let event = Event::PhaseDrained {
             activation: number,
             phase: PhaseId::at(turn.activation.phase),
-            started: self.board.wall(turn.activation.start),
+            started: self.board.wall(turn.activation.start()),
             ended: self.board.wall(ended),
-            elapsed: ended.saturating_duration_since(turn.activation.start),
+            elapsed: ended.saturating_duration_since(turn.activation.start()),
             totals: Box::new(totals),
             last: self.over && self.newest == Some(number) && !others,
         };

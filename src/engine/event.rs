@@ -7,6 +7,13 @@ use crate::measure::{PhaseId, Totals};
 /// News of a run: edges, never samples.
 #[derive(Debug)]
 pub enum Event {
+    /// Users do their start for a phase, whose clock begins when they have.
+    PhasePrepares {
+        /// Which phase.
+        phase: PhaseId,
+        /// How many users, on this machine.
+        users: u64,
+    },
     /// A phase has begun.
     PhaseStarted {
         /// Counts the turns of phases over the run.

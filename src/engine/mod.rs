@@ -51,7 +51,7 @@ use crate::load::Share;
 use crate::measure::Store;
 use crate::plan::Plan;
 
-pub use board::{Board, PhaseNow, ScenarioNow};
+pub use board::{Board, PhaseNow, Preparing, ScenarioNow};
 pub use event::{Control, Ending, Event};
 pub use examples::ErrorExample;
 pub use stage::{StageEnd, StageHow, StageOrder, StageRun, stage};
@@ -155,6 +155,7 @@ pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Car
         ending: None,
         done: BTreeMap::new(),
         settled: None,
+        prepared: (0, 0),
         gone: BTreeSet::new(),
         newest: None,
         over: false,

@@ -9,8 +9,10 @@ mod arrivals;
 mod decision;
 mod held_back;
 mod idle;
+mod late;
 mod listeners;
 mod needs;
+mod prepare;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,6 +32,8 @@ pub(super) use needs::shared_connections;
 use absence::Absence;
 use held_back::HeldBack;
 use idle::Idle;
+use late::Spread;
+use prepare::Preparing;
 
 use self::listeners::Listeners;
 use super::activation::{Budget, Live};
@@ -48,6 +52,10 @@ pub(super) struct Pool {
     state: RefCell<State>,
     /// Activations in which the scenario takes part, oldest first.
     lives: RefCell<Vec<Rc<Live>>>,
+    /// How the arrivals stand that the worker came to late.
+    late: RefCell<Option<Spread>>,
+    /// Who does its start for a phase that is to begin.
+    preparing: RefCell<Option<Preparing>>,
     /// Who listens, and who can't.
     listeners: Listeners,
     /// Who waits for a target that is away.
@@ -124,6 +132,8 @@ impl Pool {
             connections,
             state: RefCell::new(state),
             lives: RefCell::default(),
+            late: RefCell::default(),
+            preparing: RefCell::default(),
             listeners: Listeners::default(),
             held_back: HeldBack::default(),
             running: Cell::new(0),
@@ -138,6 +148,7 @@ impl Pool {
     /// A phase begins in which the scenario has load; `prepared` users are there from its start. Users of the phase
     /// before that are not wanted any more have `drain` to end their iteration.
     pub fn begin(self: &Rc<Self>, live: &Rc<Live>, mode: Mode, prepared: u64, drain: Duration) {
+        self.prepared();
         self.lives.borrow_mut().push(live.clone());
         {
             let mut state = self.state.borrow_mut();
@@ -148,16 +159,16 @@ impl Pool {
                     *place = Place::Vacant;
                 }
             }
-            self.begin_absence(&mut state, live.activation.start);
+            self.begin_absence(&mut state, live.activation.start());
         }
         self.short.set(false);
         for local in 0..prepared {
-            self.create(local, live.activation.start, None);
+            self.create(local, live.activation.start(), None);
         }
         self.offer();
         for slot in self.tell_all() {
             if self.is_unwanted(&slot) {
-                self.ctx.interrupt_later(live.activation.start + drain, self.scenario, &slot);
+                self.ctx.interrupt_later(live.activation.start() + drain, self.scenario, &slot);
             }
         }
     }
@@ -221,7 +232,7 @@ impl Pool {
         let Mode::Closed { wanted, .. } = self.state.borrow().mode else { return };
         let Some(live) = self.newest() else { return };
         let to = live.activation.end.get().map_or(to, |end| to.min(*end));
-        let time = to.saturating_duration_since(from.max(live.activation.start));
+        let time = to.saturating_duration_since(from.max(live.activation.start()));
         live.set.held(self.id(), nanos(time).saturating_mul(wanted));
     }
 
@@ -251,6 +262,9 @@ impl Pool {
         self.lets_go(slot);
         let mut state = self.state.borrow_mut();
         let was_idle = state.idle.remove(slot);
+        if ended_itself && slot.is_starting() {
+            self.came_through(slot);
+        }
         if let Some(place) = state.places.get(slot.local as usize)
             && matches!(place, Place::Present(present) if std::ptr::eq(present.as_ref(), slot))
         {
@@ -320,21 +334,28 @@ impl Pool {
         self.slots().iter().for_each(|slot| slot.changed.notify_one());
     }
 
-    /// The activation that something due at `due` belongs to; the newest if its own is forgotten.
+    /// The activation that something due at `due` belongs to; the newest if its own is forgotten, and the one that is to begin if there is no
+    /// other.
     pub fn live_at(&self, due: Instant) -> Option<Rc<Live>> {
         let lives = self.lives.borrow();
-        lives.iter().rev().find(|live| live.activation.start <= due).or_else(|| lives.last()).cloned()
+        let of_due = lives.iter().rev().find(|live| live.activation.start() <= due).or_else(|| lives.last());
+        of_due.cloned().or_else(|| self.coming())
     }
 
     /// Where something of `live` is recorded that ends now: there, or if its record is closed already in the newest one, so that
     /// everything is in one record.
     pub fn record_of(&self, live: Rc<Live>) -> Rc<Live> {
-        if live.is_closed() { self.newest().unwrap_or(live) } else { live }
+        if live.is_closed() { self.present().unwrap_or(live) } else { live }
     }
 
     /// The newest activation in which the scenario takes part.
     pub fn newest(&self) -> Option<Rc<Live>> {
         self.lives.borrow().last().cloned()
+    }
+
+    /// The newest one, or the one that its users are prepared for if there is no other.
+    pub fn present(&self) -> Option<Rc<Live>> {
+        self.newest().or_else(|| self.coming())
     }
 
     /// The scenario's activation with this number.
@@ -358,6 +379,10 @@ impl Pool {
 
     /// Whether this user's iteration has no place in the present phase.
     pub fn is_unwanted(&self, slot: &Slot) -> bool {
+        !self.is_kept(slot) && self.has_no_place(slot)
+    }
+
+    fn has_no_place(&self, slot: &Slot) -> bool {
         match &self.state.borrow().mode {
             Mode::Away => true,
             Mode::Closed { wanted, .. } => slot.local >= *wanted,

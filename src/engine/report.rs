@@ -10,6 +10,8 @@ use super::arrival::Arrival;
 pub(super) enum Command {
     /// A phase begins at its start; the one before is over then.
     Begin(Arc<Activation>),
+    /// From `at` on users do their start for a phase. The present one goes on until it begins, unless it is over before.
+    Prepare { activation: Arc<Activation>, at: Instant },
     /// The present phase is over at `at`. Scenarios that don't `stay` drain; with `pause` the others stop before their
     /// next step, until the next phase begins.
     Edge { at: Instant, stay: Vec<bool>, pause: bool },
@@ -28,6 +30,8 @@ pub(super) enum Command {
 
 /// From a worker.
 pub(super) enum Report {
+    /// Every user that is prepared for the activation here has started, or isn't waited for any more.
+    Prepared { activation: u64 },
     /// Nothing of the activation is under way here any more.
     Drained { worker: usize, activation: u64 },
     /// An arrival that was in transit has come in.

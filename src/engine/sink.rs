@@ -169,6 +169,11 @@ impl UserSink {
         }
     }
 
+    /// Whether the user is at its start, which the next phase waits for.
+    fn is_kept_at_start(&self) -> bool {
+        self.slot.is_starting() && self.pool.is_kept(&self.slot)
+    }
+
     /// How long the worker stood still in the last `nanoseconds` before `at`.
     fn paused_for(&self, nanoseconds: u64, at: Instant) -> u64 {
         at.checked_sub(Duration::from_nanos(nanoseconds)).map_or(0, |since| self.pool.ctx.paused_within(since, at))
@@ -377,8 +382,12 @@ impl Sink for UserSink {
         }
         self.detach();
         self.pool.ctx.timer.sleep_until(at).await;
-        self.attach();
         let lag = Instant::now().saturating_duration_since(at);
+        // An iteration whose last step this is doesn't end while the load stands still, when no phase could count it.
+        if self.pool.ctx.gate.is_closed() && !self.pool.is_unwanted(&self.slot) && !self.is_kept_at_start() {
+            self.pool.ctx.gate.opened().await;
+        }
+        self.attach();
         self.record(at, |set| set.start_lag(self.pool.id(), nanos(lag)));
         self.lagged(at + lag, lag);
     }
@@ -409,7 +418,11 @@ impl Sink for UserSink {
     async fn gate(&self, due: Instant) {
         // Who is to end its iteration is let through, for the run waits for that; and so is what was due with an arrival, which belongs
         // to the phase that is over.
-        if self.pool.ctx.gate.is_closed() && !self.is_of_arrival(due) && !self.pool.is_unwanted(&self.slot) {
+        if self.pool.ctx.gate.is_closed()
+            && !self.is_of_arrival(due)
+            && !self.pool.is_unwanted(&self.slot)
+            && !self.is_kept_at_start()
+        {
             self.detach();
             self.pool.ctx.gate.opened().await;
         }

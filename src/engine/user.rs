@@ -120,6 +120,11 @@ impl Slot {
         }
     }
 
+    /// Whether it has its start to do before it is free.
+    pub fn is_starting(&self) -> bool {
+        self.late.get().is_some()
+    }
+
     /// Cuts off what it does.
     pub fn abort(&self) {
         if let Some(task) = self.task.borrow().as_ref() {

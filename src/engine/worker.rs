@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
 use crate::base::Protocol;
-use crate::load::{ArrivalStream, Iterations, Load, Share, UserEdges, user_edges, whole};
+use crate::load::{ArrivalStream, Arrivals, Iterations, Load, Share, UserEdges, user_edges, whole};
 use crate::measure::process::ThreadClock;
 
 use super::activation::{Activation, Live, Unsettled};
@@ -101,6 +101,8 @@ struct Pacer {
     /// The present phase's schedule of each scenario.
     schedules: Vec<Option<Schedule>>,
     current: Option<Rc<Live>>,
+    /// The phase that users are prepared for, and whether it was told that they are.
+    preparing: Option<(Rc<Live>, bool)>,
     /// How long the present phase's iterations may go on beyond its end.
     drain: Duration,
     /// When to look next at what has been silent for long.
@@ -110,14 +112,25 @@ struct Pacer {
 }
 
 enum Edge {
+    Prepare { activation: Arc<Activation>, at: Instant },
     Begin(Arc<Activation>),
     End { at: Instant, stay: Vec<bool>, pause: bool },
 }
 
 /// What comes when for one scenario in one phase.
 enum Schedule {
-    Users { edges: Peekable<UserEdges>, start: Instant, drain: Duration },
-    Arrivals { stream: Peekable<ArrivalStream>, start: Instant, activation: u64 },
+    Users {
+        edges: Peekable<UserEdges>,
+        start: Instant,
+        drain: Duration,
+    },
+    Arrivals {
+        stream: Peekable<ArrivalStream>,
+        start: Instant,
+        activation: u64,
+        /// Until when the next one waits for a user to become free.
+        held: Option<Instant>,
+    },
 }
 
 impl Pacer {
@@ -125,17 +138,32 @@ impl Pacer {
         let pools = ctx.make_pools();
         let schedules = pools.iter().map(|_| None).collect();
         let glance = Instant::now();
-        Self { ctx, pools, edges: VecDeque::new(), schedules, current: None, drain: Duration::ZERO, glance, looked: glance }
+        Self {
+            ctx,
+            pools,
+            edges: VecDeque::new(),
+            schedules,
+            current: None,
+            preparing: None,
+            drain: Duration::ZERO,
+            glance,
+            looked: glance,
+        }
     }
 
     fn command(&mut self, command: Command) {
         match command {
+            Command::Prepare { activation, at } => self.edges.push_back(Edge::Prepare { activation, at }),
             Command::Begin(activation) => self.edges.push_back(Edge::Begin(activation)),
             Command::Edge { at, stay, pause } => {
                 // An early end overtakes a phase that was announced: it never begins here.
                 for edge in std::mem::take(&mut self.edges) {
                     match edge {
-                        Edge::Begin(activation) if activation.start >= at => self.ctx.skip(&activation),
+                        Edge::Prepare { activation, at: from } if from >= at => self.ctx.skip(&activation),
+                        // One that users were prepared for ends by this edge.
+                        Edge::Begin(activation) if activation.start() >= at && activation.preparations.is_empty() => {
+                            self.ctx.skip(&activation);
+                        }
                         edge if edge.at() < at => self.edges.push_back(edge),
                         _ => {}
                     }
@@ -162,6 +190,7 @@ impl Pacer {
         while let Some(edge) = self.edges.front().map(Edge::at).filter(|at| *at <= now) {
             self.advance(edge, now);
             match self.edges.pop_front() {
+                Some(Edge::Prepare { activation, at }) => self.prepare(&activation, at),
                 Some(Edge::Begin(activation)) => self.begin(activation),
                 Some(Edge::End { at, stay, pause }) => self.end(at, &stay, pause),
                 None => {}
@@ -175,7 +204,14 @@ impl Pacer {
             sooner(pool.expire(now));
             sooner(pool.tell_absence(now));
             sooner(pool.probe(now));
+            sooner(pool.prepare_due(now));
             sooner(schedule.as_mut().and_then(Schedule::next));
+        }
+        if let Some((live, told @ false)) = &mut self.preparing
+            && self.pools.iter().all(|pool| pool.is_prepared(now))
+        {
+            *told = true;
+            self.ctx.report(Report::Prepared { activation: live.activation.number });
         }
         sooner(self.ctx.interrupt_due(now));
         sooner(self.ctx.settle_due(now));
@@ -213,27 +249,55 @@ impl Pacer {
                         pool.set_alive(alive, *start + at, *drain);
                     }
                 }
-                Some(Schedule::Arrivals { stream, start, activation }) => {
-                    while let Some((_, at)) = stream.next_if(|(_, at)| *start + *at <= until) {
-                        let due = *start + at;
+                Some(Schedule::Arrivals { stream, start, activation, held }) => {
+                    *held = None;
+                    while let Some(due) = stream.peek().map(|(_, at)| *start + *at).filter(|due| *due <= until) {
+                        // What is due by an edge is given out before it.
+                        *held = if until < now { None } else { pool.holds_late(due, now) };
+                        if held.is_some() {
+                            break;
+                        }
+                        stream.next();
                         let lag = now.saturating_duration_since(due);
                         let (scenario, activation) = (pool.scenario, *activation);
                         pool.arrive(Arrival { scenario, activation, due, handled: now, lag, probe: false });
+                    }
+                    if held.is_none() {
+                        pool.is_on_time();
                     }
                 }
             }
         }
     }
 
+    /// Users do their start for a phase. If the present one isn't over it is held at its last level until that phase begins.
+    fn prepare(&mut self, activation: &Arc<Activation>, at: Instant) {
+        let live = self.ctx.open(activation.clone());
+        for (id, preparation) in &activation.preparations {
+            self.pools[id.index()].prepare(&live, *preparation, at);
+        }
+        self.preparing = Some((live, false));
+        let Some(present) = &self.current else { return };
+        let time = activation.latest.saturating_duration_since(at);
+        for (id, load) in &self.ctx.shared.plan.phases[present.activation.phase].loads {
+            if let Load::Open { arrivals, max_users, .. } = load {
+                let held = arrivals.held(time);
+                self.schedules[id.index()] =
+                    Schedule::arrivals(&self.ctx.share, &held, *max_users, at, present.activation.number);
+            }
+        }
+    }
+
     fn begin(&mut self, activation: Arc<Activation>) {
-        let start = activation.start;
+        let start = activation.start();
+        let prepared = self.preparing.take();
         let plan = self.ctx.shared.plan.clone();
         let phase = &plan.phases[activation.phase];
         let stays: Vec<bool> =
             (0..self.pools.len()).map(|scenario| phase.loads.iter().any(|(id, _)| id.index() == scenario)).collect();
         self.end(start, &stays, false);
         let drain = std::mem::replace(&mut self.drain, phase.drain);
-        let live = self.ctx.open(activation.clone());
+        let live = prepared.map_or_else(|| self.ctx.open(activation.clone()), |(live, _)| live);
         for (id, _) in &phase.loads {
             self.pools[id.index()].hand_over_listeners(Some(&live));
         }
@@ -269,11 +333,8 @@ impl Pacer {
                 }
                 Load::Open { arrivals, users, max_users, in_turn, on_busy } => {
                     let most = self.ctx.share.users(*max_users);
-                    let modulus = self.ctx.share.arrivals_modulus(*max_users);
-                    if self.ctx.share.index() < modulus {
-                        let stream = arrivals.stream(self.ctx.share.index(), modulus).peekable();
-                        self.schedules[id.index()] = Some(Schedule::Arrivals { stream, start, activation: activation.number });
-                    }
+                    self.schedules[id.index()] =
+                        Schedule::arrivals(&self.ctx.share, arrivals, *max_users, start, activation.number);
                     let mode = Mode::Open { most, in_turn: self.ctx.share.users(*in_turn), on_busy: *on_busy };
                     pool.begin(&live, mode, self.ctx.share.users(*users).min(most), drain);
                 }
@@ -317,6 +378,12 @@ impl Pacer {
         if let Some(live) = before {
             live.end(at + self.drain);
         }
+        if let Some((live, _)) = self.preparing.take() {
+            // The run ends before it begins.
+            let drain = self.ctx.shared.plan.phases[live.activation.phase].drain;
+            self.pools.iter().for_each(|pool| pool.unprepare(at, drain));
+            live.end(at + drain);
+        }
         self.ctx.check();
     }
 }
@@ -324,16 +391,24 @@ impl Pacer {
 impl Edge {
     fn at(&self) -> Instant {
         match self {
-            Edge::Begin(activation) => activation.start,
-            Edge::End { at, .. } => *at,
+            Edge::Begin(activation) => activation.start(),
+            Edge::Prepare { at, .. } | Edge::End { at, .. } => *at,
         }
     }
 }
 
 impl Schedule {
+    /// This worker's part of some arrivals; none where it has no user for them.
+    fn arrivals(share: &Share, arrivals: &Arrivals, max_users: u64, start: Instant, activation: u64) -> Option<Self> {
+        let modulus = share.arrivals_modulus(max_users);
+        let stream = || arrivals.stream(share.index(), modulus).peekable();
+        (share.index() < modulus).then(|| Self::Arrivals { stream: stream(), start, activation, held: None })
+    }
+
     fn next(&mut self) -> Option<Instant> {
         match self {
             Schedule::Users { edges, start, .. } => edges.peek().map(|(at, _)| *start + *at),
+            Schedule::Arrivals { held: Some(held), .. } => Some(*held),
             Schedule::Arrivals { stream, start, .. } => stream.peek().map(|(_, at)| *start + *at),
         }
     }

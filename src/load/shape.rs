@@ -165,6 +165,11 @@ impl Shape {
         self.pieces.last().map_or(0.0, |p| p.before + p.area)
     }
 
+    /// The level that it ends with.
+    pub fn last(&self) -> f64 {
+        self.pieces.last().map_or(0.0, |p| p.to)
+    }
+
     /// The highest level, an end that is only approached included.
     pub fn max(&self) -> f64 {
         self.pieces.iter().fold(0.0, |max, p| max.max(p.from).max(p.to))

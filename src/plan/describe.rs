@@ -20,8 +20,9 @@ pub fn describe(plan: &Plan) -> String {
     // Writing to a String can't fail.
     let _ = head(&mut out, plan);
     let _ = plan.stages.setup.iter().try_for_each(|stage| one_stage(&mut out, stage));
-    for phase in &plan.phases {
-        let _ = one_phase(&mut out, plan, phase);
+    for (index, phase) in plan.phases.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| plan.phases.get(before));
+        let _ = one_phase(&mut out, plan, phase, before);
     }
     let _ = [&plan.stages.verify, &plan.stages.teardown].into_iter().flatten().try_for_each(|stage| one_stage(&mut out, stage));
     for scenario in &plan.scenarios {
@@ -67,14 +68,20 @@ fn one_stage(out: &mut String, stage: &Stage) -> std::fmt::Result {
     writeln!(out, "{}  once, within {}", stage.kind.label(), show_seconds(stage.timeout.as_secs_f64()))
 }
 
-fn one_phase(out: &mut String, plan: &Plan, phase: &Phase) -> std::fmt::Result {
+fn one_phase(out: &mut String, plan: &Plan, phase: &Phase, before: Option<&Phase>) -> std::fmt::Result {
     write!(out, "{}  {}", phase.name, show_seconds(phase.duration.as_secs_f64()))?;
     writeln!(out, "{}", if phase.judge { "" } else { "  (not judged)" })?;
     if phase.loads.is_empty() {
         writeln!(out, "    no load")?;
     }
+    let name = |id: ScenarioId| plan.scenarios.get(id.index()).map_or("", |scenario| scenario.name.as_str());
+    for (id, one) in plan.preparations(phase, before) {
+        let (name, users) = (name(id), plural(one.users() as usize, "user"));
+        let (over, within) = (show_seconds(one.over.as_secs_f64()), show_seconds(one.within.as_secs_f64()));
+        writeln!(out, "    before it {users} of {name} start, over {over}, waited for {within} at most")?;
+    }
     for (id, load) in &phase.loads {
-        let name = plan.scenarios.get(id.index()).map_or("", |scenario| scenario.name.as_str());
+        let name = name(*id);
         writeln!(out, "    {name}: {}", words(load))?;
     }
     Ok(())

@@ -13,6 +13,7 @@ mod metrics;
 mod multipart;
 mod network;
 mod observe;
+mod preparation;
 mod resolve;
 mod resolver;
 mod schedule;
@@ -24,6 +25,7 @@ mod variables;
 mod warnings;
 
 pub use describe::describe;
+pub use preparation::Preparation;
 pub use resolve::{load, load_text, resolve};
 pub use resolver::{Builtin, Options};
 #[cfg(test)]

@@ -95,6 +95,8 @@ pub struct Scenario {
     pub name: String,
     /// What each user does once, before its first iteration, again and again until it succeeds.
     pub start: Option<Flow>,
+    /// How long a user may be at its start before it counts as missing.
+    pub start_within: Duration,
     /// Its steps.
     pub flow: Flow,
     /// What each user does once when it ends, if it ever started.

@@ -23,7 +23,7 @@ use super::cut::{PATIENCE, passed};
 use super::health::{self, Baseline};
 use super::now::RunNow;
 use super::observing::{self, Span, read_at};
-use super::progress::Meter;
+use super::progress::{Meter, waits_for};
 use super::result::{self, Outcome};
 use super::turn::{self, Drained, Turn};
 
@@ -344,12 +344,24 @@ impl Conduct {
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) {
         match event {
+            Event::PhasePrepares { phase, users } => {
+                let described = &self.plan.phases[phase.index()];
+                tracing::info!(profile = %self.plan.name, phase = %described.name, users, "preparing users");
+                if board.phases().is_empty() {
+                    self.progress.phase.clone_from(&described.name);
+                    self.progress.phase_duration = described.duration.as_secs_f64();
+                }
+                self.progress.note = Some(waits_for(0, users));
+                update(Update::Progress(&self.progress));
+                self.show(update);
+            }
             Event::PhaseStarted { activation, phase, repeat, at, .. } => {
                 self.store.gauges.begin_phase(phase, unix_time(at));
                 let described = &self.plan.phases[phase.index()];
                 tracing::info!(profile = %self.plan.name, phase = %described.name, repeat, "phase started");
                 self.progress.phase.clone_from(&described.name);
                 self.progress.phase_duration = described.duration.as_secs_f64();
+                self.progress.note = None;
                 self.show(update);
                 let before = self.settled.take().or_else(|| self.before(at));
                 let turn = Turn {

@@ -112,7 +112,7 @@ impl Conduct {
     ) {
         let tell = self.told.elapsed() >= TICK;
         // Both at once: a moment later another phase may be on.
-        let (scenarios, phases) = (board.scenarios(), board.phases());
+        let (scenarios, phases, preparing) = (board.scenarios(), board.phases(), board.preparing());
         if tell {
             self.told = Instant::now();
             for scenario in &scenarios {
@@ -163,8 +163,8 @@ impl Conduct {
         if tell {
             self.look_for_away(board, update);
         }
-        if tell && running && !phases.is_empty() {
-            self.progress = self.meter.read(&self.plan, &scenarios, phases.last().copied(), &all);
+        if tell && running && (!phases.is_empty() || preparing.is_some()) {
+            self.progress = self.meter.read(&self.plan, &scenarios, (phases.last().copied(), preparing), &all);
             self.progress.away.clone_from(&self.away.present);
             update(Update::Progress(&self.progress));
         }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::engine::{PhaseNow, ScenarioNow};
+use crate::base::figures::count;
+use crate::engine::{PhaseNow, Preparing, ScenarioNow};
 use crate::measure::totals::timed;
 use crate::measure::{Sparse, Totals};
 use crate::plan::{Plan, Repeat};
@@ -38,8 +39,15 @@ impl Meter {
         Self { began: Instant::now(), planned, recent: VecDeque::new(), activation: None }
     }
 
-    /// How the run stands, given its scenarios, the present phase and all that the run has measured.
-    pub fn read(&mut self, plan: &Plan, scenarios: &[ScenarioNow], present: Option<PhaseNow>, run: &Totals) -> Progress {
+    /// How the run stands, given its scenarios, the present phase, the users that are prepared for the next one, and all that the run
+    /// has measured.
+    pub fn read(
+        &mut self,
+        plan: &Plan,
+        scenarios: &[ScenarioNow],
+        (present, preparing): (Option<PhaseNow>, Option<Preparing>),
+        run: &Totals,
+    ) -> Progress {
         let now = Instant::now();
         let point = Point {
             at: now,
@@ -62,11 +70,13 @@ impl Meter {
             None => (None, None),
             Some(earlier) => {
                 let seconds = (now - earlier.at).as_secs_f64().max(1e-3);
-                let count = if open { point.started - earlier.started } else { point.requests - earlier.requests };
-                (Some(count as f64 / seconds), point.times.minus(&earlier.times).quantile(0.95))
+                let done = if open { point.started - earlier.started } else { point.requests - earlier.requests };
+                (Some(done as f64 / seconds), point.times.minus(&earlier.times).quantile(0.95))
             }
         };
-        let phase = present.and_then(|present| plan.phases.get(present.phase.index()));
+        let phase = present.map(|present| present.phase).or(preparing.map(|preparing| preparing.phase));
+        let phase = phase.and_then(|phase| plan.phases.get(phase.index()));
+        let draining = || present.filter(|present| present.draining).map(|_| "draining".to_owned());
         let progress = Progress {
             phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
             phase_elapsed: present.map_or(0.0, |present| present.elapsed.as_secs_f64()),
@@ -81,11 +91,16 @@ impl Meter {
             errors: run.steps.iter().map(|step| step.errors()).sum(),
             p95,
             away: Vec::new(),
-            note: present.filter(|present| present.draining).map(|_| "draining".to_owned()),
+            note: preparing.map(|users| waits_for(users.started, users.users)).or_else(draining),
         };
         self.recent.push_back(point);
         progress
     }
+}
+
+/// What a phase waits for whose users do their start.
+pub(super) fn waits_for(started: u64, users: u64) -> String {
+    format!("preparing users: {} of {}", count(started), count(users))
 }
 
 fn times(totals: &Totals) -> Sparse {

@@ -29,7 +29,7 @@ impl Books {
         books
     }
 
-    /// Whether `run.json` agrees with itself and with `/metrics`, of all that has to do with connections.
+    /// Whether `run.json` agrees with itself and with `/metrics`: arrivals, iterations, requests, connections, messages.
     fn hold(&self) {
         accounts_hold(&self.record);
         for phase in self.phases() {
@@ -41,6 +41,20 @@ impl Books {
             }
             for scenario in list(phase, "scenarios") {
                 let name = text(scenario, "scenario");
+                let labels = [("phase", phase_name), ("scenario", name)];
+                for (series, key) in [
+                    ("load_arrivals_due_total", "due"),
+                    ("load_arrivals_started_total", "started"),
+                    ("load_arrivals_cancelled_total", "cancelled"),
+                    ("load_iterations_total", "iterations"),
+                    ("load_iterations_failed_total", "iterations_failed"),
+                    ("load_iterations_interrupted_total", "iterations_interrupted"),
+                ] {
+                    self.may_show(series, &labels, count(&scenario[key]));
+                }
+                for (reason, dropped) in Self::reasons(&scenario["dropped_reasons"]) {
+                    self.may_show("load_arrivals_dropped_total", &[&labels[..], &[("reason", reason)]].concat(), dropped);
+                }
                 for connections in list(scenario, "connections") {
                     let labels = [("phase", phase_name), ("scenario", name), ("protocol", text(connections, "protocol"))];
                     let failed = total(&connections["failures"]);

@@ -7,8 +7,6 @@ use super::{Mode, Place, Pool, State};
 use crate::base::units::nanos;
 use crate::engine::user::Slot;
 
-/// How long a user may be at its `start` before it counts as missing.
-const START_WITHIN: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(30) };
 /// How often it is told of those who are missing for long.
 const TOLD: Duration = Duration::from_secs(1);
 
@@ -60,7 +58,7 @@ fn between(places: &[Place], from: u64, to: u64) -> &[Place] {
 impl Pool {
     /// From when a user counts as missing that begins its start at `since`; never, if it has none.
     pub(super) fn late_from(&self, since: Instant) -> Option<Instant> {
-        self.starts.then(|| since + START_WITHIN)
+        self.starts.then(|| since + self.described().start_within)
     }
 
     /// A phase begins at `start`.
@@ -139,6 +137,7 @@ impl Pool {
         {
             self.missed(tell_late(slot, at));
         }
+        self.came_through(slot);
         slot.late.set(None);
     }
 

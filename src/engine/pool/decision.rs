@@ -30,12 +30,15 @@ impl Pool {
         if let Some(arrival) = slot.mail.take() {
             return Decision::Iterate { due: arrival.due, arrival: Some(arrival) };
         }
+        if self.has_no_place(slot) {
+            // Who is kept for a phase that is to begin is told when it does.
+            return if self.is_kept(slot) { Decision::Wait } else { Decision::Leave };
+        }
         let Some(live) = self.newest() else { return Decision::Leave };
         self.lets_go(slot);
         let mut state = self.state.borrow_mut();
         match &mut state.mode {
             Mode::Away => Decision::Leave,
-            Mode::Open { most, .. } if slot.local >= *most => Decision::Leave,
             Mode::Open { .. } => {
                 if slot.idle.get() {
                     return Decision::Wait;
@@ -43,13 +46,13 @@ impl Pool {
                 state.idle.add(slot.clone());
                 drop(state);
                 self.ctx.port(self.scenario).add_free();
+                self.frees();
                 self.serve_waiting();
                 match slot.mail.take() {
                     Some(arrival) => Decision::Iterate { due: arrival.due, arrival: Some(arrival) },
                     None => Decision::Wait,
                 }
             }
-            Mode::Closed { wanted, .. } if slot.local >= *wanted => Decision::Leave,
             Mode::Closed { .. } if self.ctx.gate.is_closed() => Decision::Paused,
             Mode::Closed { pacing, each, total, claimed, holds, finished, .. } => {
                 let done = slot.done_in(live.activation.number);
@@ -59,7 +62,7 @@ impl Pool {
                     }
                     return Decision::Wait;
                 }
-                let floor = live.activation.start.max(self.ctx.gate.opened_at());
+                let floor = live.activation.start().max(self.ctx.gate.opened_at());
                 let due = slot.next_due(*pacing).max(floor);
                 // Mostly it is due when the last one ended, and no clock has to be asked.
                 if due > slot.last_end() && due > Instant::now() {

@@ -35,6 +35,11 @@ impl Idle {
         Some(slot)
     }
 
+    /// Whether the next one has worked before, or takes its turn whatever it has done.
+    pub fn is_at_work(&self) -> bool {
+        !self.turns.is_empty() || self.latest.last().is_some_and(|slot| slot.iteration() > 0)
+    }
+
     /// The user that was taken comes next, as before.
     pub fn put_back(&mut self, slot: Rc<Slot>) {
         slot.idle.set(true);

@@ -167,8 +167,8 @@ impl Pool {
         let lives = self.lives.borrow();
         let mut missed = 0;
         for (place, live) in lives.iter().enumerate() {
-            let from = if place > 0 { Some(live.activation.start) } else { None };
-            let to = lives.get(place + 1).map(|next| next.activation.start);
+            let from = if place > 0 { Some(live.activation.start()) } else { None };
+            let to = lives.get(place + 1).map(|next| next.activation.start());
             match finding {
                 Finding::Missed(lack) => {
                     let by = to.map_or(lack.count, |to| lack.before(to));

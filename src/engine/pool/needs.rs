@@ -17,7 +17,7 @@ impl Pool {
 
     /// The rows that a user needs for its life and that can run out. Whoever finds none can't start.
     pub fn claim_for_life(&self) -> Result<Claim, RanOut> {
-        let activation = self.newest().map_or(0, |live| live.activation.number);
+        let activation = self.present().map_or(0, |live| live.activation.number);
         let claimed = self.ctx.picker.claim(&self.described().rows.start, activation);
         if claimed.is_err() {
             self.short.set(true);

@@ -68,10 +68,9 @@ async fn who_finds_no_row_is_absent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_hangs_in_its_start_is_absent_once_that_takes_too_long() {
     let server = Server::start();
-    // 300 ms are its own, here.
     let plan = plan(
         &server,
-        "scenarios: {s: {start: {http: {get: /hold, name: start}}, flow: {http: {get: /, name: get}}}}\n\
+        "scenarios: {s: {start: {http: {get: /hold, name: start}}, start_within: 300ms, flow: {http: {get: /, name: get}}}}\n\
          phases: [{name: a, duration: 700ms, load: {s: {users: 2}}}, {name: b, duration: 500ms, drain: 0s, load: {s: {users: 3 -> 3}}}]",
     );
     let done = carry_out(plan, workers(2)).await;
@@ -85,7 +84,7 @@ async fn who_is_late_and_comes_at_last_was_absent_until_then() {
     let server = Server::start();
     let plan = plan(
         &server,
-        "scenarios: {s: {start: {http: {get: /wait/600, name: start}}, flow: [{http: {get: /, name: get}}, {think: 10ms}]}}\n\
+        "scenarios: {s: {start: {http: {get: /wait/600, name: start}}, start_within: 300ms, flow: [{http: {get: /, name: get}}, {think: 10ms}]}}\n\
          phases: [{name: a, duration: 3s, load: {s: {users: 2}}}]",
     );
     let done = carry_out(plan, workers(1)).await;

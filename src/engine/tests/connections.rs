@@ -93,3 +93,45 @@ async fn time_limits_and_a_user_that_goes_on_after_them_are_counted_once() {
         assert_eq!((connects.attempts(), server.connections()), (12, 12), "{http}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_late_opens_no_more_connections_than_the_load_needs() {
+    const RATE: u64 = 400;
+    for count in [1, 2] {
+        let server = Server::start();
+        let phases = format!("[{{name: a, duration: 4s, load: {{s: {{rate: {RATE}/s, max_users: 4000}}}}}}]");
+        let mut going = Going::start(simple(&server, "/", &phases), workers(count));
+        going.until_started(0).await;
+        for _ in 0..3 {
+            // So many arrivals at once as there are in that time, a user for each of which would be as many connections.
+            let before = server.seen().len() as u64;
+            (0..count).for_each(|worker| going.stall(worker, Duration::from_millis(500)));
+            until("what was due meanwhile is asked for", || server.seen().len() as u64 > before + RATE / 2).await;
+        }
+        let done = going.finish().await;
+        done.check();
+        let s = done.drained[0].s();
+        assert_eq!((s.due, s.started), (4 * RATE, 4 * RATE));
+        assert!(server.connections() < 100, "{} connections, {count} workers", server.connections());
+        // They began late, and it is told that the generator was.
+        assert!(s.start_lag.quantile(1.0).unwrap() > 0.4, "{:?}", s.start_lag);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_comes_to_late_does_not_wait_behind_requests_that_hang() {
+    let server = Server::start();
+    let phases = "[{name: a, duration: 60s, load: {s: {at_once: 3, rate: 200/s -> 0/s, max_users: 4000}}}]";
+    let mut going = Going::start(simple(&server, "/hold", phases), workers(1));
+    going.until_started(0).await;
+    until("some hang", || server.count("/hold") >= 5).await;
+    going.stall(0, Duration::from_millis(600));
+    until("all that were due meanwhile hang too", || server.count("/hold") >= 150).await;
+    assert!(server.open() >= 150, "each has a connection of its own");
+    going.tell(Control::Stop).await;
+    server.release();
+    let done = going.finish().await;
+    done.check();
+    let s = done.drained[0].s();
+    assert_eq!(s.due, s.started + s.cancelled);
+}

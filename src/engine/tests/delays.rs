@@ -1,7 +1,6 @@
 //! What the generator itself did to a sample is recorded with it.
 
 use super::*;
-use crate::engine::report::Command;
 use crate::measure::{Delayed, Sparse};
 
 const STALL: Duration = Duration::from_millis(700);
@@ -12,14 +11,6 @@ const LEAST: f64 = 0.69;
 fn delay(delayed: &Delayed) -> f64 {
     let sum = |by: &[Sparse]| by.iter().map(Sparse::sum).sum::<f64>();
     sum(&delayed.measured) - sum(&delayed.least)
-}
-
-impl Going {
-    /// The worker stands still for a while.
-    fn stall(&self, worker: usize) {
-        let port = &self.run.board.shared.ports[worker];
-        port.inbox.send(Command::Stall(STALL)).unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,7 +24,7 @@ async fn all_that_is_under_way_while_a_worker_stands_still_is_delayed_by_that() 
     let mut going = Going::start(plan, workers(1));
     going.until_started(0).await;
     until("all are held", || server.count("/hold") == 3).await;
-    going.stall(0);
+    going.stall(0, STALL);
     let held = || going.store.totals(PhaseId(0)).scenarios[0].held;
     until("it has stood still", || held() > 0).await;
     server.release();
@@ -65,7 +56,7 @@ async fn a_time_limit_that_passes_while_the_worker_stands_still_is_delayed_too()
     let mut going = Going::start(plan, workers(1));
     going.until_started(0).await;
     until("all are held", || server.count("/hold") == 2).await;
-    going.stall(0);
+    going.stall(0, STALL);
     let done = going.finish().await;
     let step = &done.drained[0].totals.steps[0];
     assert_eq!(step.count(Outcome::Timeout), 2);
@@ -89,7 +80,7 @@ async fn what_starts_late_is_delayed_by_its_lag() {
         going.until_started(0).await;
         if stalls {
             until("it is under way", || going.store.totals(PhaseId(0)).steps[0].requests() > 3).await;
-            going.stall(0);
+            going.stall(0, STALL);
         }
         let done = going.finish().await;
         done.check();

@@ -3,6 +3,7 @@
 mod absent;
 mod accounting;
 mod arrivals;
+mod books;
 mod busy;
 mod connections;
 mod data;
@@ -11,6 +12,7 @@ mod delays;
 mod drains;
 mod edges;
 mod ends;
+mod preparing;
 mod rhythm;
 mod server;
 mod sink;
@@ -107,6 +109,7 @@ impl Going {
     async fn next(&mut self) -> Option<Ending> {
         let event = tokio::time::timeout(PATIENCE, self.run.events.recv()).await.expect("an event in time");
         match event.expect("an event before the end") {
+            Event::PhasePrepares { .. } => {}
             Event::PhaseStarted { activation, .. } => self.started.push(activation),
             Event::PhaseEnded { activation, .. } => self.ended.push(activation),
             Event::PhaseDrained { activation, phase, elapsed, totals, last, .. } => {
@@ -118,6 +121,12 @@ impl Going {
             Event::Finished(ending) => return Some(ending),
         }
         None
+    }
+
+    /// The worker stands still for a while.
+    fn stall(&self, worker: usize, time: Duration) {
+        let port = &self.run.board.shared.ports[worker];
+        port.inbox.send(super::report::Command::Stall(time)).unwrap();
     }
 
     async fn tell(&self, control: Control) {
@@ -143,18 +152,28 @@ impl Going {
 }
 
 impl Done {
-    /// What must hold of every run that is over, however it went.
+    /// What must hold of every run that is over, however it went, where no iteration goes on in the phase after its own.
     fn check(&self) {
+        self.check_arrivals(true);
+        self.check_sums();
+    }
+
+    /// Every arrival has an outcome; where no iteration is held into a later phase, every start has its end in the same one.
+    fn check_arrivals(&self, ends: bool) {
         for drained in &self.drained {
             for (index, scenario) in drained.totals.scenarios.iter().enumerate() {
                 let phase = &self.plan.phases[drained.phase];
                 let about = format!("{} of {}: {scenario:?}", self.plan.scenarios[index].name, phase.name);
                 assert_eq!(scenario.due, settled(scenario), "every arrival has one outcome: {about}");
-                if let Some(Load::Open { .. }) = phase.load(ScenarioId::at(index)) {
+                if let Some(Load::Open { .. }) = phase.load(ScenarioId::at(index)).filter(|_| ends) {
                     assert_eq!(iterations(scenario), scenario.started, "every start has one end: {about}");
                 }
             }
         }
+    }
+
+    /// What is shown is what was told.
+    fn check_sums(&self) {
         let newest = self.started.iter().max();
         let last: Vec<u64> = self.drained.iter().filter(|drained| drained.last).map(|drained| drained.activation).collect();
         assert!(last.is_empty() || newest == Some(&last[0]) && last.len() == 1, "nothing follows the last: {last:?}");

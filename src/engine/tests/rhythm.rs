@@ -114,3 +114,60 @@ async fn whoever_serves_arrivals_is_free_at_once_and_who_goes_on_does_so() {
     assert!(done.drained[0].elapsed < Duration::from_secs(20));
     assert_eq!(ended(done.drained[0].s(), Outcome::Ok), 40);
 }
+
+/// Every load for 600 ms, with the most iterations of 120 ms that it can ask for.
+const LOADS: &[(&str, u64)] = &[
+    ("users: 3", 3 * (5 + 1)),
+    ("users: 0 -> 4", 10 + 4),
+    ("users: 4 -> 0", 10 + 4),
+    ("users: 3, pacing: 200ms", 3 * (3 + 1)),
+    ("users: 3, iterations: 2", 3 * 2),
+    ("users: 2, total_iterations: 5", 5),
+    ("rate: 30/s, max_users: 100", 18),
+    ("rate: 0/s -> 60/s, max_users: 100", 18),
+    ("rate: 30/s, users: 3, max_users: 100, on_busy: {wait: 1s}", 18),
+    ("rate: 30/s, arrivals: poisson, max_users: 100", u64::MAX),
+    ("at_once: 9", 9),
+    ("at_once: 9, rate: 30/s, max_users: 100", 27),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_load_asks_more_of_a_target_that_fails_than_of_one_that_works() {
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refused = format!("get: 'http://{}/'", away.local_addr().unwrap());
+    drop(away);
+    let outcomes = ["get: /answer", "get: /refuse", "get: /hold, timeout: 30ms", "get: /hold", &refused];
+    let mut runs = JoinSet::new();
+    for (load, most) in LOADS {
+        for (failing, outcome) in [0, 1].into_iter().flat_map(|step| outcomes.map(|outcome| (step, outcome.to_owned()))) {
+            runs.spawn(async move {
+                let server = Server::start();
+                let get = |n: usize| if n == failing { outcome.clone() } else { "get: /answer".to_owned() };
+                let rest = format!(
+                    "scenarios: {{s: {{flow: [{{http: {{name: a, {}}}}}, {{think: 60ms}}, {{http: {{name: b, {}}}}}, {{think: 60ms}}]}}}}\n\
+                     phases: [{{name: p, duration: 600ms, drain: 300ms, load: {{s: {{{load}}}}}}}]",
+                    get(0),
+                    get(1)
+                );
+                let done = carry_out(plan(&server, &rest), workers(2)).await;
+                let (drained, s) = (&done.drained[0], done.drained[0].s());
+                let about = format!("{load} with {outcome} at {failing}");
+                let Some(Load::Open { arrivals, .. }) = done.plan.phases[0].load(ScenarioId(0)) else {
+                    assert!(iterations(s) <= *most, "{} iterations of {about}", iterations(s));
+                    assert!(drained.totals.steps.iter().all(|step| step.requests() <= *most), "{about}");
+                    return;
+                };
+                // Arrivals come whatever the target does.
+                let due = arrivals.total();
+                assert!(due <= *most && (s.due, s.started, iterations(s)) == (due, due, due), "{about}: {s:?}");
+                assert!(drained.totals.steps.iter().all(|step| step.requests() <= due), "{about}");
+            });
+            if runs.len() >= 8 {
+                runs.join_next().await.unwrap().unwrap();
+            }
+        }
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+}

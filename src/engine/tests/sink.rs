@@ -45,7 +45,11 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
         let activation = Arc::new(Activation {
             number: 1,
             phase: 0,
-            start,
+            begins: OnceLock::from(start),
+            latest: start,
+            preparations: Vec::new(),
+            to_prepare: 0,
+            prepared: AtomicU64::new(0),
             end: OnceLock::new(),
             sets: vec![set.clone()],
             budgets: vec![None],

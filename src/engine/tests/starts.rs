@@ -33,8 +33,8 @@ fn samples(done: &Done, step: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_all_come_at_once_wait_for_users_that_start_unless_they_are_to_be_dropped() {
-    for (on_busy, started) in [("", 20), (", on_busy: drop", 0)] {
+async fn who_all_come_at_once_find_users_that_are_prepared_or_wait_for_them_unless_they_are_to_be_dropped() {
+    for (on_busy, started) in [("", 20), (", on_busy: drop", 20), (", users: 0", 20), (", users: 0, on_busy: drop", 0)] {
         let server = Server::start();
         let phases = format!("phases: [{{name: burst, duration: 2s, load: {{s: {{at_once: 20{on_busy}}}}}}}]");
         let done = carry_out(with_start(&server, "{http: {get: '/wait/100', name: start}}", &phases), workers(2)).await;
@@ -116,7 +116,9 @@ async fn a_start_is_tried_again_until_it_succeeds_and_arrivals_find_nobody_befor
     let server = Server::start();
     let refused = "{http: {get: '/refuse/{{ who }}', name: start}}";
     let phases = "phases: [{name: a, duration: 4s, load: {s: {rate: 20/s, users: 2, max_users: 3}}}]";
-    let going = Going::start(with_start(&server, refused, phases), workers(2));
+    let mut plan = with_start(&server, refused, phases);
+    plan.scenarios[0].start_within = Duration::from_millis(100);
+    let going = Going::start(plan, workers(2));
     let store = going.store.clone();
     until("arrivals are dropped", || busy(&store.totals(PhaseId(0)).scenarios[0]) >= 5).await;
     assert_eq!(server.count("/do"), 0);

@@ -47,6 +47,16 @@ impl Arrivals {
         self.rate.total_area() + self.bursts.iter().map(|burst| burst.1 as f64).sum::<f64>()
     }
 
+    /// More arrivals for so long, at the rate that these end with.
+    pub fn held(&self, duration: Duration) -> Self {
+        let spacing = match self.spacing {
+            Spacing::Even => Spacing::Even,
+            // Drawn anew, for those that were drawn are over.
+            Spacing::Poisson { seed } => Spacing::Poisson { seed: !seed },
+        };
+        Self { rate: Shape::flat(duration, self.rate.last()), bursts: Vec::new(), spacing }
+    }
+
     /// When the last arrival can be due: the end of the rate, or the last burst.
     pub fn end(&self) -> Duration {
         self.bursts.iter().filter(|burst| burst.1 > 0).map(|burst| burst.0).fold(self.rate.duration(), Duration::max)

@@ -9,8 +9,11 @@ mod remember;
 mod session;
 mod turns;
 
+use std::time::Duration;
+
 use super::http::Above;
 use super::loads::Pace;
+use super::preparation;
 use super::resolver::Resolver;
 use super::types::ScenarioRows;
 use crate::base::written::{At, Expr, Many, Scalar};
@@ -22,6 +25,7 @@ use crate::profile::written::{Block, Defaults, Doing, OnError, Scenario, Step};
 /// A scenario's flows, and what its loads need to know of them.
 pub(super) struct Resolved {
     pub start: Option<Flow>,
+    pub start_within: Duration,
     pub flow: Flow,
     pub stop: Option<Flow>,
     pub rows: ScenarioRows,
@@ -36,6 +40,7 @@ pub(super) fn flow<'a, 'p: 'a>(
     scenario: &'a Scenario,
     names: &Names,
 ) -> Resolved {
+    let start_within = preparation::start_within(resolver, scenario);
     let mut builder = Builder::new(resolver, layout, id, scenario.defaults.as_ref(), names);
     // What was read outside of scenarios is no business of theirs.
     builder.rows(&[]);
@@ -57,7 +62,7 @@ pub(super) fn flow<'a, 'p: 'a>(
         builder.flow(stop)
     });
     rows.stop = builder.rows(&rows.start);
-    Resolved { start, flow, stop, rows, pace }
+    Resolved { start, start_within, flow, stop, rows, pace }
 }
 
 /// Resolves the steps of a block that is done once for the whole run.

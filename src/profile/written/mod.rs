@@ -112,6 +112,8 @@ pub struct Scenario {
     pub defaults: Option<Defaults>,
     /// Steps that each user does once before its first iteration, again and again until they succeed.
     pub start: Option<Many<At<Step>>>,
+    /// How long a user may be at its start before it counts as missing. A phase waits that long at most for users that are prepared. Default 30s.
+    pub start_within: Option<Of<Duration>>,
     /// Its steps, one after the other.
     pub flow: Many<At<Step>>,
     /// Steps that each user does once when it ends.

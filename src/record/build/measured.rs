@@ -110,7 +110,9 @@ fn rate_wanted(load: &Load, seconds: f64) -> Option<f64> {
                     arrivals.rate.area(elapsed) + bursts.sum::<f64>()
                 }
             };
-            let rate = due / seconds;
+            // Beyond its time a phase is held at its last rate until the users of the next one are prepared.
+            let held = (arrivals.rate.last() * elapsed.saturating_sub(arrivals.end()).as_secs_f64()).floor();
+            let rate = (due + held) / seconds;
             rate.is_finite().then_some(rate)
         }
     }
