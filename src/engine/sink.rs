@@ -8,7 +8,7 @@ use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Value};
-use crate::flow::{Ears, Failure, Finding, Lack, Sink, Stretch};
+use crate::flow::{Ears, Failure, Finding, Lack, Sink, Stretch, Work};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
 use crate::measure::{
@@ -27,6 +27,27 @@ const LAGS: usize = 16;
 /// A lag of so few nanoseconds is none: what lies between two iterations of a closed user takes up to that, and no histogram shows it
 /// in a time above 2 ms.
 const LEAST_LAG: u64 = 10_000;
+
+/// When something was due, by the phase in whose record it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a phase before, whose record is closed.
+    Early,
+    InTime,
+    /// In its drain.
+    Late,
+}
+
+impl Place {
+    /// The set that it counts in.
+    pub fn of(self, set: &Set) -> &Set {
+        match self {
+            Place::Early => set.early(),
+            Place::InTime => set,
+            Place::Late => set.late(),
+        }
+    }
+}
 
 /// One for each user. While its user does something, it holds the activation in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
@@ -153,19 +174,32 @@ impl UserSink {
         self.arrival.get() == Some(due)
     }
 
-    /// The activation that something due at `due` belongs to.
-    fn live_of(&self, due: Instant) -> Option<Rc<Live>> {
+    /// The activation that something due at `due` belongs to, and in which of its sets it counts.
+    fn place_of(&self, due: Instant) -> Option<(Rc<Live>, Place)> {
         // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
-        let of_due = self.pool.live_at(due).filter(|_| !self.is_of_arrival(due));
+        let of_arrival = self.is_of_arrival(due);
+        let home = self.home.borrow();
+        let of_due = self.pool.live_at(due).filter(|_| !of_arrival);
+        let live = of_due.or_else(|| home.clone())?;
         // What is held over its phase's drain counts where it ends.
-        of_due.or_else(|| self.home.borrow().clone()).map(|live| self.pool.record_of(live))
+        let outlasted = live.is_closed();
+        // The record of the phase that it was due in may be forgotten already.
+        let forgotten = || due < live.activation.start() && home.as_ref().is_some_and(|home| home.is_closed());
+        if outlasted || (!of_arrival && forgotten()) {
+            return Some((self.pool.record_of(live), Place::Early));
+        }
+        let late = !of_arrival && live.activation.end.get().is_some_and(|end| due >= *end);
+        Some((live, if late { Place::Late } else { Place::InTime }))
+    }
+
+    fn live_of(&self, due: Instant) -> Option<Rc<Live>> {
+        self.place_of(due).map(|(live, _)| live)
     }
 
     /// Records into the set that something due at `due` belongs to.
     fn record(&self, due: Instant, record: impl FnOnce(&Set)) {
-        if let Some(live) = self.live_of(due) {
-            let late = !self.is_of_arrival(due) && live.activation.end.get().is_some_and(|end| due >= *end);
-            record(if late { live.set.late() } else { &live.set });
+        if let Some((live, place)) = self.place_of(due) {
+            record(place.of(&live.set));
         }
     }
 
@@ -242,6 +276,13 @@ impl Sink for UserSink {
             set.delayed_connect(self.pool.id(), protocol, Outcome::Ok, times.total, paused);
         });
         self.opened(protocol, 1);
+    }
+
+    fn under_way(&self, work: Work, due: Instant, begins: bool) {
+        self.record(due, |set| match work {
+            Work::Request(step) => set.request_open(step, begins),
+            Work::Group(group) => set.group_open(group, begins),
+        });
     }
 
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {

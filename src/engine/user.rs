@@ -324,6 +324,7 @@ impl<'a> Iteration<'a> {
         live.set.start_lag(pool.id(), nanos(lag));
         slot.begins(due, live.activation.number);
         live.iteration_begins();
+        live.set.iteration_open(pool.id(), true);
         sink.adopt(live.clone(), arrival.map(|arrival| arrival.due));
         sink.lagged(began, lag);
         let (outcome, serves, rest) = (Outcome::Interrupted, arrival.is_some(), Duration::ZERO);
@@ -344,9 +345,11 @@ impl Drop for Iteration<'_> {
         }
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
         let live = self.pool.record_of(self.live.clone());
+        let set = if self.live.is_closed() { live.set.early() } else { &live.set };
         let took = nanos(end.saturating_duration_since(self.due));
-        live.set.iteration(self.pool.id(), took, self.outcome);
-        live.set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
+        set.iteration(self.pool.id(), took, self.outcome);
+        set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
+        set.iteration_open(self.pool.id(), false);
         self.slot.ends(end, self.sink.was_turned_away(), self.rest);
         self.slot.probe.set(false);
         self.sink.detach();

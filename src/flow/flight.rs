@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::sink::Sink;
+use super::sink::{Sink, Work};
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol};
 use crate::measure::{self, Sample, StepId};
@@ -26,6 +26,7 @@ pub(super) struct Flight<'a, S: Sink> {
 impl<'a, S: Sink> Flight<'a, S> {
     /// `sends`: something is sent for it that the peer may act on.
     pub(super) fn new(sink: &'a S, step: StepId, due: Instant, sends: bool) -> Self {
+        sink.under_way(Work::Request(step), due, true);
         Self { sink, step, due, began: Instant::now(), sends, opens: None, in_flight: true }
     }
 
@@ -44,6 +45,7 @@ impl<'a, S: Sink> Flight<'a, S> {
 
 impl<S: Sink> Drop for Flight<'_, S> {
     fn drop(&mut self) {
+        self.sink.under_way(Work::Request(self.step), self.due, false);
         if !self.in_flight {
             return;
         }
@@ -63,6 +65,8 @@ impl<S: Sink> Drop for Flight<'_, S> {
         }
         if let Some(protocol) = self.opens {
             self.sink.unconnected(protocol, self.began, None, now.saturating_duration_since(self.began));
+            // Until now it heard nothing, whatever would have come of it.
+            self.sink.listener_refused(self.step, self.due, now);
         }
     }
 }

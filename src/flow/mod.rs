@@ -26,7 +26,7 @@ pub use session::{
     Awaited, CloseStep, Ears, EmitStep, Finding, Handler, Handlers, Lack, ListenStep, MessageStep, Reconnect, SendStep,
     Sequences, SessionStep, Stretch,
 };
-pub use sink::{Failure, Sink};
+pub use sink::{Failure, Sink, Work};
 pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};
 pub use user::{User, UserParts};
 

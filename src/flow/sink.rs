@@ -40,8 +40,19 @@ impl Failure<'_> {
     }
 }
 
+/// A piece of work that takes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A request of a step, or a message that is waited for.
+    Request(StepId),
+    /// A group of steps.
+    Group(GroupId),
+}
+
 /// Takes what happens to one virtual user. Nothing here may block or fail. What is told has no default: a sink that leaves it out loses it.
 pub trait Sink {
+    /// Work that was due at `due` begins, or is over.
+    fn under_way(&self, work: Work, due: Instant, begins: bool);
     /// A timed piece of work ended; it belongs to the phase that it was due in.
     fn sample(&self, step: StepId, due: Instant, sample: &Sample);
     /// A request of a step that uploads or downloads ended as expected.

@@ -14,6 +14,7 @@ pub mod hist;
 pub mod index;
 pub mod layout;
 pub mod messages;
+mod open;
 pub mod process;
 pub mod sample;
 pub mod series;
@@ -33,6 +34,7 @@ pub use layout::{
     ScenarioLayout, StepId, StepLayout,
 };
 pub use messages::{Direction, MessageTotals, Numbered, Passed, SessionTotals};
+pub use open::Open;
 pub use sample::{ConnectTimes, Layer, Sample};
 pub use set::Set;
 pub use sparse::Sparse;

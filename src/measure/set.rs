@@ -17,6 +17,7 @@ use super::heard::Presence;
 use super::hist::{Buckets, Histogram};
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
 use super::messages::{MessageCell, Numbered, Passed, SessionCell};
+use super::open::OpenCell;
 use super::sample::{ConnectTimes, Layer, Sample};
 use super::shapes::Shapes;
 use super::sparse::Sparse;
@@ -69,6 +70,7 @@ struct StepCell {
     delayed_response: DelayedCell,
     delayed_service: DelayedCell,
     lost: Count,
+    open: OpenCell,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +80,7 @@ struct ScenarioCell {
     dropped: [Count; DropReason::COUNT],
     cancelled: Count,
     iterations: Outcomes,
+    open: OpenCell,
     step_errors: Reasons,
     delayed_iterations: DelayedCell,
     absent: Count,
@@ -131,6 +134,8 @@ pub struct Set {
     messages: Box<[OnceLock<Box<MessageCell>>]>,
     transfers: Box<[OnceLock<Box<TransferCell>>]>,
     own: Box<[OnceLock<Box<OwnCell>>]>,
+    open_groups: Box<[OpenCell]>,
+    early: OnceLock<Box<Set>>,
     late: OnceLock<Box<Set>>,
 }
 
@@ -151,6 +156,8 @@ impl Set {
             messages: boxed(layout.messages.len()),
             transfers: boxed(layout.steps.len()),
             own: boxed(layout.own.len() * layout.scenarios.len()),
+            open_groups: boxed(layout.groups.len()),
+            early: OnceLock::new(),
             late: OnceLock::new(),
             layout,
             shapes,
@@ -165,8 +172,33 @@ impl Set {
 
     /// Where to record what is due after the phase's end. It is among this set's totals.
     pub fn late(&self) -> &Set {
+        self.apart(&self.late)
+    }
+
+    /// Where to record what was due in a phase whose record is closed. It is among this set's totals.
+    pub fn early(&self) -> &Set {
+        self.apart(&self.early)
+    }
+
+    fn apart<'s>(&'s self, set: &'s OnceLock<Box<Set>>) -> &'s Set {
         let new = || Set::new(self.phase, self.layout.clone(), self.shapes.clone(), self.gauges.clone());
-        self.late.get_or_init(|| Box::new(new()))
+        set.get_or_init(|| Box::new(new()))
+    }
+
+    /// A request begins, or one that had begun is over.
+    #[inline]
+    pub fn request_open(&self, step: StepId, begins: bool) {
+        self.steps[step.index()].get_or_init(Box::default).open.step(begins);
+    }
+
+    /// An iteration begins, or one that had begun is over.
+    pub fn iteration_open(&self, scenario: ScenarioId, begins: bool) {
+        self.scenarios[scenario.index()].open.step(begins);
+    }
+
+    /// A group begins, or one that had begun is over.
+    pub fn group_open(&self, group: GroupId, begins: bool) {
+        self.open_groups[group.index()].step(begins);
     }
 
     /// Records one sample of a step.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::delayed::Delayed;
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, ScenarioId, StepId};
 use super::messages::{MessageTotals, SessionTotals};
+use super::open::Open;
 use super::sparse::Sparse;
 use super::transfer::TransferTotals;
 use crate::base::{DropReason, Outcome, Protocol, Reason};
@@ -35,6 +36,9 @@ pub struct Totals {
     /// By [`GroupId`]: those of them that the generator delayed.
     #[serde(default)]
     pub delayed_groups: Vec<Delayed>,
+    /// By [`GroupId`]: groups as they begin and end.
+    #[serde(default)]
+    pub open_groups: Vec<Open>,
     /// By [`CheckId`].
     pub checks: Vec<CheckTotals>,
     /// By [`StepId`]: the sessions that it opened.
@@ -46,6 +50,9 @@ pub struct Totals {
     pub transfers: Vec<TransferTotals>,
     /// By metric and scenario; see [`Totals::own`].
     pub own: Vec<OwnTotals>,
+    /// What of all this was due in a phase before, and outlasted that one's drain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<Box<Totals>>,
     /// What of all this was due after the phase's end, in its drain: it is none of what the phase's time was enough for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Box<Totals>>,
@@ -78,6 +85,9 @@ pub struct StepTotals {
     /// Requests that were sent, as far as that is known, and not answered: what they asked for may have been done.
     #[serde(default)]
     pub lost: u64,
+    /// Requests as they begin and end.
+    #[serde(default)]
+    pub open: Open,
 }
 
 /// One scenario's arrivals, iterations and connections.
@@ -93,6 +103,9 @@ pub struct ScenarioTotals {
     pub cancelled: u64,
     /// Iterations that ended, by how.
     pub iterations: ByOutcome,
+    /// Iterations as they begin and end.
+    #[serde(default)]
+    pub open: Open,
     /// Steps without a sample (`set`, `count`, …) that could not be done, by [`Reason::index`].
     #[serde(default)]
     pub step_errors: [u64; Reason::COUNT],
@@ -215,14 +228,16 @@ impl Totals {
             messages: vec![MessageTotals::default(); layout.messages.len()],
             transfers: vec![TransferTotals::default(); layout.steps.len()],
             own: vec![OwnTotals::default(); layout.own.len() * layout.scenarios.len()],
+            early: None,
             late: None,
+            open_groups: vec![Open::default(); layout.groups.len()],
         }
     }
 
     /// How many requests of a step were due while the phase went on.
     pub fn in_time(&self, step: StepId) -> u64 {
-        let late = self.late.as_ref().map_or(0, |late| late.step(step).requests());
-        self.step(step).requests().saturating_sub(late)
+        let apart: u64 = [&self.early, &self.late].into_iter().flatten().map(|apart| apart.step(step).requests()).sum();
+        self.step(step).requests().saturating_sub(apart)
     }
 
     /// A step's samples.
@@ -299,10 +314,13 @@ impl Totals {
         each(&mut self.messages, &other.messages, MessageTotals::add);
         each(&mut self.transfers, &other.transfers, TransferTotals::add);
         each(&mut self.own, &other.own, OwnTotals::add);
-        match (&mut self.late, &other.late) {
-            (Some(mine), Some(theirs)) => mine.add(theirs),
-            (None, Some(theirs)) => self.late = Some(theirs.clone()),
-            (_, None) => {}
+        each(&mut self.open_groups, &other.open_groups, Open::add);
+        for (mine, theirs) in [(&mut self.late, &other.late), (&mut self.early, &other.early)] {
+            match (mine, theirs) {
+                (Some(mine), Some(theirs)) => mine.add(theirs),
+                (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
+                (_, None) => {}
+            }
         }
     }
 
@@ -338,6 +356,7 @@ impl Totals {
             mine.delayed_response.take(&theirs.delayed_response);
             mine.delayed_service.take(&theirs.delayed_service);
             less(&mut mine.lost, &theirs.lost);
+            mine.open.take(&theirs.open);
         });
         each(&mut rest.scenarios, &earlier.scenarios, |mine, theirs| {
             less(&mut mine.due, &theirs.due);
@@ -345,6 +364,7 @@ impl Totals {
             each(&mut mine.dropped, &theirs.dropped, less);
             less(&mut mine.cancelled, &theirs.cancelled);
             each(&mut mine.iterations, &theirs.iterations, take);
+            mine.open.take(&theirs.open);
             each(&mut mine.step_errors, &theirs.step_errors, less);
             mine.delayed_iterations.take(&theirs.delayed_iterations);
             less(&mut mine.absent, &theirs.absent);
@@ -375,8 +395,11 @@ impl Totals {
             mine.counter -= theirs.counter;
             take(&mut mine.histogram, &theirs.histogram);
         });
-        if let (Some(mine), Some(theirs)) = (&mut rest.late, &earlier.late) {
-            **mine = mine.minus(theirs);
+        each(&mut rest.open_groups, &earlier.open_groups, Open::take);
+        for (mine, theirs) in [(&mut rest.late, &earlier.late), (&mut rest.early, &earlier.early)] {
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                **mine = mine.minus(theirs);
+            }
         }
         rest
     }
@@ -397,6 +420,7 @@ impl StepTotals {
         self.delayed_response.add(&other.delayed_response);
         self.delayed_service.add(&other.delayed_service);
         self.lost += other.lost;
+        self.open.add(&other.open);
     }
 }
 
@@ -408,6 +432,7 @@ impl ScenarioTotals {
         each(&mut self.dropped, &other.dropped, more);
         self.cancelled += other.cancelled;
         each(&mut self.iterations, &other.iterations, Sparse::add);
+        self.open.add(&other.open);
         each(&mut self.step_errors, &other.step_errors, more);
         self.delayed_iterations.add(&other.delayed_iterations);
         self.absent += other.absent;

@@ -49,6 +49,7 @@ impl Conduct {
             loaded: self.plan.phases.iter().any(|phase| phase.judge && !phase.loads.is_empty()) && *ending == Ending::Completed,
             totals: &counted.1,
             duration: counted.0,
+            over: true,
             saturated: self.saturated,
             outside: &outside,
         };

@@ -224,6 +224,7 @@ fn provisional(plan: &Plan, phase: PhaseId, elapsed: Duration, totals: &Totals, 
         loaded: true,
         totals,
         duration: elapsed,
+        over: false,
         saturated: false,
         outside: &Outside::default(),
     };

@@ -71,6 +71,7 @@ pub(super) fn judge(
         loaded: !phase.loads.is_empty(),
         totals: &drained.totals,
         duration: drained.elapsed,
+        over: true,
         saturated: drained.saturated,
         outside,
     };

@@ -18,6 +18,17 @@ pub struct Extent<'a> {
     pub layout: &'a Layout,
     /// The scenarios whose dropped and cancelled arrivals an SLO on `dropped` judges: they are no doubt elsewhere.
     pub covered: &'a [ScenarioId],
+    /// Whether the totals are of the run.
+    pub run: bool,
+    /// Whether the last drain is over: what is under way will not be known here any more.
+    pub over: bool,
+}
+
+impl Extent<'_> {
+    /// Whether what outlasted the drain of a phase before is part of it: only of a run that is judged as a whole.
+    fn counts_early(&self) -> bool {
+        self.run && self.layout.active.iter().all(|(phase, _)| self.layout.judged.contains(phase))
+    }
 }
 
 /// Times as they were measured, and those of them that the generator may have made longer.
@@ -86,6 +97,10 @@ pub struct Figures {
     /// Timeouts of what the generator delayed: whether the target was in time isn't known.
     pub(super) delayed_timeouts: u64,
     pub(super) interrupted: u64,
+    /// Begun and not over; of a part of a phase at its end, less those at its beginning.
+    pub(super) open: i64,
+    /// Whether it is known what is begun and not over.
+    pub(super) counts_open: bool,
     pub(super) reasons: [u64; Reason::COUNT],
     /// Steps without a request that could not be done.
     pub(super) step_errors: u64,
@@ -124,16 +139,32 @@ pub struct Figures {
 impl Figures {
     /// The subject's extract of some totals.
     pub fn of(subject: &Traffic, totals: &Totals, extent: Extent<'_>) -> Self {
+        let mut figures = Self::all_of(subject, totals, extent);
+        if let Some(early) = totals.early.as_ref().filter(|_| !extent.counts_early()) {
+            figures = figures.minus(&Self::all_of(subject, early, extent));
+        }
+        if extent.over {
+            // What outlasted the drain has no answer here.
+            let left = u64::try_from(figures.open).unwrap_or(0);
+            figures.all += left;
+            figures.interrupted += left;
+            figures.open -= left as i64;
+        }
+        figures
+    }
+
+    fn all_of(subject: &Traffic, totals: &Totals, extent: Extent<'_>) -> Self {
         let of_messages = subject.of == Of::MessageLatency;
         let answers = matches!(subject.of, Of::Response | Of::Service);
-        let mut figures = Self { timeout: subject.timeout, of_messages, answers, ..Self::default() };
+        let counts_open = answers || matches!(subject.of, Of::Iteration | Of::Group);
+        let mut figures = Self { timeout: subject.timeout, of_messages, answers, counts_open, ..Self::default() };
         for id in &subject.scenarios {
             let before = figures.counted();
             figures.scenario(subject, *id, totals, extent.layout);
             figures.part(subject.of, *id, totals, extent, before);
         }
         if let Some(late) = &totals.late {
-            let late = Self::of(subject, late, extent);
+            let late = Self::all_of(subject, late, extent);
             figures.late = (late.all, late.counter.unwrap_or(0.0));
         }
         figures
@@ -148,6 +179,7 @@ impl Figures {
                 for step in steps().map(|id| totals.step(id)) {
                     // What was never sent has no service time, so the counts come from response times.
                     self.count(&step.response, paused(&step.delayed_service));
+                    self.open += step.open.under_way();
                     match subject.of {
                         Of::Service => self.time(&step.service, &step.delayed_service),
                         _ => self.time(&step.response, &step.delayed_response),
@@ -182,12 +214,14 @@ impl Figures {
             }
             Of::Iteration => {
                 self.count(&scenario.iterations, 0);
+                self.open += scenario.open.under_way();
                 self.time(&scenario.iterations, &scenario.delayed_iterations);
                 self.blame(&scenario.iterations, id, totals, layout);
             }
             Of::Group => {
                 for group in subject.groups.iter().filter(|group| layout.groups[group.index()].scenario == id) {
                     self.count(totals.group(*group), 0);
+                    self.open += totals.open_groups.get(group.index()).map_or(0, |open| open.under_way());
                     self.time(totals.group(*group), totals.delayed_group(*group));
                     self.blame(totals.group(*group), id, totals, layout);
                 }
@@ -354,6 +388,7 @@ impl Figures {
             *mine = mine.minus(theirs);
         }
         rest.late.1 -= earlier.late.1;
+        rest.open -= earlier.open;
         rest.counter = self.counter.map(|sum| sum - earlier.counter.unwrap_or(0.0));
         rest
     }

@@ -31,6 +31,8 @@ pub struct Inputs<'a> {
     pub loaded: bool,
     /// What was measured in it.
     pub totals: &'a Totals,
+    /// Whether its drain is over, so that nothing more will be known of it.
+    pub over: bool,
     /// How long it took, without its drain.
     pub duration: Duration,
     /// Whether the generator was the bottleneck.
@@ -76,7 +78,7 @@ pub fn judge(slos: &[Slo], inputs: &Inputs<'_>, mut watches: Watches) -> Judgeme
         None => slo.over == Over::Run,
     };
     let covered = covered(slos, inputs.phase.map(|phase| phase.0));
-    let extent = Extent { layout: inputs.layout, covered: &covered };
+    let extent = Extent { layout: inputs.layout, covered: &covered, run: inputs.phase.is_none(), over: inputs.over };
     let mut judgement = Judgement::default();
     for (i, slo) in slos.iter().enumerate().filter(|(_, slo)| applies(slo)) {
         let figures = match &slo.subject {
@@ -155,8 +157,8 @@ fn measured(
             None => Found::missing(no_data(requirement, traffic.of, figures, pace)),
         }
     };
-    if let Some(reason) = watches.aborted(slo_index, index) {
-        found.known = found.known.map(|known| Known { met: Some(false), ..known });
+    if let Some((reason, known)) = watches.aborted(slo_index, index) {
+        found.known = Some(Known { met: Some(false), ..found.known.unwrap_or(known) });
         found.note = Some(reason.to_owned());
     }
     found

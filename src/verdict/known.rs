@@ -106,10 +106,12 @@ impl Figures {
                 between(share.seen.0 as f64 / share.seen.1 as f64, share.known as f64 / share.of, most.min(1.0))
             }
             Measure::Count(tally) => {
-                let counted = self.share(tally, Pace::default()).any()?.seen.0;
-                let pace = Pace { limited: pace.limited && !requirement.met(counted as f64), ..pace };
+                let counted = self.share(tally, Pace::default()).seen;
+                let pace = Pace { limited: pace.limited && !requirement.met(counted.0 as f64), ..pace };
                 let share = self.share(tally, pace);
-                between(share.seen.0 as f64, share.known as f64, share.known as f64 + share.unknown)
+                let known =
+                    Known::between(requirement, share.seen.0 as f64, share.known as f64, share.known as f64 + share.unknown);
+                (counted.1 > 0 || (tally == Tally::Requests && known.met != Some(true))).then_some(known)
             }
             Measure::Rate => {
                 let unmade = self.unmade();
@@ -122,16 +124,19 @@ impl Figures {
                     }
                     // In a part of a phase what was begun counts, not what ended.
                     _ => {
-                        let begun = ((self.all - self.late.0.min(self.all)) as f64 + unmade.under_way).max(0.0);
+                        let under_way = if self.counts_open { self.open as f64 } else { unmade.under_way };
+                        let begun = ((self.all - self.late.0.min(self.all)) as f64 + under_way).max(0.0);
                         (begun, (begun - local).max(0.0), unmade.items)
                     }
                 };
-                if done <= 0.0 || pace.seconds <= 0.0 {
+                if pace.seconds <= 0.0 {
                     return None;
                 }
                 let missed = pace.limited && !requirement.met(done / pace.seconds);
                 let most = if missed { f64::INFINITY } else { done * (1.0 + unmade.held) + more };
-                between(done / pace.seconds, least / pace.seconds, most / pace.seconds)
+                let known = Known::between(requirement, done / pace.seconds, least / pace.seconds, most / pace.seconds);
+                // Nothing at all is too little; and no data where little was wanted.
+                (done > 0.0 || known.met != Some(true)).then_some(known)
             }
             Measure::Silent => {
                 let (share, least) = self.silent()?;
@@ -190,9 +195,9 @@ impl Figures {
         (self.reasons[Reason::Local.index()] + self.untimed()) as f64 + self.unmade().items
     }
 
-    /// Timeouts whose time nobody recorded: those of connections being opened.
+    /// Timeouts, and what was cut off, whose time nobody recorded: it outlasted its phase's drain.
     fn untimed(&self) -> u64 {
-        self.timeouts.saturating_sub(self.timed_out.count())
+        self.timeouts.saturating_sub(self.timed_out.count()) + self.interrupted.saturating_sub(self.cut_off.count())
     }
 
     /// A quantile as measured, the least and the most that it can be.

@@ -124,8 +124,8 @@ struct Watch {
     drift: Option<Stretches>,
     /// One for each of `require`, then of `target`.
     marks: Vec<Mark>,
-    /// Which of `require` ended the run, and how.
-    aborted: Option<(usize, String)>,
+    /// Which of `require` ended the run, how, and what was known of it then.
+    aborted: Option<(usize, String, Known)>,
 }
 
 /// The SLOs of a phase, or of the run, that are followed.
@@ -135,6 +135,8 @@ pub struct Watches {
     layout: Arc<Layout>,
     /// Scenarios whose dropped arrivals an SLO of their own judges.
     covered: Vec<ScenarioId>,
+    /// They are followed over the run.
+    run: bool,
 }
 
 impl Watches {
@@ -184,6 +186,7 @@ impl Watches {
             watches: slos.iter().enumerate().filter(|(_, slo)| applies(slo)).filter_map(watch).collect(),
             layout: layout.clone(),
             covered: covered(slos, phase),
+            run: phase.is_none(),
         }
     }
 
@@ -196,7 +199,7 @@ impl Watches {
     /// makes a longer window. The first SLO whose `abort_after` is over is answered, once. `saturated` says whether the generator is the
     /// bottleneck, and is asked only where that may decide.
     pub fn tick(&mut self, t: Duration, totals: &Totals, saturated: &dyn Fn() -> bool) -> Option<Breach> {
-        let extent = Extent { layout: &self.layout, covered: &self.covered };
+        let extent = Extent { layout: &self.layout, covered: &self.covered, run: self.run, over: false };
         let due = self.watches.iter_mut().filter(|watch| watch.next().is_some_and(|next| next <= t));
         // Every one that is due takes its snapshot, whether or not another aborts.
         due.fold(None, |breach, watch| {
@@ -207,7 +210,7 @@ impl Watches {
 
     /// The last window, once the time is over (`t`) and what was under way has drained.
     pub(super) fn finish(&mut self, t: Duration, totals: &Totals) {
-        let extent = Extent { layout: &self.layout, covered: &self.covered };
+        let extent = Extent { layout: &self.layout, covered: &self.covered, run: self.run, over: true };
         for watch in &mut self.watches {
             let figures = Figures::of(&watch.subject, totals, extent);
             watch.finish(t, &figures);
@@ -229,8 +232,9 @@ impl Watches {
     }
 
     /// How the i-th of an SLO's requirements ended the run, if it did.
-    pub(super) fn aborted(&self, slo: usize, requirement: usize) -> Option<&str> {
-        self.of(slo)?.aborted.as_ref().filter(|aborted| aborted.0 == requirement).map(|aborted| aborted.1.as_str())
+    pub(super) fn aborted(&self, slo: usize, requirement: usize) -> Option<(&str, Known)> {
+        let aborted = self.of(slo)?.aborted.as_ref().filter(|aborted| aborted.0 == requirement)?;
+        Some((aborted.1.as_str(), aborted.2))
     }
 }
 
@@ -260,16 +264,16 @@ impl Watch {
             let known = breach(pace(length))?;
             // Only what is sure ends a run: a faster generator may have made more of a closed load.
             let sure = !self.limited || breach(Pace { limited: true, ..pace(length) }).is_some() || !saturated();
-            sure.then_some((i, requirement, known.value))
+            sure.then_some((i, requirement, known))
         });
-        let (i, requirement, value) = breached?;
+        let (i, requirement, known) = breached?;
         let reason = format!(
             "{requirement} was {} over the last {} at {}, which ended the run",
-            requirement.unit.show(value),
+            requirement.unit.show(known.value),
             show_seconds(length.as_secs_f64()),
             show_seconds(t.as_secs_f64())
         );
-        self.aborted = Some((i, reason.clone()));
+        self.aborted = Some((i, reason.clone(), known));
         Some(Breach { slo: self.name.clone(), reason })
     }
 

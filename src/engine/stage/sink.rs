@@ -11,7 +11,7 @@ use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Lists, Value};
-use crate::flow::{Failure, Sink, Stretch};
+use crate::flow::{Failure, Sink, Stretch, Work};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
 use crate::measure::{
@@ -113,6 +113,9 @@ impl Sink for StageSink {
         self.set.connected(self.scenario, protocol, times);
         self.gauges.add_connections(self.scenario, protocol, 1);
     }
+
+    /// A stage is over when all that it began is.
+    fn under_way(&self, _: Work, _: Instant, _: bool) {}
 
     fn unconnected(&self, protocol: Protocol, _: Instant, reason: Option<Reason>, lasted: Duration) {
         self.set.unconnected(self.scenario, protocol, reason, nanos(lasted));

@@ -197,8 +197,13 @@ impl<'a, S: Sink> Session<'a, S> {
 
     /// Tells of a loss that no message was waited for in: an error of the session's step, at that moment.
     pub(super) fn tell_loss(&self, at: Instant) {
+        self.tell_loss_since(at, at);
+    }
+
+    /// The same of what was under way since `began`.
+    pub(super) fn tell_loss_since(&self, began: Instant, at: Instant) {
         let Some(lost) = &self.lost else { return };
-        self.tell_error(at, lost.reason, &lost.detail);
+        self.tell_error_since(began, at, lost.reason, &lost.detail);
     }
 
     /// A step needs the connection, and there is none: an error, unless it is the loss that was told already.
@@ -212,11 +217,17 @@ impl<'a, S: Sink> Session<'a, S> {
 
     /// An error of the session's step that took no time of its own.
     pub(super) fn tell_error(&self, at: Instant, reason: Reason, detail: &str) {
+        self.tell_error_since(at, at, reason, detail);
+    }
+
+    /// An error of the session's step that was under way from `began` to `at`.
+    fn tell_error_since(&self, began: Instant, at: Instant, reason: Reason, detail: &str) {
         let outcome = if reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Error };
-        let sample = Sample { response: 0, service: 0, outcome, reason: Some(reason), status: 0, sent: 0, received: 0 };
-        self.sink.sample(self.step.id, at, &sample);
+        let took = nanos(at.saturating_duration_since(began));
+        let sample = Sample { response: took, service: took, outcome, reason: Some(reason), status: 0, sent: 0, received: 0 };
+        self.sink.sample(self.step.id, began, &sample);
         let failure = Failure { reason, status: 0, detail, body: b"", secrets: &|_| Vec::new() };
-        self.sink.failure(self.step.id, at, &failure);
+        self.sink.failure(self.step.id, began, &failure);
     }
 
     /// Connects anew. What was followed goes on, or begins anew where its numbers do.

@@ -11,6 +11,7 @@ use super::types::Awaited;
 use crate::base::units::{nanos, show_seconds};
 use crate::base::{Outcome, Reason};
 use crate::expr::MessageObject;
+use crate::flow::flight::Flight;
 use crate::flow::interpret::{Broken, Run};
 use crate::flow::sink::{Failure, Sink};
 use crate::measure::Sample;
@@ -171,8 +172,13 @@ impl<'a, S: Sink> Run<'a, S> {
         // What came before is no answer to it.
         session.unseen.clear();
         let began = Instant::now();
+        let step = session.step.id;
         let Some(connection) = session.connection() else { return Err(session.tell_closed(began)) };
-        match connection.send(message).await {
+        // A message that is never taken is a request of the session's step without an answer.
+        let flight = Flight::new(self.sink, step, began, true);
+        let sent = connection.send(message).await;
+        flight.landed();
+        match sent {
             Ok(_) => {
                 self.due = Instant::now();
                 session.passed(self.due, 1, 0);
@@ -187,7 +193,7 @@ impl<'a, S: Sink> Run<'a, S> {
                 let detail = lost.detail.clone();
                 session.lose(lost);
                 self.due = Instant::now();
-                session.tell_loss(self.due);
+                session.tell_loss_since(began, self.due);
                 Err(Broken(detail))
             }
         }
@@ -216,7 +222,7 @@ impl<'a, S: Sink> Run<'a, S> {
             let why = session.gone();
             return self.came_not(awaited, due, sent, Reason::Closed, why);
         }
-        let flight = crate::flow::flight::Flight::new(self.sink, awaited.id, due, sent.is_some());
+        let flight = Flight::new(self.sink, awaited.id, due, sent.is_some());
         let began = Instant::now();
         let deadline = began + awaited.within;
         let mut late = std::pin::pin!(tokio::time::sleep_until(deadline.into()));

@@ -6,7 +6,7 @@ use crate::base::Outcome;
 use crate::base::units::nanos;
 use crate::flow::control::Group;
 use crate::flow::interpret::{Nested, Run, Stop};
-use crate::flow::sink::Sink;
+use crate::flow::sink::{Sink, Work};
 use crate::flow::types::End;
 use crate::measure::GroupId;
 
@@ -14,6 +14,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S
     Box::pin(async move {
         let (due, held) = (run.due, run.held);
         let mut timed = Timed { sink: run.sink, id: group.id, due, under_way: true };
+        timed.sink.under_way(Work::Group(group.id), due, true);
         let done = run.flow(&group.flow).await;
         timed.under_way = false;
         // A pause of the run is no time of the group's.
@@ -38,6 +39,7 @@ struct Timed<'a, S: Sink> {
 
 impl<S: Sink> Drop for Timed<'_, S> {
     fn drop(&mut self) {
+        self.sink.under_way(Work::Group(self.id), self.due, false);
         if self.under_way {
             let now = Instant::now();
             self.sink.group(self.id, self.due, now, nanos(now.saturating_duration_since(self.due)), Outcome::Interrupted);

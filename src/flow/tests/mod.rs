@@ -231,6 +231,8 @@ impl Sink for Book {
         self.tell(Told::Connected);
     }
 
+    fn under_way(&self, _: Work, _: Instant, _: bool) {}
+
     fn unconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>, _: Duration) {
         self.tell(Told::Unconnected(reason));
     }

@@ -1,12 +1,13 @@
 //! A set as it is read, while its worker may be writing: what was written first is read last.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{ScenarioCell, Set, StepCell};
 use crate::measure::atoms::Count;
 use crate::measure::layout::Layout;
 use crate::measure::messages::{MessageTotals, SessionTotals};
+use crate::measure::open::OpenCell;
 use crate::measure::shapes::Shapes;
 use crate::measure::totals::{CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
 use crate::measure::transfer::TransferTotals;
@@ -28,10 +29,12 @@ impl Set {
     /// What has been recorded so far.
     pub fn totals(&self) -> Totals {
         let mut totals = self.own_totals();
-        if let Some(late) = self.late.get().map(|late| late.own_totals()) {
-            totals.add(&late);
-            totals.late = Some(Box::new(late));
+        let apart = |set: &OnceLock<Box<Set>>| set.get().map(|set| Box::new(set.own_totals()));
+        let (late, early) = (apart(&self.late), apart(&self.early));
+        for part in late.iter().chain(&early) {
+            totals.add(part);
         }
+        (totals.late, totals.early) = (late, early);
         totals
     }
 
@@ -83,6 +86,8 @@ impl Set {
                     None => OwnTotals::default(),
                 })
                 .collect(),
+            open_groups: self.open_groups.iter().map(OpenCell::totals).collect(),
+            early: None,
             late: None,
         }
     }
@@ -98,6 +103,7 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let stalled = cell.stalled.get();
     let delayed_service = cell.delayed_service.totals(&shapes.service[i]);
     let delayed_response = cell.delayed_response.totals(&shapes.response[i]);
+    let open = cell.open.totals();
     let (lost, received, sent) = (cell.lost.get(), cell.received.get(), cell.sent.get());
     let mut codes = BTreeMap::new();
     for (class, counts) in cell.codes.iter().enumerate() {
@@ -110,7 +116,7 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let reasons = read(&cell.reasons);
     let service = cell.service.totals(&shapes.service[i]);
     let response = cell.response.totals(&shapes.response[i]);
-    StepTotals { response, service, reasons, codes, sent, received, lost, stalled, delayed_response, delayed_service }
+    StepTotals { response, service, reasons, codes, sent, received, lost, stalled, delayed_response, delayed_service, open }
 }
 
 fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
@@ -119,6 +125,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
     let delayed_iterations = cell.delayed_iterations.totals(&shapes.iteration[i]);
     ScenarioTotals {
         delayed_iterations,
+        open: cell.open.totals(),
         absent: cell.absent.get(),
         wanted: cell.wanted.get(),
         held: cell.held.get(),

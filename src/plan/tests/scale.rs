@@ -111,7 +111,7 @@ fn limits_hold_for_all_that_makes_load() {
         (
             "hosts: [127.0.0.1]",
             format!("{phases}\nteardown: {{flow: {{http: {{get: 'http://127.0.0.2:1/'}}}}}}"),
-            "`127.0.0.2` must not be loaded",
+            "`127.0.0.2:1` must not be loaded",
         ),
     ] {
         let found = told(limits, &rest);

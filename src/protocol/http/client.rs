@@ -159,13 +159,15 @@ async fn follow(
             jar.add(&mut due.headers, &due.address);
         }
         progress.upload = due.body.tally();
-        let host = if spec.cookies { due.headers.get(HOST).cloned() } else { None };
+        // Boxed: it is rare that a profile writes it.
+        let written = |host: &&HeaderValue| spec.cookies && **host != due.address.origin.host;
+        let host = due.headers.get(HOST).filter(written).cloned().map(Box::new);
         let outgoing = outgoing(due);
         progress.answered = false;
         let answer = exchange(home, spec, &due.address, outgoing, progress).await?;
         progress.answered = true;
         if spec.cookies {
-            jar.store(&progress.headers, &due.address, host.as_ref());
+            jar.store(&progress.headers, &due.address, host.as_deref());
         }
         let status = StatusCode::from_u16(progress.status).unwrap_or_default();
         let target = match again {

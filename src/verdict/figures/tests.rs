@@ -58,7 +58,7 @@ fn known(figures: &Figures, text: &str, seconds: f64) -> Option<Known> {
 
 /// The extract of what a store has.
 fn figures(subject: &Traffic, store: &Store) -> Figures {
-    Figures::of(subject, &store.totals(PhaseId(0)), Extent { layout: store.layout(), covered: &[] })
+    Figures::of(subject, &store.totals(PhaseId(0)), Extent { layout: store.layout(), covered: &[], run: false, over: true })
 }
 
 #[test]
@@ -144,8 +144,13 @@ fn connections_arrivals_checks_and_own_metrics() {
     set.observe(OwnId(1), scenario, 0.9);
     let connect = figures(&traffic(Of::Connect), &store);
     // The arrival that was dropped would have counted and observed, too: an SLO of its own judges it.
-    let covered =
-        |of| Figures::of(&traffic(of), &store.totals(PhaseId(0)), Extent { layout: store.layout(), covered: &[scenario] });
+    let covered = |of| {
+        Figures::of(
+            &traffic(of),
+            &store.totals(PhaseId(0)),
+            Extent { layout: store.layout(), covered: &[scenario], run: false, over: true },
+        )
+    };
     let (counter, own) = (covered(Of::Own(OwnId(0))), covered(Of::Own(OwnId(1))));
     assert_eq!(value(&connect, "success > 1%"), Some(0.75));
     assert_eq!(value(&connect, "errors(refused) < 1%"), Some(0.25));

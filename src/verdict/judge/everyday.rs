@@ -76,6 +76,7 @@ impl Day {
             loaded: true,
             totals: &self.store.totals(PhaseId(0)),
             duration: Duration::from_secs(self.seconds),
+            over: true,
             saturated: false,
             outside: &self.outside,
         };

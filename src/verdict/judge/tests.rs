@@ -51,6 +51,7 @@ impl Case {
             loaded: true,
             totals: &self.totals,
             duration: Duration::from_secs(10),
+            over: true,
             saturated: self.saturated,
             outside: &self.outside,
         };

@@ -77,7 +77,11 @@ impl Recorder {
     }
 
     fn figures(&self, subject: &Traffic, covered: &[ScenarioId]) -> Figures {
-        Figures::of(subject, &self.store.totals(PhaseId(0)), Extent { layout: self.store.layout(), covered })
+        Figures::of(
+            subject,
+            &self.store.totals(PhaseId(0)),
+            Extent { layout: self.store.layout(), covered, run: false, over: true },
+        )
     }
 
     fn known(&self, text: &str) -> Known {

@@ -65,6 +65,7 @@ fn judged(way: Way, latency: Latency, seed: u64) -> Judgement {
         loaded: way == Way::Whole,
         totals: &store.totals(PhaseId(0)),
         duration: planned,
+        over: true,
         saturated: false,
         outside: &Outside::default(),
     };

@@ -92,7 +92,7 @@ fn the_run_ends_once_the_last_so_long_breach_as_a_whole() {
     // The median of the last 30s is over once half of them are.
     assert!((76..=81).contains(&at), "{at}");
     assert!(breach.reason.starts_with("p50 < 100ms was ") && breach.reason.ends_with("which ended the run"), "{breach:?}");
-    assert_eq!(watches.aborted(0, 0), Some(breach.reason.as_str()));
+    assert_eq!(watches.aborted(0, 0).map(|aborted| aborted.0), Some(breach.reason.as_str()));
     assert_eq!(watches.aborted(0, 1), None);
     let (_, breach) = play(slo, 120, |at| if (60..70).contains(&at) { (5, 400) } else { (5, 10) });
     assert_eq!(breach, None, "a third of the time is not the whole");
