@@ -21,6 +21,8 @@ pub(super) struct Api(Http);
 pub(super) struct Answer<T> {
     pub(super) data: T,
     pub(super) warnings: Vec<String>,
+    /// That `data` is a part of what there is, and why.
+    pub(super) partial: Option<String>,
 }
 
 /// A series with raw samples or the points of a range: times in Unix seconds by the server's clock.
@@ -43,6 +45,12 @@ struct Envelope<T> {
     error: String,
     #[serde(default)]
     warnings: Vec<String>,
+    /// What changes nothing.
+    #[serde(default)]
+    infos: Vec<String>,
+    /// VictoriaMetrics' word for an answer of a part of its stores.
+    #[serde(default, rename = "isPartial")]
+    partial: bool,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +125,16 @@ impl Api {
             let value = sample.value.ok_or_else(|| SourceError::NotPrometheus("a count without a value".into()))?;
             counts.push((name, number(&value.1)? as u64));
         }
-        Ok(Answer { data: counts, warnings: answer.warnings })
+        Ok(Answer { data: counts, warnings: answer.warnings, partial: answer.partial })
+    }
+
+    /// The labels of the series of an instant query, their names among them.
+    pub(super) async fn instant(&self, query: &str, at: f64) -> Result<Vec<Labels>, SourceError> {
+        let answer: Answer<Outcome> = self.post("query", &[("query", query), ("time", &format!("{at:.3}"))]).await?;
+        match answer.data {
+            Outcome::Vector(samples) => Ok(samples.into_iter().map(|sample| sample.metric.into_iter().collect()).collect()),
+            _ => Err(SourceError::NotPrometheus("it answers a selector without a vector".into())),
+        }
     }
 
     /// A range query; points where the query has no number are NaN or absent.
@@ -146,7 +163,7 @@ impl Api {
             return Err(SourceError::NotPrometheus("it answers a range without a matrix".into()));
         };
         let data = series.into_iter().map(RawSeries::read).collect::<Result<_, _>>()?;
-        Ok(Answer { data, warnings: answer.warnings })
+        Ok(Answer { data, warnings: answer.warnings, partial: answer.partial })
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<T>, SourceError> {
@@ -159,8 +176,15 @@ impl Api {
         let envelope: Result<Envelope<T>, _> = serde_json::from_slice(&body.bytes);
         match envelope {
             _ if matches!(status, 401 | 403) => Err(SourceError::Unauthorized { status }),
-            Ok(Envelope { status: word, data: Some(data), warnings, .. }) if word == "success" && status < 300 => {
-                Ok(Answer { data, warnings: warnings.iter().map(|warning| self.0.excerpt(warning)).collect() })
+            Ok(Envelope { status: word, data: Some(data), warnings, infos, partial, .. })
+                if word == "success" && status < 300 =>
+            {
+                let cleaned = |texts: Vec<String>| -> Vec<String> { texts.iter().map(|text| self.0.excerpt(text)).collect() };
+                let mut warnings = cleaned(warnings);
+                let grave = warnings.iter().find(|warning| !warning.starts_with("PromQL info:")).cloned();
+                let partial = grave.or_else(|| partial.then(|| "some of its stores did not answer (isPartial)".to_owned()));
+                warnings.extend(cleaned(infos));
+                Ok(Answer { data, warnings, partial })
             }
             Ok(envelope) if envelope.status == "error" => {
                 Err(SourceError::Query { status, kind: self.0.excerpt(&envelope.kind), message: self.0.excerpt(&envelope.error) })

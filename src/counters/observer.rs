@@ -1,6 +1,7 @@
 //! Reads the sources at each edge and reports what happened between two.
 
-use std::sync::{Arc, Once};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -10,7 +11,8 @@ use super::error::SourceError;
 use super::exporter::Exporter;
 use super::observe::{Observe, SourceKind};
 use super::prometheus::Prometheus;
-use super::report::{Observed, Reading, SourceReading, ValueSeries};
+use super::query::{Answered, Query};
+use super::report::{Observed, Reading, SourceReading};
 use super::rows::{Part, assemble};
 use super::span::{Between, End};
 use super::tracker;
@@ -36,6 +38,8 @@ pub struct Observer {
     wants: Arc<Wants>,
     sources: Vec<Reader>,
     watching: Once,
+    /// The items that each source ever had; none: it could never be read.
+    had: Mutex<Vec<Option<BTreeSet<usize>>>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +63,9 @@ impl Observer {
             SourceKind::Prometheus => Reader::Prometheus(Box::new(Prometheus::new(&source.name, source.access))),
             SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access)),
         });
-        Arc::new(Self { wants, sources: sources.collect(), watching: Once::new() })
+        let sources: Vec<Reader> = sources.collect();
+        let had = Mutex::new(vec![None; sources.len()]);
+        Arc::new(Self { wants, sources, watching: Once::new(), had })
     }
 
     /// Asks each source once, all at the same time, and answers which of them can't be read, and why. Nothing of it is kept.
@@ -131,13 +137,15 @@ impl Observer {
                         End { at: reading.at, still_until, reading: source }
                     };
                     let between = self.stored(prometheus, [end(before, a), end(after, b)]).await;
-                    Part { name: prometheus.name().to_owned(), direct: None, between, readings: [a.clone(), b.clone()] }
+                    let name = prometheus.name().to_owned();
+                    Part { name, direct: None, between, readings: [a.clone(), b.clone()], had: self.had(at, [a, b]) }
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
                     let between = tracker::between(&self.wants, [a, b], [before.at, after.at]);
                     let (name, direct) = (exporter.name().to_owned(), Some(exporter.instance()));
-                    Part { name, direct, between: error.map_or(Ok(between), Err), readings: [a.clone(), b.clone()] }
+                    let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b]));
+                    Part { name, direct, between: error.map_or(Ok(between), Err), readings, had }
                 }
             }
         });
@@ -146,37 +154,51 @@ impl Observer {
         assemble(&self.wants, parts, after.at - before.at, flowing, requests)
     }
 
-    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more.
+    /// The items that a source ever had, these readings included.
+    fn had(&self, source: usize, readings: [&SourceReading; 2]) -> Option<BTreeSet<usize>> {
+        let mut all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        let had = all.get_mut(source)?;
+        for reading in readings.into_iter().filter(|reading| reading.error.is_none() && !reading.name.is_empty()) {
+            let items = reading.points.iter().flat_map(|point| self.wants.find(&point.metric, &point.labels));
+            had.get_or_insert_default().extend(items.map(|(item, _)| item));
+        }
+        had.clone()
+    }
+
+    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more. One that
+    /// could not be read at the last edge was waited for already.
     async fn stored(&self, prometheus: &Prometheus, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
-        let mut tries = 0;
-        loop {
-            let result = prometheus.between(&self.wants, ends).await;
-            tries += 1;
-            match &result {
-                Err(error) if tries < TRIES && error.may_pass() => tokio::time::sleep(AGAIN).await,
-                _ => return result,
+        let asked = async {
+            let mut tries = 0;
+            loop {
+                let result = prometheus.between(&self.wants, ends).await;
+                tries += 1;
+                match &result {
+                    Err(error) if tries < TRIES && error.may_pass() && !matches!(error, SourceError::Timeout { .. }) => {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    _ => return result,
+                }
             }
+        };
+        match &ends[1].reading.error {
+            Some(error) if error.may_pass() => tokio::time::timeout(AGAIN, asked).await.unwrap_or_else(|_| Err(error.clone())),
+            _ => asked.await,
         }
     }
 
-    /// Runs a PromQL query over a phase on the profile's Prometheus server: every series returned, with its last, least,
-    /// greatest and mean value; NaN where it never had a number. No series is an empty list.
+    /// Asks the profile's Prometheus server a query over stretches of time, the last one of which ends last.
     ///
     /// # Errors
     /// There is no Prometheus server among the sources, or it could not be asked.
-    pub async fn query(
-        &self,
-        promql: &str,
-        from: SystemTime,
-        to: SystemTime,
-        step: Duration,
-    ) -> Result<Vec<ValueSeries>, SourceError> {
+    pub async fn query(&self, query: &Query, stretches: &[(SystemTime, SystemTime)]) -> Result<Answered, SourceError> {
         let server = self.sources.iter().find_map(|source| match source {
             Reader::Prometheus(prometheus) => Some(prometheus),
             Reader::Exporter(_) => None,
         });
         let server = server.ok_or_else(|| SourceError::Unreachable("`observe` has no `prometheus` to ask".into()))?;
-        server.query(promql, unix(from), unix(to), step.as_secs_f64()).await
+        let stretches: Vec<(f64, f64)> = stretches.iter().map(|(from, to)| (unix(*from), unix(*to))).collect();
+        server.ask(query, &stretches).await
     }
 }
 

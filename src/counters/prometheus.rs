@@ -9,10 +9,9 @@ use super::api::{Api, Series, unix, until};
 use super::error::SourceError;
 use super::http::Access;
 use super::increase::{At, Fold};
-use super::meter::Meter;
 use super::observe::Kind;
 use super::presets::SERIES_TO_READ;
-use super::report::{Point, SourceReading, ValueSeries};
+use super::report::{Point, SourceReading};
 use super::select::{Best, Group, groups, keep, selector};
 use super::want::Wants;
 
@@ -20,8 +19,6 @@ use super::want::Wants;
 pub(super) const ASSUMED_INTERVAL: f64 = 5.0;
 /// How long after its scrape began a sample can be asked for, in seconds: the scrape itself and its storing.
 pub(super) const STORING: f64 = 1.0;
-/// Most points of a range query that Prometheus gives.
-const POINTS_OF_A_RANGE: f64 = 10_000.0;
 
 /// A Prometheus server and what is known of it.
 #[derive(Debug)]
@@ -57,10 +54,13 @@ impl Prometheus {
     /// Asks until each series that is alive has a sample at or after the edge, for two scrape intervals at most.
     pub(super) async fn edge(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
+        let mut left = Duration::MAX;
         loop {
-            let result = self.look(wants, at, still, &mut reading).await;
-            let late = if still { wants.latest(0..wants.items.len()).as_secs_f64() } else { 0.0 };
-            let left = until(at + late + 2.0 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING);
+            // One that doesn't answer is asked again, but not waited for beyond the end.
+            let looked = tokio::time::timeout(left, self.look(wants, at, still, &mut reading)).await;
+            let result = looked.unwrap_or_else(|_| Err(SourceError::Timeout { seconds: left.as_secs_f64().ceil() }));
+            let late = if still && result.is_ok() { wants.latest(0..wants.items.len()).as_secs_f64() } else { 0.0 };
+            left = until(at + late + 2.0 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING);
             let wait = match result {
                 Ok(view) => {
                     reading.error = None;
@@ -185,35 +185,10 @@ impl Prometheus {
         };
         wants.items[item].kind(kind, metric)
     }
-
-    /// A range query over a phase: what each series came to.
-    pub(super) async fn query(&self, promql: &str, from: f64, to: f64, step: f64) -> Result<Vec<ValueSeries>, SourceError> {
-        let (ahead, _) = self.api.ahead().await?;
-        let step = step.max((to - from) / POINTS_OF_A_RANGE).max(0.001);
-        let answer = self.api.range(promql, from + ahead, to + ahead, step).await?;
-        answer.data.into_iter().map(value_of).collect()
-    }
-}
-
-/// A series of a range query as a value; NaN where it never had a number.
-fn value_of(series: Series) -> Result<ValueSeries, SourceError> {
-    if series.histogram && series.samples.is_empty() {
-        let message = "it gives native histograms; wrap it in histogram_quantile() or histogram_count()".to_owned();
-        return Err(SourceError::Query { status: 200, kind: "histogram".into(), message });
-    }
-    let mut meter = Meter::default();
-    series.samples.iter().for_each(|(_, value)| meter.add(*value));
-    let last = series.samples.iter().rev().map(|(_, value)| *value).find(|value| !value.is_nan()).unwrap_or(f64::NAN);
-    let (min, max, avg) = meter.levels().map_or((f64::NAN, f64::NAN, f64::NAN), |l| (l.min, l.max, l.avg));
-    let mut labels = series.labels;
-    if !series.metric.is_empty() {
-        labels.insert(0, ("__name__".to_owned(), series.metric));
-    }
-    Ok(ValueSeries { min, max, avg, ..ValueSeries::exact(labels, last) })
 }
 
 /// The median distance of samples, in seconds.
-fn spacing(samples: &[(f64, f64)]) -> Option<f64> {
+pub(super) fn spacing(samples: &[(f64, f64)]) -> Option<f64> {
     let mut gaps: Vec<f64> = samples.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0.0).collect();
     gaps.sort_by(f64::total_cmp);
     gaps.get(gaps.len() / 2).copied()
@@ -228,14 +203,5 @@ mod tests {
         assert_eq!(spacing(&[(0.0, 1.0)]), None);
         // One scrape was missed.
         assert_eq!(spacing(&[(0.0, 1.0), (5.0, 1.0), (10.0, 1.0), (20.0, 1.0), (25.0, 1.0)]), Some(5.0));
-    }
-
-    #[test]
-    fn a_range_is_summed_up_and_nan_is_no_number() {
-        let series = |samples| Series { metric: String::new(), labels: Vec::new(), samples, histogram: false };
-        let nan = f64::NAN;
-        let got = value_of(series(vec![(0.0, nan), (1.0, 3.0), (2.0, 1.0), (3.0, nan)])).unwrap();
-        assert_eq!((got.value, got.min, got.max, got.avg), (1.0, 1.0, 3.0, 2.0));
-        assert!(value_of(series(vec![(0.0, nan)])).unwrap().max.is_nan());
     }
 }

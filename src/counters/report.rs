@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SourceError;
 use super::increase::Cut;
-use super::observe::Kind;
+use super::observe::{Kind, PROMETHEUS};
+use super::select::keep;
+use super::systems::Values;
 use super::values::LevelOf;
 
 /// Labels of a series without its name, sorted.
@@ -81,6 +83,15 @@ pub struct Observed {
     pub notes: Vec<String>,
 }
 
+impl Observed {
+    /// Adds what the Prometheus server said when it was asked queries.
+    pub fn warn(&mut self, warnings: &[String]) {
+        if let Some(source) = self.sources.iter_mut().find(|source| source.name == PROMETHEUS) {
+            keep(&mut source.warnings, warnings.to_vec());
+        }
+    }
+}
+
 /// One series over one phase. It is what `run.json`, the summary and `/metrics` show; what is not known is `null`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -141,63 +152,4 @@ pub struct SourceReport {
     pub warnings: Vec<String>,
     /// Seconds between its samples, where that is known.
     pub interval: Option<f64>,
-}
-
-/// The values that SLOs judge, by name (`redis.hit_ratio`).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Values {
-    pub(crate) by_name: BTreeMap<String, Result<Vec<ValueSeries>, String>>,
-}
-
-/// One value of a phase, for one system (two Redis servers have two): of a preset, of a ratio, or of a PromQL query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ValueSeries {
-    /// What tells it from its siblings.
-    pub labels: Labels,
-    /// A counter's increase over the phase; a level at its end.
-    pub value: f64,
-    /// The least that `value` can truly be; `value` itself where it is exact.
-    pub least: f64,
-    /// The greatest that it can be; infinite where what it is divided by may be 0.
-    pub most: f64,
-    /// The least that was seen over the phase; `value` where there is one only.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-    /// The mean.
-    pub avg: f64,
-}
-
-impl ValueSeries {
-    /// An exact value, the only one that was seen.
-    pub fn exact(labels: Labels, value: f64) -> Self {
-        Self { labels, value, least: value, most: value, min: value, max: value, avg: value }
-    }
-}
-
-impl Values {
-    /// The value of this name for every system that has one.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn series(&self, name: &str) -> Result<&[ValueSeries], &str> {
-        match self.by_name.get(name) {
-            Some(Ok(series)) => Ok(series),
-            Some(Err(missing)) => Err(missing),
-            None => Err("no preset and no ratio of this name is observed"),
-        }
-    }
-
-    /// The value of this name where there is exactly one.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        match self.series(name) {
-            Ok([only]) => Some(only.value),
-            _ => None,
-        }
-    }
-
-    /// Every name with its value or why there is none.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Result<&[ValueSeries], &str>)> {
-        self.by_name.iter().map(|(name, value)| (name.as_str(), value.as_deref().map_err(String::as_str)))
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::api::Series;
+use super::report::Labels;
 use super::want::{Wants, label};
 
 /// Most targets whose start times are looked for.
@@ -33,6 +34,12 @@ pub(super) fn groups(wants: &Wants) -> Vec<Group> {
 pub(super) fn selector(names: &[String], matchers: &[(String, String)]) -> String {
     let matchers: String = matchers.iter().map(|(label, value)| format!(",{label}=\"{}\"", quoted(value))).collect();
     format!("{{__name__=~\"{}\"{matchers}}}", names.join("|"))
+}
+
+/// The selector of one series; the name is among its labels.
+pub(super) fn selector_of(labels: &Labels) -> String {
+    let matchers: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", quoted(value))).collect();
+    format!("{{{}}}", matchers.join(","))
 }
 
 /// The name that a source has for each item: the first of the item's.

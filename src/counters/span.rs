@@ -26,6 +26,8 @@ pub(super) struct Between {
     /// Metrics with too many series, and how many.
     pub(super) left_out: Vec<(String, u64)>,
     pub(super) warnings: Vec<String>,
+    /// That some answer was a part of what the server has.
+    pub(super) partial: Option<String>,
     pub(super) interval: Option<f64>,
 }
 
@@ -158,6 +160,7 @@ impl Prometheus {
             for selector in &selectors {
                 let answer = self.api.raw(selector, until - at, until).await?;
                 keep(&mut out.warnings, answer.warnings);
+                out.partial = out.partial.take().or(answer.partial);
                 chunk.extend(answer.data);
             }
             let (selectors_of_starts, left_out) = start_selectors(wants, &chunk);

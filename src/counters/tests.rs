@@ -204,7 +204,7 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
 async fn a_profile_without_a_prometheus_has_nobody_to_ask() {
     let observer = Observer::new(Observe::default());
     let now = SystemTime::now();
-    let error = observer.query("up", now, now, Duration::from_secs(1)).await.unwrap_err();
+    let error = observer.query(&Query::parse("up").unwrap(), &[(now, now)]).await.unwrap_err();
     assert!(error.to_string().contains("`observe` has no `prometheus`"));
 }
 

@@ -31,8 +31,10 @@ pub(super) struct Asked {
     pub(super) rest: bool,
     /// Of gauges at one instant, rather than of increases.
     pub(super) level: bool,
-    /// Labels to sum over, so that each system has a value of its own; none: one sum over all series.
+    /// Labels to sum over, so that each system has a value of its own; none: all but those of the target.
     pub(super) parts: Option<Vec<String>>,
+    /// Labels that pick parts of systems.
+    pub(super) picked: Vec<(String, String)>,
 }
 
 /// Series of an item that are summed.
@@ -82,7 +84,15 @@ impl Wants {
         for ratio in &observe.ratios {
             let mut sum = |metric: &String| Sum { item: wants.item(metric, None, &ratio.matchers), only: Vec::new() };
             let (of, to) = (sum(&ratio.of), ratio.to.iter().map(&mut sum).collect());
-            wants.asked.push(Asked { name: ratio.name.clone(), of, to, rest: false, level: false, parts: None });
+            wants.asked.push(Asked {
+                name: ratio.name.clone(),
+                of,
+                to,
+                rest: false,
+                level: false,
+                parts: None,
+                picked: picked(&ratio.matchers),
+            });
         }
         wants
     }
@@ -107,6 +117,7 @@ impl Wants {
             rest,
             level,
             parts: Some(preset.parts.iter().map(|part| (*part).to_owned()).collect()),
+            picked: picked(matchers),
         }
     }
 
@@ -161,6 +172,10 @@ impl Item {
         };
         self.kind.or(of_server).unwrap_or_else(by_name)
     }
+}
+
+fn picked(matchers: &[Matcher]) -> Vec<(String, String)> {
+    matchers.iter().map(|matcher| (matcher.label.clone(), matcher.value.clone())).collect()
 }
 
 /// The start time that speaks for a metric: its system's; of a metric that no preset knows, its own process'.

@@ -3,6 +3,7 @@
 use super::resolver::Resolver;
 use crate::base::names::{is_label_name, is_metric_name};
 use crate::base::written::{At, Entries, Node, Of, Scalar, Tls};
+use crate::counters::observe::PROMETHEUS;
 use crate::counters::{Access, Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted, presets};
 use crate::profile::written;
 
@@ -23,11 +24,11 @@ pub(super) fn observe(resolver: &mut Resolver<'_>) -> Observe {
             },
         )
     {
-        sources.push(Source { name: "prometheus".into(), kind: SourceKind::Prometheus, access });
+        sources.push(Source { name: PROMETHEUS.into(), kind: SourceKind::Prometheus, access });
     }
     for exporter in written.exporters.iter().flatten() {
         let name = &exporter.name.value.0;
-        if name == "prometheus" || sources.iter().any(|source| source.name == *name) {
+        if name == PROMETHEUS || sources.iter().any(|source| source.name == *name) {
             resolver.error(exporter.name.at, format!("there is another source named `{name}`; each wants a name of its own"));
             continue;
         }
@@ -45,7 +46,9 @@ pub(super) fn observe(resolver: &mut Resolver<'_>) -> Observe {
     let ratios =
         written.ratios.iter().flat_map(|ratios| ratios.iter()).filter_map(|(name, ratio)| one_ratio(resolver, name, ratio));
     let ratios = ratios.collect();
-    Observe { sources, counters, ratios, settle: written.settle.is_some_and(|settle| settle.value) }
+    let written_sources = usize::from(written.prometheus.is_some()) + written.exporters.iter().flatten().count();
+    let incomplete = sources.len() < written_sources;
+    Observe { sources, counters, ratios, incomplete, settle: written.settle.is_some_and(|settle| settle.value) }
 }
 
 /// How a source wants to be asked.
@@ -91,7 +94,7 @@ fn metric(resolver: &mut Resolver<'_>, name: &Scalar) -> Option<String> {
     None
 }
 
-fn matchers(resolver: &mut Resolver<'_>, entries: Option<&Entries<Scalar>>) -> Vec<Matcher> {
+pub(super) fn matchers(resolver: &mut Resolver<'_>, entries: Option<&Entries<Scalar>>) -> Vec<Matcher> {
     let mut matchers = Vec::new();
     for (label, value) in entries.iter().flat_map(|entries| entries.iter()) {
         if is_label_name(&label.value) {

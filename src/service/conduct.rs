@@ -438,7 +438,7 @@ impl Conduct {
                 let _ = control.send(Control::Settled { activation }).await;
             });
         }
-        let span = Span { before, after, from: started, to: ended, requests };
+        let span = Span { before, after, stretches: vec![(started, ended)], requests };
         if described.judge {
             match &mut self.span {
                 Some(run) => run.extend(&span),

@@ -71,6 +71,7 @@ impl One<'_, '_> {
                 traffic.timeout = limits.max().map_or(0.0, Duration::as_secs_f64);
             }
             let Some(over) = self.over(&subject) else { continue };
+            let optional = self.may_be_left_out(&subject);
             let arrivals = self.phases.iter().filter(|phase| has_arrivals(phase, &subject)).map(|phase| phase.id).collect();
             let one = Slo {
                 name,
@@ -81,6 +82,7 @@ impl One<'_, '_> {
                 over,
                 window: self.length(slo.window.as_ref()),
                 abort_after: self.length(slo.abort_after.as_ref()),
+                optional,
             };
             if let Err(message) = one.fits(self.layout) {
                 // At the requirement that it is about, which the message names first.
@@ -187,7 +189,8 @@ impl One<'_, '_> {
     fn over(&mut self, subject: &Subject) -> Option<Over> {
         let phase_names: Vec<&str> = self.phases.iter().map(|phase| phase.name.as_str()).collect();
         let named = self.names(self.slo.phase.as_ref(), "phase", &phase_names)?;
-        if let Some(over) = self.slo.over {
+        let over = self.slo.over.iter().flat_map(|list| &list.0).find(|over| over.value == crate::profile::written::Over::Run);
+        if let Some(over) = over {
             if self.slo.phase.is_some() {
                 self.resolver.error(over.at, "`over: run` judges the run as a whole; leave `phase` out");
             }
