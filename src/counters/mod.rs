@@ -12,6 +12,7 @@ pub mod error;
 mod exporter;
 pub mod http;
 mod increase;
+mod intervals;
 mod meter;
 pub mod observe;
 pub mod observer;

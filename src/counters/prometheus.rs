@@ -1,14 +1,15 @@
 //! A Prometheus server as a source: waits for samples past an edge, and asks PromQL. What it stored between two edges is
 //! folded in `span`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::api::{Api, Series, unix, until};
+use super::api::{Api, unix, until};
 use super::error::SourceError;
 use super::http::Access;
 use super::increase::{At, Fold};
+use super::intervals::Intervals;
 use super::observe::Kind;
 use super::presets::SERIES_TO_READ;
 use super::report::{Point, SourceReading};
@@ -20,13 +21,15 @@ pub(super) const ASSUMED_INTERVAL: f64 = 5.0;
 /// How long after its scrape began a sample can be asked for, in seconds: the scrape itself and its storing.
 pub(super) const STORING: f64 = 1.0;
 
+/// How far back samples are read to learn how far apart they are, at first and where that doesn't do, in seconds.
+const TO_LEARN: (f64, f64) = (60.0, 600.0);
+
 /// A Prometheus server and what is known of it.
 #[derive(Debug)]
 pub(super) struct Prometheus {
     name: String,
     pub(super) api: Api,
-    /// The spacing of samples in the last answer that showed one, in seconds.
-    interval: Mutex<Option<f64>>,
+    pub(super) intervals: Intervals,
     kinds: Mutex<HashMap<String, Option<Kind>>>,
 }
 
@@ -39,19 +42,19 @@ struct View {
 
 impl Prometheus {
     pub(super) fn new(name: &str, access: Access) -> Self {
-        Self { name: name.to_owned(), api: Api::new(access), interval: Mutex::default(), kinds: Mutex::default() }
+        Self { name: name.to_owned(), api: Api::new(access), intervals: Intervals::default(), kinds: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Seconds between samples, as far as it was learned.
+    /// Seconds between samples, as far as it was learned; the longest of all jobs.
     pub(super) fn interval(&self) -> Option<f64> {
-        *self.interval.lock().unwrap_or_else(PoisonError::into_inner)
+        self.intervals.longest()
     }
 
-    /// Asks until each series that is alive has a sample at or after the edge, for two scrape intervals at most.
+    /// Asks until each series that is alive has a sample at or after the edge, for two of its scrape intervals at most.
     pub(super) async fn edge(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
         let mut left = Duration::MAX;
@@ -99,21 +102,26 @@ impl Prometheus {
             if names.is_empty() {
                 continue;
             }
-            let selector = selector(&names, &group.matchers);
-            let mut back = self.interval().map_or(60.0, |interval| 3.0 * interval);
-            loop {
-                let answer = self.api.raw(&selector, now - edge + back, now).await?;
-                keep(&mut reading.warnings, answer.warnings);
-                self.learn(&answer.data);
-                if self.interval().is_some() || back > 60.0 {
-                    read.extend(answer.data);
-                    break;
+            // What is scraped often needn't be read as far back as what is scraped seldom.
+            let mut by_reach: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+            for name in names {
+                let reach = self.intervals.of_metric(&name).map_or(TO_LEARN.0, |interval| 3.0 * interval);
+                by_reach.entry(reach.ceil() as u64).or_default().push(name);
+            }
+            for (reach, mut names) in by_reach {
+                let mut reach = reach as f64;
+                while !names.is_empty() {
+                    let answer = self.api.raw(&selector(&names, &group.matchers), now - edge + reach, now).await?;
+                    keep(&mut reading.warnings, answer.warnings);
+                    self.intervals.learn(&answer.data);
+                    names.retain(|name| reach < TO_LEARN.1 && !self.intervals.knows(name, &answer.data));
+                    read.extend(answer.data.into_iter().filter(|series| !names.contains(&series.metric)));
+                    reach = TO_LEARN.1;
                 }
-                back = 300.0;
             }
         }
-        let interval = self.interval().unwrap_or(ASSUMED_INTERVAL);
         for series in &read {
+            let interval = self.intervals.of(series).unwrap_or(ASSUMED_INTERVAL);
             for (item, rank) in wants.find(&series.metric, &series.labels) {
                 let late = if still { wants.items[item].late.0.as_secs_f64() } else { 0.0 };
                 let here = edge + late;
@@ -161,14 +169,6 @@ impl Prometheus {
         Ok(names)
     }
 
-    /// Learns the scrape interval from the samples' spacing: the longest of the series' medians.
-    fn learn(&self, series: &[Series]) {
-        let medians = series.iter().filter_map(|series| spacing(&series.samples));
-        if let Some(found) = medians.max_by(f64::total_cmp) {
-            *self.interval.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-        }
-    }
-
     /// What a metric is. A server that doesn't know, or doesn't say, leaves it to the name.
     pub(super) async fn kind_of(&self, wants: &Wants, item: usize, metric: &str) -> Kind {
         if let Some(kind) = wants.items[item].kind {
@@ -184,24 +184,5 @@ impl Prometheus {
             }
         };
         wants.items[item].kind(kind, metric)
-    }
-}
-
-/// The median distance of samples, in seconds.
-pub(super) fn spacing(samples: &[(f64, f64)]) -> Option<f64> {
-    let mut gaps: Vec<f64> = samples.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0.0).collect();
-    gaps.sort_by(f64::total_cmp);
-    gaps.get(gaps.len() / 2).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interval_is_the_median_of_the_spacing() {
-        assert_eq!(spacing(&[(0.0, 1.0)]), None);
-        // One scrape was missed.
-        assert_eq!(spacing(&[(0.0, 1.0), (5.0, 1.0), (10.0, 1.0), (20.0, 1.0), (25.0, 1.0)]), Some(5.0));
     }
 }

@@ -13,8 +13,9 @@ use promql_parser::util::parse_duration;
 
 use super::api::{Answer, Series};
 use super::error::SourceError;
+use super::intervals::spacing;
 use super::meter::Meter;
-use super::prometheus::{ASSUMED_INTERVAL, Prometheus, spacing};
+use super::prometheus::{ASSUMED_INTERVAL, Prometheus};
 use super::report::Labels;
 use super::select::{keep, selector_of};
 use super::systems::ValueSeries;
@@ -203,7 +204,7 @@ impl Prometheus {
         let stretches: Vec<(f64, f64)> = stretches.iter().map(|(from, to)| (from + ahead, to + ahead)).collect();
         let end = stretches.last().map_or(ahead, |(_, to)| *to);
         let length: f64 = stretches.iter().map(|(from, to)| to - from).sum();
-        let interval = self.spacing_of(&query.selectors, end).await?;
+        let interval = self.spacing_of(&query.selectors, end).await;
         let mut seen = Seen::default();
         if let (true, [selector]) = (query.plain, query.selectors.as_slice()) {
             for (from, to) in &stretches {
@@ -216,11 +217,11 @@ impl Prometheus {
             for (from, to) in stretches.iter().filter(|(from, to)| from + reach <= *to) {
                 // The last point is the end's.
                 let from = to - ((to - from - reach) / step).floor() * step;
-                seen.take(self.api.range(&query.text, from, *to, step).await?, from)?;
+                seen.take(self.api.range(&query.text, from, *to, step).await?, f64::NEG_INFINITY)?;
             }
         }
         if seen.series.is_empty() {
-            seen.take(self.api.range(&query.text, end, end, 1.0).await?, end)?;
+            seen.take(self.api.range(&query.text, end, end, 1.0).await?, f64::NEG_INFINITY)?;
             let reach = show_seconds(interval + query.reach.as_secs_f64());
             seen.answered.note = (!seen.series.is_empty()).then(|| match query.plain {
                 true => "evaluated once, at the end: no sample is within".to_owned(),
@@ -244,17 +245,18 @@ impl Prometheus {
     }
 
     /// The longest distance of samples that these selectors read, as far as it can be learned.
-    async fn spacing_of(&self, selectors: &[String], at: f64) -> Result<f64, SourceError> {
+    async fn spacing_of(&self, selectors: &[String], at: f64) -> f64 {
         let mut longest: Option<f64> = None;
         for selector in selectors {
-            let targets = self.api.instant(&format!("topk by (job) (1, {selector})"), at).await?;
+            // What fails here fails the query itself, or says nothing of it.
+            let targets = self.api.instant(&format!("topk by (job) (1, {selector})"), at).await.unwrap_or_default();
             for labels in targets.into_iter().take(TARGETS) {
-                let answer = self.api.raw(&selector_of(&labels), TO_LEARN, at).await?;
+                let Ok(answer) = self.api.raw(&selector_of(&labels), TO_LEARN, at).await else { continue };
                 let found = answer.data.iter().filter_map(|series| spacing(&series.samples));
                 longest = found.chain(longest).max_by(f64::total_cmp);
             }
         }
-        Ok(longest.or(self.interval()).unwrap_or(ASSUMED_INTERVAL))
+        longest.or(self.interval()).unwrap_or(ASSUMED_INTERVAL)
     }
 }
 

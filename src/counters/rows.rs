@@ -10,7 +10,8 @@ use super::span::Between;
 use super::systems::{Absence, SOURCE, Systems, Unknown};
 use super::twice::Twice;
 use super::values::{Found, gap};
-use super::want::{Asked, Item, Wants};
+use super::want::{Asked, Item, Wants, label};
+use crate::base::units::show_seconds;
 
 /// What one source has to say of a phase.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
         found.track.widen(found.kind, late / span.max(1e-3));
     }
     let mut rows = Vec::new();
-    let mut notes = notes(wants, &parts);
+    let mut notes = notes(wants, &parts, span);
     for part in &parts {
         let mut found: Vec<&Found> = part.found().iter().collect();
         found.sort_by(|a, b| (a.item, &a.labels).cmp(&(b.item, &b.labels)));
@@ -157,7 +158,7 @@ fn systems(asked: &Asked, wants: &Wants, parts: &[Part], twice: &Twice) -> Syste
             let labels = asked.shown(system, part.direct.is_some().then_some(&*part.name));
             match asked.series(labels.clone(), &parts, levels) {
                 Ok(series) => all.known.extend(series),
-                Err(why) => all.unknown.push(Unknown { labels: labels.clone(), why }),
+                Err(why) => all.unknown.push(Unknown { labels: labels.clone(), direct: part.direct.is_some(), why }),
             }
             all.parts.push((labels, parts));
         }
@@ -185,7 +186,7 @@ fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
         needed.iter().find_map(many)
     };
     let why = failed.or_else(many)?;
-    Some(Unknown { labels: vec![(SOURCE.to_owned(), part.name.clone())], why })
+    Some(Unknown { labels: vec![(SOURCE.to_owned(), part.name.clone())], direct: part.direct.is_some(), why })
 }
 
 /// Whether a source of this name that nobody could ever read may have a metric. One that is called by a system (`redis-b`) is
@@ -198,7 +199,7 @@ fn may_be_of(source: &str, metric: &str) -> bool {
 }
 
 /// What exporters cause themselves, with how often they were seen to be scraped; what was left out.
-fn notes(wants: &Wants, parts: &[Part]) -> Vec<String> {
+fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
     let mut notes = Vec::new();
     for effect in &wants.own_effects {
         for part in parts {
@@ -210,6 +211,19 @@ fn notes(wants: &Wants, parts: &[Part]) -> Vec<String> {
         }
     }
     for part in parts {
+        for (job, interval) in part.between.iter().flat_map(|between| &between.jobs) {
+            // Two samples within the phase are the least that says something of it alone.
+            let of_job = |found: &Found| label(&found.labels, "job") == job;
+            if span < 2.0 * interval && part.found().iter().any(of_job) {
+                let (every, least) = (show_seconds(*interval), show_seconds(2.0 * interval));
+                let job = if job.is_empty() { "what has no job".to_owned() } else { format!("the job `{job}`") };
+                let length = show_seconds(span);
+                notes.push(format!(
+                    "{}: {job} is sampled each {every}, and {length} is too short for its counters; they need {least}",
+                    part.name
+                ));
+            }
+        }
         for (metric, count) in part.left_out() {
             notes.push(format!("{}: {metric} was left out: {count} series, more than {SERIES_TO_READ}", part.name));
         }

@@ -29,6 +29,8 @@ pub(super) struct Between {
     /// That some answer was a part of what the server has.
     pub(super) partial: Option<String>,
     pub(super) interval: Option<f64>,
+    /// Seconds between samples, by job.
+    pub(super) jobs: BTreeMap<String, f64>,
 }
 
 /// One edge of the span.
@@ -142,7 +144,7 @@ impl Prometheus {
         let latest = wants.latest(0..wants.items.len()).as_secs_f64();
         let begin = from.time - 3.0 * interval - STORING;
         let end = (to.time + latest + 2.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
-        let mut out = Between { interval: self.interval(), ..Between::default() };
+        let mut out = Between { interval: self.interval(), jobs: self.intervals.by_job(), ..Between::default() };
         let mut selectors = Vec::new();
         for group in groups(wants) {
             let names = self.bounded(&group, end, &mut out.left_out, &mut out.warnings).await?;
@@ -152,7 +154,7 @@ impl Prometheus {
         }
         let mut folding = Folding::new(wants, from, to);
         let series = ends.iter().map(|end| end.reading.points.len()).max().unwrap_or_default().max(20) as f64;
-        let length = (SAMPLES_AT_ONCE / series * interval).max(2.0 * interval);
+        let length = (SAMPLES_AT_ONCE / series * self.intervals.shortest().unwrap_or(interval)).max(2.0 * interval);
         let mut at = begin;
         while at < end {
             let until = (at + length).min(end);

@@ -13,6 +13,9 @@ use super::want::{Asked, label};
 /// The label that names the exporter which a system is read from directly.
 pub const SOURCE: &str = "source";
 
+/// The labels that a server gives to whatever it scrapes.
+pub(super) const TARGET: [&str; 2] = ["instance", "job"];
+
 /// The values that SLOs judge, by name (`redis.hit_ratio`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values {
@@ -49,6 +52,8 @@ pub enum Absence {
 pub struct Unknown {
     /// The system's labels, as far as they are known.
     pub labels: Labels,
+    /// Whether it is read directly, so that it has no labels of a server's target.
+    pub direct: bool,
     /// Why, as part of a sentence.
     pub why: String,
 }
@@ -140,13 +145,17 @@ impl Systems {
     /// Only the systems that have these labels. Of what isn't known a label that isn't known either may be any.
     pub fn matching(&self, matchers: &[Matcher]) -> Self {
         let has = |labels: &Labels| matchers.iter().all(|matcher| label(labels, &matcher.label) == matcher.value);
-        let may_have = |labels: &Labels| {
-            let of = |matcher: &Matcher| labels.iter().find(|(name, _)| *name == matcher.label);
-            matchers.iter().all(|matcher| of(matcher).is_none_or(|(_, value)| *value == matcher.value))
+        let may_have = |unknown: &Unknown| {
+            let of = |matcher: &Matcher| unknown.labels.iter().find(|(name, _)| *name == matcher.label);
+            let not_there = |matcher: &Matcher| unknown.direct && TARGET.contains(&&*matcher.label);
+            matchers.iter().all(|matcher| match of(matcher) {
+                Some((_, value)) => *value == matcher.value,
+                None => !not_there(matcher),
+            })
         };
         let mut only = self.clone();
         only.known.retain(|series| has(&series.labels));
-        only.unknown.retain(|unknown| may_have(&unknown.labels));
+        only.unknown.retain(may_have);
         only.parts.retain(|(labels, _)| has(labels));
         if only.known.is_empty() && !self.known.is_empty() {
             let wanted: Vec<String> = matchers.iter().map(|matcher| format!("{}={}", matcher.label, matcher.value)).collect();

@@ -190,6 +190,7 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
     assert!((delta - 70.0).abs() < 7.0 && unsure <= 14.0, "{delta} ± {unsure}");
     assert_eq!(commands.per_request, Some(delta / 10.0));
     assert_eq!(observed.values.get("redis.commands"), Some(delta));
+    assert_eq!(observed.values.systems("redis.commands").unwrap().partial.as_deref(), Some("shard 2 is away"));
     let many = observed.rows.iter().find(|row| row.metric == "redis_expired_keys_total").unwrap();
     assert!(many.missing.as_ref().unwrap().contains("1001 series"), "{many:?}");
     assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: 1001 series")));

@@ -7,7 +7,7 @@ use super::increase::{Gap, Track};
 use super::meter::Meter;
 use super::observe::Kind;
 use super::report::{Labels, Levels};
-use super::systems::{SOURCE, ValueSeries};
+use super::systems::{SOURCE, TARGET, ValueSeries};
 use super::want::{Asked, Sum, Wants, label};
 
 /// One series of an item in one source, over one phase.
@@ -134,7 +134,7 @@ impl Asked {
     fn system(&self, labels: &Labels, sum: &Sum) -> Labels {
         let is_part = |name: &String| match &self.parts {
             Some(parts) => parts.contains(name) || sum.only.iter().any(|(label, _)| label == name),
-            None => !["instance", "job"].contains(&name.as_str()),
+            None => !TARGET.contains(&name.as_str()),
         };
         labels.iter().filter(|(name, _)| !is_part(name)).cloned().collect()
     }

@@ -59,7 +59,11 @@ struct With<'w> {
     tls: Option<&'w Tls>,
 }
 
+/// None: it is left out, or wrong.
 fn access(resolver: &mut Resolver<'_>, url: &Scalar, with: With<'_>) -> Option<Access> {
+    if url.source.trim().is_empty() {
+        return None;
+    }
     let With { token, headers, timeout, tls } = with;
     let mut access = match Access::new(&url.source) {
         Ok(access) => access,

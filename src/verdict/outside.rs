@@ -145,7 +145,7 @@ impl Seen<'_> {
 fn hidden(unknown: &[Unknown]) -> String {
     const SHOWN: usize = 3;
     let mut all: Vec<String> = Vec::new();
-    for Unknown { labels, why } in unknown {
+    for Unknown { labels, why, .. } in unknown {
         let told = labels.iter().any(|(_, value)| why.contains(value.as_str()));
         let text = if told || labels.is_empty() { why.clone() } else { format!("{}: {why}", named(labels)) };
         if !all.contains(&text) {

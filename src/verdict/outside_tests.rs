@@ -20,7 +20,7 @@ fn unsure(instance: &str, value: f64, least: f64, most: f64) -> ValueSeries {
 }
 
 fn away(source: &str) -> Unknown {
-    Unknown { labels: vec![("source".into(), source.into())], why: format!("{source} can't be read: refused") }
+    Unknown { labels: vec![("source".into(), source.into())], direct: true, why: format!("{source} can't be read: refused") }
 }
 
 fn hiding(unknown: Vec<Unknown>, known: Vec<ValueSeries>) -> Systems {
@@ -110,7 +110,9 @@ fn a_system_is_picked_by_its_labels() {
     let outside = Outside { values: [(VALUE.to_owned(), systems)].into_iter().collect(), ..Outside::default() };
     let of = |label: &str, value: &str| row(&outside, of_server(Several::Each, &[(label, value)], false));
     assert_eq!((of("instance", "b:1").verdict, of("source", "redis-a").verdict), (Verdict::Fail, Verdict::Inconclusive));
-    assert!(of("instance", "z:1").reason.unwrap().contains("redis-c can't be read"));
+    // An exporter that is read directly has no instance, but may have any label of its own.
+    assert!(of("instance", "z:1").reason.unwrap().contains("no system has instance=z:1"));
+    assert!(of("shard", "x").reason.unwrap().contains("redis-c can't be read"));
     assert!(of("source", "redis-d").reason.unwrap().contains("no system has source=redis-d"));
 }
 

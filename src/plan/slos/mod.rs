@@ -2,6 +2,8 @@
 
 mod each;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
