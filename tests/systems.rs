@@ -237,3 +237,64 @@ slos:
     assert!(ended.err.contains("reach back") && ended.out.contains("the systems disagree"), "{}\n{}", ended.err, ended.out);
     assert_eq!(ended.code, Some(1));
 }
+
+/// Runs a load that counts itself: each iteration of 20 finds a key 5 times, in two phases, on two servers.
+fn finds(settle: bool) -> Value {
+    let (a, b) = (redis::Redis::start(), redis::Redis::start());
+    let (by_a, by_b) = (redis::Exporter::start(&a), redis::Exporter::start(&b));
+    let server = Prometheus::start(&[("first", by_a.port), ("second", by_b.port)]);
+    let bench = Bench::new();
+    let scenario = |port: u16| {
+        let steps = "[{send: EXISTS there}, {receive: {name: found, match: \"message.text == ':1'\"}}]";
+        format!(
+            "{{flow: [{{tcp: {{connect: '127.0.0.1:{port}', session: [{{repeat: {{times: 5, flow: {steps}}}}}]}}}}, {{think: 50ms}}]}}"
+        )
+    };
+    let load = "{a: {users: 1, iterations: 20}, b: {users: 2, iterations: 20}}";
+    let profile = format!(
+        "name: finds
+scenarios: {{a: {}, b: {}}}
+phases: [{{name: one, duration: 6s, load: {load}}}, {{name: two, duration: 6s, load: {load}}}]
+observe:
+  settle: {settle}
+  prometheus: {{url: '{}'}}
+  exporters: [{{name: redis-a, url: 'http://127.0.0.1:{}/metrics'}}, {{name: redis-b, url: 'http://127.0.0.1:{}/metrics'}}]
+  counters: [{{preset: redis}}]
+slos: [{{name: errors, require: errors == 0%}}, {{name: found, server: redis.hit_ratio, over: each, require: value == 100%}}]
+",
+        scenario(a.port),
+        scenario(b.port),
+        server.url(),
+        by_a.port,
+        by_b.port
+    );
+    for port in [a.port, b.port] {
+        redis::send(port, &["SET there 1", "EXISTS there"]);
+    }
+    let hits = || [&a, &b].map(|redis| redis.info("keyspace_hits"));
+    let before = hits();
+    bench.file("finds.yml", &profile);
+    let ended = bench.run_files(&["finds.yml"], &[]);
+    let after = hits();
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [200.0, 400.0], "{}\n{}", ended.out, ended.err);
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    bench.record()
+}
+
+#[test]
+fn deltas_of_a_run_are_exact_where_it_settles_and_within_their_bounds_where_it_does_not() {
+    for settle in [true, false] {
+        let run = finds(settle);
+        for phase in ["one", "two"] {
+            let phase = named(&run["phases"], "name", phase);
+            for (source, job, truth) in
+                [("prometheus", "first", 100.0), ("prometheus", "second", 200.0), ("redis-a", "", 100.0), ("redis-b", "", 200.0)]
+            {
+                let labels: &[(&str, &str)] = if job.is_empty() { &[] } else { &[("job", job)] };
+                let (delta, open) = support::record::delta(phase, source, "redis_keyspace_hits_total", labels);
+                assert!((delta - truth).abs() <= open + 1e-6, "{source} {job}: {delta} ± {open}, truly {truth}");
+                assert!(!settle || open == 0.0, "{source} {job}: ± {open}");
+            }
+        }
+    }
+}

@@ -208,7 +208,7 @@ impl Edge {
         match (&mut self.task).await {
             Ok(reading) => reading,
             // Only where the runtime is being shut down.
-            Err(_) => Reading { at: unix(self.at), still: false, done: unix(self.at), sources: Vec::new() },
+            Err(_) => Reading::none(self.at),
         }
     }
 }

@@ -61,7 +61,8 @@ impl Prometheus {
         loop {
             // One that doesn't answer is asked again, but not waited for beyond the end.
             let looked = tokio::time::timeout(left, self.look(wants, at, still, &mut reading)).await;
-            let result = looked.unwrap_or_else(|_| Err(SourceError::Timeout { seconds: left.as_secs_f64().ceil() }));
+            let none = || reading.error.clone().unwrap_or(SourceError::Timeout { seconds: left.as_secs_f64().ceil() });
+            let result = looked.unwrap_or_else(|_| Err(none()));
             let late = if still && result.is_ok() { wants.latest(0..wants.items.len()).as_secs_f64() } else { 0.0 };
             left = until(at + late + 2.0 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING);
             let wait = match result {

@@ -1,9 +1,11 @@
 //! What comes out: readings at edges, and between two of them the rows and values of a phase.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::api::unix;
 use super::error::SourceError;
 use super::increase::Cut;
 use super::observe::{Kind, PROMETHEUS};
@@ -25,6 +27,13 @@ pub struct Reading {
     pub(crate) done: f64,
     /// One per source, in the profile's order.
     pub(crate) sources: Vec<SourceReading>,
+}
+
+impl Reading {
+    /// One that was given up.
+    pub fn none(at: SystemTime) -> Self {
+        Self { at: unix(at), still: false, done: unix(at), sources: Vec::new() }
+    }
 }
 
 /// What one source said at one edge.

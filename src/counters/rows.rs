@@ -189,12 +189,11 @@ fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
     Some(Unknown { labels: vec![(SOURCE.to_owned(), part.name.clone())], direct: part.direct.is_some(), why })
 }
 
-/// Whether a source of this name that nobody could ever read may have a metric. One that is called by a system (`redis-b`) is
+/// Whether a source of this name that nobody could ever read may have a metric. One that is called by a system (`redis-b`, `pg1`) is
 /// that system's exporter; any other may have anything.
 fn may_be_of(source: &str, metric: &str) -> bool {
-    let words = || source.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
-    let called =
-        |preset: &&Preset| words().any(|word| word.starts_with(preset.name) || preset.prefix.strip_suffix('_') == Some(&word));
+    let words: Vec<String> = source.split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase).collect();
+    let called = |preset: &&Preset| words.iter().any(|word| word == preset.name || preset.prefix.strip_suffix('_') == Some(word));
     presets::ALL.iter().copied().find(called).is_none_or(|preset| metric.starts_with(preset.prefix))
 }
 

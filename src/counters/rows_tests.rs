@@ -123,9 +123,15 @@ fn a_source_that_cannot_be_read_hides_nothing_that_another_says() {
 #[test]
 fn a_source_that_was_never_read_may_have_what_its_name_says_and_otherwise_anything() {
     let good = || part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]);
-    for (name, hides) in
-        [("redis-a", true), ("app", true), ("prometheus", true), ("postgres", false), ("pg-1", false), ("Node", false)]
-    {
+    for (name, hides) in [
+        ("redis-a", true),
+        ("app", true),
+        ("prometheus", true),
+        ("postgres", false),
+        ("pg-1", false),
+        ("nodejs", true),
+        ("Node", false),
+    ] {
         assert_eq!(unknown(vec![never_read(name), good()]).len(), usize::from(hides), "{name}");
     }
 }

@@ -76,7 +76,23 @@ pub(super) async fn observe(observer: &Observer, span: Span, slos: &[Slo]) -> (O
         if let Ok(answer) = &answer {
             observed.warn(&answer.warnings);
         }
-        outside.promql.insert(query.text.clone(), answer.map_err(|error| error.to_string()));
+        outside.promql.insert(query.text.clone(), answer.map_err(|error| format!("{PROMETHEUS} {error}")));
     }
     (observed, outside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_and_other_phases_are_no_part_of_a_run() {
+        let reading = || async { Arc::new(Reading::none(SystemTime::UNIX_EPOCH)) }.boxed().shared();
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let span = |from, to| Span { before: reading(), after: reading(), stretches: vec![(at(from), at(to))], requests: 1 };
+        let mut run = span(0, 10);
+        run.extend(&span(10, 20));
+        run.extend(&span(25, 30));
+        assert_eq!((run.stretches, run.requests), (vec![(at(0), at(20)), (at(25), at(30))], 3));
+    }
 }
