@@ -69,7 +69,9 @@ impl Observer {
                 Reader::Prometheus(prometheus) => {
                     (prometheus.name(), tokio::time::timeout(within, async { prometheus.api.ahead().await.map(drop) }).await)
                 }
-                Reader::Exporter(exporter) => (exporter.name(), tokio::time::timeout(within, exporter.try_once()).await),
+                Reader::Exporter(exporter) => {
+                    (exporter.name(), tokio::time::timeout(within, exporter.try_once(&self.wants)).await)
+                }
             };
             let error = asked.unwrap_or(Err(SourceError::Timeout { seconds: within.as_secs_f64() })).err()?;
             Some((name.to_owned(), error))
@@ -135,7 +137,7 @@ impl Observer {
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
-                    let between = tracker::between(&self.wants, [a, b], [before.at, after.at]);
+                    let between = tracker::between([a, b], [before.at, after.at]);
                     let (name, direct) = (exporter.name().to_owned(), Some(exporter.instance()));
                     Part { name, direct, between: error.map_or(Ok(between), Err), readings: [a.clone(), b.clone()] }
                 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::error::SourceError;
+use super::hints::{dialects, instead};
 use super::observe::Kind;
 use super::presets::{SERIES_OF_A_METRIC, SERIES_TO_READ};
 use super::report::{CounterRow, Labels, Observed, Point, SourceReading, SourceReport, ValueSeries, Values};
@@ -21,8 +22,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn found(&self) -> &[Found] {
+    pub(super) fn found(&self) -> &[Found] {
         self.between.as_ref().map_or(&[], |between| &between.found)
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        self.between.as_ref().map_or(&[], |between| &between.names)
     }
 
     fn left_out(&self) -> &[(String, u64)] {
@@ -39,6 +44,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     }
     let mut rows = Vec::new();
     let mut notes = notes(wants, &parts);
+    notes.extend(dialects(&parts));
     for part in &parts {
         let mut found: Vec<&Found> = part.found().iter().collect();
         found.sort_by(|a, b| (a.item, &a.labels).cmp(&(b.item, &b.labels)));
@@ -60,7 +66,11 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     }
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
-            rows.push(missing_row(item, nowhere(&item.names, &parts)));
+            let missing = nowhere(item, &parts);
+            // What not every exporter has is missed only where a source could not be read.
+            if !item.optional || parts.iter().any(|part| part.between.is_err()) {
+                rows.push(missing_row(item, missing));
+            }
         }
     }
     let mut by_name: BTreeMap<String, Result<Vec<ValueSeries>, String>> = BTreeMap::new();
@@ -127,7 +137,8 @@ fn missing_row(item: &Item, missing: String) -> CounterRow {
 }
 
 /// Why a metric is in no source.
-fn nowhere(names: &[String], parts: &[Part]) -> String {
+fn nowhere(item: &Item, parts: &[Part]) -> String {
+    let names = &item.names;
     if let Some(many) = parts.iter().find_map(|part| too_many(names, part)) {
         return many;
     }
@@ -137,7 +148,8 @@ fn nowhere(names: &[String], parts: &[Part]) -> String {
     }
     let also = names.get(1..).unwrap_or_default();
     let also = if also.is_empty() { String::new() } else { format!(" (nor of {})", also.join(", ")) };
-    format!("no source has a series of this name{also} with these labels")
+    let instead = instead(item, parts).map_or_else(String::new, |instead| format!(": {instead}"));
+    format!("no source has a series of this name{also} with these labels{instead}")
 }
 
 fn too_many(names: &[String], part: &Part) -> Option<String> {
@@ -169,8 +181,8 @@ fn value(asked: &Asked, wants: &Wants, parts: &[Part]) -> Result<Vec<ValueSeries
         }
     }
     if of_sources.is_empty() {
-        let names = &wants.items[asked.of.item].names;
-        return Err(format!("{}: {}", names[0], nowhere(names, parts)));
+        let item = &wants.items[asked.of.item];
+        return Err(format!("{}: {}", item.names[0], nowhere(item, parts)));
     }
     let several = of_sources.len() > 1;
     let series = of_sources.into_iter().flat_map(|(part, mut series)| {
@@ -190,6 +202,10 @@ fn unknown(asked: &Asked, wants: &Wants, part: &Part) -> Option<String> {
         let named = |point: &Point| needed().any(|item| item.names.contains(&point.metric) && item.matches(&point.labels));
         reading.points.iter().any(named)
     };
+    let partial = part.between.as_ref().ok().and_then(|between| between.partial.as_ref());
+    if let Some(partial) = partial {
+        return Some(format!("{} answered in part: {partial}", part.name));
+    }
     let mut read = part.readings.iter().filter(|reading| reading.error.is_none()).peekable();
     let may_have = read.peek().is_none() || read.any(has);
     failed(part)

@@ -35,7 +35,14 @@ fn part(name: &str, direct: Option<&str>, systems: &[(&str, f64, f64)]) -> Part 
                 if direct.is_some() { Vec::new() } else { vec![("instance".to_owned(), (*instance).to_owned())] };
             let (item, _) = wants.find(metric, &labels).next().unwrap();
             let (metric, track) = (metric.to_owned(), track(*delta));
-            points.push(Point { metric: metric.clone(), labels: labels.clone(), kind: Kind::Counter, cut: cut(), levels: None });
+            points.push(Point {
+                metric: metric.clone(),
+                labels: labels.clone(),
+                items: vec![item],
+                kind: Kind::Counter,
+                cut: cut(),
+                levels: None,
+            });
             found.push(Found { item, metric, labels, kind: Kind::Counter, track, levels: None, samples: 2 });
         }
     }
