@@ -124,6 +124,7 @@ impl Api {
             Outcome::Scalar((time, _)) => Ok((time - here, off)),
             // It lies back where the server answers for the past. The clock that it dates its answers by knows whole seconds.
             Outcome::Vector(samples) if samples.len() == 1 => {
+                self.victoria.store(true, Ordering::Relaxed);
                 let value =
                     samples[0].value.as_ref().ok_or_else(|| SourceError::NotPrometheus("`time()` has no value there".into()))?;
                 let time = number(&value.1)?;
@@ -136,10 +137,15 @@ impl Api {
         }
     }
 
+    /// Whether it is VictoriaMetrics, as far as it has answered.
+    pub(super) fn is_victoria(&self) -> bool {
+        self.victoria.load(Ordering::Relaxed)
+    }
+
     /// How far a sample's time may be from when it was scraped, in seconds: scrapers round it to a multiple of the interval, Prometheus by 2 ms at
     /// most, VictoriaMetrics by a tenth of the interval.
     pub(super) fn rounding(&self, interval: f64) -> f64 {
-        if self.victoria.load(Ordering::Relaxed) { 0.1 * interval } else { 0.002 }
+        if self.is_victoria() { 0.1 * interval } else { 0.002 }
     }
 
     /// The raw samples of a selector in `(to - length, to]`.

@@ -22,6 +22,8 @@ pub(super) const ASSUMED_INTERVAL: f64 = 5.0;
 pub(super) const STORING: f64 = 1.0;
 /// How late a server's samples may be, in seconds: VictoriaMetrics holds them back for 30 s, others receive them from far away.
 const MOST_LATE: f64 = 60.0;
+/// VictoriaMetrics repeats older points in place of those of the last 30 s; in seconds.
+const HELD_BACK: f64 = 31.0;
 /// Most points of a range query that Prometheus gives.
 const POINTS_OF_A_RANGE: f64 = 10_000.0;
 
@@ -236,6 +238,9 @@ impl Prometheus {
     /// A range query over a phase: what each series came to.
     pub(super) async fn query(&self, promql: &str, from: f64, to: f64, step: f64) -> Result<Vec<ValueSeries>, SourceError> {
         let (ahead, _) = self.api.ahead().await?;
+        if self.api.is_victoria() {
+            tokio::time::sleep(until(to + HELD_BACK)).await;
+        }
         let step = step.max((to - from) / POINTS_OF_A_RANGE).max(0.001);
         let answer = self.api.range(promql, from + ahead, to + ahead, step).await?;
         answer.data.into_iter().map(value_of).collect()

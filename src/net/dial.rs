@@ -245,8 +245,7 @@ fn advice(error: &io::Error) -> &'static str {
     match why {
         // Authorities of the same name, whose signature it isn't, are often two that nobody named.
         Why::UnknownIssuer | Why::BadSignature => {
-            "; nobody who is trusted here has signed its certificate (it may be self-signed): \
-             name the authority that has, or the certificate itself, with `tls: {ca_file: …}`"
+            "; its authority isn't trusted here (self-signed?): name it with `tls: {ca_file: …}`"
         }
         Why::NotValidForName | Why::NotValidForNameContext { .. } => {
             "; its certificate is for another name: write that with `tls: {server_name: …}`"
