@@ -1,6 +1,7 @@
 //! Prometheus' HTTP API, as much of it as is asked here: instant queries, ranges, types of metrics.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
@@ -12,16 +13,26 @@ use super::http::{Access, Body, Http};
 use super::observe::Kind;
 use super::report::Labels;
 
-/// A Prometheus server.
-#[derive(Debug, Clone)]
-pub(super) struct Api(Http);
+/// How far behind a server's `time()` may be, in seconds, to be taken for its clock; and how far it may be at all. VictoriaMetrics answers for
+/// a moment that lies back.
+const BEHIND: std::ops::Range<f64> = 2.0..120.0;
+
+/// A Prometheus server, or one that answers like one: VictoriaMetrics, Thanos, Mimir.
+#[derive(Debug)]
+pub(super) struct Api {
+    http: Http,
+    /// It refuses POST, as some proxies do, and takes GET.
+    by_get: AtomicBool,
+    /// It is VictoriaMetrics.
+    victoria: AtomicBool,
+}
 
 /// An answer and what Prometheus warned of.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
     pub(super) data: T,
     pub(super) warnings: Vec<String>,
-    /// That `data` is a part of what there is, and why.
+    /// Why it isn't all that there is: a store that is away.
     pub(super) partial: Option<String>,
 }
 
@@ -43,14 +54,15 @@ struct Envelope<T> {
     kind: String,
     #[serde(default)]
     error: String,
+    // Some servers write `null` for none.
     #[serde(default)]
-    warnings: Vec<String>,
+    warnings: Option<Vec<String>>,
     /// What changes nothing.
     #[serde(default)]
-    infos: Vec<String>,
-    /// VictoriaMetrics' word for an answer of a part of its stores.
-    #[serde(default, rename = "isPartial")]
-    partial: bool,
+    infos: Option<Vec<String>>,
+    /// VictoriaMetrics: a part of its storage didn't answer.
+    #[serde(rename = "isPartial", default)]
+    partial: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -85,11 +97,11 @@ struct Metadata {
 
 impl Api {
     pub(super) fn new(access: Access) -> Self {
-        Self(Http::new(access))
+        Self { http: Http::new(access), by_get: AtomicBool::new(false), victoria: AtomicBool::new(false) }
     }
 
     fn url(&self, path: &str) -> Url {
-        let mut url = self.0.url().clone();
+        let mut url = self.http.url().clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/api/v1/{path}"));
         url
@@ -98,12 +110,36 @@ impl Api {
     /// By how many seconds the server's clock is ahead of ours, and how far that may be off: half the request's time.
     pub(super) async fn ahead(&self) -> Result<(f64, f64), SourceError> {
         let asked = unix(SystemTime::now());
-        let answer: Answer<Outcome> = self.post("query", &[("query", "time()")]).await?;
+        let body = self.ask("query", &[("query", "time()")]).await?;
         let now = unix(SystemTime::now());
+        let answer: Answer<Outcome> = self.read(&body)?;
+        let (here, off) = (f64::midpoint(asked, now), (now - asked) / 2.0);
         match answer.data {
-            Outcome::Scalar((time, _)) => Ok((time - f64::midpoint(asked, now), (now - asked) / 2.0)),
+            Outcome::Scalar((time, _)) => Ok((time - here, off)),
+            // It lies back where the server answers for the past. The clock that it dates its answers by knows whole seconds.
+            Outcome::Vector(samples) if samples.len() == 1 => {
+                self.victoria.store(true, Ordering::Relaxed);
+                let value =
+                    samples[0].value.as_ref().ok_or_else(|| SourceError::NotPrometheus("`time()` has no value there".into()))?;
+                let time = number(&value.1)?;
+                match body.date.filter(|date| BEHIND.contains(&(date - time))) {
+                    Some(date) => Ok((date + 0.5 - here, off + 0.5)),
+                    None => Ok((time - here, off)),
+                }
+            }
             _ => Err(SourceError::NotPrometheus("`time()` is no number there".into())),
         }
+    }
+
+    /// Whether it is VictoriaMetrics, as far as it has answered.
+    pub(super) fn is_victoria(&self) -> bool {
+        self.victoria.load(Ordering::Relaxed)
+    }
+
+    /// How far a sample's time may be from when it was scraped, in seconds: scrapers round it to a multiple of the interval, Prometheus by 2 ms at
+    /// most, VictoriaMetrics by a tenth of the interval.
+    pub(super) fn rounding(&self, interval: f64) -> f64 {
+        if self.is_victoria() { 0.1 * interval } else { 0.002 }
     }
 
     /// The raw samples of a selector in `(to - length, to]`.
@@ -115,7 +151,8 @@ impl Api {
     /// How many series each of a selector's metrics has, of those with a sample in the 5 min before `at`.
     pub(super) async fn counts(&self, selector: &str, at: f64) -> Result<Answer<Vec<(String, u64)>>, SourceError> {
         let query = format!("count by (__name__) ({selector})");
-        let answer: Answer<Outcome> = self.post("query", &[("query", &query), ("time", &format!("{at:.3}"))]).await?;
+        let body = self.ask("query", &[("query", &query), ("time", &format!("{at:.3}"))]).await?;
+        let answer: Answer<Outcome> = self.read(&body)?;
         let Outcome::Vector(samples) = answer.data else {
             return Err(SourceError::NotPrometheus("it counts series without a vector".into()));
         };
@@ -130,7 +167,7 @@ impl Api {
 
     /// The labels of the series of an instant query, their names among them.
     pub(super) async fn instant(&self, query: &str, at: f64) -> Result<Vec<Labels>, SourceError> {
-        let answer: Answer<Outcome> = self.post("query", &[("query", query), ("time", &format!("{at:.3}"))]).await?;
+        let answer: Answer<Outcome> = self.read(&self.ask("query", &[("query", query), ("time", &format!("{at:.3}"))]).await?)?;
         match answer.data {
             Outcome::Vector(samples) => Ok(samples.into_iter().map(|sample| sample.metric.into_iter().collect()).collect()),
             _ => Err(SourceError::NotPrometheus("it answers a selector without a vector".into())),
@@ -147,7 +184,7 @@ impl Api {
     pub(super) async fn kind(&self, name: &str) -> Result<Option<Kind>, SourceError> {
         let mut url = self.url("metadata");
         url.query_pairs_mut().append_pair("metric", name).append_pair("limit", "1");
-        let body = self.0.get(&url, &[]).await?;
+        let body = self.http.get(&url, &[]).await?;
         let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&body)?;
         let kind = answer.data.get(name).and_then(|all| all.first()).map(|metadata| metadata.kind.as_str());
         Ok(match kind {
@@ -158,7 +195,7 @@ impl Api {
     }
 
     async fn series(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<Vec<Series>>, SourceError> {
-        let answer: Answer<Outcome> = self.post(path, form).await?;
+        let answer: Answer<Outcome> = self.read(&self.ask(path, form).await?)?;
         let Outcome::Matrix(series) = answer.data else {
             return Err(SourceError::NotPrometheus("it answers a range without a matrix".into()));
         };
@@ -166,31 +203,50 @@ impl Api {
         Ok(Answer { data, warnings: answer.warnings, partial: answer.partial })
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<T>, SourceError> {
-        let body = self.0.post_form(&self.url(path), form).await?;
-        self.read(&body)
+    /// Asks by POST, which takes queries of any length; by GET where POST is refused and that isn't.
+    async fn ask(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
+        // VictoriaMetrics holds back the last 30 s of samples unless it is told this; others don't know it.
+        let form = [form, &[("nocache", "1")]].concat();
+        let url = self.url(path);
+        let mut query = url.clone();
+        query.query_pairs_mut().extend_pairs(&form);
+        if self.by_get.load(Ordering::Relaxed) {
+            return self.http.get(&query, &[]).await;
+        }
+        let body = self.http.post_form(&url, &form).await?;
+        if matches!(body.status, 403 | 404 | 405 | 501) {
+            let got = self.http.get(&query, &[]).await?;
+            if got.status < 300 {
+                self.by_get.store(true, Ordering::Relaxed);
+                return Ok(got);
+            }
+        }
+        Ok(body)
     }
 
     fn read<T: DeserializeOwned>(&self, body: &Body) -> Result<Answer<T>, SourceError> {
         let status = body.status;
         let envelope: Result<Envelope<T>, _> = serde_json::from_slice(&body.bytes);
         match envelope {
-            _ if matches!(status, 401 | 403) => Err(SourceError::Unauthorized { status }),
+            _ if matches!(status, 401 | 403) => Err(SourceError::Unauthorized { status, message: self.refusal(body) }),
             Ok(Envelope { status: word, data: Some(data), warnings, infos, partial, .. })
                 if word == "success" && status < 300 =>
             {
-                let cleaned = |texts: Vec<String>| -> Vec<String> { texts.iter().map(|text| self.0.excerpt(text)).collect() };
+                let cleaned = |texts: Option<Vec<String>>| -> Vec<String> {
+                    texts.iter().flatten().map(|text| self.http.excerpt(text)).collect()
+                };
                 let mut warnings = cleaned(warnings);
-                let grave = warnings.iter().find(|warning| !warning.starts_with("PromQL info:")).cloned();
-                let partial = grave.or_else(|| partial.then(|| "some of its stores did not answer (isPartial)".to_owned()));
+                warnings.extend(partial.unwrap_or_default().then(|| "a part of its storage is away (isPartial)".to_owned()));
+                let partial = warnings.iter().find(|warning| !warning.starts_with("PromQL info:")).cloned();
                 warnings.extend(cleaned(infos));
                 Ok(Answer { data, warnings, partial })
             }
             Ok(envelope) if envelope.status == "error" => {
-                Err(SourceError::Query { status, kind: self.0.excerpt(&envelope.kind), message: self.0.excerpt(&envelope.error) })
+                let [kind, message] = [&envelope.kind, &envelope.error].map(|text| self.http.excerpt(text));
+                Err(SourceError::Query { status, kind, message })
             }
             _ => {
-                let shown = self.0.excerpt(&String::from_utf8_lossy(&body.bytes));
+                let shown = self.refusal(body);
                 match status {
                     404 => Err(SourceError::NotPrometheus(format!("404, {shown}"))),
                     300.. => Err(SourceError::Status { status, message: shown }),
@@ -198,6 +254,13 @@ impl Api {
                 }
             }
         }
+    }
+}
+
+impl Api {
+    /// The beginning of what it said, without secrets.
+    fn refusal(&self, body: &Body) -> String {
+        self.http.excerpt(&String::from_utf8_lossy(&body.bytes))
     }
 }
 

@@ -75,7 +75,9 @@ impl Observer {
                 Reader::Prometheus(prometheus) => {
                     (prometheus.name(), tokio::time::timeout(within, async { prometheus.api.ahead().await.map(drop) }).await)
                 }
-                Reader::Exporter(exporter) => (exporter.name(), tokio::time::timeout(within, exporter.try_once()).await),
+                Reader::Exporter(exporter) => {
+                    (exporter.name(), tokio::time::timeout(within, exporter.try_once(&self.wants)).await)
+                }
             };
             let error = asked.unwrap_or(Err(SourceError::Timeout { seconds: within.as_secs_f64() })).err()?;
             Some((name.to_owned(), error))
@@ -142,7 +144,7 @@ impl Observer {
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
-                    let between = tracker::between(&self.wants, [a, b], [before.at, after.at]);
+                    let between = tracker::between([a, b], [before.at, after.at]);
                     let (name, direct) = (exporter.name().to_owned(), Some(exporter.instance()));
                     let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b]));
                     Part { name, direct, between: error.map_or(Ok(between), Err), readings, had }
@@ -159,8 +161,7 @@ impl Observer {
         let mut all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
         let had = all.get_mut(source)?;
         for reading in readings.into_iter().filter(|reading| reading.error.is_none() && !reading.name.is_empty()) {
-            let items = reading.points.iter().flat_map(|point| self.wants.find(&point.metric, &point.labels));
-            had.get_or_insert_default().extend(items.map(|(item, _)| item));
+            had.get_or_insert_default().extend(reading.points.iter().flat_map(|point| &point.items));
         }
         had.clone()
     }

@@ -11,7 +11,7 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::parse_duration;
 
-use super::api::{Answer, Series};
+use super::api::{Answer, Series, until};
 use super::error::SourceError;
 use super::intervals::spacing;
 use super::meter::Meter;
@@ -27,6 +27,8 @@ const POINTS_OF_A_RANGE: f64 = 10_000.0;
 const SAMPLES_AT_ONCE: f64 = 5_000.0;
 /// How far back samples are looked for to learn how far apart they are, in seconds.
 const TO_LEARN: f64 = 300.0;
+/// VictoriaMetrics repeats older points in place of those of the last 30 s; in seconds.
+const HELD_BACK: f64 = 31.0;
 /// Targets of a selector that are looked at for it.
 const TARGETS: usize = 10;
 
@@ -200,7 +202,10 @@ impl Seen {
 impl Prometheus {
     /// What a query came to within stretches of time, of which there is at least one; in Unix seconds by our clock.
     pub(super) async fn ask(&self, query: &Query, stretches: &[(f64, f64)]) -> Result<Answered, SourceError> {
-        let (ahead, _) = self.api.ahead().await?;
+        let (ahead, _) = self.ahead().await?;
+        if let Some((_, to)) = stretches.last().filter(|_| self.api.is_victoria()) {
+            tokio::time::sleep(until(to + HELD_BACK)).await;
+        }
         let stretches: Vec<(f64, f64)> = stretches.iter().map(|(from, to)| (from + ahead, to + ahead)).collect();
         let end = stretches.last().map_or(ahead, |(_, to)| *to);
         let length: f64 = stretches.iter().map(|(from, to)| to - from).sum();

@@ -51,6 +51,8 @@ pub(crate) struct SourceReading {
     pub(crate) points: Vec<Point>,
     /// Metrics with too many series, and how many.
     pub(crate) left_out: Vec<(String, u64)>,
+    /// Of an exporter only: the names of its metrics that begin as those of the presets observed.
+    pub(crate) names: Vec<String>,
     /// Of an exporter only: what it accumulated.
     pub(crate) scraped: Option<Scraped>,
 }
@@ -73,6 +75,8 @@ pub(crate) struct Scraped {
 pub(crate) struct Point {
     pub(crate) metric: String,
     pub(crate) labels: Labels,
+    /// Which of the items wanted it is of.
+    pub(crate) items: Vec<usize>,
     pub(crate) kind: Kind,
     pub(crate) cut: Cut,
     /// Of an exporter only: since the edge before.

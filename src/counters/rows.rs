@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::error::SourceError;
+use super::hints::{dialects, instead};
 use super::observe::Kind;
 use super::presets::{self, Preset, SERIES_OF_A_METRIC, SERIES_TO_READ};
 use super::report::{CounterRow, Labels, Observed, SourceReading, SourceReport};
@@ -30,6 +31,10 @@ impl Part {
         self.between.as_ref().map_or(&[], |between| &between.found)
     }
 
+    pub(super) fn names(&self) -> &[String] {
+        self.between.as_ref().map_or(&[], |between| &between.names)
+    }
+
     fn left_out(&self) -> &[(String, u64)] {
         self.between.as_ref().map_or(&[], |between| &between.left_out)
     }
@@ -44,6 +49,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     }
     let mut rows = Vec::new();
     let mut notes = notes(wants, &parts, span);
+    notes.extend(dialects(&parts));
     for part in &parts {
         let mut found: Vec<&Found> = part.found().iter().collect();
         found.sort_by(|a, b| (a.item, &a.labels).cmp(&(b.item, &b.labels)));
@@ -65,7 +71,11 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     }
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
-            rows.push(missing_row(item, nowhere(&item.names, &parts)));
+            let missing = nowhere(item, &parts);
+            // What not every exporter has is missed only where a source could not be read.
+            if !item.optional || parts.iter().any(|part| part.between.is_err()) {
+                rows.push(missing_row(item, missing));
+            }
         }
     }
     let twice = Twice::new(&parts, span);
@@ -121,7 +131,8 @@ fn missing_row(item: &Item, missing: String) -> CounterRow {
 }
 
 /// Why a metric is in no source.
-fn nowhere(names: &[String], parts: &[Part]) -> String {
+fn nowhere(item: &Item, parts: &[Part]) -> String {
+    let names = &item.names;
     if let Some(many) = parts.iter().find_map(|part| too_many(names, part)) {
         return many;
     }
@@ -131,7 +142,8 @@ fn nowhere(names: &[String], parts: &[Part]) -> String {
     }
     let also = names.get(1..).unwrap_or_default();
     let also = if also.is_empty() { String::new() } else { format!(" (nor of {})", also.join(", ")) };
-    format!("no source has a series of this name{also} with these labels")
+    let instead = instead(item, parts).map_or_else(String::new, |instead| format!(": {instead}"));
+    format!("no source has a series of this name{also} with these labels{instead}")
 }
 
 fn too_many(names: &[String], part: &Part) -> Option<String> {
@@ -164,8 +176,8 @@ fn systems(asked: &Asked, wants: &Wants, parts: &[Part], twice: &Twice) -> Syste
         }
     }
     if all.known.is_empty() && all.unknown.is_empty() {
-        let names = &wants.items[asked.of.item].names;
-        let nowhere = || Absence::Nowhere(format!("{}: {}", names[0], nowhere(names, parts)));
+        let item = &wants.items[asked.of.item];
+        let nowhere = || Absence::Nowhere(format!("{}: {}", item.names[0], nowhere(item, parts)));
         all.none = Some(if there { Absence::Idle(asked.idle().to_owned()) } else { nowhere() });
     }
     all
