@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn flowing(time: f64) -> At {
-    At { time, off: 0.0, still_until: None }
+    At::flowing(time, 0.0)
 }
 
 fn still(time: f64) -> At {
-    At { time, off: 0.0, still_until: Some(time + 3.0) }
+    At { still_until: Some(time + 3.0), ..flowing(time) }
 }
 
 fn fold(kind: Kind, from: At, to: At, samples: &[(f64, f64)]) -> Fold {
@@ -126,6 +126,17 @@ fn a_counter_that_came_up_between_the_edges_counts_from_0() {
     assert_eq!(value(&born(Kind::Gauge, flowing(1.0), flowing(10.0), &samples)), Err(Gap::NoStart));
     assert_eq!(value(&born(Kind::Counter, flowing(5.0), flowing(10.0), &samples)), Ok(10.0));
     assert_eq!(value(&born(Kind::Counter, flowing(1.0), flowing(20.0), &samples)), Err(Gap::NoStart));
+}
+
+#[test]
+fn where_the_load_has_ended_a_counter_that_stands_still_is_exact_and_others_go_on() {
+    let ended = At { ended: true, ..flowing(12.0) };
+    let stands = [(0.0, 100.0), (10.0, 200.0), (15.0, 260.0), (20.0, 260.0), (25.0, 300.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &stands)), Ok((160.0, 160.0, 160.0)));
+    // What others do later is no part of it, and what of it was done between the samples around the edge isn't known.
+    let moves = [(0.0, 100.0), (10.0, 200.0), (15.0, 260.0), (20.0, 320.0), (25.0, 320.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &moves)), Ok((124.0, 100.0, 160.0)));
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &moves[..3])), Ok((124.0, 100.0, 160.0)));
 }
 
 #[test]
