@@ -33,6 +33,8 @@ pub(crate) struct At {
     /// Our load has ended, and nobody else's is known: a counter that stands still between the first two samples past the edge stood still
     /// since the edge.
     pub(crate) ended: bool,
+    /// How much later than that a sample has to be to tell all that happened before the edge, in seconds.
+    pub(crate) late: f64,
 }
 
 impl At {
@@ -43,7 +45,7 @@ impl At {
 
     /// An edge of a load that goes on.
     pub(crate) const fn flowing(time: f64, off: f64) -> Self {
-        Self { time, off, still_until: None, ended: false }
+        Self { time, off, still_until: None, ended: false, late: 0.0 }
     }
 }
 
@@ -358,7 +360,7 @@ impl Mark {
             // Where the clocks can't tell whether the series' first sample was before the edge.
             self.before = self.before.or(Some(last.unwrap_or(now).sums)).filter(|_| self.made.is_some());
         }
-        if self.made.is_none() || time < at.time + at.off {
+        if self.made.is_none() || time < at.time + at.off + at.late {
             return;
         }
         let Some(after) = self.after else {

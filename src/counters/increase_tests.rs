@@ -140,6 +140,16 @@ fn where_the_load_has_ended_a_counter_that_stands_still_is_exact_and_others_go_o
 }
 
 #[test]
+fn what_is_told_late_may_lie_before_an_edge_at_which_the_load_ended() {
+    let ended = At { ended: true, late: 11.0, ..flowing(12.0) };
+    let samples: Vec<(f64, f64)> = (0..8).map(|n| (f64::from(n) * 5.0, f64::from(n) * 50.0)).collect();
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((120.0, 100.0, 250.0)));
+    // It stands still from when all must have been told.
+    let told = [(0.0, 0.0), (10.0, 100.0), (15.0, 110.0), (20.0, 120.0), (25.0, 130.0), (30.0, 130.0), (35.0, 150.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &told)), Ok((130.0, 130.0, 130.0)));
+}
+
+#[test]
 fn a_rounding_error_is_no_reset() {
     // Idle seconds of a CPU that is busy throughout, and of one that isn't.
     let busy = [(0.0, 12_345.67), (5.0, 12_345.67), (10.0, 12_345.66), (15.0, 12_345.67), (20.0, 12_345.66)];

@@ -79,7 +79,7 @@ impl Edge {
                 let time = self.time + late + self.off;
                 At { still_until: Some(until.max(time)), ..At::flowing(time, 0.0) }
             }
-            None if self.ended => At { ended: true, ..At::flowing(self.time + late, self.off) },
+            None if self.ended => At { ended: true, late, ..At::flowing(self.time, self.off) },
             None => At::flowing(self.time, self.off),
         }
     }
