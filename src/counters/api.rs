@@ -17,6 +17,9 @@ use super::report::Labels;
 /// a moment that lies back.
 const BEHIND: std::ops::Range<f64> = 2.0..120.0;
 
+/// How long to wait before asking a gateway again.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// A Prometheus server, or one that answers like one: VictoriaMetrics, Thanos, Mimir.
 #[derive(Debug)]
 pub(super) struct Api {
@@ -206,14 +209,24 @@ impl Api {
     /// Asks by POST, which takes queries of any length; by GET where POST is refused and that isn't.
     async fn ask(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
         // VictoriaMetrics holds back the last 30 s of samples unless it is told this; others don't know it.
-        let form = [form, &[("nocache", "1")]].concat();
+        let form = [form, &[("nocache", "1"), ("latency_offset", "1ms")]].concat();
+        let body = self.ask_once(path, &form).await?;
+        if !(502..=504).contains(&body.status) {
+            return Ok(body);
+        }
+        // A gateway whose server is away for a moment.
+        tokio::time::sleep(AGAIN).await;
+        self.ask_once(path, &form).await
+    }
+
+    async fn ask_once(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
         let url = self.url(path);
         let mut query = url.clone();
-        query.query_pairs_mut().extend_pairs(&form);
+        query.query_pairs_mut().extend_pairs(form);
         if self.by_get.load(Ordering::Relaxed) {
             return self.http.get(&query, &[]).await;
         }
-        let body = self.http.post_form(&url, &form).await?;
+        let body = self.http.post_form(&url, form).await?;
         if matches!(body.status, 403 | 404 | 405 | 501) {
             let got = self.http.get(&query, &[]).await?;
             if got.status < 300 {

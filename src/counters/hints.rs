@@ -31,7 +31,7 @@ pub(super) fn instead(item: &Item, parts: &[Part]) -> Option<String> {
     let preset = presets::of_metric(&item.names[0]).filter(|_| presets::metric(&item.names[0]).is_some())?;
     parts.iter().find_map(|part| {
         if part.names().iter().any(|name| item.names.contains(name)) {
-            return Some(format!("{} has it with other labels only", part.name));
+            return Some(format!("{} has it with other labels, or without a number", part.name));
         }
         let near = near(&item.names, part.names().iter().map(String::as_str));
         let (prefix, names) = near?;

@@ -30,12 +30,22 @@ pub(crate) struct At {
     pub(crate) off: f64,
     /// Nothing happens from `time` to `still_until`, so that any sample between them is exact.
     pub(crate) still_until: Option<f64>,
+    /// Our load has ended, and nobody else's is known: a counter that stands still between the first two samples past the edge stood still
+    /// since the edge.
+    pub(crate) ended: bool,
+    /// How much later than that a sample has to be to tell all that happened before the edge, in seconds.
+    pub(crate) late: f64,
 }
 
 impl At {
     /// An edge at a sample.
     pub(crate) const fn sample(time: f64) -> Self {
-        Self { time, off: 0.0, still_until: Some(time) }
+        Self { still_until: Some(time), ..Self::flowing(time, 0.0) }
+    }
+
+    /// An edge of a load that goes on.
+    pub(crate) const fn flowing(time: f64, off: f64) -> Self {
+        Self { time, off, still_until: None, ended: false, late: 0.0 }
     }
 }
 
@@ -350,8 +360,16 @@ impl Mark {
             // Where the clocks can't tell whether the series' first sample was before the edge.
             self.before = self.before.or(Some(last.unwrap_or(now).sums)).filter(|_| self.made.is_some());
         }
-        if self.made.is_some() && self.after.is_none() && time >= at.time + at.off {
+        if self.made.is_none() || time < at.time + at.off + at.late {
+            return;
+        }
+        let Some(after) = self.after else {
             self.after = Some(now.sums);
+            return;
+        };
+        if at.ended && last.is_some_and(|last| last.sums.time == after.time) && now.sums.sum == after.sum {
+            self.made = Some(made);
+            self.before = self.before.map(|before| Sums { time: before.time, ..after });
         }
     }
 }

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn flowing(time: f64) -> At {
-    At { time, off: 0.0, still_until: None }
+    At::flowing(time, 0.0)
 }
 
 fn still(time: f64) -> At {
-    At { time, off: 0.0, still_until: Some(time + 3.0) }
+    At { still_until: Some(time + 3.0), ..flowing(time) }
 }
 
 fn fold(kind: Kind, from: At, to: At, samples: &[(f64, f64)]) -> Fold {
@@ -126,6 +126,27 @@ fn a_counter_that_came_up_between_the_edges_counts_from_0() {
     assert_eq!(value(&born(Kind::Gauge, flowing(1.0), flowing(10.0), &samples)), Err(Gap::NoStart));
     assert_eq!(value(&born(Kind::Counter, flowing(5.0), flowing(10.0), &samples)), Ok(10.0));
     assert_eq!(value(&born(Kind::Counter, flowing(1.0), flowing(20.0), &samples)), Err(Gap::NoStart));
+}
+
+#[test]
+fn where_the_load_has_ended_a_counter_that_stands_still_is_exact_and_others_go_on() {
+    let ended = At { ended: true, ..flowing(12.0) };
+    let stands = [(0.0, 100.0), (10.0, 200.0), (15.0, 260.0), (20.0, 260.0), (25.0, 300.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &stands)), Ok((160.0, 160.0, 160.0)));
+    // What others do later is no part of it, and what of it was done between the samples around the edge isn't known.
+    let moves = [(0.0, 100.0), (10.0, 200.0), (15.0, 260.0), (20.0, 320.0), (25.0, 320.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &moves)), Ok((124.0, 100.0, 160.0)));
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &moves[..3])), Ok((124.0, 100.0, 160.0)));
+}
+
+#[test]
+fn what_is_told_late_may_lie_before_an_edge_at_which_the_load_ended() {
+    let ended = At { ended: true, late: 11.0, ..flowing(12.0) };
+    let samples: Vec<(f64, f64)> = (0..8).map(|n| (f64::from(n) * 5.0, f64::from(n) * 50.0)).collect();
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((120.0, 100.0, 250.0)));
+    // It stands still from when all must have been told.
+    let told = [(0.0, 0.0), (10.0, 100.0), (15.0, 110.0), (20.0, 120.0), (25.0, 130.0), (30.0, 130.0), (35.0, 150.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &told)), Ok((130.0, 130.0, 130.0)));
 }
 
 #[test]

@@ -27,9 +27,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub enum Traffic {
     /// The load goes on: values are interpolated to the edge, and what that leaves unsure is told.
     Flowing,
-    /// Nothing is sent until the reading is there (`settle: true`), or ever again (the last edge): the first sample past the
-    /// edge is exact. Waits longer where a system tells its statistics late (PostgreSQL: up to 11 s).
+    /// Nothing is sent until the reading is there (`settle: true`): the first sample past the edge is exact. Waits longer where a
+    /// system tells its statistics late (PostgreSQL: up to 11 s).
     Still,
+    /// Nothing is sent ever again (the last edge), but others may go on. Waits as long, and for one more sample of a Prometheus: what stands
+    /// still is exact.
+    Ended,
 }
 
 /// Reads the sources of one plan. Cheap to share.
@@ -107,16 +110,16 @@ impl Observer {
     }
 
     async fn read(&self, at: SystemTime, traffic: Traffic) -> Reading {
-        let (at, still) = (unix(at), traffic == Traffic::Still);
-        let reads = self.sources.iter().map(|source| self.read_one(source, at, still));
+        let (at, still) = (unix(at), traffic != Traffic::Flowing);
+        let reads = self.sources.iter().map(|source| self.read_one(source, at, traffic));
         let sources = join_all(reads).await;
-        Reading { at, still, done: unix(SystemTime::now()), sources }
+        Reading { at, still, ended: traffic == Traffic::Ended, done: unix(SystemTime::now()), sources }
     }
 
-    async fn read_one(&self, source: &Reader, at: f64, still: bool) -> SourceReading {
+    async fn read_one(&self, source: &Reader, at: f64, traffic: Traffic) -> SourceReading {
         match source {
-            Reader::Prometheus(prometheus) => prometheus.edge(&self.wants, at, still).await,
-            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, still).await,
+            Reader::Prometheus(prometheus) => prometheus.edge(&self.wants, at, traffic).await,
+            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, traffic != Traffic::Flowing).await,
         }
     }
 
@@ -135,8 +138,8 @@ impl Observer {
             match source {
                 Reader::Prometheus(prometheus) => {
                     let end = |reading: &Reading, source| {
-                        let still_until = reading.still.then_some(reading.done);
-                        End { at: reading.at, still_until, reading: source }
+                        let still_until = (reading.still && !reading.ended).then_some(reading.done);
+                        End { at: reading.at, still_until, ended: reading.ended, reading: source }
                     };
                     let between = self.stored(prometheus, [end(before, a), end(after, b)]).await;
                     let name = prometheus.name().to_owned();

@@ -11,6 +11,7 @@ use super::http::Access;
 use super::increase::{At, Fold};
 use super::intervals::Intervals;
 use super::observe::Kind;
+use super::observer::Traffic;
 use super::presets::SERIES_TO_READ;
 use super::report::{Point, SourceReading};
 use super::select::{Best, Group, groups, keep, selector};
@@ -75,16 +76,23 @@ impl Prometheus {
     }
 
     /// Asks until each series that is alive has a sample at or after the edge, for two of its scrape intervals at most.
-    pub(super) async fn edge(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
+    pub(super) async fn edge(&self, wants: &Wants, at: f64, traffic: Traffic) -> SourceReading {
+        let still = traffic != Traffic::Flowing;
+        // One more is waited for, which says whether others go on.
+        let samples = if traffic == Traffic::Ended { 2 } else { 1 };
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
         let mut left = Duration::MAX;
         loop {
             // One that doesn't answer is asked again, but not waited for beyond the end.
-            let looked = tokio::time::timeout(left, self.look(wants, at, still, &mut reading)).await;
+            let looked = tokio::time::timeout(left, self.look(wants, at, (still, samples), &mut reading)).await;
             let none = || reading.error.clone().unwrap_or(SourceError::Timeout { seconds: left.as_secs_f64().ceil() });
             let result = looked.unwrap_or_else(|_| Err(none()));
-            let late = if still && result.is_ok() { wants.latest(0..wants.items.len()).as_secs_f64() } else { 0.0 };
-            left = until(at + late + 2.0 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING + self.lag());
+            let (late, samples) = match &result {
+                Ok(_) if still => (wants.latest(0..wants.items.len()).as_secs_f64(), samples),
+                Ok(_) => (0.0, samples),
+                Err(_) => (0.0, 1),
+            };
+            left = until(at + late + (1 + samples) as f64 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING + self.lag());
             let wait = match result {
                 Ok(view) => {
                     reading.error = None;
@@ -110,7 +118,13 @@ impl Prometheus {
         reading
     }
 
-    async fn look(&self, wants: &Wants, at: f64, still: bool, reading: &mut SourceReading) -> Result<View, SourceError> {
+    async fn look(
+        &self,
+        wants: &Wants,
+        at: f64,
+        (still, samples): (bool, usize),
+        reading: &mut SourceReading,
+    ) -> Result<View, SourceError> {
         (reading.ahead, reading.off) = self.ahead().await?;
         let now = unix(SystemTime::now()) + reading.ahead;
         let edge = at + reading.ahead;
@@ -152,13 +166,14 @@ impl Prometheus {
                 let here = edge + late + if still { reading.off } else { 0.0 };
                 let Some((last, _)) = series.samples.last() else { continue };
                 // A series that isn't scraped any more isn't waited for.
-                if *last < here && now - last < 2.5 * interval + STORING + lag {
+                let past = series.samples.iter().rev().take_while(|(time, _)| *time >= here).count();
+                if past < samples && now - last < 2.5 * interval + STORING + lag {
                     let next = (last + interval + lag - now).max(here - now);
                     view.wait = Some(view.wait.map_or(next, |wait: f64| wait.min(next)));
                 }
                 let still_until = still.then_some(here + 2.0 * interval + STORING);
                 let kind = wants.items[item].kind(None, &series.metric);
-                let mut fold = Fold::new(kind, &[At { time: here, off: reading.off, still_until }]);
+                let mut fold = Fold::new(kind, &[At { still_until, ..At::flowing(here, reading.off) }]);
                 for (time, value) in &series.samples {
                     fold.feed(*time, *value, false);
                 }

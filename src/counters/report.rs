@@ -23,6 +23,8 @@ pub struct Reading {
     pub at: f64,
     /// Whether the load stood still at the edge, so that the values are exact.
     pub still: bool,
+    /// Whether it did so for good, while others may have gone on.
+    pub(crate) ended: bool,
     /// When the reading was there, in Unix seconds by our clock: until then a load that stood still did so.
     pub(crate) done: f64,
     /// One per source, in the profile's order.
@@ -32,7 +34,7 @@ pub struct Reading {
 impl Reading {
     /// One that was given up.
     pub fn none(at: SystemTime) -> Self {
-        Self { at: unix(at), still: false, done: unix(at), sources: Vec::new() }
+        Self { at: unix(at), still: false, ended: false, done: unix(at), sources: Vec::new() }
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct End<'a> {
     pub(super) at: f64,
     /// Where the load stood still: until when, by our clock.
     pub(super) still_until: Option<f64>,
+    /// Where the load has ended, and others may have gone on.
+    pub(super) ended: bool,
     pub(super) reading: &'a SourceReading,
 }
 
@@ -66,6 +68,7 @@ struct Folding<'a> {
 struct Edge {
     time: f64,
     still_until: Option<f64>,
+    ended: bool,
     /// How far the clocks' difference may be off.
     off: f64,
 }
@@ -76,9 +79,10 @@ impl Edge {
         match self.still_until {
             Some(until) => {
                 let time = self.time + late + self.off;
-                At { time, off: 0.0, still_until: Some(until.max(time)) }
+                At { still_until: Some(until.max(time)), ..At::flowing(time, 0.0) }
             }
-            None => At { time: self.time, off: self.off, still_until: None },
+            None if self.ended => At { ended: true, late, ..At::flowing(self.time, self.off) },
+            None => At::flowing(self.time, self.off),
         }
     }
 }
@@ -158,12 +162,12 @@ impl Prometheus {
         let edge = |end: End<'_>| {
             // A reading that failed knows nothing of the clocks.
             let (ahead, off) = end.reading.error.as_ref().map_or((end.reading.ahead, end.reading.off), |_| (ahead, off));
-            Edge { time: end.at + ahead, still_until: end.still_until.map(|until| until + ahead), off }
+            Edge { time: end.at + ahead, still_until: end.still_until.map(|until| until + ahead), ended: end.ended, off }
         };
         let (from, to) = (edge(ends[0]), edge(ends[1]));
         let latest = wants.latest(0..wants.items.len()).as_secs_f64();
         let begin = from.time - 3.0 * interval - STORING;
-        let end = (to.time + latest + 2.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
+        let end = (to.time + latest + 3.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
         let mut out = Between { interval: self.interval(), jobs: self.intervals.by_job(), ..Between::default() };
         let (mut selectors, mut labelled) = (Vec::new(), Labelled::default());
         for group in groups(wants) {
@@ -234,7 +238,7 @@ mod tests {
         let wants =
             Wants::new(&Observe { counters: vec![Wanted::Preset { preset, matchers: Vec::new() }], ..Observe::default() });
         let fold = |chunks: &[std::ops::RangeInclusive<u32>]| {
-            let edge = |time| Edge { time, still_until: None, off: 0.1 };
+            let edge = |time| Edge { time, still_until: None, ended: false, off: 0.1 };
             let mut folding = Folding::new(&wants, edge(10.5), edge(50.0));
             for chunk in chunks {
                 for (metric, slope) in [("redis_keyspace_hits_total", 2.0), ("redis_connected_clients", 1.0)] {

@@ -71,7 +71,7 @@ impl Tracker {
     ) {
         // Without a scrape before the edge, what happened since is known by its mean only.
         let bare = !still && self.last.is_none_or(|last| last > at);
-        let flowing = At { time: at, off: 0.0, still_until: None };
+        let flowing = At::flowing(at, 0.0);
         let edge = if still || bare { At::sample(time) } else { flowing };
         let own = At { still_until: still.then_some(f64::INFINITY), ..flowing };
         self.take(wants, time, exposition, Some([edge, own]));

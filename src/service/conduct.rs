@@ -426,8 +426,8 @@ impl Conduct {
         let still = self.plan.observe.settle;
         let after = match turn.after {
             Some(after) if !last => after,
-            // Nothing is under way any more: what is read from now on is exact.
-            _ => read_at(&observer, SystemTime::now(), Traffic::Still),
+            // Nothing of it is under way any more. Where the load pauses, nobody else's is either.
+            _ => read_at(&observer, SystemTime::now(), if still { Traffic::Still } else { Traffic::Ended }),
         };
         if still {
             self.settled = Some(after.clone());

@@ -32,6 +32,8 @@ struct World {
     events: Vec<(f64, Event)>,
     /// One of so many scrapes fails.
     fails: u32,
+    /// Whether it is others who make the requests, so that they go on after the last phase.
+    others: bool,
 }
 
 impl World {
@@ -53,9 +55,9 @@ impl World {
         self.events.iter().map(reset).collect()
     }
 
-    /// How long the server was there for requests between two times. After the last phase there are none.
+    /// How long the server was there for requests between two times.
     fn busy(&self, from: f64, to: f64) -> f64 {
-        let to = to.min(self.length());
+        let to = if self.others { to } else { to.min(self.length()) };
         let down = |(begun, up, _): (f64, f64, Event)| (up.min(to) - begun.max(from)).max(0.0);
         (to - from).max(0.0) - self.resets().into_iter().map(down).sum::<f64>()
     }
@@ -134,17 +136,19 @@ fn world() -> impl Strategy<Value = World> {
     let event = prop_oneof![(0.0..3.0f64).prop_map(Event::Restart), Just(Event::Reset)];
     let phases = proptest::collection::vec(2.0..60.0f64, 2..5);
     let events = proptest::collection::vec((6.0..20.0f64, event), 0..4);
-    let scrapes = (prop_oneof![Just(1.0), Just(5.0), Just(15.0)], 0.0..1.0f64, 3u32..8);
+    let scrapes = (prop_oneof![Just(1.0), Just(5.0), Just(15.0)], 0.0..1.0f64, 3u32..8, any::<bool>());
     let rates = [0.0..500.0f64, 0.0..500.0f64, 0.0..500.0f64];
-    (scrapes, rates, 0.0..100.0f64, phases, events).prop_map(|((interval, offset, fails), rates, born, phases, events)| {
-        let mut world = World { interval, offset: offset * interval, rates, born, phases, events, fails };
-        // Before a reset it was seen often enough to have a rate.
-        let soon = |(begun, ..): &(f64, f64, Event)| *begun > world.born && *begun < world.born + 4.0 * interval;
-        if let Some((_, up, _)) = world.resets().into_iter().find(soon) {
-            world.born = up;
-        }
-        world
-    })
+    (scrapes, rates, 0.0..100.0f64, phases, events).prop_map(
+        |((interval, offset, fails, others), rates, born, phases, events)| {
+            let mut world = World { interval, offset: offset * interval, rates, born, phases, events, fails, others };
+            // Before a reset it was seen often enough to have a rate.
+            let soon = |(begun, ..): &(f64, f64, Event)| *begun > world.born && *begun < world.born + 4.0 * interval;
+            if let Some((_, up, _)) = world.resets().into_iter().find(soon) {
+                world.born = up;
+            }
+            world
+        },
+    )
 }
 
 /// Of each series the deltas of the phases and of the run, with their uncertainties.
@@ -163,7 +167,8 @@ async fn observed(world: World) -> Vec<[Vec<Option<(f64, f64)>>; 3]> {
     world.phases.iter().for_each(|length| edges.push(edges.last().unwrap() + length));
     let mut readings = Vec::new();
     for (at, edge) in edges.iter().enumerate() {
-        let traffic = if at + 1 == edges.len() { Traffic::Still } else { Traffic::Flowing };
+        let last = if world.others { Traffic::Ended } else { Traffic::Still };
+        let traffic = if at + 1 == edges.len() { last } else { Traffic::Flowing };
         let at = UNIX_EPOCH + Duration::from_secs_f64(base + edge);
         readings.push(observer.edge(at, traffic).reading().await);
     }
