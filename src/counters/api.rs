@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub(super) struct Api {
     by_get: AtomicBool,
     /// It is VictoriaMetrics.
     victoria: AtomicBool,
+    /// Between what its clock is ahead of ours, where it has whole seconds.
+    ahead: Mutex<Option<[f64; 2]>>,
 }
 
 /// An answer and what Prometheus warned of.
@@ -100,7 +103,12 @@ struct Metadata {
 
 impl Api {
     pub(super) fn new(access: Access) -> Self {
-        Self { http: Http::new(access), by_get: AtomicBool::new(false), victoria: AtomicBool::new(false) }
+        Self {
+            http: Http::new(access),
+            by_get: AtomicBool::new(false),
+            victoria: AtomicBool::new(false),
+            ahead: Mutex::default(),
+        }
     }
 
     fn url(&self, path: &str) -> Url {
@@ -119,19 +127,28 @@ impl Api {
         let (here, off) = (f64::midpoint(asked, now), (now - asked) / 2.0);
         match answer.data {
             Outcome::Scalar((time, _)) => Ok((time - here, off)),
-            // It lies back where the server answers for the past. The clock that it dates its answers by knows whole seconds.
+            // VictoriaMetrics: in whole seconds, and it lies back where the server answers for the past. The clock that it dates its answers by
+            // does not.
             Outcome::Vector(samples) if samples.len() == 1 => {
                 self.victoria.store(true, Ordering::Relaxed);
-                let value =
-                    samples[0].value.as_ref().ok_or_else(|| SourceError::NotPrometheus("`time()` has no value there".into()))?;
+                let value = samples[0].value.as_ref();
+                let value = value.ok_or_else(|| SourceError::NotPrometheus("`time()` has no value there".into()))?;
                 let time = number(&value.1)?;
-                match body.date.filter(|date| BEHIND.contains(&(date - time))) {
-                    Some(date) => Ok((date + 0.5 - here, off + 0.5)),
-                    None => Ok((time - here, off)),
-                }
+                let second = body.date.filter(|date| BEHIND.contains(&(date - time))).unwrap_or(time.floor());
+                Ok(self.narrowed([second - now, second + 1.0 - asked]))
             }
             _ => Err(SourceError::NotPrometheus("`time()` is no number there".into())),
         }
+    }
+
+    /// By how many seconds a clock of whole seconds is ahead of ours, and how far that may be off, now that it is between these two. Each answer
+    /// narrows it, unless one of the clocks was set.
+    fn narrowed(&self, [least, most]: [f64; 2]) -> (f64, f64) {
+        let mut known = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let both = known.map_or([least, most], |known| [known[0].max(least), known[1].min(most)]);
+        let [least, most] = if both[0] <= both[1] { both } else { [least, most] };
+        *known = Some([least, most]);
+        (f64::midpoint(least, most), (most - least) / 2.0)
     }
 
     /// Whether it is VictoriaMetrics, as far as it has answered.
