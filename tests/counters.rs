@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use load_exporter::counters::{
-    Access, CounterRow, Kind, Matcher, Observe, Observed, Observer, Ratio, Source, SourceKind, Traffic, Wanted, presets,
+    Access, CounterRow, Kind, Matcher, Observe, Observed, Observer, Query, Ratio, Source, SourceKind, Traffic, Wanted, presets,
 };
 use support::prometheus::Prometheus;
 use support::{postgres, redis};
@@ -57,6 +57,7 @@ async fn redis_counted_what_we_report() {
             matchers: Vec::new(),
         }],
         settle: true,
+        ..Observe::default()
     });
 
     let before = observer.settled(SystemTime::now()).await;
@@ -128,7 +129,7 @@ async fn under_load_the_truth_is_within_the_uncertainty() {
     let after = observer.edge(end, Traffic::Flowing);
     let (before, after) = (before.reading().await, after.reading().await);
     let observed = observer.between(&before, &after, 0).await;
-    let levels = observer.query("redis_commands_processed_total", start, end, Duration::from_millis(500)).await.unwrap();
+    let levels = observer.query(&Query::parse("redis_commands_processed_total").unwrap(), &[(start, end)]).await.unwrap().series;
     stop.store(true, Ordering::Relaxed);
     load.join().unwrap();
 

@@ -225,6 +225,19 @@ fn profile_md_has_every_key_of_the_schema() {
 }
 
 #[test]
+fn profile_md_has_every_preset_with_its_exporters_and_values() {
+    use load_exporter::counters::presets;
+
+    let text = document("docs/profile.md");
+    for preset in presets::ALL {
+        let exporters: Vec<&str> = preset.dialects.iter().map(|dialect| dialect.exporter).collect();
+        let values: Vec<String> = preset.values.iter().map(|value| format!("`{}`", value.name)).collect();
+        let row = format!("| `{}` | {} | {} |", preset.name, exporters.join("; "), values.join(", "));
+        assert!(text.lines().any(|line| line == row), "docs/profile.md lacks the row\n{row}");
+    }
+}
+
+#[test]
 fn each_that_profile_md_calls_not_supported_yet_is_refused_so() {
     let text = document("docs/profile.md");
     let [(_, block)] = &blocks(&text, "yaml refused")[..] else { panic!("one block") };

@@ -1,6 +1,8 @@
 //! Prometheus' HTTP API, as much of it as is asked here: instant queries, ranges, types of metrics.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
@@ -12,15 +14,32 @@ use super::http::{Access, Body, Http};
 use super::observe::Kind;
 use super::report::Labels;
 
-/// A Prometheus server.
-#[derive(Debug, Clone)]
-pub(super) struct Api(Http);
+/// How far behind a server's `time()` may be, in seconds, to be taken for its clock; and how far it may be at all. VictoriaMetrics answers for
+/// a moment that lies back.
+const BEHIND: std::ops::Range<f64> = 2.0..120.0;
+
+/// How long to wait before asking a gateway again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// A Prometheus server, or one that answers like one: VictoriaMetrics, Thanos, Mimir.
+#[derive(Debug)]
+pub(super) struct Api {
+    http: Http,
+    /// It refuses POST, as some proxies do, and takes GET.
+    by_get: AtomicBool,
+    /// It is VictoriaMetrics.
+    victoria: AtomicBool,
+    /// Between what its clock is ahead of ours, where it has whole seconds.
+    ahead: Mutex<Option<[f64; 2]>>,
+}
 
 /// An answer and what Prometheus warned of.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
     pub(super) data: T,
     pub(super) warnings: Vec<String>,
+    /// Why it isn't all that there is: a store that is away.
+    pub(super) partial: Option<String>,
 }
 
 /// A series with raw samples or the points of a range: times in Unix seconds by the server's clock.
@@ -41,8 +60,15 @@ struct Envelope<T> {
     kind: String,
     #[serde(default)]
     error: String,
+    // Some servers write `null` for none.
     #[serde(default)]
-    warnings: Vec<String>,
+    warnings: Option<Vec<String>>,
+    /// What changes nothing.
+    #[serde(default)]
+    infos: Option<Vec<String>>,
+    /// VictoriaMetrics: a part of its storage didn't answer.
+    #[serde(rename = "isPartial", default)]
+    partial: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -77,11 +103,16 @@ struct Metadata {
 
 impl Api {
     pub(super) fn new(access: Access) -> Self {
-        Self(Http::new(access))
+        Self {
+            http: Http::new(access),
+            by_get: AtomicBool::new(false),
+            victoria: AtomicBool::new(false),
+            ahead: Mutex::default(),
+        }
     }
 
     fn url(&self, path: &str) -> Url {
-        let mut url = self.0.url().clone();
+        let mut url = self.http.url().clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/api/v1/{path}"));
         url
@@ -90,12 +121,45 @@ impl Api {
     /// By how many seconds the server's clock is ahead of ours, and how far that may be off: half the request's time.
     pub(super) async fn ahead(&self) -> Result<(f64, f64), SourceError> {
         let asked = unix(SystemTime::now());
-        let answer: Answer<Outcome> = self.post("query", &[("query", "time()")]).await?;
+        let body = self.ask("query", &[("query", "time()")]).await?;
         let now = unix(SystemTime::now());
+        let answer: Answer<Outcome> = self.read(&body)?;
+        let (here, off) = (f64::midpoint(asked, now), (now - asked) / 2.0);
         match answer.data {
-            Outcome::Scalar((time, _)) => Ok((time - f64::midpoint(asked, now), (now - asked) / 2.0)),
+            Outcome::Scalar((time, _)) => Ok((time - here, off)),
+            // VictoriaMetrics: in whole seconds, and it lies back where the server answers for the past. The clock that it dates its answers by
+            // does not.
+            Outcome::Vector(samples) if samples.len() == 1 => {
+                self.victoria.store(true, Ordering::Relaxed);
+                let value = samples[0].value.as_ref();
+                let value = value.ok_or_else(|| SourceError::NotPrometheus("`time()` has no value there".into()))?;
+                let time = number(&value.1)?;
+                let second = body.date.filter(|date| BEHIND.contains(&(date - time))).unwrap_or(time.floor());
+                Ok(self.narrowed([second - now, second + 1.0 - asked]))
+            }
             _ => Err(SourceError::NotPrometheus("`time()` is no number there".into())),
         }
+    }
+
+    /// By how many seconds a clock of whole seconds is ahead of ours, and how far that may be off, now that it is between these two. Each answer
+    /// narrows it, unless one of the clocks was set.
+    fn narrowed(&self, [least, most]: [f64; 2]) -> (f64, f64) {
+        let mut known = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let both = known.map_or([least, most], |known| [known[0].max(least), known[1].min(most)]);
+        let [least, most] = if both[0] <= both[1] { both } else { [least, most] };
+        *known = Some([least, most]);
+        (f64::midpoint(least, most), (most - least) / 2.0)
+    }
+
+    /// Whether it is VictoriaMetrics, as far as it has answered.
+    pub(super) fn is_victoria(&self) -> bool {
+        self.victoria.load(Ordering::Relaxed)
+    }
+
+    /// How far a sample's time may be from when it was scraped, in seconds: scrapers round it to a multiple of the interval, Prometheus by 2 ms at
+    /// most, VictoriaMetrics by a tenth of the interval.
+    pub(super) fn rounding(&self, interval: f64) -> f64 {
+        if self.is_victoria() { 0.1 * interval } else { 0.002 }
     }
 
     /// The raw samples of a selector in `(to - length, to]`.
@@ -107,7 +171,8 @@ impl Api {
     /// How many series each of a selector's metrics has, of those with a sample in the 5 min before `at`.
     pub(super) async fn counts(&self, selector: &str, at: f64) -> Result<Answer<Vec<(String, u64)>>, SourceError> {
         let query = format!("count by (__name__) ({selector})");
-        let answer: Answer<Outcome> = self.post("query", &[("query", &query), ("time", &format!("{at:.3}"))]).await?;
+        let body = self.ask("query", &[("query", &query), ("time", &format!("{at:.3}"))]).await?;
+        let answer: Answer<Outcome> = self.read(&body)?;
         let Outcome::Vector(samples) = answer.data else {
             return Err(SourceError::NotPrometheus("it counts series without a vector".into()));
         };
@@ -117,7 +182,16 @@ impl Api {
             let value = sample.value.ok_or_else(|| SourceError::NotPrometheus("a count without a value".into()))?;
             counts.push((name, number(&value.1)? as u64));
         }
-        Ok(Answer { data: counts, warnings: answer.warnings })
+        Ok(Answer { data: counts, warnings: answer.warnings, partial: answer.partial })
+    }
+
+    /// The labels of the series of an instant query, their names among them.
+    pub(super) async fn instant(&self, query: &str, at: f64) -> Result<Vec<Labels>, SourceError> {
+        let answer: Answer<Outcome> = self.read(&self.ask("query", &[("query", query), ("time", &format!("{at:.3}"))]).await?)?;
+        match answer.data {
+            Outcome::Vector(samples) => Ok(samples.into_iter().map(|sample| sample.metric.into_iter().collect()).collect()),
+            _ => Err(SourceError::NotPrometheus("it answers a selector without a vector".into())),
+        }
     }
 
     /// A range query; points where the query has no number are NaN or absent.
@@ -130,7 +204,7 @@ impl Api {
     pub(super) async fn kind(&self, name: &str) -> Result<Option<Kind>, SourceError> {
         let mut url = self.url("metadata");
         url.query_pairs_mut().append_pair("metric", name).append_pair("limit", "1");
-        let body = self.0.get(&url, &[]).await?;
+        let body = self.http.get(&url, &[]).await?;
         let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&body)?;
         let kind = answer.data.get(name).and_then(|all| all.first()).map(|metadata| metadata.kind.as_str());
         Ok(match kind {
@@ -141,32 +215,68 @@ impl Api {
     }
 
     async fn series(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<Vec<Series>>, SourceError> {
-        let answer: Answer<Outcome> = self.post(path, form).await?;
+        let answer: Answer<Outcome> = self.read(&self.ask(path, form).await?)?;
         let Outcome::Matrix(series) = answer.data else {
             return Err(SourceError::NotPrometheus("it answers a range without a matrix".into()));
         };
         let data = series.into_iter().map(RawSeries::read).collect::<Result<_, _>>()?;
-        Ok(Answer { data, warnings: answer.warnings })
+        Ok(Answer { data, warnings: answer.warnings, partial: answer.partial })
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<T>, SourceError> {
-        let body = self.0.post_form(&self.url(path), form).await?;
-        self.read(&body)
+    /// Asks by POST, which takes queries of any length; by GET where POST is refused and that isn't.
+    async fn ask(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
+        // VictoriaMetrics holds back the last 30 s of samples unless it is told this; others don't know it.
+        let form = [form, &[("nocache", "1"), ("latency_offset", "1ms")]].concat();
+        let body = self.ask_once(path, &form).await?;
+        if !(502..=504).contains(&body.status) {
+            return Ok(body);
+        }
+        // A gateway whose server is away for a moment.
+        tokio::time::sleep(AGAIN).await;
+        self.ask_once(path, &form).await
+    }
+
+    async fn ask_once(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
+        let url = self.url(path);
+        let mut query = url.clone();
+        query.query_pairs_mut().extend_pairs(form);
+        if self.by_get.load(Ordering::Relaxed) {
+            return self.http.get(&query, &[]).await;
+        }
+        let body = self.http.post_form(&url, form).await?;
+        if matches!(body.status, 403 | 404 | 405 | 501) {
+            let got = self.http.get(&query, &[]).await?;
+            if got.status < 300 {
+                self.by_get.store(true, Ordering::Relaxed);
+                return Ok(got);
+            }
+        }
+        Ok(body)
     }
 
     fn read<T: DeserializeOwned>(&self, body: &Body) -> Result<Answer<T>, SourceError> {
         let status = body.status;
         let envelope: Result<Envelope<T>, _> = serde_json::from_slice(&body.bytes);
         match envelope {
-            _ if matches!(status, 401 | 403) => Err(SourceError::Unauthorized { status }),
-            Ok(Envelope { status: word, data: Some(data), warnings, .. }) if word == "success" && status < 300 => {
-                Ok(Answer { data, warnings: warnings.iter().map(|warning| self.0.excerpt(warning)).collect() })
+            _ if matches!(status, 401 | 403) => Err(SourceError::Unauthorized { status, message: self.refusal(body) }),
+            Ok(Envelope { status: word, data: Some(data), warnings, infos, partial, .. })
+                if word == "success" && status < 300 =>
+            {
+                let cleaned = |texts: Option<Vec<String>>| -> Vec<String> {
+                    texts.iter().flatten().map(|text| self.http.excerpt(text)).collect()
+                };
+                let mut warnings = cleaned(warnings);
+                warnings.extend(partial.unwrap_or_default().then(|| "a part of its storage is away (isPartial)".to_owned()));
+                let partial = warnings.iter().find(|warning| !warning.starts_with("PromQL info:")).cloned();
+                warnings.extend(cleaned(infos));
+                Ok(Answer { data, warnings, partial })
             }
             Ok(envelope) if envelope.status == "error" => {
-                Err(SourceError::Query { status, kind: self.0.excerpt(&envelope.kind), message: self.0.excerpt(&envelope.error) })
+                let [kind, message] = [&envelope.kind, &envelope.error].map(|text| self.http.excerpt(text));
+                Err(SourceError::Query { status, kind, message })
             }
             _ => {
-                let shown = self.0.excerpt(&String::from_utf8_lossy(&body.bytes));
+                let shown = self.refusal(body);
                 match status {
                     404 => Err(SourceError::NotPrometheus(format!("404, {shown}"))),
                     300.. => Err(SourceError::Status { status, message: shown }),
@@ -174,6 +284,13 @@ impl Api {
                 }
             }
         }
+    }
+}
+
+impl Api {
+    /// The beginning of what it said, without secrets.
+    fn refusal(&self, body: &Body) -> String {
+        self.http.excerpt(&String::from_utf8_lossy(&body.bytes))
     }
 }
 

@@ -15,10 +15,12 @@ pub enum SourceError {
         seconds: f64,
     },
     /// 401 or 403.
-    #[error("refused us with {status}: check bearer_token, or user and password in the URL")]
+    #[error("refused us with {status}, {message}: check bearer_token or bearer_token_file, or basic_auth")]
     Unauthorized {
         /// The HTTP status.
         status: u16,
+        /// The beginning of the answer.
+        message: String,
     },
     /// Another status that isn't success.
     #[error("answered {status}: {message}")]

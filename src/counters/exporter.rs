@@ -12,7 +12,7 @@ use super::error::SourceError;
 use super::http::{Access, Http};
 use super::observer::note;
 use super::report::SourceReading;
-use super::text::{Exposition, Format};
+use super::text::{Exposition, Format, Odd};
 use super::tracker::Tracker;
 use super::want::Wants;
 use crate::base::AwayList;
@@ -21,6 +21,11 @@ use crate::base::AwayList;
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// How long a scrape at an edge is tried again while the load goes on, and while it stands still; in seconds.
 const PATIENCE: (f64, f64) = (2.0, 10.0);
+/// How old samples that bear a time of their own may be for an edge to wait for one past it, in seconds: cAdvisor's and those of
+/// a federating Prometheus are up to a minute old.
+const OWN_TIME: f64 = 60.0;
+/// How long to wait between scrapes for that.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long before an edge under load the exporter is scraped too, in seconds: what happens around the edge is then known to
 /// that. Edges are announced about 0.1 s ahead.
 const AHEAD: f64 = 0.2;
@@ -66,16 +71,7 @@ impl Exporter {
     pub(super) async fn watch(exporter: Weak<Self>, wants: Arc<Wants>, away: Arc<AwayList>) {
         loop {
             let Some(exporter) = exporter.upgrade() else { return };
-            let edges = exporter.edges.load(Ordering::SeqCst);
-            let scrape = exporter.scrape().await;
-            note(&away, &exporter.name, &scrape);
-            exporter.with_tracker(|tracker| match scrape {
-                // A failure between edges is reported by the edges, if it lasts.
-                Ok((time, exposition)) if edges % 2 == 0 && exporter.edges.load(Ordering::SeqCst) == edges => {
-                    tracker.feed(&wants, time, &exposition);
-                }
-                _ => tracker.scraped(),
-            });
+            exporter.scrape_between(&wants, Some(&away)).await;
             drop(exporter);
             tokio::time::sleep(EVERY).await;
         }
@@ -84,13 +80,41 @@ impl Exporter {
     /// Scrapes at an edge, and under load just before it; where the load stands still and statistics are told late, once more
     /// when they must be there.
     pub(super) async fn edge(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
+        let mut reading = self.edge_of_scrapes(wants, at, still).await;
+        // Other edges may come meanwhile.
+        let age = self.with_tracker(|tracker| tracker.age(at)).filter(|age| *age <= OWN_TIME);
+        let patience = at + 1.5 * age.unwrap_or_default() + PATIENCE.0;
+        while age.is_some() && self.with_tracker(|tracker| tracker.age(at).is_some()) && !until(patience).is_zero() {
+            tokio::time::sleep(AGAIN).await;
+            self.scrape_between(wants, None).await;
+        }
+        self.with_tracker(|tracker| tracker.late(at, &mut reading));
+        reading
+    }
+
+    /// A scrape between edges. One that met an edge is thrown away, and a failure is reported by the edges, if it lasts.
+    async fn scrape_between(&self, wants: &Wants, away: Option<&AwayList>) {
+        let edges = self.edges.load(Ordering::SeqCst);
+        let scrape = self.scrape(wants).await;
+        if let Some(away) = away {
+            note(away, &self.name, &scrape);
+        }
+        self.with_tracker(|tracker| match scrape {
+            Ok((time, exposition)) if edges.is_multiple_of(2) && self.edges.load(Ordering::SeqCst) == edges => {
+                tracker.feed(wants, time, &exposition);
+            }
+            _ => tracker.scraped(),
+        });
+    }
+
+    async fn edge_of_scrapes(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
         // An edge is announced a little ahead of its time.
         tokio::time::sleep(until(at - AHEAD)).await;
         let _turn = self.turn.lock().await;
         let _edge = Count::new(&self.edges);
         if !still && !until(at).is_zero() {
             // What is answered after the edge may hold what happened after it.
-            match tokio::time::timeout(until(at), self.scrape()).await {
+            match tokio::time::timeout(until(at), self.scrape(wants)).await {
                 Ok(Ok((time, exposition))) => self.with_tracker(|tracker| tracker.feed(wants, time, &exposition)),
                 _ => self.with_tracker(Tracker::scraped),
             }
@@ -99,7 +123,7 @@ impl Exporter {
         let patience = at + if still { PATIENCE.1 } else { PATIENCE.0 };
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
         loop {
-            match self.scrape().await {
+            match self.scrape(wants).await {
                 Ok((time, exposition)) => {
                     let there = exposition.samples.iter().flat_map(|sample| wants.find(&sample.name, &sample.labels));
                     let late = at + wants.latest(there.map(|(item, _)| item)).as_secs_f64();
@@ -127,12 +151,12 @@ impl Exporter {
     }
 
     /// Whether it can be scraped; what it says is thrown away.
-    pub(super) async fn try_once(&self) -> Result<(), SourceError> {
-        self.scrape().await.map(drop)
+    pub(super) async fn try_once(&self, wants: &Wants) -> Result<(), SourceError> {
+        self.scrape(wants).await.map(drop)
     }
 
     /// One scrape and when it was asked for.
-    async fn scrape(&self) -> Result<(f64, Exposition), SourceError> {
+    async fn scrape(&self, wants: &Wants) -> Result<(f64, Exposition), SourceError> {
         // Text first: in OpenMetrics some libraries rename counters.
         let accept = HeaderValue::from_static("text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5");
         let asked = unix(SystemTime::now());
@@ -140,17 +164,27 @@ impl Exporter {
         let text = String::from_utf8_lossy(&body.bytes);
         match body.status {
             200 => {}
-            status @ (401 | 403) => return Err(SourceError::Unauthorized { status }),
+            status @ (401 | 403) => {
+                return Err(SourceError::Unauthorized { status, message: self.http.excerpt(&text) });
+            }
             status => return Err(SourceError::Status { status, message: self.http.excerpt(&text) }),
         }
         let kind = body.content_type.as_deref();
-        let format = Format::of(kind).ok_or_else(|| {
-            SourceError::NotText(format!("its content type is {}", self.http.excerpt(kind.unwrap_or_default())))
-        })?;
-        let text = std::str::from_utf8(&body.bytes).map_err(|_| SourceError::NotText("it is not UTF-8".into()))?;
-        let exposition =
-            Exposition::parse(text, format).map_err(|error| SourceError::NotText(self.http.excerpt(&error.to_string())))?;
-        Ok((asked, exposition))
+        let format = Format::of(kind);
+        let odd_kind = || format!("its content type is {}", self.http.excerpt(kind.unwrap_or_default()));
+        let parsed = Exposition::parse(&text, format.unwrap_or(Format::Text)).and_then(|exposition| {
+            let wanted = |name: &str| wants.items.iter().any(|item| item.names.iter().any(|wanted| wanted == name));
+            exposition.refused(wanted).map_or(Ok(exposition), Err)
+        });
+        match (parsed, format) {
+            (Ok(mut exposition), None) if !exposition.samples.is_empty() => {
+                exposition.odd.push(Odd { line: 0, message: odd_kind(), lost: None });
+                Ok((asked, exposition))
+            }
+            (_, None) => Err(SourceError::NotText(odd_kind())),
+            (Ok(exposition), Some(_)) => Ok((asked, exposition)),
+            (Err(error), Some(_)) => Err(SourceError::NotText(self.http.excerpt(&error.to_string()))),
+        }
     }
 }
 

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use url::Url;
@@ -12,7 +10,7 @@ use url::Url;
 use super::error::{SourceError, excerpt};
 use crate::base::Reason;
 use crate::net::TlsOptions;
-use crate::net::client::{Answer, Auth, Client, ClientError, ClientOptions, Secret, decoded};
+use crate::net::client::{Answer, Auth, Client, ClientError, ClientOptions, Held, decoded};
 
 /// The address of a source and what it wants to see of us.
 #[derive(Debug, Clone)]
@@ -47,7 +45,7 @@ impl Access {
         }
         let mut options = ClientOptions::default();
         if !url.username().is_empty() || url.password().is_some() {
-            let password = Secret::new(decoded(url.password().unwrap_or_default()));
+            let password = Held::here(decoded(url.password().unwrap_or_default()));
             options.auth = Auth::Basic { username: decoded(url.username()), password };
         }
         // Neither can fail: an http URL has a host.
@@ -58,10 +56,13 @@ impl Access {
     }
 
     /// With a bearer token, which beats a user and a password; an empty one counts as absent.
-    pub fn bearer(mut self, token: &str) -> Self {
-        if !token.is_empty() {
-            self.options.auth = Auth::Bearer(Secret::new(token));
-        }
+    pub fn bearer(self, token: &str) -> Self {
+        if token.is_empty() { self } else { self.auth(Auth::Bearer(Held::here(token))) }
+    }
+
+    /// With a token or a password that beats the URL's.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.options.auth = auth;
         self
     }
 
@@ -86,14 +87,7 @@ impl Access {
 
     /// `text` with everything secret in it made unreadable: a server may repeat in an error what it was sent.
     fn redact(&self, text: &str) -> String {
-        let mut secrets: Vec<String> = match &self.options.auth {
-            Auth::None => Vec::new(),
-            Auth::Bearer(token) => vec![token.reveal().to_owned()],
-            Auth::Basic { username, password } => {
-                let password = password.reveal();
-                vec![STANDARD.encode(format!("{username}:{password}")), password.to_owned()]
-            }
-        };
+        let mut secrets = self.options.auth.secrets();
         let headers = self.options.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
         secrets.extend(headers.map(str::to_owned));
         secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
@@ -112,6 +106,8 @@ pub(super) struct Http {
 pub(super) struct Body {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
+    /// The server's clock, in whole Unix seconds.
+    pub(super) date: Option<f64>,
     pub(super) bytes: Bytes,
 }
 
@@ -136,9 +132,13 @@ impl Http {
     fn body(&self, answer: Result<Answer, ClientError>) -> Result<Body, SourceError> {
         match answer {
             Ok(answer) => {
-                let content_type = answer.headers.get(http::header::CONTENT_TYPE);
-                let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-                Ok(Body { status: answer.status.as_u16(), content_type, bytes: answer.body })
+                let text = |name| {
+                    answer.headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                };
+                let date = text(http::header::DATE).and_then(|date| chrono::DateTime::parse_from_rfc2822(&date).ok());
+                let date = date.map(|date| date.timestamp() as f64);
+                let content_type = text(http::header::CONTENT_TYPE);
+                Ok(Body { status: answer.status.as_u16(), content_type, date, bytes: answer.body })
             }
             Err(error) if error.reason == Reason::Timeout => {
                 Err(SourceError::Timeout { seconds: self.access.options.timeout.as_secs_f64() })
@@ -161,7 +161,7 @@ mod tests {
     fn secrets_are_taken_out_and_never_shown() {
         let access = Access::new("https://ann:p%40ss@prom.example:9090/prefix").unwrap();
         let access = access.header(HeaderName::from_static("x-scope-orgid"), HeaderValue::from_static("tenant7"));
-        let basic = Auth::Basic { username: "ann".into(), password: Secret::new("p@ss") };
+        let basic = Auth::Basic { username: "ann".into(), password: Held::here("p@ss") };
         assert_eq!((access.url.as_str(), &access.options.auth), ("https://prom.example:9090/prefix", &basic));
         assert_eq!(access.redact("denied: p@ss or YW5uOnBAc3M= of tenant7"), "denied: *** or *** of ***");
         let token = access.clone().bearer("t0ken");

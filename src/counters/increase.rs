@@ -9,6 +9,9 @@
 //! either side of it. What was counted after the last sample before a reset is lost: at most one gap between samples at the rate
 //! before it, where the counter went on as before. Where only a start time moved, the exporter alone may have started again.
 //!
+//! Not every fall is a reset. A sum of floats may dip by a rounding error: see [`Fold::dips`]. And some exporters count modulo
+//! 2^53: see [`Fold::wraps`]. A series that is a counter by its name alone is a gauge as soon as it falls.
+//!
 //! A counter that came up between the edges, at a target that was read at the first one, counts from 0. That is the truth of a
 //! client library's counter, whose labels come up with their first event. Were it another's that had been hidden, it had some
 //! value from 0 to its first sample at the edge. So its first sample is not sure, and the truth is within the bounds either way.
@@ -27,12 +30,22 @@ pub(crate) struct At {
     pub(crate) off: f64,
     /// Nothing happens from `time` to `still_until`, so that any sample between them is exact.
     pub(crate) still_until: Option<f64>,
+    /// Our load has ended, and nobody else's is known: a counter that stands still between the first two samples past the edge stood still
+    /// since the edge.
+    pub(crate) ended: bool,
+    /// How much later than that a sample has to be to tell all that happened before the edge, in seconds.
+    pub(crate) late: f64,
 }
 
 impl At {
     /// An edge at a sample.
     pub(crate) const fn sample(time: f64) -> Self {
-        Self { time, off: 0.0, still_until: Some(time) }
+        Self { still_until: Some(time), ..Self::flowing(time, 0.0) }
+    }
+
+    /// An edge of a load that goes on.
+    pub(crate) const fn flowing(time: f64, off: f64) -> Self {
+        Self { time, off, still_until: None, ended: false, late: 0.0 }
     }
 }
 
@@ -88,10 +101,18 @@ pub(crate) struct Track {
     pub(crate) around: [f64; 4],
 }
 
+/// Where counters that count modulo 2^53 begin again, since beyond it a float doesn't hold every whole number.
+const WRAP: f64 = 9_007_199_254_740_992.0;
+/// A fall of less than this part of the value that is left may be a rounding error.
+const ROUNDING: f64 = 1e-3;
+
 /// Takes samples in, gives [`Cut`]s at its edges and a [`Track`] between two.
 #[derive(Debug, Clone)]
 pub(crate) struct Fold {
     kind: Kind,
+    /// The same samples as those of a gauge, for a counter by its name alone; and whether it fell.
+    as_gauge: Option<Box<Fold>>,
+    fell: bool,
     marks: Vec<Mark>,
     first: Option<(f64, f64)>,
     last: Option<Sample>,
@@ -127,7 +148,18 @@ struct Mark {
 impl Fold {
     pub(crate) fn new(kind: Kind, edges: &[At]) -> Self {
         let marks = edges.iter().map(|at| Mark { at: *at, before: None, made: None, after: None }).collect();
-        Self { kind, marks, first: None, last: None, pace: Pace::default() }
+        Self { kind, as_gauge: None, fell: false, marks, first: None, last: None, pace: Pace::default() }
+    }
+
+    /// Of a series whose kind is known, or only guessed by its name: a guessed counter that falls is a gauge.
+    pub(crate) fn of(kind: Kind, guessed: bool, edges: &[At]) -> Self {
+        let as_gauge = (guessed && kind == Kind::Counter).then(|| Box::new(Self::new(Kind::Gauge, edges)));
+        Self { as_gauge, ..Self::new(kind, edges) }
+    }
+
+    /// The fold that knows: this one, or that of a gauge.
+    fn known(&self) -> &Self {
+        self.as_gauge.as_deref().filter(|_| self.fell).unwrap_or(self)
     }
 
     /// The next sample: its time, its value, and whether something else than the value says that the counter started again
@@ -136,6 +168,10 @@ impl Fold {
     pub(crate) fn feed(&mut self, time: f64, value: f64, restarted: bool) -> bool {
         if !value.is_finite() || self.last.is_some_and(|last| time <= last.sums.time) {
             return false;
+        }
+        if let Some(gauge) = &mut self.as_gauge {
+            self.fell |= self.last.is_some_and(|last| value < last.value) && !restarted;
+            gauge.feed(time, value, restarted);
         }
         let now = self.next(time, value, restarted);
         for mark in &mut self.marks {
@@ -149,6 +185,12 @@ impl Fold {
     /// The next sample, which is the first past an edge (or where the load stands still, the edge's). A counter that was not
     /// there before came up on either side of it.
     pub(crate) fn feed_edge(&mut self, at: At, time: f64, value: f64, restarted: bool) -> Option<Cut> {
+        let gauge = self.as_gauge.as_mut().and_then(|gauge| gauge.feed_edge(at, time, value, restarted));
+        let cut = self.own_edge(at, time, value, restarted);
+        if self.fell { gauge } else { cut }
+    }
+
+    fn own_edge(&mut self, at: At, time: f64, value: f64, restarted: bool) -> Option<Cut> {
         let before = self.last.map(|last| last.sums).filter(|sums| sums.time <= at.time - at.off);
         self.marks.push(Mark { at, before, made: None, after: None });
         let taken = self.feed(time, value, restarted);
@@ -156,6 +198,27 @@ impl Fold {
         let (now, first) = (self.last?, self.first?);
         let came_up = || Cut { value, sum: now.sums.sum, around: [self.nothing(&now), now.sums], first };
         cut.or_else(|| (taken && first.0 == time).then(came_up))
+    }
+
+    /// Marks an edge that a sample is still to come for: the first past it.
+    pub(crate) fn mark(&mut self, at: At) {
+        let before = self.last.map(|last| last.sums).filter(|sums| sums.time <= at.time - at.off);
+        self.marks.push(Mark { at, before, made: None, after: None });
+        self.as_gauge.iter_mut().for_each(|gauge| gauge.mark(at));
+    }
+
+    /// Takes what came of the edge at `time`, once a sample past it was seen, or gives it up.
+    pub(crate) fn take_mark(&mut self, time: f64) -> Option<Cut> {
+        let gauge = self.as_gauge.as_mut().and_then(|gauge| gauge.take_mark(time));
+        let edge = self.marks.iter().position(|mark| mark.at.time == time)?;
+        let cut = self.cut_of(&self.marks[edge]);
+        self.marks.remove(edge);
+        if self.fell { gauge } else { cut }
+    }
+
+    /// Whether an edge at `time` is marked, and no sample past it was seen.
+    pub(crate) fn waits(&self, time: f64) -> bool {
+        self.marks.iter().any(|mark| mark.at.time == time && mark.made.is_none())
     }
 
     fn nothing(&self, now: &Sample) -> Sums {
@@ -172,22 +235,63 @@ impl Fold {
             return Sample { value, sums: Sums { time, least, sum: value, most: value, resets: 0 }, reset: false };
         };
         let (from, gap, moved) = (last.sums, time - last.sums.time, value - last.value);
+        if self.kind == Kind::Counter && !restarted && self.dips(&last, value, gap) {
+            // The next sample counts from the highest value so far.
+            self.pace.recent = Some(0.0);
+            return Sample { value: last.value, sums: Sums { time, ..from }, reset: false };
+        }
         let reset = self.kind == Kind::Counter && (value < last.value || restarted);
         if !reset {
             self.pace.recent = Some(moved / gap);
             let [least, sum, most] = [from.least, from.sum, from.most].map(|sum| sum + moved);
             return Sample { value, sums: Sums { time, least, sum, most, resets: from.resets }, reset };
         }
+        let lost = self.lost(&from, value, gap);
+        if !restarted && self.wraps(&last, lost) {
+            // It may have started again all the same, just then.
+            let went_on = WRAP - last.value + value;
+            self.pace.recent = Some(went_on / gap);
+            let sums = Sums {
+                time,
+                least: from.least + value,
+                sum: from.sum + went_on,
+                most: from.most + went_on.max(value + lost),
+                resets: from.resets,
+            };
+            return Sample { value, sums, reset };
+        }
         // Where no value fell, it may have been the exporter alone that started again.
         let least = from.least + if moved < 0.0 { value } else { moved };
-        let lost = self.pace.rate(&from).unwrap_or(value / gap) * gap;
         let sums = Sums { time, least, sum: from.sum + value, most: from.most + value + lost, resets: from.resets + 1 };
         self.pace = Pace { since: (time, sums.sum), recent: Some(value / gap) };
         Sample { value, sums, reset }
     }
 
+    /// At most how much was counted after the last sample before a reset: one gap at the rate before it.
+    fn lost(&self, from: &Sums, value: f64, gap: f64) -> f64 {
+        self.pace.rate(from).unwrap_or(value / gap) * gap
+    }
+
+    /// Whether a fall is a rounding error: it is tiny, and from 0 the counter could not have come so far again since the last
+    /// sample, at twice the rate before it.
+    fn dips(&self, last: &Sample, value: f64, gap: f64) -> bool {
+        let reach = self.pace.rate(&last.sums).map_or(0.0, |rate| 2.0 * rate * gap);
+        value < last.value && last.value - value < ROUNDING * value && value > reach
+    }
+
+    /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample.
+    fn wraps(&self, last: &Sample, lost: f64) -> bool {
+        last.value <= WRAP && WRAP - last.value <= 2.0 * lost
+    }
+
+    /// Counter or gauge, as far as it is known by now.
     pub(crate) fn kind(&self) -> Kind {
-        self.kind
+        self.known().kind
+    }
+
+    /// Whether its name is a counter's, and it fell.
+    pub(crate) fn fell(&self) -> bool {
+        self.fell
     }
 
     /// Time and value of the last sample.
@@ -197,7 +301,8 @@ impl Fold {
 
     /// The series at one of its edges, once a sample past it was seen.
     pub(crate) fn cut(&self, edge: usize) -> Option<Cut> {
-        self.cut_of(self.marks.get(edge)?)
+        let known = self.known();
+        known.cut_of(known.marks.get(edge)?)
     }
 
     fn cut_of(&self, mark: &Mark) -> Option<Cut> {
@@ -208,6 +313,10 @@ impl Fold {
     /// What happened between its two edges. `known`: its target was read at the first edge, and so long at the second one (the
     /// time of the first sample past it). Then a counter that came up meanwhile counts from 0.
     pub(crate) fn track(&self, known: Option<f64>) -> Track {
+        self.known().own_track(known)
+    }
+
+    fn own_track(&self, known: Option<f64>) -> Track {
         let (a, b) = (self.cut(0), self.cut(1));
         let (Some(until), None, Some(first), [from, to, ..]) = (known, a, self.first, self.marks.as_slice()) else {
             return Track::between(self.kind, a, b);
@@ -251,8 +360,16 @@ impl Mark {
             // Where the clocks can't tell whether the series' first sample was before the edge.
             self.before = self.before.or(Some(last.unwrap_or(now).sums)).filter(|_| self.made.is_some());
         }
-        if self.made.is_some() && self.after.is_none() && time >= at.time + at.off {
+        if self.made.is_none() || time < at.time + at.off + at.late {
+            return;
+        }
+        let Some(after) = self.after else {
             self.after = Some(now.sums);
+            return;
+        };
+        if at.ended && last.is_some_and(|last| last.sums.time == after.time) && now.sums.sum == after.sum {
+            self.made = Some(made);
+            self.before = self.before.map(|before| Sums { time: before.time, ..after });
         }
     }
 }

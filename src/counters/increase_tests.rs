@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn flowing(time: f64) -> At {
-    At { time, off: 0.0, still_until: None }
+    At::flowing(time, 0.0)
 }
 
 fn still(time: f64) -> At {
-    At { time, off: 0.0, still_until: Some(time + 3.0) }
+    At { still_until: Some(time + 3.0), ..flowing(time) }
 }
 
 fn fold(kind: Kind, from: At, to: At, samples: &[(f64, f64)]) -> Fold {
@@ -126,6 +126,85 @@ fn a_counter_that_came_up_between_the_edges_counts_from_0() {
     assert_eq!(value(&born(Kind::Gauge, flowing(1.0), flowing(10.0), &samples)), Err(Gap::NoStart));
     assert_eq!(value(&born(Kind::Counter, flowing(5.0), flowing(10.0), &samples)), Ok(10.0));
     assert_eq!(value(&born(Kind::Counter, flowing(1.0), flowing(20.0), &samples)), Err(Gap::NoStart));
+}
+
+#[test]
+fn where_the_load_has_ended_a_counter_that_stands_still_is_exact_and_others_go_on() {
+    let ended = At { ended: true, ..flowing(12.0) };
+    let stands = [(0.0, 100.0), (10.0, 200.0), (15.0, 260.0), (20.0, 260.0), (25.0, 300.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &stands)), Ok((160.0, 160.0, 160.0)));
+    // What others do later is no part of it, and what of it was done between the samples around the edge isn't known.
+    let moves = [(0.0, 100.0), (10.0, 200.0), (15.0, 260.0), (20.0, 320.0), (25.0, 320.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &moves)), Ok((124.0, 100.0, 160.0)));
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &moves[..3])), Ok((124.0, 100.0, 160.0)));
+}
+
+#[test]
+fn what_is_told_late_may_lie_before_an_edge_at_which_the_load_ended() {
+    let ended = At { ended: true, late: 11.0, ..flowing(12.0) };
+    let samples: Vec<(f64, f64)> = (0..8).map(|n| (f64::from(n) * 5.0, f64::from(n) * 50.0)).collect();
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((120.0, 100.0, 250.0)));
+    // It stands still from when all must have been told.
+    let told = [(0.0, 0.0), (10.0, 100.0), (15.0, 110.0), (20.0, 120.0), (25.0, 130.0), (30.0, 130.0), (35.0, 150.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &told)), Ok((130.0, 130.0, 130.0)));
+}
+
+#[test]
+fn a_rounding_error_is_no_reset() {
+    // Idle seconds of a CPU that is busy throughout, and of one that isn't.
+    let busy = [(0.0, 12_345.67), (5.0, 12_345.67), (10.0, 12_345.66), (15.0, 12_345.67), (20.0, 12_345.66)];
+    let got = track(Kind::Counter, flowing(0.0), flowing(20.0), &busy);
+    assert_eq!((bounds(&got), got.resets), (Ok((0.0, 0.0, 0.0)), 0));
+    let idle = [(0.0, 500.0), (5.0, 505.0), (10.0, 504.99), (15.0, 510.0)];
+    let got = track(Kind::Counter, flowing(0.0), flowing(15.0), &idle);
+    assert_eq!((value(&got), got.resets), (Ok(10.0), 0));
+    // A start time that moved says otherwise.
+    let mut fold = Fold::new(Kind::Counter, &[flowing(0.0), flowing(15.0)]);
+    for (time, value) in idle {
+        fold.feed(time, value, time == 10.0);
+    }
+    assert_eq!(fold.track(None).resets, 1);
+    // So does a rate at which it may well have come as far again since the sample before.
+    let fast = [(0.0, 0.0), (5.0, 5_000.0), (10.0, 4_998.0), (15.0, 9_998.0)];
+    assert_eq!(track(Kind::Counter, flowing(0.0), flowing(15.0), &fast).resets, 1);
+    // A whole event less is a reset of a small counter, whatever its rate.
+    assert_eq!(track(Kind::Counter, flowing(0.0), flowing(10.0), &[(0.0, 900.0), (5.0, 900.0), (10.0, 899.0)]).resets, 1);
+}
+
+#[test]
+fn a_counter_that_counts_modulo_2_to_53_went_on() {
+    let near = WRAP - 1_000.0;
+    let got = track(Kind::Counter, flowing(0.0), flowing(15.0), &[(0.0, near - 6e3), (5.0, near), (10.0, 5e3), (15.0, 11e3)]);
+    assert_eq!((value(&got), got.resets), (Ok(18e3), 0));
+    // It may have started again all the same: then 5,000 and what was lost were counted.
+    assert_eq!(bounds(&got).unwrap().1, 17e3);
+    assert!(bounds(&got).unwrap().2 >= 23e3);
+    // One that has a day to go at its rate started again.
+    let far = WRAP - 1e9;
+    let got = track(Kind::Counter, flowing(0.0), flowing(10.0), &[(0.0, far - 6e3), (5.0, far), (10.0, 5e3)]);
+    assert_eq!((value(&got), got.resets), (Ok(11e3), 1));
+}
+
+#[test]
+fn a_counter_by_its_name_alone_is_a_gauge_once_it_falls() {
+    let edges = [flowing(0.0), flowing(15.0)];
+    let fold = |guessed, restarted: f64| {
+        let mut fold = Fold::of(Kind::Counter, guessed, &edges);
+        for (time, value) in [(0.0, 10_000.0), (5.0, 10_004.0), (10.0, 9_999.0), (15.0, 10_001.0)] {
+            fold.feed(time, value, time == restarted);
+        }
+        fold
+    };
+    let guessed = fold(true, f64::NAN);
+    assert_eq!((guessed.kind(), guessed.fell(), value(&guessed.track(None))), (Kind::Gauge, true, Ok(1.0)));
+    let told = fold(false, 10.0);
+    assert_eq!((told.kind(), told.track(None).resets), (Kind::Counter, 1));
+    // A start time that moved explains the fall.
+    let restarted = fold(true, 10.0);
+    assert_eq!((restarted.kind(), value(&restarted.track(None))), (Kind::Counter, Ok(10_005.0)));
+    let mut edge = Fold::of(Kind::Counter, true, &[]);
+    edge.feed(0.0, 7.0, false);
+    assert_eq!(edge.feed_edge(flowing(5.0), 10.0, 3.0, false).map(|cut| cut.value), Some(5.0));
 }
 
 /// Events at any times, samples at any times: each sample tells exactly how many events there were before it.

@@ -10,20 +10,25 @@ mod amount;
 mod api;
 pub mod error;
 mod exporter;
+mod hints;
 pub mod http;
 mod increase;
+mod intervals;
 mod meter;
 pub mod observe;
 pub mod observer;
 pub mod presets;
 mod prometheus;
+pub mod query;
 pub mod report;
 mod rows;
 mod select;
 mod span;
 mod starts;
+pub mod systems;
 pub mod text;
 mod tracker;
+mod twice;
 mod values;
 mod want;
 
@@ -32,7 +37,9 @@ pub use http::{Access, AccessError};
 pub use observe::{Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted};
 pub use observer::{Edge, Observer, Traffic};
 pub use presets::Preset;
-pub use report::{CounterRow, Observed, Reading, SourceReport, ValueSeries, Values};
+pub use query::{Answered, Query};
+pub use report::{CounterRow, Observed, Reading, SourceReport};
+pub use systems::{Absence, Systems, Unknown, ValueSeries, Values};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::http::Access;
 use super::presets::{self, Preset};
 
+/// The name of the source that is a Prometheus server.
+pub const PROMETHEUS: &str = "prometheus";
+
 /// What is read of the target before and after each phase.
 #[derive(Debug, Clone, Default)]
 pub struct Observe {
@@ -16,6 +19,8 @@ pub struct Observe {
     pub ratios: Vec<Ratio>,
     /// Whether the load pauses at each edge until every source has a sample past it.
     pub settle: bool,
+    /// Whether a source is left out on purpose: its address is empty.
+    pub incomplete: bool,
 }
 
 /// One place to read from.
@@ -126,6 +131,16 @@ impl Observe {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Whether the profile says which systems a value is of.
+    pub fn is_picked(&self, value: &str) -> bool {
+        let presets = self.counters.iter().filter_map(|wanted| match wanted {
+            Wanted::Preset { preset, matchers } if preset.value_names().iter().any(|name| name == value) => Some(matchers),
+            _ => None,
+        });
+        let ratios = self.ratios.iter().filter(|ratio| ratio.name == value).map(|ratio| &ratio.matchers);
+        presets.chain(ratios).all(|matchers| !matchers.is_empty())
     }
 
     /// An upper bound of the rows that one phase can have, for the bound on `/metrics`.

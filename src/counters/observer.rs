@@ -1,6 +1,7 @@
 //! Reads the sources at each edge and reports what happened between two.
 
-use std::sync::{Arc, Once};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
@@ -10,7 +11,8 @@ use super::error::SourceError;
 use super::exporter::Exporter;
 use super::observe::{Observe, SourceKind};
 use super::prometheus::Prometheus;
-use super::report::{Observed, Reading, SourceReading, ValueSeries};
+use super::query::{Answered, Query};
+use super::report::{Observed, Reading, SourceReading};
 use super::rows::{Part, assemble};
 use super::span::{Between, End};
 use super::tracker;
@@ -26,9 +28,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub enum Traffic {
     /// The load goes on: values are interpolated to the edge, and what that leaves unsure is told.
     Flowing,
-    /// Nothing is sent until the reading is there (`settle: true`), or ever again (the last edge): the first sample past the
-    /// edge is exact. Waits longer where a system tells its statistics late (PostgreSQL: up to 11 s).
+    /// Nothing is sent until the reading is there (`settle: true`): the first sample past the edge is exact. Waits longer where a
+    /// system tells its statistics late (PostgreSQL: up to 11 s).
     Still,
+    /// Nothing is sent ever again (the last edge), but others may go on. Waits as long, and for one more sample of a Prometheus: what stands
+    /// still is exact.
+    Ended,
 }
 
 /// Reads the sources of one plan. Cheap to share.
@@ -38,6 +43,8 @@ pub struct Observer {
     sources: Vec<Reader>,
     watching: Once,
     away: Arc<AwayList>,
+    /// The items that each source ever had; none: it could never be read.
+    had: Mutex<Vec<Option<BTreeSet<usize>>>>,
 }
 
 #[derive(Debug)]
@@ -61,7 +68,9 @@ impl Observer {
             SourceKind::Prometheus => Reader::Prometheus(Arc::new(Prometheus::new(&source.name, source.access))),
             SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access)),
         });
-        Arc::new(Self { wants, sources: sources.collect(), watching: Once::new(), away: Arc::default() })
+        let sources: Vec<Reader> = sources.collect();
+        let had = Mutex::new(vec![None; sources.len()]);
+        Arc::new(Self { wants, sources, watching: Once::new(), away: Arc::default(), had })
     }
 
     /// Asks each source once, all at the same time, and answers which of them can't be read, and why. Nothing of it is kept.
@@ -71,7 +80,9 @@ impl Observer {
                 Reader::Prometheus(prometheus) => {
                     (prometheus.name(), tokio::time::timeout(within, async { prometheus.api.ahead().await.map(drop) }).await)
                 }
-                Reader::Exporter(exporter) => (exporter.name(), tokio::time::timeout(within, exporter.try_once()).await),
+                Reader::Exporter(exporter) => {
+                    (exporter.name(), tokio::time::timeout(within, exporter.try_once(&self.wants)).await)
+                }
             };
             let error = asked.unwrap_or(Err(SourceError::Timeout { seconds: within.as_secs_f64() })).err()?;
             Some((name.to_owned(), error))
@@ -112,16 +123,16 @@ impl Observer {
     }
 
     async fn read(&self, at: SystemTime, traffic: Traffic) -> Reading {
-        let (at, still) = (unix(at), traffic == Traffic::Still);
-        let reads = self.sources.iter().map(|source| self.read_one(source, at, still));
+        let (at, still) = (unix(at), traffic != Traffic::Flowing);
+        let reads = self.sources.iter().map(|source| self.read_one(source, at, traffic));
         let sources = join_all(reads).await;
-        Reading { at, still, done: unix(SystemTime::now()), sources }
+        Reading { at, still, ended: traffic == Traffic::Ended, done: unix(SystemTime::now()), sources }
     }
 
-    async fn read_one(&self, source: &Reader, at: f64, still: bool) -> SourceReading {
+    async fn read_one(&self, source: &Reader, at: f64, traffic: Traffic) -> SourceReading {
         match source {
-            Reader::Prometheus(prometheus) => prometheus.edge(&self.wants, at, still).await,
-            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, still).await,
+            Reader::Prometheus(prometheus) => prometheus.edge(&self.wants, at, traffic).await,
+            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, traffic != Traffic::Flowing).await,
         }
     }
 
@@ -140,17 +151,19 @@ impl Observer {
             match source {
                 Reader::Prometheus(prometheus) => {
                     let end = |reading: &Reading, source| {
-                        let still_until = reading.still.then_some(reading.done);
-                        End { at: reading.at, still_until, reading: source }
+                        let still_until = (reading.still && !reading.ended).then_some(reading.done);
+                        End { at: reading.at, still_until, ended: reading.ended, reading: source }
                     };
                     let between = self.stored(prometheus, [end(before, a), end(after, b)]).await;
-                    Part { name: prometheus.name().to_owned(), direct: None, between, readings: [a.clone(), b.clone()] }
+                    let name = prometheus.name().to_owned();
+                    Part { name, direct: None, between, readings: [a.clone(), b.clone()], had: self.had(at, [a, b]) }
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
-                    let between = tracker::between(&self.wants, [a, b], [before.at, after.at]);
+                    let between = tracker::between([a, b], [before.at, after.at]);
                     let (name, direct) = (exporter.name().to_owned(), Some(exporter.instance()));
-                    Part { name, direct, between: error.map_or(Ok(between), Err), readings: [a.clone(), b.clone()] }
+                    let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b]));
+                    Part { name, direct, between: error.map_or(Ok(between), Err), readings, had }
                 }
             }
         });
@@ -159,37 +172,50 @@ impl Observer {
         assemble(&self.wants, parts, after.at - before.at, flowing, requests)
     }
 
-    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more.
+    /// The items that a source ever had, these readings included.
+    fn had(&self, source: usize, readings: [&SourceReading; 2]) -> Option<BTreeSet<usize>> {
+        let mut all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        let had = all.get_mut(source)?;
+        for reading in readings.into_iter().filter(|reading| reading.error.is_none() && !reading.name.is_empty()) {
+            had.get_or_insert_default().extend(reading.points.iter().flat_map(|point| &point.items));
+        }
+        had.clone()
+    }
+
+    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more. One that
+    /// could not be read at the last edge was waited for already.
     async fn stored(&self, prometheus: &Prometheus, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
-        let mut tries = 0;
-        loop {
-            let result = prometheus.between(&self.wants, ends).await;
-            tries += 1;
-            match &result {
-                Err(error) if tries < TRIES && error.may_pass() => tokio::time::sleep(AGAIN).await,
-                _ => return result,
+        let asked = async {
+            let mut tries = 0;
+            loop {
+                let result = prometheus.between(&self.wants, ends).await;
+                tries += 1;
+                match &result {
+                    Err(error) if tries < TRIES && error.may_pass() && !matches!(error, SourceError::Timeout { .. }) => {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    _ => return result,
+                }
             }
+        };
+        match &ends[1].reading.error {
+            Some(error) if error.may_pass() => tokio::time::timeout(AGAIN, asked).await.unwrap_or_else(|_| Err(error.clone())),
+            _ => asked.await,
         }
     }
 
-    /// Runs a PromQL query over a phase on the profile's Prometheus server: every series returned, with its last, least,
-    /// greatest and mean value; NaN where it never had a number. No series is an empty list.
+    /// Asks the profile's Prometheus server a query over stretches of time, the last one of which ends last.
     ///
     /// # Errors
     /// There is no Prometheus server among the sources, or it could not be asked.
-    pub async fn query(
-        &self,
-        promql: &str,
-        from: SystemTime,
-        to: SystemTime,
-        step: Duration,
-    ) -> Result<Vec<ValueSeries>, SourceError> {
+    pub async fn query(&self, query: &Query, stretches: &[(SystemTime, SystemTime)]) -> Result<Answered, SourceError> {
         let server = self.sources.iter().find_map(|source| match source {
             Reader::Prometheus(prometheus) => Some(prometheus),
             Reader::Exporter(_) => None,
         });
         let server = server.ok_or_else(|| SourceError::Unreachable("`observe` has no `prometheus` to ask".into()))?;
-        server.query(promql, unix(from), unix(to), step.as_secs_f64()).await
+        let stretches: Vec<(f64, f64)> = stretches.iter().map(|(from, to)| (unix(*from), unix(*to))).collect();
+        server.ask(query, &stretches).await
     }
 }
 
@@ -208,7 +234,7 @@ impl Edge {
         match (&mut self.task).await {
             Ok(reading) => reading,
             // Only where the runtime is being shut down.
-            Err(_) => Reading { at: unix(self.at), still: false, done: unix(self.at), sources: Vec::new() },
+            Err(_) => Reading::none(self.at),
         }
     }
 }

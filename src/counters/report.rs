@@ -1,12 +1,16 @@
 //! What comes out: readings at edges, and between two of them the rows and values of a phase.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::api::unix;
 use super::error::SourceError;
 use super::increase::Cut;
-use super::observe::Kind;
+use super::observe::{Kind, PROMETHEUS};
+use super::select::keep;
+use super::systems::Values;
 use super::values::LevelOf;
 
 /// Labels of a series without its name, sorted.
@@ -19,10 +23,19 @@ pub struct Reading {
     pub at: f64,
     /// Whether the load stood still at the edge, so that the values are exact.
     pub still: bool,
+    /// Whether it did so for good, while others may have gone on.
+    pub(crate) ended: bool,
     /// When the reading was there, in Unix seconds by our clock: until then a load that stood still did so.
     pub(crate) done: f64,
     /// One per source, in the profile's order.
     pub(crate) sources: Vec<SourceReading>,
+}
+
+impl Reading {
+    /// One that was given up.
+    pub fn none(at: SystemTime) -> Self {
+        Self { at: unix(at), still: false, ended: false, done: unix(at), sources: Vec::new() }
+    }
 }
 
 /// What one source said at one edge.
@@ -40,6 +53,8 @@ pub(crate) struct SourceReading {
     pub(crate) points: Vec<Point>,
     /// Metrics with too many series, and how many.
     pub(crate) left_out: Vec<(String, u64)>,
+    /// Of an exporter only: the names of its metrics that begin as those of the presets observed.
+    pub(crate) names: Vec<String>,
     /// Of an exporter only: what it accumulated.
     pub(crate) scraped: Option<Scraped>,
 }
@@ -62,6 +77,8 @@ pub(crate) struct Scraped {
 pub(crate) struct Point {
     pub(crate) metric: String,
     pub(crate) labels: Labels,
+    /// Which of the items wanted it is of.
+    pub(crate) items: Vec<usize>,
     pub(crate) kind: Kind,
     pub(crate) cut: Cut,
     /// Of an exporter only: since the edge before.
@@ -79,6 +96,15 @@ pub struct Observed {
     pub sources: Vec<SourceReport>,
     /// What a reader has to know: what exporters cause themselves, what was left out.
     pub notes: Vec<String>,
+}
+
+impl Observed {
+    /// Adds what the Prometheus server said when it was asked queries.
+    pub fn warn(&mut self, warnings: &[String]) {
+        if let Some(source) = self.sources.iter_mut().find(|source| source.name == PROMETHEUS) {
+            keep(&mut source.warnings, warnings.to_vec());
+        }
+    }
 }
 
 /// One series over one phase. It is what `run.json`, the summary and `/metrics` show; what is not known is `null`.
@@ -141,63 +167,4 @@ pub struct SourceReport {
     pub warnings: Vec<String>,
     /// Seconds between its samples, where that is known.
     pub interval: Option<f64>,
-}
-
-/// The values that SLOs judge, by name (`redis.hit_ratio`).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Values {
-    pub(crate) by_name: BTreeMap<String, Result<Vec<ValueSeries>, String>>,
-}
-
-/// One value of a phase, for one system (two Redis servers have two): of a preset, of a ratio, or of a PromQL query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ValueSeries {
-    /// What tells it from its siblings.
-    pub labels: Labels,
-    /// A counter's increase over the phase; a level at its end.
-    pub value: f64,
-    /// The least that `value` can truly be; `value` itself where it is exact.
-    pub least: f64,
-    /// The greatest that it can be; infinite where what it is divided by may be 0.
-    pub most: f64,
-    /// The least that was seen over the phase; `value` where there is one only.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-    /// The mean.
-    pub avg: f64,
-}
-
-impl ValueSeries {
-    /// An exact value, the only one that was seen.
-    pub fn exact(labels: Labels, value: f64) -> Self {
-        Self { labels, value, least: value, most: value, min: value, max: value, avg: value }
-    }
-}
-
-impl Values {
-    /// The value of this name for every system that has one.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn series(&self, name: &str) -> Result<&[ValueSeries], &str> {
-        match self.by_name.get(name) {
-            Some(Ok(series)) => Ok(series),
-            Some(Err(missing)) => Err(missing),
-            None => Err("no preset and no ratio of this name is observed"),
-        }
-    }
-
-    /// The value of this name where there is exactly one.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        match self.series(name) {
-            Ok([only]) => Some(only.value),
-            _ => None,
-        }
-    }
-
-    /// Every name with its value or why there is none.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Result<&[ValueSeries], &str>)> {
-        self.by_name.iter().map(|(name, value)| (name.as_str(), value.as_deref().map_err(String::as_str)))
-    }
 }

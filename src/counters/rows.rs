@@ -1,14 +1,18 @@
 //! Puts the sources' findings together: rows, values, and what a reader has to know.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::error::SourceError;
+use super::hints::{dialects, instead};
 use super::observe::Kind;
-use super::presets::{SERIES_OF_A_METRIC, SERIES_TO_READ};
-use super::report::{CounterRow, Labels, Observed, Point, SourceReading, SourceReport, ValueSeries, Values};
+use super::presets::{self, Preset, SERIES_OF_A_METRIC, SERIES_TO_READ};
+use super::report::{CounterRow, Labels, Observed, SourceReading, SourceReport};
 use super::span::Between;
+use super::systems::{Absence, SOURCE, Systems, Unknown};
+use super::twice::Twice;
 use super::values::{Found, gap};
 use super::want::{Asked, Item, Wants, label};
+use crate::base::units::show_seconds;
 
 /// What one source has to say of a phase.
 #[derive(Debug)]
@@ -18,11 +22,17 @@ pub(super) struct Part {
     pub(super) direct: Option<String>,
     pub(super) between: Result<Between, SourceError>,
     pub(super) readings: [SourceReading; 2],
+    /// The items that it ever had; none: it could never be read.
+    pub(super) had: Option<BTreeSet<usize>>,
 }
 
 impl Part {
-    fn found(&self) -> &[Found] {
+    pub(super) fn found(&self) -> &[Found] {
         self.between.as_ref().map_or(&[], |between| &between.found)
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        self.between.as_ref().map_or(&[], |between| &between.names)
     }
 
     fn left_out(&self) -> &[(String, u64)] {
@@ -38,7 +48,8 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
         found.track.widen(found.kind, late / span.max(1e-3));
     }
     let mut rows = Vec::new();
-    let mut notes = notes(wants, &parts);
+    let mut notes = notes(wants, &parts, span);
+    notes.extend(dialects(&parts));
     for part in &parts {
         let mut found: Vec<&Found> = part.found().iter().collect();
         found.sort_by(|a, b| (a.item, &a.labels).cmp(&(b.item, &b.labels)));
@@ -60,28 +71,21 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     }
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
-            rows.push(missing_row(item, nowhere(&item.names, &parts)));
+            let missing = nowhere(item, &parts);
+            // What not every exporter has is missed only where a source could not be read.
+            if !item.optional || parts.iter().any(|part| part.between.is_err()) {
+                rows.push(missing_row(item, missing));
+            }
         }
     }
-    let mut by_name: BTreeMap<String, Result<Vec<ValueSeries>, String>> = BTreeMap::new();
+    let twice = Twice::new(&parts, span);
+    let mut by_name: BTreeMap<String, Systems> = BTreeMap::new();
     for asked in &wants.asked {
-        let value = value(asked, wants, &parts);
-        // Two systems of a kind, told apart by `match`: all of them, or why not.
-        let together = match (by_name.remove(&asked.name), value) {
-            (Some(Ok(mut all)), Ok(more)) => {
-                all.extend(more);
-                Ok(all)
-            }
-            (Some(Err(missing)), _) | (_, Err(missing)) => Err(missing),
-            (None, Ok(series)) => Ok(series),
-        };
-        by_name.insert(asked.name.clone(), together);
-    }
-    for value in by_name.values_mut().filter(|value| value.as_ref().is_ok_and(Vec::is_empty)) {
-        *value = Err("nothing was counted, so there is no ratio".to_owned());
+        // Two systems of a kind, told apart by `match`, are systems of one value.
+        by_name.entry(asked.name.clone()).or_default().join(systems(asked, wants, &parts, &twice));
     }
     let sources = parts.into_iter().map(report).collect();
-    Observed { rows, values: Values { by_name }, sources, notes }
+    Observed { rows, values: by_name.into_iter().collect(), sources, notes }
 }
 
 fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
@@ -127,7 +131,8 @@ fn missing_row(item: &Item, missing: String) -> CounterRow {
 }
 
 /// Why a metric is in no source.
-fn nowhere(names: &[String], parts: &[Part]) -> String {
+fn nowhere(item: &Item, parts: &[Part]) -> String {
+    let names = &item.names;
     if let Some(many) = parts.iter().find_map(|part| too_many(names, part)) {
         return many;
     }
@@ -137,7 +142,8 @@ fn nowhere(names: &[String], parts: &[Part]) -> String {
     }
     let also = names.get(1..).unwrap_or_default();
     let also = if also.is_empty() { String::new() } else { format!(" (nor of {})", also.join(", ")) };
-    format!("no source has a series of this name{also} with these labels")
+    let instead = instead(item, parts).map_or_else(String::new, |instead| format!(": {instead}"));
+    format!("no source has a series of this name{also} with these labels{instead}")
 }
 
 fn too_many(names: &[String], part: &Part) -> Option<String> {
@@ -149,56 +155,62 @@ fn failed(part: &Part) -> Option<String> {
     part.between.as_ref().err().map(|error| format!("{} {error}", part.name))
 }
 
-/// A value of every system that any source knows. What is read directly isn't taken from a Prometheus that scrapes the same
-/// address: its samples say less of the edges.
-fn value(asked: &Asked, wants: &Wants, parts: &[Part]) -> Result<Vec<ValueSeries>, String> {
-    let read: Vec<(&str, usize)> = parts
-        .iter()
-        .filter_map(|part| Some((part.direct.as_deref()?, part)))
-        .flat_map(|(instance, part)| part.found().iter().map(move |found| (instance, found.item)))
-        .collect();
-    let mut of_sources = Vec::new();
+/// A value of every system that any source knows, and what hides others. What is read directly isn't taken from a Prometheus
+/// that scrapes it, too: its samples say less of the edges.
+fn systems(asked: &Asked, wants: &Wants, parts: &[Part], twice: &Twice) -> Systems {
+    let mut all = Systems { asked: Some(asked.clone()), ..Systems::default() };
+    let mut there = false;
     for part in parts {
-        if let Some(unknown) = unknown(asked, wants, part) {
-            return Err(unknown);
-        }
+        all.unknown.extend(hidden(asked, wants, part));
+        all.partial = all.partial.take().or_else(|| part.between.as_ref().ok()?.partial.clone());
         let levels = part.between.as_ref().map_or(&[][..], |between| &between.levels);
-        let repeated = |found: &Found| part.direct.is_none() && read.contains(&(label(&found.labels, "instance"), found.item));
-        if let Some(series) = asked.series(part.found().iter().filter(|found| !repeated(found)), levels) {
-            of_sources.push((part, series?));
+        for (system, parts) in asked.systems(part.found().iter().filter(|found| !twice.repeats(part, found))) {
+            there = true;
+            let levels = asked.levels(&system, levels);
+            let labels = asked.shown(system, part.direct.is_some().then_some(&*part.name));
+            match asked.series(labels.clone(), &parts, levels) {
+                Ok(series) => all.known.extend(series),
+                Err(why) => all.unknown.push(Unknown { labels: labels.clone(), direct: part.direct.is_some(), why }),
+            }
+            all.parts.push((labels, parts));
         }
     }
-    if of_sources.is_empty() {
-        let names = &wants.items[asked.of.item].names;
-        return Err(format!("{}: {}", names[0], nowhere(names, parts)));
+    if all.known.is_empty() && all.unknown.is_empty() {
+        let item = &wants.items[asked.of.item];
+        let nowhere = || Absence::Nowhere(format!("{}: {}", item.names[0], nowhere(item, parts)));
+        all.none = Some(if there { Absence::Idle(asked.idle().to_owned()) } else { nowhere() });
     }
-    let several = of_sources.len() > 1;
-    let series = of_sources.into_iter().flat_map(|(part, mut series)| {
-        if several && part.direct.is_some() {
-            series.iter_mut().for_each(|series| series.labels.insert(0, ("source".to_owned(), part.name.clone())));
-        }
-        series
-    });
-    Ok(series.collect())
+    all
 }
 
 /// Why a source may hide systems of a value: it could not be read, and nothing says that it had none of them; or it has too many
 /// series.
-fn unknown(asked: &Asked, wants: &Wants, part: &Part) -> Option<String> {
-    let needed = || wants.items.iter().enumerate().filter(|(at, _)| asked.needs(*at)).map(|(_, item)| item);
-    let has = |reading: &SourceReading| {
-        let named = |point: &Point| needed().any(|item| item.names.contains(&point.metric) && item.matches(&point.labels));
-        reading.points.iter().any(named)
+fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
+    let needed: Vec<usize> = (0..wants.items.len()).filter(|at| asked.needs(*at)).collect();
+    let may_have = || match &part.had {
+        Some(had) => needed.iter().any(|at| had.contains(at)),
+        None => may_be_of(&part.name, &wants.items[asked.of.item].names[0]),
     };
-    let mut read = part.readings.iter().filter(|reading| reading.error.is_none()).peekable();
-    let may_have = read.peek().is_none() || read.any(has);
-    failed(part)
-        .filter(|_| may_have)
-        .or_else(|| needed().find_map(|item| too_many(&item.names, part).map(|many| format!("{}: {many}", item.names[0]))))
+    let failed = failed(part).filter(|_| may_have());
+    let many = || {
+        let many =
+            |at: &usize| too_many(&wants.items[*at].names, part).map(|many| format!("{}: {many}", wants.items[*at].names[0]));
+        needed.iter().find_map(many)
+    };
+    let why = failed.or_else(many)?;
+    Some(Unknown { labels: vec![(SOURCE.to_owned(), part.name.clone())], direct: part.direct.is_some(), why })
+}
+
+/// Whether a source of this name that nobody could ever read may have a metric. One that is called by a system (`redis-b`, `pg1`) is
+/// that system's exporter; any other may have anything.
+fn may_be_of(source: &str, metric: &str) -> bool {
+    let words: Vec<String> = source.split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase).collect();
+    let called = |preset: &&Preset| words.iter().any(|word| word == preset.name || preset.prefix.strip_suffix('_') == Some(word));
+    presets::ALL.iter().copied().find(called).is_none_or(|preset| metric.starts_with(preset.prefix))
 }
 
 /// What exporters cause themselves, with how often they were seen to be scraped; what was left out.
-fn notes(wants: &Wants, parts: &[Part]) -> Vec<String> {
+fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
     let mut notes = Vec::new();
     for effect in &wants.own_effects {
         for part in parts {
@@ -210,6 +222,19 @@ fn notes(wants: &Wants, parts: &[Part]) -> Vec<String> {
         }
     }
     for part in parts {
+        for (job, interval) in part.between.iter().flat_map(|between| &between.jobs) {
+            // Two samples within the phase are the least that says something of it alone.
+            let of_job = |found: &Found| label(&found.labels, "job") == job;
+            if span < 2.0 * interval && part.found().iter().any(of_job) {
+                let (every, least) = (show_seconds(*interval), show_seconds(2.0 * interval));
+                let job = if job.is_empty() { "what has no job".to_owned() } else { format!("the job `{job}`") };
+                let length = show_seconds(span);
+                notes.push(format!(
+                    "{}: {job} is sampled each {every}, and {length} is too short for its counters; they need {least}",
+                    part.name
+                ));
+            }
+        }
         for (metric, count) in part.left_out() {
             notes.push(format!("{}: {metric} was left out: {count} series, more than {SERIES_TO_READ}", part.name));
         }

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::counters::amount::Amount;
-use crate::counters::increase::{At, Cut, Fold, Track};
-use crate::counters::observe::{Observe, Ratio, Wanted};
+use crate::counters::increase::Track;
+use crate::counters::observe::{Matcher, Observe, Ratio, Wanted};
 use crate::counters::presets;
+use crate::counters::report::Labels;
+use crate::counters::systems::ValueSeries;
 
 fn wants() -> Wants {
     let preset = presets::find("redis").unwrap();
@@ -15,11 +17,6 @@ fn wants() -> Wants {
     Wants::new(&Observe { counters, ratios: vec![ratio], ..Observe::default() })
 }
 
-fn cut() -> Cut {
-    let mut fold = Fold::new(Kind::Counter, &[]);
-    fold.feed_edge(At::sample(1.0), 1.0, 1.0, false).unwrap()
-}
-
 fn track(delta: f64) -> Track {
     let delta = Ok(Amount::exact(delta));
     Track { before: Some(1.0), after: Some(2.0), delta, resets: 0, born: None, around: [0.0, 0.0, 1.0, 1.0] }
@@ -28,48 +25,61 @@ fn track(delta: f64) -> Track {
 /// A source that has hits and misses of these instances.
 fn part(name: &str, direct: Option<&str>, systems: &[(&str, f64, f64)]) -> Part {
     let wants = wants();
-    let (mut found, mut points) = (Vec::new(), Vec::new());
+    let (mut found, mut had) = (Vec::new(), BTreeSet::new());
     for (instance, hits, misses) in systems {
         for (metric, delta) in [("redis_keyspace_hits_total", hits), ("redis_keyspace_misses_total", misses)] {
             let labels: Labels =
                 if direct.is_some() { Vec::new() } else { vec![("instance".to_owned(), (*instance).to_owned())] };
             let (item, _) = wants.find(metric, &labels).next().unwrap();
             let (metric, track) = (metric.to_owned(), track(*delta));
-            points.push(Point { metric: metric.clone(), labels: labels.clone(), kind: Kind::Counter, cut: cut(), levels: None });
+            had.insert(item);
             found.push(Found { item, metric, labels, kind: Kind::Counter, track, levels: None, samples: 2 });
         }
     }
-    let reading = SourceReading { name: name.into(), points, ..SourceReading::default() };
+    let reading = SourceReading { name: name.into(), ..SourceReading::default() };
     let between = Ok(Between { found, ..Between::default() });
-    Part { name: name.into(), direct: direct.map(str::to_owned), between, readings: [reading.clone(), reading] }
+    Part { name: name.into(), direct: direct.map(str::to_owned), between, readings: [reading.clone(), reading], had: Some(had) }
 }
 
-/// The same, but it could not be read at the edges of which this is true.
-fn failing(part: Part, at: [bool; 2]) -> Part {
+/// The same, but it could not be read in this phase.
+fn failing(part: Part) -> Part {
     let error = SourceError::Unreachable("nobody is there".into());
-    let mut readings = part.readings;
-    for (reading, _) in readings.iter_mut().zip(at).filter(|(_, fails)| *fails) {
-        *reading = SourceReading { error: Some(error.clone()), ..SourceReading::default() };
-    }
-    Part { between: Err(error), readings, ..part }
+    let reading = SourceReading { error: Some(error.clone()), ..SourceReading::default() };
+    Part { between: Err(error), readings: [reading.clone(), reading], ..part }
 }
 
-fn ratio(name: &str, parts: Vec<Part>) -> Result<Vec<(String, f64)>, String> {
-    let observed = assemble(&wants(), parts, 10.0, 0, 1);
-    let series = observed.values.series(name).map_err(str::to_owned)?;
+/// Nor ever before.
+fn never_read(name: &str) -> Part {
+    Part { had: None, ..failing(part(name, Some("n:1"), &[])) }
+}
+
+fn systems(name: &str, parts: Vec<Part>) -> Systems {
+    assemble(&wants(), parts, 10.0, 0, 1).values.systems(name).unwrap().clone()
+}
+
+/// The systems that have a value, each with what its labels say.
+fn ratio(name: &str, parts: Vec<Part>) -> Vec<(String, f64)> {
     let labels = |series: &ValueSeries| series.labels.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ");
-    Ok(series.iter().map(|series| (labels(series), series.value)).collect())
+    systems(name, parts).known.iter().map(|series| (labels(series), series.value)).collect()
+}
+
+/// What is said of those that are not known.
+fn unknown(parts: Vec<Part>) -> Vec<String> {
+    systems("redis.hit_ratio", parts).unknown.into_iter().map(|unknown| unknown.why).collect()
 }
 
 #[test]
-fn every_system_that_any_source_knows_has_a_value() {
-    let stored = part("prometheus", None, &[("good:1", 90.0, 10.0), ("bad:1", 10.0, 90.0)]);
-    let read = part("redis-good", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
+fn every_system_that_any_source_knows_has_a_value_in_any_order() {
+    let stored = || part("prometheus", None, &[("good:1", 90.0, 10.0), ("bad:1", 10.0, 90.0)]);
+    let read = || part("redis-good", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
     let expected = [("bad:1", 0.1), ("good:1", 0.9), ("redis-good", 0.9)].map(|(name, value)| (name.to_owned(), value));
-    assert_eq!(ratio("redis.hit_ratio", vec![stored, read]), Ok(expected.to_vec()));
+    for parts in [vec![stored(), read()], vec![read(), stored()]] {
+        let mut found = ratio("redis.hit_ratio", parts);
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(found, expected);
+    }
     let parts = vec![part("a", Some("a:1"), &[("", 90.0, 10.0)]), part("b", Some("b:1"), &[("", 10.0, 90.0)])];
-    let expected = [("a", 0.9), ("b", 0.1)].map(|(name, value)| (name.to_owned(), value));
-    assert_eq!(ratio("redis.hit_ratio", parts), Ok(expected.to_vec()));
+    assert_eq!(ratio("redis.hit_ratio", parts), [("a", 0.9), ("b", 0.1)].map(|(name, value)| (name.to_owned(), value)));
 }
 
 #[test]
@@ -77,41 +87,90 @@ fn what_is_read_directly_is_not_judged_once_more_by_a_prometheus_that_scrapes_it
     let stored = || part("prometheus", None, &[("127.0.0.1:9121", 80.0, 20.0)]);
     let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
     for name in ["redis.hit_ratio", "own"] {
-        let values = ratio(name, vec![stored(), read()]).unwrap();
-        assert_eq!((values.len(), values[0].0.as_str()), (1, ""), "{name}");
+        let values = ratio(name, vec![stored(), read()]);
+        assert_eq!((values.len(), values[0].0.as_str()), (1, "redis"), "{name}");
     }
     // It is, where the exporter can't be read: but other systems of it may be hidden.
-    assert!(ratio("redis.hit_ratio", vec![stored(), failing(read(), [true, true])]).is_err());
+    let systems = systems("redis.hit_ratio", vec![stored(), failing(read())]);
+    assert_eq!((systems.known.len(), systems.unknown.len()), (1, 1));
 }
 
 #[test]
-fn a_source_that_cannot_be_read_leaves_no_sure_value() {
-    let good = || part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]);
-    for at in [[true, true], [true, false], [false, true], [false, false]] {
-        for first in [true, false] {
-            let away = failing(part("redis-a", Some("a:1"), &[("", 1.0, 1.0)]), at);
-            let parts = if first { vec![away, good()] } else { vec![good(), away] };
-            let error = ratio("redis.hit_ratio", parts).unwrap_err();
-            assert!(error.starts_with("redis-a can't be read: nobody"), "{error}");
-        }
+fn another_target_of_the_same_address_is_not_hidden() {
+    let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
+    let mut stored = part("prometheus", None, &[("127.0.0.1:9121", 10.0, 90.0)]);
+    for found in &mut stored.between.as_mut().unwrap().found {
+        found.track.after = Some(1e6);
     }
-    // One that is known to have nothing of it doesn't matter.
-    let other = failing(part("node", Some("n:1"), &[]), [false, true]);
-    assert_eq!(ratio("redis.hit_ratio", vec![other, good()]).unwrap().len(), 1);
+    assert_eq!(ratio("redis.hit_ratio", vec![stored, read()]).len(), 2);
 }
 
 #[test]
-fn a_source_with_too_many_series_of_a_part_leaves_no_sure_value() {
+fn a_source_that_cannot_be_read_hides_nothing_that_another_says() {
+    let good = || part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]);
+    let away = || failing(part("redis-a", Some("a:1"), &[("", 1.0, 1.0)]));
+    for parts in [vec![away(), good()], vec![good(), away()]] {
+        let systems = systems("redis.hit_ratio", parts);
+        assert_eq!(systems.known.len(), 1);
+        let [hidden] = &*systems.unknown else { panic!("{systems:?}") };
+        assert!(hidden.why.starts_with("redis-a can't be read: nobody"), "{hidden:?}");
+        assert_eq!(hidden.labels, [("source".to_owned(), "redis-a".to_owned())]);
+    }
+    // One that never had anything of it doesn't matter.
+    assert!(unknown(vec![failing(part("node", Some("n:1"), &[])), good()]).is_empty());
+}
+
+#[test]
+fn a_source_that_was_never_read_may_have_what_its_name_says_and_otherwise_anything() {
+    let good = || part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]);
+    for (name, hides) in [
+        ("redis-a", true),
+        ("app", true),
+        ("prometheus", true),
+        ("postgres", false),
+        ("pg-1", false),
+        ("nodejs", true),
+        ("Node", false),
+    ] {
+        assert_eq!(unknown(vec![never_read(name), good()]).len(), usize::from(hides), "{name}");
+    }
+}
+
+#[test]
+fn a_source_with_too_many_series_of_a_part_may_hide_systems() {
     let mut many = part("prometheus", None, &[]);
     many.between.as_mut().unwrap().left_out.push(("redis_keyspace_hits_total".into(), 5_000));
-    let error = ratio("redis.hit_ratio", vec![many, part("redis-b", Some("b:1"), &[("", 90.0, 10.0)])]).unwrap_err();
-    assert!(error.contains("prometheus has 5000 series"), "{error}");
+    let unknown = unknown(vec![many, part("redis-b", Some("b:1"), &[("", 90.0, 10.0)])]);
+    assert!(unknown[0].contains("prometheus has 5000 series"), "{unknown:?}");
 }
 
 #[test]
-fn where_nothing_did_anything_there_is_no_ratio() {
-    let parts = vec![part("prometheus", None, &[("a:1", 0.0, 0.0), ("b:1", 0.0, 0.0)])];
-    assert!(ratio("redis.hit_ratio", parts).unwrap_err().contains("nothing was counted"));
+fn where_nothing_did_anything_there_is_no_ratio_and_where_nothing_is_there_is_no_system() {
+    let idle = systems("redis.hit_ratio", vec![part("prometheus", None, &[("a:1", 0.0, 0.0), ("b:1", 0.0, 0.0)])]);
+    assert!(matches!(&idle.none, Some(Absence::Idle(text)) if text.contains("nothing was counted")), "{idle:?}");
+    let nowhere = systems("redis.hit_ratio", vec![part("prometheus", None, &[])]);
+    assert!(matches!(&nowhere.none, Some(Absence::Nowhere(text)) if text.contains("no source has")), "{nowhere:?}");
+    let beside = vec![part("a", Some("a:1"), &[("", 0.0, 0.0)]), part("b", Some("b:1"), &[("", 1.0, 1.0)])];
+    assert_eq!(ratio("redis.hit_ratio", beside), [("b".to_owned(), 0.5)]);
+}
+
+#[test]
+fn systems_are_picked_by_labels_and_added_up() {
+    let stored = part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
+    let read = part("c", Some("c:1"), &[("", 0.0, 100.0)]);
+    let all = systems("redis.hit_ratio", vec![stored, read]);
+    assert_eq!(all.sum().unwrap().value, 100.0 / 300.0);
+    let only = |label: &str, value: &str| all.matching(&[Matcher::new(label, value)]);
+    assert_eq!(only("instance", "a:1").sum().unwrap().value, 0.9);
+    assert_eq!(only("source", "c").known[0].value, 0.0);
+    let none = only("instance", "z:1");
+    assert!(none.known.is_empty() && none.missing().contains("no system has instance=z:1; there are"), "{none:?}");
+    assert!(none.sum().is_err());
+    // A sum with a part that nobody knows isn't known. An increase is at least what is.
+    let away = || failing(part("d", Some("d:1"), &[("", 1.0, 1.0)]));
+    let more = systems("redis.hit_ratio", vec![part("c", Some("c:1"), &[("", 0.0, 100.0)]), away()]);
+    assert!(more.sum().unwrap_err().contains("nobody is there"));
+    assert!(more.matching(&[Matcher::new("source", "c")]).sum().is_ok());
 }
 
 #[test]

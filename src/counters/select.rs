@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::api::Series;
-use super::want::{Wants, label};
+use super::report::Labels;
+use super::want::{Labelled, Wants, target};
 
 /// Most targets whose start times are looked for.
 const TARGETS: usize = 200;
@@ -12,6 +13,34 @@ const TARGETS: usize = 200;
 pub(super) struct Group {
     pub(super) names: Vec<String>,
     pub(super) matchers: Vec<(String, String)>,
+    /// Of a preset: a matcher applies to the metrics that have its label.
+    pub(super) lenient: bool,
+}
+
+impl Group {
+    /// What all of its series are among.
+    pub(super) fn widest(&self) -> String {
+        if !self.lenient {
+            return selector(&self.names, &self.matchers);
+        }
+        let any = |(label, value): &(String, String)| format!(",{label}=~\"{}|\"", quoted(&escaped(value)));
+        format!("{{__name__=~\"{}\"{}}}", self.names.join("|"), self.matchers.iter().map(any).collect::<String>())
+    }
+
+    /// The series of these of its names that have this label.
+    pub(super) fn having(names: &[String], label: &str) -> String {
+        format!("{{__name__=~\"{}\",{label}=~\".+\"}}", names.join("|"))
+    }
+
+    /// These of its names, by the labels that each has.
+    pub(super) fn narrowed(&self, names: &[String], labelled: &Labelled) -> Vec<Self> {
+        let mut by_matchers: BTreeMap<Vec<(String, String)>, Vec<String>> = BTreeMap::new();
+        for name in names {
+            let applies = |(label, _): &&(String, String)| !self.lenient || labelled.has(name, label);
+            by_matchers.entry(self.matchers.iter().filter(applies).cloned().collect()).or_default().push(name.clone());
+        }
+        by_matchers.into_iter().map(|(matchers, names)| Self { names, matchers, lenient: false }).collect()
+    }
 }
 
 /// One group for each set of matchers.
@@ -19,8 +48,9 @@ pub(super) fn groups(wants: &Wants) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for item in &wants.items {
         let matchers: Vec<_> = item.matchers.iter().map(|m| (m.label.clone(), m.value.clone())).collect();
-        let at = groups.iter().position(|group| group.matchers == matchers).unwrap_or_else(|| {
-            groups.push(Group { names: Vec::new(), matchers });
+        let at = groups.iter().position(|group| group.matchers == matchers && group.lenient == item.lenient);
+        let at = at.unwrap_or_else(|| {
+            groups.push(Group { names: Vec::new(), matchers, lenient: item.lenient });
             groups.len() - 1
         });
         let new = item.names.iter().filter(|name| !groups[at].names.contains(name)).cloned().collect::<Vec<_>>();
@@ -35,20 +65,29 @@ pub(super) fn selector(names: &[String], matchers: &[(String, String)]) -> Strin
     format!("{{__name__=~\"{}\"{matchers}}}", names.join("|"))
 }
 
-/// The name that a source has for each item: the first of the item's.
+/// The selector of one series; the name is among its labels.
+pub(super) fn selector_of(labels: &Labels) -> String {
+    let matchers: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", quoted(value))).collect();
+    format!("{{{}}}", matchers.join(","))
+}
+
+/// The name that each target has for each item: the first of the item's. A target that goes by several of them counts once.
 #[derive(Debug, Default)]
-pub(super) struct Best(HashMap<usize, (usize, String)>);
+pub(super) struct Best(HashMap<(usize, String, String), usize>);
 
 impl Best {
-    pub(super) fn add(&mut self, item: usize, rank: usize, metric: &str) {
-        let best = self.0.entry(item).or_insert_with(|| (rank, metric.to_owned()));
-        if rank < best.0 {
-            *best = (rank, metric.to_owned());
-        }
+    fn key(item: usize, labels: &Labels) -> (usize, String, String) {
+        let (job, instance) = target(labels);
+        (item, job.to_owned(), instance.to_owned())
     }
 
-    pub(super) fn is(&self, item: usize, metric: &str) -> bool {
-        self.0.get(&item).is_some_and(|(_, best)| best == metric)
+    pub(super) fn add(&mut self, item: usize, rank: usize, labels: &Labels) {
+        let best = self.0.entry(Self::key(item, labels)).or_insert(rank);
+        *best = rank.min(*best);
+    }
+
+    pub(super) fn is(&self, item: usize, rank: usize, labels: &Labels) -> bool {
+        self.0.get(&Self::key(item, labels)) == Some(&rank)
     }
 }
 
@@ -68,8 +107,7 @@ pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>,
     for series in series {
         for (item, _) in wants.find(&series.metric, &series.labels) {
             if let Some((start, _)) = &wants.items[item].start {
-                let target = (label(&series.labels, "job"), label(&series.labels, "instance"));
-                targets.entry(start).or_default().insert(target);
+                targets.entry(start).or_default().insert(target(&series.labels));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::api::{Series, unix};
 use super::error::SourceError;
+use super::hints::prefixes_missed;
 use super::increase::{At, Fold};
 use super::meter::Meter;
 use super::observe::Kind;
@@ -13,7 +14,7 @@ use super::report::{Labels, SourceReading};
 use super::select::{Best, groups, keep, selector, start_selectors};
 use super::starts::Starts;
 use super::values::{Found, LevelMeters, LevelOf};
-use super::want::{Wants, label};
+use super::want::{Labelled, Wants, target};
 
 /// Samples to ask for at once: some megabytes of JSON.
 const SAMPLES_AT_ONCE: f64 = 100_000.0;
@@ -26,7 +27,15 @@ pub(super) struct Between {
     /// Metrics with too many series, and how many.
     pub(super) left_out: Vec<(String, u64)>,
     pub(super) warnings: Vec<String>,
+    /// Why samples may be missing: the server answered in part.
+    pub(super) partial: Option<String>,
+    /// What the source has of the presets of which a metric is missing: names.
+    pub(super) names: Vec<String>,
+    /// Metrics that are counters by their names and fell.
+    pub(super) fell: Vec<String>,
     pub(super) interval: Option<f64>,
+    /// Seconds between samples, by job.
+    pub(super) jobs: BTreeMap<String, f64>,
 }
 
 /// One edge of the span.
@@ -36,6 +45,8 @@ pub(super) struct End<'a> {
     pub(super) at: f64,
     /// Where the load stood still: until when, by our clock.
     pub(super) still_until: Option<f64>,
+    /// Where the load has ended, and others may have gone on.
+    pub(super) ended: bool,
     pub(super) reading: &'a SourceReading,
 }
 
@@ -57,6 +68,7 @@ struct Folding<'a> {
 struct Edge {
     time: f64,
     still_until: Option<f64>,
+    ended: bool,
     /// How far the clocks' difference may be off.
     off: f64,
 }
@@ -65,8 +77,12 @@ impl Edge {
     /// The edge for an item that the exporter reports late.
     fn at(&self, late: f64) -> At {
         match self.still_until {
-            Some(until) => At { time: self.time + late, off: 0.0, still_until: Some(until.max(self.time + late)) },
-            None => At { time: self.time, off: self.off, still_until: None },
+            Some(until) => {
+                let time = self.time + late + self.off;
+                At { still_until: Some(until.max(time)), ..At::flowing(time, 0.0) }
+            }
+            None if self.ended => At { ended: true, late, ..At::flowing(self.time, self.off) },
+            None => At::flowing(self.time, self.off),
         }
     }
 }
@@ -76,12 +92,12 @@ impl<'a> Folding<'a> {
         Self { wants, from, to, folds: BTreeMap::new(), starts: Starts::default(), meters: LevelMeters::default() }
     }
 
-    fn feed(&mut self, item: usize, rank: usize, kind: Kind, series: &Series) {
+    fn feed(&mut self, (item, rank): (usize, usize), (kind, guessed): (Kind, bool), series: &Series) {
         let wanted = &self.wants.items[item];
         let late = wanted.late.0.as_secs_f64();
         let (from, to) = (self.from.at(late), self.to.at(late));
         let key = (item, rank, series.metric.clone(), series.labels.clone());
-        let (fold, meter) = self.folds.entry(key).or_insert_with(|| (Fold::new(kind, &[from, to]), Meter::default()));
+        let (fold, meter) = self.folds.entry(key).or_insert_with(|| (Fold::of(kind, guessed, &[from, to]), Meter::default()));
         for (time, value) in &series.samples {
             let last = fold.last().map(|(time, _)| time);
             let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, last, *time);
@@ -103,22 +119,29 @@ impl<'a> Folding<'a> {
 
     fn finish(self, out: &mut Between) {
         let mut best = Best::default();
-        self.folds.keys().for_each(|(item, rank, metric, _)| best.add(*item, *rank, metric));
+        self.folds.keys().for_each(|(item, rank, _, labels)| best.add(*item, *rank, labels));
         // The targets whose metric was there at the first edge, and until when it was read for the second one: what comes up
         // later at one of them is new.
-        let target = |labels: &Labels| (label(labels, "job").to_owned(), label(labels, "instance").to_owned());
+        let target = |labels: &Labels| {
+            let (job, instance) = target(labels);
+            (job.to_owned(), instance.to_owned())
+        };
         let mut read: BTreeMap<_, f64> = BTreeMap::new();
         for ((item, _, metric, labels), (fold, _)) in self.folds.iter().filter(|(_, (fold, _))| fold.cut(0).is_some()) {
             let until = read.entry((*item, metric.clone(), target(labels))).or_insert(f64::NEG_INFINITY);
             *until = until.max(fold.cut(1).map_or(f64::NEG_INFINITY, |cut| cut.until()));
         }
-        for ((item, _, metric, labels), (fold, meter)) in self.folds {
+        for ((item, rank, metric, labels), (fold, meter)) in self.folds {
             let track = fold.track(read.get(&(item, metric.clone(), target(&labels))).copied());
             let levels = meter.levels();
             let samples = levels.map_or(0, |levels| levels.samples);
             // What only has samples outside of the phase was not there.
             let there = track.before.is_some() || track.after.is_some() || samples > 0;
-            if there && best.is(item, &metric) {
+            if there && best.is(item, rank, &labels) {
+                if fold.fell() {
+                    keep(&mut out.warnings, vec![no_counter(&metric)]);
+                    out.fell.push(metric.clone());
+                }
                 out.found.push(Found { item, metric, labels, kind: fold.kind(), track, levels, samples });
             }
         }
@@ -126,31 +149,35 @@ impl<'a> Folding<'a> {
     }
 }
 
+/// What is said of a metric whose name is a counter's, and which fell.
+pub(super) fn no_counter(metric: &str) -> String {
+    format!("{metric} is named like a counter and fell, so it is read as a gauge; if it is one, write `type: counter` beside it")
+}
+
 impl Prometheus {
     /// Folds the raw samples between two edges.
     pub(super) async fn between(&self, wants: &Wants, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
-        let (ahead, off) = self.api.ahead().await?;
+        let (ahead, off) = self.ahead().await?;
         let interval = ends[1].reading.interval.or(ends[0].reading.interval).or(self.interval()).unwrap_or(ASSUMED_INTERVAL);
         let edge = |end: End<'_>| {
             // A reading that failed knows nothing of the clocks.
             let (ahead, off) = end.reading.error.as_ref().map_or((end.reading.ahead, end.reading.off), |_| (ahead, off));
-            Edge { time: end.at + ahead, still_until: end.still_until.map(|until| until + ahead), off }
+            Edge { time: end.at + ahead, still_until: end.still_until.map(|until| until + ahead), ended: end.ended, off }
         };
         let (from, to) = (edge(ends[0]), edge(ends[1]));
         let latest = wants.latest(0..wants.items.len()).as_secs_f64();
         let begin = from.time - 3.0 * interval - STORING;
-        let end = (to.time + latest + 2.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
-        let mut out = Between { interval: self.interval(), ..Between::default() };
-        let mut selectors = Vec::new();
+        let end = (to.time + latest + 3.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
+        let mut out = Between { interval: self.interval(), jobs: self.intervals.by_job(), ..Between::default() };
+        let (mut selectors, mut labelled) = (Vec::new(), Labelled::default());
         for group in groups(wants) {
-            let names = self.bounded(&group, end, &mut out.left_out, &mut out.warnings).await?;
-            if !names.is_empty() {
-                selectors.push(selector(&names, &group.matchers));
-            }
+            let bounds = (&mut out.left_out, &mut out.warnings);
+            let narrowed = self.narrowed(&group, end, bounds, &mut labelled).await?;
+            selectors.extend(narrowed.iter().map(|group| selector(&group.names, &group.matchers)));
         }
         let mut folding = Folding::new(wants, from, to);
         let series = ends.iter().map(|end| end.reading.points.len()).max().unwrap_or_default().max(20) as f64;
-        let length = (SAMPLES_AT_ONCE / series * interval).max(2.0 * interval);
+        let length = (SAMPLES_AT_ONCE / series * self.intervals.shortest().unwrap_or(interval)).max(2.0 * interval);
         let mut at = begin;
         while at < end {
             let until = (at + length).min(end);
@@ -158,6 +185,7 @@ impl Prometheus {
             for selector in &selectors {
                 let answer = self.api.raw(selector, until - at, until).await?;
                 keep(&mut out.warnings, answer.warnings);
+                out.partial = out.partial.or(answer.partial);
                 chunk.extend(answer.data);
             }
             let (selectors_of_starts, left_out) = start_selectors(wants, &chunk);
@@ -168,20 +196,32 @@ impl Prometheus {
                 let jitter = |series: &Series| wants.jitter(&series.metric).unwrap_or_default();
                 answer.data.iter().for_each(|series| folding.starts.feed(series, jitter(series)));
             }
+            let (mut best, mut wanted) = (Best::default(), Vec::new());
             for series in &chunk {
                 if series.histogram {
                     let advice = "is a native histogram: ask by `promql` with histogram_count() or histogram_quantile()";
                     keep(&mut out.warnings, vec![format!("{} {advice}", series.metric)]);
                 }
-                for (item, rank) in wants.find(&series.metric, &series.labels) {
-                    let kind = self.kind_of(wants, item, &series.metric).await;
-                    folding.feed(item, rank, kind, series);
+                for (item, rank) in wants.find_in(&labelled, &series.metric, &series.labels) {
+                    best.add(item, rank, &series.labels);
+                    wanted.push((item, rank, series));
                 }
+            }
+            for (item, rank, series) in wanted.into_iter().filter(|(item, rank, series)| best.is(*item, *rank, &series.labels)) {
+                let kind = self.kind_of(wants, item, &series.metric).await;
+                folding.feed((item, rank), kind, series);
             }
             folding.meters.close(wants);
             at = until;
         }
         folding.finish(&mut out);
+        out.fell.iter().for_each(|metric| self.keep_kind(metric, Some(Kind::Gauge)));
+        for prefix in prefixes_missed(wants, |item| out.found.iter().any(|found| found.item == item)) {
+            // It is for a message alone.
+            if let Ok(answer) = self.api.counts(&format!("{{__name__=~\"{prefix}.+\"}}"), end).await {
+                out.names.extend(answer.data.into_iter().map(|(name, _)| name));
+            }
+        }
         Ok(out)
     }
 }
@@ -198,14 +238,14 @@ mod tests {
         let wants =
             Wants::new(&Observe { counters: vec![Wanted::Preset { preset, matchers: Vec::new() }], ..Observe::default() });
         let fold = |chunks: &[std::ops::RangeInclusive<u32>]| {
-            let edge = |time| Edge { time, still_until: None, off: 0.1 };
+            let edge = |time| Edge { time, still_until: None, ended: false, off: 0.1 };
             let mut folding = Folding::new(&wants, edge(10.5), edge(50.0));
             for chunk in chunks {
                 for (metric, slope) in [("redis_keyspace_hits_total", 2.0), ("redis_connected_clients", 1.0)] {
                     let samples = chunk.clone().map(|n| (f64::from(n), f64::from(n) * slope)).collect();
                     let series = Series { metric: metric.into(), labels: Labels::new(), samples, histogram: false };
                     let (item, rank) = wants.find(metric, &Labels::new()).next().unwrap();
-                    folding.feed(item, rank, wants.items[item].kind(None, metric), &series);
+                    folding.feed((item, rank), (wants.items[item].kind(None, metric), false), &series);
                 }
                 folding.meters.close(&wants);
             }

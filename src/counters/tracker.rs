@@ -1,21 +1,23 @@
 //! The series of an exporter that is scraped directly: which are there, their increases so far, and levels since the last edge.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::increase::{At, Cut, Fold, Track};
 use super::meter::Meter;
 use super::observe::Kind;
 use super::presets::SERIES_TO_READ;
-use super::report::{Labels, Point, Scraped, SourceReading};
-use super::select::Best;
-use super::span::Between;
+use super::report::{Labels, Levels, Point, Scraped, SourceReading};
+use super::select::{Best, keep};
+use super::span::{Between, no_counter};
 use super::starts::Starts;
 use super::text::Exposition;
 use super::values::{Found, LevelMeters};
-use super::want::Wants;
+use super::want::{Labelled, Wants};
 
 /// Series to remember that are not there at present.
 const SERIES_REMEMBERED: usize = 10_000;
+/// Names to keep of what an exporter has beside the metrics wanted.
+const NAMES_KEPT: usize = 1_000;
 
 /// Everything that one exporter said.
 #[derive(Debug, Default)]
@@ -29,11 +31,16 @@ pub(super) struct Tracker {
     starts: Starts,
     meters: LevelMeters,
     left_out: Vec<(String, u64)>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Tracked {
     fold: Fold,
+    /// The items wanted that it is of.
+    items: Vec<usize>,
+    /// Whether its samples bear a time of their own.
+    dated: bool,
     /// Whether the last scrape had it.
     there: bool,
     /// The series at the last edge, if it was there.
@@ -64,8 +71,12 @@ impl Tracker {
     ) {
         // Without a scrape before the edge, what happened since is known by its mean only.
         let bare = !still && self.last.is_none_or(|last| last > at);
-        let edge = if still || bare { At::sample(time) } else { At { time: at, off: 0.0, still_until: None } };
-        self.take(wants, time, exposition, Some(edge));
+        let flowing = At::flowing(at, 0.0);
+        let edge = if still || bare { At::sample(time) } else { flowing };
+        let own = At { still_until: still.then_some(f64::INFINITY), ..flowing };
+        self.take(wants, time, exposition, Some([edge, own]));
+        reading.names = names(wants, exposition);
+        keep(&mut reading.warnings, exposition.warnings().collect());
         let levels = std::mem::take(&mut self.meters).levels(wants);
         let slack = if bare { answered - at } else { 0.0 };
         reading.scraped = Some(Scraped { since: self.edge.replace(at), scrapes: self.scrapes, slack, levels });
@@ -76,13 +87,30 @@ impl Tracker {
             // The edge's sample ends one phase and begins the next.
             tracked.fold.last().iter().for_each(|(_, value)| tracked.meter.add(*value));
             if let Some(cut) = tracked.cut.take() {
-                let (metric, labels, kind) = (metric.clone(), labels.clone(), tracked.fold.kind());
-                reading.points.push(Point { metric, labels, kind, cut, levels });
+                reading.points.push(point(metric, labels, tracked, cut, levels));
             }
         }
     }
 
-    fn take(&mut self, wants: &Wants, time: f64, exposition: &Exposition, edge: Option<At>) {
+    /// How old the newest samples were at the edge at `at` of series whose samples bear a time of their own, and that have none past it yet; the
+    /// oldest of them. None: all have one.
+    pub(super) fn age(&self, at: f64) -> Option<f64> {
+        let waiting = self.series.values().filter(|tracked| tracked.there && tracked.fold.waits(at));
+        waiting.filter_map(|tracked| Some(at - tracked.fold.last()?.0)).max_by(f64::total_cmp)
+    }
+
+    /// Adds the series whose samples bear a time of their own to the reading of the edge at `at`.
+    pub(super) fn late(&mut self, at: f64, reading: &mut SourceReading) {
+        for ((metric, labels), tracked) in self.series.iter_mut().filter(|(_, tracked)| tracked.dated) {
+            if let Some(cut) = tracked.fold.take_mark(at) {
+                reading.points.push(point(metric, labels, tracked, cut, None));
+            }
+        }
+        keep(&mut reading.warnings, std::mem::take(&mut self.warnings));
+    }
+
+    /// `edge`: for series whose samples are as old as their scrape, and for those that bear a time of their own.
+    fn take(&mut self, wants: &Wants, time: f64, exposition: &Exposition, edge: Option<[At; 2]>) {
         self.scraped();
         // A slow scrape may come after a later one.
         if self.last.is_some_and(|last| time <= last) {
@@ -92,40 +120,67 @@ impl Tracker {
         let mut best = Best::default();
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         let mut wanted = Vec::new();
+        let mut labelled = Labelled::default();
+        exposition.samples.iter().for_each(|sample| labelled.add(wants, &sample.name, &sample.labels));
         for sample in &exposition.samples {
             if let Some(jitter) = wants.jitter(&sample.name) {
                 self.starts.sample(&sample.name, &sample.labels, jitter, time, sample.value);
             }
-            for (item, rank) in wants.find(&sample.name, &sample.labels) {
-                best.add(item, rank, &sample.name);
+            for (item, rank) in wants.find_in(&labelled, &sample.name, &sample.labels) {
+                best.add(item, rank, &sample.labels);
                 *counts.entry(&sample.name).or_default() += 1;
-                wanted.push((item, sample));
+                wanted.push((item, rank, sample));
             }
         }
         let too_many = |name: &str| counts.get(name).is_some_and(|count| *count > SERIES_TO_READ as u64);
         self.left_out = counts.iter().filter(|(name, _)| too_many(name)).map(|(name, n)| ((*name).to_owned(), *n)).collect();
         self.series.values_mut().for_each(|tracked| tracked.there = false);
-        for (item, sample) in wanted {
-            if !best.is(item, &sample.name) || too_many(&sample.name) || !sample.value.is_finite() {
+        for (item, rank, sample) in wanted {
+            if !best.is(item, rank, &sample.labels) || too_many(&sample.name) || !sample.value.is_finite() {
                 continue;
             }
-            self.meters.feed(wants, item, &sample.labels, time, sample.value);
-            let kind = wants.items[item].kind(exposition.kind_of(&sample.name), &sample.name);
-            let new = || Tracked { fold: Fold::new(kind, &[]), there: false, cut: None, meter: Meter::default() };
-            let tracked = self.series.entry((sample.name.clone(), sample.labels.clone())).or_insert_with(new);
+            // What is said to be older than the last edge is no value since then.
+            let own = sample.timestamp.map(|own| own.min(time));
+            let fresh = own.is_none_or(|own| self.edge.is_none_or(|edge| own >= edge));
+            if fresh {
+                self.meters.feed(wants, item, &sample.labels, time, sample.value);
+            }
+            let tracked = self.series.entry((sample.name.clone(), sample.labels.clone())).or_insert_with(|| {
+                let told = exposition.kind_of(&sample.name);
+                let (kind, guessed) = (wants.items[item].kind(told, &sample.name), wants.items[item].guessed(told));
+                let fold = Fold::of(kind, guessed, &[]);
+                Tracked { fold, items: Vec::new(), dated: false, there: false, cut: None, meter: Meter::default() }
+            });
             // Two wants may ask for the same series.
             if std::mem::replace(&mut tracked.there, true) {
+                tracked.items.push(item);
                 continue;
             }
+            tracked.items = vec![item];
+            tracked.dated = own.is_some();
             let last = tracked.fold.last().map(|(time, _)| time);
             let start = wants.items[item].start.as_ref();
             let restarted = start.is_some_and(|(start, _)| self.starts.moved(start, &sample.labels, last, time));
-            tracked.meter.add(sample.value);
-            match edge {
-                Some(at) => tracked.cut = tracked.fold.feed_edge(at, time, sample.value, restarted),
-                None => {
-                    tracked.fold.feed(time, sample.value, restarted);
+            if fresh {
+                tracked.meter.add(sample.value);
+            }
+            let fell = tracked.fold.fell();
+            match (own, edge) {
+                (None, Some([at, _])) => tracked.cut = tracked.fold.feed_edge(at, time, sample.value, restarted),
+                (own, edge) => {
+                    // The first sample past the edge may be one of a later scrape.
+                    edge.into_iter().for_each(|[_, at]| tracked.fold.mark(at));
+                    tracked.fold.feed(own.unwrap_or(time), sample.value, restarted);
                 }
+            }
+            if let Some(own) = own.filter(|own| edge.is_some_and(|[_, at]| *own < at.time)) {
+                let (name, age) = (&sample.name, time - own);
+                let said =
+                    format!("the samples of {name} bear a time of their own, {age:.1} s before they were read; that counts");
+                keep(&mut self.warnings, vec![said]);
+            }
+            if tracked.fold.fell() && !fell {
+                keep(&mut self.warnings, vec![no_counter(&sample.name)]);
             }
         }
         self.meters.close(wants);
@@ -135,9 +190,22 @@ impl Tracker {
     }
 }
 
+fn point(metric: &str, labels: &Labels, tracked: &Tracked, cut: Cut, levels: Option<Levels>) -> Point {
+    let (metric, labels) = (metric.to_owned(), labels.clone());
+    Point { metric, labels, items: tracked.items.clone(), kind: tracked.fold.kind(), cut, levels }
+}
+
+/// The names that begin as those of the presets observed.
+fn names(wants: &Wants, exposition: &Exposition) -> Vec<String> {
+    let prefixes: Vec<&str> = wants.prefixes().collect();
+    let named = exposition.samples.iter().map(|sample| sample.name.as_str());
+    let names: BTreeSet<&str> = named.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect();
+    names.into_iter().take(NAMES_KEPT).map(str::to_owned).collect()
+}
+
 /// What happened between two readings of an exporter, at edges `begun` and `ended` (Unix seconds).
-pub(super) fn between(wants: &Wants, [before, after]: [&SourceReading; 2], [begun, ended]: [f64; 2]) -> Between {
-    let mut out = Between { left_out: after.left_out.clone(), ..Between::default() };
+pub(super) fn between([before, after]: [&SourceReading; 2], [begun, ended]: [f64; 2]) -> Between {
+    let mut out = Between { left_out: after.left_out.clone(), names: after.names.clone(), ..Between::default() };
     let Some((a, b)) = before.scraped.as_ref().zip(after.scraped.as_ref()) else { return out };
     let consecutive = b.since == Some(begun);
     if consecutive {
@@ -159,7 +227,7 @@ pub(super) fn between(wants: &Wants, [before, after]: [&SourceReading; 2], [begu
         };
         track.widen(point.kind, slack);
         let levels = to.filter(|_| consecutive).and_then(|to| to.levels);
-        for (item, _) in wants.find(&point.metric, &point.labels) {
+        for item in point.items.iter().copied() {
             let (metric, labels, samples) = (point.metric.clone(), point.labels.clone(), b.scrapes - a.scrapes);
             out.found.push(Found { item, metric, labels, kind: point.kind, track, levels, samples });
         }

@@ -33,7 +33,7 @@ fn edge(tracker: &mut Tracker, at: f64, time: f64, said: &str) -> SourceReading 
 
 fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<Found> {
     let has = |found: &Found| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
-    between(&wants(), readings, edges).found.into_iter().find(has)
+    between(readings, edges).found.into_iter().find(has)
 }
 
 /// Value, least and most.
@@ -57,7 +57,7 @@ fn a_restart_that_was_seen_between_the_edges_is_counted_with_what_it_may_have_lo
     assert_eq!((bounds(&hits), hits.track.resets), (Ok((50.0 + 160.0 + 10.0, 50.0 + 10.0 + 10.0, 230.0)), 1));
     let clients = found([&before, &after], edges, "redis_connected_clients", "").unwrap();
     assert_eq!((clients.levels.unwrap().min, clients.levels.unwrap().max, clients.samples), (3.0, 90.0, 3));
-    let levels = between(&wants(), [&before, &after], edges).levels;
+    let levels = between([&before, &after], edges).levels;
     assert_eq!(levels.iter().find(|l| l.value == "redis.connected_clients").unwrap().levels.max, 90.0);
 
     // Over several edges a level's peak is not known.
@@ -150,6 +150,49 @@ fn a_scrape_that_comes_after_a_later_one_is_not_used() {
     let after = edge(&mut tracker, 6.0, 6.0, "redis_keyspace_hits_total 9\n");
     let hits = found([&before, &after], [0.0, 6.0], "redis_keyspace_hits_total", "").unwrap();
     assert_eq!((bounds(&hits), hits.track.resets, hits.samples), (Ok((2.0, 2.0, 2.0)), 0, 3));
+}
+
+#[test]
+fn a_series_whose_samples_bear_a_time_of_their_own_waits_for_one_past_the_edge() {
+    let mut tracker = Tracker::default();
+    // Each is 30 s old when it is scraped.
+    let said = |hits: u32, scraped: f64| {
+        format!("redis_keyspace_hits_total {hits} {}\nredis_expired_keys_total 3\n", (scraped - 30.0) * 1e3)
+    };
+    feed(&mut tracker, 100.0, &said(10, 100.0));
+    let mut before = edge(&mut tracker, 105.0, 105.0, &said(20, 105.0));
+    assert_eq!((before.points.len(), tracker.age(105.0)), (1, Some(30.0)));
+    for (time, hits) in [(120.0, 30), (134.0, 40), (136.0, 60)] {
+        feed(&mut tracker, time, &said(hits, time));
+    }
+    assert_eq!(tracker.age(105.0), None);
+    tracker.late(105.0, &mut before);
+    assert!(before.warnings[0].contains("30.0 s before"), "{:?}", before.warnings);
+    let mut after = edge(&mut tracker, 140.0, 140.0, &said(70, 140.0));
+    feed(&mut tracker, 172.0, &said(90, 172.0));
+    tracker.late(140.0, &mut after);
+    let hits = found([&before, &after], [105.0, 140.0], "redis_keyspace_hits_total", "").unwrap();
+    // At 105 s half of the 20 between 104 s and 106 s; at 140 s 30 of 32 s of the 20 between 110 s and 142 s.
+    let (value, least, most) = bounds(&hits).unwrap();
+    assert_eq!((value, least, most), (88.75 - 50.0, 70.0 - 60.0, 90.0 - 40.0));
+    // One that is never past the edge has no increase.
+    let mut later = edge(&mut tracker, 180.0, 180.0, &said(90, 180.0));
+    tracker.late(180.0, &mut later);
+    assert_eq!(bounds(&found([&after, &later], [140.0, 180.0], "redis_keyspace_hits_total", "").unwrap()), Err(Gap::NoEnd));
+}
+
+#[test]
+fn what_its_name_alone_calls_a_counter_is_a_gauge_once_it_falls() {
+    let mut tracker = Tracker::default();
+    let said = |n: u32| format!("many_total {n}\nredis_keyspace_hits_total {n}\n");
+    let before = edge(&mut tracker, -0.01, 0.0, &said(500));
+    feed(&mut tracker, 5.0, &said(510));
+    let after = edge(&mut tracker, 9.99, 10.0, &said(505));
+    let jobs = found([&before, &after], [0.0, 10.0], "many_total", "").unwrap();
+    assert_eq!((jobs.kind, jobs.track.resets), (Kind::Gauge, 0));
+    assert!((bounds(&jobs).unwrap().0 - 5.01).abs() < 1e-9);
+    // The preset knows what its own are.
+    assert_eq!(found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap().track.resets, 1);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::amount::{Amount, Whole, ratio};
 use super::increase::{Gap, Track};
 use super::meter::Meter;
 use super::observe::Kind;
-use super::report::{Labels, Levels, ValueSeries};
+use super::report::{Labels, Levels};
+use super::systems::{SOURCE, TARGET, ValueSeries};
 use super::want::{Asked, Sum, Wants, label};
 
 /// One series of an item in one source, over one phase.
@@ -40,8 +41,8 @@ pub(super) struct LevelMeters {
 }
 
 /// Sums of a value's terms; none where no series of the term is there.
-#[derive(Debug, Clone, Default)]
-struct Parts {
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Parts {
     of: Option<Amount>,
     to: Vec<Option<Amount>>,
     /// What of the denominators isn't in the numerator.
@@ -93,13 +94,16 @@ impl Parts {
         *part = Some(part.unwrap_or_default() + amount);
     }
 
-    fn join(&mut self, other: Self) {
-        let denominators = self.to.len();
+    /// Takes in the parts of another system, or of what is part of this one.
+    pub(super) fn join(&mut self, other: Self) {
+        let denominators = self.to.len().max(other.to.len());
+        let fresh = self.of.is_none() && self.to.iter().all(Option::is_none) && self.missing.is_none();
         let terms = std::iter::once(other.of).chain(other.to).enumerate();
         terms.for_each(|(place, amount)| amount.into_iter().for_each(|amount| self.add(place, denominators, amount)));
         self.rest = self.rest + other.rest;
         self.missing = self.missing.take().or(other.missing);
-        self.apart |= other.apart || self.around != other.around;
+        self.apart |= other.apart || (!fresh && self.around != other.around);
+        self.around = self.around.or(other.around);
     }
 
     /// Notes which samples are around the edges of one more series.
@@ -126,14 +130,40 @@ impl Asked {
         std::iter::once(&self.of).chain(&self.to).enumerate()
     }
 
-    /// The labels of the system that a series is a part of.
+    /// The labels of the system that a series is a part of. Of a metric that no preset knows the target's own labels tell it.
     fn system(&self, labels: &Labels, sum: &Sum) -> Labels {
-        let Some(parts) = &self.parts else { return Labels::new() };
-        let is_part = |name: &String| parts.contains(name) || sum.only.iter().any(|(label, _)| label == name);
+        let is_part = |name: &String| match &self.parts {
+            Some(parts) => parts.contains(name) || sum.only.iter().any(|(label, _)| label == name),
+            None => !TARGET.contains(&name.as_str()),
+        };
         labels.iter().filter(|(name, _)| !is_part(name)).cloned().collect()
     }
 
-    /// The value of one system, of its parts: with its bounds. None: it did nothing, so there is no ratio.
+    /// A system's labels as they are shown: with the exporter that it is read from, and with what picked parts of it.
+    pub(super) fn shown(&self, mut labels: Labels, exporter: Option<&str>) -> Labels {
+        for (name, value) in &self.picked {
+            if label(&labels, name).is_empty() {
+                labels.push((name.clone(), value.clone()));
+            }
+        }
+        if let Some(exporter) = exporter {
+            labels.retain(|(name, _)| name != SOURCE);
+            labels.insert(0, (SOURCE.to_owned(), exporter.to_owned()));
+        }
+        labels
+    }
+
+    /// Whether it is a counter's increase, which nothing can make less.
+    pub(super) fn is_increase(&self) -> bool {
+        self.to.is_empty() && !self.level
+    }
+
+    /// Why a system that is there has no value.
+    pub(super) fn idle(&self) -> &'static str {
+        if self.level { "what it is divided by is 0 (no limit is set)" } else { "nothing was counted, so there is no ratio" }
+    }
+
+    /// The value of one system, of its parts: with its bounds. None: it did nothing, or has no limit, so that there is no ratio.
     fn value(&self, parts: &Parts) -> Result<Option<Bounded>, String> {
         if let Some(missing) = &parts.missing {
             return Err(missing.clone());
@@ -148,8 +178,7 @@ impl Asked {
         }
         if self.level {
             let level = Bounded::exact(of.value / to.value);
-            let none = || "what it is divided by is 0 (no limit is set)".into();
-            return if to.value == 0.0 { Err(none()) } else { Ok(Some(level.turned(self.rest))) };
+            return Ok((to.value != 0.0).then(|| level.turned(self.rest)));
         }
         let whole = if self.to.iter().any(|to| to.covers(&self.of)) { Whole::Rest(parts.rest) } else { Whole::Other(to) };
         let Some((least, most)) = ratio(&of, &whole, !parts.apart) else { return Ok(None) };
@@ -160,7 +189,7 @@ impl Asked {
 
     /// Series with more labels than the others of a system are a part of it, where they make no system of their own.
     fn joined(&self, systems: BTreeMap<Labels, Parts>) -> BTreeMap<Labels, Parts> {
-        let whole = |(_, parts): &(Labels, Parts)| parts.of.is_some() && parts.to.iter().flatten().count() == self.to.len();
+        let whole = |(_, parts): &(Labels, Parts)| self.is_whole(parts);
         let (mut systems, partial): (BTreeMap<_, _>, BTreeMap<_, _>) = systems.into_iter().partition(whole);
         for (labels, parts) in partial {
             let within = systems.keys().filter(|system| system.iter().all(|label| labels.contains(label)));
@@ -169,7 +198,18 @@ impl Asked {
                 None => drop(systems.insert(labels, parts)),
             }
         }
+        // A ratio of one system's counters to another's is none of either.
+        if self.parts.is_none() && systems.values().all(|parts| !self.is_whole(parts)) && systems.len() > 1 {
+            let mut all = Parts::default();
+            std::mem::take(&mut systems).into_values().for_each(|parts| all.join(parts));
+            systems.insert(Labels::new(), all);
+        }
         systems
+    }
+
+    /// Whether it has a series of every term.
+    fn is_whole(&self, parts: &Parts) -> bool {
+        parts.of.is_some() && parts.to.iter().flatten().count() == self.to.len()
     }
 
     /// Whether it is made of this metric.
@@ -177,15 +217,8 @@ impl Asked {
         self.terms().any(|(_, sum)| sum.item == item)
     }
 
-    /// This value of every system in a source that did something. None: the source has nothing of it.
-    ///
-    /// # Errors
-    /// Why the value of a system can't be told; one that can't spoils all, since an SLO asks for every one.
-    pub(super) fn series<'a>(
-        &self,
-        found: impl Iterator<Item = &'a Found> + Clone,
-        levels: &[LevelOf],
-    ) -> Option<Result<Vec<ValueSeries>, String>> {
+    /// The systems that a source has anything of.
+    pub(super) fn systems<'a>(&self, found: impl Iterator<Item = &'a Found> + Clone) -> BTreeMap<Labels, Parts> {
         let mut systems: BTreeMap<Labels, Parts> = BTreeMap::new();
         for (place, sum) in self.terms() {
             for series in found.clone().filter(|series| series.item == sum.item && sum.takes(&series.labels)) {
@@ -202,19 +235,23 @@ impl Asked {
                 }
             }
         }
-        if systems.is_empty() {
-            return None;
-        }
-        if !self.level {
-            systems = self.joined(systems);
-        }
-        let value = |(labels, parts): (Labels, Parts)| {
-            let Some(Bounded { value, least, most }) = self.value(&parts)? else { return Ok(None) };
-            let levels = levels.iter().filter(|_| self.level).find(|level| level.value == self.name && level.labels == labels);
-            let levels = levels.map_or(Levels { min: value, max: value, avg: value, samples: 1 }, |level| level.levels);
-            Ok(Some(ValueSeries { labels, value, least, most, min: levels.min, max: levels.max, avg: levels.avg }))
-        };
-        Some(systems.into_iter().filter_map(|system| value(system).transpose()).collect())
+        if self.level { systems } else { self.joined(systems) }
+    }
+
+    /// The value of a system of these parts. None: it did nothing, so that it has none.
+    ///
+    /// # Errors
+    /// Why it can't be told.
+    pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
+        let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
+        let levels = levels.unwrap_or(Levels { min: value, max: value, avg: value, samples: 1 });
+        Ok(Some(ValueSeries { labels, value, least, most, min: levels.min, max: levels.max, avg: levels.avg }))
+    }
+
+    /// The levels of a system since the edge before.
+    pub(super) fn levels(&self, labels: &Labels, levels: &[LevelOf]) -> Option<Levels> {
+        let of = |level: &&LevelOf| self.level && level.value == self.name && level.labels == *labels;
+        levels.iter().find(of).map(|level| level.levels)
     }
 }
 

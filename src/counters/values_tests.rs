@@ -30,7 +30,13 @@ fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after
 }
 
 fn series(wants: &Wants, name: &str, found: &[Found], levels: &[LevelOf]) -> Option<Result<Vec<ValueSeries>, String>> {
-    wants.asked.iter().find(|asked| asked.name == name).unwrap().series(found.iter(), levels)
+    let asked = wants.asked.iter().find(|asked| asked.name == name).unwrap();
+    let systems = asked.systems(found.iter());
+    let value = |(labels, parts): (Labels, Parts)| {
+        let levels = asked.levels(&labels, levels);
+        asked.series(labels, &parts, levels).transpose()
+    };
+    (!systems.is_empty()).then(|| systems.into_iter().filter_map(value).collect())
 }
 
 #[test]
@@ -59,7 +65,7 @@ fn nothing_counted_is_no_ratio_and_a_missing_part_is_no_value() {
     ];
     let error = |found: &[Found], name| series(&wants, name, found, &[]).unwrap().unwrap_err();
     assert_eq!(series(&wants, "redis.hit_ratio", &idle, &[]), Some(Ok(Vec::new())));
-    assert!(error(&idle, "redis.memory_used_ratio").contains("no limit"));
+    assert_eq!(series(&wants, "redis.memory_used_ratio", &idle, &[]), Some(Ok(Vec::new())));
     idle[1].track.delta = Err(Gap::NoStart);
     assert!(error(&idle, "redis.hit_ratio").contains("redis_keyspace_misses_total: it was not there"));
     assert!(error(&idle[..1], "redis.hit_ratio").contains("missing"));
@@ -102,14 +108,21 @@ fn what_is_left_of_a_whole() {
 }
 
 #[test]
-fn a_profiles_own_ratio_sums_over_everything() {
+fn a_profiles_own_ratio_has_a_value_for_each_instance() {
     let wants = wants("redis");
     let found = [
-        found(&wants, "a_total", &[("instance", "1")], 0.0, 1.0),
+        found(&wants, "a_total", &[("instance", "1"), ("code", "200")], 0.0, 1.0),
+        found(&wants, "a_total", &[("instance", "1"), ("code", "500")], 0.0, 1.0),
+        found(&wants, "b_total", &[("instance", "1")], 0.0, 4.0),
         found(&wants, "a_total", &[("instance", "2")], 0.0, 2.0),
-        found(&wants, "b_total", &[("code", "200")], 0.0, 6.0),
+        found(&wants, "b_total", &[("instance", "2")], 0.0, 2.0),
     ];
-    assert_eq!(series(&wants, "two", &found, &[]).unwrap().unwrap()[0].value, 0.5);
+    let values = |found: &[Found]| -> Vec<f64> {
+        series(&wants, "two", found, &[]).unwrap().unwrap().iter().map(|series| series.value).collect()
+    };
+    assert_eq!(values(&found), [0.5, 1.0]);
+    // No instance has both: then it is a ratio between instances.
+    assert_eq!(values(&[found[0].clone(), found[1].clone(), found[4].clone()]), [1.0]);
 }
 
 /// What `of` and `to` came to, where the samples around both edges leave something open.

@@ -1,5 +1,6 @@
 //! What is wanted, flattened: each metric once with its names, each value as sums over those metrics.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::observe::{Kind, Matcher, Observe, Wanted};
@@ -14,6 +15,10 @@ pub(super) struct Item {
     /// What it is, where that is known beforehand.
     pub(super) kind: Option<Kind>,
     pub(super) matchers: Vec<Matcher>,
+    /// Of a preset: a matcher applies to the metrics that have its label.
+    pub(super) lenient: bool,
+    /// Nothing is said where no source has it.
+    pub(super) optional: bool,
     /// A metric whose change says that this one started again, and how far it moves without meaning it (seconds).
     pub(super) start: Option<(String, f64)>,
     /// How late the exporter may tell what happened: when idle, and under load.
@@ -31,9 +36,15 @@ pub(super) struct Asked {
     pub(super) rest: bool,
     /// Of gauges at one instant, rather than of increases.
     pub(super) level: bool,
-    /// Labels to sum over, so that each system has a value of its own; none: one sum over all series.
+    /// Labels to sum over, so that each system has a value of its own; none: all but those of the target.
     pub(super) parts: Option<Vec<String>>,
+    /// Labels that pick parts of systems.
+    pub(super) picked: Vec<(String, String)>,
 }
+
+/// Which metrics of a source have which labels, of those that presets are narrowed by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Labelled(HashSet<(String, String)>);
 
 /// Series of an item that are summed.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,11 +76,11 @@ impl Wants {
         for wanted in &observe.counters {
             match wanted {
                 Wanted::Metric { metric, matchers, kind } => {
-                    wants.item(metric, *kind, matchers);
+                    wants.item(metric, *kind, matchers, false);
                 }
                 Wanted::Preset { preset, matchers } => {
                     let metrics = preset.metrics.iter();
-                    let items = metrics.map(|metric| wants.item(metric.names[0], Some(metric.kind), matchers)).collect();
+                    let items = metrics.map(|metric| wants.item(metric.names[0], Some(metric.kind), matchers, true)).collect();
                     wants.own_effects.push(OwnEffect { items, text: preset.own_effect });
                     for value in preset.values {
                         let asked = wants.preset_value(preset, value, matchers);
@@ -80,16 +91,24 @@ impl Wants {
             }
         }
         for ratio in &observe.ratios {
-            let mut sum = |metric: &String| Sum { item: wants.item(metric, None, &ratio.matchers), only: Vec::new() };
+            let mut sum = |metric: &String| Sum { item: wants.item(metric, None, &ratio.matchers, false), only: Vec::new() };
             let (of, to) = (sum(&ratio.of), ratio.to.iter().map(&mut sum).collect());
-            wants.asked.push(Asked { name: ratio.name.clone(), of, to, rest: false, level: false, parts: None });
+            wants.asked.push(Asked {
+                name: ratio.name.clone(),
+                of,
+                to,
+                rest: false,
+                level: false,
+                parts: None,
+                picked: picked(&ratio.matchers),
+            });
         }
         wants
     }
 
     fn preset_value(&mut self, preset: &presets::Preset, value: &presets::Value, matchers: &[Matcher]) -> Asked {
         let mut sum = |term: &Term| Sum {
-            item: self.item(term.metric, None, matchers),
+            item: self.item(term.metric, None, matchers, true),
             only: term.only.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect(),
         };
         let (of, to, rest, level) = match &value.formula {
@@ -107,24 +126,30 @@ impl Wants {
             rest,
             level,
             parts: Some(preset.parts.iter().map(|part| (*part).to_owned()).collect()),
+            picked: picked(matchers),
         }
     }
 
     /// The item of a metric, added if it isn't there yet. A name that a preset knows brings its other names along.
-    fn item(&mut self, name: &str, kind: Option<Kind>, matchers: &[Matcher]) -> usize {
+    fn item(&mut self, name: &str, kind: Option<Kind>, matchers: &[Matcher], of_preset: bool) -> usize {
+        let lenient = of_preset && !matchers.is_empty();
         let known = presets::metric(name);
         let names: Vec<String> =
             known.map_or_else(|| vec![name.to_owned()], |metric| metric.names.iter().map(|n| (*n).to_owned()).collect());
-        if let Some(at) = self.items.iter().position(|item| item.names == names && item.matchers == matchers) {
+        if let Some(at) =
+            self.items.iter().position(|item| item.names == names && item.matchers == matchers && item.lenient == lenient)
+        {
             return at;
         }
         let system = presets::of_metric(&names[0]);
         self.items.push(Item {
-            kind: kind.or(known.map(|metric| metric.kind)),
+            kind: kind.or(known.map(|metric| metric.kind)).or(presets::is_counter(name).then_some(Kind::Counter)),
             start: start_of(&names[0]),
             late: system.filter(|preset| preset.is_late(&names[0])).map_or_else(Default::default, |preset| preset.late),
             names,
             matchers: matchers.to_vec(),
+            lenient,
+            optional: of_preset && known.is_some_and(|metric| metric.optional),
         });
         self.items.len() - 1
     }
@@ -135,6 +160,19 @@ impl Wants {
             let rank = item.names.iter().position(|n| n == name)?;
             item.matches(labels).then_some((at, rank))
         })
+    }
+
+    /// As [`Self::find`], in a source whose labels are known.
+    pub(super) fn find_in(&self, labelled: &Labelled, name: &str, labels: &Labels) -> impl Iterator<Item = (usize, usize)> {
+        self.find(name, labels).filter(move |(at, _)| {
+            let lacks = |matcher: &Matcher| !matcher.value.is_empty() && label(labels, &matcher.label).is_empty();
+            !self.items[*at].matchers.iter().any(|matcher| lacks(matcher) && labelled.has(name, &matcher.label))
+        })
+    }
+
+    /// The beginnings of the names of the presets observed.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &'static str> {
+        presets::ALL.iter().map(|preset| preset.prefix).filter(|prefix| self.items.iter().any(|i| i.names[0].starts_with(prefix)))
     }
 
     /// By how many seconds a metric that tells of restarts may move without one; none: it tells of none.
@@ -150,7 +188,15 @@ impl Wants {
 
 impl Item {
     pub(super) fn matches(&self, labels: &Labels) -> bool {
-        self.matchers.iter().all(|matcher| label(labels, &matcher.label) == matcher.value)
+        self.matchers.iter().all(|matcher| {
+            let value = label(labels, &matcher.label);
+            value == matcher.value || self.lenient && value.is_empty()
+        })
+    }
+
+    /// Whether its kind is known by its name alone.
+    pub(super) fn guessed(&self, of_server: Option<Kind>) -> bool {
+        self.kind.or(of_server).is_none()
     }
 
     /// What it is: as written, or as its server says, or by its name.
@@ -163,6 +209,30 @@ impl Item {
     }
 }
 
+fn picked(matchers: &[Matcher]) -> Vec<(String, String)> {
+    matchers.iter().map(|matcher| (matcher.label.clone(), matcher.value.clone())).collect()
+}
+
+impl Labelled {
+    /// Takes in one series of a metric.
+    pub(super) fn add(&mut self, wants: &Wants, metric: &str, labels: &Labels) {
+        let lenient = wants.items.iter().filter(|item| item.lenient && item.names.iter().any(|name| name == metric));
+        for matcher in lenient.flat_map(|item| &item.matchers) {
+            if !label(labels, &matcher.label).is_empty() {
+                self.insert(metric, &matcher.label);
+            }
+        }
+    }
+
+    pub(super) fn insert(&mut self, metric: &str, label: &str) {
+        self.0.insert((metric.to_owned(), label.to_owned()));
+    }
+
+    pub(super) fn has(&self, metric: &str, label: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(&(metric.to_owned(), label.to_owned()))
+    }
+}
+
 /// The start time that speaks for a metric: its system's; of a metric that no preset knows, its own process'.
 fn start_of(name: &str) -> Option<(String, f64)> {
     match presets::of_metric(name) {
@@ -172,6 +242,11 @@ fn start_of(name: &str) -> Option<(String, f64)> {
         }
         None => Some(("process_start_time_seconds".to_owned(), 1.0)),
     }
+}
+
+/// The target that a series is of: its `job` and `instance`.
+pub(super) fn target(labels: &Labels) -> (&str, &str) {
+    (label(labels, "job"), label(labels, "instance"))
 }
 
 /// A label's value; a label that isn't there is empty.
@@ -213,6 +288,23 @@ mod tests {
         assert_eq!(wants.items.last().unwrap().start.as_ref().unwrap().0, "process_start_time_seconds");
         let hits = wants.asked.last().unwrap();
         assert_eq!((hits.of.item, hits.to.len()), (hits.to[0].item, 2));
+    }
+
+    #[test]
+    fn a_match_of_a_preset_applies_to_the_metrics_that_have_the_label() {
+        let preset = presets::find("postgres").unwrap();
+        let matchers = vec![Matcher::new("datname", "shop")];
+        let wants = Wants::new(&observe(vec![Wanted::Preset { preset, matchers }]));
+        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Labels>();
+        let mut labelled = Labelled::default();
+        labelled.add(&wants, "pg_stat_database_blks_hit", &labels(&[("datid", "5"), ("datname", "shop")]));
+        labelled.add(&wants, "pg_settings_max_connections", &labels(&[]));
+        let takes = |metric: &str, pairs: &[(&str, &str)]| wants.find_in(&labelled, metric, &labels(pairs)).count() == 1;
+        assert!(takes("pg_settings_max_connections", &[]));
+        assert!(takes("pg_stat_database_blks_hit", &[("datname", "shop")]));
+        assert!(!takes("pg_stat_database_blks_hit", &[("datname", "other")]));
+        // The rows of PostgreSQL's shared objects have no database.
+        assert!(!takes("pg_stat_database_blks_hit", &[("datid", "0")]));
     }
 
     #[test]

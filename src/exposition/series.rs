@@ -1,5 +1,7 @@
 //! The series of each metric of the catalogue: one arm for each of them.
 
+use std::borrow::Cow;
+
 use prometheus::proto::Metric as Series;
 
 use super::family::{Labels, counter, gauge, histogram, traced};
@@ -291,12 +293,39 @@ fn slos(view: &View, out: &mut Vec<Series>, value: impl Fn(&SloResult) -> Option
     }
 }
 
+/// A name of a label, as every scraper takes it. Others than the usual ones are written as Prometheus escapes them, so that no two
+/// series look the same.
+fn shown(name: &str) -> Cow<'_, str> {
+    if is_label_name(name) {
+        return name.into();
+    }
+    let escape = |c: char| match c {
+        '_' => "__".to_owned(),
+        c if c.is_ascii_alphanumeric() => c.to_string(),
+        c => format!("_{:x}_", u32::from(c)),
+    };
+    format!("U__{}", name.chars().map(escape).collect::<String>()).into()
+}
+
 fn targets(view: &View, out: &mut Vec<Series>, value: impl Fn(&CounterRow) -> Option<f64>) {
     for (phase, row) in &view.rows.targets {
         let mut labels = view.base.with("phase", phase).with("source", &row.source).with("metric", &row.metric);
-        for (name, text) in row.labels.iter().filter(|(name, _)| is_label_name(name)) {
-            labels = labels.with(&format!("target_{name}"), text);
+        for (name, text) in &row.labels {
+            labels = labels.with(&format!("target_{}", shown(name)), text);
         }
         out.extend(value(row).map(|value| gauge(labels, value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_with_other_names_stay_apart() {
+        assert_eq!(shown("cmd"), "cmd");
+        assert_eq!(shown("http.route"), "U__http_2e_route");
+        assert_ne!(shown("http.route"), shown("http route"));
+        assert!(is_label_name(&shown("größe")));
     }
 }

@@ -3,67 +3,27 @@
 //! One connection per request, one time limit for all of it, a bound on the answer's size, no redirects. Whatever it says
 //! of an error never holds a token, a password, a query or a header's value.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use url::Url;
 
+pub use super::auth::{Auth, Held, Secret, SecretError};
 use super::dial::{self, Dialing, Endpoint, dial};
 use super::tls::{Tls, TlsOptions};
+use super::unpack::unpack;
 use crate::base::Reason;
 use crate::base::units::show_seconds;
 
 /// What the program calls itself, to its own peers and to targets that are told no other name.
 pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the wire.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
-
-/// Who asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// Nobody in particular; a user and a password in the URL are used if there are any.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer(Secret),
-    /// `Authorization: Basic …`.
-    Basic {
-        /// The user's name.
-        username: String,
-        /// The password.
-        password: Secret,
-    },
-}
 
 /// How a [`Client`] asks.
 #[derive(Debug, Clone)]
@@ -120,14 +80,42 @@ pub struct ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     options: Arc<ClientOptions>,
+    tls: Arc<Mutex<Loaded>>,
+}
+
+/// TLS, and how its files looked when they were read.
+#[derive(Debug)]
+struct Loaded {
     tls: Arc<Tls>,
+    files: Vec<Option<(SystemTime, u64)>>,
+}
+
+impl Loaded {
+    fn new(options: &TlsOptions) -> Self {
+        let look = |path: &std::path::PathBuf| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        let files = [&options.ca_file, &options.cert_file, &options.key_file].into_iter().flatten().map(look).collect();
+        Self { tls: Tls::new(options.clone()), files }
+    }
 }
 
 impl Client {
     /// A client with these options; opens nothing and reads no file yet.
     pub fn new(options: ClientOptions) -> Self {
-        let tls = Tls::new(options.tls.clone());
+        let tls = Arc::new(Mutex::new(Loaded::new(&options.tls)));
         Self { options: Arc::new(options), tls }
+    }
+
+    /// TLS as its files say now: they are read again when they have changed.
+    fn tls(&self) -> Arc<Tls> {
+        let mut loaded = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Loaded::new(&self.options.tls);
+        if now.files != loaded.files {
+            *loaded = now;
+        }
+        Arc::clone(&loaded.tls)
     }
 
     /// GET.
@@ -185,7 +173,7 @@ impl Client {
         let wrong = |message: &str| (Reason::Other, message.to_owned());
         let tls = match url.scheme() {
             "http" => None,
-            "https" => Some(Arc::clone(&self.tls)),
+            "https" => Some(self.tls()),
             _ => return Err(wrong("the URL must begin with http:// or https://")),
         };
         let host = url.host_str().ok_or_else(|| wrong("the URL has no host"))?.to_owned();
@@ -200,6 +188,7 @@ impl Client {
         map.insert(HOST, HeaderValue::try_from(authority).map_err(|_| wrong("the URL's host cannot be sent"))?);
         map.insert(USER_AGENT, AGENT);
         map.insert(CONNECTION, HeaderValue::from_static("close"));
+        map.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if let Some(mut value) = self.authorization(url)? {
             value.set_sensitive(true);
             map.insert(AUTHORIZATION, value);
@@ -211,13 +200,15 @@ impl Client {
     }
 
     fn authorization(&self, url: &Url) -> Result<Option<HeaderValue>, Failure> {
-        let basic = |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        let text = match &self.options.auth {
-            Auth::Bearer(token) => format!("Bearer {}", token.reveal()),
-            Auth::Basic { username, password } => basic(username, password.reveal()),
-            Auth::None if url.username().is_empty() && url.password().is_none() => return Ok(None),
-            Auth::None => basic(&decoded(url.username()), &decoded(url.password().unwrap_or_default())),
+        let of_url = |url: &Url| Auth::Basic {
+            username: decoded(url.username()),
+            password: Held::here(decoded(url.password().unwrap_or_default())),
         };
+        let header = match &self.options.auth {
+            Auth::None if !url.username().is_empty() || url.password().is_some() => of_url(url).header(),
+            auth => auth.header(),
+        };
+        let Some((text, _)) = header.map_err(|error| (Reason::Other, error.to_string()))? else { return Ok(None) };
         HeaderValue::try_from(text)
             .map(Some)
             .map_err(|_| (Reason::Other, "the token holds a character that a header cannot (a line break?)".into()))
@@ -269,7 +260,11 @@ async fn exchange(
                 body.extend_from_slice(data);
             }
         }
-        Ok(Answer { status: parts.status, headers: parts.headers, body: body.freeze() })
+        let mut body = body.freeze();
+        if let Some(encoding) = parts.headers.get(CONTENT_ENCODING) {
+            body = unpack(encoding.as_bytes(), body, max_body).map_err(|error| (Reason::Protocol, error.to_string()))?;
+        }
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
     };
     drive(connection, answer).await
 }

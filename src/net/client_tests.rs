@@ -46,9 +46,22 @@ async fn asks_and_is_answered() {
 #[tokio::test]
 async fn a_token_beats_the_url_and_forms_are_encoded() {
     let (url, server) = serve_once(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    client(|o| o.auth = Auth::Bearer(Secret::new("t0ken"))).post_form(&url, &[("query", "up{a=\"b\"}")]).await.unwrap();
+    client(|o| o.auth = Auth::Bearer(Held::here("t0ken"))).post_form(&url, &[("query", "up{a=\"b\"}")]).await.unwrap();
     let request = server.await.unwrap();
     assert!(request.contains("authorization: Bearer t0ken\r\n") && request.contains("x-www-form-urlencoded"));
+}
+
+#[tokio::test]
+async fn what_comes_packed_is_unpacked() {
+    use std::io::Read as _;
+    let mut packed = Vec::new();
+    flate2::read::GzEncoder::new(&b"unpacked"[..], flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+    let (url, server) = serve_once([head.as_bytes(), &packed].concat().leak()).await;
+    assert_eq!(&client(|_| {}).get(&url, &[]).await.unwrap().body[..], b"unpacked");
+    assert!(server.await.unwrap().contains("accept-encoding: gzip\r\n"));
+    let (url, _server) = serve_once(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nhalf").await;
+    assert_eq!(client(|_| {}).get(&url, &[]).await.unwrap_err().reason, Reason::Protocol);
 }
 
 #[tokio::test]
@@ -65,7 +78,7 @@ async fn errors_are_typed_and_hold_no_secret() {
         let text = format!("{error} {error:?}");
         assert!(!text.contains("hidden") && !text.contains("p@ss") && !text.contains("p%40ss"), "{text}");
     }
-    let secret = format!("{:?}", client(|o| o.auth = Auth::Bearer(Secret::new("t0ken"))));
+    let secret = format!("{:?}", client(|o| o.auth = Auth::Bearer(Held::here("t0ken"))));
     assert!(!secret.contains("t0ken"), "{secret}");
 }
 

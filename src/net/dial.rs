@@ -231,10 +231,27 @@ async fn shake_hands(endpoint: &Endpoint, tls: &Tls, counted: Counted) -> Result
     let stream = TlsConnector::from(config).with_alpn(endpoint.alpn.offered()).connect(name, counted).await.map_err(|error| {
         match Limit::of(&error) {
             Some(limit) => DialError::new(Reason::Local, Stage::Tls, limit.to_string()),
-            None => failed(format!("TLS handshake with {endpoint} failed: {error}")),
+            None => failed(format!("TLS handshake with {endpoint} failed: {error}{}", advice(&error))),
         }
     })?;
     Ok(Stream::tls(stream))
+}
+
+/// What to do where the peer's certificate is refused.
+fn advice(error: &io::Error) -> &'static str {
+    use rustls::CertificateError as Why;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(why)) = inner else { return "" };
+    match why {
+        // Authorities of the same name, whose signature it isn't, are often two that nobody named.
+        Why::UnknownIssuer | Why::BadSignature => {
+            "; its authority isn't trusted here (self-signed?): name it with `tls: {ca_file: …}`"
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "; its certificate is for another name: write that with `tls: {server_name: …}`"
+        }
+        _ => "",
+    }
 }
 
 async fn connect(addresses: &[std::net::SocketAddr], route: &Route) -> io::Result<TcpStream> {

@@ -4,6 +4,7 @@
 //! why. The protocol drivers build on it; [`client::Client`] does too, for what the program itself asks (a Prometheus, an
 //! exporter). Nothing here retries and nothing here knows of steps or metrics.
 
+pub mod auth;
 pub mod client;
 pub mod dial;
 mod dns;
@@ -14,6 +15,7 @@ pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;
+pub mod unpack;
 
 pub use client::AGENT;
 pub use dial::{Alpn, DialError, DialTimes, Dialing, Endpoint, Stage, dial, dial_to_proxy};

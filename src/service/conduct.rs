@@ -443,8 +443,8 @@ impl Conduct {
         let still = self.plan.observe.settle;
         let after = match turn.after {
             Some(after) if !last => after,
-            // Nothing is under way any more: what is read from now on is exact.
-            _ => read_at(&observer, SystemTime::now(), Traffic::Still),
+            // Nothing of it is under way any more. Where the load pauses, nobody else's is either.
+            _ => read_at(&observer, SystemTime::now(), if still { Traffic::Still } else { Traffic::Ended }),
         };
         if still {
             self.settled = Some(after.clone());
@@ -455,7 +455,7 @@ impl Conduct {
                 let _ = control.send(Control::Settled { activation }).await;
             });
         }
-        let span = Span { before, after, from: started, to: ended, requests };
+        let span = Span { before, after, stretches: vec![(started, ended)], requests };
         if described.judge {
             match &mut self.span {
                 Some(run) => run.extend(&span),

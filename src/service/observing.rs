@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, join_all};
 
-use crate::counters::{Observed, Observer, Reading, Traffic};
-use crate::measure::process::unix_time;
+use crate::counters::observe::PROMETHEUS;
+use crate::counters::{Observed, Observer, Query, Reading, SourceError, Traffic};
 use crate::verdict::{Outside, Over, Slo, Subject};
 
 /// A reading on its way; the after of one phase and the before of the next are the same.
@@ -24,8 +24,8 @@ pub(super) fn read_at(observer: &Arc<Observer>, at: SystemTime, traffic: Traffic
 pub(super) struct Span {
     pub before: Pending,
     pub after: Pending,
-    pub from: SystemTime,
-    pub to: SystemTime,
+    /// When its load was there; of several phases without the pauses and the other phases between them.
+    pub stretches: Vec<(SystemTime, SystemTime)>,
     /// Requests of the phase.
     pub requests: u64,
 }
@@ -34,7 +34,12 @@ impl Span {
     /// Reaches to the end of a later phase.
     pub fn extend(&mut self, later: &Self) {
         self.after = later.after.clone();
-        self.to = later.to;
+        for (from, to) in &later.stretches {
+            match self.stretches.last_mut() {
+                Some((_, end)) if *from <= *end + Duration::from_millis(100) => *end = *to,
+                _ => self.stretches.push((*from, *to)),
+            }
+        }
         self.requests += later.requests;
     }
 }
@@ -47,20 +52,47 @@ pub(super) fn looks_outside(slos: &[Slo]) -> bool {
 /// Waits for both readings, and makes of them what the report and the SLOs need.
 pub(super) async fn observe(observer: &Observer, span: Span, slos: &[Slo]) -> (Observed, Outside) {
     let (before, after) = (span.before.await, span.after.await);
-    let observed = observer.between(&before, &after, span.requests).await;
-    let mut outside = Outside { values: observed.values.clone(), ..Outside::default() };
+    let mut observed = observer.between(&before, &after, span.requests).await;
+    let mut queries: Vec<&Query> = Vec::new();
     for slo in slos {
-        let Subject::Promql(query) = &slo.subject else { continue };
-        if !outside.promql.contains_key(query) {
-            let answer = observer.query(query, span.from, span.to, step(span.from, span.to)).await;
-            outside.promql.insert(query.clone(), answer.map_err(|error| error.to_string()));
+        if let Subject::Promql(query) = &slo.subject
+            && !queries.contains(&query)
+        {
+            queries.push(query);
         }
+    }
+    // A server that was waited for already isn't waited for once more.
+    let away = observed.sources.iter().find(|source| source.name == PROMETHEUS).and_then(|source| source.error.clone());
+    let away = away.filter(SourceError::may_pass);
+    let answers = join_all(queries.iter().map(|query| async {
+        match &away {
+            Some(error) => Err(error.clone()),
+            None => observer.query(query, &span.stretches).await,
+        }
+    }));
+    let answers = answers.await;
+    let mut outside = Outside { values: observed.values.clone(), ..Outside::default() };
+    for (query, answer) in queries.into_iter().zip(answers) {
+        if let Ok(answer) = &answer {
+            observed.warn(&answer.warnings);
+        }
+        outside.promql.insert(query.text.clone(), answer.map_err(|error| format!("{PROMETHEUS} {error}")));
     }
     (observed, outside)
 }
 
-/// A range query's step: a hundred points over the phase, from a second to a minute apart.
-fn step(from: SystemTime, to: SystemTime) -> Duration {
-    let seconds = (unix_time(to) - unix_time(from)) / 100.0;
-    Duration::from_secs(seconds.clamp(1.0, 60.0).round() as u64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_and_other_phases_are_no_part_of_a_run() {
+        let reading = || async { Arc::new(Reading::none(SystemTime::UNIX_EPOCH)) }.boxed().shared();
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let span = |from, to| Span { before: reading(), after: reading(), stretches: vec![(at(from), at(to))], requests: 1 };
+        let mut run = span(0, 10);
+        run.extend(&span(10, 20));
+        run.extend(&span(25, 30));
+        assert_eq!((run.stretches, run.requests), (vec![(at(0), at(20)), (at(25), at(30))], 3));
+    }
 }

@@ -62,6 +62,11 @@ impl Found {
         Self { known: Some(known), note, unjudged: false }
     }
 
+    /// It can't be judged here, and neither passes nor fails.
+    pub(super) fn unjudged(reason: impl Into<String>) -> Self {
+        Self { unjudged: true, ..Self::missing(reason) }
+    }
+
     pub(super) fn missing(reason: impl Into<String>) -> Self {
         Self { known: None, note: Some(reason.into()), unjudged: false }
     }
@@ -89,9 +94,9 @@ pub fn judge(slos: &[Slo], inputs: &Inputs<'_>, mut watches: Watches) -> Judgeme
             if !slo.judges(requirement, inputs.phase.map(|phase| phase.0)) {
                 continue;
             }
-            let found = match (&figures, &slo.subject) {
-                (Some((traffic, figures)), _) => measured(requirement, (i, j), slo, traffic, figures, inputs, &watches),
-                (None, subject) => inputs.outside.judge(requirement, subject),
+            let found = match &figures {
+                Some((traffic, figures)) => measured(requirement, (i, j), slo, traffic, figures, inputs, &watches),
+                None => inputs.outside.judge(requirement, slo),
             };
             judgement.slos.push(row(slo, requirement, found, j >= slo.require.len(), inputs));
         }
@@ -139,7 +144,7 @@ fn measured(
     if requirement.measure == Measure::Drift && inputs.duration < LEAST_TIME {
         let of = if inputs.phase.is_some() { "a phase" } else { "the judged phases" };
         let reason = format!("too short: a drift takes at least {}min of {of}", LEAST_TIME.as_secs() / 60);
-        return Found { unjudged: true, ..Found::missing(reason) };
+        return Found::unjudged(reason);
     }
     let mut found = if requirement.measure == Measure::Drift {
         match watches.drift(slo_index).map(|drift| drift.known(requirement)) {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::judge::Found;
 use super::known::Known;
 use super::requirement::{Measure, Requirement};
-use super::slo::Subject;
-use crate::counters::{ValueSeries, Values};
+use super::slo::{Server, Several, Slo, Subject};
+use crate::counters::systems::{Absence, Systems, Unknown, ValueSeries, Values, named};
+use crate::counters::{Answered, Query};
 use crate::measure::OwnId;
 
 /// Values that others found, for SLOs over them. What isn't here is missing, and so inconclusive.
@@ -15,7 +16,7 @@ pub struct Outside {
     /// Values made of the target's counters.
     pub values: Values,
     /// The answers to PromQL queries, by the query.
-    pub promql: BTreeMap<String, Result<Vec<ValueSeries>, String>>,
+    pub promql: BTreeMap<String, Result<Answered, String>>,
     /// The values of expressions, by the expression as written.
     pub expressions: BTreeMap<String, Result<f64, String>>,
     /// The profile's own gauges.
@@ -23,30 +24,57 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// A requirement on a value that others found: every series has to meet it.
-    pub(super) fn judge(&self, requirement: &Requirement, subject: &Subject) -> Found {
-        let series: Result<&[ValueSeries], &str> = match subject {
-            Subject::Server(name) => self.values.series(name),
-            Subject::Promql(query) => match self.promql.get(query) {
-                Some(answer) => answer.as_deref().map_err(String::as_str),
-                None => Err("the query wasn't asked"),
+    /// A requirement on a value that others found.
+    pub(super) fn judge(&self, requirement: &Requirement, slo: &Slo) -> Found {
+        match &slo.subject {
+            Subject::Server(server) => self.server(requirement, server, slo.optional),
+            Subject::Promql(query) => self.promql(requirement, query, slo.optional),
+            Subject::Value(expression) => match self.expressions.get(expression) {
+                Some(Ok(value)) if value.is_nan() => Found::missing("the value is not a number"),
+                Some(Ok(value)) => Found::known(Known::exactly(requirement, *value), None),
+                Some(Err(reason)) => Found::missing(reason.clone()),
+                None => Found::missing("the expression wasn't evaluated"),
             },
-            Subject::Value(expression) => {
-                return match self.expressions.get(expression) {
-                    Some(Ok(value)) if value.is_nan() => Found::missing("the value is not a number"),
-                    Some(Ok(value)) => Found::known(Known::exactly(requirement, *value), None),
-                    Some(Err(reason)) => Found::missing(reason.clone()),
-                    None => Found::missing("the expression wasn't evaluated"),
-                };
+            Subject::Traffic(_) => Found::missing("it was measured by the generator"),
+        }
+    }
+
+    fn server(&self, requirement: &Requirement, server: &Server, optional: bool) -> Found {
+        let all = self.values.systems(&server.value);
+        let nowhere = all.is_none_or(|all| matches!(all.none, Some(Absence::Nowhere(_))));
+        if optional && nowhere {
+            return not_observed();
+        }
+        let Some(all) = all else { return Found::missing("there is no source that was read") };
+        let meant = if server.matchers.is_empty() { all.clone() } else { all.matching(&server.matchers) };
+        if server.systems != Several::Sum {
+            return Seen { what: "systems", systems: &meant, several: server.systems, note: None }.judge(requirement);
+        }
+        match meant.sum() {
+            Ok(sum) => {
+                let sum = Systems::of(vec![sum]).partly(meant.partial);
+                Seen { what: "systems", systems: &sum, several: Several::Each, note: None }.judge(requirement)
             }
-            Subject::Traffic(_) => Err("it was measured by the generator"),
-        };
-        match series {
-            Ok([]) => Found::missing("no series was returned"),
-            Ok(series) => each(requirement, series),
             Err(reason) => Found::missing(reason),
         }
     }
+
+    fn promql(&self, requirement: &Requirement, query: &Query, optional: bool) -> Found {
+        match self.promql.get(&query.text) {
+            Some(Ok(answer)) => {
+                let systems = Systems::of(answer.series.clone()).partly(answer.partial.clone());
+                let note = answer.note.as_deref();
+                Seen { what: "series", systems: &systems, several: Several::Each, note }.judge(requirement)
+            }
+            Some(Err(reason)) => Found::missing(reason.clone()),
+            None if optional => not_observed(),
+            None => Found::missing("the query wasn't asked"),
+        }
+    }
+}
+
+fn not_observed() -> Found {
+    Found::unjudged("not observed: its source is left out")
 }
 
 /// What is known of one series. What was seen of a level between the edges is what was seen.
@@ -59,40 +87,94 @@ fn known(requirement: &Requirement, series: &ValueSeries) -> Known {
     }
 }
 
-fn labels(of: &ValueSeries) -> String {
-    of.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+/// Values of which each has to meet a requirement.
+struct Seen<'a> {
+    /// What they are called together.
+    what: &'static str,
+    systems: &'a Systems,
+    several: Several,
+    /// What is to be said however it comes out.
+    note: Option<&'a str>,
 }
 
-/// Every series has to meet it; the worst is shown.
-fn each(requirement: &Requirement, series: &[ValueSeries]) -> Found {
-    let all: Vec<(&ValueSeries, Known)> = series.iter().map(|series| (series, known(requirement, series))).collect();
-    // One that surely fails comes first, then one of which nobody can say, then the worst.
-    let badness = |known: &Known| {
-        let surely = match known.met {
-            _ if known.value.is_nan() => 1,
-            Some(false) => 2,
-            None => 1,
-            Some(true) => 0,
+impl Seen<'_> {
+    /// One that surely fails is enough; the worst is shown. What hides others, or makes all of it unsure, leaves no pass.
+    fn judge(&self, requirement: &Requirement) -> Found {
+        let Systems { known: series, unknown, partial, .. } = self.systems;
+        let all: Vec<(&ValueSeries, Known)> = series.iter().map(|series| (series, known(requirement, series))).collect();
+        // One that surely fails comes first, then one of which nobody can say, then the worst.
+        let badness = |known: &Known| {
+            let surely = match known.met {
+                _ if known.value.is_nan() => 1,
+                Some(false) => 2,
+                None => 1,
+                Some(true) => 0,
+            };
+            (surely, requirement.comparison.badness(known.value, requirement.objective))
         };
-        (surely, requirement.comparison.badness(known.value, requirement.objective))
-    };
-    let worst = all.iter().max_by(|(_, a), (_, b)| {
-        let (a, b) = (badness(a), badness(b));
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-    });
-    let Some((worst, known)) = worst else { return Found::missing("no series was returned") };
-    if known.value.is_nan() {
-        let whose = if worst.labels.is_empty() { String::new() } else { format!(" for {}", labels(worst)) };
-        return Found::missing(format!("the value is not a number{whose}"));
-    }
-    let whose = (series.len() > 1).then(|| format!("of {} series, {}", series.len(), labels(worst)));
-    let note = match (known.met, whose) {
-        (Some(true), _) => None,
-        (Some(false), whose) => whose,
-        (None, whose) => {
-            let between = requirement.unit.show_between(known.least, known.most);
-            Some(whose.map_or_else(|| between.clone(), |whose| format!("{between}; {whose}")))
+        let worst = all.iter().max_by(|(_, a), (_, b)| {
+            let (a, b) = (badness(a), badness(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        let hidden = (!unknown.is_empty()).then(|| hidden(unknown));
+        let Some((worst, known)) = worst else { return Found::missing(hidden.as_deref().unwrap_or(self.systems.missing())) };
+        if known.value.is_nan() {
+            let whose = if worst.labels.is_empty() { String::new() } else { format!(" for {}", named(&worst.labels)) };
+            return Found::missing(format!("the value is not a number{whose}"));
         }
-    };
-    Found::known(*known, note)
+        let alone = series.len() == 1 && unknown.is_empty();
+        let whose = (!alone).then(|| format!("of {} {}, {}", series.len(), self.what, named(&worst.labels)));
+        let in_part = partial.as_ref().map(|partial| format!("the answer is partial: {partial}"));
+        let some = |met: bool| all.iter().any(|(_, known)| known.met == Some(met));
+        let disagree = self.several == Several::Agree && some(true) && some(false);
+        let between = || requirement.unit.show_between(known.least, known.most);
+        let (met, notes) = match known.met {
+            _ if in_part.is_some() => (None, vec![in_part, whose]),
+            Some(false) if disagree => (None, vec![Some(disagreement(requirement, &all, worst))]),
+            Some(false) => (Some(false), vec![whose]),
+            None => (None, vec![Some(between()), whose, hidden]),
+            Some(true) if hidden.is_some() => (None, vec![hidden]),
+            Some(true) => (Some(true), Vec::new()),
+        };
+        let notes: Vec<String> = notes.into_iter().flatten().chain(self.note.map(str::to_owned)).collect();
+        Found::known(Known { met, ..*known }, (!notes.is_empty()).then(|| notes.join("; ")))
+    }
 }
+
+/// What hides systems, as far as a message should be long.
+fn hidden(unknown: &[Unknown]) -> String {
+    const SHOWN: usize = 3;
+    let mut all: Vec<String> = Vec::new();
+    for Unknown { labels, why, .. } in unknown {
+        let told = labels.iter().any(|(_, value)| why.contains(value.as_str()));
+        let text = if told || labels.is_empty() { why.clone() } else { format!("{}: {why}", named(labels)) };
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    let more = all.len().saturating_sub(SHOWN);
+    all.truncate(SHOWN);
+    if more > 0 {
+        all.push(format!("{more} more"));
+    }
+    all.join("; ")
+}
+
+/// What the systems are that disagree, and how to say which are meant.
+fn disagreement(requirement: &Requirement, all: &[(&ValueSeries, Known)], worst: &ValueSeries) -> String {
+    const SHOWN: usize = 10;
+    let mut systems: Vec<String> = (all.iter().take(SHOWN))
+        .map(|(series, known)| format!("{} has {}", named(&series.labels), requirement.unit.show(known.value)))
+        .collect();
+    if all.len() > SHOWN {
+        systems.push(format!("{} more", all.len() - SHOWN));
+    }
+    let differs = |label: &&(String, String)| all.iter().any(|(series, _)| !series.labels.contains(label));
+    let pick =
+        worst.labels.iter().find(differs).map_or_else(String::new, |(name, value)| format!("`match: {{{name}: {value}}}`, "));
+    format!("the systems disagree: {}; say which are meant by {pick}`over: each` or `over: sum`", systems.join("; "))
+}
+
+#[cfg(test)]
+#[path = "outside_tests.rs"]
+mod tests;

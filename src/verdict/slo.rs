@@ -2,6 +2,7 @@
 
 use super::requirement::{Measure, Requirement, Tally, Unit};
 use crate::base::Protocol;
+use crate::counters::{Matcher, Query};
 use crate::measure::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Slo {
     pub window: Option<Duration>,
     /// Ends the run once the last so long, as a whole, breaches.
     pub abort_after: Option<Duration>,
+    /// Whether a source that it may need is left out on purpose, so that it isn't judged where no other has the value.
+    pub optional: bool,
 }
 
 /// What an SLO is judged over.
@@ -42,12 +45,34 @@ pub enum Over {
 pub enum Subject {
     /// What the generator measured.
     Traffic(Traffic),
-    /// A value made of the target's counters, by its name (`redis.hit_ratio`).
-    Server(String),
+    /// A value made of the target's counters.
+    Server(Server),
     /// A PromQL query.
-    Promql(String),
+    Promql(Query),
     /// An expression, as it is written.
     Value(String),
+}
+
+/// A value made of the target's counters, and which systems it is judged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its name: `redis.hit_ratio`.
+    pub value: String,
+    /// The labels of the systems that are meant; empty: all.
+    pub matchers: Vec<Matcher>,
+    /// How several of them are judged.
+    pub systems: Several,
+}
+
+/// How a value of several systems is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Several {
+    /// Nothing says which of them are meant, so that they must agree.
+    Agree,
+    /// Each of them has to meet it.
+    Each,
+    /// They are added up.
+    Sum,
 }
 
 /// What the generator measured, and of what.
@@ -179,6 +204,12 @@ impl Subject {
     pub fn suits(&self, requirement: &Requirement, layout: &Layout) -> Result<(), String> {
         let text = &requirement.text;
         let traffic = match self {
+            Self::Server(Server { systems: Several::Sum, .. }) => {
+                return match requirement.measure {
+                    Measure::Value => Ok(()),
+                    _ => Err(format!("`{text}` doesn't suit systems that are added up; write `value` and a comparison")),
+                };
+            }
             Self::Server(_) | Self::Promql(_) => {
                 return match requirement.measure {
                     Measure::Value | Measure::Min | Measure::Max | Measure::Mean => Ok(()),
@@ -302,7 +333,12 @@ pub(crate) mod tests {
             users: vec![],
             window: None,
             abort_after: None,
+            optional: false,
         }
+    }
+
+    pub(crate) fn server(value: &str) -> Subject {
+        Subject::Server(Server { value: value.into(), matchers: vec![], systems: Several::Agree })
     }
 
     /// An SLO whose subject's sessions receive a message.
@@ -358,10 +394,7 @@ pub(crate) mod tests {
             assert_eq!(hearing(of, &[text]).fits(&layout()), Ok(()), "{text}");
         }
         for text in ["value > 80%", "max < 70%", "avg < 5", "min > 1"] {
-            assert_eq!(
-                Slo { subject: Subject::Server("redis.hit_ratio".into()), ..slo(Of::Response, &[text]) }.fits(&layout()),
-                Ok(())
-            );
+            assert_eq!(Slo { subject: server("redis.hit_ratio"), ..slo(Of::Response, &[text]) }.fits(&layout()), Ok(()));
         }
     }
 
@@ -403,8 +436,7 @@ pub(crate) mod tests {
         }
         assert!(slo(Of::Response, &["missed < 1%"]).fits(&layout()).unwrap_err().contains("is numbered"));
         assert!(slo(Of::Response, &["silent < 1%"]).fits(&layout()).unwrap_err().contains("add every: 1s"));
-        let server =
-            Slo { subject: Subject::Server("x.y".into()), window: Some(Duration::from_secs(1)), ..slo(Of::Response, &[]) };
+        let server = Slo { subject: server("x.y"), window: Some(Duration::from_secs(1)), ..slo(Of::Response, &[]) };
         assert!(server.fits(&layout()).unwrap_err().contains("`window`"));
     }
 }

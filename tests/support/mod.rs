@@ -19,4 +19,5 @@ pub mod socketio;
 #[path = "../../examples/backend/tests/support/mod.rs"]
 pub mod stack;
 pub mod tls;
+pub mod victoriametrics;
 pub mod websocket;

@@ -20,10 +20,16 @@ impl Prometheus {
 
     /// With further arguments.
     pub fn start_with(jobs: &[(&str, u16)], arguments: &[&str]) -> Self {
+        Self::start_every(&jobs.iter().map(|(job, port)| (*job, *port, 1)).collect::<Vec<_>>(), arguments)
+    }
+
+    /// Each job at an interval of its own, in seconds.
+    pub fn start_every(jobs: &[(&str, u16, u32)], arguments: &[&str]) -> Self {
         let (port, dir) = (free_port(), directory());
-        let mut config = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
-        for (job, port) in jobs {
-            config += &format!("  - {{job_name: {job}, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n");
+        let mut config = "global: {scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
+        for (job, port, every) in jobs {
+            let targets = format!("static_configs: [{{targets: ['127.0.0.1:{port}']}}]");
+            config += &format!("  - {{job_name: {job}, scrape_interval: {every}s, {targets}}}\n");
         }
         let file = dir.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
@@ -37,7 +43,7 @@ impl Prometheus {
             let query = format!("/api/v1/query?query=count_over_time(up%7Bjob%3D%22{job}%22%7D%5B1m%5D)%3E%3D2");
             http::get(port, &query).is_some_and(|(status, body)| status == 200 && body.contains(job))
         };
-        service.until(|| jobs.iter().all(|(job, _)| scraped(job)));
+        service.until(|| jobs.iter().all(|(job, ..)| scraped(job)));
         Self { port, service, _dir: dir }
     }
 

@@ -42,6 +42,18 @@ fn every_preset_keeps_the_contract() {
             "{name}: no other preset takes its metrics"
         );
 
+        for further in preset.further {
+            assert!(
+                further.starts_with(preset.prefix) && is_metric_name(further) && metrics.insert(*further),
+                "{name}: {further}"
+            );
+            assert!(is_counter(further) && super::metric(further).is_none(), "{name}: {further}");
+        }
+        assert!(!preset.dialects.is_empty(), "{name}: whose names it knows");
+        let markers: HashSet<&str> = preset.dialects.iter().map(|dialect| dialect.marker).collect();
+        assert_eq!(markers.len(), preset.dialects.len(), "{name}");
+        assert!(markers.iter().all(|marker| metrics.contains(marker)), "{name}: {markers:?}");
+        // What a value is made of is always missed.
         let mut values = HashSet::new();
         for value in preset.values {
             assert!(is_name(value.name) && values.insert(value.name), "{name}.{}", value.name);
@@ -49,6 +61,7 @@ fn every_preset_keeps_the_contract() {
             for term in terms {
                 let metric = preset.metrics.iter().find(|metric| metric.names[0] == term.metric);
                 let metric = metric.unwrap_or_else(|| panic!("{name}.{}: {} is not reported", value.name, term.metric));
+                assert!(!metric.optional, "{name}.{}: {} is optional", value.name, term.metric);
                 let gauge = metric.kind == Kind::Gauge;
                 assert_eq!(gauge, level, "{name}.{}: {} is of the other kind", value.name, term.metric);
                 assert!(term.only.iter().all(|(label, _)| preset.parts.contains(label)), "{name}.{}", value.name);
@@ -76,6 +89,9 @@ fn the_values_that_profiles_may_name_are_there() {
         "postgres.deadlocks",
         "postgres.temp_bytes",
         "pgbouncer.waiting_clients",
+        "pgbouncer.queries",
+        "pgbouncer.transactions",
+        "pgbouncer.client_wait_seconds",
         "node.cpu_used_ratio",
         "node.memory_used_ratio",
     ];

@@ -37,6 +37,11 @@ pub(super) fn metric(name: &str) -> Option<&'static Metric> {
     ALL.iter().flat_map(|preset| preset.metrics).find(|metric| metric.names.contains(&name))
 }
 
+/// Whether this is a counter of an exporter that a preset knows, be it reported by the preset or not.
+pub(super) fn is_counter(name: &str) -> bool {
+    metric(name).is_some_and(|metric| metric.kind == Kind::Counter) || ALL.iter().any(|preset| preset.further.contains(&name))
+}
+
 /// The preset that a metric belongs to, by the beginning of its name.
 pub(super) fn of_metric(name: &str) -> Option<&'static Preset> {
     ALL.iter().copied().find(|preset| name.starts_with(preset.prefix))
@@ -51,6 +56,8 @@ pub struct Preset {
     pub prefix: &'static str,
     /// The metrics whose increase is reported.
     pub metrics: &'static [Metric],
+    /// Counters of the exporter that are reported where a profile asks for them.
+    pub further: &'static [&'static str],
     /// The values made of them.
     pub values: &'static [Value],
     /// Labels that tell parts of one system (a database, a command); values are summed over them.
@@ -63,6 +70,17 @@ pub struct Preset {
     pub late_prefix: &'static str,
     /// What the exporter itself causes in the system.
     pub own_effect: &'static str,
+    /// Which exporter names its metrics how, the newest first.
+    pub dialects: &'static [Dialect],
+}
+
+/// The names of one exporter's versions.
+#[derive(Debug)]
+pub struct Dialect {
+    /// Which exporter, in words.
+    pub exporter: &'static str,
+    /// A name that it alone has.
+    pub marker: &'static str,
 }
 
 /// One metric of a preset.
@@ -72,6 +90,8 @@ pub struct Metric {
     pub names: &'static [&'static str],
     /// Counter or gauge.
     pub kind: Kind,
+    /// Some exporters or systems don't have it; then nothing is said to be missing.
+    pub optional: bool,
 }
 
 /// A metric whose change says that counters started again.
@@ -130,12 +150,17 @@ impl Term {
 impl Metric {
     /// A counter and its names.
     pub const fn counter(names: &'static [&'static str]) -> Self {
-        Self { names, kind: Kind::Counter }
+        Self { names, kind: Kind::Counter, optional: false }
+    }
+
+    /// One that not every exporter has.
+    pub const fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 
     /// A gauge and its names.
     pub const fn gauge(names: &'static [&'static str]) -> Self {
-        Self { names, kind: Kind::Gauge }
+        Self { names, kind: Kind::Gauge, optional: false }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Formula, Metric, Preset, Start, Term, Value};
+use super::{Dialect, Formula, Metric, Preset, Start, Term, Value};
 
 /// `preset: node`.
 pub static PRESET: Preset = Preset {
@@ -19,7 +19,14 @@ pub static PRESET: Preset = Preset {
         Metric::counter(&["node_disk_written_bytes_total", "node_disk_bytes_written"]),
         Metric::counter(&["node_network_receive_bytes_total", "node_network_receive_bytes"]),
         Metric::counter(&["node_network_transmit_bytes_total", "node_network_transmit_bytes"]),
+        // Pressure (PSI): which of them the kernel knows depends on its version and its options.
+        Metric::counter(&["node_pressure_cpu_waiting_seconds_total"]).optional(),
+        Metric::counter(&["node_pressure_io_waiting_seconds_total"]).optional(),
+        Metric::counter(&["node_pressure_io_stalled_seconds_total"]).optional(),
+        Metric::counter(&["node_pressure_memory_waiting_seconds_total"]).optional(),
+        Metric::counter(&["node_pressure_memory_stalled_seconds_total"]).optional(),
     ],
+    further: &[],
     values: &[
         Value {
             name: "cpu_used_ratio",
@@ -38,4 +45,8 @@ pub static PRESET: Preset = Preset {
     late: (Duration::ZERO, Duration::ZERO),
     late_prefix: "node_",
     own_effect: "node_exporter spends some milliseconds of CPU time at each scrape",
+    dialects: &[
+        Dialect { exporter: "node_exporter 0.16 and later", marker: "node_cpu_seconds_total" },
+        Dialect { exporter: "node_exporter before 0.16", marker: "node_cpu" },
+    ],
 };

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Formula, Metric, Preset, Start, Term, Value};
+use super::{Dialect, Formula, Metric, Preset, Start, Term, Value};
 
 /// `preset: postgres`.
 pub static PRESET: Preset = Preset {
@@ -26,8 +26,16 @@ pub static PRESET: Preset = Preset {
         Metric::counter(&["pg_stat_database_deadlocks", "pg_stat_database_deadlocks_total"]),
         Metric::counter(&["pg_stat_database_temp_files", "pg_stat_database_temp_files_total"]),
         Metric::counter(&["pg_stat_database_temp_bytes", "pg_stat_database_temp_bytes_total"]),
+        // PostgreSQL 14 and later, and as many versions of the exporter.
+        Metric::counter(&["pg_stat_database_active_time_seconds_total"]).optional(),
         Metric::gauge(&["pg_stat_database_numbackends"]),
         Metric::gauge(&["pg_settings_max_connections"]),
+    ],
+    further: &[
+        "pg_stat_database_blk_read_time",
+        "pg_stat_database_blk_write_time",
+        "pg_stat_bgwriter_checkpoints_timed_total",
+        "pg_stat_bgwriter_checkpoints_req_total",
     ],
     values: &[
         Value {
@@ -56,4 +64,8 @@ pub static PRESET: Preset = Preset {
                  the database that it is connected to (named by its DATA_SOURCE_NAME); PostgreSQL counts them there together with \
                  others', and late, so that in the commits, blocks and rows of that database its share isn't known to the unit; \
                  those of other databases hold none of it",
+    dialects: &[
+        Dialect { exporter: "postgres_exporter (0.8 to 0.20)", marker: "pg_stat_database_xact_commit" },
+        Dialect { exporter: "a postgres_exporter that answers in OpenMetrics", marker: "pg_stat_database_xact_commit_total" },
+    ],
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Formula, Metric, Preset, Start, Term, Value};
+use super::{Dialect, Formula, Metric, Preset, Start, Term, Value};
 
 /// `preset: redis`.
 pub static PRESET: Preset = Preset {
@@ -26,6 +26,13 @@ pub static PRESET: Preset = Preset {
         Metric::gauge(&["redis_memory_used_bytes", "redis_used_memory_bytes"]),
         Metric::gauge(&["redis_memory_used_rss_bytes", "redis_used_memory_rss_bytes"]),
         Metric::gauge(&["redis_memory_max_bytes", "redis_config_maxmemory"]),
+    ],
+    further: &[
+        "redis_commands_total",
+        "redis_commands_duration_seconds_total",
+        "redis_commands_failed_calls_total",
+        "redis_commands_rejected_calls_total",
+        "redis_errors_total",
     ],
     values: &[
         Value {
@@ -52,4 +59,8 @@ pub static PRESET: Preset = Preset {
     late_prefix: "redis_",
     own_effect: "redis_exporter opens a connection and sends about six commands (CLIENT SETNAME, CONFIG GET, INFO, LATENCY, \
                  SLOWLOG) at each scrape; Redis counts them in commands, connections and bytes",
+    dialects: &[
+        Dialect { exporter: "redis_exporter 1.x", marker: "redis_cpu_sys_seconds_total" },
+        Dialect { exporter: "redis_exporter 0.x", marker: "redis_used_cpu_sys" },
+    ],
 };

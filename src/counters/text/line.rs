@@ -4,6 +4,13 @@ use super::{Format, Sample};
 use crate::base::names::is_metric_name;
 use crate::counters::report::Labels;
 
+/// The metric's name that a line begins with, whatever follows it.
+pub(super) fn name(line: &str) -> Option<&str> {
+    let line = line.trim_start_matches([' ', '\t']);
+    let end = line.find(['{', ' ', '\t']).unwrap_or(line.len());
+    is_metric_name(&line[..end]).then_some(&line[..end])
+}
+
 /// A place in a line.
 pub(super) struct Cursor<'a> {
     rest: &'a str,

@@ -1,6 +1,6 @@
-//! Prometheus' text format 0.0.4 and OpenMetrics text 1.0, read strictly: every sample is returned or the whole text is an
-//! error with its line. Nothing is dropped and nothing is guessed, since a counter that is silently missing would be taken
-//! for one that stood still.
+//! Prometheus' text format 0.0.4 and OpenMetrics text 1.0, read as leniently as Prometheus does, and more so where nobody asked:
+//! what is odd is kept with its line ([`Odd`]), and a line that can't be read spoils only the metric that it is of. A text that
+//! isn't one of metrics, or that was cut off, is an error.
 //!
 //! Grammar: prometheus.io, "Exposition formats"; OpenMetrics 1.0, "Text format".
 
@@ -27,6 +27,8 @@ pub enum Format {
 pub struct Exposition {
     /// Every sample, in order.
     pub samples: Vec<Sample>,
+    /// What is odd about it, in order.
+    pub odd: Vec<Odd>,
     types: HashMap<String, Type>,
 }
 
@@ -41,6 +43,17 @@ pub struct Sample {
     pub value: f64,
     /// Its own time in Unix seconds, if it brings one.
     pub timestamp: Option<f64>,
+}
+
+/// Something odd, which Prometheus reads over, or which spoils one metric only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is odd.
+    pub message: String,
+    /// The metric of a line that can't be read.
+    pub lost: Option<String>,
 }
 
 /// The type of a family of metrics.
@@ -107,7 +120,7 @@ impl Exposition {
     /// Reads a whole text.
     ///
     /// # Errors
-    /// The first line that isn't as the format says; a text that was cut off; a series that is there twice.
+    /// The first line that doesn't begin like one of metrics; a text that was cut off.
     pub fn parse(text: &str, format: Format) -> Result<Self, ParseError> {
         let mut exposition = Self::default();
         let mut seen = HashSet::new();
@@ -117,31 +130,63 @@ impl Exposition {
         while !rest.is_empty() {
             number += 1;
             let at = |message: String| ParseError { line: number, message };
-            let Some(end) = rest.find('\n') else {
-                return Err(at(format!("the text ends in the middle of a line: `{}`", excerpt(rest))));
-            };
-            let line = rest[..end].strip_suffix('\r').unwrap_or(&rest[..end]);
-            rest = &rest[end + 1..];
+            let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
+            let unended = line.len() == rest.len();
+            rest = behind;
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            let mut odd = |message: String| exposition.odd.push(Odd { line: number, message, lost: None });
             if ended {
                 return Err(at("there is more after `# EOF`".into()));
             }
             if format == Format::OpenMetrics && line == "# EOF" {
                 ended = true;
-            } else if let Some(comment) = line.trim_start_matches([' ', '\t']).strip_prefix('#') {
-                exposition.comment(comment, format).map_err(at)?;
-            } else if !line.trim_matches([' ', '\t']).is_empty() {
-                let sample =
-                    Cursor::new(line).sample(format).map_err(|message| at(format!("{message} in `{}`", excerpt(line))))?;
-                if !seen.insert((sample.name.clone(), sample.labels.clone(), sample.timestamp.map(f64::to_bits))) {
-                    return Err(at(format!("the series `{}` is there twice", excerpt(line))));
+                continue;
+            }
+            if unended {
+                odd("the last line has no end".into());
+            }
+            if let Some(comment) = line.trim_start_matches([' ', '\t']).strip_prefix('#') {
+                if let Err(message) = exposition.comment(comment, format) {
+                    exposition.odd.push(Odd { line: number, message, lost: None });
                 }
-                exposition.samples.push(sample);
+            } else if !line.trim_matches([' ', '\t']).is_empty() {
+                match Cursor::new(line).sample(format) {
+                    Ok(sample)
+                        if seen.insert((sample.name.clone(), sample.labels.clone(), sample.timestamp.map(f64::to_bits))) =>
+                    {
+                        exposition.samples.push(sample);
+                    }
+                    Ok(_) => odd(format!("the series `{}` is there twice; the first counts", excerpt(line))),
+                    Err(message) => {
+                        let message = format!("{message} in `{}`", excerpt(line));
+                        let Some(name) = line::name(line) else { return Err(at(message)) };
+                        exposition.odd.push(Odd { line: number, message, lost: Some(name.to_owned()) });
+                    }
+                }
             }
         }
         if format == Format::OpenMetrics && !ended {
             return Err(ParseError { line: number, message: "the text was cut off: it doesn't end with `# EOF`".into() });
         }
+        // A page for people may begin like a metric, too.
+        if let Some(odd) = exposition.odd.iter().find(|odd| odd.lost.is_some()).filter(|_| exposition.samples.is_empty()) {
+            return Err(ParseError { line: odd.line, message: odd.message.clone() });
+        }
         Ok(exposition)
+    }
+
+    /// The first line that can't be read and that is of a metric that is wanted.
+    pub fn refused(&self, wanted: impl Fn(&str) -> bool) -> Option<ParseError> {
+        let lost = self.odd.iter().find(|odd| odd.lost.as_ref().is_some_and(|name| wanted(name)))?;
+        Some(ParseError { line: lost.line, message: lost.message.clone() })
+    }
+
+    /// What is odd, in words.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.odd.iter().map(|odd| {
+            let left_out = if odd.lost.is_some() { "; the line was left out" } else { "" };
+            format!("line {}: {}{left_out}", odd.line, odd.message)
+        })
     }
 
     /// `# TYPE` is kept, `# HELP` and `# UNIT` are read over, all else is a comment.
@@ -154,10 +199,10 @@ impl Exposition {
             return Err(format!("`#{}` should be `# TYPE name type`", excerpt(comment)));
         };
         let kind = Type::parse(kind, format).ok_or_else(|| format!("`{}` is not a type", excerpt(kind)))?;
-        match self.types.insert(name.to_owned(), kind) {
-            Some(before) if before != kind => Err(format!("`{}` has two types", excerpt(name))),
-            _ => Ok(()),
+        if *self.types.entry(name.to_owned()).or_insert(kind) == kind {
+            return Ok(());
         }
+        Err(format!("`{}` has two types; the first counts", excerpt(name)))
     }
 
     /// The type of the family that a sample of this name belongs to.

@@ -107,7 +107,7 @@ fn watch(plan: &Plan, slo: &Slo, requirement: &Requirement, phases: &str) -> Wat
                 Comparison::Equal => "!=",
             };
             let active = format!("max(load_phase_active{{profile={},{phases}}}) == 1", quoted(&plan.name));
-            Watch::Query(format!("(({query}) {breach} {}) and on () ({active})", requirement.objective))
+            Watch::Query(format!("(({}) {breach} {}) and on () ({active})", query.text, requirement.objective))
         }
         _ => Watch::Judged,
     }

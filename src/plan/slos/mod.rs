@@ -2,6 +2,8 @@
 
 mod each;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -74,6 +76,7 @@ impl One<'_, '_> {
                 traffic.timeout = limits.max().map_or(0.0, Duration::as_secs_f64);
             }
             let Some(over) = self.over(&subject) else { continue };
+            let optional = self.may_be_left_out(&subject);
             let phases =
                 |open| self.phases.iter().filter(|phase| has_load(phase, &subject, open)).map(|phase| phase.id).collect();
             let (arrivals, users) = (phases(true), phases(false));
@@ -87,6 +90,7 @@ impl One<'_, '_> {
                 over,
                 window: self.length(slo.window.as_ref()).map(|window| self.scaled_window(window)),
                 abort_after: self.length(slo.abort_after.as_ref()),
+                optional,
             };
             if let Err(message) = one.fits(self.layout) {
                 // At the requirement that it is about, which the message names first.
@@ -201,7 +205,8 @@ impl One<'_, '_> {
     fn over(&mut self, subject: &Subject) -> Option<Over> {
         let phase_names: Vec<&str> = self.phases.iter().map(|phase| phase.name.as_str()).collect();
         let named = self.names(self.slo.phase.as_ref(), "phase", &phase_names)?;
-        if let Some(over) = self.slo.over {
+        let over = self.slo.over.iter().flat_map(|list| &list.0).find(|over| over.value == crate::profile::written::Over::Run);
+        if let Some(over) = over {
             if self.slo.phase.is_some() {
                 self.resolver.error(over.at, "`over: run` judges the run as a whole; leave `phase` out");
             }

@@ -2,15 +2,17 @@
 
 use super::gauge_from;
 use crate::base::Protocol;
-use crate::base::written::{Many, Node, Scalar};
-use crate::counters::{Observe, SourceKind};
+use crate::base::units::show_seconds;
+use crate::base::written::{At, Many, Node, Scalar};
+use crate::counters::{Observe, Query, SourceKind};
 use crate::expr::{Expression, Names};
 use crate::measure::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, ScenarioId, StepId};
 use crate::plan::metrics;
+use crate::plan::observe::matchers;
 use crate::plan::resolver::Resolver;
 use crate::plan::types::Phase;
 use crate::profile::written;
-use crate::verdict::{Of, Subject, Traffic};
+use crate::verdict::{Of, Server, Several, Subject, Traffic};
 
 /// One SLO as written.
 pub(super) struct One<'a, 'p> {
@@ -45,15 +47,16 @@ impl One<'_, '_> {
         if let Some(server) = &slo.server {
             return self.server(server);
         }
+        self.of_systems_only()?;
         if let Some(query) = &slo.promql {
             self.narrowed_by_phase_only()?;
-            if !self.observe.sources.iter().any(|source| source.kind == SourceKind::Prometheus) {
+            if !self.has_prometheus() && !self.is_optional() {
                 self.resolver.warn(
                     query.at,
                     "there is no Prometheus to ask, so this SLO can't be judged; add observe: {prometheus: {url: …}}",
                 );
             }
-            return Some(Subject::Promql(query.source.clone()));
+            return self.promql(query).map(Subject::Promql);
         }
         if let Some(value) = &slo.value {
             self.narrowed_by_phase_only()?;
@@ -67,6 +70,37 @@ impl One<'_, '_> {
         self.traffic().map(Subject::Traffic)
     }
 
+    fn promql(&mut self, written: &Scalar) -> Option<Query> {
+        let query = match Query::parse(&written.source) {
+            Ok(query) => query,
+            Err(error) => {
+                self.resolver.error(written.at, format!("this is no PromQL query: {error}"));
+                return None;
+            }
+        };
+        if let Some(unknown) = &query.unknown {
+            self.resolver.warn(written.at, format!("{unknown}; whether the query is right only the server can tell"));
+        }
+        let named =
+            |phase: &&Phase| self.slo.phase.as_ref().is_none_or(|names| names.0.iter().any(|name| name.source == phase.name));
+        let judged = || self.phases.iter().filter(|phase| phase.judge && !phase.duration.is_zero());
+        let (what, length) = match self.slo.over {
+            Some(_) => ("the judged phases last".to_owned(), judged().map(|phase| phase.duration).sum()),
+            None => {
+                let shortest = judged().filter(named).min_by_key(|phase| phase.duration);
+                shortest.map_or_else(Default::default, |phase| (format!("the phase `{}` lasts", phase.name), phase.duration))
+            }
+        };
+        if !what.is_empty() && query.reach >= length {
+            let (reach, length) = (show_seconds(query.reach.as_secs_f64()), show_seconds(length.as_secs_f64()));
+            self.resolver.warn(
+                written.at,
+                format!("the query's ranges reach back {reach}, and {what} {length}: it is evaluated once, at the end, and what was before is in the answer"),
+            );
+        }
+        Some(query)
+    }
+
     fn server(&mut self, server: &Scalar) -> Option<Subject> {
         self.narrowed_by_phase_only()?;
         let known = self.observe.value_names();
@@ -78,13 +112,65 @@ impl One<'_, '_> {
             }
             return None;
         }
-        if self.observe.sources.is_empty() {
+        if self.observe.sources.is_empty() && !self.is_optional() {
             self.resolver.warn(
                 server.at,
                 "there is no source to read this from, so this SLO can't be judged; add observe: {prometheus: {url: …}} or exporters",
             );
         }
-        Some(Subject::Server(server.source.clone()))
+        let matchers = matchers(self.resolver, self.slo.matching.as_ref());
+        let of_systems = |over: &&At<written::Over>| over.value != written::Over::Run;
+        let mut over = self.slo.over.iter().flat_map(|list| &list.0).filter(of_systems);
+        let (first, second) = (over.next(), over.next());
+        if let Some(second) = second {
+            self.resolver.error(second.at, "several systems are judged either `over: each` or `over: sum`");
+        }
+        let systems = match first.map(|over| over.value) {
+            Some(written::Over::Sum) => Several::Sum,
+            Some(_) => Several::Each,
+            None if !matchers.is_empty() || self.observe.is_picked(&server.source) => Several::Each,
+            None => Several::Agree,
+        };
+        Some(Subject::Server(Server { value: server.source.clone(), matchers, systems }))
+    }
+
+    /// What tells systems apart says nothing of anything else.
+    fn of_systems_only(&mut self) -> Option<()> {
+        let over = self.slo.over.iter().flat_map(|list| &list.0).find(|over| over.value != written::Over::Run);
+        if let Some(over) = over {
+            self.resolver.error(
+                over.at,
+                "`over: each` and `over: sum` are about the systems of a `server`; otherwise there is `over: run`",
+            );
+            return None;
+        }
+        if let Some((label, _)) = self.slo.matching.iter().flat_map(|matching| matching.iter()).next() {
+            self.resolver.error(label.at, "`match` picks systems of a `server`; this SLO is about something else");
+            return None;
+        }
+        if let Some(optional) = self.slo.optional.filter(|_| self.slo.promql.is_none()) {
+            self.resolver.error(optional.at, "`optional` is about the source of a `server` or a `promql`; this SLO needs none");
+            return None;
+        }
+        Some(())
+    }
+
+    fn has_prometheus(&self) -> bool {
+        self.observe.sources.iter().any(|source| source.kind == SourceKind::Prometheus)
+    }
+
+    fn is_optional(&self) -> bool {
+        self.slo.optional.is_some_and(|optional| optional.value)
+    }
+
+    /// Whether it isn't judged where no source has what it is about, since one is left out on purpose.
+    pub(super) fn may_be_left_out(&self, subject: &Subject) -> bool {
+        let left_out = match subject {
+            Subject::Server(_) => self.observe.incomplete || self.observe.sources.is_empty(),
+            Subject::Promql(_) => !self.has_prometheus(),
+            Subject::Traffic(_) | Subject::Value(_) => false,
+        };
+        left_out && self.is_optional()
     }
 
     /// A value of the target has no scenarios and no steps.

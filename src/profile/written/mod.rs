@@ -21,7 +21,7 @@ pub use load::{
     AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, UsersOrder, WaitOrDrop,
 };
 pub use metrics::{Metric, MetricType};
-pub use observe::{Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
+pub use observe::{BasicAuth, Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
 pub use schedule::{OnRestart, Schedule, ScheduleDetail, ScheduleWord};
 pub use slo::{Each, Over, Slo};
 pub use step::{Doing, OnConnection, OnError, Spread, Step, Think, ThinkSpan, ThinkSpread};

@@ -31,6 +31,10 @@ pub struct Prometheus {
     pub url: Option<Scalar>,
     /// Sent as `Authorization: Bearer`; an empty one counts as absent.
     pub bearer_token: Option<Scalar>,
+    /// A file that holds the token; it is read for each question.
+    pub bearer_token_file: Option<Scalar>,
+    /// A user and a password.
+    pub basic_auth: Option<At<BasicAuth>>,
     /// Further headers.
     pub headers: Option<Entries<Scalar>>,
     /// How long one question may take. Default 10s.
@@ -49,12 +53,28 @@ pub struct Exporter {
     pub url: Option<Scalar>,
     /// Sent as `Authorization: Bearer`; an empty one counts as absent.
     pub bearer_token: Option<Scalar>,
+    /// A file that holds the token; it is read for each question.
+    pub bearer_token_file: Option<Scalar>,
+    /// A user and a password.
+    pub basic_auth: Option<At<BasicAuth>>,
     /// Further headers.
     pub headers: Option<Entries<Scalar>>,
     /// How long reading it may take. Default 10s.
     pub timeout: Option<Of<Duration>>,
     /// How its certificate is checked.
     pub tls: Option<Tls>,
+}
+
+/// A user and a password, sent as `Authorization: Basic`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// The user's name.
+    pub username: Scalar,
+    /// The password.
+    pub password: Option<Scalar>,
+    /// A file that holds the password; it is read for each question.
+    pub password_file: Option<Scalar>,
 }
 
 /// Series to report: a preset, or one metric.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{At, Expr, Many, Name, Of, Scalar};
+use crate::base::written::{At, Entries, Expr, Many, Name, Of, Scalar};
 use crate::verdict::Requirement;
 
 /// A service level objective.
@@ -28,14 +28,20 @@ pub struct Slo {
     pub of: Option<Scalar>,
     /// A value of the target: `preset.value`, or a ratio of `observe`.
     pub server: Option<Scalar>,
+    /// Of a `server` only the systems with these labels; `source` is the name of an exporter that is read directly.
+    #[serde(rename = "match")]
+    pub matching: Option<Entries<Scalar>>,
+    /// Whether the SLO isn't judged where the source of its `server` or `promql` is left out: `url` is empty. Default false.
+    pub optional: Option<At<bool>>,
     /// A question to Prometheus.
     pub promql: Option<Scalar>,
     /// An expression over `metric(…)`.
     pub value: Option<Expr>,
     /// One SLO for each `scenario`, `step` or `group`.
     pub each: Option<At<Each>>,
-    /// `run`: the run as a whole, without phases that aren't judged.
-    pub over: Option<At<Over>>,
+    /// `run`: the run as a whole, without phases that aren't judged. For a `server` of several systems: `each` of them has to meet it,
+    /// or their `sum`.
+    pub over: Option<Many<At<Over>>>,
     /// What must hold: `p95 < 500ms`, `errors <= 0.1%`.
     pub require: Option<Many<Of<Requirement>>>,
     /// What should hold: reported, never failed.
@@ -64,4 +70,8 @@ pub enum Each {
 pub enum Over {
     /// The run as a whole.
     Run,
+    /// Each system by itself.
+    Each,
+    /// All systems added up.
+    Sum,
 }

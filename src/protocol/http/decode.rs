@@ -1,14 +1,12 @@
 //! Unpacking of answers: gzip and deflate, bounded.
 
-use std::io::Read;
-
 use bytes::Bytes;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
 use super::failure::Failure;
 use crate::base::Reason;
+use crate::net::unpack::unpack_some;
 
 /// What is asked for with `compression: true`.
 pub(super) const ACCEPTED: &str = "gzip, deflate";
@@ -25,42 +23,22 @@ pub(super) enum Wanted {
 /// The body as its `Content-Encoding` says; encodings that were not asked for are left as they are.
 pub(super) fn decode(headers: &HeaderMap, body: Bytes, wanted: Wanted) -> Result<Bytes, Failure> {
     let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(body) };
-    if body.is_empty() {
-        return Ok(body);
-    }
     let (Wanted::All(most) | Wanted::Beginning(most)) = wanted;
-    let (unpacked, encoding) = match encoding.as_bytes().to_ascii_lowercase().as_slice() {
-        b"gzip" | b"x-gzip" => (unpack(MultiGzDecoder::new(&body[..]), most), "gzip"),
-        // RFC 9110 means zlib's format; some servers send the bare stream.
-        b"deflate" => {
-            let zlib = unpack(ZlibDecoder::new(&body[..]), most);
-            (zlib.or_else(|_| unpack(DeflateDecoder::new(&body[..]), most)), "deflate")
+    let packed = body.len();
+    let (unpacked, whole) =
+        unpack_some(encoding.as_bytes(), body, most).map_err(|error| Failure::new(Reason::Protocol, error.to_string()))?;
+    match wanted {
+        Wanted::All(most) if !whole => {
+            Err(Failure::too_long(&format!("the body of {packed} bytes is longer than that when it is unpacked"), most))
         }
-        _ => return Ok(body),
-    };
-    let mut unpacked = unpacked
-        .map_err(|error| Failure::new(Reason::Protocol, format!("the body cannot be unpacked as {encoding}: {error}")))?;
-    if unpacked.len() > most {
-        if let Wanted::All(most) = wanted {
-            return Err(Failure::too_long(
-                &format!("the body of {} bytes is longer than that when it is unpacked", body.len()),
-                most,
-            ));
-        }
-        unpacked.truncate(most);
+        _ => Ok(unpacked),
     }
-    Ok(unpacked.into())
-}
-
-/// What comes out of it, up to one byte more than `most`.
-fn unpack(reader: impl Read, most: usize) -> std::io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    reader.take(most as u64 + 1).read_to_end(&mut out)?;
-    Ok(out)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
     use flate2::Compression;
     use flate2::read::{DeflateEncoder, GzEncoder, ZlibEncoder};

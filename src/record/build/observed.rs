@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::super::run::{Phase, Source, Unit, Value};
-use crate::counters::{Observed, ValueSeries};
+use crate::counters::{Observed, Systems};
 
 /// Adds what was observed to `phase`.
 pub(super) fn add(phase: &mut Phase, observed: &Observed) {
     phase.counters = observed.rows.clone();
-    phase.values = observed.values.iter().flat_map(|(name, series)| values(name, series)).collect();
+    phase.values = observed.values.iter().flat_map(|(name, systems)| values(name, systems)).collect();
     phase.sources = observed
         .sources
         .iter()
@@ -36,26 +36,28 @@ fn bound(of: f64, value: f64) -> Option<f64> {
     (of != value && of.is_finite()).then_some(of)
 }
 
-fn values(name: &str, series: Result<&[ValueSeries], &str>) -> Vec<Value> {
+fn values(name: &str, systems: &Systems) -> Vec<Value> {
     let unit = unit(name);
-    let of = |missing: &str| Value { name: name.to_owned(), unit, missing: Some(missing.to_owned()), ..Value::default() };
-    match series {
-        Err(missing) => vec![of(missing)],
-        Ok([]) => vec![of("no series")],
-        Ok(series) => series
-            .iter()
-            .map(|series| Value {
-                name: name.to_owned(),
-                labels: labels(&series.labels),
-                value: Some(series.value),
-                least: bound(series.least, series.value),
-                most: bound(series.most, series.value),
-                min: Some(series.min),
-                max: Some(series.max),
-                avg: Some(series.avg),
-                unit,
-                missing: None,
-            })
-            .collect(),
-    }
+    let missing = |of: &[(String, String)], why: &str| Value {
+        name: name.to_owned(),
+        labels: labels(of),
+        unit,
+        missing: Some(why.to_owned()),
+        ..Value::default()
+    };
+    let known = systems.known.iter().map(|series| Value {
+        name: name.to_owned(),
+        labels: labels(&series.labels),
+        value: Some(series.value),
+        least: bound(series.least, series.value),
+        most: bound(series.most, series.value),
+        min: Some(series.min),
+        max: Some(series.max),
+        avg: Some(series.avg),
+        unit,
+        missing: None,
+    });
+    let unknown = systems.unknown.iter().map(|unknown| missing(&unknown.labels, &unknown.why));
+    let all: Vec<Value> = known.chain(unknown).collect();
+    if all.is_empty() { vec![missing(&[], systems.missing())] } else { all }
 }

@@ -6,7 +6,7 @@ use super::super::slo::tests::{slo, traffic};
 use super::super::{Outside, Watches};
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::counters::ValueSeries;
+use crate::counters::{Answered, Query, ValueSeries};
 use crate::measure::{
     ConnectTimes, MessageId, MessageLayout, Numbered, Presence, Sample, ScenarioId, ScenarioLayout, Set, StepId, StepLayout,
     Store,
@@ -153,7 +153,10 @@ fn a_fan_out_with_three_reconnects() {
 fn counters_over_prometheus_at_15_s_in_phases_of_a_minute() {
     let mut day = Day::new(60);
     day.requests(6_000, PAGE, 40, Outcome::Ok, None);
-    let series = |value, least, most| Ok(vec![ValueSeries { least, most, ..ValueSeries::exact(vec![], value) }]);
+    let series = |value, least, most| {
+        let series = vec![ValueSeries { least, most, ..ValueSeries::exact(vec![], value) }];
+        Ok(Answered { series, ..Answered::default() })
+    };
     // A quarter of a minute at either end isn't known; what doesn't turn on it is.
     for (query, answer) in [
         ("hit_ratio", series(0.95, 0.93, 0.97)),
@@ -163,7 +166,10 @@ fn counters_over_prometheus_at_15_s_in_phases_of_a_minute() {
     ] {
         day.outside.promql.insert(query.into(), answer);
     }
-    let on = |query: &str, require: &str| Slo { subject: Subject::Promql(query.into()), ..slo(Of::Response, &[require]) };
+    let on = |query: &str, require: &str| Slo {
+        subject: Subject::Promql(Query::parse(query).unwrap()),
+        ..slo(Of::Response, &[require])
+    };
     let slos = [on("hit_ratio", "value > 80%"), on("rejected", "value < 10"), page(&["p95 < 150ms"])];
     assert_eq!(day.comes_to(&slos).0, Verdict::Pass);
     assert_eq!(day.comes_to(&[on("evicted", "value < 100")]).0, Verdict::Inconclusive);

@@ -1,10 +1,10 @@
 //! What a phase comes to: the rules of combination, told over made-up totals.
 
 use super::super::requirement::Unit;
-use super::super::slo::tests::slo;
+use super::super::slo::tests::{server, slo};
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::counters::ValueSeries;
+use crate::counters::{Answered, Query, ValueSeries};
 use crate::measure::{CheckLayout, OwnId, Sample, ScenarioId, ScenarioLayout, StepId, StepLayout, Store};
 use std::sync::Arc;
 
@@ -61,6 +61,10 @@ impl Case {
 
 fn on(subject: Subject, require: &[&str]) -> Slo {
     Slo { subject, ..slo(Of::Response, require) }
+}
+
+fn answer(series: Vec<ValueSeries>) -> Result<Answered, String> {
+    Ok(Answered { series, ..Answered::default() })
 }
 
 fn series(name: &str, value: f64) -> ValueSeries {
@@ -142,16 +146,16 @@ fn slos_of_other_phases_and_of_the_run_are_left_out() {
 fn every_series_must_meet_it_and_the_worst_is_told() {
     let query = "sum by (instance) (up)";
     let mut case = Case::new(100, 0);
-    case.outside.promql.insert(query.into(), Ok(vec![series("a", 0.4), series("b", 0.6), series("c", 0.5)]));
-    let subject = Subject::Promql(query.into());
+    case.outside.promql.insert(query.into(), answer(vec![series("a", 0.4), series("b", 0.6), series("c", 0.5)]));
+    let subject = Subject::Promql(Query::parse(query).unwrap());
     let judgement = case.judge(&[on(subject.clone(), &["value < 55%", "min < 55%", "max < 70%", "avg < 70%"])]);
     let met: Vec<_> = judgement.slos.iter().map(|slo| (slo.met, slo.value)).collect();
     assert_eq!(met, [(Some(false), Some(0.6)), (Some(true), Some(0.3)), (Some(false), Some(1.2)), (Some(true), Some(0.6))]);
     assert_eq!(judgement.reasons[0], "api: value < 55% was not met: 60% (of 3 series, instance=b).");
     for (answer, reason) in [
-        (Ok(vec![]), "no series was returned"),
+        (answer(vec![]), "no series was returned"),
         (Err("Prometheus answered 503".into()), "Prometheus answered 503"),
-        (Ok(vec![series("a", f64::NAN)]), "the value is not a number for instance=a"),
+        (answer(vec![series("a", f64::NAN)]), "the value is not a number for instance=a"),
     ] {
         case.outside.promql.insert(query.into(), answer);
         let judgement = case.judge(&[on(subject.clone(), &["value < 55%"])]);
@@ -164,7 +168,7 @@ fn values_that_nobody_found_are_inconclusive() {
     let own = |of| Subject::Traffic(Traffic { steps: vec![], checks: vec![], ..super::super::slo::tests::traffic(of) });
     let mut case = Case::new(100, 0);
     let slos = [
-        on(Subject::Server("redis.hit_ratio".into()), &["value > 80%"]),
+        on(server("redis.hit_ratio"), &["value > 80%"]),
         on(Subject::Value("metric('a') / metric('b')".into()), &["value > 1"]),
         on(own(Of::Gauge(OwnId(0))), &["value < 5"]),
     ];
