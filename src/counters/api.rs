@@ -134,8 +134,11 @@ impl Api {
                 let value = samples[0].value.as_ref();
                 let value = value.ok_or_else(|| SourceError::NotPrometheus("`time()` has no value there".into()))?;
                 let time = number(&value.1)?;
-                let second = body.date.filter(|date| BEHIND.contains(&(date - time))).unwrap_or(time.floor());
-                Ok(self.narrowed([second - now, second + 1.0 - asked]))
+                let late = body.date.filter(|date| BEHIND.contains(&(date - time)));
+                Ok(match late.or((time.fract() == 0.0).then_some(time)) {
+                    Some(second) => self.narrowed([second - now, second + 1.0 - asked]),
+                    None => (time - here, off),
+                })
             }
             _ => Err(SourceError::NotPrometheus("`time()` is no number there".into())),
         }

@@ -243,9 +243,9 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
     let source = &observed.sources[0];
     assert_eq!((source.warnings.as_slice(), source.interval), (&["shard 2 is away".to_owned()][..], Some(1.0)));
     let commands = observed.rows.iter().find(|row| row.delta.is_some()).unwrap();
-    // The clocks are compared at each edge, to the half of a request's time.
+    // The clocks are compared at each edge, to the half of a request's time: a sample that near an edge is on either side of it.
     let (delta, unsure) = (commands.delta.unwrap(), commands.uncertainty.unwrap());
-    assert!((delta - 70.0).abs() < 7.0 && unsure <= 14.0, "{delta} ± {unsure}");
+    assert!((delta - 70.0).abs() < 7.0 && unsure <= 28.0, "{delta} ± {unsure}");
     assert_eq!(commands.per_request, Some(delta / 10.0));
     assert_eq!(observed.values.get("redis.commands"), Some(delta));
     assert_eq!(observed.values.systems("redis.commands").unwrap().partial.as_deref(), Some("shard 2 is away"));
