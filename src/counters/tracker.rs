@@ -70,7 +70,7 @@ impl Tracker {
         reading: &mut SourceReading,
     ) {
         // Without a scrape before the edge, what happened since is known by its mean only.
-        let bare = !still && self.last.is_none_or(|last| last > at);
+        let bare = !still && self.last.is_none_or(|last| last >= at);
         let flowing = At::flowing(at, 0.0);
         let edge = if still || bare { At::sample(time) } else { flowing };
         let own = At { still_until: still.then_some(f64::INFINITY), ..flowing };

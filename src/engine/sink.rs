@@ -278,6 +278,10 @@ impl Sink for UserSink {
         self.opened(protocol, 1);
     }
 
+    fn undone(&self, at: Instant, checks: &[CheckId]) {
+        self.record(at, |set| set.undone(self.pool.id(), checks));
+    }
+
     fn under_way(&self, work: Work, due: Instant, begins: bool) {
         self.record(due, |set| match work {
             Work::Request(step) => set.request_open(step, begins),

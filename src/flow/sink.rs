@@ -114,6 +114,8 @@ pub trait Sink {
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
     /// Tells of a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` holds no values.
     fn broken(&self, at: Instant, reason: Reason, detail: &str);
+    /// A step without samples that began at `at` was cut off: nobody knows whether it could be done, nor whether these checks held.
+    fn undone(&self, at: Instant, checks: &[CheckId]);
     /// Tells how a check failed: it didn't hold, or could not be evaluated. That is worked out when it is asked for, so of a flood
     /// of failures only what is shown costs anything. The user's secrets are taken out, and the plan's are not.
     fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation);

@@ -82,6 +82,7 @@ struct ScenarioCell {
     iterations: Outcomes,
     open: OpenCell,
     step_errors: Reasons,
+    undone: Count,
     delayed_iterations: DelayedCell,
     absent: Count,
     wanted: Count,
@@ -107,6 +108,7 @@ struct ConnectCell {
 struct CheckCell {
     total: Count,
     failed: Count,
+    unclear: Count,
 }
 
 #[derive(Debug, Default)]
@@ -305,6 +307,12 @@ impl Set {
     /// Closed users were held back because their target was away, together for so many nanoseconds.
     pub fn held_back(&self, scenario: ScenarioId, nanoseconds: u64) {
         self.scenarios[scenario.index()].held_back.add(nanoseconds);
+    }
+
+    /// Counts a step without a sample that was cut off, and the checks that nobody will evaluate.
+    pub fn undone(&self, scenario: ScenarioId, checks: &[CheckId]) {
+        self.scenarios[scenario.index()].undone.add(1);
+        checks.iter().for_each(|check| self.checks[check.index()].unclear.add(1));
     }
 
     /// Counts a step without a sample that could not be done.

@@ -109,6 +109,9 @@ pub struct ScenarioTotals {
     /// Steps without a sample (`set`, `count`, …) that could not be done, by [`Reason::index`].
     #[serde(default)]
     pub step_errors: [u64; Reason::COUNT],
+    /// Steps without a sample (`eventually`) that were cut off, so that nobody knows whether they could be done.
+    #[serde(default)]
+    pub undone: u64,
     /// Iterations that the generator delayed.
     #[serde(default)]
     pub delayed_iterations: Delayed,
@@ -163,6 +166,9 @@ pub struct CheckTotals {
     pub total: u64,
     /// How often it failed.
     pub failed: u64,
+    /// How often nobody knows, since what it belongs to was cut off.
+    #[serde(default)]
+    pub unclear: u64,
 }
 
 /// What one scenario put into one of the profile's own metrics.
@@ -309,6 +315,7 @@ impl Totals {
         each(&mut self.checks, &other.checks, |mine, theirs| {
             mine.total += theirs.total;
             mine.failed += theirs.failed;
+            mine.unclear += theirs.unclear;
         });
         each(&mut self.sessions, &other.sessions, SessionTotals::add);
         each(&mut self.messages, &other.messages, MessageTotals::add);
@@ -366,6 +373,7 @@ impl Totals {
             each(&mut mine.iterations, &theirs.iterations, take);
             mine.open.take(&theirs.open);
             each(&mut mine.step_errors, &theirs.step_errors, less);
+            less(&mut mine.undone, &theirs.undone);
             mine.delayed_iterations.take(&theirs.delayed_iterations);
             less(&mut mine.absent, &theirs.absent);
             less(&mut mine.wanted, &theirs.wanted);
@@ -387,6 +395,7 @@ impl Totals {
         each(&mut rest.checks, &earlier.checks, |mine, theirs| {
             less(&mut mine.total, &theirs.total);
             less(&mut mine.failed, &theirs.failed);
+            less(&mut mine.unclear, &theirs.unclear);
         });
         each(&mut rest.sessions, &earlier.sessions, SessionTotals::take);
         each(&mut rest.messages, &earlier.messages, MessageTotals::take);
@@ -434,6 +443,7 @@ impl ScenarioTotals {
         each(&mut self.iterations, &other.iterations, Sparse::add);
         self.open.add(&other.open);
         each(&mut self.step_errors, &other.step_errors, more);
+        self.undone += other.undone;
         self.delayed_iterations.add(&other.delayed_iterations);
         self.absent += other.absent;
         self.wanted += other.wanted;

@@ -204,8 +204,8 @@ pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
     let (host, port) = (parsed.host_str().unwrap_or_default(), parsed.port_or_known_default().unwrap_or_default());
     let allowed = hosts.iter().any(|allowed| allowed.allows(host, port));
     if !allowed {
-        resolver
-            .error(text.at, format!("`{host}:{port}` must not be loaded; add `{host}` to `limits: {{hosts: …}}` if it may be"));
+        let shown = parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        resolver.error(text.at, format!("`{shown}` must not be loaded; add it to `limits: {{hosts: …}}` if it may be"));
     }
     allowed
 }

@@ -88,8 +88,9 @@ impl<'p> Resolver<'p> {
     pub(super) fn allowed_hosts(&self, builtin: bool) -> Option<Vec<AllowedHost>> {
         let list = self.profile.written.limits.as_ref()?.hosts.as_ref()?;
         let own = builtin.then(|| self.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
-        // Those that are none are reported once, with the limits.
-        Some(list.0.iter().map(|host| host.source.clone()).chain(own).filter_map(|host| AllowedHost::parse(&host).ok()).collect())
+        // One that is none is reported once, with the limits.
+        let hosts = list.0.iter().map(|host| host.source.clone()).chain(own);
+        hosts.map(|host| AllowedHost::parse(&host)).collect::<Result<_, _>>().ok()
     }
 
     pub fn new(profile: &'p Profile, options: Options) -> Self {

@@ -102,8 +102,9 @@ pub struct Figures {
     /// Whether it is known what is begun and not over.
     pub(super) counts_open: bool,
     pub(super) reasons: [u64; Reason::COUNT],
-    /// Steps without a request that could not be done.
+    /// Steps without a request that could not be done, and those that were cut off.
     pub(super) step_errors: u64,
+    pub(super) undone: u64,
     pub(super) codes: BTreeMap<u16, u64>,
     /// Checks evaluated, and those that failed.
     pub(super) checks: (u64, u64),
@@ -130,6 +131,8 @@ pub struct Figures {
     parts: Vec<Part>,
     /// Requests of the scenarios that the generator itself broke or delayed, where the subject is a metric of the profile's own.
     pub(super) blamed: u64,
+    /// Iterations and groups that this machine's own limits may have made shorter.
+    pub(super) shortened: u64,
     /// Connections of sessions that broke on this machine's own limits: who could not listen for that isn't the target's doing.
     pub(super) deaf: u64,
     /// Seconds that pauses of their worker held closed users up, together.
@@ -191,6 +194,7 @@ impl Figures {
                 }
                 if subject.all_steps {
                     self.step_errors += scenario.step_errors.iter().sum::<u64>();
+                    self.undone += scenario.undone;
                     add(&mut self.reasons, &scenario.step_errors);
                 }
             }
@@ -258,6 +262,7 @@ impl Figures {
             let totals_of = totals.check(*check);
             self.checks.0 += totals_of.total;
             self.checks.1 += totals_of.failed;
+            self.unclear_checks += totals_of.unclear;
             if let Some(step) = layout.checks[check.index()].step.map(|step| totals.step(step)) {
                 let own = step.reasons[Reason::Local.index()] + paused(&step.delayed_service);
                 // Evaluated without an answer for what the generator did itself, and failed for that.
@@ -288,6 +293,8 @@ impl Figures {
         let local = of_scenario().map(|step| step.reasons[Reason::Local.index()]).sum::<u64>()
             + totals.scenario(id).step_errors[Reason::Local.index()];
         let delayed: u64 = of_scenario().map(|step| paused(&step.delayed_service)).sum();
+        // Those that went on all the same left out what they would have waited for.
+        self.shortened += local.saturating_sub(failed).min(ended[Outcome::Ok.index()].count());
         let local = local.min(failed);
         self.reasons[Reason::Local.index()] += local;
         self.delayed_timeouts += delayed.min(failed - local);
@@ -365,6 +372,8 @@ impl Figures {
             (&mut rest.delayed_timeouts, earlier.delayed_timeouts),
             (&mut rest.interrupted, earlier.interrupted),
             (&mut rest.step_errors, earlier.step_errors),
+            (&mut rest.undone, earlier.undone),
+            (&mut rest.shortened, earlier.shortened),
             (&mut rest.checks.0, earlier.checks.0),
             (&mut rest.checks.1, earlier.checks.1),
             (&mut rest.unclear_checks, earlier.unclear_checks),

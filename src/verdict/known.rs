@@ -82,7 +82,7 @@ impl Figures {
             }
             Measure::Max => {
                 let least = self.least().filter_map(|times| times.max()).reduce(f64::max);
-                let open = self.unanswered() > 0 || self.never() > 0.0;
+                let open = self.unanswered() + self.shortened > 0 || self.never() > 0.0;
                 let value = self.times().max()?;
                 let least = least.filter(|_| self.blamed == 0).unwrap_or(0.0);
                 between(value, least, if open { f64::INFINITY } else { value })
@@ -200,6 +200,11 @@ impl Figures {
         self.timeouts.saturating_sub(self.timed_out.count()) + self.interrupted.saturating_sub(self.cut_off.count())
     }
 
+    /// How many ended well that left out nothing for this machine's own limits.
+    fn surely_whole(&self) -> f64 {
+        self.good.count().saturating_sub(self.shortened) as f64
+    }
+
     /// A quantile as measured, the least and the most that it can be.
     pub(super) fn quantile_between(&self, q: f64) -> Option<(f64, f64, f64)> {
         let times = self.times();
@@ -210,7 +215,7 @@ impl Figures {
         // So may be a value of the profile's own that the generator made larger.
         let low = never + self.blamed as f64;
         let least = if low >= q * all { 0.0 } else { self.all_least().quantile((q * all - low) / times.count() as f64)? };
-        let most = match q * all / self.good.count() as f64 {
+        let most = match q * all / self.surely_whole() {
             share if share <= 1.0 => self.good.most.quantile(share)?,
             _ => f64::INFINITY,
         };
@@ -235,7 +240,8 @@ impl Figures {
             times.within_exactly(objective).zip(self.good.most.within_exactly(objective)).zip(least.within_exactly(objective));
         let Some(((within, surely), perhaps)) = counts else { return Some(known) };
         let follow = |reached: bool, value: f64| if reached { value.min(objective) } else { value.max(objective) };
-        let reached = [perhaps as f64 + never + self.blamed as f64 >= q * all, surely as f64 >= q * all];
+        let surely = (surely as f64 - self.shortened as f64).max(0.0);
+        let reached = [perhaps as f64 + never + self.blamed as f64 >= q * all, surely >= q * all];
         known.value = follow(within as f64 >= q * times.count() as f64, known.value);
         known.least = follow(reached[0], known.least).min(known.value);
         known.most = follow(reached[1], known.most).max(known.value);
@@ -256,7 +262,9 @@ impl Figures {
         let objective = requirement.objective;
         let longest = if self.timeout > objective { self.timeout } else { LONGEST * objective };
         let elapsed = self.timed_out.most.sum() + self.cut_off.most.sum();
-        let most = self.good.most.sum() + elapsed.max(self.unanswered() as f64 * longest) + self.never() * longest;
+        let most = self.good.most.sum()
+            + elapsed.max(self.unanswered() as f64 * longest)
+            + (self.never() + self.shortened as f64) * longest;
         (all > 0.0).then_some((least / all, most / all))
     }
 
@@ -278,7 +286,7 @@ impl Figures {
         let all = self.all + unconnected.unwrap_or(0) + self.unsent();
         let value = (all > 0).then(|| self.good.most.within(bound) / all as f64)?;
         let of = all as f64 + self.unmade().items;
-        let surely = self.good.most.within(bound);
+        let surely = (self.good.most.within(bound) - self.shortened as f64).max(0.0);
         // What took longer, or had already lasted longer when it was given up.
         let longer: f64 = self.least().map(|times| times.count() as f64 - times.within(bound)).sum();
         let own = self.reasons[Reason::Local.index()];
@@ -298,11 +306,11 @@ impl Figures {
     fn share(&self, tally: Tally, pace: Pace) -> Share {
         let local = self.reasons[Reason::Local.index()];
         // A step that sends nothing is only noticed where it fails.
-        let tried = self.all + self.step_errors;
+        let tried = self.all + self.step_errors + self.undone;
         // What was not sent to a target that is away counts as failed.
         let unsent = self.unsent();
         // What has no answer may have been anything.
-        let unknown = (self.interrupted + local + self.delayed_timeouts) as f64 + self.unmade().items;
+        let unknown = (self.interrupted + self.undone + local + self.delayed_timeouts) as f64 + self.unmade().items;
         let of_all = |all: u64, known: u64, seen: u64| Share {
             known,
             unknown,
@@ -401,6 +409,11 @@ impl Figures {
                     &["was delayed by the generator itself", "were delayed by the generator itself"],
                 );
                 say(&mut doubts, local, &own_limits);
+                say(
+                    &mut doubts,
+                    self.shortened,
+                    &["was", "were"].map(|be| format!("{be} made shorter by this machine's own limits")),
+                );
                 say(&mut doubts, self.blamed, &blamed);
                 if self.of_messages && self.missed_unconnected().is_none() {
                     doubts.push(NOBODY_CONNECTED.to_owned());
@@ -431,6 +444,11 @@ impl Figures {
                 Tally::Because(Reason::Local) => unmade = false,
                 Tally::Errors | Tally::Success | Tally::Timeouts | Tally::Because(_) | Tally::Status(..) => {
                     say(&mut doubts, self.interrupted, &no_answer);
+                    say(
+                        &mut doubts,
+                        self.undone,
+                        &["`eventually` was", "`eventually` were"].map(|be| format!("{be} cut off when the drain ended")),
+                    );
                     say(
                         &mut doubts,
                         self.delayed_timeouts,

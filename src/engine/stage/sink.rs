@@ -114,6 +114,10 @@ impl Sink for StageSink {
         self.gauges.add_connections(self.scenario, protocol, 1);
     }
 
+    fn undone(&self, _: Instant, checks: &[CheckId]) {
+        self.set.undone(self.scenario, checks);
+    }
+
     /// A stage is over when all that it began is.
     fn under_way(&self, _: Work, _: Instant, _: bool) {}
 

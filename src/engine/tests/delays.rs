@@ -95,8 +95,9 @@ async fn what_starts_late_is_delayed_by_its_lag() {
             assert!(steps + negligible >= lags.sum(), "{flow}: {steps} s of {} s", lags.sum());
         }
         if stalls {
-            assert!(lags.max().unwrap() >= LEAST, "{lags:?}");
-            assert!(delay(&totals.delayed_groups[0]) > 0.0 && iterations >= LEAST);
+            // The first that was due while it stood still came up to 25 ms after that began.
+            assert!(lags.max().unwrap() >= LEAST - 0.03, "{lags:?}");
+            assert!(delay(&totals.delayed_groups[0]) > 0.0 && iterations >= LEAST - 0.03);
             assert_eq!(totals.scenarios[0].held, 0, "no closed load was held up");
         }
         for step in &totals.steps {

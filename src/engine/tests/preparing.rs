@@ -165,7 +165,7 @@ async fn a_run_that_is_stopped_meanwhile_ends_at_once_and_is_whole() {
 async fn users_start_while_the_load_stands_still_between_two_phases() {
     let server = Server::start();
     let phases = "[{name: a, duration: 200ms, load: {beside: {users: 2}}}, \
-                  {name: b, duration: 300ms, load: {beside: {users: 2}, s: {rate: 50/s, users: 4}}}]\nobserve: {settle: true}";
+                  {name: b, duration: 300ms, load: {beside: {users: 2}, s: {rate: 50/s, users: 4, max_users: 4}}}]\nobserve: {settle: true}";
     let mut going = Going::start(prepared(&server, "/hold", phases), workers(2));
     while going.drained.is_empty() {
         assert_eq!(going.next().await, None);
@@ -178,7 +178,7 @@ async fn users_start_while_the_load_stands_still_between_two_phases() {
     going.until_started(1).await;
     let done = going.finish().await;
     done.check();
-    assert_eq!((samples(&done.drained[1], 0), done.drained[1].s().started), (4, 15));
+    assert_eq!((samples(&done.drained[1], 0), done.drained[1].s().due), (4, 15));
     assert_eq!(done.drained[0].elapsed, Duration::from_millis(200));
 }
 

@@ -1,19 +1,24 @@
 //! `eventually`: attempts until one has no failed check and no failed step, and is over in time. Only the last one's checks are told.
 
+use std::time::Instant;
+
 use crate::base::Reason;
 use crate::flow::control::Eventually;
 use crate::flow::interpret::{Attempt, Broken, Nested, Run, Stop};
 use crate::flow::sink::Sink;
+use crate::measure::CheckId;
 
 pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut Run<'_, S>) -> Nested<'s> {
     Box::pin(async move {
         let (start, held) = (run.due, run.held);
         let outer = run.attempt.take();
         let mut number = 0;
+        let mut waiting = Waiting { sink: run.sink, at: start, checks: Vec::new(), nested: outer.is_some(), over: false };
         let (done, last) = loop {
             run.attempt = Some(Box::default());
             let done = run.flow(&eventually.flow).await;
             let attempt = run.attempt.take().unwrap_or_default();
+            waiting.checks = attempt.checks.iter().map(|(check, ..)| *check).collect();
             let over = start + (run.held - held) + eventually.within;
             let why = match done {
                 Ok(()) => match &attempt.wrong {
@@ -36,10 +41,29 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
                 break (Err(stop), attempt);
             }
         };
+        waiting.over = true;
         run.attempt = outer;
         report(*last, run);
         done
     })
+}
+
+/// One that waits for it to hold. Dropped before that is known, it was cut off: the checks of its last attempt are unclear. One within
+/// another is that one's.
+struct Waiting<'a, S: Sink> {
+    sink: &'a S,
+    at: Instant,
+    checks: Vec<CheckId>,
+    nested: bool,
+    over: bool,
+}
+
+impl<S: Sink> Drop for Waiting<'_, S> {
+    fn drop(&mut self) {
+        if !self.over && !self.nested {
+            self.sink.undone(self.at, &self.checks);
+        }
+    }
 }
 
 /// Tells of the last attempt's checks; where it is itself part of an attempt, they are that one's.

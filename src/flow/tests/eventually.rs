@@ -61,6 +61,23 @@ async fn checks_of_attempts_that_failed_are_no_failed_checks() {
 }
 
 #[tokio::test]
+async fn one_that_is_cut_off_leaves_its_checks_unclear() {
+    let server = Server::start().await;
+    let mut make = Maker::new(&server.url);
+    let flow = Flow { steps: vec![eventually(Duration::from_secs(60), Duration::from_millis(1), attempt(&mut make, 1_000_000))] };
+    let (book, mut user) = (Book::default(), user());
+    tokio::select! {
+        end = iterate(&flow, &mut user, 0, Instant::now(), &book) => panic!("it ended: {end:?}"),
+        () = async {
+            server.arrival().await;
+            server.arrival().await;
+        } => {}
+    }
+    assert!(book.has(&Told::Undone(vec![0, 1])), "those of the first attempt");
+    assert!(book.checks().is_empty());
+}
+
+#[tokio::test]
 async fn the_last_attempt_counts_and_says_what_did_not_hold() {
     let server = Server::start().await;
     let mut make = Maker::new(&server.url);

@@ -107,6 +107,7 @@ pub(super) enum Told {
     Group(u32, Instant, u64, Outcome),
     Connected,
     Unconnected(Option<Reason>),
+    Undone(Vec<u32>),
     Disconnected(Option<Reason>),
     Count(u32, f64, Instant),
     Observe(u32, f64),
@@ -229,6 +230,10 @@ impl Sink for Book {
 
     fn connected(&self, _: Protocol, _: Instant, _: Instant, _: &ConnectTimes) {
         self.tell(Told::Connected);
+    }
+
+    fn undone(&self, _: Instant, checks: &[CheckId]) {
+        self.tell(Told::Undone(checks.iter().map(|check| check.0).collect()));
     }
 
     fn under_way(&self, _: Work, _: Instant, _: bool) {}

@@ -50,7 +50,7 @@ impl Set {
                 .iter()
                 .map(|cell| {
                     let failed = cell.failed.get();
-                    CheckTotals { total: cell.total.get(), failed }
+                    CheckTotals { total: cell.total.get(), failed, unclear: cell.unclear.get() }
                 })
                 .collect(),
             sessions: self
@@ -136,6 +136,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         cancelled,
         iterations: cell.iterations.totals(&shapes.iteration[i]),
         step_errors: read(&cell.step_errors),
+        undone: cell.undone.get(),
         start_lag: cell.start_lag.totals(&shapes.plain),
         connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
             None => ConnectTotals::default(),

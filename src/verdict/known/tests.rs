@@ -418,3 +418,29 @@ fn what_a_drain_was_enough_for_is_no_rate_of_the_phase() {
     assert_eq!((recorder.known("rate > 4/s").value, recorder.met("rate > 6/s")), (5.0, Some(false)));
     assert_eq!(recorder.known("count(requests) > 1").value, 100.0);
 }
+
+#[test]
+fn an_eventually_that_was_cut_off_is_neither_done_nor_not() {
+    let recorder = Recorder::new(30.0);
+    recorder.good(25, 10);
+    (0..25).for_each(|_| recorder.set.undone(USERS, &[CheckId(0)]));
+    assert_eq!(
+        (recorder.met("errors < 1%"), recorder.met("success > 99%"), recorder.met("errors < 60%")),
+        (None, None, Some(true))
+    );
+    assert_eq!(recorder.doubt("errors < 1%"), "25 `eventually` were cut off when the drain ended");
+}
+
+#[test]
+fn iterations_that_went_on_without_what_this_machine_broke_may_have_taken_longer() {
+    let recorder = Recorder::new(30.0);
+    recorder.good(100, 100);
+    (0..60).for_each(|_| recorder.request(0, Outcome::Error, Some(Reason::Local)));
+    (0..100).for_each(|_| recorder.set.iteration(USERS, 100 * MS, Outcome::Ok));
+    let subject = Traffic { of: Of::Iteration, ..recorder.subject.clone() };
+    let met = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met;
+    for text in ["p50 < 500ms", "mean < 500ms", "max < 2s", "within(500ms) > 50%"] {
+        assert_eq!(met(text), None, "{text}");
+    }
+    assert_eq!((met("p20 < 500ms"), met("p50 > 10ms"), met("within(500ms) > 30%")), (Some(true), Some(true), Some(true)));
+}
