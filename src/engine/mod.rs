@@ -23,6 +23,7 @@ mod examples;
 mod gaps;
 mod gate;
 mod picker;
+mod place;
 mod pool;
 mod pulse;
 mod reach;

@@ -18,6 +18,7 @@ use crate::measure::{
 use super::activation::Live;
 use super::examples::ErrorExample;
 use super::gaps::Gaps;
+use super::place::{Place, open};
 use super::pool::{Away, Pool};
 use super::report::Report;
 use super::user::Slot;
@@ -27,27 +28,6 @@ const LAGS: usize = 16;
 /// A lag of so few nanoseconds is none: what lies between two iterations of a closed user takes up to that, and no histogram shows it
 /// in a time above 2 ms.
 const LEAST_LAG: u64 = 10_000;
-
-/// When something was due, by the phase in whose record it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In a phase before, whose record is closed.
-    Early,
-    InTime,
-    /// In its drain.
-    Late,
-}
-
-impl Place {
-    /// The set that it counts in.
-    pub fn of(self, set: &Set) -> &Set {
-        match self {
-            Place::Early => set.early(),
-            Place::InTime => set,
-            Place::Late => set.late(),
-        }
-    }
-}
 
 /// One for each user. While its user does something, it holds the activation in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
@@ -132,24 +112,34 @@ impl UserSink {
 
     /// The user goes on in the present activation of its scenario.
     fn attach(&self) {
+        self.attach_to(self.pool.live_at(Instant::now()));
+    }
+
+    /// It goes on with what was due at `due`: the record of that phase waits for it, though the phase may be over by now.
+    fn attach_at(&self, due: Instant) {
+        let of_due = if self.is_of_arrival(due) { self.home.borrow().clone() } else { self.pool.live_at(due) };
+        let open = of_due.filter(|live| !live.is_closed());
+        self.attach_to(open.or_else(|| self.pool.live_at(Instant::now())));
+    }
+
+    fn attach_to(&self, live: Option<Rc<Live>>) {
         if self.open_ended.take()
             && let Some(home) = &*self.home.borrow()
         {
             home.iteration_begins();
         }
-        let newest = self.pool.live_at(Instant::now());
         let mut attached = self.attached.borrow_mut();
-        let same = match (&*attached, &newest) {
-            (Some(held), Some(newest)) => Rc::ptr_eq(held, newest),
+        let same = match (&*attached, &live) {
+            (Some(held), Some(live)) => Rc::ptr_eq(held, live),
             _ => false,
         };
         if same {
             return;
         }
-        if let Some(live) = &newest {
+        if let Some(live) = &live {
             live.attach();
         }
-        let before = std::mem::replace(&mut *attached, newest);
+        let before = std::mem::replace(&mut *attached, live);
         drop(attached);
         if let Some(before) = before {
             before.detach();
@@ -227,6 +217,8 @@ impl Drop for UserSink {
 }
 
 impl Sink for UserSink {
+    type Begun = Option<(Rc<Live>, Place)>;
+
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
         let ctx = &self.pool.ctx;
         if ctx.shared.reach.sampled(ctx.worker, self.pool.scenario, step, due, sample) {
@@ -282,11 +274,25 @@ impl Sink for UserSink {
         self.record(at, |set| set.undone(self.pool.id(), checks));
     }
 
-    fn under_way(&self, work: Work, due: Instant, begins: bool) {
-        self.record(due, |set| match work {
-            Work::Request(step) => set.request_open(step, begins),
-            Work::Group(group) => set.group_open(group, begins),
-        });
+    fn begins(&self, work: Work, due: Instant) -> Self::Begun {
+        let begun = self.place_of(due);
+        if let Some((live, place)) = &begun {
+            open(place.of(&live.set), work, true);
+        }
+        begun
+    }
+
+    fn ends(&self, work: Work, due: Instant, begun: Self::Begun) {
+        let Some((live, place)) = self.place_of(due) else { return };
+        let set = place.of(&live.set);
+        if let Some((before, then)) = begun.filter(|(before, then)| !Rc::ptr_eq(before, &live) || *then != place)
+            && !before.is_closed()
+        {
+            // It began just past an edge that nobody had come to yet.
+            open(then.of(&before.set), work, false);
+            open(set, work, true);
+        }
+        open(set, work, false);
     }
 
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {
@@ -471,6 +477,6 @@ impl Sink for UserSink {
             self.detach();
             self.pool.ctx.gate.opened().await;
         }
-        self.attach();
+        self.attach_at(due);
     }
 }

@@ -21,13 +21,14 @@ pub(super) struct Flight<'a, S: Sink> {
     /// What it opens a connection of, where it does nothing else.
     opens: Option<Protocol>,
     in_flight: bool,
+    begun: S::Begun,
 }
 
 impl<'a, S: Sink> Flight<'a, S> {
     /// `sends`: something is sent for it that the peer may act on.
     pub(super) fn new(sink: &'a S, step: StepId, due: Instant, sends: bool) -> Self {
-        sink.under_way(Work::Request(step), due, true);
-        Self { sink, step, due, began: Instant::now(), sends, opens: None, in_flight: true }
+        let begun = sink.begins(Work::Request(step), due);
+        Self { sink, step, due, began: Instant::now(), sends, opens: None, in_flight: true, begun }
     }
 
     /// The opening of a session's connection. TCP sends nothing for it.
@@ -45,7 +46,7 @@ impl<'a, S: Sink> Flight<'a, S> {
 
 impl<S: Sink> Drop for Flight<'_, S> {
     fn drop(&mut self) {
-        self.sink.under_way(Work::Request(self.step), self.due, false);
+        self.sink.ends(Work::Request(self.step), self.due, std::mem::take(&mut self.begun));
         if !self.in_flight {
             return;
         }

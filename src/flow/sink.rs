@@ -51,8 +51,13 @@ pub enum Work {
 
 /// Takes what happens to one virtual user. Nothing here may block or fail. What is told has no default: a sink that leaves it out loses it.
 pub trait Sink {
-    /// Work that was due at `due` begins, or is over.
-    fn under_way(&self, work: Work, due: Instant, begins: bool);
+    /// What is kept of work that is under way.
+    type Begun: Default;
+
+    /// Work that was due at `due` begins.
+    fn begins(&self, work: Work, due: Instant) -> Self::Begun;
+    /// It is over, with what it began with.
+    fn ends(&self, work: Work, due: Instant, begun: Self::Begun);
     /// A timed piece of work ended; it belongs to the phase that it was due in.
     fn sample(&self, step: StepId, due: Instant, sample: &Sample);
     /// A request of a step that uploads or downloads ended as expected.

@@ -80,6 +80,8 @@ impl StageSink {
 }
 
 impl Sink for StageSink {
+    type Begun = ();
+
     fn sample(&self, step: StepId, _: Instant, sample: &Sample) {
         self.set.sample(step, sample);
     }
@@ -119,7 +121,9 @@ impl Sink for StageSink {
     }
 
     /// A stage is over when all that it began is.
-    fn under_way(&self, _: Work, _: Instant, _: bool) {}
+    fn begins(&self, _: Work, _: Instant) {}
+
+    fn ends(&self, _: Work, _: Instant, (): ()) {}
 
     fn unconnected(&self, protocol: Protocol, _: Instant, reason: Option<Reason>, lasted: Duration) {
         self.set.unconnected(self.scenario, protocol, reason, nanos(lasted));

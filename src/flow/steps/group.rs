@@ -13,8 +13,8 @@ use crate::measure::GroupId;
 pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S>) -> Nested<'s> {
     Box::pin(async move {
         let (due, held) = (run.due, run.held);
-        let mut timed = Timed { sink: run.sink, id: group.id, due, under_way: true };
-        timed.sink.under_way(Work::Group(group.id), due, true);
+        let begun = run.sink.begins(Work::Group(group.id), due);
+        let mut timed = Timed { sink: run.sink, id: group.id, due, under_way: true, begun };
         let done = run.flow(&group.flow).await;
         timed.under_way = false;
         // A pause of the run is no time of the group's.
@@ -35,11 +35,12 @@ struct Timed<'a, S: Sink> {
     id: GroupId,
     due: Instant,
     under_way: bool,
+    begun: S::Begun,
 }
 
 impl<S: Sink> Drop for Timed<'_, S> {
     fn drop(&mut self) {
-        self.sink.under_way(Work::Group(self.id), self.due, false);
+        self.sink.ends(Work::Group(self.id), self.due, std::mem::take(&mut self.begun));
         if self.under_way {
             let now = Instant::now();
             self.sink.group(self.id, self.due, now, nanos(now.saturating_duration_since(self.due)), Outcome::Interrupted);

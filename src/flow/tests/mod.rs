@@ -200,6 +200,8 @@ impl Book {
 }
 
 impl Sink for Book {
+    type Begun = ();
+
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
         self.tell(Told::Sample(step.0, due, *sample));
     }
@@ -236,7 +238,9 @@ impl Sink for Book {
         self.tell(Told::Undone(checks.iter().map(|check| check.0).collect()));
     }
 
-    fn under_way(&self, _: Work, _: Instant, _: bool) {}
+    fn begins(&self, _: Work, _: Instant) {}
+
+    fn ends(&self, _: Work, _: Instant, (): ()) {}
 
     fn unconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>, _: Duration) {
         self.tell(Told::Unconnected(reason));

@@ -1,0 +1,33 @@
+//! In which of its sets a phase's record counts what was due: in its time, in its drain, or in a phase before.
+
+use crate::flow::Work;
+use crate::measure::Set;
+
+/// When something was due, by the phase in whose record it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a phase before, whose record is closed.
+    Early,
+    InTime,
+    /// In its drain.
+    Late,
+}
+
+impl Place {
+    /// The set that it counts in.
+    pub fn of(self, set: &Set) -> &Set {
+        match self {
+            Place::Early => set.early(),
+            Place::InTime => set,
+            Place::Late => set.late(),
+        }
+    }
+}
+
+/// Work begins, or is over.
+pub(super) fn open(set: &Set, work: Work, begins: bool) {
+    match work {
+        Work::Request(step) => set.request_open(step, begins),
+        Work::Group(group) => set.group_open(group, begins),
+    }
+}
