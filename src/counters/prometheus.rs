@@ -192,7 +192,7 @@ impl Prometheus {
                 if let Some(cut) = fold.cut(0) {
                     best.add(item, rank, &series.labels);
                     let (metric, labels) = (series.metric.clone(), series.labels.clone());
-                    found.push((item, rank, Point { metric, labels, items: vec![item], kind, cut, levels: None }));
+                    found.push((item, rank, Point { metric, labels, items: vec![item], kind, cut, levels: None, earlier: None }));
                 }
             }
         }

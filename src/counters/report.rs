@@ -70,6 +70,8 @@ pub(crate) struct Scraped {
     pub(crate) slack: f64,
     /// Levels since the edge before.
     pub(crate) levels: Vec<LevelOf>,
+    /// The edge before that one, and levels from there to it: the last edge is read once more when the load has drained.
+    pub(crate) earlier: Option<(f64, Vec<LevelOf>)>,
 }
 
 /// One series at one edge.
@@ -83,6 +85,8 @@ pub(crate) struct Point {
     pub(crate) cut: Cut,
     /// Of an exporter only: since the edge before.
     pub(crate) levels: Option<Levels>,
+    /// The same between the two edges before.
+    pub(crate) earlier: Option<Levels>,
 }
 
 /// What the target's own counters did over one phase.
@@ -154,6 +158,15 @@ pub struct Levels {
     pub avg: f64,
     /// How many samples there were.
     pub samples: u64,
+}
+
+impl Levels {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let samples = self.samples + other.samples;
+        let mean = |a: f64, b: f64| (a * self.samples as f64 + b * other.samples as f64) / samples.max(1) as f64;
+        Self { min: self.min.min(other.min), max: self.max.max(other.max), avg: mean(self.avg, other.avg), samples }
+    }
 }
 
 /// How a source fared over a phase.

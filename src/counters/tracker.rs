@@ -11,7 +11,7 @@ use super::select::{Best, keep};
 use super::span::{Between, no_counter};
 use super::starts::Starts;
 use super::text::Exposition;
-use super::values::{Found, LevelMeters};
+use super::values::{Found, LevelMeters, LevelOf};
 use super::want::{Labelled, Wants};
 
 /// Series to remember that are not there at present.
@@ -25,8 +25,11 @@ pub(super) struct Tracker {
     scrapes: u64,
     /// When the last scrape that was used was asked for.
     last: Option<f64>,
-    /// The last edge.
+    /// The last edge, and the one before.
     edge: Option<f64>,
+    edge_before: Option<f64>,
+    /// Levels between these two.
+    closed: Vec<LevelOf>,
     series: BTreeMap<(String, Labels), Tracked>,
     starts: Starts,
     meters: LevelMeters,
@@ -46,6 +49,8 @@ struct Tracked {
     /// The series at the last edge, if it was there.
     cut: Option<Cut>,
     meter: Meter,
+    /// Levels between the last edge and the one before.
+    closed: Option<Levels>,
 }
 
 impl Tracker {
@@ -78,16 +83,20 @@ impl Tracker {
         reading.names = names(wants, exposition);
         keep(&mut reading.warnings, exposition.warnings().collect());
         let levels = std::mem::take(&mut self.meters).levels(wants);
+        let before = std::mem::replace(&mut self.closed, levels.clone());
+        let since = self.edge.replace(at);
+        let earlier = std::mem::replace(&mut self.edge_before, since).map(|edge| (edge, before));
         let slack = if bare { answered - at } else { 0.0 };
-        reading.scraped = Some(Scraped { since: self.edge.replace(at), scrapes: self.scrapes, slack, levels });
+        reading.scraped = Some(Scraped { since, scrapes: self.scrapes, slack, levels, earlier });
         reading.left_out = self.left_out.clone();
         reading.points.clear();
         for ((metric, labels), tracked) in &mut self.series {
             let levels = std::mem::take(&mut tracked.meter).levels();
+            let earlier = std::mem::replace(&mut tracked.closed, levels);
             // The edge's sample ends one phase and begins the next.
             tracked.fold.last().iter().for_each(|(_, value)| tracked.meter.add(*value));
             if let Some(cut) = tracked.cut.take() {
-                reading.points.push(point(metric, labels, tracked, cut, levels));
+                reading.points.push(Point { earlier, ..point(metric, labels, tracked, cut, levels) });
             }
         }
     }
@@ -149,7 +158,7 @@ impl Tracker {
                 let told = exposition.kind_of(&sample.name);
                 let (kind, guessed) = (wants.items[item].kind(told, &sample.name), wants.items[item].guessed(told));
                 let fold = Fold::of(kind, guessed, &[]);
-                Tracked { fold, items: Vec::new(), dated: false, there: false, cut: None, meter: Meter::default() }
+                Tracked { fold, items: Vec::new(), dated: false, there: false, cut: None, meter: Meter::default(), closed: None }
             });
             // Two wants may ask for the same series.
             if std::mem::replace(&mut tracked.there, true) {
@@ -192,7 +201,7 @@ impl Tracker {
 
 fn point(metric: &str, labels: &Labels, tracked: &Tracked, cut: Cut, levels: Option<Levels>) -> Point {
     let (metric, labels) = (metric.to_owned(), labels.clone());
-    Point { metric, labels, items: tracked.items.clone(), kind: tracked.fold.kind(), cut, levels }
+    Point { metric, labels, items: tracked.items.clone(), kind: tracked.fold.kind(), cut, levels, earlier: None }
 }
 
 /// The names that begin as those of the presets observed.
@@ -207,9 +216,11 @@ fn names(wants: &Wants, exposition: &Exposition) -> Vec<String> {
 pub(super) fn between([before, after]: [&SourceReading; 2], [begun, ended]: [f64; 2]) -> Between {
     let mut out = Between { left_out: after.left_out.clone(), names: after.names.clone(), ..Between::default() };
     let Some((a, b)) = before.scraped.as_ref().zip(after.scraped.as_ref()) else { return out };
+    // The first edge is the one before, or the one before that where the second one was read once more.
     let consecutive = b.since == Some(begun);
-    if consecutive {
-        out.levels.clone_from(&b.levels);
+    let read_again = b.earlier.as_ref().filter(|earlier| !consecutive && earlier.0 == begun).map(|earlier| &earlier.1);
+    if consecutive || read_again.is_some() {
+        out.levels = together(read_again.map_or(&[][..], |levels| levels), &b.levels);
     }
     let slack = (a.slack + b.slack) / (ended - begun).max(1e-3);
     let (earlier, later) = (index(&before.points), index(&after.points));
@@ -226,13 +237,29 @@ pub(super) fn between([before, after]: [&SourceReading; 2], [begun, ended]: [f64
             _ => Track::between(point.kind, from.map(|point| point.cut), to.map(|point| point.cut)),
         };
         track.widen(point.kind, slack);
-        let levels = to.filter(|_| consecutive).and_then(|to| to.levels);
+        let levels = to.and_then(|to| match (consecutive, read_again) {
+            (true, _) => to.levels,
+            (false, Some(_)) => to.earlier.into_iter().chain(to.levels).reduce(Levels::and),
+            (false, None) => None,
+        });
         for item in point.items.iter().copied() {
             let (metric, labels, samples) = (point.metric.clone(), point.labels.clone(), b.scrapes - a.scrapes);
             out.found.push(Found { item, metric, labels, kind: point.kind, track, levels, samples });
         }
     }
     out
+}
+
+/// Levels of two stretches that follow each other.
+fn together(first: &[LevelOf], second: &[LevelOf]) -> Vec<LevelOf> {
+    let mut all = first.to_vec();
+    for level in second {
+        match all.iter_mut().find(|of| of.value == level.value && of.labels == level.labels) {
+            Some(of) => of.levels = of.levels.and(level.levels),
+            None => all.push(level.clone()),
+        }
+    }
+    all
 }
 
 fn key(point: &Point) -> (&str, &Labels) {

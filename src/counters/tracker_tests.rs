@@ -60,9 +60,10 @@ fn a_restart_that_was_seen_between_the_edges_is_counted_with_what_it_may_have_lo
     let levels = between([&before, &after], edges).levels;
     assert_eq!(levels.iter().find(|l| l.value == "redis.connected_clients").unwrap().levels.max, 90.0);
 
-    // Over several edges a level's peak is not known.
-    let later = edge(&mut tracker, 20.0, 20.0, &said(175, 1500, 5));
-    let hits = found([&before, &later], [0.0, 20.0], "redis_keyspace_hits_total", "").unwrap();
+    // Over more edges a level's peak is not known.
+    let _ = edge(&mut tracker, 20.0, 20.0, &said(170, 1500, 5));
+    let later = edge(&mut tracker, 25.0, 25.0, &said(175, 1500, 5));
+    let hits = found([&before, &later], [0.0, 25.0], "redis_keyspace_hits_total", "").unwrap();
     assert_eq!((hits.track.delta.unwrap().value, hits.levels), (225.0, None));
 }
 
@@ -179,6 +180,25 @@ fn a_series_whose_samples_bear_a_time_of_their_own_waits_for_one_past_the_edge()
     let mut later = edge(&mut tracker, 180.0, 180.0, &said(90, 180.0));
     tracker.late(180.0, &mut later);
     assert_eq!(bounds(&found([&after, &later], [140.0, 180.0], "redis_keyspace_hits_total", "").unwrap()), Err(Gap::NoEnd));
+}
+
+#[test]
+fn levels_are_those_since_the_first_edge_where_the_last_one_is_read_once_more() {
+    let mut tracker = Tracker::default();
+    let said = |clients: u32| format!("redis_connected_clients {clients}\n");
+    let _ = edge(&mut tracker, 0.0, 0.0, &said(300));
+    let before = edge(&mut tracker, 5.0, 5.0, &said(7));
+    feed(&mut tracker, 10.0, &said(200));
+    let ended = edge(&mut tracker, 15.0, 15.0, &said(7));
+    let again = edge(&mut tracker, 16.0, 16.0, &said(9));
+    let levels =
+        |after: &SourceReading, edges: [f64; 2]| found([&before, after], edges, "redis_connected_clients", "").unwrap().levels;
+    let of = |levels: Option<Levels>| levels.map(|levels| (levels.min, levels.max));
+    assert_eq!(of(levels(&ended, [5.0, 15.0])), Some((7.0, 200.0)));
+    assert_eq!(of(levels(&again, [5.0, 16.0])), Some((7.0, 200.0)), "and not what was before");
+    assert_eq!(of(levels(&again, [3.0, 16.0])), None, "of other edges nobody knows");
+    let values = between([&before, &again], [5.0, 16.0]).levels;
+    assert_eq!(of(values.iter().find(|of| of.value == "redis.connected_clients").map(|of| of.levels)), Some((7.0, 200.0)));
 }
 
 #[test]

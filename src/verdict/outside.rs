@@ -77,12 +77,17 @@ fn not_observed() -> Found {
     Found::unjudged("not observed: its source is left out")
 }
 
-/// What is known of one series. What was seen of a level between the edges is what was seen.
+/// What is known of one series. What was seen of a level between the edges is what was seen; an increase or a ratio has the bounds of
+/// its value.
 fn known(requirement: &Requirement, series: &ValueSeries) -> Known {
+    let seen = |level: f64| {
+        let (below, above) = (series.value - series.least, series.most - series.value);
+        Known::between(requirement, level, level - below, level + above)
+    };
     match requirement.measure {
-        Measure::Min => Known::exactly(requirement, series.min),
-        Measure::Max => Known::exactly(requirement, series.max),
-        Measure::Mean => Known::exactly(requirement, series.avg),
+        Measure::Min => seen(series.min),
+        Measure::Max => seen(series.max),
+        Measure::Mean => seen(series.avg),
         _ => Known::between(requirement, series.value, series.least, series.most),
     }
 }
