@@ -5,11 +5,11 @@
 //! some of them (nobody can say). Unknown are answers that never came, times that the generator itself made longer, and work that
 //! the load asked for and that was never done.
 
-use super::figures::{Figures, Times};
+mod doubt;
+
+use super::figures::Figures;
 use super::requirement::{Comparison, Measure, Requirement, Tally, Unit};
 use crate::base::Reason;
-use crate::base::figures::count as show_count;
-use crate::base::units::show_seconds;
 use crate::measure::{Heard, Sparse};
 
 /// A value, and the least and the most that it can be.
@@ -41,8 +41,6 @@ impl Known {
 
 /// In a mean, what nothing bounds took so many times the objective.
 const LONGEST: f64 = 10.0;
-
-const NOBODY_CONNECTED: &str = "nobody could connect to a step, so that what was missed there isn't known";
 
 /// What of the load a phase, or the run, can't say by its totals alone.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -369,136 +367,6 @@ impl Figures {
                 Share { known, unknown, ..plain(missed, owed) }
             }
         }
-    }
-
-    /// What the answer to a requirement depends on, in plain words with its size; empty if it depends on nothing.
-    pub fn doubt(&self, requirement: &Requirement, pace: Pace) -> String {
-        let mut doubts = Vec::new();
-        let local = self.reasons[Reason::Local.index()];
-        let all = show_count(self.all);
-        let cut_off = if self.answers { ["had no answer"; 2] } else { ["was cut off", "were cut off"] };
-        let no_answer = cut_off.map(|cut_off| format!("of {all} {cut_off} when the drain ended"));
-        let own_limits = ["broke on this machine's own limits"; 2];
-        let blamed = ["request was", "requests were"].map(|what| format!("{what} broken or delayed by the generator itself"));
-        let connections = ["connection", "connections"].map(|what| format!("{what} broke on this machine's own limits"));
-        let mut unmade = true;
-        match requirement.measure {
-            Measure::Quantile(_) | Measure::Within(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
-                // Only what had not lasted that long yet may have been in time.
-                let bound = match requirement.measure {
-                    Measure::Within(bound) => bound,
-                    Measure::Quantile(_) => requirement.objective,
-                    _ => f64::INFINITY,
-                };
-                let within = |times: &Sparse| if bound.is_finite() { times.within(bound).round() as u64 } else { times.count() };
-                let delays = self.delays_alone(requirement).met.is_none();
-                let shifted = |times: &Times| match bound.is_finite() {
-                    true => within(&times.least()).saturating_sub(within(&times.most)),
-                    false if delays => times.delayed(),
-                    false => 0,
-                };
-                say(&mut doubts, within(&self.cut_off.least()), &no_answer);
-                say(
-                    &mut doubts,
-                    within(&self.timed_out.least()) + self.untimed(),
-                    &[format!("of {all} was given up at its time limit"), format!("of {all} were given up at their time limit")],
-                );
-                say(
-                    &mut doubts,
-                    shifted(&self.good),
-                    &["was delayed by the generator itself", "were delayed by the generator itself"],
-                );
-                say(&mut doubts, local, &own_limits);
-                say(
-                    &mut doubts,
-                    self.shortened,
-                    &["was", "were"].map(|be| format!("{be} made shorter by this machine's own limits")),
-                );
-                say(&mut doubts, self.blamed, &blamed);
-                if self.of_messages && self.missed_unconnected().is_none() {
-                    doubts.push(NOBODY_CONNECTED.to_owned());
-                }
-            }
-            Measure::Ratio(tally) | Measure::Count(tally) => match tally {
-                Tally::Requests => say(&mut doubts, local, &own_limits),
-                Tally::Checks => say(
-                    &mut doubts,
-                    self.unclear_checks,
-                    &["check", "checks"].map(|what| format!("{what} could not be evaluated for want of an answer")),
-                ),
-                Tally::Dropped => {
-                    say(&mut doubts, self.arrivals[2], &["arrival was cancelled", "arrivals were cancelled"]);
-                    unmade = false;
-                }
-                Tally::Disconnects => {
-                    say(&mut doubts, self.connections[2], &connections);
-                    unmade = false;
-                }
-                Tally::Missed => {
-                    say(&mut doubts, self.deaf, &connections);
-                    if self.missed_unconnected().is_none() {
-                        doubts.push(NOBODY_CONNECTED.to_owned());
-                    }
-                    unmade = false;
-                }
-                Tally::Because(Reason::Local) => unmade = false,
-                Tally::Errors | Tally::Success | Tally::Timeouts | Tally::Because(_) | Tally::Status(..) => {
-                    say(&mut doubts, self.interrupted, &no_answer);
-                    say(
-                        &mut doubts,
-                        self.undone,
-                        &["`eventually` was", "`eventually` were"].map(|be| format!("{be} cut off when the drain ended")),
-                    );
-                    say(
-                        &mut doubts,
-                        self.delayed_timeouts,
-                        &[
-                            "reached its time limit while the generator delayed it",
-                            "reached their time limit while the generator delayed them",
-                        ],
-                    );
-                    say(&mut doubts, local, &own_limits);
-                }
-            },
-            Measure::Rate => {
-                say(&mut doubts, local, &own_limits);
-                if self.unmade().held > 0.0 {
-                    doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
-                }
-                if pace.limited {
-                    doubts.push("the generator itself was the bottleneck".to_owned());
-                }
-            }
-            Measure::Value => say(&mut doubts, self.blamed, &blamed),
-            Measure::Silent => {
-                say(&mut doubts, self.deaf, &connections);
-                if self.held > 0.0 {
-                    doubts.push(format!("pauses of the generator lasted {} for its users together", show_seconds(self.held)));
-                }
-                unmade = false;
-            }
-        }
-        if unmade {
-            say(&mut doubts, self.unmade().arrivals, &["arrival was dropped or cancelled", "arrivals were dropped or cancelled"]);
-            say(
-                &mut doubts,
-                self.unmade().unfinished,
-                &["iteration could not record a value", "iterations could not record a value"],
-            );
-            if self.unmade().absent > 0.0 {
-                doubts.push(format!("users were missing for {} together", show_seconds(self.unmade().absent)));
-            }
-        }
-        doubts.join("; ")
-    }
-}
-
-/// How many there are of what: of one, and of more than one.
-fn say(doubts: &mut Vec<String>, count: u64, [one, more]: &[impl std::fmt::Display; 2]) {
-    match count {
-        0 => {}
-        1 => doubts.push(format!("1 {one}")),
-        _ => doubts.push(format!("{} {more}", show_count(count))),
     }
 }
 
