@@ -204,6 +204,11 @@ impl Observer {
         }
     }
 
+    /// Whether there is a Prometheus server among the sources.
+    pub fn has_prometheus(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Reader::Prometheus(_)))
+    }
+
     /// Asks the profile's Prometheus server a query over stretches of time, the last one of which ends last.
     ///
     /// # Errors

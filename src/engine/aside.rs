@@ -66,6 +66,10 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
     let rows: Vec<(Symbol, Value)> = ctx.picker.symbols(&pool.described().rows.start, user.scope());
     let mut waits = Stream::keyed(&[seed, scenario, slot.number, Who::LIFE, u64::MAX]);
     for attempt in 0.. {
+        // Its phase may be over before it had its first turn: then no record would hold what it does.
+        if pool.is_unwanted(slot) {
+            return Started::Unwanted;
+        }
         while pool.holds_back(slot, false) {
             slot.changed.notified().await;
             if pool.is_unwanted(slot) {

@@ -34,7 +34,11 @@ impl Pool {
             // Who is kept for a phase that is to begin is told when it does.
             return if self.is_kept(slot) { Decision::Wait } else { Decision::Leave };
         }
-        let Some(live) = self.newest() else { return Decision::Leave };
+        let Some(live) = self.newest() else {
+            // Its phase has drained and the next one hasn't begun: who takes part in that waits for it.
+            let stays = !matches!(self.state.borrow().mode, Mode::Away);
+            return if stays && self.ctx.gate.is_closed() { Decision::Paused } else { Decision::Leave };
+        };
         self.lets_go(slot);
         let mut state = self.state.borrow_mut();
         match &mut state.mode {

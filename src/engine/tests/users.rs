@@ -201,3 +201,26 @@ async fn users_rise_and_fall_with_the_level_however_many_divide_them() {
         assert!(all == (0..7).collect::<Vec<u64>>() || all == (0..6).collect::<Vec<u64>>(), "{all:?} with {count} workers");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_between_two_iterations_outlast_a_settled_edge() {
+    let server = Server::start();
+    for load in ["{users: 4, pacing: 60ms}", "{rate: 40/s, users: 4, max_users: 4}"] {
+        let logins = server.count("/login");
+        let phase = |name: &str| format!("{{name: {name}, duration: 250ms, load: {{s: {load}}}}}");
+        let plan = plan(
+            &server,
+            &format!(
+                "scenarios: {{s: {{start: [{{http: {{get: /login, name: l}}}}], flow: [{{http: {{get: /do, name: r}}}}]}}}}\n\
+                 phases: [{}, {}, {}]\nobserve: {{settle: true}}",
+                phase("a"),
+                phase("b"),
+                phase("c")
+            ),
+        );
+        let done = carry_out(plan, workers(2)).await;
+        done.check();
+        assert_eq!(server.count("/login") - logins, 4, "{load}: who is there goes on");
+        assert!(done.drained.iter().all(|drained| iterations(drained.s()) > 0), "{load}");
+    }
+}
