@@ -259,8 +259,8 @@ async fn live(presence: Presence) {
                 if !scenario.rows.flow.is_empty() {
                     pool.put_rows(&slot, user);
                 }
-                let end = flow::carry_out(&scenario.flow, user, due, &sink).await;
-                iteration.finish(&end, person.user.rest());
+                let (end, outcome) = flow::carry_out(&scenario.flow, user, due, &sink).await;
+                iteration.finish(outcome, person.user.rest());
                 match end {
                     End::Completed | End::Failed | End::CutShort => {}
                     End::EndUser => {
@@ -331,8 +331,8 @@ impl<'a> Iteration<'a> {
         Some(Self { pool, slot, sink, live, due, outcome, serves, rest })
     }
 
-    fn finish(mut self, end: &End, rest: Duration) {
-        self.outcome = if matches!(end, End::Completed) { Outcome::Ok } else { Outcome::Error };
+    fn finish(mut self, outcome: Outcome, rest: Duration) {
+        self.outcome = outcome;
         self.rest = if self.serves { Duration::ZERO } else { rest };
     }
 }
