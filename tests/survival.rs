@@ -142,3 +142,61 @@ fn two_profiles_that_can_not_stand_side_by_side_are_told_by_check() {
         assert!(ended.code == Some(2) && ended.err.contains(said), "{:?} {}", ended.code, ended.err);
     }
 }
+
+#[test]
+fn a_web_page_of_another_origin_changes_nothing() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("duration: 10m", ""));
+    let mut daemon = bench.serve(&["--web.enable-lifecycle", "--web.external-url=https://load.example/", "a.yml"]);
+    let reload = |daemon: &Running, headers: &str| http::ask(daemon.port, "POST", "/-/reload", headers).unwrap();
+    for headers in ["Origin: http://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let (status, body) = reload(&daemon, headers);
+        assert!(status == 403 && body.contains("--web.external-url"), "{headers}: {status} {body}");
+    }
+    assert_eq!(daemon.err().matches("msg=reloaded").count(), 0);
+    let (status, body) = reload(&daemon, "");
+    assert!(status == 200 && body == "reloaded\n", "{status} {body}");
+    // Whoever reads is never refused.
+    assert_eq!(http::ask(daemon.port, "GET", "/metrics", "Origin: http://evil.example\r\n").unwrap().0, 200);
+    assert!(daemon.lives());
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn users_of_the_web_config_file_may_reload_and_nobody_learns_who_they_are() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("duration: 10m", ""));
+    bench.file("web.yml", &format!("basic_auth_users: {{ops: \"{}\"}}\n", bcrypt::hash("a password", 4).unwrap()));
+    let daemon = bench.serve(&["--web.config.file=web.yml", "a.yml"]);
+    let ask = |user: &str, password: &str| {
+        use base64::Engine as _;
+        let given = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        http::ask(daemon.port, "POST", "/-/reload", &format!("Authorization: Basic {given}\r\n")).unwrap()
+    };
+    assert_eq!(ask("ops", "a password").0, 200);
+    let (wrong, nobody) = (ask("ops", "another"), ask("nobody", "another"));
+    assert!(wrong.0 == 401 && wrong == nobody, "{wrong:?} {nobody:?}");
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn many_scrapes_at_once_share_their_pages() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("duration: 10m", ""));
+    let mut daemon = bench.serve(&["a.yml"]);
+    daemon.until("requests", |daemon| daemon.metric("load_requests_total", &[]).filter(|n| *n > 5.0));
+    let memory = |daemon: &Running| daemon.metric("process_resident_memory_bytes", &[]).unwrap();
+    let before = memory(&daemon);
+    let port = daemon.port;
+    let scrapers: Vec<_> = (0..200)
+        .map(|_| std::thread::spawn(move || (0..5).map(|_| http::get(port, "/metrics").unwrap()).collect::<Vec<_>>()))
+        .collect();
+    for scraper in scrapers {
+        for (status, page) in scraper.join().unwrap() {
+            assert!(status == 200 && metric(&page, "load_requests_total", &[]).is_some_and(|n| n > 5.0));
+        }
+    }
+    let grown = memory(&daemon) - before;
+    assert!(grown < 64e6, "{grown} bytes more");
+    assert_eq!(daemon.stop().code, Some(0));
+}

@@ -115,6 +115,9 @@ pub struct WebArgs {
     /// Allow POST /-/reload and /-/quit
     #[arg(long = "web.enable-lifecycle")]
     pub lifecycle: bool,
+    /// URL under which people's browsers reach it, where that isn't an address or localhost
+    #[arg(long = "web.external-url", value_name = "URL")]
+    pub external: Option<String>,
 }
 
 /// `serve`.

@@ -44,7 +44,12 @@ pub(super) fn serve(args: &ServeArgs, log: &LogArgs) -> Result<Exit, Failure> {
 
 pub(super) fn web(common: &CommonArgs) -> WebOptions {
     let listen = if common.web.listen.is_empty() { vec![LISTEN.to_owned()] } else { common.web.listen.clone() };
-    WebOptions { listen, config: common.web.config.clone(), lifecycle: common.web.lifecycle }
+    WebOptions {
+        listen,
+        config: common.web.config.clone(),
+        lifecycle: common.web.lifecycle,
+        external: common.web.external.clone(),
+    }
 }
 
 pub(super) fn run(common: &CommonArgs) -> service::Options {

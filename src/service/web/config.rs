@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 use std::sync::Arc;
 
+use bcrypt::HashParts;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -99,6 +101,19 @@ impl WebConfig {
         let text = std::fs::read_to_string(path).map_err(|source| WebConfigError::Read { path: path.into(), source })?;
         let mut config: Self = serde_yaml::from_str(&text)
             .map_err(|error| WebConfigError::Parse { path: path.into(), message: error.to_string() })?;
+        let wrong = |message| Err(WebConfigError::Parse { path: path.into(), message });
+        if let Some((name, _)) = config.basic_auth_users.iter().find(|(_, hash)| HashParts::from_str(hash).is_err()) {
+            return wrong(format!(
+                "`basic_auth_users`: what stands for `{name}` is no bcrypt hash; make one: htpasswd -nBC 10 {name}"
+            ));
+        }
+        let tls = config.tls_server_config.as_ref();
+        if tls.is_some_and(|tls| tls.client_ca_file.is_some() && tls.client_auth_type == ClientAuth::NoClientCert) {
+            return wrong(
+                "`client_ca_file` asks nobody for a certificate without `client_auth_type`; add RequireAndVerifyClientCert"
+                    .into(),
+            );
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         if let Some(tls) = &mut config.tls_server_config {
             tls.cert_file = folder.join(&tls.cert_file);
@@ -116,9 +131,24 @@ impl WebConfig {
         self.tls_server_config.as_ref().map(|tls| tls.load().map(Arc::new)).transpose()
     }
 
-    /// Whether these credentials are one of the users'. Takes as long as the hash was made to take.
+    /// Whether these credentials are one of the users'. Takes as long as a hash was made to take, whether there is such a user or not.
     pub fn admits(&self, name: &str, password: &str) -> bool {
-        self.basic_auth_users.get(name).is_some_and(|hash| bcrypt::verify(password, hash).unwrap_or(false))
+        match self.basic_auth_users.get(name) {
+            Some(hash) => bcrypt::verify(password, hash).unwrap_or(false),
+            None => {
+                let costs = self.basic_auth_users.values().filter_map(|hash| HashParts::from_str(hash).ok());
+                let cost = costs.map(|parts| parts.get_cost()).max().unwrap_or(bcrypt::DEFAULT_COST);
+                // Nothing has this hash, as far as anybody knows.
+                let _ = bcrypt::verify(password, &format!("$2b${cost:02}${}", ".".repeat(53)));
+                false
+            }
+        }
+    }
+
+    /// Whether all that is asked comes from somebody with a certificate.
+    pub fn requires_certificates(&self) -> bool {
+        let tls = self.tls_server_config.as_ref();
+        tls.is_some_and(|tls| tls.client_auth_type == ClientAuth::RequireAndVerifyClientCert)
     }
 }
 
@@ -184,5 +214,9 @@ mod tests {
         assert!(read("basic_auth_user: {}\n").unwrap_err().to_string().contains("basic_auth_user"));
         let config = read("tls_server_config: {cert_file: no.crt, key_file: no.key}\n").unwrap();
         assert!(config.tls().unwrap_err().to_string().contains("no.crt"));
+        let plain = read("basic_auth_users: {prometheus: let me in}\n").unwrap_err().to_string();
+        assert!(plain.contains("`prometheus` is no bcrypt hash") && !plain.contains("let me in"), "{plain}");
+        let nobody = read("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}\n").unwrap_err().to_string();
+        assert!(nobody.contains("client_auth_type"), "{nobody}");
     }
 }

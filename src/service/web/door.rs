@@ -1,92 +1,122 @@
 //! Listening: TCP, and TLS where the web config file asks for it. The file is read afresh for each connection, so that
 //! renewed certificates need no restart; a handshake that stalls holds up nobody else.
+//!
+//! Whoever connects takes little from the load: there are so many connections and no more, of one peer and in all; those that say
+//! nothing end; and the last descriptors are the load's.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::measure::process::max_fds;
 
 use super::config::WebConfig;
+use super::patience::{Limits, Patience, Patient};
 
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 512;
+/// Connections of one peer at once; more are closed.
+const OF_PEER: usize = 256;
+/// Descriptors that are left to the load.
+const RESERVED: u64 = 64;
 /// A handshake may take so long.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// What a connection may take without a word.
+const LIMITS: Limits = Limits { headers: Duration::from_secs(10), idle: Duration::from_secs(300) };
 /// After a failed accept (no descriptor left) we wait so long.
 const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
 /// A byte stream, encrypted or not.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 
-/// Accepts connections for axum.
-pub struct Door {
-    address: SocketAddr,
-    ready: Receiver<(Box<dyn Connection>, SocketAddr)>,
-    accepting: tokio::task::JoinHandle<()>,
+/// What becomes of connections.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub config: Option<PathBuf>,
+    pub router: Router,
+    /// Turns true when it closes.
+    pub stopped: watch::Receiver<bool>,
 }
 
 impl Door {
-    /// Opens on a bound listener.
-    ///
-    /// # Errors
-    /// The listener has no address.
-    pub fn open(listener: TcpListener, config: Option<PathBuf>) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let (sender, ready) = channel(16);
-        let accepting = tokio::spawn(accept(listener, config, sender));
-        Ok(Self { address, ready, accepting })
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-impl axum::serve::Listener for Door {
-    type Io = Box<dyn Connection>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(accepted) => accepted,
-            None => std::future::pending().await, // closing
+    /// Accepts until it is closed, and waits for what is under way then.
+    pub async fn open(self, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let peers = Peers::default();
+        let mut stopped = self.stopped.clone();
+        loop {
+            let accepted = async {
+                // It is never closed.
+                let place = places.clone().acquire_owned().await.ok();
+                (listener.accept().await, place)
+            };
+            let (accepted, place) = tokio::select! {
+                accepted = accepted => accepted,
+                _ = stopped.wait_for(|stopped| *stopped) => break, // a dropped sender stops it as well
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the web surface could not be accepted");
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                    continue;
+                }
+            };
+            let Some(guest) = peers.enter(peer.ip()).filter(|_| !is_scarce(&stream)) else { continue };
+            let serving = self.clone().serve(stream);
+            tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::debug!(%peer, %error, "a connection to the web surface ended");
+                }
+                drop((guest, place));
+            });
         }
+        drop(listener);
+        // Those that are idle are closed; others end with their answer.
+        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let _: Option<OwnedSemaphorePermit> = places.acquire_many_owned(all).await.ok();
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-async fn accept(listener: TcpListener, config: Option<PathBuf>, ready: Sender<(Box<dyn Connection>, SocketAddr)>) {
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the web surface could not be accepted");
-                tokio::time::sleep(AFTER_FAILURE).await;
-                continue;
-            }
+    async fn serve(mut self, stream: TcpStream) -> io::Result<()> {
+        let stream: Box<dyn Connection> = match self.config {
+            None => Box::new(stream),
+            Some(path) => tokio::time::timeout(HANDSHAKE, secure(stream, path)).await??,
         };
-        let Some(path) = config.clone() else {
-            if ready.send((Box::new(stream), peer)).await.is_err() {
-                return;
-            }
-            continue;
-        };
-        let ready = ready.clone();
-        tokio::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE, secure(stream, path)).await {
-                Ok(Ok(stream)) => drop(ready.send((stream, peer)).await),
-                Ok(Err(error)) => tracing::warn!(%peer, %error, "a connection to the web surface failed"),
-                Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        let patience = Patience::default();
+        let service = TowerToHyperService::new(self.router);
+        let answering = patience.clone();
+        let service = service_fn(move |request| {
+            let under_way = answering.answers();
+            let answer = service.call(request);
+            async move {
+                let answer = answer.await;
+                drop(under_way);
+                answer
             }
         });
+        let io = TokioIo::new(Patient::new(stream, patience, LIMITS));
+        let connection = http1::Builder::new().serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            done = connection.as_mut() => return done.map_err(io::Error::other),
+            _ = self.stopped.wait_for(|stopped| *stopped) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await.map_err(io::Error::other)
     }
 }
 
@@ -96,4 +126,61 @@ async fn secure(stream: TcpStream, path: PathBuf) -> io::Result<Box<dyn Connecti
         None => Box::new(stream),
         Some(tls) => Box::new(tokio_rustls::TlsAcceptor::from(tls).accept(stream).await?),
     })
+}
+
+/// Whether few descriptors are left beside this one: the system gives the lowest that is free.
+fn is_scarce(stream: &TcpStream) -> bool {
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
+    // Where there are very few, a quarter of them.
+    max_fds().is_some_and(|limit| number.saturating_add(RESERVED.min(limit / 4)) >= limit)
+}
+
+/// How many connections each peer has.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Peers {
+    /// One more connection, if the peer may have it.
+    fn enter(&self, peer: IpAddr) -> Option<Guest> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(peer).or_default();
+        (*count < OF_PEER).then(|| {
+            *count += 1;
+            Guest { peers: self.clone(), peer }
+        })
+    }
+}
+
+/// A peer's connection, while it is there.
+struct Guest {
+    peers: Peers,
+    peer: IpAddr,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut all = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_so_many_and_no_more_at_once() {
+        let (peers, one, other) = (Peers::default(), IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let mut guests: Vec<_> = (0..OF_PEER).map(|_| peers.enter(one).unwrap()).collect();
+        assert!(peers.enter(one).is_none() && peers.enter(other).is_some());
+        guests.pop();
+        guests.push(peers.enter(one).unwrap());
+        drop(guests);
+        assert!(peers.0.lock().unwrap().is_empty());
+    }
 }

@@ -4,9 +4,12 @@
 //! `/-/reload` and `/-/quit`.
 
 mod auth;
+mod change;
 mod config;
 mod door;
 mod listen;
+mod patience;
+mod scrape;
 mod status;
 
 use std::net::SocketAddr;
@@ -16,13 +19,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::exposition::{self, Shown};
+use crate::exposition::Shown;
+
+use change::{Authenticated, refusal};
+use scrape::Scrapes;
 
 pub use config::{WebConfig, WebConfigError};
 pub use listen::{ListenError, bind};
@@ -83,6 +90,8 @@ pub struct WebOptions {
     pub config: Option<PathBuf>,
     /// Whether `/-/reload` and `/-/quit` are allowed.
     pub lifecycle: bool,
+    /// The URL that people's browsers know it by.
+    pub external: Option<String>,
 }
 
 /// Why the web surface can't be had.
@@ -127,6 +136,8 @@ struct Site {
     surface: Arc<Surface>,
     orders: Option<mpsc::Sender<Order>>,
     lifecycle: bool,
+    external: Option<Arc<str>>,
+    scrapes: Scrapes,
 }
 
 /// Starts the web surface. Without `orders`, `/-/reload` and `/-/quit` answer that there is nothing to do it.
@@ -138,15 +149,19 @@ pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<m
         // A file that is wrong from the start is told at the start.
         WebConfig::read(path)?.tls()?;
     }
-    let site = Site { surface, orders, lifecycle: options.lifecycle };
+    let external = options.external.as_deref().map(Arc::from);
+    let site = Site { surface, orders, lifecycle: options.lifecycle, external, scrapes: Scrapes::default() };
+    let changes = Router::new()
+        .route("/-/reload", post(reload).put(reload))
+        .route("/-/quit", post(quit).put(quit))
+        .route_layer(from_fn_with_state(site.clone(), may_change));
     let router = Router::new()
         .route("/", get(front_page))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(api_status))
         .route("/-/healthy", get(async || "load-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload).put(reload))
-        .route("/-/quit", post(quit).put(quit))
+        .merge(changes)
         .with_state(site);
     let router = auth::guard(router, options.config.clone());
     let (stop, stopped) = watch::channel(false);
@@ -156,44 +171,14 @@ pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<m
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
         addresses.push(address);
-        let door = door::Door::open(listener, options.config.clone())?;
-        let mut stopped = stopped.clone();
-        let server = axum::serve(door, router.clone()).with_graceful_shutdown(async move {
-            let _ = stopped.wait_for(|stop| *stop).await; // a dropped sender stops it as well
-        });
-        servers.push(tokio::spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%address, %error, "the web surface failed");
-            }
-        }));
+        let door = door::Door { config: options.config.clone(), router: router.clone(), stopped: stopped.clone() };
+        servers.push(tokio::spawn(door.open(listener)));
     }
     Ok(Web { addresses, stop, servers })
 }
 
 async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (accept, encoding) = (text(header::ACCEPT), text(header::ACCEPT_ENCODING));
-    let stores = site.surface.stores.load_full();
-    // A page of many series takes milliseconds: not on the thread that answers health checks.
-    let page = tokio::task::spawn_blocking(move || exposition::answer(&stores, accept.as_deref(), encoding.as_deref())).await;
-    match page {
-        Ok(Ok(page)) => {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(page.content_type));
-            headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-            if page.gzip {
-                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            }
-            (headers, page.body).into_response()
-        }
-        Ok(Err(error)) => failed(&error),
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "the metrics page failed");
-    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    site.scrapes.answer(site.surface.stores.load_full(), &headers).await
 }
 
 async fn front_page(State(site): State<Site>) -> Html<String> {
@@ -217,13 +202,16 @@ async fn ready(State(site): State<Site>) -> (StatusCode, String) {
     }
 }
 
-const FORBIDDEN: (StatusCode, &str) =
-    (StatusCode::FORBIDDEN, "lifecycle API is not enabled; start with --web.enable-lifecycle\n");
+/// Asked before something is changed.
+async fn may_change(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let allowed = site.lifecycle || request.extensions().get::<Authenticated>().is_some();
+    match refusal(request.headers(), site.external.as_deref(), allowed) {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
+    }
+}
 
 async fn reload(State(site): State<Site>) -> Response {
-    if !site.lifecycle {
-        return FORBIDDEN.into_response();
-    }
     let (answer, answered) = oneshot::channel();
     if !order(&site, Order::Reload(answer)).await {
         return (StatusCode::CONFLICT, "there is no daemon here that could reload\n").into_response();
@@ -236,9 +224,6 @@ async fn reload(State(site): State<Site>) -> Response {
 }
 
 async fn quit(State(site): State<Site>) -> Response {
-    if !site.lifecycle {
-        return FORBIDDEN.into_response();
-    }
     if order(&site, Order::Quit).await {
         (StatusCode::OK, "stopping\n").into_response()
     } else {
