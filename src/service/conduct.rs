@@ -97,7 +97,7 @@ pub async fn run(
     let outcome = off_thread(move || {
         let text = summary::text(&run, Style::plain());
         let finish = |directory: RunDirectory| {
-            directory.finish(&run, &histograms, &text, &|text| plan.secrets.redact(text).into_owned().into())
+            directory.finish(&run, &histograms, &text, &|text| plan.secrets.redact_own(text).into_owned().into())
         };
         let stored = directory.map(finish).transpose();
         if let Some(Err(error)) = storage.map(|storage| storage.prune()) {
@@ -463,7 +463,7 @@ impl Conduct {
             }
         }
         self.judging.spawn(async move {
-            let (observed, outside) = observing::observe(&observer, span, &plan.slos).await;
+            let (observed, outside) = observing::observe(&observer, span, &plan).await;
             (activation, Some(observed), outside)
         });
     }
