@@ -44,9 +44,9 @@ struct Open {
     heartbeat: Heartbeat,
 }
 
-/// What is said of a server that the official clients of versions 3 and 4 refuse, too.
-const VERSION_2: &str = "the server speaks Socket.IO 2 (its CONNECT has no `sid`, or it frames packets as Engine.IO 3 does), and only \
-                         versions 3 and 4 are spoken here; upgrade the server";
+/// What is said of a server that the official clients of versions 3 and 4 refuse, too: its answer to CONNECT has no id, or its packets have
+/// their length before them.
+const VERSION_2: &str = "the server speaks Socket.IO 2, and only versions 3 and 4 are supported; upgrade the server";
 
 /// Dials, shakes hands and connects to the namespace.
 pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
