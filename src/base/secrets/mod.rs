@@ -72,11 +72,18 @@ pub struct Secrets {
 }
 
 /// A secret.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     text: String,
     /// It could be a word or a number of the program's, or is part of a name of the profile's.
     common: bool,
+}
+
+impl Known {
+    fn new(text: String, names: &BTreeSet<String>) -> Self {
+        let common = is_common(&text) || names.iter().any(|name| name.contains(&text));
+        Self { text, common }
+    }
 }
 
 impl fmt::Debug for Secrets {
@@ -94,22 +101,16 @@ impl Secrets {
 
     /// These and those of another.
     pub fn with(&self, others: impl IntoIterator<Item = String>) -> Self {
-        Self::made(self.values.iter().map(|known| known.text.clone()).chain(others), self.names.clone())
+        let others = others.into_iter().filter(|text| hides(text)).map(|text| Known::new(text, &self.names));
+        let values: BTreeSet<Known> = self.values.iter().cloned().chain(others).collect();
+        Self { values: values.into_iter().collect(), names: self.names.clone() }
     }
 
     /// The same, where these are names of the profile's own.
     pub fn beside(&self, names: impl IntoIterator<Item = String>) -> Self {
         let names: BTreeSet<String> = self.names.iter().cloned().chain(names).collect();
-        Self::made(self.values.iter().map(|known| known.text.clone()), Arc::new(names))
-    }
-
-    fn made(values: impl Iterator<Item = String>, names: Arc<BTreeSet<String>>) -> Self {
-        let values: BTreeSet<String> = values.filter(|value| hides(value)).collect();
-        let known = |text: String| {
-            let common = is_common(&text) || names.iter().any(|name| name.contains(&text));
-            Known { text, common }
-        };
-        Self { values: values.into_iter().map(known).collect(), names }
+        let values = self.values.iter().map(|known| Known::new(known.text.clone(), &names)).collect();
+        Self { values, names: Arc::new(names) }
     }
 
     /// How many there are.
