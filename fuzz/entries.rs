@@ -1,16 +1,39 @@
-//! What is fuzzed: four ways by which text that nobody has looked at gets into the program. Each takes any bytes and must neither
-//! panic nor hang. The fuzz targets call these, and so does `tests/corpus.rs` with every file of the corpora.
+//! What is fuzzed: every way by which text or bytes that nobody has looked at get into the program. Each takes any bytes and must neither
+//! panic nor hang. The fuzzer calls these, and so does `tests/corpus.rs` with every file of the corpora.
+
+#[path = "sockets.rs"]
+mod sockets;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use load_exporter::counters::text::{Exposition, Format};
-use load_exporter::expr::{Compiler, Extract, Names, Response, Scope, Shared, Value};
+use load_exporter::expr::{Compiler, Extract, Names, Response, Rows, Scope, Shared, Table, Value};
 use load_exporter::plan;
 use load_exporter::profile::Env;
 
+/// Takes any bytes.
+pub type Entry = fn(&[u8]);
+
+/// All of them, by the names of their corpora.
+pub const ALL: [(&str, Entry); 13] = [
+    ("profile", profile),
+    ("expression", expression),
+    ("extraction", extraction),
+    ("exposition", exposition),
+    ("csv", csv),
+    ("rows", rows),
+    ("http", sockets::http),
+    ("tcp", sockets::tcp),
+    ("websocket-handshake", sockets::websocket_handshake),
+    ("websocket-frames", sockets::websocket_frames),
+    ("socketio", sockets::socketio),
+    ("polling", sockets::polling),
+    ("prometheus", sockets::prometheus),
+];
+
 /// A profile: read, resolved, and if it is right described; else all that is wrong with it is shown.
-pub fn profile(data: &[u8]) {
+fn profile(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let env = Env::from_iter([("WORD", "eleven"), ("EMPTY", ""), ("API_TOKEN", "s3cr3t-of-a-test")]);
     match plan::load_text(Path::new("fuzz.yml"), text.to_owned(), &env, &[], plan::Options::default()) {
@@ -27,7 +50,7 @@ pub fn profile(data: &[u8]) {
 }
 
 /// A text as a template, as an expression, and as JSON in whose texts templates stand; evaluated for a user.
-pub fn expression(data: &[u8]) {
+fn expression(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut compiler = Compiler::new();
     let mut names = Names::new();
@@ -64,7 +87,7 @@ pub fn expression(data: &[u8]) {
 }
 
 /// A first line that says what to look for, and an answer to look in: `json $.id`, `all $..id`, `regex id=(\d+)`, `header x-id`.
-pub fn extraction(data: &[u8]) {
+fn extraction(data: &[u8]) {
     let (line, body) = match data.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&data[..end], &data[end + 1..]),
         None => (data, &b""[..]),
@@ -86,7 +109,7 @@ pub fn extraction(data: &[u8]) {
 }
 
 /// What an exporter answers, in both grammars.
-pub fn exposition(data: &[u8]) {
+fn exposition(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for format in [Format::Text, Format::OpenMetrics] {
         if let Ok(read) = Exposition::parse(text, format) {
@@ -94,6 +117,26 @@ pub fn exposition(data: &[u8]) {
                 let _ = (read.type_of(&sample.name), read.kind_of(&sample.name));
             }
         }
+    }
+}
+
+/// A file of rows, as CSV.
+fn csv(data: &[u8]) {
+    look_at(Table::csv(data.to_vec()));
+}
+
+/// The same as JSON.
+fn rows(data: &[u8]) {
+    look_at(Table::json(data.to_vec()));
+}
+
+fn look_at<E: std::fmt::Debug>(table: Result<Table, Vec<E>>) {
+    match table {
+        Ok(table) => {
+            let rows = Rows::new(&Arc::new(table));
+            (0..rows.len()).for_each(|row| drop(std::hint::black_box(rows.get(row).to_string())));
+        }
+        Err(flaws) => assert!(!flaws.is_empty(), "refused without a reason"),
     }
 }
 

@@ -25,7 +25,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 /// Puts every file of a folder to a function; which it is, is told if it panics or hangs.
-fn replay(folder: &str, entry: fn(&[u8])) {
+fn replay(folder: &str, entry: entries::Entry) {
     for path in files(folder) {
         let data = std::fs::read(&path).unwrap();
         let (done, over) = mpsc::channel();
@@ -42,25 +42,24 @@ fn replay(folder: &str, entry: fn(&[u8])) {
 }
 
 #[test]
+fn corpora() {
+    std::thread::scope(|scope| {
+        for (name, entry) in entries::ALL {
+            scope.spawn(move || replay(&format!("fuzz/corpus/{name}"), entry));
+        }
+    });
+}
+
+#[test]
 fn profiles() {
-    for folder in ["fuzz/corpus/profile", "config", "tests/fixtures/profiles/good", "tests/fixtures/profiles/bad"] {
-        replay(folder, entries::profile);
+    for folder in ["config", "tests/fixtures/profiles/good", "tests/fixtures/profiles/bad"] {
+        replay(folder, entry("profile"));
     }
 }
 
-#[test]
-fn expressions() {
-    replay("fuzz/corpus/expression", entries::expression);
-}
-
-#[test]
-fn extractions() {
-    replay("fuzz/corpus/extraction", entries::extraction);
-}
-
-#[test]
-fn expositions() {
-    replay("fuzz/corpus/exposition", entries::exposition);
+/// What is fuzzed under this name.
+fn entry(name: &str) -> entries::Entry {
+    entries::ALL.iter().find(|(known, _)| *known == name).unwrap().1
 }
 
 /// Pieces that mean something to one reader or the other, and bytes that mean nothing.
@@ -76,40 +75,29 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A file of a corpus with pieces taken out, put in and doubled.
-fn changed(folder: &'static str) -> impl Strategy<Value = Vec<u8>> {
+/// A file of any corpus with pieces taken out, put in and doubled, and what is fuzzed with it.
+fn changed() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+    let all: Vec<(&str, PathBuf)> = entries::ALL
+        .iter()
+        .flat_map(|(name, _)| files(&format!("fuzz/corpus/{name}")).into_iter().map(move |path| (*name, path)))
+        .collect();
     let cuts = prop::collection::vec((0.0..1.0f64, 0usize..40, piece()), 0..5);
-    (prop::sample::select(files(folder)), cuts).prop_map(|(path, cuts)| {
+    (prop::sample::select(all), cuts).prop_map(|((name, path), cuts)| {
         let mut data = std::fs::read(path).unwrap();
         for (at, length, piece) in cuts {
             let start = (at * data.len() as f64) as usize;
             let end = (start + length).min(data.len());
             data.splice(start..end, piece);
         }
-        data
+        (name, data)
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_change_of_a_profile_makes_it_panic(data in changed("fuzz/corpus/profile")) {
-        entries::profile(&data);
-    }
-
-    #[test]
-    fn no_change_of_an_expression_makes_it_panic(data in changed("fuzz/corpus/expression")) {
-        entries::expression(&data);
-    }
-
-    #[test]
-    fn no_change_of_an_extraction_makes_it_panic(data in changed("fuzz/corpus/extraction")) {
-        entries::extraction(&data);
-    }
-
-    #[test]
-    fn no_change_of_an_exposition_makes_it_panic(data in changed("fuzz/corpus/exposition")) {
-        entries::exposition(&data);
+    fn no_change_makes_a_reader_panic((name, data) in changed()) {
+        entry(name)(&data);
     }
 }

@@ -265,7 +265,7 @@ async fn memory_is_bounded_whatever_comes() {
 /// Consents to Socket.IO's default namespace.
 async fn greet(socket: &mut TcpStream) {
     let open = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
-    socket.write_all(&[text(open), text("40{}")].concat()).await.unwrap();
+    socket.write_all(&[text(open), text(r#"40{"sid":"b"}"#)].concat()).await.unwrap();
 }
 
 async fn pour_after(mut socket: TcpStream, first: &[u8], rest: &[u8]) {

@@ -190,3 +190,99 @@ phases: [{name: one, duration: \"${DB_PASSWORD}\", load: {a: {users: \"${SESSION
         nothing_secret_in(&[ended.out, ended.err].concat());
     }
 }
+
+/// A password with all that is encoded somewhere.
+const ODD: &str = "p@ss/w+rd \"s\u{e4}cret\" 100%";
+
+#[test]
+fn a_secret_is_hidden_in_whatever_encoding_it_comes_back() {
+    // Tells all that it was sent, as it was sent, and once more as JSON, which escapes what was escaped.
+    let echo = Hostile::start(|request, stream| {
+        let said = format!("{}\n{}", request.head, request.body);
+        let status = if request.path.starts_with("/metrics") { "404 Not Found" } else { "500 Internal Server Error" };
+        let text = answer(status, &format!("{}{}", serde_json::json!({"path": request.path, "said": said}), said));
+        let _ = stream.write_all(text.as_bytes());
+        Then::Keep
+    });
+    let bench = Bench::new();
+    bench.file(
+        "odd.yml",
+        &format!(
+            "name: odd
+defaults: {{on_error: continue, http: {{base_url: \"{0}\", timeout: 2s}}}}
+scenarios:
+  s:
+    flow:
+      - http: {{get: /query, query: {{password: \"${{DB_PASSWORD}}\"}}}}
+      - http: {{post: /form, form: {{password: \"${{DB_PASSWORD}}\"}}}}
+      - http: {{post: /json, json: {{password: \"${{DB_PASSWORD}}\"}}}}
+      - http: {{get: /basic, headers: {{authorization: \"Basic {{{{ base64('ann:' ~ env.DB_PASSWORD) }}}}\"}}}}
+      - http: {{get: \"/path/{{{{ urlencode(env.DB_PASSWORD) }}}}\", name: path}}
+      - http: {{post: /base64, body: \"{{{{ base64(env.DB_PASSWORD) }}}}\"}}
+      - http: {{get: \"/literal?api_key=lit%2FKEY-12345\"}}
+phases: [{{name: p, duration: 10s, load: {{s: {{users: 1, iterations: 1}}}}}}]
+observe:
+  exporters:
+    - {{name: e, url: \"{0}/metrics?token=EXT%2FOKEN1\", timeout: 1s}}
+    - {{name: b, url: \"{0}/metrics\", basic_auth: {{username: ann, password: \"${{DB_PASSWORD}}\"}}, timeout: 1s}}
+  counters: [{{metric: foo_total, type: counter}}]
+",
+            echo.url()
+        ),
+    );
+    let mut command = bench.command(&["run", "--log.level=debug", "--web.listen-address=127.0.0.1:0", "odd.yml"]);
+    command.env("DB_PASSWORD", ODD);
+    let ended = Running::start(command, bench.path()).wait();
+    let all = [&*ended.out, &ended.err, &bench.left()].concat();
+    assert!(all.contains("/query?password=***") && all.contains("/literal?api_key=***"), "the echoes are there: {all}");
+    assert!(all.contains("/metrics?token=***"), "that of the source, too: {all}");
+    // Parts of it as each encoding writes them; in `run.json` JSON itself escapes once more.
+    let base64 = ["cEBzcy93K3JkICJz", "YW5uOnBAc3Mvdyty"];
+    let parts =
+        ["p@ss", "p%40ss", "w+rd", "w%2Brd", "w%2brd", "cret\\\"", "cret%22", "s%C3%A4", "EXT%2FOKEN1", "EXT/OKEN1", "KEY-12345"];
+    for part in parts.iter().chain(&base64) {
+        if let Some(at) = all.find(part) {
+            let from = all[..at].char_indices().rev().nth(200).map_or(0, |(from, _)| from);
+            panic!("{part}: {}", &all[from..all.len().min(at + 100)]);
+        }
+    }
+}
+
+#[test]
+fn a_password_that_is_a_word_hides_no_name_and_no_word() {
+    let echo = Hostile::start(|request, stream| {
+        let _ = stream.write_all(answer("500 Internal Server Error", &format!("no load for {}", request.body)).as_bytes());
+        Then::Keep
+    });
+    let bench = Bench::new();
+    let ended = bench.run(&format!(
+        "name: load-shop
+defaults: {{on_error: continue, http: {{base_url: \"{}\", timeout: 2s}}}}
+scenarios:
+  load:
+    flow:
+      - http: {{post: /load, name: load, json: {{password: load}}, check: {{load: response.body == 'load'}}}}
+phases: [{{name: load, duration: 10s, load: {{load: {{users: 1, iterations: 1}}}}}}]
+slos: [{{name: load, step: load, require: errors < 1%}}]
+",
+        echo.url()
+    ));
+    let record = bench.record();
+    let phase = &record["phases"][0];
+    let named = [
+        &phase["name"],
+        &phase["scenarios"][0]["scenario"],
+        &phase["steps"][0]["step"],
+        &phase["slos"][0]["name"],
+        &phase["checks"][0]["check"],
+    ];
+    assert!(named.iter().all(|name| **name == "load"), "{named:?}");
+    assert!(record["reasons"][0].as_str().unwrap().starts_with("load: load: errors < 1%"), "{}", record["reasons"]);
+    // What the target said of it is masked.
+    let sample = &phase["steps"][0]["samples"][0];
+    assert_eq!(sample["body"], "no *** for {\"password\":\"***\"}");
+    for line in ended.out.lines().filter(|line| line.contains("***")) {
+        assert!(line.contains("password"), "{line}");
+    }
+    assert!(ended.out.contains("load/load"), "{}", ended.out);
+}

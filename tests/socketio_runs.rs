@@ -183,3 +183,56 @@ fn what_the_servers_counted_is_what_a_run_says() {
         }
     }
 }
+
+/// What a handler answers, an end that is meant to be, and a server of a version that isn't spoken.
+const ANSWERS: &str = r#"name: answers
+defaults: {socketio: {base_url: "http://127.0.0.1:PORT"}}
+scenarios:
+  answering:
+    flow:
+      - socketio:
+          name: answering
+          session:
+            - emit: {event: ask, args: ["is it {{ user }}?"]}
+            - receive: {match: message.event == 'answered', name: answered, check: {mine: "message.json.of == user and message.json.to == 'is it ' ~ user ~ '?'"}}
+          on: [{match: message.event == 'question', name: question, ack: {json: {to: "{{ message.json }}", of: "{{ user }}"}}}]
+  kicked: {flow: [{socketio: {name: kicked, close: {expect: disconnect}, session: [{emit: {event: kick}}, hold]}}]}
+phases: [{name: p, duration: 20s, load: {answering: {users: 2, iterations: 2}, kicked: {users: 1, iterations: 1}}}]
+slos: [{name: good, require: [errors == 0%, checks == 100%]}, {name: kept, protocol: socketio, require: disconnects == 0%}]
+"#;
+
+#[test]
+fn handlers_answer_the_servers_events_and_an_expected_goodbye_is_none() {
+    for version in [3, 4] {
+        let server = Server::start(version);
+        let bench = Bench::new();
+        let ended = bench.run(&ANSWERS.replace("PORT", &server.port.to_string()));
+        assert_eq!(ended.code, Some(0), "{version}: {}{}", ended.out, ended.err);
+        let phase = &bench.record()["phases"][0];
+        let named =
+            |list: &str, name: &str| phase[list].as_array().unwrap().iter().find(|one| one["step"] == name).unwrap().clone();
+        assert_eq!(count(&named("steps", "answered")["outcomes"]["ok"]), 4, "{version}");
+        let sessions = named("sessions", "answering");
+        // The question that is asked, and the answer to the server's own.
+        assert_eq!((count(&sessions["messages_sent"]), count(&sessions["messages_received"])), (8, 8), "{version}");
+        assert_eq!(counted(&server)["left"]["server namespace disconnect"], 1, "{version}");
+    }
+}
+
+#[test]
+fn a_server_of_version_2_is_refused_with_the_reason() {
+    let server = Server::start(2);
+    for transport in ["websocket", "polling"] {
+        let bench = Bench::new();
+        let ended = bench.run(&format!(
+            "name: old
+scenarios: {{s: {{flow: [{{socketio: {{connect: \"http://127.0.0.1:{}\", name: old, transport: {transport}, session: [{{hold: 1s}}]}}}}]}}}}
+phases: [{{name: p, duration: 10s, load: {{s: {{users: 1, iterations: 1}}}}}}]
+",
+            server.port
+        ));
+        assert!(ended.out.contains("Socket.IO 2"), "{transport}: {}{}", ended.out, ended.err);
+        let step = bench.record()["phases"][0]["steps"][0].clone();
+        assert_eq!((count(&step["errors"]["protocol"]), count(&step["requests"])), (1, 1), "{transport}");
+    }
+}

@@ -61,8 +61,16 @@ impl SourceError {
 
 /// The beginning of a text from the other side, on one line.
 pub(crate) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    cut(text, 200)
+}
+
+/// The same of a text that secrets are still to be taken out of: cut in two they would not be found.
+pub(crate) fn beginning(text: &str) -> String {
+    cut(text, 10_000)
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect();
     let line = line.trim();
     if line.is_empty() { "(an empty answer)".to_owned() } else { line.to_owned() }
 }

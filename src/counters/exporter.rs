@@ -182,7 +182,12 @@ impl Exporter {
                 Ok((asked, exposition))
             }
             (_, None) => Err(SourceError::NotText(odd_kind())),
-            (Ok(exposition), Some(_)) => Ok((asked, exposition)),
+            (Ok(mut exposition), Some(_)) => {
+                for odd in &mut exposition.odd {
+                    odd.message = self.http.excerpt(&odd.message);
+                }
+                Ok((asked, exposition))
+            }
             (Err(error), Some(_)) => Err(SourceError::NotText(self.http.excerpt(&error.to_string()))),
         }
     }

@@ -8,7 +8,8 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::error::{SourceError, excerpt};
-use crate::base::Reason;
+use crate::base::secrets::secrets_of_url;
+use crate::base::{Reason, Secrets};
 use crate::net::TlsOptions;
 use crate::net::client::{Answer, Auth, Client, ClientError, ClientOptions, Held, decoded};
 
@@ -87,10 +88,10 @@ impl Access {
 
     /// `text` with everything secret in it made unreadable: a server may repeat in an error what it was sent.
     fn redact(&self, text: &str) -> String {
-        let mut secrets = self.options.auth.secrets();
         let headers = self.options.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
-        secrets.extend(headers.map(str::to_owned));
-        secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        let of_url = secrets_of_url(self.url.as_str()).into_iter().map(|(_, secret)| secret);
+        let secrets = self.options.auth.secrets().into_iter().chain(headers.map(str::to_owned)).chain(of_url);
+        Secrets::new(secrets).redact(text).into_owned()
     }
 }
 
@@ -166,6 +167,8 @@ mod tests {
         assert_eq!(access.redact("denied: p@ss or YW5uOnBAc3M= of tenant7"), "denied: *** or *** of ***");
         let token = access.clone().bearer("t0ken");
         assert_eq!(token.redact("denied: Bearer t0ken"), "denied: Bearer ***");
+        let other = Access::new("http://h/metrics?token=EX%2FTOKEN").unwrap();
+        assert_eq!(other.redact("no /metrics?token=EX%2FTOKEN, EX/TOKEN"), "no /metrics?token=***, ***");
         let shown = format!("{access:?} {token:?}");
         for secret in ["p@ss", "p%40ss", "t0ken", "tenant7"] {
             assert!(!shown.contains(secret), "{shown}");

@@ -309,7 +309,7 @@ impl Status {
     /// Its runs ended by a fault of the program.
     fn fault(&self, loaded: &Loaded, panic: &(dyn Any + Send)) {
         let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        let words = loaded.plan.secrets.redact(words.unwrap_or("no words were left")).into_owned();
+        let words = loaded.plan.secrets.redact_own(words.unwrap_or("no words were left")).into_owned();
         tracing::error!(profile = %self.profile, fault = words, "a fault of the program ended the run; the profile is started again");
         loaded.store.gauges.add_fault();
         self.set(|status| {

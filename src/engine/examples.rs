@@ -53,7 +53,7 @@ const BODY_SHOWN: usize = 200;
 
 /// So many bytes of a body are searched for secrets before it is cut: far beyond what is shown, since what is taken out makes
 /// room for more.
-const BODY_SEARCHED: usize = 64 * 1024;
+const BODY_SEARCHED: usize = 16 * 1024;
 
 /// Examples kept of each step's reason, from each thread in each turn of a phase.
 const KEPT: u8 = 3;

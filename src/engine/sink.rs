@@ -429,7 +429,7 @@ impl Sink for UserSink {
         let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
         let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
         let how = how();
-        let detail = how.show(|text| plan.secrets.redact(text).into_owned());
+        let detail = how.show(&plan.secrets);
         if how.is_unclear() {
             tracing::info!(profile = %plan.name, phase, check, detail, "a check could not be evaluated");
         } else {

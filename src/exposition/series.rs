@@ -76,6 +76,10 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
             view.each_transfer(|step| step.uploads, |labels, cell| out.push(histogram(labels, &cell.processing, &shapes.plain)));
         }
         MESSAGES => messages(view, out),
+        MESSAGES_UNPARSED => view.each_session(|labels, cell, step| {
+            let labels = labels.with("protocol", view.layout().steps[step.index()].protocol.label());
+            out.push(counter(labels, cell.unparsed as f64));
+        }),
         MESSAGE_LATENCY => view.each_message(|labels, cell, message, id| {
             if message.latency {
                 out.push(histogram(labels, &cell.latency, &shapes.message[id.index()]));

@@ -99,7 +99,7 @@ fn fill(set: &Set) {
     set.observe(OwnId(2), SCENARIO, 12.0);
     set.session(StepId(1), 60_000_000_000, Outcome::Ok);
     set.transfer(STEP, &Transfer { upload: Some(2e6), download: Some(3e7), processing: Some(5_000_000) });
-    set.passed(StepId(1), &Passed { sent: 2, received: 100, sent_bytes: 20, received_bytes: 9000 });
+    set.passed(StepId(1), &Passed { sent: 2, received: 100, unparsed: 4, sent_bytes: 20, received_bytes: 9000 });
     set.latency(MessageId(0), 150_000_000, false);
     set.latency(MessageId(0), 0, true);
     set.numbered(MessageId(0), &Numbered { received: 99, missed: 1, repeated: 2, reordered: 3 });
@@ -244,6 +244,7 @@ fn values_can_be_read_back() {
     assert_eq!(at(r#"load_verdict{profile="votes",verdict="inconclusive"}"#), 1.0);
     let session = r#"profile="votes",scenario="voters",phase="steady",step="GET /a\\b \"c\"\nd""#;
     assert_eq!(at(&format!("load_messages_total{{{session},protocol=\"websocket\",direction=\"received\"}}")), 100.0);
+    assert_eq!(at(&format!("load_messages_unparsed_total{{{session},protocol=\"websocket\"}}")), 4.0);
     let ok = format!("load_session_duration_seconds_bucket{{{session},group=\"votes\",outcome=\"ok\",le=\"90\"}}");
     assert_eq!(at(&ok), 1.0);
     assert_eq!(at(&format!("load_received_bytes_total{{{session},group=\"votes\",protocol=\"websocket\"}}")), 9000.0);

@@ -54,13 +54,13 @@ impl Explanation {
     }
 
     /// As part of a sentence: `response.json.total == metric('votes_total') was 98 == 100`. Each value is redacted and then cut.
-    pub fn show(&self, redact: impl Fn(&str) -> String) -> String {
+    pub fn show(&self, secrets: &Secrets) -> String {
         let mut out = String::new();
         for part in &self.parts {
             match part {
-                Part::Words(words) => out.push_str(&redact(words)),
+                Part::Words(words) => out.push_str(&secrets.redact_own(words)),
                 Part::Value { text, quoted } => {
-                    let text = redact(text);
+                    let text = secrets.redact(text);
                     let mut cut: String = text.chars().take(SHOWN).collect();
                     if cut.len() < text.len() {
                         cut.push('…');

@@ -15,7 +15,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use super::Value;
 use super::names::Symbol;
 use super::secrets::secrets_of;
-use crate::base::secrets::Naming;
+use crate::base::secrets::{Naming, Searched};
 
 /// A list, by its place among the profile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,15 +154,15 @@ impl Lists {
         self.lists.iter().find(|list| list.symbol == symbol).map(List::snapshot)
     }
 
-    /// Adds what is secret in a text, of what the lists hold as of the last publication: values under names of secrets.
+    /// Adds what may be secret in a text, of what the lists hold as of the last publication: values under names of secrets.
     ///
     /// The first who asks of a list goes through all of it; it is asked when something failed and is to be told of.
-    pub(super) fn secrets(&self, text: &str, found: &mut Vec<String>) {
+    pub(super) fn secrets(&self, searched: &Searched, found: &mut Vec<String>) {
         for list in &self.lists {
             let naming = list.symbol.naming();
             let pieces = list.published.load();
             let secrets = pieces.pieces.iter().flat_map(|piece| piece.secrets(naming));
-            found.extend(secrets.filter(|secret| text.contains(secret.as_str())).cloned());
+            found.extend(secrets.filter(|secret| searched.may_hold(secret)).cloned());
         }
     }
 

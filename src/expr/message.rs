@@ -4,6 +4,7 @@
 //! who receives the same again shares what was parsed of it.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -41,6 +42,8 @@ pub struct MessageObject {
     json: OnceLock<Value>,
     text: OnceLock<Value>,
     args: OnceLock<Value>,
+    /// How often its JSON was asked for in vain.
+    vain: AtomicU32,
 }
 
 /// Texts up to this length are kept to be shared.
@@ -63,7 +66,14 @@ impl MessageObject {
     }
 
     fn unread(content: Content) -> Self {
-        Self { content, tree: OnceLock::new(), json: OnceLock::new(), text: OnceLock::new(), args: OnceLock::new() }
+        Self {
+            content,
+            tree: OnceLock::new(),
+            json: OnceLock::new(),
+            text: OnceLock::new(),
+            args: OnceLock::new(),
+            vain: AtomicU32::new(0),
+        }
     }
 
     /// What it holds.
@@ -75,10 +85,19 @@ impl MessageObject {
     pub fn tree(&self) -> Option<&Json> {
         match &self.content {
             Content::Text(bytes) | Content::Binary(bytes) => {
-                self.tree.get_or_init(|| serde_json::from_slice(without_mark(bytes)).ok()).as_ref()
+                let tree = self.tree.get_or_init(|| serde_json::from_slice(without_mark(bytes)).ok());
+                if tree.is_none() {
+                    self.vain.fetch_add(1, Ordering::Relaxed);
+                }
+                tree.as_ref()
             }
             Content::Event { args, .. } => args.first(),
         }
+    }
+
+    /// How often its JSON was asked for, and there is none.
+    pub fn vain_looks(&self) -> u32 {
+        self.vain.load(Ordering::Relaxed)
     }
 
     /// Its text: of an event the first argument, if that is a text.
@@ -98,9 +117,10 @@ impl MessageObject {
     }
 
     fn json(&self) -> Value {
+        let tree = self.tree();
         let made = || match &self.content {
-            Content::Event { args, attachments, .. } => args.first().map_or(Value::UNDEFINED, |arg| filled(arg, attachments)),
-            _ => self.tree().map_or(Value::UNDEFINED, from_json),
+            Content::Event { attachments, .. } => tree.map_or(Value::UNDEFINED, |arg| filled(arg, attachments)),
+            _ => tree.map_or(Value::UNDEFINED, from_json),
         };
         self.json.get_or_init(made).clone()
     }

@@ -15,6 +15,7 @@ use super::names::Symbol;
 use super::response::{Response, ResponseObject};
 use super::secrets::secrets_of;
 use crate::base::random::Stream;
+use crate::base::secrets::Searched;
 
 /// What all users of one scenario share.
 #[derive(Debug, Clone)]
@@ -211,15 +212,15 @@ impl Scope {
     /// that a log-in gave), of a row's column, or of something within a mapping or a list.
     pub fn secrets(&self, text: &str) -> Vec<String> {
         let layers = [&self.iteration, &self.start, &self.shared.setup, &self.shared.vars];
-        let mut secrets = Vec::new();
+        let (searched, mut secrets) = (Searched::new(text), Vec::new());
         for (symbol, value) in layers.into_iter().flatten() {
             secrets_of(value, symbol.naming(), &mut |secret| {
-                if text.contains(secret) {
+                if searched.may_hold(secret) {
                     secrets.push(secret.to_owned());
                 }
             });
         }
-        self.shared.lists.secrets(text, &mut secrets);
+        self.shared.lists.secrets(&searched, &mut secrets);
         secrets
     }
 

@@ -23,8 +23,8 @@ pub use deck::Deck;
 pub use expect::Expect;
 pub use interpret::{carry_out, once};
 pub use session::{
-    Awaited, CloseStep, Ears, EmitStep, Finding, Handler, Handlers, Lack, ListenStep, MessageStep, Reconnect, SendStep,
-    Sequences, SessionStep, Stretch,
+    Awaited, CloseStep, Closing, Ears, EmitStep, Expected, Finding, Handler, Handlers, Lack, ListenStep, MessageStep, Reconnect,
+    SendStep, Sequences, SessionStep, Stretch,
 };
 pub use sink::{Failure, Sink, Work};
 pub use types::{Amounts, End, Flow, HttpStep, OnError, SetValue, Step, StepKind, Think};

@@ -30,13 +30,16 @@ pub struct Failure<'a> {
 impl Failure<'_> {
     /// What happened, without these secrets and those of its own.
     pub fn words(&self, secrets: &Secrets) -> String {
-        self.redact(self.detail, secrets)
+        self.all(self.detail, secrets).redact_own(self.detail).into_owned()
     }
 
-    /// A text about it without these secrets and those of its own.
+    /// A text that came from the target, without these secrets and those of its own.
     pub fn redact(&self, text: &str, secrets: &Secrets) -> String {
-        let own = (self.secrets)(text).into_iter().chain(secrets_of_answer(text));
-        secrets.with(own).redact(text).into_owned()
+        self.all(text, secrets).redact(text).into_owned()
+    }
+
+    fn all(&self, text: &str, secrets: &Secrets) -> Secrets {
+        secrets.with((self.secrets)(text).into_iter().chain(secrets_of_answer(text)))
     }
 }
 

@@ -90,9 +90,9 @@ impl User {
         self.scope.secrets(text).into_iter().chain(cookies).collect()
     }
 
-    /// The text without these.
+    /// A sentence about it without these.
     pub(super) fn redact(&self, text: &str) -> String {
-        Secrets::new(self.secrets(text)).redact(text).into_owned()
+        Secrets::new(self.secrets(text)).redact_own(text).into_owned()
     }
 
     /// What `phase` names in expressions from here on.

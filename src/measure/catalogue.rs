@@ -122,6 +122,8 @@ metrics! {
         "Connections that ended unasked, by reason.";
     MESSAGES = Counter "load_messages_total" ["scenario", "phase", "step", "protocol", "direction"]
         "Messages sent and received within sessions.";
+    MESSAGES_UNPARSED = Counter "load_messages_unparsed_total" ["scenario", "phase", "step", "protocol"]
+        "Messages received that are no JSON, though an expression or extraction asked for it.";
     MESSAGES_MISSED = Counter "load_messages_missed_total" ["scenario", "phase", "step", "message"]
         "Numbered messages that never came to listeners that were connected.";
     MESSAGES_REPEATED = Counter "load_messages_repeated_total" ["scenario", "phase", "step", "message"]

@@ -237,6 +237,18 @@ pub enum OwnKind {
 }
 
 impl Layout {
+    /// The names that its labels have.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let scenarios = self.scenarios.iter().map(|scenario| &scenario.name);
+        let steps = self.steps.iter().map(|step| &step.name);
+        let groups = self.groups.iter().map(|group| &group.name);
+        let checks = self.checks.iter().map(|check| &check.name);
+        let messages = self.messages.iter().map(|message| &message.name);
+        let own = self.own.iter().map(|own| &own.name);
+        let all = [&self.profile].into_iter().chain(&self.phases).chain(scenarios).chain(steps).chain(groups);
+        all.chain(checks).chain(messages).chain(own).map(String::as_str)
+    }
+
     /// The protocols that a scenario's steps speak, each once.
     pub fn protocols(&self, scenario: ScenarioId) -> Vec<Protocol> {
         let of_scenario = |step: &&StepLayout| step.scenario == scenario;

@@ -47,6 +47,8 @@ pub struct Passed {
     pub sent: u64,
     /// Messages received.
     pub received: u64,
+    /// Messages among those whose JSON was asked for, and which hold none.
+    pub unparsed: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
     /// Bytes received.
@@ -91,6 +93,7 @@ pub(super) struct SessionCell {
     delayed: DelayedCell,
     messages: [Count; 2],
     bytes: [Count; 2],
+    unparsed: Count,
     present: Count,
     away: Count,
     there: Count,
@@ -127,6 +130,7 @@ impl SessionCell {
         self.messages[Direction::Received as usize].add(passed.received);
         self.bytes[Direction::Sent as usize].add(passed.sent_bytes);
         self.bytes[Direction::Received as usize].add(passed.received_bytes);
+        self.unparsed.add(passed.unparsed);
     }
 
     pub(super) fn totals(&self, buckets: &Buckets) -> SessionTotals {
@@ -135,6 +139,7 @@ impl SessionCell {
             durations: self.durations.totals(buckets),
             messages: self.messages.each_ref().map(Count::get),
             bytes: self.bytes.each_ref().map(Count::get),
+            unparsed: self.unparsed.get(),
         }
     }
 }
@@ -218,6 +223,9 @@ pub struct SessionTotals {
     pub messages: [u64; 2],
     /// Bytes, by [`Direction`].
     pub bytes: [u64; 2],
+    /// Messages received whose JSON was asked for, and which hold none.
+    #[serde(default)]
+    pub unparsed: u64,
 }
 
 impl SessionTotals {
@@ -227,6 +235,7 @@ impl SessionTotals {
         self.delayed.add(&other.delayed);
         each(&mut self.messages, &other.messages, |mine, theirs| *mine += theirs);
         each(&mut self.bytes, &other.bytes, |mine, theirs| *mine += theirs);
+        self.unparsed += other.unparsed;
     }
 
     pub(super) fn take(&mut self, earlier: &SessionTotals) {
@@ -234,6 +243,7 @@ impl SessionTotals {
         self.delayed.take(&earlier.delayed);
         each(&mut self.messages, &earlier.messages, less);
         each(&mut self.bytes, &earlier.bytes, less);
+        less(&mut self.unparsed, &earlier.unparsed);
     }
 }
 
@@ -339,7 +349,7 @@ mod tests {
     fn sessions_and_messages_are_kept_and_subtracted() {
         let store = store();
         let set = store.open(PHASE);
-        let passed = Passed { sent: 1, received: 3, sent_bytes: 10, received_bytes: 300 };
+        let passed = Passed { sent: 1, received: 3, unparsed: 2, sent_bytes: 10, received_bytes: 300 };
         let numbered = Numbered { received: 3, missed: 2, repeated: 1, reordered: 1 };
         let record = || {
             set.session(STEP, 900_000_000, Outcome::Ok);
@@ -355,7 +365,7 @@ mod tests {
         let rest = store.totals(PHASE).minus(&first);
         assert_eq!(rest, first);
         let session = &rest.sessions[0];
-        assert_eq!((session.messages, session.bytes), ([1, 3], [10, 300]));
+        assert_eq!((session.messages, session.bytes, session.unparsed), ([1, 3], [10, 300], 2));
         assert_eq!(session.durations[Outcome::Ok.index()].within_exactly(1.0), Some(1));
         let message = &rest.messages[0];
         assert_eq!((message.received, message.missed, message.repeated, message.reordered, message.skewed), (3, 2, 1, 1, 1));

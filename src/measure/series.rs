@@ -78,8 +78,8 @@ fn in_phase(layout: &Layout, shapes: &Shapes, protocols: &[BTreeSet<Protocol>]) 
     for (i, step) in layout.steps.iter().enumerate() {
         let codes = if step.protocol == Protocol::Http { CODES as u64 + 1 } else { 0 };
         let durations = OUTCOMES * (histogram(&shapes.response[i]) + histogram(&shapes.service[i]));
-        // Messages sent and received.
-        let sessions = if step.session.is_some() { OUTCOMES * histogram(&shapes.session[i]) + 2 } else { 0 };
+        // Messages sent, received and not parsed.
+        let sessions = if step.session.is_some() { OUTCOMES * histogram(&shapes.session[i]) + 3 } else { 0 };
         let uploads = if step.uploads { histogram(&shapes.speed) + histogram(&shapes.plain) } else { 0 };
         let downloads = if step.downloads { histogram(&shapes.speed) } else { 0 };
         // Requests, bytes sent, bytes received.

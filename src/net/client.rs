@@ -20,6 +20,7 @@ use super::dial::{self, Dialing, Endpoint, dial};
 use super::tls::{Tls, TlsOptions};
 use super::unpack::unpack;
 use crate::base::Reason;
+pub(crate) use crate::base::secrets::percent_decoded as decoded;
 use crate::base::units::show_seconds;
 
 /// What the program calls itself, to its own peers and to targets that are told no other name.
@@ -302,26 +303,6 @@ fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path())
-}
-
-/// Percent-decoded, as a user and a password stand in a URL.
-pub(crate) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = |b: u8| char::from(b).to_digit(16);
-        rest = match tail {
-            [high, low, after @ ..] if *first == b'%' && hex(*high).is_some() && hex(*low).is_some() => {
-                bytes.push((hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0)) as u8);
-                after
-            }
-            _ => {
-                bytes.push(*first);
-                tail
-            }
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

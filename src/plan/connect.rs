@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::resolver::Resolver;
 use super::{http, network};
+use crate::base::Protocol;
 use crate::base::written::{Anything, At, Entries, Form, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
+use crate::flow::{Closing, Expected};
 use crate::profile::written::session::{
-    Common, Framing, Handshake, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport, WebSocketDefaults,
-    WebSocketStep,
+    Common, Delimiting, Framing, Handshake, PlainFrame, SocketIoDefaults, SocketIoStep, TcpDefaults, TcpStep, Transport,
+    WebSocketDefaults, WebSocketStep,
 };
 use crate::protocol::session::Connector;
 use crate::protocol::tcp::{Frame, Width};
@@ -44,6 +46,11 @@ pub(super) fn websocket(
     let mut connector = websocket::Connector::new(Template::literal(""));
     connector.subprotocols = offered.iter().flat_map(|list| &list.0).map(|name| name.source.clone()).collect();
     (connector.site, connector.timeout, connector.max_message) = (over.site, over.timeout, over.max_message);
+    let frame = std::iter::once(step.frame).chain(above.iter().map(|defaults| defaults.frame)).flatten().next();
+    connector.framing = match frame.map(|frame| frame.value).unwrap_or_default() {
+        Framing::Message => websocket::Framing::Message,
+        Framing::Line => websocket::Framing::Line,
+    };
     let checked = connector.check().map_err(|error| error.to_string());
     usable(resolver, errors, over.at, checked)?;
     let (timeout, default_name) = (over.timeout, format!("WS {}", over.path));
@@ -230,7 +237,7 @@ fn max_message(resolver: &mut Resolver<'_>, layers: &[Common<'_>]) -> usize {
     usize::try_from(size.value.0).unwrap_or(usize::MAX)
 }
 
-fn frame(resolver: &mut Resolver<'_>, frame: &Form<crate::base::written::Of<PlainFrame>, At<Framing>>) -> Option<Frame> {
+fn frame(resolver: &mut Resolver<'_>, frame: &Form<crate::base::written::Of<PlainFrame>, At<Delimiting>>) -> Option<Frame> {
     let framing = match frame {
         Form::Short(plain) => {
             return Some(match plain.value {
@@ -261,6 +268,40 @@ fn frame(resolver: &mut Resolver<'_>, frame: &Form<crate::base::written::Of<Plai
             None
         }
     }
+}
+
+/// How a connection ends that isn't lost.
+pub(super) fn closing(resolver: &mut Resolver<'_>, protocol: Protocol, layers: &[Common<'_>]) -> Closing {
+    let mut closing = Closing::default();
+    if let Some(within) = layers.iter().find_map(|layer| layer.close_within) {
+        closing.within = within.value;
+    }
+    let Some(close) = layers.iter().find_map(|layer| layer.close) else { return closing };
+    closing.expected = match protocol {
+        Protocol::Websocket => {
+            let codes = close.expect.0.iter().filter_map(|code| match code.source.trim().parse() {
+                Ok(number @ 1000..5000) => Some(number),
+                _ => {
+                    let message =
+                        format!("`{}` is no close code of WebSocket; write numbers from 1000 to 4999: [1000, 1001]", code.source);
+                    resolver.error(code.at, message);
+                    None
+                }
+            });
+            Expected::Codes(codes.collect())
+        }
+        protocol => {
+            let word = if protocol == Protocol::Tcp { "end" } else { "disconnect" };
+            for other in close.expect.0.iter().filter(|other| other.source.trim() != word) {
+                resolver.error(
+                    other.at,
+                    format!("`{}` is no end of a connection over {protocol}; write close: {{expect: {word}}}", other.source),
+                );
+            }
+            if close.expect.0.is_empty() { Expected::None } else { Expected::Proper }
+        }
+    };
+    closing
 }
 
 /// JSON with templates in it.

@@ -131,6 +131,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
             resolver.error(host.at, message);
         }
     }
+    let named: Vec<String> = layout.names().map(str::to_owned).collect();
     let plan = Plan {
         name,
         seed: written.seed.map_or(0, |seed| seed.value),
@@ -158,9 +159,16 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         vars,
         env: Value::from_pairs(profile.env.iter().map(|(name, value)| (name.to_owned(), Value::from(value)))),
         variables: Variables::new(&profile.variables, resolver.compiler.env_read()),
-        secrets: profile.secrets.with(
-            resolver.routes.keys().filter_map(|route| route.proxy.as_ref()).flat_map(|proxy| proxy.secrets().map(str::to_owned)),
-        ),
+        secrets: profile
+            .secrets
+            .with(
+                resolver
+                    .routes
+                    .keys()
+                    .filter_map(|route| route.proxy.as_ref())
+                    .flat_map(|proxy| proxy.secrets().map(str::to_owned)),
+            )
+            .beside(named),
         uses_builtin: resolver.uses_builtin,
         builtin: resolver.options.builtin.filter(|_| resolver.uses_builtin),
         fingerprint: fingerprint(&resolver),

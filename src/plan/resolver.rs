@@ -175,7 +175,7 @@ impl<'p> Resolver<'p> {
 
     /// A mistake in a template or an expression, at its very place.
     pub fn compile_error(&mut self, at: Node, error: &CompileError) {
-        let mut message = self.profile.secrets.redact(&error.message).into_owned();
+        let mut message = self.profile.told(at, &error.message);
         let place = self.profile.tree.part(at, part(&error.range));
         // A name that is unknown may have been set by a step that could not be read.
         let damage = &self.profile.damage;

@@ -266,10 +266,17 @@ pub(crate) fn sort(diagnostics: &mut [Diagnostic]) {
 
 /// Takes the secrets out of messages and hints.
 pub(crate) fn redact(diagnostics: &mut [Diagnostic], secrets: &Secrets) {
-    for diagnostic in diagnostics {
-        diagnostic.message = secrets.redact(&diagnostic.message).into_owned();
-        if let Some(help) = &mut diagnostic.help {
-            *help = secrets.redact(help).into_owned();
+    for Diagnostic { place, message, help, .. } in diagnostics {
+        *message = told(place.as_ref(), message, secrets);
+        if let Some(help) = help {
+            *help = told(place.as_ref(), help, secrets);
         }
     }
+}
+
+/// A message about a place, without secrets. Where the place itself holds one the message may repeat it.
+pub(super) fn told(place: Option<&Place>, message: &str, secrets: &Secrets) -> String {
+    let is_secret =
+        place.is_some_and(|place| place.file.shown().get(place.range.clone()) != place.file.text.get(place.range.clone()));
+    if is_secret { secrets.redact(message) } else { secrets.redact_own(message) }.into_owned()
 }

@@ -25,6 +25,8 @@ pub(super) struct Loader<'a> {
     pub diagnostics: Vec<Diagnostic>,
     /// Values that must not be shown.
     pub secrets: Vec<String>,
+    /// Names that the profile gives to anything, its keys among them.
+    pub names: Vec<String>,
     /// The variables that are named in `${…}`.
     pub variables: BTreeSet<String>,
     /// Whether a file that is included could not be read.
@@ -40,6 +42,7 @@ impl<'a> Loader<'a> {
             env,
             diagnostics: Vec::new(),
             secrets: env.secrets().collect(),
+            names: Vec::new(),
             variables: BTreeSet::new(),
             lost: false,
             open: Vec::new(),
@@ -136,6 +139,7 @@ impl<'a> Loader<'a> {
     fn mark_secrets(&mut self, file: usize, top: Node) {
         let found = secrets::mark(&mut self.tree, file, top);
         self.secrets.extend(found.secrets);
+        self.names.extend(found.names);
         let source = &self.tree.files[file];
         let shown = masks::by_range(&source.text, &found.ranges);
         // Nobody has asked for it yet: whoever did would have got the version by looks, which hides more.
@@ -231,15 +235,6 @@ impl<'a> Loader<'a> {
             }
         }
     }
-}
-
-/// The password in a URL with user information.
-pub(super) fn url_password(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("://")?;
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let (user_info, _) = authority.rsplit_once('@')?;
-    let (_, password) = user_info.split_once(':')?;
-    (!password.is_empty() && !password.contains("{{")).then(|| password.to_owned())
 }
 
 fn canonical(path: &Path) -> PathBuf {

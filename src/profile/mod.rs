@@ -81,8 +81,8 @@ pub fn read_text(path: &Path, text: Option<String>, env: &Env, sets: &[(String, 
     let env = env.clone().with(sets);
     let mut loader = include::Loader::new(&env);
     let top = loader.file(path, text, None);
-    let include::Loader { mut tree, mut diagnostics, secrets, variables, lost, .. } = loader;
-    let secrets = Secrets::new(secrets);
+    let include::Loader { mut tree, mut diagnostics, secrets, names, variables, lost, .. } = loader;
+    let secrets = Secrets::new(secrets).beside(names);
     let mut damage = Damage::new(lost);
     let written = top.and_then(|top| read::read::<written::Profile>(&mut tree, top, &mut diagnostics, &mut damage));
     diagnostic::sort(&mut diagnostics);
@@ -104,14 +104,19 @@ pub fn load(path: &Path, env: &Env, sets: &[(String, String)]) -> Result<(Profil
 }
 
 impl Profile {
+    /// What is said of the node, without secrets.
+    pub fn told(&self, at: Node, message: &str) -> String {
+        diagnostic::told(self.tree.place(at).as_ref(), message, &self.secrets)
+    }
+
     /// A problem of the node.
     pub fn error(&self, at: Node, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(self.tree.place(at), self.secrets.redact(&message.into()).into_owned())
+        Diagnostic::error(self.tree.place(at), self.told(at, &message.into()))
     }
 
     /// Something about the node that is probably not meant.
     pub fn warning(&self, at: Node, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::warning(self.tree.place(at), self.secrets.redact(&message.into()).into_owned())
+        Diagnostic::warning(self.tree.place(at), self.told(at, &message.into()))
     }
 
     /// Tells whether another load of the same files says the same: of this file and of all that it includes.

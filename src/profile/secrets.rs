@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::include::url_password;
 use super::masks;
 use super::tree::{Kind, Tree};
-use crate::base::secrets::Naming;
+use crate::base::secrets::{Naming, basic_password, secrets_of_url};
 use crate::base::written::Node;
 
 /// Keys under which the profile's author gives names to values.
@@ -38,6 +37,8 @@ pub(super) struct Found {
     pub secrets: Vec<String>,
     /// Where they, and what may hold them, stand in the file.
     pub ranges: Vec<Range<usize>>,
+    /// Names that the profile gives to anything.
+    pub names: Vec<String>,
 }
 
 /// Marks the scalars from `top` down that are secret, or hold a secret.
@@ -50,10 +51,11 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
         if scalar.secret {
             found.ranges.push(range.clone());
         }
-        if let Some(password) = url_password(&scalar.text) {
-            let source = tree.files[file].text.get(range.clone()).unwrap_or_default();
-            found.ranges.extend(source.find(&password).map(|at| range.start + at..range.start + at + password.len()));
-            found.secrets.push(password);
+        let source = tree.files[file].text.get(range.clone()).unwrap_or_default();
+        for (place, secret) in secrets_of_url(&scalar.text) {
+            let written = &scalar.text[place];
+            found.ranges.extend(source.find(written).map(|at| range.start + at..range.start + at + written.len()));
+            found.secrets.push(secret);
         }
     }
     let mut seen = HashSet::new();
@@ -67,6 +69,10 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
             Kind::Scalar(_) => scalar(tree, node, keys, naming, &mut found),
             Kind::List(items) => rest.extend(items.iter().map(|item| (*item, keys, naming))),
             Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(key, value)| {
+                found.names.push(tree.key(*key).to_owned());
+                if tree.key(*key) == "name" {
+                    found.names.push(tree.as_written(*value).to_owned());
+                }
                 let (keys, naming) = below(tree, tree.key(*key), *value, keys, naming);
                 (*value, keys, naming)
             })),
@@ -121,6 +127,7 @@ fn scalar(tree: &mut Tree, node: Node, keys: Keys, naming: Naming, found: &mut F
     if !whole.contains("{{") {
         let bare = whole.split_once(' ').filter(|(scheme, _)| scheme.len() <= 7).map(|(_, token)| token.to_owned());
         found.secrets.extend(bare);
+        found.secrets.extend(basic_password(&whole));
         found.secrets.push(whole);
     }
 }

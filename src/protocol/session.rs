@@ -263,6 +263,18 @@ impl Connection {
         }
     }
 
+    /// Answers an event of the peer's that wants an acknowledgement, with this argument. It goes out while the connection is polled
+    /// next. Whether there is such a thing over this protocol.
+    pub fn acknowledge(&mut self, id: u64, args: Vec<Json>) -> bool {
+        match self {
+            Connection::SocketIo(connection) => {
+                connection.acknowledge(id, args);
+                true
+            }
+            Connection::WebSocket(_) | Connection::Tcp(_) => false,
+        }
+    }
+
     /// Bytes sent and received on the wire since it was opened, the handshake's included.
     pub fn traffic(&self) -> (u64, u64) {
         match self {
@@ -362,14 +374,21 @@ pub struct Lost {
     pub reason: Reason,
     /// WebSocket's close code, where the peer sent one.
     pub code: Option<u16>,
+    /// The peer ended it as its protocol has it: by a close frame, a DISCONNECT, or the end of its stream between two messages.
+    pub proper: bool,
     /// What happened in words, without what the messages held.
     pub detail: String,
 }
 
 impl Lost {
-    /// An end without a close code.
-    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, code: None, detail: detail.into() }
+    /// An end that isn't as the protocol has it.
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, code: None, proper: false, detail: detail.into() }
+    }
+
+    /// The peer ended it as its protocol has it.
+    pub(super) fn by_peer(detail: impl Into<String>) -> Self {
+        Self { proper: true, ..Self::new(Reason::Closed, detail) }
     }
 
     /// This side has closed the connection.

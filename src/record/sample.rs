@@ -208,6 +208,7 @@ fn steady() -> Phase {
             duration: latency(1_000, 60.0),
             messages_sent: 6_000,
             messages_received: 1_199_400,
+            messages_unparsed: 12,
             sent_bytes: 90_000,
             received_bytes: 107_946_000,
         }],

@@ -33,8 +33,8 @@ impl Conduct {
     pub(super) fn look_for_away(&mut self, board: &Board, update: &mut (dyn FnMut(Update<'_>) + Send)) {
         let sources = self.observer.as_ref().map(|observer| observer.away()).unwrap_or_default();
         for mut away in board.away().into_iter().chain(sources) {
-            away.what = self.plan.secrets.redact(&away.what).into_owned();
-            away.cause = self.plan.secrets.redact(&away.cause).into_owned();
+            away.what = self.plan.secrets.redact_own(&away.what).into_owned();
+            away.cause = self.plan.secrets.redact_own(&away.cause).into_owned();
             let present = &mut self.away.present;
             let known = present.iter().position(|other| (&other.what, other.since) == (&away.what, away.since));
             if known.is_none() {

@@ -32,7 +32,7 @@ impl Conduct {
         let seen = match self.observer.clone().zip(self.span.take()) {
             Some((observer, span)) if looks_outside(&self.plan.slos) && *ending == Ending::Completed => {
                 tokio::select! {
-                    observed = observe(&observer, span, &self.plan.slos) => observed.1,
+                    observed = observe(&observer, span, &self.plan) => observed.1,
                     Some(_) = stop.recv() => {
                         self.not_waited_for();
                         Outside::default()
@@ -71,7 +71,7 @@ impl Conduct {
             Ending::Aborted(_) => self.verdict = Verdict::Fail,
             Ending::Stopped | Ending::Failed(_) => self.unsure(),
         }
-        let redact = |text: &String| self.plan.secrets.redact(text).into_owned();
+        let redact = |text: &String| self.plan.secrets.redact_own(text).into_owned();
         let stopped = result::stopped(ending).as_ref().map(redact);
         self.reasons = self.reasons.iter().map(redact).collect();
         self.reasons.extend(stopped.iter().filter(|stopped| !self.reasons.contains(stopped)).cloned().collect::<Vec<_>>());

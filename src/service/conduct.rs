@@ -458,7 +458,7 @@ impl Conduct {
             }
         }
         self.judging.spawn(async move {
-            let (observed, outside) = observing::observe(&observer, span, &plan.slos).await;
+            let (observed, outside) = observing::observe(&observer, span, &plan).await;
             (activation, Some(observed), outside)
         });
     }

@@ -251,7 +251,7 @@ pub(super) fn sample(plan: &Plan, example: &ErrorExample) -> ErrorSample {
         at: unix_time(example.at),
         reason: example.reason.label().to_owned(),
         status: (example.status > 0).then_some(example.status),
-        detail: plan.secrets.redact(&example.detail).into_owned(),
+        detail: plan.secrets.redact_own(&example.detail).into_owned(),
         body: plan.secrets.redact(&example.body).into_owned(),
     }
 }

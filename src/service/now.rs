@@ -101,7 +101,7 @@ impl Conduct {
 
     /// How the run stands.
     pub(super) fn now(&self) -> RunNow {
-        let redact = |text: &str| self.plan.secrets.redact(text).into_owned();
+        let redact = |text: &str| self.plan.secrets.redact_own(text).into_owned();
         let mut all: Vec<&ErrorExample> = self.examples.0.iter().chain(&self.examples.1).collect();
         all.sort_by_key(|example| example.at);
         all.drain(..all.len().saturating_sub(EXAMPLES_SHOWN));

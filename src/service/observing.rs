@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 
 use crate::counters::observe::PROMETHEUS;
 use crate::counters::{Observed, Observer, Query, Reading, SourceError, Traffic};
+use crate::plan::Plan;
 use crate::verdict::{Outside, Over, Slo, Subject};
 
 /// A reading on its way; the after of one phase and the before of the next are the same.
@@ -49,10 +50,14 @@ pub(super) fn looks_outside(slos: &[Slo]) -> bool {
     slos.iter().any(|slo| slo.over == Over::Run && matches!(slo.subject, Subject::Server(_) | Subject::Promql(_)))
 }
 
-/// Waits for both readings, and makes of them what the report and the SLOs need.
-pub(super) async fn observe(observer: &Observer, span: Span, slos: &[Slo]) -> (Observed, Outside) {
+/// Waits for both readings, and makes of them what the report and the SLOs need. What is secret goes from the labels of what was read.
+pub(super) async fn observe(observer: &Observer, span: Span, plan: &Plan) -> (Observed, Outside) {
+    let slos = &plan.slos;
     let (before, after) = (span.before.await, span.after.await);
     let mut observed = observer.between(&before, &after, span.requests).await;
+    for value in observed.rows.iter_mut().flat_map(|row| row.labels.values_mut()) {
+        *value = plan.secrets.redact_own(value).into_owned();
+    }
     let mut queries: Vec<&Query> = Vec::new();
     // One that is left out isn't asked: what is optional is then not observed.
     for slo in slos.iter().filter(|_| observer.has_prometheus()) {

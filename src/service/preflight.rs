@@ -41,7 +41,7 @@ impl Conduct {
                 return Err(Ending::Stopped);
             }
         };
-        let missing: Vec<String> = missing.iter().map(|text| plan.secrets.redact(text).into_owned()).collect();
+        let missing: Vec<String> = missing.iter().map(|text| plan.secrets.redact_own(text).into_owned()).collect();
         for text in &missing {
             tracing::warn!(profile = %plan.name, "before the run: {text}");
             update(Update::Say(format!("Before the run: {text}.")));

@@ -259,7 +259,7 @@ impl Conduct {
         let mut wrong = Vec::new();
         match &end.how {
             StageHow::Completed | StageHow::CheckFailed | StageHow::Stopped => {}
-            StageHow::Failed(why) => wrong.push(format!("{}.", self.plan.secrets.redact(why).trim_end_matches('.'))),
+            StageHow::Failed(why) => wrong.push(format!("{}.", self.plan.secrets.redact_own(why).trim_end_matches('.'))),
             StageHow::OutOfTime => wrong.push(format!(
                 "it was cut off after {}, which is its `timeout`; allow more, or let several `users` of a repeat do it.",
                 show_seconds(stage.timeout.as_secs_f64())

@@ -29,7 +29,7 @@ impl Record {
     fn store(&self) -> Result<Option<PathBuf>, RecordError> {
         let Some(directory) = &self.directory else { return Ok(None) };
         let text = summary::text(&self.run, Style::plain());
-        directory.finish(&self.run, &self.histograms, &text, &|text| self.plan.secrets.redact(text)).map(Some)
+        directory.finish(&self.run, &self.histograms, &text, &|text| self.plan.secrets.redact_own(text)).map(Some)
     }
 }
 

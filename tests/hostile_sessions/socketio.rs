@@ -16,11 +16,11 @@ pub fn cases() -> Vec<Case> {
         Case::fails("is_early", "protocol", packets(&[OPEN, r#"42["early"]"#]), "before it answered CONNECT"),
         Case::fails("knows_no_polling", "status", answer(UNKNOWN), "Transport unknown")
             .with("transport: polling, session: [{hold: 60s}]"),
-        Case::lost("does_not_ping", "timeout", packets(&[EAGER, "40{}"]), "not even a ping, for 200ms"),
-        Case::lost("talks_nonsense", "protocol", packets(&[OPEN, "40{}", "42{}"]), "no list of arguments"),
-        Case::lost("disconnects", "closed", packets(&[OPEN, "40{}", "41"]), "disconnected the namespace"),
-        Case::lost("closes_engine", "closed", packets(&[OPEN, "40{}", "1"]), "Engine.IO's close"),
-        Case::waits("does_not_acknowledge", "asked", packets(&[OPEN, "40{}"]))
+        Case::lost("does_not_ping", "timeout", packets(&[EAGER, r#"40{"sid":"b"}"#]), "not even a ping, for 200ms"),
+        Case::lost("talks_nonsense", "protocol", packets(&[OPEN, r#"40{"sid":"b"}"#, "42{}"]), "no list of arguments"),
+        Case::lost("disconnects", "closed", packets(&[OPEN, r#"40{"sid":"b"}"#, "41"]), "disconnected the namespace"),
+        Case::lost("closes_engine", "closed", packets(&[OPEN, r#"40{"sid":"b"}"#, "1"]), "Engine.IO's close"),
+        Case::waits("does_not_acknowledge", "asked", packets(&[OPEN, r#"40{"sid":"b"}"#]))
             .with("session: [{emit: {event: ask, ack: {within: 300ms, name: asked}}}]"),
     ]
 }

@@ -1,11 +1,12 @@
-// A real socket.io server for the tests: `node server.js 3|4 PORT [CERTIFICATE KEY]`, with these two over TLS. It ends when its
+// A real socket.io server for the tests: `node server.js 2|3|4 PORT [CERTIFICATE KEY]`, with these two over TLS. It ends when its
 // standard input does. What it counted of its clients is at /counts: the other side of the books.
 "use strict";
 
 const { readFileSync } = require("fs");
 const [version, port, cert, key] = process.argv.slice(2);
 const by = cert ? require("https") : require("http");
-const { Server } = require(`socket.io-${version}`);
+const library = require(`socket.io-${version}`);
+const Server = library.Server ?? library;
 
 const counts = { open: 0, opened: {}, upgraded: 0, connected: {}, refused: 0, received: 0, acknowledged: 0, sent: 0, left: {} };
 const more = (of, key) => (of[key] = (of[key] ?? 0) + 1);
@@ -18,7 +19,7 @@ const server = by.createServer(files, (request, response) => {
   response.end(JSON.stringify(counts));
 });
 // Pings often, so that a test sees some.
-const io = new Server(server, { pingInterval: 200, pingTimeout: 20000, maxHttpBufferSize: 1e7, cookie: { name: "io" } });
+const io = new Server(server, { pingInterval: 200, pingTimeout: 20000, maxHttpBufferSize: 1e7, cookie: library.Server ? { name: "io" } : "io" });
 
 io.engine.on("connection", (connection) => {
   more(counts.opened, connection.transport.name);

@@ -74,6 +74,7 @@ impl Books {
                     let labels = [&labels[..], &[("direction", direction)]].concat();
                     self.shows("load_messages_total", &labels, count(&sessions[key]));
                 }
+                self.shows("load_messages_unparsed_total", &labels, count(&sessions["messages_unparsed"]));
                 self.shows("load_session_duration_seconds_count", &labels, total(&sessions["outcomes"]));
             }
             for message in list(phase, "messages") {

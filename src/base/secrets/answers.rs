@@ -1,10 +1,10 @@
-//! Secrets that a target tells of: values under names of secrets in the JSON of an answer, as they are written there.
+//! Secrets that a target tells of: values under names of secrets in the JSON of an answer.
 //!
 //! It is looked through as text and not parsed, since an answer may be cut off, or hold JSON in something else.
 
 use super::names::Naming;
 
-/// The values under names of secrets in a text with JSON in it, with their escapes.
+/// The values under names of secrets in a text with JSON in it.
 pub fn secrets_of_answer(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -39,7 +39,8 @@ fn value<'t>(text: &'t str, naming: Naming, found: &mut Vec<String>) -> &'t str 
         None => text.split_at(text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).unwrap_or(text.len())),
     };
     if !value.is_empty() && naming.hides(value) {
-        found.push(value.to_owned());
+        let text = format!("\"{value}\"");
+        found.push(serde_json::from_str(&text).unwrap_or_else(|_| value.to_owned()));
     }
     after
 }
@@ -64,7 +65,7 @@ mod tests {
     fn values_under_names_of_secrets() {
         let answer = r#"{"token": "abc\"d", "user": {"password":"pw-1", "name": "ann"}, "pin_code": 1, "secret":12345,
             "tokens": ["t-1", "t-2"], "max_tokens": 4096, "tokens_total": 7, "token_type": "bearer", "api_key": null}"#;
-        assert_eq!(secrets_of_answer(answer), ["abc\\\"d", "pw-1", "12345", "t-1", "t-2", "null"]);
+        assert_eq!(secrets_of_answer(answer), ["abc\"d", "pw-1", "12345", "t-1", "t-2", "null"]);
     }
 
     #[test]

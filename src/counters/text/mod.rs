@@ -8,7 +8,7 @@ mod line;
 
 use std::collections::{HashMap, HashSet};
 
-use super::error::excerpt;
+use super::error::beginning;
 use super::observe::Kind;
 use super::report::Labels;
 use line::Cursor;
@@ -156,9 +156,9 @@ impl Exposition {
                     {
                         exposition.samples.push(sample);
                     }
-                    Ok(_) => odd(format!("the series `{}` is there twice; the first counts", excerpt(line))),
+                    Ok(_) => odd(format!("the series `{}` is there twice; the first counts", beginning(line))),
                     Err(message) => {
-                        let message = format!("{message} in `{}`", excerpt(line));
+                        let message = format!("{message} in `{}`", beginning(line));
                         let Some(name) = line::name(line) else { return Err(at(message)) };
                         exposition.odd.push(Odd { line: number, message, lost: Some(name.to_owned()) });
                     }
@@ -196,13 +196,13 @@ impl Exposition {
             return Ok(());
         }
         let (Some(name), Some(kind), None) = (words.next(), words.next(), words.next()) else {
-            return Err(format!("`#{}` should be `# TYPE name type`", excerpt(comment)));
+            return Err(format!("`#{}` should be `# TYPE name type`", beginning(comment)));
         };
-        let kind = Type::parse(kind, format).ok_or_else(|| format!("`{}` is not a type", excerpt(kind)))?;
+        let kind = Type::parse(kind, format).ok_or_else(|| format!("`{}` is not a type", beginning(kind)))?;
         if *self.types.entry(name.to_owned()).or_insert(kind) == kind {
             return Ok(());
         }
-        Err(format!("`{}` has two types; the first counts", excerpt(name)))
+        Err(format!("`{}` has two types; the first counts", beginning(name)))
     }
 
     /// The type of the family that a sample of this name belongs to.

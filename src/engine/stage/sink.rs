@@ -182,7 +182,7 @@ impl Sink for StageSink {
     fn unheld(&self, check: CheckId, _: Instant, how: &dyn Fn() -> Explanation) {
         let mut unheld = self.unheld.borrow_mut();
         if !unheld.iter().any(|(other, _)| *other == check) {
-            unheld.push((check, how().show(|text| self.plan.secrets.redact(text).into_owned())));
+            unheld.push((check, how().show(&self.plan.secrets)));
         }
     }
 

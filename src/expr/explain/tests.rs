@@ -1,12 +1,13 @@
 //! Why checks fail, as a reader meets it.
 
 use super::super::tests::Bench;
+use crate::base::Secrets;
 use serde_json::json;
 
 fn why(bench: &mut Bench, text: &str) -> String {
     let expression = bench.compiler.expression(text, &bench.names).unwrap();
     assert_ne!(expression.truth(&bench.scope), Ok(true), "{text}");
-    expression.explain(&bench.scope).show(str::to_owned)
+    expression.explain(&bench.scope).show(&Secrets::default())
 }
 
 #[test]
@@ -72,11 +73,11 @@ fn long_values_are_cut_once_they_are_redacted() {
     // A secret across the cut goes as a whole.
     bench.set("a", format!("{}s3cr3t-of-many-letters", "-".repeat(95)));
     let expression = bench.compiler.expression("a == 'x'", &bench.names).unwrap();
-    let told = expression.explain(&bench.scope).show(|text| text.replace("s3cr3t-of-many-letters", "***"));
+    let told = expression.explain(&bench.scope).show(&Secrets::new(["s3cr3t-of-many-letters".to_owned()]));
     assert!(told.contains("-***\"") && !told.contains("s3c"), "{told}");
     let mut explanation = expression.explain(&bench.scope);
     explanation.redact(|text| text.replace("s3cr3t-of-many-letters", "***"));
-    assert!(!explanation.show(str::to_owned).contains("s3c"));
+    assert!(!explanation.show(&Secrets::default()).contains("s3c"));
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn it_changes_no_choice_that_follows() {
     bench.scope.begin_iteration(3);
     assert_eq!(bench.text("{{ random_int(0, 1000000) }}").unwrap(), expected[0]);
     let expression = bench.compiler.expression("random_int(0, 9) > 10", &bench.names).unwrap();
-    assert!(expression.explain(&bench.scope).show(str::to_owned).contains("> 10 was "));
+    assert!(expression.explain(&bench.scope).show(&Secrets::default()).contains("> 10 was "));
     let rest: Vec<String> = (0..2).map(|_| bench.text("{{ random_int(0, 1000000) }}").unwrap()).collect();
     assert_eq!(rest, expected[1..]);
 }

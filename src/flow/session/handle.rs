@@ -26,6 +26,13 @@ pub(in crate::flow) struct Listening<'l, 'a, S: Sink> {
     pub(in crate::flow) hearing: Hearing<'a, S>,
 }
 
+/// A message that the handlers have seen.
+pub(super) struct Handled {
+    pub message: Arc<MessageObject>,
+    /// It was told that it holds no JSON.
+    pub unparsed: bool,
+}
+
 /// What a message holds, for expressions.
 pub(super) fn content(kind: IncomingKind) -> Content {
     match kind {
@@ -43,30 +50,43 @@ impl<'a, S: Sink> Run<'a, S> {
         incoming: Incoming,
         listening: Option<&mut Listening<'_, 'a, S>>,
         wants: bool,
-    ) -> Option<Arc<MessageObject>> {
+    ) -> Option<Handled> {
         let session = self.session.as_mut()?;
         let Incoming { at, wall, kind } = incoming;
         session.passed(at, 0, 1);
         let answer = matches!(kind, IncomingKind::Ack { .. });
+        let mut asked = if let IncomingKind::Event { ack, .. } = &kind { *ack } else { None };
         let read = session.step.on.read || listening.as_ref().is_some_and(|listening| listening.on.read);
         if !wants && (answer || (session.step.on.each.is_empty() && listening.is_none())) {
             return None;
         }
         let message = (wants || read).then(|| MessageObject::new(content(kind)));
+        // What another user saw may be the same object.
+        let looks = message.as_ref().map_or(0, |message| message.vain_looks());
         // An acknowledgement is for who waits for it.
         if !answer {
             let scope = &mut self.user.scope;
             let before = scope.message().cloned();
             scope.set_message(message.clone());
             let step = session.step;
-            let (mut came, mut wrong) = (Vec::new(), Vec::new());
+            let (mut came, mut wrong, mut replies) = (Vec::new(), Vec::new(), Vec::new());
             let mut all = |on: &Handlers, hearing: &mut Hearing<'_, S>, scope: &mut Scope| {
                 let mut streams = hearing.streams();
                 let mut followed = streams.iter_mut().flat_map(|streams| streams.iter_mut());
                 for handler in &on.each {
                     let heard = if handler.is_followed() { followed.next() } else { None };
-                    if let Err(error) = one(handler, heard, &mut came, scope, self.sink, at, wall) {
-                        wrong.push(error);
+                    match one(handler, heard, &mut came, scope, self.sink, at, wall) {
+                        // The first that answers has answered.
+                        Ok(Meant::Yes) => match handler.ack.as_ref().zip(asked).map(|(ack, id)| (id, ack.render(scope))) {
+                            Some((id, Ok(args))) => {
+                                asked = None;
+                                replies.push((id, args));
+                            }
+                            Some((_, Err(error))) => wrong.push(error.into()),
+                            None => {}
+                        },
+                        Ok(Meant::No) => {}
+                        Err(error) => wrong.push(error),
                     }
                 }
             };
@@ -82,8 +102,15 @@ impl<'a, S: Sink> Run<'a, S> {
             for Wrong { reason, detail } in wrong {
                 session.tell_error(at, reason, &detail);
             }
+            for (id, args) in replies {
+                session.acknowledge(at, id, &args);
+            }
         }
-        message.filter(|_| wants)
+        let unparsed = message.as_ref().is_some_and(|message| message.vain_looks() > looks);
+        if unparsed {
+            session.tell_unparsed(at);
+        }
+        message.filter(|_| wants).map(|message| Handled { message, unparsed })
     }
 }
 
@@ -109,6 +136,12 @@ fn count_of(came: &mut Vec<Came>, message: MessageId) -> &mut Came {
     &mut came[at]
 }
 
+/// Whether a handler was meant.
+enum Meant {
+    Yes,
+    No,
+}
+
 /// What a handler could not do.
 struct Wrong {
     reason: Reason,
@@ -127,7 +160,7 @@ impl From<ExtractError> for Wrong {
     }
 }
 
-/// Gives a message to one handler.
+/// Gives a message to one handler. Answers whether it was meant.
 ///
 /// # Errors
 /// The first of its expressions that could not be evaluated, or what was required and not found; what is before it was done.
@@ -139,9 +172,9 @@ fn one<S: Sink>(
     sink: &S,
     at: Instant,
     wall: SystemTime,
-) -> Result<(), Wrong> {
+) -> Result<Meant, Wrong> {
     if handler.matches.as_ref().is_some_and(|matches| !matches.truth(scope).unwrap_or(false)) {
-        return Ok(());
+        return Ok(Meant::No);
     }
     if let Some(message) = handler.message {
         // One without a number came all the same.
@@ -189,7 +222,7 @@ fn one<S: Sink>(
     for (metric, expression) in &handler.record {
         sink.observe(*metric, expression.number(scope)?, at);
     }
-    Ok(())
+    Ok(Meant::Yes)
 }
 
 /// Unix seconds; before 1970 below 0.

@@ -1,24 +1,20 @@
 //! A session from its connect to its end.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::handle::Handled;
 use super::hearing::Hearing;
 use super::kept::Kept;
 use super::types::SessionStep;
 use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::MessageObject;
 use crate::flow::flight::Flight;
 use crate::flow::interpret::Broken;
 use crate::flow::sink::{Failure, Sink};
 use crate::flow::user::User;
 use crate::measure::{self, Passed, Sample};
 use crate::protocol::session::{self as driver, Attempt, ConnectTimes, Connection, Incoming, Lost};
-
-/// How long a peer is given to answer the goodbye.
-pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 
 /// An open session. Dropped before [`Session::finish`], it was interrupted.
 pub(in crate::flow) struct Session<'a, S: Sink> {
@@ -28,12 +24,14 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     connection: Option<Connection>,
     /// How the peer ended it, until it is brought back.
     lost: Option<Lost>,
+    /// The peer ended it as it was meant to.
+    parted: bool,
     /// A step needed the connection when it was gone for good.
     over: bool,
     /// What was read while something else was awaited. Beyond what it has room for the peer has to wait.
     ahead: Kept<Incoming>,
     /// What came while an acknowledgement was awaited, and no `receive` has looked at.
-    pub(super) unseen: Kept<(Instant, Arc<MessageObject>)>,
+    pub(super) unseen: Kept<(Instant, Handled)>,
     /// What `on` follows.
     pub(super) hearing: Hearing<'a, S>,
     since: Instant,
@@ -66,6 +64,7 @@ impl<'a, S: Sink> Session<'a, S> {
                 told: connection.traffic(),
                 connection: Some(connection),
                 lost: None,
+                parted: false,
                 over: false,
                 ahead: Kept::new(step.connector.max_message()),
                 unseen: Kept::new(step.connector.max_message()),
@@ -152,6 +151,11 @@ impl<'a, S: Sink> Session<'a, S> {
         Broken::because(reason, self.why_closed())
     }
 
+    /// Whether the peer ended it as it was meant to, and all that came before is handled.
+    pub(super) fn is_parted(&self) -> bool {
+        self.parted && self.is_closed()
+    }
+
     /// Whether the peer has ended it, and it wasn't brought back.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_some()
@@ -161,6 +165,7 @@ impl<'a, S: Sink> Session<'a, S> {
     fn why_closed(&self) -> String {
         match &self.lost {
             Some(lost) => lost.detail.clone(),
+            None if self.parted => "the peer has ended the connection, as it was meant to".into(),
             None => "the session has closed its connection".into(),
         }
     }
@@ -171,26 +176,45 @@ impl<'a, S: Sink> Session<'a, S> {
         self.acks - 1
     }
 
+    /// A message came that holds no JSON, though that was asked for.
+    pub(super) fn tell_unparsed(&self, at: Instant) {
+        self.sink.passed(self.step.id, at, &Passed { unparsed: 1, ..Passed::default() });
+    }
+
+    /// Answers the event of this number.
+    pub(super) fn acknowledge(&mut self, at: Instant, id: u64, args: &[u8]) {
+        // A list by the way it was made.
+        let args = serde_json::from_slice(args).unwrap_or_default();
+        if self.connection.as_mut().is_some_and(|connection| connection.acknowledge(id, args)) {
+            self.passed(at, 1, 0);
+        }
+    }
+
     /// Messages went over the connection just now.
     pub(super) fn passed(&mut self, at: Instant, sent: u64, received: u64) {
         let now = self.connection.as_ref().map_or(self.told, Connection::traffic);
         let (sent_bytes, received_bytes) = (now.0.saturating_sub(self.told.0), now.1.saturating_sub(self.told.1));
         self.told = now;
-        let passed = Passed { sent, received, sent_bytes, received_bytes };
+        let passed = Passed { sent, received, sent_bytes, received_bytes, unparsed: 0 };
         if passed != Passed::default() {
             self.sink.passed(self.step.id, at, &passed);
         }
     }
 
-    /// The connection ended, and nobody had asked it to; or the peer ended its side as this one had.
+    /// The connection ended, and nobody had asked it to; or the peer ended it as it was meant to, or as this side had ended its own.
     pub(super) fn lose(&mut self, lost: Lost) {
-        if matches!(&self.connection, Some(Connection::Tcp(connection)) if connection.is_over()) {
+        let over = matches!(&self.connection, Some(Connection::Tcp(connection)) if connection.is_over());
+        let expected = self.step.closing.expected.covers(&lost);
+        if over || (expected && self.step.reconnect.is_none()) {
+            self.parted = true;
+            self.closing.get_or_insert_with(Instant::now);
+            self.hearing.close();
             return self.let_go();
         }
         let now = Instant::now();
         self.passed(now, 0, 0);
         if self.connection.take().is_some() {
-            self.sink.disconnected(self.step.protocol(), now, Some(lost.reason));
+            self.sink.disconnected(self.step.protocol(), now, (!expected).then_some(lost.reason));
         }
         self.hearing.lost(now);
         self.lost = Some(lost);
@@ -203,7 +227,7 @@ impl<'a, S: Sink> Session<'a, S> {
 
     /// The same of what was under way since `began`.
     pub(super) fn tell_loss_since(&self, began: Instant, at: Instant) {
-        let Some(lost) = &self.lost else { return };
+        let Some(lost) = self.lost.as_ref().filter(|lost| !self.step.closing.expected.covers(lost)) else { return };
         self.tell_error_since(began, at, lost.reason, &lost.detail);
     }
 

@@ -19,9 +19,11 @@ pub use hearing::{Ears, Finding};
 pub use lack::Lack;
 pub use marks::Sequences;
 pub use silence::Stretch;
-pub use types::{Awaited, CloseStep, EmitStep, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, SessionStep};
+pub use types::{
+    Awaited, CloseStep, Closing, EmitStep, Expected, Handler, Handlers, ListenStep, MessageStep, Reconnect, SendStep, SessionStep,
+};
 
 pub(super) use handle::Listening;
 pub(super) use hearing::Hearing;
 pub(super) use life::Session;
-pub(super) use pump::alongside;
+pub(super) use pump::{Lasting, alongside};

@@ -2,15 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::handle::Listening;
-use super::life::{FAREWELL, Session};
+use super::handle::{Handled, Listening};
+use super::life::Session;
 use super::types::Awaited;
 use crate::base::units::{nanos, show_seconds};
 use crate::base::{Outcome, Reason};
-use crate::expr::MessageObject;
 use crate::flow::flight::Flight;
 use crate::flow::interpret::{Broken, Run};
 use crate::flow::sink::{Failure, Sink};
@@ -28,7 +26,7 @@ impl<'a, S: Sink> Run<'a, S> {
             sink.sleep_until(at).await;
             return Ok(());
         }
-        Box::pin(async move { self.listen_until(|| sink.sleep_until(at), None).await }).await
+        Box::pin(async move { self.listen_until(|| sink.sleep_until(at), None, Lasting::Fixed).await }).await
     }
 
     /// Waits until a moment, or until the user is asked to end.
@@ -45,13 +43,14 @@ impl<'a, S: Sink> Run<'a, S> {
                     () = sink.asked_to_end() => {}
                 }
             };
-            self.listen_until(stop, None).await
+            self.listen_until(stop, None, Lasting::Fixed).await
         })
         .await
     }
 
     /// Takes messages until `stop`, which is begun anew where a connection is brought back: that takes the user into its present
-    /// phase, and only another wait lets go of it again.
+    /// phase, and only another wait lets go of it again. What lasts [`Lasting::Open`] is over, too, once the peer has ended the connection
+    /// as it was meant to.
     ///
     /// # Errors
     /// The connection is lost, and was not brought back.
@@ -59,6 +58,7 @@ impl<'a, S: Sink> Run<'a, S> {
         &mut self,
         stop: impl Fn() -> F,
         mut listening: Option<&mut Listening<'_, 'a, S>>,
+        lasting: Lasting,
     ) -> Result<(), Broken> {
         loop {
             let mut stopped = std::pin::pin!(stop());
@@ -76,6 +76,14 @@ impl<'a, S: Sink> Run<'a, S> {
                             }
                             break;
                         }
+                    }
+                }
+                if session.is_parted() {
+                    if let Some(listening) = &mut listening {
+                        listening.hearing.end(Instant::now());
+                    }
+                    if lasting == Lasting::Open {
+                        return Ok(());
                     }
                 }
                 let came = tokio::select! {
@@ -97,6 +105,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// Says goodbye and closes, if the connection is open. What comes before the peer's own goodbye is taken as ever; what was read
     /// ahead is kept.
     pub(in crate::flow) async fn close(&mut self) {
+        let within = self.session.as_ref().map_or(Duration::ZERO, |session| session.step.closing.within);
         let farewell = async {
             if let Some(connection) = self.session.as_mut().and_then(|session| session.closing()) {
                 connection.goodbye().await;
@@ -107,7 +116,7 @@ impl<'a, S: Sink> Run<'a, S> {
                 self.handle(incoming, None, false);
             }
         };
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        let _ = tokio::time::timeout(within, farewell).await;
         if let Some(session) = &mut self.session {
             session.let_go();
         }
@@ -193,6 +202,9 @@ impl<'a, S: Sink> Run<'a, S> {
                 let broken = Broken::because(lost.reason, lost.detail.clone());
                 session.lose(lost);
                 self.due = Instant::now();
+                if session.is_parted() {
+                    return Err(session.tell_closed(self.due));
+                }
                 session.tell_loss_since(began, self.due);
                 Err(broken)
             }
@@ -214,7 +226,7 @@ impl<'a, S: Sink> Run<'a, S> {
         if ack.is_none()
             && let Some((at, message)) = self.unseen(awaited)
         {
-            return self.came(awaited, due, sent, at, &message);
+            return self.came(awaited, due, sent, at, message);
         }
         // That the connection was lost has been told.
         self.ready().await?;
@@ -226,7 +238,7 @@ impl<'a, S: Sink> Run<'a, S> {
         let began = Instant::now();
         let deadline = began + awaited.within;
         let mut late = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
-        let found: Result<(Instant, Arc<MessageObject>), Lost> = loop {
+        let found: Result<(Instant, Handled), Lost> = loop {
             let Some(session) = &mut self.session else { break Err(timed_out(awaited)) };
             let incoming = tokio::select! {
                 biased;
@@ -248,12 +260,12 @@ impl<'a, S: Sink> Run<'a, S> {
                 (_, None) => (true, false),
             };
             let message = self.handle(incoming, None, ours || later);
-            if let Some(message) = message {
+            if let Some(mut message) = message {
                 if later {
                     if let Some(session) = &mut self.session {
                         session.unseen.push(size, (at, message));
                     }
-                } else if at <= deadline && self.fits(awaited, &message) {
+                } else if at <= deadline && self.fits(awaited, at, &mut message) {
                     break Ok((at, message));
                 }
             }
@@ -263,31 +275,43 @@ impl<'a, S: Sink> Run<'a, S> {
         };
         flight.landed();
         match found {
-            Ok((at, message)) => self.came(awaited, due, sent, at, &message),
+            Ok((at, message)) => self.came(awaited, due, sent, at, message),
             Err(lost) => self.came_not(awaited, due, sent, lost.reason, lost.detail),
         }
     }
 
     /// The first that fits of what came while an acknowledgement was awaited; what is before it is gone.
-    fn unseen(&mut self, awaited: &Awaited) -> Option<(Instant, Arc<MessageObject>)> {
+    fn unseen(&mut self, awaited: &Awaited) -> Option<(Instant, Handled)> {
         loop {
-            let (at, message) = self.session.as_mut()?.unseen.pop()?;
-            if self.fits(awaited, &message) {
+            let (at, mut message) = self.session.as_mut()?.unseen.pop()?;
+            if self.fits(awaited, at, &mut message) {
                 return Some((at, message));
             }
         }
     }
 
     /// Whether it is the message that is awaited, which is then that of the scope.
-    fn fits(&mut self, awaited: &Awaited, message: &Arc<MessageObject>) -> bool {
+    fn fits(&mut self, awaited: &Awaited, at: Instant, handled: &mut Handled) -> bool {
+        let looks = handled.message.vain_looks();
         let scope = &mut self.user.scope;
         let before = scope.message().cloned();
-        scope.set_message(Some(message.clone()));
+        scope.set_message(Some(handled.message.clone()));
         let fits = awaited.matches.as_ref().is_none_or(|matches| matches.truth(scope).unwrap_or(false));
         if !fits {
             scope.set_message(before);
         }
+        self.tell_unparsed(at, handled, looks);
         fits
+    }
+
+    /// Tells of a message whose JSON was asked for since there were `looks`, and which holds none; once.
+    fn tell_unparsed(&self, at: Instant, handled: &mut Handled, looks: u32) {
+        if !handled.unparsed && handled.message.vain_looks() > looks {
+            handled.unparsed = true;
+            if let Some(session) = &self.session {
+                session.tell_unparsed(at);
+            }
+        }
     }
 
     /// The message came: what is made of it, and its sample.
@@ -297,13 +321,14 @@ impl<'a, S: Sink> Run<'a, S> {
         due: Instant,
         sent: Option<Instant>,
         at: Instant,
-        message: &MessageObject,
+        mut handled: Handled,
     ) -> Result<(), Broken> {
         self.due = at.max(due);
+        let looks = handled.message.vain_looks();
         let scope = &mut self.user.scope;
         let mut missing = None;
         for (symbol, extract) in &awaited.extract {
-            match extract.from_message(message) {
+            match extract.from_message(&handled.message) {
                 Ok(Some(value)) => scope.assign(*symbol, value),
                 Ok(None) => scope.unset(*symbol),
                 Err(error) => {
@@ -316,6 +341,7 @@ impl<'a, S: Sink> Run<'a, S> {
         for (check, expression) in &awaited.checks {
             self.check(*check, due, expression, &Vec::new);
         }
+        self.tell_unparsed(at, &mut handled, looks);
         match missing {
             None => Ok(()),
             Some(detail) => Err(self.failed(awaited, due, Reason::Data, &detail)),
@@ -374,6 +400,15 @@ pub(in crate::flow) async fn alongside<S: Sink, F: Future>(session: &mut Session
     }
 }
 
+/// For how long is waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flow) enum Lasting {
+    /// As long as was said, whatever becomes of the connection.
+    Fixed,
+    /// As long as there is a connection.
+    Open,
+}
+
 /// What became of an attempt to bring a connection back.
 enum Recovered {
     /// It is open.
@@ -384,5 +419,5 @@ enum Recovered {
 
 fn timed_out(awaited: &Awaited) -> Lost {
     let within = show_seconds(awaited.within.as_secs_f64());
-    Lost { reason: Reason::Timeout, code: None, detail: format!("no such message came within {within}") }
+    Lost::new(Reason::Timeout, format!("no such message came within {within}"))
 }

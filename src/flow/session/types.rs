@@ -8,7 +8,7 @@ use crate::base::Protocol;
 use crate::expr::{Expression, Extract, JsonTemplate, Symbol, Template};
 use crate::flow::types::{Amounts, Flow, Think};
 use crate::measure::{CheckId, MessageId, StepId};
-use crate::protocol::session::Connector;
+use crate::protocol::session::{Connector, Lost};
 
 /// A connection, and what a user does while it is open.
 #[derive(Debug)]
@@ -25,12 +25,52 @@ pub struct SessionStep {
     pub flow: Flow,
     /// What to do about a close that nobody asked for; if absent it fails the step.
     pub reconnect: Option<Reconnect>,
+    /// How the connection ends.
+    pub closing: Closing,
 }
 
 impl SessionStep {
     /// What it speaks.
     pub const fn protocol(&self) -> Protocol {
         self.connector.protocol()
+    }
+}
+
+/// How a connection ends that isn't lost.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    /// How long the peer is given to answer the goodbye.
+    pub within: Duration,
+    /// Which ends of the peer's are neither an error nor a disconnect.
+    pub expected: Expected,
+}
+
+impl Default for Closing {
+    fn default() -> Self {
+        Self { within: Duration::from_secs(1), expected: Expected::None }
+    }
+}
+
+/// Ends of the peer's that are meant to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// None.
+    #[default]
+    None,
+    /// Those with one of these close codes (WebSocket).
+    Codes(Vec<u16>),
+    /// Those as the protocol has them: a DISCONNECT (Socket.IO), the end of the stream between two messages (TCP).
+    Proper,
+}
+
+impl Expected {
+    /// Whether the peer was meant to end the connection like this.
+    pub fn covers(&self, lost: &Lost) -> bool {
+        match self {
+            Self::None => false,
+            Self::Codes(codes) => lost.code.is_some_and(|code| codes.contains(&code)),
+            Self::Proper => lost.proper,
+        }
     }
 }
 
@@ -81,6 +121,8 @@ pub struct Handler {
     pub record: Amounts,
     /// Variables out of the message; those that aren't found are unset.
     pub extract: Vec<(Symbol, Extract)>,
+    /// What an event is answered with that wants an acknowledgement: a JSON list of arguments.
+    pub ack: Option<JsonTemplate>,
 }
 
 impl Handler {
@@ -95,6 +137,7 @@ impl Handler {
             || !self.count.is_empty()
             || !self.record.is_empty()
             || !self.extract.is_empty()
+            || self.ack.is_some()
     }
 }
 

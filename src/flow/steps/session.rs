@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use crate::base::{Outcome, Protocol};
 use crate::flow::interpret::{Broken, Run, Stop};
-use crate::flow::session::{CloseStep, EmitStep, Hearing, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep};
+use crate::flow::session::{
+    CloseStep, EmitStep, Hearing, Lasting, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep,
+};
 use crate::flow::sink::Sink;
 use crate::flow::types::Think;
 use crate::protocol::session::Outgoing;
@@ -127,7 +129,7 @@ async fn hold<'a, S: Sink>(
             let length = length.draw(&mut run.user.scope.random());
             run.due += length;
             let at = run.due;
-            let done = run.listen_until(|| sink.sleep_until(at), listening).await;
+            let done = run.listen_until(|| sink.sleep_until(at), listening, Lasting::Fixed).await;
             if done.is_err() {
                 // It broke off; what was left of it counts like the steps behind it.
                 run.due = at.min(Instant::now());
@@ -136,7 +138,7 @@ async fn hold<'a, S: Sink>(
             done
         }
         None => {
-            let done = run.listen_until(|| sink.asked_to_end(), listening).await;
+            let done = run.listen_until(|| sink.asked_to_end(), listening, Lasting::Open).await;
             run.due = Instant::now();
             done
         }

@@ -7,7 +7,8 @@ use crate::record::{Message, Phase};
 
 /// How many sessions ended, how long they lasted and what went over their connections.
 pub(super) fn sessions(out: &mut String, phase: &Phase, style: Style) {
-    let mut table = Table::new(vec![
+    let unparsed = phase.sessions.iter().any(|sessions| sessions.messages_unparsed > 0);
+    let mut columns = vec![
         ("session", Align::Left),
         ("ended", Align::Right),
         ("failed", Align::Right),
@@ -15,11 +16,13 @@ pub(super) fn sessions(out: &mut String, phase: &Phase, style: Style) {
         ("p95", Align::Right),
         ("messages sent", Align::Right),
         ("received", Align::Right),
-    ]);
+    ];
+    columns.extend(unparsed.then_some(("unparsed", Align::Right)));
+    let mut table = Table::new(columns);
     for sessions in &phase.sessions {
         let of = |outcome: &str| sessions.outcomes.get(outcome).copied().unwrap_or(0);
         let failed = of("error") + of("timeout");
-        table.row(vec![
+        let mut row = vec![
             format!("{}/{}", clean(&sessions.scenario), clean(&sessions.step)).into(),
             count(sessions.outcomes.values().sum()).into(),
             if failed == 0 { "0".into() } else { Cell::toned(count(failed), Tone::Bad) },
@@ -27,7 +30,12 @@ pub(super) fn sessions(out: &mut String, phase: &Phase, style: Style) {
             seconds(sessions.duration.p95).into(),
             count(sessions.messages_sent).into(),
             count(sessions.messages_received).into(),
-        ]);
+        ];
+        row.extend(unparsed.then(|| match sessions.messages_unparsed {
+            0 => "0".into(),
+            some => Cell::toned(count(some), Tone::Bad),
+        }));
+        table.row(row);
     }
     if !table.is_empty() {
         table.render(out, 2, style);

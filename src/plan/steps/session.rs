@@ -89,8 +89,9 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             after: drawn(&reconnect.after).0,
             times: reconnect.times.map_or(3, |times| times.value),
         });
+        let closing = connect::closing(self.resolver, protocol, &common);
         let connector = connecting?.connector;
-        Some(StepKind::Session(Box::new(SessionStep { id, name, connector, on: on?, flow, reconnect })))
+        Some(StepKind::Session(Box::new(SessionStep { id, name, connector, on: on?, flow, reconnect, closing })))
     }
 
     fn handlers(&mut self, on: Option<&Many<At<written::On>>>) -> Option<Handlers> {
@@ -108,11 +109,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.resolver.error(every.at, "no message comes every 0s; write how often the publisher sends, like 500ms");
         }
         let kind = on.latency_from.is_some() || on.sequence.is_some() || on.every.is_some() || on.name.is_some();
-        let does = kind || on.count.is_some() || on.record.is_some() || on.extract.is_some();
+        let does = kind || on.count.is_some() || on.record.is_some() || on.extract.is_some() || on.ack.is_some();
         if !does {
             self.resolver.lacking(
                 at,
-                "this does nothing with the messages; write name, latency_from, sequence, every, count, record or extract",
+                "this does nothing with the messages; write name, latency_from, sequence, every, count, record, extract or ack",
             );
         }
         let message = kind.then(|| self.message_id(within.id, on));
@@ -123,6 +124,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let count = self.amounts(on.count.iter().flat_map(|count| count.iter()), true);
         let record = self.amounts(on.record.iter().flat_map(|record| record.iter()), false);
         let extract = self.extracts(on.extract.as_ref(), headerless);
+        let ack = self.reply(on.ack.as_ref(), within);
         Some(Handler {
             matches: matches?,
             message,
@@ -133,7 +135,31 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             count: count?,
             record: record?,
             extract: extract?,
+            ack: ack?,
         })
+    }
+
+    /// What an event of the server's is answered with: a list of arguments.
+    fn reply(&mut self, ack: Option<&Form<At<bool>, At<written::Reply>>>, within: Within) -> Option<Option<JsonTemplate>> {
+        let (at, json) = match ack {
+            None => return Some(None),
+            Some(Form::Short(wanted)) if !wanted.value => return Some(None),
+            Some(Form::Short(wanted)) => (wanted.at, None),
+            Some(Form::Long(reply)) => (reply.at, reply.value.json),
+        };
+        if within.protocol != Protocol::Socketio {
+            self.resolver.error(at, format!("acknowledgements are Socket.IO's; over {} leave `ack` out", within.protocol));
+            return None;
+        }
+        let args = match json {
+            None => Vec::new(),
+            Some(json) => {
+                // By itself first, since only so the place of a mistake is known.
+                connect::json(self.resolver, json, &self.names)?;
+                vec![self.resolver.profile.tree.json(json.0, true)]
+            }
+        };
+        self.json_list(at, serde_json::Value::Array(args)).map(Some)
     }
 
     /// The kind of message with this name; those of the same step and name are one.

@@ -44,6 +44,10 @@ macro_rules! session {
             pub max_message: Option<Of<Size>>,
             /// Brings back a connection that was lost: `{after: 1s..5s, times: 3}`. Default: it is an error that ends the session.
             pub reconnect: Option<Reconnect>,
+            /// Which ends of the peer's are neither an error nor a disconnect: `{expect: [1000, 1001]}`. Default: none.
+            pub close: Option<Close>,
+            /// How long the peer may take to answer a goodbye; then the program closes the connection. Default 1s.
+            pub close_within: Option<Of<Duration>>,
         }
 
         $(#[$defaults_doc])*
@@ -66,6 +70,10 @@ macro_rules! session {
             pub max_message: Option<Of<Size>>,
             /// Brings back a connection that was lost: `{after: 1s..5s, times: 3}`. Default: it is an error that ends the session.
             pub reconnect: Option<Reconnect>,
+            /// Which ends of the peer's are neither an error nor a disconnect: `{expect: [1000, 1001]}`. Default: none.
+            pub close: Option<Close>,
+            /// How long the peer may take to answer a goodbye; then the program closes the connection. Default 1s.
+            pub close_within: Option<Of<Duration>>,
         }
 
         impl $step {
@@ -79,6 +87,8 @@ macro_rules! session {
                     http_proxy: self.http_proxy.as_ref(),
                     max_message: self.max_message.as_ref(),
                     reconnect: self.reconnect.as_ref(),
+                    close: self.close.as_ref(),
+                    close_within: self.close_within.as_ref(),
                 }
             }
 
@@ -99,6 +109,8 @@ macro_rules! session {
                     http_proxy: self.http_proxy.as_ref(),
                     max_message: self.max_message.as_ref(),
                     reconnect: self.reconnect.as_ref(),
+                    close: self.close.as_ref(),
+                    close_within: self.close_within.as_ref(),
                 }
             }
         }
@@ -122,6 +134,10 @@ pub struct Common<'a> {
     pub max_message: Option<&'a Of<Size>>,
     /// `reconnect`
     pub reconnect: Option<&'a Reconnect>,
+    /// `close`
+    pub close: Option<&'a Close>,
+    /// `close_within`
+    pub close_within: Option<&'a Of<Duration>>,
 }
 
 /// What the sessions that begin with a request of HTTP have, as a step or its defaults have it.
@@ -186,6 +202,8 @@ session! {
         query: Option<Entries<Many<Text>>>,
         /// Subprotocols that are offered, the best first.
         subprotocols: Option<Many<Scalar>>,
+        /// What is a message: `message` (one of WebSocket), or `line` (each line of one). Default message.
+        frame: Option<At<Framing>>,
         /// Whether the user's cookies go with the handshake, and those that its answer sets are kept. Default true.
         cookies: Option<At<bool>>,
     }
@@ -237,7 +255,7 @@ session! {
     TcpDefaults,
     both {
         /// Where a message ends: `line`, `raw`, `{until: "\0"}` or `{length: u32be}`. Default line.
-        frame: Option<Form<Of<PlainFrame>, At<Framing>>>,
+        frame: Option<Form<Of<PlainFrame>, At<Delimiting>>>,
     }
     step {
         /// `host:port`, or `builtin`: the program's own echo target. Default: `address` of the defaults.
@@ -247,6 +265,17 @@ session! {
         /// `host:port`, or `builtin`: the program's own echo target.
         address: Option<Text>,
     }
+}
+
+/// What of a WebSocket is a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// A message of WebSocket.
+    #[default]
+    Message,
+    /// Each line of one that isn't empty.
+    Line,
 }
 
 /// How a connection of Socket.IO begins.
@@ -287,7 +316,7 @@ impl Parsed for PlainFrame {
 /// Frames with details.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Framing {
+pub struct Delimiting {
     /// Up to this text, which is sent behind each message.
     pub until: Option<Scalar>,
     /// Behind a length: `u8`, `u16be`, `u16le`, `u32be` or `u32le`.
@@ -302,6 +331,22 @@ pub struct Reconnect {
     pub after: Think,
     /// So many attempts in a row. Default 3.
     pub times: Option<At<u32>>,
+}
+
+/// Which ends of a connection are meant to be.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    /// How the peer may end it: close codes of WebSocket, `disconnect` of Socket.IO, `end` of TCP.
+    pub expect: Many<Scalar>,
+}
+
+/// What an event of the server's is answered with.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The argument, as JSON; its texts may hold `{{ … }}`.
+    pub json: Option<Anything>,
 }
 
 /// What becomes of the messages that come.
@@ -327,6 +372,8 @@ pub struct On {
     pub record: Option<Entries<Expr>>,
     /// Variables to take from the message.
     pub extract: Option<Named<Form<Scalar, Extraction>>>,
+    /// Answers an event of Socket.IO that wants an acknowledgement: `{json: …}` with this argument, `true` with none.
+    pub ack: Option<Form<At<bool>, At<Reply>>>,
 }
 
 /// What is sent, if it isn't a text.

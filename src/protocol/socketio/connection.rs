@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value as Json;
 use tokio::time::Sleep;
 
 use super::engine::Heartbeat;
@@ -113,6 +114,18 @@ impl Connection {
         Ok(bytes as u64)
     }
 
+    /// Answers an event that wants an acknowledgement, once the connection is polled; see
+    /// [`crate::protocol::session::Connection::acknowledge`].
+    pub fn acknowledge(&mut self, id: u64, args: Vec<Json>) {
+        if self.unsent.len() > MAX_UNREAD {
+            let detail = "the server wants acknowledgements and doesn't read them";
+            self.carrier.lose(Lost::new(Reason::Protocol, detail));
+            return;
+        }
+        let (packet, _) = packet::encode(Outgoing::Ack { id, args, attachments: Vec::new() }, &self.namespace);
+        self.unsent.push_back(message(&packet));
+    }
+
     async fn flush(&mut self) -> Result<(), Lost> {
         let limit = self.timeout;
         match tokio::time::timeout(limit, poll_fn(|cx| self.poll_flush(cx))).await {
@@ -147,10 +160,10 @@ impl Connection {
             let kind = match kind_of(packet, attachments) {
                 Ok(kind) => kind,
                 Err(Packet::Disconnected) => {
-                    return Err(self.carrier.lose(Lost::new(Reason::Closed, "the server disconnected the namespace")));
+                    return Err(self.carrier.lose(Lost::by_peer("the server disconnected the namespace")));
                 }
                 Err(Packet::Refused(reason)) => {
-                    let detail = format!("the server took its consent to the namespace back: {reason}");
+                    let detail = format!("the server took its consent to the namespace back: \"{reason}\"");
                     return Err(self.carrier.lose(Lost::new(Reason::Protocol, detail)));
                 }
                 // CONNECT's answer once more does no harm.
@@ -229,7 +242,7 @@ impl Connection {
                 Ok(Came::Nothing)
             }
             '3' | '6' => Ok(Came::Nothing),
-            '1' => Err(Lost::new(Reason::Closed, "the server closed the connection (Engine.IO's close)")),
+            '1' => Err(Lost::by_peer("the server closed the connection (Engine.IO's close)")),
             '4' if self.partial.is_some() => Err(broken("the server sent a packet where an attachment was due".into())),
             '4' => {
                 let Some(packet) = packet::parse(rest, &self.namespace).map_err(broken)? else { return Ok(Came::Nothing) };

@@ -44,6 +44,10 @@ struct Open {
     heartbeat: Heartbeat,
 }
 
+/// What is said of a server that the official clients of versions 3 and 4 refuse, too: its answer to CONNECT has no id, or its packets have
+/// their length before them.
+const VERSION_2: &str = "the server speaks Socket.IO 2, and only versions 3 and 4 are supported; upgrade the server";
+
 /// Dials, shakes hands and connects to the namespace.
 pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
     let limit = prepared.timeout;
@@ -101,12 +105,13 @@ async fn connect(prepared: Prepared, mut cookies: Option<&mut Cookies>, opening:
 async fn consent(mut connection: Connection, opening: &mut Opening) -> Result<Connection, OpenError> {
     opening.wait_for("waiting for CONNECT to be answered (handshake)");
     match connection.packet().await.map_err(lost)?.packet {
-        Packet::Connected => {
+        Packet::Connected { sid: true } => {
             opening.shaken();
             Ok(connection)
         }
+        Packet::Connected { sid: false } => Err(broken(VERSION_2)),
         Packet::Refused(reason) => {
-            Err(OpenError::new(Reason::Refused, format!("the server refused the namespace (CONNECT_ERROR): {reason}")))
+            Err(OpenError::new(Reason::Refused, format!("the server refused the namespace (CONNECT_ERROR): \"{reason}\"")))
         }
         Packet::Disconnected => Err(OpenError::new(Reason::Closed, "the server disconnected instead of answering CONNECT")),
         // Nothing of the namespace comes before its consent.
@@ -115,7 +120,13 @@ async fn consent(mut connection: Connection, opening: &mut Opening) -> Result<Co
 }
 
 fn read_open(text: &str) -> Result<Open, OpenError> {
-    let json = text.strip_prefix('0').ok_or_else(|| broken("the server did not begin with Engine.IO's open packet"))?;
+    let Some(json) = text.strip_prefix('0') else {
+        // Version 2 writes a packet's length before it: `96:0{"sid":…`.
+        let of_version_2 = text.split_once(':').is_some_and(|(length, packet)| {
+            !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) && packet.starts_with("0{")
+        });
+        return Err(broken(if of_version_2 { VERSION_2 } else { "the server did not begin with Engine.IO's open packet" }));
+    };
     serde_json::from_str(json).map_err(|error| broken(&format!("Engine.IO's open packet cannot be read: {error}")))
 }
 
@@ -163,6 +174,7 @@ impl Prepared {
         Ok(websocket::Prepared {
             visit: self.visit_to("websocket", sid)?,
             subprotocols: Vec::new(),
+            framing: websocket::Framing::Message,
             timeout: self.timeout,
             max_message: self.max_message,
         })

@@ -15,7 +15,10 @@ const MAX_ATTACHMENTS: usize = 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Packet {
     /// The answer to CONNECT.
-    Connected,
+    Connected {
+        /// Whether it says the session's id, as all versions but 2 do.
+        sid: bool,
+    },
     /// The refusal of CONNECT: what the server says of it.
     Refused(String),
     Disconnected,
@@ -61,7 +64,7 @@ pub(super) fn parse(text: &str, namespace: &str) -> Result<Option<Packet>, Strin
         _ => Err(broken("holds no list of arguments")),
     };
     Ok(Some(match kind {
-        "0" => Packet::Connected,
+        "0" => Packet::Connected { sid: has_sid(rest) },
         "1" => Packet::Disconnected,
         "2" | "5" => {
             let mut args = list(rest)?;
@@ -88,6 +91,11 @@ fn take<'t>(rest: &mut &'t str, fits: impl Fn(char) -> bool, most: usize) -> &'t
     let (taken, left) = rest.split_at(end);
     *rest = left;
     taken
+}
+
+/// Whether the answer to CONNECT has an id in it.
+fn has_sid(rest: &str) -> bool {
+    serde_json::from_str::<Json>(rest).is_ok_and(|answer| answer.get("sid").is_some_and(Json::is_string))
 }
 
 /// What a CONNECT_ERROR says: a message, or a text.
@@ -156,8 +164,10 @@ mod tests {
             attachments,
         };
         for (text, namespace, packet) in [
-            (r#"0{"sid":"x"}"#, "/", Packet::Connected),
-            (r#"0/admin,{"sid":"x"}"#, "/admin", Packet::Connected),
+            (r#"0{"sid":"x"}"#, "/", Packet::Connected { sid: true }),
+            (r#"0/admin,{"sid":"x"}"#, "/admin", Packet::Connected { sid: true }),
+            ("0", "/", Packet::Connected { sid: false }),
+            ("0/admin", "/admin", Packet::Connected { sid: false }),
             (r#"4{"message":"Not authorized","data":{"code":"E1"}}"#, "/", Packet::Refused("Not authorized".into())),
             (r#"4/admin,"Invalid namespace""#, "/admin", Packet::Refused("Invalid namespace".into())),
             ("1", "/", Packet::Disconnected),

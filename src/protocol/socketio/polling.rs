@@ -111,7 +111,7 @@ impl<'c> Poller<'c> {
             let said = serde_json::from_slice::<serde_json::Value>(&read).ok();
             let said = said.as_ref().and_then(|said| said.get("message")?.as_str()).unwrap_or_default();
             let said: String = said.chars().filter(|c| !c.is_control()).take(100).collect();
-            let said = if said.is_empty() { said } else { format!(" ({said})") };
+            let said = if said.is_empty() { said } else { format!(" (\"{said}\")") };
             return Err(OpenError::new(Reason::Status, format!("the server answered the polling with {status}{said}")));
         }
         Ok(read.freeze())

@@ -107,6 +107,8 @@ async fn nonsense_in_the_handshake_is_told() {
     for (packets, reason, part) in [
         (&["hello"][..], Reason::Protocol, "open packet"),
         (&["0{}"][..], Reason::Protocol, "cannot be read"),
+        (&[r#"97:0{"sid":"a"}2:40"#][..], Reason::Protocol, "Socket.IO 2"),
+        (&[OPEN, "40"][..], Reason::Protocol, "Socket.IO 2"),
         (&[OPEN, r#"42["early"]"#][..], Reason::Protocol, "before it answered"),
         (&[OPEN, "41"][..], Reason::Closed, "instead of answering"),
         (&[OPEN, r#"44{"message":"no\u0007 entry"}"#][..], Reason::Refused, "no entry"),
@@ -139,7 +141,7 @@ async fn nonsense_later_ends_the_connection() {
     }
     for bytes in [&[0; 3][..], &[0; 600]] {
         let (url, _server) = serve(move |mut peer| async move {
-            say(&mut peer, &[OPEN, "40{}", r#"452-["x"]"#]).await;
+            say(&mut peer, &[OPEN, r#"40{"sid":"b"}"#, r#"452-["x"]"#]).await;
             for _ in 0..3 {
                 peer.send(Message::binary(bytes)).await.unwrap();
             }
@@ -160,7 +162,11 @@ async fn nonsense_later_ends_the_connection() {
 #[tokio::test]
 async fn a_server_that_does_not_ping_is_gone() {
     let (url, _server) = serve(|mut peer| async move {
-        say(&mut peer, &[r#"0{"sid":"a","upgrades":[],"pingInterval":100,"pingTimeout":100}"#, "40{}", r#"42["last"]"#]).await;
+        say(
+            &mut peer,
+            &[r#"0{"sid":"a","upgrades":[],"pingInterval":100,"pingTimeout":100}"#, r#"40{"sid":"b"}"#, r#"42["last"]"#],
+        )
+        .await;
         rest(peer).await
     })
     .await;

@@ -212,13 +212,15 @@ impl Connection {
                         self.read.extend_from_slice(b"\n");
                         continue;
                     }
-                    let detail = match self.read.len() {
-                        0 => "the peer closed the connection".to_owned(),
+                    self.ended = Some(match self.read.len() {
+                        0 => Lost::by_peer("the peer closed the connection"),
                         left => {
-                            format!("the peer closed the connection in the middle of a message, of which {left} bytes had come")
+                            let detail = format!(
+                                "the peer closed the connection in the middle of a message, of which {left} bytes had come"
+                            );
+                            Lost::new(Reason::Closed, detail)
                         }
-                    };
-                    self.ended = Some(Lost::new(Reason::Closed, detail));
+                    });
                 }
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(self.fail(&error))),

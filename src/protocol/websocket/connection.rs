@@ -4,21 +4,22 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::{Sink, Stream as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
+use super::{Framing, Prepared};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
 use crate::net::dial::{explain, reason_of};
 use crate::net::{Meter, Stream};
 use crate::protocol::inbox::Inbox;
-use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing};
+use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing, Text};
 
 /// What is read at once, and what an idle connection holds: ten thousand of them are to be cheap.
 const READ_BUFFER: usize = 2048;
@@ -34,6 +35,9 @@ pub struct Connection {
     socket: Option<WebSocketStream<Stream>>,
     meter: Arc<Meter>,
     inbox: Inbox,
+    framing: Framing,
+    /// What is left of a message that is taken line by line.
+    lines: Option<Lines>,
     timeout: Duration,
     max_message: usize,
     /// Pings that came while the socket took nothing.
@@ -43,14 +47,16 @@ pub struct Connection {
 
 impl Connection {
     /// A connection whose handshake is over; `rest` came behind it.
-    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, timeout: Duration, max_message: usize) -> Self {
+    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, prepared: &Prepared) -> Self {
+        let Prepared { framing, timeout, max_message, .. } = *prepared;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
         let socket = WebSocketStream::from_partially_read(stream, rest.into(), Role::Client, Some(config)).await;
-        Self { socket: Some(socket), meter, inbox: Inbox::default(), timeout, max_message, unread: 0, lost: None }
+        let (inbox, lines) = (Inbox::default(), None);
+        Self { socket: Some(socket), meter, inbox, framing, lines, timeout, max_message, unread: 0, lost: None }
     }
 
     /// Sends a message; see [`crate::protocol::session::Connection::send`].
@@ -123,6 +129,9 @@ impl Connection {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
+        if let Some(line) = self.line() {
+            return Poll::Ready(Ok(line));
+        }
         let Self { socket: Some(socket), lost: None, .. } = self else { return Poll::Ready(Err(self.end())) };
         loop {
             let message = match std::task::ready!(Pin::new(&mut *socket).poll_next(cx)) {
@@ -131,8 +140,11 @@ impl Connection {
                 None => return Poll::Ready(Err(self.lose(Lost::new(Reason::Closed, "the peer closed the connection")))),
             };
             match message {
-                Message::Text(text) => return Poll::Ready(Ok(Incoming::now(IncomingKind::Text(text)))),
-                Message::Binary(bytes) => return Poll::Ready(Ok(Incoming::now(IncomingKind::Binary(bytes)))),
+                Message::Text(_) | Message::Binary(_) => {
+                    if let Some(incoming) = split(message, self.framing, &mut self.lines) {
+                        return Poll::Ready(Ok(incoming));
+                    }
+                }
                 // A ping's answer goes out with the next turn.
                 Message::Ping(_) => {
                     self.unread = if self.meter.is_blocked() { self.unread + 1 } else { 0 };
@@ -168,14 +180,17 @@ impl Connection {
 
     /// What still comes; see [`crate::protocol::session::Connection::parting`].
     pub async fn parting(&mut self) -> Option<Incoming> {
-        if let Some(message) = self.inbox.pop() {
+        if let Some(message) = self.inbox.pop().or_else(|| self.line()) {
             return Some(message);
         }
         let socket = self.socket.as_mut()?;
         loop {
             match next(socket).await {
-                Some(Ok(Message::Text(text))) => return Some(Incoming::now(IncomingKind::Text(text))),
-                Some(Ok(Message::Binary(bytes))) => return Some(Incoming::now(IncomingKind::Binary(bytes))),
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    if let Some(incoming) = split(message, self.framing, &mut self.lines) {
+                        return Some(incoming);
+                    }
+                }
                 Some(Ok(Message::Close(_))) => {
                     let _ = tokio::time::timeout(LINGER, async { while let Some(Ok(_)) = next(socket).await {} }).await;
                     break;
@@ -186,6 +201,15 @@ impl Connection {
         }
         self.socket = None;
         None
+    }
+
+    /// The next line of a message that is taken line by line.
+    fn line(&mut self) -> Option<Incoming> {
+        let line = self.lines.as_mut()?.next();
+        if line.is_none() {
+            self.lines = None;
+        }
+        line
     }
 
     /// Closes the socket.
@@ -227,6 +251,59 @@ impl Connection {
     }
 }
 
+/// What is left of a message whose lines are messages.
+#[derive(Debug)]
+struct Lines {
+    at: Instant,
+    wall: SystemTime,
+    rest: Bytes,
+    text: bool,
+}
+
+impl Iterator for Lines {
+    type Item = Incoming;
+
+    /// The next line that isn't empty, without its end.
+    fn next(&mut self) -> Option<Incoming> {
+        while !self.rest.is_empty() {
+            let end = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
+            let mut line = self.rest.split_to(end);
+            self.rest.advance(usize::from(!self.rest.is_empty()));
+            if line.ends_with(b"\r") {
+                line.truncate(line.len() - 1);
+            }
+            if !line.is_empty() {
+                let kind = match Text::try_from(line.clone()) {
+                    Ok(text) if self.text => IncomingKind::Text(text),
+                    _ => IncomingKind::Binary(line),
+                };
+                return Some(Incoming { at: self.at, wall: self.wall, kind });
+            }
+        }
+        None
+    }
+}
+
+/// What a message of the wire is to the caller: itself, or the first of its lines, whose rest then is in `lines`.
+fn split(message: Message, framing: Framing, lines: &mut Option<Lines>) -> Option<Incoming> {
+    let kind = match message {
+        Message::Text(text) => IncomingKind::Text(text),
+        Message::Binary(bytes) => IncomingKind::Binary(bytes),
+        _ => return None,
+    };
+    let Incoming { at, wall, kind } = Incoming::now(kind);
+    let (text, rest) = match (framing, kind) {
+        (Framing::Message, kind) => return Some(Incoming { at, wall, kind }),
+        (Framing::Line, IncomingKind::Text(text)) => (true, Bytes::from(text)),
+        (Framing::Line, IncomingKind::Binary(bytes)) => (false, bytes),
+        (Framing::Line, _) => return None,
+    };
+    let mut all = Lines { at, wall, rest, text };
+    let first = all.next();
+    *lines = (!all.rest.is_empty()).then_some(all);
+    first
+}
+
 /// Sends a close frame as far as the socket takes it at once.
 fn say_at_once(socket: &mut WebSocketStream<Stream>, code: CloseCode) {
     let mut socket = Pin::new(socket);
@@ -243,14 +320,14 @@ fn closed_by(frame: Option<CloseFrame>) -> Lost {
     match frame {
         // What the library makes of a code that no peer may send.
         Some(frame) if frame.code == CloseCode::Protocol && frame.reason == "Protocol violation" => {
-            Lost { reason: Reason::Protocol, code: None, detail: "the peer's close frame has a code that may not be sent".into() }
+            Lost::new(Reason::Protocol, "the peer's close frame has a code that may not be sent")
         }
         Some(frame) => {
             let code = u16::from(frame.code);
-            Lost { reason: Reason::Closed, code: Some(code), detail: format!("the peer closed the connection with code {code}") }
+            Lost { code: Some(code), ..Lost::by_peer(format!("the peer closed the connection with code {code}")) }
         }
         // 1005 stands for a close frame without a code (RFC 6455, 7.1.5).
-        None => Lost { reason: Reason::Closed, code: Some(1005), detail: "the peer closed the connection without a code".into() },
+        None => Lost { code: Some(1005), ..Lost::by_peer("the peer closed the connection without a code") },
     }
 }
 

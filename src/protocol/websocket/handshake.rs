@@ -56,7 +56,7 @@ pub(in crate::protocol) async fn connect(
     })
     .await?;
     verify(opening.status, &opening.headers, &key, &prepared.subprotocols)?;
-    let connection = Connection::new(stream, rest, meter, prepared.timeout, prepared.max_message).await;
+    let connection = Connection::new(stream, rest, meter, &prepared).await;
     opening.shaken();
     Ok(connection)
 }

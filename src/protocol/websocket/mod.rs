@@ -21,6 +21,16 @@ pub use connection::Connection;
 pub(super) use handshake::connect;
 pub(super) use tokio_tungstenite::tungstenite::protocol::Message;
 
+/// What of the wire is a message to the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// A message of WebSocket.
+    #[default]
+    Message,
+    /// Each line of a message of WebSocket that isn't empty, for servers that write what has queued up into one.
+    Line,
+}
+
 /// A `connect` of WebSocket as resolved.
 #[derive(Debug, Clone)]
 pub struct Connector {
@@ -28,6 +38,8 @@ pub struct Connector {
     pub site: Site,
     /// The subprotocols that are offered, the best first; the server has to choose one of them.
     pub subprotocols: Vec<String>,
+    /// What is a message.
+    pub framing: Framing,
     /// For all of opening a connection, and for each message that is sent.
     pub timeout: Duration,
     /// The longest message that is taken, in bytes; a longer one ends the connection (`protocol`).
@@ -37,7 +49,8 @@ pub struct Connector {
 impl Connector {
     /// A connector with the defaults of a profile.
     pub fn new(url: Template) -> Self {
-        Self { site: Site::new(url), subprotocols: Vec::new(), timeout: TIMEOUT, max_message: MAX_MESSAGE }
+        let (subprotocols, framing) = (Vec::new(), Framing::Message);
+        Self { site: Site::new(url), subprotocols, framing, timeout: TIMEOUT, max_message: MAX_MESSAGE }
     }
 
     /// Whether what is static of it can be used; for when a profile is loaded.
@@ -55,7 +68,8 @@ impl Connector {
     pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
         let visit = self.site.render(scope)?;
         let subprotocols = self.subprotocols.clone();
-        Ok(Prepared { visit, subprotocols, timeout: self.timeout, max_message: self.max_message })
+        let Self { framing, timeout, max_message, .. } = *self;
+        Ok(Prepared { visit, subprotocols, framing, timeout, max_message })
     }
 }
 
@@ -64,6 +78,7 @@ impl Connector {
 pub struct Prepared {
     pub(super) visit: Visit,
     pub(super) subprotocols: Vec<String>,
+    pub(super) framing: Framing,
     pub(super) timeout: Duration,
     pub(super) max_message: usize,
 }

@@ -20,6 +20,7 @@ pub(super) fn sessions(input: &PhaseInput<'_>) -> Vec<Sessions> {
             duration: latency(&timed(&totals.durations)),
             messages_sent: totals.messages[Direction::Sent as usize],
             messages_received: totals.messages[Direction::Received as usize],
+            messages_unparsed: totals.unparsed,
             sent_bytes: totals.bytes[Direction::Sent as usize],
             received_bytes: totals.bytes[Direction::Received as usize],
         })

@@ -24,6 +24,8 @@ pub struct Sessions {
     pub messages_sent: u64,
     /// Messages received in this phase.
     pub messages_received: u64,
+    /// Of those received, messages that are no JSON, though an expression or extraction asked for it.
+    pub messages_unparsed: u64,
     /// Bytes sent after the handshake.
     pub sent_bytes: u64,
     /// Bytes received after the handshake.

@@ -248,6 +248,71 @@ async fn echoes_in_both_forms_come_back_as_they_were() {
 }
 
 #[tokio::test]
+async fn a_message_that_holds_no_json_is_told_once_where_json_was_asked_for() {
+    let server = Scripted::start(|_, mut socket: Socket| async move {
+        for text in ["no json", r#"{"seq": 1, "at": 1}"#, "{", "the last"] {
+            say(&mut socket, text).await;
+        }
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let follows = |make: &mut Maker| vec![make.follows()];
+    let until_last = |make: &mut Maker| make.receive("message.json is not defined and message.text == 'the last'");
+    // By a handler, by a `receive`, by both; and by nobody.
+    let extracts = Awaited {
+        extract: vec![(make.symbol("id"), Extract::json("$.id", false, false).unwrap())],
+        ..make.await_message("", Duration::from_secs(30))
+    };
+    let cases = [
+        (follows(&mut make), vec![make.receive("message.text == 'the last'")], 3),
+        (vec![], vec![until_last(&mut make)], 3),
+        (follows(&mut make), vec![until_last(&mut make)], 3),
+        (vec![], vec![message(MessageStep::Receive(extracts))], 1),
+        (vec![], vec![make.receive("message.text == 'the last'")], 0),
+    ];
+    for (on, steps, wanted) in cases {
+        let book = Book::default();
+        let (end, _) = run(vec![connected(session(&server.url, on, steps))], &book).await;
+        assert_eq!((end, book.unparsed()), (End::Completed, wanted));
+    }
+}
+
+#[tokio::test]
+async fn the_first_handler_that_is_meant_answers_an_event() {
+    let (server, connector) = socket_io(|mut socket| async move {
+        for packet in [r#"421["ask",{"q":7}]"#, r#"422["other"]"#, r#"42["ask",{"q":8}]"#, r#"423["ask",{"q":9}]"#] {
+            say(&mut socket, packet).await;
+        }
+        let mut replies = Vec::new();
+        while let Some(Ok(Message::Text(text))) = socket.next().await {
+            replies.push(text.to_string());
+        }
+        assert_eq!(replies, [r#"431[{"a":7,"user":4}]"#, r#"433[{"a":9,"user":4}]"#, "41"]);
+        socket
+    })
+    .await;
+    let mut make = Maker::new("");
+    let json = |make: &mut Maker, value| Some(make.compiler.json(&value, &make.names).unwrap());
+    let asked = Handler {
+        matches: Some(make.expression("message.event == 'ask'")),
+        ack: json(&mut make, serde_json::json!([{"a": "{{ message.json.q }}", "user": "{{ user }}"}])),
+        ..Handler::default()
+    };
+    let second = Handler {
+        matches: Some(make.expression("message.event == 'ask'")),
+        ack: json(&mut make, serde_json::json!([])),
+        ..Handler::default()
+    };
+    let steps = vec![make.receive("message.json.q == 9")];
+    let step = SessionStep { connector, ..session("", vec![asked, second], steps) };
+    let book = Book::default();
+    let (end, _) = run(vec![connected(step)], &book).await;
+    assert_eq!((end, book.messages()), (End::Completed, (2, 4)));
+    drop(server);
+}
+
+#[tokio::test]
 async fn json_over_socket_io_is_a_value() {
     let (_server, connector) = socket_io(|socket| echo(0, socket)).await;
     let mut make = Maker::new("");

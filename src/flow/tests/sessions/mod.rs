@@ -1,5 +1,6 @@
 //! Sessions against real servers that follow a script.
 
+mod ends;
 mod losses;
 mod messages;
 mod reading;
@@ -88,7 +89,8 @@ async fn echo(_: usize, mut socket: Socket) -> Socket {
 fn session(url: &str, on: Vec<Handler>, steps: Vec<Step>) -> SessionStep {
     let connector = Connector::WebSocket(Box::new(websocket::Connector::new(Template::literal(url))));
     let name = "WS /live".to_owned();
-    SessionStep { id: StepId(9), name, connector, on: Handlers::new(on), flow: Flow { steps }, reconnect: None }
+    let (on, flow, closing) = (Handlers::new(on), Flow { steps }, Closing::default());
+    SessionStep { id: StepId(9), name, connector, on, flow, reconnect: None, closing }
 }
 
 fn connected(session: SessionStep) -> Step {
@@ -136,6 +138,12 @@ impl Book {
         let told = self.told.borrow();
         let all = told.iter().filter_map(|told| if let Told::Numbered(0, numbered) = told { Some(*numbered) } else { None });
         all.fold(Numbered::default(), Numbered::plus)
+    }
+
+    /// Messages that hold no JSON, though it was asked for.
+    fn unparsed(&self) -> u64 {
+        let told = self.told.borrow();
+        told.iter().map(|told| if let Told::Passed(passed) = told { passed.unparsed } else { 0 }).sum()
     }
 
     /// Messages sent and received.

@@ -10,7 +10,7 @@ mod traffic;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Connector;
+use super::{Connector, Framing};
 use crate::expr::{Scope, Shared, Template};
 use crate::protocol::http::Cookies;
 use crate::protocol::session::{self, Attempt, Connection, Lost, Outgoing};

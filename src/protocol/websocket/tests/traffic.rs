@@ -46,6 +46,38 @@ async fn what_is_sent_comes_back_and_the_goodbye_is_proper() {
 }
 
 #[tokio::test]
+async fn each_line_of_a_message_is_one() {
+    let (url, server) = serve(|mut peer| async move {
+        peer.accept().await;
+        for (opcode, payload) in [(TEXT, "{\"a\": 1}\r\nb\n\n\u{fc}\n"), (TEXT, "\n\n"), (BINARY, "c\nd"), (TEXT, "one")] {
+            peer.say(frame(true, opcode, payload.as_bytes())).await;
+        }
+        // What follows the client's goodbye is taken by lines, too.
+        peer.read().await;
+        peer.say(frame(true, TEXT, b"last\nwords")).await;
+        peer.say(frame(true, CLOSE, &[])).await;
+    })
+    .await;
+    let mut connection = open_as(&url, None, |connector| connector.framing = Framing::Line).await.result.unwrap();
+    let mut came = Vec::new();
+    for _ in 0..6 {
+        came.push(connection.next().await.unwrap());
+    }
+    let texts = ["{\"a\": 1}", "b", "\u{fc}"].map(|text| IncomingKind::Text(text.into()));
+    let bytes = ["c", "d"].map(|bytes| IncomingKind::Binary(Bytes::from_static(bytes.as_bytes())));
+    let kinds: Vec<_> = came.iter().map(|message| message.kind.clone()).collect();
+    assert_eq!(kinds, [&texts[..], &bytes, &[IncomingKind::Text("one".into())]].concat());
+    assert!(came[0].at == came[2].at && came[0].at < came[3].at, "the time of a line is that of its message");
+    connection.goodbye().await;
+    let mut last = Vec::new();
+    while let Some(message) = connection.parting().await {
+        last.push(message.kind);
+    }
+    assert_eq!(last, ["last", "words"].map(|text| IncomingKind::Text(text.into())));
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_peer_that_stops_reading_holds_a_send_up_for_so_long() {
     let (url, server) = serve(|mut peer| async move {
         peer.accept().await;
