@@ -40,7 +40,7 @@ pub(super) struct UserSink {
     /// When the iteration's arrival was due. What is due just then belongs to the arrival's phase: the arrival that is due
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
-    turned_away: Cell<bool>,
+    turned_away: Cell<Option<Instant>>,
     /// When the iteration, or a step behind a pause, began later than it was due, and by how much; what a pause of the worker is
     /// to blame for is not among it.
     lags: RefCell<Gaps<LAGS>>,
@@ -58,7 +58,7 @@ impl UserSink {
             attached: RefCell::default(),
             home: RefCell::default(),
             arrival: Cell::new(None),
-            turned_away: Cell::new(false),
+            turned_away: Cell::new(None),
             lags: RefCell::default(),
             open_ended: Cell::new(false),
             away: Away::default(),
@@ -70,6 +70,7 @@ impl UserSink {
         self.detach();
         self.arrival.set(arrival);
         self.lags.borrow_mut().clear();
+        self.turned_away.set(None);
         self.away.next_iteration();
         *self.attached.borrow_mut() = Some(live.clone());
         *self.home.borrow_mut() = Some(live);
@@ -88,11 +89,6 @@ impl UserSink {
     /// stood still.
     pub fn delay(&self, from: Instant, to: Instant) -> u64 {
         self.pool.ctx.paused_within(from, to) + self.lags.borrow().within(from, to)
-    }
-
-    /// Whether the last that the iteration did with connections was to fail to open one; asked once, when it ends.
-    pub fn was_turned_away(&self) -> bool {
-        self.turned_away.take()
     }
 
     /// The iteration ends. Answers whether it was counted as under way until now.
@@ -220,6 +216,9 @@ impl Sink for UserSink {
     type Begun = Option<(Rc<Live>, Place)>;
 
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
+        if sample.outcome == Outcome::Ok || sample.status > 0 {
+            self.turned_away.set(None);
+        }
         let ctx = &self.pool.ctx;
         if ctx.shared.reach.sampled(ctx.worker, self.pool.scenario, step, due, sample) {
             ctx.target_is_back(self.pool.scenario);
@@ -261,7 +260,7 @@ impl Sink for UserSink {
     }
 
     fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes) {
-        self.turned_away.set(false);
+        self.turned_away.set(None);
         self.record(at, |set| {
             set.connected(self.pool.id(), protocol, times);
             let paused = self.paused_for(times.total, opened);
@@ -296,7 +295,7 @@ impl Sink for UserSink {
     }
 
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {
-        self.turned_away.set(reason.is_some());
+        self.turned_away.set(reason.map(|_| Instant::now()));
         self.record(at, |set| {
             let lasted = nanos(lasted);
             let outcome = set.unconnected(self.pool.id(), protocol, reason, lasted);
@@ -307,6 +306,9 @@ impl Sink for UserSink {
 
     fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>) {
         if let Some(reason) = reason {
+            if matches!(reason, Reason::Closed | Reason::Reset) {
+                self.turned_away.set(Some(Instant::now()));
+            }
             self.record(at, |set| set.disconnected(self.pool.id(), protocol, reason));
         }
         self.opened(protocol, -1);
@@ -460,6 +462,10 @@ impl Sink for UserSink {
     fn may_knock(&self) -> bool {
         // One request for each turn.
         !self.pool.is_held_back() || self.slot.probe.take()
+    }
+
+    fn turned_away(&self) -> Option<Instant> {
+        self.turned_away.get()
     }
 
     fn is_asked_to_end(&self) -> bool {

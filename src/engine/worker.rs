@@ -101,6 +101,10 @@ struct Pacer {
     /// The present phase's schedule of each scenario.
     schedules: Vec<Option<Schedule>>,
     current: Option<Rc<Live>>,
+    /// The last activation that began here, or never will.
+    newest: Option<u64>,
+    /// Arrivals that siblings handed over which had begun their phase before this worker has.
+    ahead: Vec<(Arrival, Arc<Activation>)>,
     /// The phase that users are prepared for, and whether it was told that they are.
     preparing: Option<(Rc<Live>, bool)>,
     /// How long the present phase's iterations may go on beyond its end.
@@ -144,6 +148,8 @@ impl Pacer {
             edges: VecDeque::new(),
             schedules,
             current: None,
+            newest: None,
+            ahead: Vec::new(),
             preparing: None,
             drain: Duration::ZERO,
             glance,
@@ -159,10 +165,10 @@ impl Pacer {
                 // An early end overtakes a phase that was announced: it never begins here.
                 for edge in std::mem::take(&mut self.edges) {
                     match edge {
-                        Edge::Prepare { activation, at: from } if from >= at => self.ctx.skip(&activation),
+                        Edge::Prepare { activation, at: from } if from >= at => self.skip(&activation),
                         // One that users were prepared for ends by this edge.
                         Edge::Begin(activation) if activation.start() >= at && activation.preparations.is_empty() => {
-                            self.ctx.skip(&activation);
+                            self.skip(&activation);
                         }
                         edge if edge.at() < at => self.edges.push_back(edge),
                         _ => {}
@@ -170,16 +176,32 @@ impl Pacer {
                 }
                 self.edges.push_back(Edge::End { at, stay, pause });
             }
+            Command::Handed { arrival, activation } if Some(activation.number) > self.newest => {
+                self.ahead.push((arrival, activation));
+            }
             Command::Handed { arrival, activation } => self.pools[arrival.scenario].take_over(arrival, &activation),
             Command::Look { scenario } => {
                 self.pools[scenario].look();
                 self.ctx.check();
             }
             #[cfg(test)]
-            Command::Stall(time) => std::thread::sleep(time),
+            Command::Stall(time) => drop(tokio::task::spawn_local(async move { std::thread::sleep(time) })),
             Command::Interrupt => self.pools.iter().for_each(|pool| pool.interrupt()),
             Command::Exit => {}
         }
+    }
+
+    /// An activation begins, or never will: what siblings handed over for it has waited for that.
+    fn comes_to(&mut self, activation: u64) {
+        self.newest = Some(activation);
+        for (arrival, of) in self.ahead.extract_if(.., |(_, of)| of.number <= activation) {
+            self.pools[arrival.scenario].take_over(arrival, &of);
+        }
+    }
+
+    fn skip(&mut self, activation: &Activation) {
+        self.ctx.skip(activation);
+        self.comes_to(activation.number);
     }
 
     /// Comes to everything that is due by now; answers when something is due next.
@@ -341,6 +363,7 @@ impl Pacer {
             }
         }
         self.current = Some(live);
+        self.comes_to(activation.number);
         self.ctx.check();
     }
 

@@ -171,10 +171,7 @@ impl<'a, S: Sink> Run<'a, S> {
             (Err(Stop::Failed(broken)), OnError::Continue) if self.session.as_ref().is_some_and(|session| session.is_over()) => {
                 Err(Stop::Failed(broken))
             }
-            (Err(Stop::Failed(Broken(why))), OnError::Continue) => {
-                self.goes_on(why);
-                Ok(())
-            }
+            (Err(Stop::Failed(Broken(why))), OnError::Continue) => self.goes_on(why).await,
             (Err(Stop::Failed(_)), OnError::EndUser) => Err(Stop::End(End::EndUser)),
             (Err(Stop::Failed(Broken(why))), OnError::AbortRun) => Err(Stop::End(End::Abort(self.user.redact(&why)))),
             (Err(stop), _) => Err(stop),
@@ -191,11 +188,16 @@ impl<'a, S: Sink> Run<'a, S> {
         Box::pin(alongside(session, Box::pin(held(sink.gate(due))))).await
     }
 
-    /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same.
-    fn goes_on(&mut self, why: String) {
-        self.user.rest = Duration::ZERO;
+    /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same. What the error left out within the
+    /// step would have waited, so the next one is due after that.
+    async fn goes_on(&mut self, why: String) -> Result<(), Stop> {
         if let Some(attempt) = &mut self.attempt {
             attempt.wrong.get_or_insert(why);
+        }
+        match std::mem::take(&mut self.user.rest) {
+            Duration::ZERO => Ok(()),
+            // In a box, since it is rare.
+            rest => Box::pin(self.wait(self.due + rest)).await,
         }
     }
 

@@ -28,7 +28,20 @@ impl<'a, S: Sink> Run<'a, S> {
             sink.sleep_until(at).await;
             return Ok(());
         }
-        Box::pin(async move { self.listen_until(|| sink.sleep_until(at), None).await }).await
+        Box::pin(async move {
+            let done = self.listen_until(|| sink.sleep_until(at), None).await;
+            self.broken_off(at, done)
+        })
+        .await
+    }
+
+    /// A wait until `at` is over. If it broke off, what was left of it counts like the steps behind it.
+    pub(in crate::flow) fn broken_off(&mut self, at: Instant, done: Result<(), Broken>) -> Result<(), Broken> {
+        if done.is_err() {
+            self.due = at.min(Instant::now());
+            self.user.rest = at.saturating_duration_since(self.due);
+        }
+        done
     }
 
     /// Waits until a moment, or until the user is asked to end.
@@ -45,7 +58,8 @@ impl<'a, S: Sink> Run<'a, S> {
                     () = sink.asked_to_end() => {}
                 }
             };
-            self.listen_until(stop, None).await
+            let done = self.listen_until(stop, None).await;
+            self.broken_off(at, done)
         })
         .await
     }

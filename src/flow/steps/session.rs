@@ -128,12 +128,7 @@ async fn hold<'a, S: Sink>(
             run.due += length;
             let at = run.due;
             let done = run.listen_until(|| sink.sleep_until(at), listening).await;
-            if done.is_err() {
-                // It broke off; what was left of it counts like the steps behind it.
-                run.due = at.min(Instant::now());
-                run.user.rest = at.saturating_duration_since(run.due);
-            }
-            done
+            run.broken_off(at, done)
         }
         None => {
             let done = run.listen_until(|| sink.asked_to_end(), listening).await;
