@@ -40,6 +40,7 @@ use super::activation::{Budget, Live};
 use super::arrival::Arrival;
 use super::context::Context;
 use super::picker::Claim;
+use super::place::Place as Within;
 use super::user::{self, Slot};
 
 /// See the module.
@@ -203,6 +204,13 @@ impl Pool {
         self.ctx.port(self.scenario).reset_free(free);
     }
 
+    /// The run ends, and what is still done here is recorded in this activation.
+    pub fn gathers(&self, live: &Rc<Live>) {
+        if self.state.borrow().present > 0 {
+            self.lives.borrow_mut().push(live.clone());
+        }
+    }
+
     /// From `at` on so many of this worker's users are alive.
     pub fn set_alive(self: &Rc<Self>, alive: u64, at: Instant, drain: Duration) {
         let before = {
@@ -342,10 +350,15 @@ impl Pool {
         of_due.cloned().or_else(|| self.coming())
     }
 
-    /// Where something of `live` is recorded that ends now: there, or if its record is closed already in the newest one, so that
+    /// Where an iteration that began in `live` is recorded as it ends: there, or if that record is closed already in the newest one, so that
     /// everything is in one record.
-    pub fn record_of(&self, live: Rc<Live>) -> Rc<Live> {
-        if live.is_closed() { self.present().unwrap_or(live) } else { live }
+    pub fn record_of(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
+        if live.is_closed() { self.early(live) } else { (live, Within::InTime) }
+    }
+
+    /// Where something of `live` is recorded that is told too late for its record.
+    pub fn early(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
+        (if live.is_closed() { self.present().unwrap_or(live) } else { live }, Within::Early)
     }
 
     /// The newest activation in which the scenario takes part.

@@ -172,7 +172,7 @@ impl UserSink {
         // The record of the phase that it was due in may be forgotten already.
         let forgotten = || due < live.activation.start() && home.as_ref().is_some_and(|home| home.is_closed());
         if outlasted || (!of_arrival && forgotten()) {
-            return Some((self.pool.record_of(live), Place::Early));
+            return Some(self.pool.early(live));
         }
         let late = !of_arrival && live.activation.end.get().is_some_and(|end| due >= *end);
         Some((live, if late { Place::Late } else { Place::InTime }))
@@ -437,7 +437,7 @@ impl Sink for UserSink {
         self.pool.ctx.timer.sleep_until(at).await;
         let lag = Instant::now().saturating_duration_since(at);
         // An iteration whose last step this is doesn't end while the load stands still, when no phase could count it.
-        if self.pool.ctx.gate.is_closed() && !self.pool.is_unwanted(&self.slot) && !self.is_kept_at_start() {
+        if self.pool.ctx.gate.holds() && !self.pool.is_unwanted(&self.slot) && !self.is_kept_at_start() {
             self.pool.ctx.gate.opened().await;
         }
         self.attach();
@@ -475,7 +475,7 @@ impl Sink for UserSink {
     async fn gate(&self, due: Instant) {
         // Who is to end its iteration is let through, for the run waits for that; and so is what was due with an arrival, which belongs
         // to the phase that is over.
-        if self.pool.ctx.gate.is_closed()
+        if self.pool.ctx.gate.holds()
             && !self.is_of_arrival(due)
             && !self.pool.is_unwanted(&self.slot)
             && !self.is_kept_at_start()

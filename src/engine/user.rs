@@ -340,8 +340,8 @@ impl Drop for Iteration<'_> {
             self.live.iteration_ends();
         }
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
-        let live = self.pool.record_of(self.live.clone());
-        let set = if self.live.is_closed() { live.set.early() } else { &live.set };
+        let (live, place) = self.pool.record_of(self.live.clone());
+        let set = place.of(&live.set);
         let took = nanos(end.saturating_duration_since(self.due));
         set.iteration(self.pool.id(), took, self.outcome);
         set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));

@@ -315,15 +315,18 @@ impl Pacer {
         let prepared = self.preparing.take();
         let plan = self.ctx.shared.plan.clone();
         let phase = &plan.phases[activation.phase];
-        let stays: Vec<bool> =
-            (0..self.pools.len()).map(|scenario| phase.loads.iter().any(|(id, _)| id.index() == scenario)).collect();
+        let loads = if activation.gathers { &[][..] } else { &phase.loads };
+        let stays: Vec<bool> = (0..self.pools.len()).map(|scenario| loads.iter().any(|(id, _)| id.index() == scenario)).collect();
         self.end(start, &stays, false);
         let drain = std::mem::replace(&mut self.drain, phase.drain);
         let live = prepared.map_or_else(|| self.ctx.open(activation.clone()), |(live, _)| live);
-        for (id, _) in &phase.loads {
+        if activation.gathers {
+            self.pools.iter().for_each(|pool| pool.gathers(&live));
+        }
+        for (id, _) in loads {
             self.pools[id.index()].hand_over_listeners(Some(&live));
         }
-        for (id, _) in &phase.loads {
+        for (id, _) in loads {
             for protocol in Protocol::ALL {
                 let open = self.ctx.gauges.connections(*id, *protocol);
                 if open > 0 {
@@ -331,7 +334,7 @@ impl Pacer {
                 }
             }
         }
-        for ((id, load), budget) in phase.loads.iter().zip(&activation.budgets) {
+        for ((id, load), budget) in loads.iter().zip(&activation.budgets) {
             let pool = &self.pools[id.index()];
             match load {
                 Load::Closed { level, iterations, pacing } => {
@@ -394,7 +397,7 @@ impl Pacer {
             }
         }
         if pause {
-            self.ctx.gate.close();
+            self.ctx.gate.close(at + self.drain);
         } else {
             self.ctx.gate.open(at);
         }

@@ -50,7 +50,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// The session's connection is lost.
     pub(in crate::flow) async fn wait_unless_asked(&mut self, at: Instant) -> Result<(), Broken> {
         let sink = self.sink;
-        self.due = at;
+        (self.due, self.belongs) = (at, at);
         Box::pin(async move {
             let stop = || async {
                 tokio::select! {

@@ -22,6 +22,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     run.due = ended;
     let session = session.map_err(Stop::from).inspect_err(|stop| run.left_out(stop, &step.flow.steps))?;
     let mut within = Run::new(&mut *run.user, run.sink, ended);
+    within.belongs = due;
     within.session = Some(session);
     within.held = run.held;
     within.attempt = run.attempt.take();
