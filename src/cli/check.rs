@@ -21,13 +21,11 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             Err(problems) => {
                 complain(&problems.render(colour()));
                 exit = Exit::Usage;
+                variables.push(plan::read_in_part(path, &env, &args.profile.set));
             }
         }
     }
-    // What a profile reads that is wrong isn't known.
-    if exit == Exit::Pass
-        && let Some(unread) = plan::unread(&args.profile.set, &variables)
-    {
+    if let Some(unread) = plan::unread(&args.profile.set, &variables) {
         complain(&unread);
         exit = Exit::Usage;
     }

@@ -122,8 +122,7 @@ impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
         let state = State { mode: Mode::Away, places: Vec::new(), idle: Idle::default(), present: 0, ended: 0, absence: None };
         let described = &ctx.shared.plan.scenarios[scenario];
-        let flows = [Some(&described.flow), described.start.as_ref(), described.stop.as_ref()];
-        let connections = flows.into_iter().flatten().filter_map(shared_connections).max();
+        let connections = described.flows().filter_map(shared_connections).max();
         let connections = connections.map(|all| Rc::new(http::Pool::new(ctx.share.part(all as u64) as usize)));
         let (starts, stops) = (described.start.is_some(), described.stop.is_some());
         let can_run_out = ctx.picker.can_run_out(&described.rows.flow);
@@ -242,6 +241,14 @@ impl Pool {
         let to = live.activation.end.get().map_or(to, |end| to.min(*end));
         let time = to.saturating_duration_since(from.max(live.activation.start()));
         live.set.held(self.id(), nanos(time).saturating_mul(wanted));
+    }
+
+    /// Tells of connections that have been opening for long.
+    pub fn tell_hanging(&self, now: Instant) {
+        let (state, ctx) = (self.state.borrow(), &self.ctx);
+        for (step, since) in state.places.iter().filter_map(|place| place.slot()?.knock.get()?.under_way()) {
+            ctx.shared.reach.hangs(step, (since, now), |since| ctx.pulse.paused_within(since, now));
+        }
     }
 
     /// An iteration has ended, or was cut off.

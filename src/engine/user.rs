@@ -1,6 +1,6 @@
 //! One virtual user as a task: it asks its pool what to do, iterates, and records how each iteration ended.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use crate::base::Outcome;
 use crate::base::units::nanos;
 use crate::flow::{self, End, RETRY, Sink as _};
+use crate::protocol::Knock;
 
 use super::activation::Live;
 use super::arrival::Arrival;
@@ -61,6 +62,8 @@ pub(super) struct Slot {
     last_end: Cell<Instant>,
     /// How long the steps would still have waited that an error left out of the last iteration.
     rest: Cell<Duration>,
+    /// The connection that it is opening.
+    pub knock: OnceCell<Knock>,
     task: RefCell<Option<AbortHandle>>,
 }
 
@@ -85,6 +88,7 @@ impl Slot {
             turned_away: Cell::new(false),
             last_end: Cell::new(since),
             rest: Cell::new(Duration::ZERO),
+            knock: OnceCell::new(),
             task: RefCell::new(None),
         })
     }
@@ -208,6 +212,8 @@ async fn live(presence: Presence) {
     let scenario = pool.described();
     let sink = UserSink::new(pool.clone(), slot.clone());
     let user = flow::User::new(slot.number, &pool.ctx.shared.users[pool.scenario]);
+    // Set here only, and once.
+    let _ = slot.knock.set(user.knock());
     let mut person = Person { user, sink: &sink };
     if let Some(connections) = &pool.connections {
         person.user.share(connections.clone());

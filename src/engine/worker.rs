@@ -25,7 +25,7 @@ use super::report::{Command, Report};
 use super::shared::Shared;
 use super::timer::Timer;
 
-/// How often it is looked at what has been silent or missed for long.
+/// How often it is looked at what has been silent, missed or hanging for long.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// Starts a worker's thread.
@@ -237,7 +237,7 @@ impl Pacer {
         }
         sooner(self.ctx.interrupt_due(now));
         sooner(self.ctx.settle_due(now));
-        sooner(Self::glance(&self.pools, &mut self.glance, now));
+        sooner(Some(Self::glance(&self.pools, &mut self.glance, now)));
         if self.ctx.next_look(self.looked).is_some_and(|look| look <= now) {
             self.ctx.check();
         }
@@ -246,19 +246,20 @@ impl Pacer {
         next
     }
 
-    /// What is silent or missed shows while that lasts, and not only once somebody hears something; answers when to look again.
-    fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Option<Instant> {
-        if !pools.iter().any(|pool| pool.has_ears()) {
-            return None;
-        }
+    /// What is silent, missed or hangs shows while that lasts, and not only once somebody hears something; answers when to look again.
+    fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Instant {
         if *at <= now {
             *at = now + GLANCE;
+            let listened = pools.iter().any(|pool| pool.has_ears());
             for pool in pools {
-                pool.tell_listeners(now);
-                pool.settle_ears(now, now);
+                pool.tell_hanging(now);
+                if listened {
+                    pool.tell_listeners(now);
+                    pool.settle_ears(now, now);
+                }
             }
         }
-        Some(*at)
+        *at
     }
 
     /// Levels and arrivals up to and including `until`.

@@ -56,7 +56,7 @@ pub(super) fn is_count_alone(expression: &str, layout: &Layout) -> bool {
     let Some(name) = quoted('\'').or_else(|| quoted('"')) else { return false };
     // Counters end like that, and nothing else does.
     let counted = |histogram: &str| histogram.starts_with("load_") || layout.own.iter().any(|own| own.name == histogram);
-    name.ends_with("_total") || name.strip_suffix("_count").is_some_and(counted)
+    is_metric_name(name) && (name.ends_with("_total") || name.strip_suffix("_count").is_some_and(counted))
 }
 
 fn one(resolver: &mut Resolver<'_>, name: &At<String>, metric: &Metric) -> Option<OwnMetric> {
