@@ -120,7 +120,7 @@ mod tests {
         // Answered within 4 ms the load needs 40.
         let busy = |users: u64, until: u64| (0..users).map(|user| 100_000 + until * user / users).collect::<Vec<u64>>();
         assert!(users_after_a_pause(busy(40, 4000), 4000) <= 64);
-        assert!(users_after_a_pause(busy(1, 4000), 4000) <= 64);
+        assert!(users_after_a_pause(busy(1, 3000), 3000) <= 64);
         assert!(users_after_a_pause(busy(10, 1000), 1000) <= 24);
         // Where nothing is answered each arrival has a user of its own.
         assert_eq!(users_after_a_pause(busy(40, 4000), 10_000_000), 4000);
