@@ -14,6 +14,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let env = Env::process();
     let mut exit = Exit::Pass;
     let mut plans: Vec<(&Path, Plan)> = Vec::new();
+    let mut in_part = Vec::new();
     for path in &args.profile.profiles {
         match plan::load(path, &env, &args.profile.set, plan::Options::default()) {
             Ok((plan, warnings)) => {
@@ -24,17 +25,17 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             Err(problems) => {
                 complain(&problems.render(colour()));
                 exit = Exit::Usage;
+                in_part.push(plan::read_in_part(path, &env, &args.profile.set));
             }
         }
     }
-    // What a profile reads that is wrong isn't known.
-    if exit == Exit::Pass {
-        let unread = plan::unread(&args.profile.set, plans.iter().map(|(_, plan)| &plan.variables));
-        let apart = together(plans.iter().map(|(path, plan)| (*path, plan))).err().map(|error| error.to_string());
-        for wrong in unread.into_iter().chain(apart) {
-            complain(&wrong);
-            exit = Exit::Usage;
-        }
+    let unread = plan::unread(&args.profile.set, plans.iter().map(|(_, plan)| &plan.variables).chain(&in_part));
+    // What a profile that is wrong has in common with others isn't known.
+    let whole = exit == Exit::Pass;
+    let apart = whole.then(|| together(plans.iter().map(|(path, plan)| (*path, plan))).err()).flatten();
+    for wrong in unread.into_iter().chain(apart.map(|error| error.to_string())) {
+        complain(&wrong);
+        exit = Exit::Usage;
     }
     Ok(exit)
 }

@@ -9,8 +9,13 @@ use super::args::{Rules, RulesArgs};
 use super::{Failure, colour, complain, print};
 
 pub(super) fn rules(args: &RulesArgs) -> Result<Exit, Failure> {
-    let loaded = plan::load(&args.profile, &Env::process(), &args.set, plan::Options::default());
-    let (plan, _) = loaded.map_err(|problems| Failure::usage(problems.render(colour())))?;
+    let env = Env::process();
+    let loaded = plan::load(&args.profile, &env, &args.set, plan::Options::default());
+    let (plan, _) = loaded.map_err(|problems| {
+        let unread = plan::unread(&args.set, [&plan::read_in_part(&args.profile, &env, &args.set)]);
+        let lines: Vec<String> = std::iter::once(problems.render(colour())).chain(unread).collect();
+        Failure::usage(lines.join("\n"))
+    })?;
     if let Some(unread) = plan::unread(&args.set, [&plan.variables]) {
         return Err(Failure::usage(unread));
     }

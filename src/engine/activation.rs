@@ -39,6 +39,8 @@ pub(super) struct Activation {
     pub sets: Vec<Arc<Set>>,
     /// For each of the phase's loads: what is left of its `total_iterations`.
     pub budgets: Vec<Option<Arc<Budget>>>,
+    /// The run ended before it began: it has no load, and takes up what was held until then.
+    pub gathers: bool,
     /// Every load of the phase is a number of iterations: the phase is over when all are done.
     pub counts_iterations: bool,
     /// Arrivals on their way from one worker to another.
@@ -204,13 +206,12 @@ impl Live {
         [patience, patience + NOTICED].into_iter().find(|at| *at > since)
     }
 
-    /// Whether it is over, and nothing that belongs to it is under way that is still waited for. `paused` users can't end their
-    /// iterations, so those are not.
-    pub fn is_quiet(&self, paused: bool) -> bool {
+    /// Whether it is over, and nothing that belongs to it is under way that is still waited for.
+    pub fn is_quiet(&self) -> bool {
         self.over.get().is_some_and(|patience| {
             let now = Instant::now();
             let steps = self.attached.get() == 0 || now >= patience + NOTICED;
-            steps && (self.iterations.get() == 0 || paused || now >= patience)
+            steps && (self.iterations.get() == 0 || now >= patience)
         })
     }
 }

@@ -47,8 +47,6 @@ impl<'a> Aside<'a> {
 impl Drop for Aside<'_> {
     fn drop(&mut self) {
         self.sink.detach();
-        // Of no concern for what comes after it.
-        self.sink.was_turned_away();
         self.pool.back();
         self.slot.busy.set(false);
         self.pool.ctx.check();

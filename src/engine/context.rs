@@ -235,7 +235,7 @@ impl Context {
                     live.done.set(true);
                     self.report(Report::IterationsDone { activation: live.activation.number });
                 }
-            } else if live.is_quiet(self.gate.is_closed())
+            } else if live.is_quiet()
                 && (live.unsettled().is_none() || !pools().any(|pool| pool.has_ears()))
                 && !pools().any(|pool| pool.is_draining(live))
             {

@@ -1,6 +1,7 @@
 //! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
 //! request.
 
+mod leftover;
 mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,12 @@ pub(super) struct Coordinator {
     pub newest: Option<u64>,
     /// No phase begins any more.
     pub over: bool,
+    /// Iterations that are under way, by the records that were told.
+    pub open: i64,
+    /// The load stands still between two phases, and what is under way is held.
+    pub held: bool,
+    /// What is under way is to be cut off.
+    pub cut: bool,
 }
 
 /// An activation on its way from its start to having drained.
@@ -112,7 +119,7 @@ impl Coordinator {
                 let phase = &plan.phases[index];
                 let preparations = plan.preparations(phase, before);
                 let (from, prepares) = (start, !preparations.is_empty());
-                let activation = self.announce(&plan, index, start, number, preparations);
+                let activation = self.announce(&plan, index, start, number, preparations, false);
                 number += 1;
                 if prepares {
                     start = self.prepare(&activation, from).await;
@@ -155,11 +162,13 @@ impl Coordinator {
                     break 'run;
                 } else if plan.observe.settle {
                     self.end(&activation, end, stay, true).await;
+                    self.held = true;
                     if self.wait(Until::Settled(activation.number)).await == Woken::Ending {
-                        let at = Instant::now();
-                        self.broadcast(|| Command::Edge { at, stay: Vec::new(), pause: false });
+                        let wraps = index + 1 == plan.phases.len();
+                        self.let_go((index + 1) % plan.phases.len(), repeat + u64::from(wraps), number).await;
                         break 'run;
                     }
+                    self.held = false;
                     start = Instant::now() + LEAD;
                 } else if plan.preparations(next, before).is_empty() {
                     self.over(&activation, end).await;
@@ -186,6 +195,7 @@ impl Coordinator {
         start: Instant,
         number: u64,
         preparations: Vec<(ScenarioId, Preparation)>,
+        gathers: bool,
     ) -> Arc<Activation> {
         let phase = &plan.phases[index];
         let workers = self.shared.ports.len();
@@ -207,6 +217,7 @@ impl Coordinator {
             end: OnceLock::new(),
             sets: (0..workers).map(|_| self.shared.store.open(PhaseId::at(index))).collect(),
             budgets: phase.loads.iter().map(|(_, load)| budget(load)).collect(),
+            gathers,
             counts_iterations: !phase.loads.is_empty()
                 && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
             in_transit: AtomicU64::new(0),
@@ -328,7 +339,10 @@ impl Coordinator {
             }
             Some(Control::Interrupt) => {
                 self.ending.get_or_insert(Ending::Stopped);
-                self.broadcast(|| Command::Interrupt);
+                self.cut = true;
+                if !self.held {
+                    self.broadcast(|| Command::Interrupt);
+                }
             }
         }
     }
@@ -358,6 +372,7 @@ impl Coordinator {
         let others = self.draining.values().any(|other| !other.told && Some(other.activation.number) <= self.newest);
         let ended = turn.activation.end.get().copied().unwrap_or_else(Instant::now);
         let totals = Set::sum(&self.shared.plan.layout, &turn.activation.sets);
+        self.open += leftover::open(&totals);
         let event = Event::PhaseDrained {
             activation: number,
             phase: PhaseId::at(turn.activation.phase),

@@ -161,6 +161,9 @@ pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Car
         gone: BTreeSet::new(),
         newest: None,
         over: false,
+        open: 0,
+        held: false,
+        cut: false,
     };
     for (worker, inbox) in receivers.into_iter().enumerate() {
         // If one can't be had, those before it end with the coordinator.

@@ -40,6 +40,7 @@ use super::activation::{Budget, Live};
 use super::arrival::Arrival;
 use super::context::Context;
 use super::picker::Claim;
+use super::place::Place as Within;
 use super::user::{self, Slot};
 
 /// See the module.
@@ -121,8 +122,7 @@ impl Pool {
     pub fn new(ctx: Rc<Context>, scenario: usize) -> Rc<Self> {
         let state = State { mode: Mode::Away, places: Vec::new(), idle: Idle::default(), present: 0, ended: 0, absence: None };
         let described = &ctx.shared.plan.scenarios[scenario];
-        let flows = [Some(&described.flow), described.start.as_ref(), described.stop.as_ref()];
-        let connections = flows.into_iter().flatten().filter_map(shared_connections).max();
+        let connections = described.flows().filter_map(shared_connections).max();
         let connections = connections.map(|all| Rc::new(http::Pool::new(ctx.share.part(all as u64) as usize)));
         let (starts, stops) = (described.start.is_some(), described.stop.is_some());
         let can_run_out = ctx.picker.can_run_out(&described.rows.flow);
@@ -203,6 +203,13 @@ impl Pool {
         self.ctx.port(self.scenario).reset_free(free);
     }
 
+    /// The run ends, and what is still done here is recorded in this activation.
+    pub fn gathers(&self, live: &Rc<Live>) {
+        if self.state.borrow().present > 0 {
+            self.lives.borrow_mut().push(live.clone());
+        }
+    }
+
     /// From `at` on so many of this worker's users are alive.
     pub fn set_alive(self: &Rc<Self>, alive: u64, at: Instant, drain: Duration) {
         let before = {
@@ -234,6 +241,14 @@ impl Pool {
         let to = live.activation.end.get().map_or(to, |end| to.min(*end));
         let time = to.saturating_duration_since(from.max(live.activation.start()));
         live.set.held(self.id(), nanos(time).saturating_mul(wanted));
+    }
+
+    /// Tells of connections that have been opening for long.
+    pub fn tell_hanging(&self, now: Instant) {
+        let (state, ctx) = (self.state.borrow(), &self.ctx);
+        for (step, since) in state.places.iter().filter_map(|place| place.slot()?.knock.get()?.under_way()) {
+            ctx.shared.reach.hangs(step, (since, now), |since| ctx.pulse.paused_within(since, now));
+        }
     }
 
     /// An iteration has ended, or was cut off.
@@ -342,10 +357,15 @@ impl Pool {
         of_due.cloned().or_else(|| self.coming())
     }
 
-    /// Where something of `live` is recorded that ends now: there, or if its record is closed already in the newest one, so that
+    /// Where an iteration that began in `live` is recorded as it ends: there, or if that record is closed already in the newest one, so that
     /// everything is in one record.
-    pub fn record_of(&self, live: Rc<Live>) -> Rc<Live> {
-        if live.is_closed() { self.present().unwrap_or(live) } else { live }
+    pub fn record_of(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
+        if live.is_closed() { self.early(live) } else { (live, Within::InTime) }
+    }
+
+    /// Where something of `live` is recorded that is told too late for its record.
+    pub fn early(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
+        (if live.is_closed() { self.present().unwrap_or(live) } else { live }, Within::Early)
     }
 
     /// The newest activation in which the scenario takes part.

@@ -16,6 +16,8 @@ use crate::plan::{DeadTargetAction, OnDeadTarget, Plan};
 
 /// A place counts as away once all that was sent there has failed for so long: it is shown before 5 s are over.
 const SHOWN_AFTER: Duration = Duration::from_secs(4);
+/// So long a connection may take to open before that tells of its place, where nothing of that has answered meanwhile.
+const HANGS: Duration = Duration::from_secs(5);
 /// A scenario that is held back is probed so often.
 const PROBED_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,17 @@ impl Track {
         (!self.away.swap(true, Ordering::AcqRel)).then_some(since)
     }
 
+    /// A connection that has been opening since `since` hasn't come up by `at`. Since when it is away, if it is from now on.
+    fn hangs(&self, since: u64, at: u64, paused: impl Fn(u64) -> u64) -> Option<u64> {
+        let long = || at.saturating_sub(since) >= nanos(HANGS).saturating_add(paused(since));
+        let answered = || self.answered.iter().any(|moment| moment.0.load(Ordering::Relaxed) >= since);
+        if self.is_away() || answered() || !long() {
+            return None;
+        }
+        let _ = self.since.compare_exchange(0, since, Ordering::Relaxed, Ordering::Relaxed); // it may have failed before that
+        (!self.away.swap(true, Ordering::AcqRel)).then(|| self.since.load(Ordering::Relaxed).min(since))
+    }
+
     fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
     }
@@ -107,7 +120,7 @@ impl Reach {
         let mut places = Places { workers, plan, all: Vec::new(), index: HashMap::new(), of_step: Vec::new() };
         places.of_step.resize(plan.layout.steps.len(), None);
         for (index, scenario) in plan.scenarios.iter().enumerate() {
-            for flow in [scenario.start.as_ref(), Some(&scenario.flow), scenario.stop.as_ref()].into_iter().flatten() {
+            for flow in scenario.flows() {
                 places.find(index, flow, None);
             }
         }
@@ -186,6 +199,17 @@ impl Reach {
             let took = show_seconds(Duration::from_nanos(at - since).as_secs_f64());
             format!("{} has not answered for {took}: {} (on_dead_target: {{do: abort}})", target.what, cause())
         })
+    }
+
+    /// A connection for a step has been opening since `since`, and hasn't come up by `at`.
+    pub fn hangs(&self, step: StepId, (since, at): (Instant, Instant), paused: impl Fn(Instant) -> u64) {
+        let Some(place) = self.place(step) else { return };
+        let paused = |since: u64| paused(self.origin.0 + Duration::from_nanos(since));
+        if let Some(from) = place.hangs(self.moment(since), self.moment(at), paused) {
+            let took = show_seconds(at.saturating_duration_since(since).as_secs_f64().floor());
+            let cause = format!("a connection to it has been opening for {took}");
+            self.list.begins(Away { what: place.what.clone(), since: self.unix(from), until: None, cause, action: None });
+        }
     }
 
     /// Whether a scenario is only probed for now.

@@ -40,7 +40,7 @@ pub(super) struct UserSink {
     /// When the iteration's arrival was due. What is due just then belongs to the arrival's phase: the arrival that is due
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
-    turned_away: Cell<bool>,
+    turned_away: Cell<Option<Instant>>,
     /// When the iteration, or a step behind a pause, began later than it was due, and by how much; what a pause of the worker is
     /// to blame for is not among it.
     lags: RefCell<Gaps<LAGS>>,
@@ -58,7 +58,7 @@ impl UserSink {
             attached: RefCell::default(),
             home: RefCell::default(),
             arrival: Cell::new(None),
-            turned_away: Cell::new(false),
+            turned_away: Cell::new(None),
             lags: RefCell::default(),
             open_ended: Cell::new(false),
             away: Away::default(),
@@ -70,6 +70,7 @@ impl UserSink {
         self.detach();
         self.arrival.set(arrival);
         self.lags.borrow_mut().clear();
+        self.turned_away.set(None);
         self.away.next_iteration();
         *self.attached.borrow_mut() = Some(live.clone());
         *self.home.borrow_mut() = Some(live);
@@ -95,11 +96,6 @@ impl UserSink {
     /// stood still.
     pub fn delay(&self, from: Instant, to: Instant) -> u64 {
         self.pool.ctx.paused_within(from, to) + self.lags.borrow().within(from, to)
-    }
-
-    /// Whether the last that the iteration did with connections was to fail to open one; asked once, when it ends.
-    pub fn was_turned_away(&self) -> bool {
-        self.turned_away.take()
     }
 
     /// The iteration ends. Answers whether it was counted as under way until now.
@@ -183,7 +179,7 @@ impl UserSink {
         // The record of the phase that it was due in may be forgotten already.
         let forgotten = || due < live.activation.start() && home.as_ref().is_some_and(|home| home.is_closed());
         if outlasted || (!of_arrival && forgotten()) {
-            return Some((self.pool.record_of(live), Place::Early));
+            return Some(self.pool.early(live));
         }
         let late = !of_arrival && live.activation.end.get().is_some_and(|end| due >= *end);
         Some((live, if late { Place::Late } else { Place::InTime }))
@@ -227,6 +223,9 @@ impl Sink for UserSink {
     type Begun = Option<(Rc<Live>, Place)>;
 
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
+        if sample.outcome == Outcome::Ok || sample.status > 0 {
+            self.turned_away.set(None);
+        }
         let ctx = &self.pool.ctx;
         if ctx.shared.reach.sampled(ctx.worker, self.pool.scenario, step, due, sample) {
             ctx.target_is_back(self.pool.scenario);
@@ -271,7 +270,7 @@ impl Sink for UserSink {
     }
 
     fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes) {
-        self.turned_away.set(false);
+        self.turned_away.set(None);
         self.record(at, |set| {
             set.connected(self.pool.id(), protocol, times);
             let paused = self.paused_for(times.total, opened);
@@ -306,7 +305,7 @@ impl Sink for UserSink {
     }
 
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {
-        self.turned_away.set(reason.is_some());
+        self.turned_away.set(reason.map(|_| Instant::now()));
         self.record(at, |set| {
             let lasted = nanos(lasted);
             let outcome = set.unconnected(self.pool.id(), protocol, reason, lasted);
@@ -317,6 +316,9 @@ impl Sink for UserSink {
 
     fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>) {
         if let Some(reason) = reason {
+            if matches!(reason, Reason::Closed | Reason::Reset) {
+                self.turned_away.set(Some(Instant::now()));
+            }
             self.record(at, |set| set.disconnected(self.pool.id(), protocol, reason));
         }
         self.opened(protocol, -1);
@@ -445,7 +447,7 @@ impl Sink for UserSink {
         self.pool.ctx.timer.sleep_until(at).await;
         let lag = Instant::now().saturating_duration_since(at);
         // An iteration whose last step this is doesn't end while the load stands still, when no phase could count it.
-        if self.pool.ctx.gate.is_closed() && !self.pool.is_unwanted(&self.slot) && !self.is_kept_at_start() {
+        if self.pool.ctx.gate.holds() && !self.pool.is_unwanted(&self.slot) && !self.is_kept_at_start() {
             self.pool.ctx.gate.opened().await;
         }
         self.attach();
@@ -472,6 +474,10 @@ impl Sink for UserSink {
         !self.pool.is_held_back() || self.slot.probe.take()
     }
 
+    fn turned_away(&self) -> Option<Instant> {
+        self.turned_away.get()
+    }
+
     fn is_asked_to_end(&self) -> bool {
         self.pool.is_unwanted(&self.slot)
     }
@@ -479,7 +485,7 @@ impl Sink for UserSink {
     async fn gate(&self, due: Instant) {
         // Who is to end its iteration is let through, for the run waits for that; and so is what was due with an arrival, which belongs
         // to the phase that is over.
-        if self.pool.ctx.gate.is_closed()
+        if self.pool.ctx.gate.holds()
             && !self.is_of_arrival(due)
             && !self.pool.is_unwanted(&self.slot)
             && !self.is_kept_at_start()

@@ -1,6 +1,6 @@
 //! One virtual user as a task: it asks its pool what to do, iterates, and records how each iteration ended.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use tokio::task::AbortHandle;
 
 use crate::base::Outcome;
 use crate::base::units::nanos;
-use crate::flow::{self, End};
+use crate::flow::{self, End, RETRY, Sink as _};
+use crate::protocol::Knock;
 
 use super::activation::Live;
 use super::arrival::Arrival;
@@ -24,10 +25,6 @@ use super::sink::UserSink;
 /// An iteration this short has hardly waited for anything: without a break a user whose every step fails at once would
 /// keep the worker from all others.
 const QUICK: Duration = Duration::from_micros(50);
-
-/// A closed user whose iteration could not connect knocks again so long after it was due: without that, a few users knock
-/// ten thousand times a second at a target that is away, and flatten it when it comes back.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// What a user's task and its pool both know of it.
 pub(super) struct Slot {
@@ -60,11 +57,13 @@ pub(super) struct Slot {
     /// Iterations in the activation with that number.
     done: Cell<(u64, u64)>,
     last_due: Cell<Option<Instant>>,
-    /// The last iteration could not connect.
+    /// The last iteration was turned away.
     turned_away: Cell<bool>,
     last_end: Cell<Instant>,
     /// How long the steps would still have waited that an error left out of the last iteration.
     rest: Cell<Duration>,
+    /// The connection that it is opening.
+    pub knock: OnceCell<Knock>,
     task: RefCell<Option<AbortHandle>>,
 }
 
@@ -89,6 +88,7 @@ impl Slot {
             turned_away: Cell::new(false),
             last_end: Cell::new(since),
             rest: Cell::new(Duration::ZERO),
+            knock: OnceCell::new(),
             task: RefCell::new(None),
         })
     }
@@ -110,7 +110,7 @@ impl Slot {
     }
 
     /// When its next iteration is due: at `max(last due + pacing, last end + rest)`, where [`RETRY`] is the least pacing after one
-    /// that could not connect, and the rest is what the steps would have waited that an error left out.
+    /// that was turned away, and the rest is what the steps would have waited that an error left out.
     pub fn next_due(&self, pacing: Option<Duration>) -> Instant {
         let end = self.last_end.get() + self.rest.get();
         let least = if self.turned_away.get() { RETRY } else { Duration::ZERO };
@@ -212,6 +212,8 @@ async fn live(presence: Presence) {
     let scenario = pool.described();
     let sink = UserSink::new(pool.clone(), slot.clone());
     let user = flow::User::new(slot.number, &pool.ctx.shared.users[pool.scenario]);
+    // Set here only, and once.
+    let _ = slot.knock.set(user.knock());
     let mut person = Person { user, sink: &sink };
     if let Some(connections) = &pool.connections {
         person.user.share(connections.clone());
@@ -347,13 +349,13 @@ impl Drop for Iteration<'_> {
             self.live.iteration_ends();
         }
         // One that outlasted its phase's drain counts where it ends, so that every iteration is in one record.
-        let live = self.pool.record_of(self.live.clone());
-        let set = if self.live.is_closed() { live.set.early() } else { &live.set };
+        let (live, place) = self.pool.record_of(self.live.clone());
+        let set = place.of(&live.set);
         let took = nanos(end.saturating_duration_since(self.due));
         set.iteration(self.pool.id(), took, self.outcome);
         set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
         set.iteration_open(self.pool.id(), false);
-        self.slot.ends(end, self.sink.was_turned_away(), self.rest);
+        self.slot.ends(end, self.sink.turned_away().is_some(), self.rest);
         self.slot.probe.set(false);
         self.sink.detach();
         self.pool.ended(self.slot);

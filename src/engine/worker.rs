@@ -25,7 +25,7 @@ use super::report::{Command, Report};
 use super::shared::Shared;
 use super::timer::Timer;
 
-/// How often it is looked at what has been silent or missed for long.
+/// How often it is looked at what has been silent, missed or hanging for long.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// Starts a worker's thread.
@@ -101,6 +101,10 @@ struct Pacer {
     /// The present phase's schedule of each scenario.
     schedules: Vec<Option<Schedule>>,
     current: Option<Rc<Live>>,
+    /// The last activation that began here, or never will.
+    newest: Option<u64>,
+    /// Arrivals that siblings handed over which had begun their phase before this worker has.
+    ahead: Vec<(Arrival, Arc<Activation>)>,
     /// The phase that users are prepared for, and whether it was told that they are.
     preparing: Option<(Rc<Live>, bool)>,
     /// How long the present phase's iterations may go on beyond its end.
@@ -144,6 +148,8 @@ impl Pacer {
             edges: VecDeque::new(),
             schedules,
             current: None,
+            newest: None,
+            ahead: Vec::new(),
             preparing: None,
             drain: Duration::ZERO,
             glance,
@@ -159,10 +165,10 @@ impl Pacer {
                 // An early end overtakes a phase that was announced: it never begins here.
                 for edge in std::mem::take(&mut self.edges) {
                     match edge {
-                        Edge::Prepare { activation, at: from } if from >= at => self.ctx.skip(&activation),
+                        Edge::Prepare { activation, at: from } if from >= at => self.skip(&activation),
                         // One that users were prepared for ends by this edge.
                         Edge::Begin(activation) if activation.start() >= at && activation.preparations.is_empty() => {
-                            self.ctx.skip(&activation);
+                            self.skip(&activation);
                         }
                         edge if edge.at() < at => self.edges.push_back(edge),
                         _ => {}
@@ -170,16 +176,32 @@ impl Pacer {
                 }
                 self.edges.push_back(Edge::End { at, stay, pause });
             }
+            Command::Handed { arrival, activation } if Some(activation.number) > self.newest => {
+                self.ahead.push((arrival, activation));
+            }
             Command::Handed { arrival, activation } => self.pools[arrival.scenario].take_over(arrival, &activation),
             Command::Look { scenario } => {
                 self.pools[scenario].look();
                 self.ctx.check();
             }
             #[cfg(test)]
-            Command::Stall(time) => std::thread::sleep(time),
+            Command::Stall(time) => drop(tokio::task::spawn_local(async move { std::thread::sleep(time) })),
             Command::Interrupt => self.pools.iter().for_each(|pool| pool.interrupt()),
             Command::Exit => {}
         }
+    }
+
+    /// An activation begins, or never will: what siblings handed over for it has waited for that.
+    fn comes_to(&mut self, activation: u64) {
+        self.newest = Some(activation);
+        for (arrival, of) in self.ahead.extract_if(.., |(_, of)| of.number <= activation) {
+            self.pools[arrival.scenario].take_over(arrival, &of);
+        }
+    }
+
+    fn skip(&mut self, activation: &Activation) {
+        self.ctx.skip(activation);
+        self.comes_to(activation.number);
     }
 
     /// Comes to everything that is due by now; answers when something is due next.
@@ -215,7 +237,7 @@ impl Pacer {
         }
         sooner(self.ctx.interrupt_due(now));
         sooner(self.ctx.settle_due(now));
-        sooner(Self::glance(&self.pools, &mut self.glance, now));
+        sooner(Some(Self::glance(&self.pools, &mut self.glance, now)));
         if self.ctx.next_look(self.looked).is_some_and(|look| look <= now) {
             self.ctx.check();
         }
@@ -224,19 +246,20 @@ impl Pacer {
         next
     }
 
-    /// What is silent or missed shows while that lasts, and not only once somebody hears something; answers when to look again.
-    fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Option<Instant> {
-        if !pools.iter().any(|pool| pool.has_ears()) {
-            return None;
-        }
+    /// What is silent, missed or hangs shows while that lasts, and not only once somebody hears something; answers when to look again.
+    fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Instant {
         if *at <= now {
             *at = now + GLANCE;
+            let listened = pools.iter().any(|pool| pool.has_ears());
             for pool in pools {
-                pool.tell_listeners(now);
-                pool.settle_ears(now, now);
+                pool.tell_hanging(now);
+                if listened {
+                    pool.tell_listeners(now);
+                    pool.settle_ears(now, now);
+                }
             }
         }
-        Some(*at)
+        *at
     }
 
     /// Levels and arrivals up to and including `until`.
@@ -293,15 +316,18 @@ impl Pacer {
         let prepared = self.preparing.take();
         let plan = self.ctx.shared.plan.clone();
         let phase = &plan.phases[activation.phase];
-        let stays: Vec<bool> =
-            (0..self.pools.len()).map(|scenario| phase.loads.iter().any(|(id, _)| id.index() == scenario)).collect();
+        let loads = if activation.gathers { &[][..] } else { &phase.loads };
+        let stays: Vec<bool> = (0..self.pools.len()).map(|scenario| loads.iter().any(|(id, _)| id.index() == scenario)).collect();
         self.end(start, &stays, false);
         let drain = std::mem::replace(&mut self.drain, phase.drain);
         let live = prepared.map_or_else(|| self.ctx.open(activation.clone()), |(live, _)| live);
-        for (id, _) in &phase.loads {
+        if activation.gathers {
+            self.pools.iter().for_each(|pool| pool.gathers(&live));
+        }
+        for (id, _) in loads {
             self.pools[id.index()].hand_over_listeners(Some(&live));
         }
-        for (id, _) in &phase.loads {
+        for (id, _) in loads {
             for protocol in Protocol::ALL {
                 let open = self.ctx.gauges.connections(*id, *protocol);
                 if open > 0 {
@@ -309,7 +335,7 @@ impl Pacer {
                 }
             }
         }
-        for ((id, load), budget) in phase.loads.iter().zip(&activation.budgets) {
+        for ((id, load), budget) in loads.iter().zip(&activation.budgets) {
             let pool = &self.pools[id.index()];
             match load {
                 Load::Closed { level, iterations, pacing } => {
@@ -341,6 +367,7 @@ impl Pacer {
             }
         }
         self.current = Some(live);
+        self.comes_to(activation.number);
         self.ctx.check();
     }
 
@@ -371,7 +398,7 @@ impl Pacer {
             }
         }
         if pause {
-            self.ctx.gate.close();
+            self.ctx.gate.close(at + self.drain);
         } else {
             self.ctx.gate.open(at);
         }

@@ -28,6 +28,32 @@ pub(super) enum Body {
     Text(Vec<Piece>),
 }
 
+impl Program {
+    /// Whether it only puts together what is known: constants, these variables, and parts of them.
+    pub(super) fn reads_only(&self, known: &dyn Fn(Symbol) -> bool) -> bool {
+        match &self.body {
+            Body::Value(node) => node.reads_only(known),
+            Body::Text(pieces) => pieces.iter().all(|piece| match piece {
+                Piece::Raw(_) => true,
+                Piece::Emit(node) => node.reads_only(known),
+                Piece::Set { .. } | Piece::If { .. } | Piece::For(_) => false,
+            }),
+        }
+    }
+}
+
+impl Node {
+    fn reads_only(&self, known: &dyn Fn(Symbol) -> bool) -> bool {
+        match &self.kind {
+            Kind::Const(_) => true,
+            Kind::Var(symbol) => known(*symbol),
+            Kind::Attribute(of, _) => of.reads_only(known),
+            Kind::Item(pair) => pair.iter().all(|node| node.reads_only(known)),
+            _ => false,
+        }
+    }
+}
+
 /// A piece of a template.
 #[derive(Debug)]
 pub(super) enum Piece {

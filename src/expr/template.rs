@@ -9,8 +9,9 @@ use super::convert::from_json;
 use super::error::EvalError;
 use super::eval;
 use super::functions::{timestamp, whole};
+use super::names::Symbol;
 use super::program::{Body, Program};
-use super::scope::Scope;
+use super::scope::{Scope, Shared};
 use super::strict::{is_present, kind_of};
 use super::text::{write_escaped, write_json};
 
@@ -103,6 +104,24 @@ impl Template {
         match self {
             Template::Static(_) => self.text(scope, out),
             Template::Dynamic(Compiled(program)) => eval::url(program, scope, out),
+        }
+    }
+}
+
+impl Template {
+    /// The same where it is a URL or a part of one, with all put in that is known already: variables that never change.
+    #[must_use]
+    pub fn settled(self, constants: &[(Symbol, Value)]) -> Self {
+        let Template::Dynamic(Compiled(program)) = &self else { return self };
+        if !program.reads_only(&|symbol| constants.iter().any(|(known, _)| *known == symbol)) {
+            return self;
+        }
+        let shared = Shared { vars: constants.to_vec(), ..Shared::default() };
+        let mut text = String::new();
+        // What can't be put in is an error when it is asked for.
+        match self.url(&Scope::new(Arc::new(shared), 0), &mut text) {
+            Ok(()) => Template::Static(text.into()),
+            Err(_) => self,
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Run<'a, S: Sink> {
     pub(super) sink: &'a S,
     /// When the next timed step is due: with its arrival, then when the step before it ended, thinking included.
     pub(super) due: Instant,
+    /// When the last request was due, or the last wait was over: what was made of that without any time of its own belongs with it.
+    pub(super) belongs: Instant,
     /// The session that the steps stand in.
     pub(super) session: Option<Box<Session<'a, S>>>,
     /// How long the run was paused so far.
@@ -127,7 +129,7 @@ pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(),
 impl<'a, S: Sink> Run<'a, S> {
     /// A flow that begins at `due`.
     pub(super) fn new(user: &'a mut User, sink: &'a S, due: Instant) -> Self {
-        Self { user, sink, due, held: Duration::ZERO, attempt: None, session: None }
+        Self { user, sink, due, belongs: due, held: Duration::ZERO, attempt: None, session: None }
     }
 
     /// The steps of a flow, one after the other.
@@ -151,7 +153,7 @@ impl<'a, S: Sink> Run<'a, S> {
         if self.sink.is_over() {
             return Err(Stop::End(End::CutShort, Outcome::Interrupted));
         }
-        self.due = due;
+        (self.due, self.belongs) = (due, due);
         self.wait_until(due).await?;
         Ok(())
     }
@@ -159,6 +161,7 @@ impl<'a, S: Sink> Run<'a, S> {
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         // The load's clock stands still in a pause, and so does what is due.
         let held = match self.session {
+            _ if step.kind.is_instant() => Duration::ZERO,
             None => held(self.sink.gate(self.due)).await,
             Some(_) => self.held_in_session().await,
         };
@@ -173,6 +176,7 @@ impl<'a, S: Sink> Run<'a, S> {
         if step.kind.knocks() && !self.sink.may_knock() {
             return Err(Stop::End(End::CutShort, Outcome::Error));
         }
+        let due = self.due;
         let done: Result<(), Stop> = match &step.kind {
             // In boxes, since a user mostly waits for something else: what a request takes is 3.5 KB.
             StepKind::Http(http) => Box::pin(steps::http::run(http, self)).await.map_err(Stop::from),
@@ -197,15 +201,15 @@ impl<'a, S: Sink> Run<'a, S> {
             StepKind::Call(flow) => self.nested(flow).await,
             StepKind::Eventually(eventually) => steps::eventually::run(eventually, self).await,
         };
+        if step.kind.takes_time() {
+            self.belongs = if step.kind.is_sampled() { due } else { self.due };
+        }
         match (done, step.on_error) {
             (Ok(()), _) => Ok(()),
             (Err(Stop::Failed(broken)), OnError::Continue) if self.session.as_ref().is_some_and(|session| session.is_over()) => {
                 Err(Stop::Failed(broken))
             }
-            (Err(Stop::Failed(broken)), OnError::Continue) => {
-                self.goes_on(broken.why);
-                Ok(())
-            }
+            (Err(Stop::Failed(broken)), OnError::Continue) => self.goes_on(broken.why).await,
             (Err(Stop::Failed(broken)), OnError::EndUser) => Err(Stop::End(End::EndUser, broken.outcome())),
             (Err(Stop::Failed(broken)), OnError::AbortRun) => {
                 Err(Stop::End(End::Abort(self.user.redact(&broken.why)), broken.outcome()))
@@ -224,11 +228,16 @@ impl<'a, S: Sink> Run<'a, S> {
         Box::pin(alongside(session, Box::pin(held(sink.gate(due))))).await
     }
 
-    /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same.
-    fn goes_on(&mut self, why: String) {
-        self.user.rest = Duration::ZERO;
+    /// A step failed, and the flow goes on: an attempt that it is part of has failed all the same. What the error left out within the
+    /// step would have waited, so the next one is due after that.
+    async fn goes_on(&mut self, why: String) -> Result<(), Stop> {
         if let Some(attempt) = &mut self.attempt {
             attempt.wrong.get_or_insert(why);
+        }
+        match std::mem::take(&mut self.user.rest) {
+            Duration::ZERO => Ok(()),
+            // In a box, since it is rare.
+            rest => Box::pin(self.wait(self.due + rest)).await,
         }
     }
 
@@ -264,7 +273,7 @@ impl<'a, S: Sink> Run<'a, S> {
 
     /// A step without samples failed.
     pub(super) fn broken(&self, reason: Reason, detail: String) -> Broken {
-        self.sink.broken(self.due, reason, &detail);
+        self.sink.broken(self.belongs, reason, &detail);
         Broken::because(reason, detail)
     }
 }

@@ -22,6 +22,7 @@ pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
 pub use deck::Deck;
 pub use expect::Expect;
 pub use interpret::{carry_out, once};
+pub use rhythm::RETRY;
 pub use session::{
     Awaited, CloseStep, Closing, Ears, EmitStep, Expected, Finding, Handler, Handlers, Lack, ListenStep, MessageStep, Reconnect,
     SendStep, Sequences, SessionStep, Stretch,

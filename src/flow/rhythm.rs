@@ -1,8 +1,9 @@
 //! The rhythm of a flow: how long the steps that an error left out would have waited.
 //!
 //! Users are people who come and go at their own pace, and an error doesn't make them faster. So a flow that fails adds up what the
-//! steps behind the failed one would have waited, on each level that it was in, and whoever carries the flow out may wait that long
-//! before the next iteration. What the steps would have asked of the target takes no time here.
+//! steps behind the failed one would have waited, on each level that it was in. The step that catches the error waits that long
+//! (`on_error: continue`), or else whoever carries the flow out may do so before the next iteration. What the steps would have asked of the
+//! target takes no time here.
 
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::base::random::Stream;
 use crate::base::units::nanos;
 use crate::expr::elements;
 
+/// An iteration, or a turn of a repetition, that was turned away is followed by the next no sooner than so long after it began: without
+/// that, a few users knock ten thousand times a second at a target that is away, and flatten it when it comes back.
+pub const RETRY: Duration = Duration::from_millis(100);
 /// So many turns of a repetition are drawn one by one; those that follow count as the mean of these.
 const DRAWN: u64 = 32;
 /// So many turns are drawn in all, where repetitions stand in each other; beyond that one of each.
@@ -97,8 +101,7 @@ impl<'u> Rhythm<'u> {
                 value.and_then(|value| u64::try_from(value).ok()).unwrap_or(1)
             }
         });
-        let every = repeat.every.filter(|_| !repeat.until_asked);
-        let rest = Rest { limit, every, lasting: repeat.lasting, ..Rest::default() };
+        let rest = Rest { limit, every: repeat.every, lasting: repeat.lasting, ..Rest::default() };
         self.turns(&rest, repeat.users, &repeat.flow)
     }
 

@@ -139,6 +139,11 @@ pub trait Sink {
     fn may_knock(&self) -> bool {
         true
     }
+    /// When the user was turned away, if the last that it heard of a target was that a connection could not be opened, or that the peer
+    /// hung up.
+    fn turned_away(&self) -> Option<Instant> {
+        None
+    }
     /// Waits until the user is to end: ramped down, left out of the next phase, or the run stops. Nobody waits for it meanwhile.
     fn asked_to_end(&self) -> impl Future<Output = ()>;
     /// Whether [`Sink::asked_to_end`] would be over at once.

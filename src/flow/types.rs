@@ -79,6 +79,20 @@ impl StepKind {
         matches!(self, Self::Http(_) | Self::Think(_) | Self::Session(_) | Self::Message(_))
     }
 
+    /// Whether it is a request with a sample, which belongs where it was due.
+    pub fn is_sampled(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            Self::Message(message) => matches!(**message, MessageStep::Receive(_) | MessageStep::Emit(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether it takes no time, whatever comes: it belongs with what is before it, and no pause of the run comes between.
+    pub fn is_instant(&self) -> bool {
+        matches!(self, Self::Set(_) | Self::Count(_) | Self::Record(_) | Self::Remember(_))
+    }
+
     /// Whether it asks something of a target that may be away: it sends a request, or opens a connection.
     pub fn knocks(&self) -> bool {
         matches!(self, Self::Http(_) | Self::Session(_))

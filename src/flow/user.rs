@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::secrets::{Secrets, is_secret_cookie};
 use crate::expr::{Scope, Shared, Symbol, Value};
+use crate::protocol::Knock;
 use crate::protocol::http::{Client, Pool};
 
 use super::flight::tell;
@@ -119,6 +120,11 @@ impl User {
     /// asks no more of a target that fails than of one that works.
     pub fn rest(&self) -> Duration {
         self.rest
+    }
+
+    /// The connection that it is opening, as long as it lives.
+    pub fn knock(&self) -> Knock {
+        self.http.knock().clone()
     }
 
     /// The user's number.

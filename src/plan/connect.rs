@@ -109,7 +109,7 @@ pub(super) fn tcp(resolver: &mut Resolver<'_>, step: &At<TcpStep>, above: &[&Tcp
         resolver.uses_builtin = true;
         Template::literal(&resolver.options.builtin.map_or_else(|| NOWHERE.to_owned(), |target| target.tcp.to_string()))
     } else {
-        resolver.template(address, names)?
+        resolver.url(address, names)?
     };
     let common: Vec<_> = std::iter::once(step.common()).chain(above.iter().map(|defaults| defaults.common())).collect();
     let mut connector = tcp::Connector::new(template);
@@ -196,12 +196,12 @@ fn site(
         }
         (connect, base) => {
             let mut site = match connect {
-                Some(connect) => Site::new(resolver.template(connect, names)?),
+                Some(connect) => Site::new(resolver.url(connect, names)?),
                 None => Site::new(Template::literal("/")),
             };
             if let Some(base) = base {
                 builtin = is_builtin(base);
-                let template = if builtin { Template::literal(&target(resolver)) } else { resolver.template(base, names)? };
+                let template = if builtin { Template::literal(&target(resolver)) } else { resolver.url(base, names)? };
                 site.base_url = Some(template);
                 http::check_host(resolver, base);
             }

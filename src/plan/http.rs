@@ -88,6 +88,7 @@ pub(super) fn path_as_written<'p>(resolver: &Resolver<'p>, url: &Text) -> &'p st
 /// Makes the request. Where users sign in (`signs_in`), the defaults' headers may want what isn't there before they have.
 pub(super) fn request(
     resolver: &mut Resolver<'_>,
+    at: Node,
     (method, url): (Method, &Text),
     step: &HttpStep,
     above: Above<'_>,
@@ -97,7 +98,7 @@ pub(super) fn request(
     let errors = resolver.diagnostics.len();
     let layers: Vec<Settings<'_>> =
         std::iter::once(step.settings()).chain(above.into_iter().flatten().map(HttpDefaults::settings)).collect();
-    let path = resolver.template(url, names);
+    let path = resolver.url(url, names);
     let mut spec = Spec::new(method, path.unwrap_or_else(|| Template::literal("")));
     let builtin = base(resolver, &mut spec, url, above, names);
     hosts(resolver, &mut spec, url, builtin.unwrap_or(false));
@@ -116,6 +117,7 @@ pub(super) fn request(
     }
     spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
+    spec.reads_body = resolver.bodies.contains(&at);
     spec.reads_body |= step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {
         Form::Short(_) => true,
         Form::Long(extraction) => extraction.header.is_none(),
@@ -159,7 +161,7 @@ fn base(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, above: Above<'
         spec.base_url = Some(Template::literal(&address));
         return Some(true);
     }
-    let template = resolver.template(base, names)?;
+    let template = resolver.url(base, names)?;
     if let Template::Static(text) = &template {
         let wrong = match url::Url::parse(text) {
             Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => {
@@ -331,9 +333,7 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     if let Some(most) = layers.iter().find_map(|layer| layer.max_body) {
         spec.max_body = usize::try_from(most.value.0).unwrap_or(usize::MAX);
     }
-    // Which step reads it may depend on where the flow goes; that none does is certain if nobody names it.
     spec.sha256 = resolver.names_sha256;
-    spec.reads_body = resolver.names_bodies;
     // The nearest layer that says anything about connections decides.
     for layer in layers {
         match (layer.connections, layer.reuse) {

@@ -47,6 +47,18 @@ fn totals(layout: &Layout) -> Vec<String> {
     names
 }
 
+/// Whether an expression is a count of the run and nothing else, like `metric('sold_total')`: of anything else nobody knows how it grows
+/// with the load.
+pub(super) fn is_count_alone(expression: &str, layout: &Layout) -> bool {
+    let argument =
+        expression.trim().strip_prefix("metric").map(str::trim).and_then(|call| call.strip_prefix('(')?.strip_suffix(')'));
+    let quoted = |quote| argument.and_then(|text| text.trim().strip_prefix(quote)?.strip_suffix(quote));
+    let Some(name) = quoted('\'').or_else(|| quoted('"')) else { return false };
+    // Counters end like that, and nothing else does.
+    let counted = |histogram: &str| histogram.starts_with("load_") || layout.own.iter().any(|own| own.name == histogram);
+    is_metric_name(name) && (name.ends_with("_total") || name.strip_suffix("_count").is_some_and(counted))
+}
+
 fn one(resolver: &mut Resolver<'_>, name: &At<String>, metric: &Metric) -> Option<OwnMetric> {
     let text = &name.value;
     if !is_metric_name(text) {

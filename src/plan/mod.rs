@@ -2,6 +2,7 @@
 //!
 //! [`load`] reads a file and resolves it; all that is wrong with either is told at once. Nothing here talks to a target.
 
+mod bodies;
 mod calls;
 mod capacity;
 mod connect;
@@ -35,4 +36,4 @@ pub use types::{
     Cron, DRAIN, Data, DataSource, DeadTargetAction, Limits, OnDeadTarget, OnRestart, Phase, Pick, Plan, Repeat, SERIES_LIMIT,
     STAGE_TIMEOUT, Scenario, ScenarioRows, Schedule, Stage, StageKind, Stages,
 };
-pub use variables::{Variables, unread};
+pub use variables::{Variables, read_in_part, unread};

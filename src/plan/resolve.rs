@@ -1,5 +1,6 @@
 //! Puts the resolved parts of a profile together.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -178,6 +179,11 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     (Some(plan), resolver.diagnostics)
 }
 
+/// The variables that a profile reads, in so far as it can be resolved.
+pub(super) fn variables(profile: &Profile) -> Variables {
+    all(profile, Options::default()).0.map_or_else(Variables::default, |plan| plan.variables)
+}
+
 /// Of everything that was read.
 fn fingerprint(resolver: &Resolver<'_>) -> u64 {
     let mut files: Vec<&PathBuf> =
@@ -197,6 +203,10 @@ fn fingerprint(resolver: &Resolver<'_>) -> u64 {
 fn vars(resolver: &mut Resolver<'_>) -> (Vec<(Symbol, Value)>, Names) {
     let mut names = Names::new();
     let mut vars = Vec::new();
+    let mut set = BTreeSet::new();
+    for flow in stages::flows(&resolver.profile.written) {
+        steps::names::each(flow, &mut |step| set.extend(steps::names::sets(step).into_iter().map(|name| name.value)));
+    }
     for (name, value) in resolver.profile.written.vars.iter().flat_map(|vars| vars.iter()) {
         if is_reserved(&name.value) {
             resolver.error(name.at, format!("`{}` is a name of the program's own; choose another", name.value));
@@ -209,7 +219,11 @@ fn vars(resolver: &mut Resolver<'_>) -> (Vec<(Symbol, Value)>, Names) {
         }
         names.variable(&name.value);
         let symbol = resolver.compiler.symbol(&name.value);
-        vars.push((symbol, from_json(&resolver.profile.tree.json(value.0, false))));
+        let value = from_json(&resolver.profile.tree.json(value.0, false));
+        if !set.contains(&name.value) {
+            resolver.constants.push((symbol, value.clone()));
+        }
+        vars.push((symbol, value));
     }
     (vars, names)
 }

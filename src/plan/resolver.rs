@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bodies;
 use super::calls::only_called;
 use super::types::Data;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
-use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, bodiless};
+use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, Value};
 use crate::measure::StepId;
 use crate::net::{Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
@@ -53,6 +54,8 @@ pub(super) struct Resolver<'p> {
     pub options: Options,
     pub diagnostics: Vec<Diagnostic>,
     pub compiler: Compiler,
+    /// Those of `vars` that no step sets anew.
+    pub constants: Vec<(Symbol, Value)>,
     /// One for each way to do TLS, so that connections can be shared.
     pub tls: HashMap<TlsOptions, Arc<Tls>>,
     /// One for each way to a target, so that source addresses take turns.
@@ -73,8 +76,8 @@ pub(super) struct Resolver<'p> {
     pub call: Option<String>,
     /// Whether the text of the profile names the digest of an answer.
     pub names_sha256: bool,
-    /// Whether the text of the profile names anything of an answer that needs its body.
-    pub names_bodies: bool,
+    /// The requests whose answers' bodies are read by an expression.
+    pub bodies: HashSet<Node>,
     /// The problems found so far, as they are compared.
     told: HashSet<(String, Option<(usize, usize)>)>,
     /// Rows for virtual users, as far as they could be read.
@@ -99,6 +102,7 @@ impl<'p> Resolver<'p> {
             options,
             diagnostics: Vec::new(),
             compiler: Compiler::new(),
+            constants: Vec::new(),
             tls: HashMap::new(),
             routes: HashMap::new(),
             sources: Vec::new(),
@@ -109,7 +113,7 @@ impl<'p> Resolver<'p> {
             only_called: only_called(&profile.written),
             call: None,
             names_sha256: profile.tree.mentions("response.sha256"),
-            names_bodies: profile.tree.mentions_beyond("response", &bodiless()),
+            bodies: bodies::read(profile),
             told: HashSet::new(),
             data: Vec::new(),
             data_digest: 0,
@@ -201,6 +205,11 @@ impl<'p> Resolver<'p> {
                 None
             }
         }
+    }
+
+    /// A URL or a part of one: what it has from `vars` is put in.
+    pub fn url(&mut self, text: &Text, names: &Names) -> Option<Template> {
+        self.template(text, names).map(|template| template.settled(&self.constants))
     }
 
     pub fn expression(&mut self, expr: &Expr, names: &Names) -> Option<Expression> {

@@ -14,7 +14,7 @@ use crate::measure::{Layout, PhaseId, ScenarioId, ScenarioLayout};
 use crate::profile::written::{Block, Profile, Step};
 
 /// The flows of a profile, wherever they stand.
-fn flows(profile: &Profile) -> impl Iterator<Item = &Many<At<Step>>> {
+pub(super) fn flows(profile: &Profile) -> impl Iterator<Item = &Many<At<Step>>> {
     let blocks = [&profile.setup, &profile.verify, &profile.teardown].into_iter().flatten();
     profile.scenarios.iter().flat_map(|(_, scenario)| scenario.flows()).chain(blocks.map(|block| &block.value.flow))
 }

@@ -1,5 +1,6 @@
 //! A profile's text in, a plan out: what its keys mean.
 
+mod bodies;
 mod scale;
 
 use std::path::Path;
@@ -359,21 +360,6 @@ slos: [{name: all, value: metric('load_requests_total'), require: value > 0}]";
     let problems = load(2).unwrap_err();
     assert_eq!(problems.errors(), 2);
     assert!(problems.render(false).contains("promql: sum("), "{}", problems.render(false));
-}
-
-#[test]
-fn long_answers_are_kept_only_where_something_reads_them() {
-    let reads = |step: &str, rest: &str| {
-        let plan = plan(&format!("{{a: {{flow: [{{http: {{get: /, {step}}}}}]}}}}"), ONE, rest);
-        let spec = http(&plan, 0, 0).request.spec().clone();
-        (spec.reads_body, spec.sha256)
-    };
-    assert_eq!(reads("check: {a: response.status == 200}, extract: {b: {header: x}}", ""), (false, false));
-    assert_eq!(reads("check: {a: response.sha256 != ''}", ""), (false, true));
-    for reading in ["check: {a: response.json.x == 1}", "extract: {b: $.id}", "extract: {b: {regex: 'x=(.)'}}"] {
-        assert_eq!(reads(reading, ""), (true, false), "{reading}");
-    }
-    assert_eq!(reads("name: x", "x-later: \"{{ response['body'] }}\""), (true, false), "whatever it is for");
 }
 
 #[test]

@@ -107,6 +107,13 @@ pub struct Scenario {
     pub max_users: u64,
 }
 
+impl Scenario {
+    /// All its flows, in their order.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        [self.start.as_ref(), Some(&self.flow), self.stop.as_ref()].into_iter().flatten()
+    }
+}
+
 /// The data that a scenario's flows name, as indexes into [`Plan::data`]. Only those are picked for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScenarioRows {

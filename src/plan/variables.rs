@@ -1,9 +1,12 @@
 //! Which variables of the environment a profile reads, and which of those that `--set` gives nobody does.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use super::resolve;
 use crate::base::names::nearest;
 use crate::expr::EnvRead;
+use crate::profile::{self, Env};
 
 /// How many names a message lists where none is near.
 const LISTED: usize = 12;
@@ -22,6 +25,15 @@ impl Variables {
     pub(super) fn new(named: &BTreeSet<String>, read: &EnvRead) -> Self {
         Self { names: named | &read.names, any: read.any }
     }
+}
+
+/// The variables that a profile reads which is wrong, as far as that is known.
+pub fn read_in_part(path: &Path, env: &Env, sets: &[(String, String)]) -> Variables {
+    let Some(profile) = profile::read(path, env, sets).profile else { return Variables { any: true, ..Variables::default() } };
+    let mut variables = resolve::variables(&profile);
+    // What could not be read may read them, too.
+    variables.any |= profile.damage.lost("include") || profile.tree.mentions("env");
+    variables
 }
 
 /// What is wrong with `--set`: keys that none of the profiles reads, a line for each. Nothing if each is read.
@@ -64,6 +76,23 @@ mod tests {
 
     fn sets(keys: &[&str]) -> Vec<(String, String)> {
         keys.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect()
+    }
+
+    #[test]
+    fn a_profile_that_is_wrong_is_known_to_read_what_it_names() {
+        let path = std::env::temp_dir().join(format!("load-exporter-variables-{}.yml", std::process::id()));
+        let of = |rest: &str, key: &str| {
+            let text = format!("name: t\nscenarios: {{a: {{flow: [{{http: {{get: '${{BASE}}/'}}}}, {rest}]}}}}\nphases: []\n");
+            std::fs::write(&path, text).unwrap();
+            let sets = [sets(&["BASE"]), sets(&[key])].concat();
+            unread(&sets, [&read_in_part(&path, &Env::default(), &sets)]).is_some()
+        };
+        assert!(of("{thinks: 1s}", "BAES") && of("{think: 1s}", "OTHER"));
+        assert!(!of("{thinks: 1s}", "BASE"));
+        assert!(!of("{thinks: 1s, if: env.OTHER == 1}", "OTHER"), "it may be read where the profile could not be");
+        std::fs::write(&path, ":").unwrap();
+        assert!(!read_in_part(&path, &Env::default(), &[]).names.contains("X"));
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -139,8 +139,14 @@ impl Tree {
         self.scalar(node).map_or("", |scalar| scalar.text.as_str())
     }
 
+    /// All values under this key, wherever it stands.
+    pub fn under(&self, key: &str) -> Vec<Node> {
+        let nodes = (0..).map(Node).take(self.nodes.len());
+        nodes.filter_map(|node| self.get(node, key)).collect()
+    }
+
     /// The value under a key of a mapping.
-    pub(super) fn get(&self, map: Node, key: &str) -> Option<Node> {
+    pub fn get(&self, map: Node, key: &str) -> Option<Node> {
         match &self.entry(map).kind {
             Kind::Map { entries, .. } => entries.iter().find(|(name, _)| self.key(*name) == key).map(|(_, value)| *value),
             _ => None,
@@ -199,20 +205,18 @@ impl Tree {
         self.files.iter().any(|file| file.text.contains(text))
     }
 
-    /// Whether a name stands anywhere in the profile's files other than followed by a dot and one of `attributes`.
-    pub fn mentions_beyond(&self, name: &str, attributes: &[&str]) -> bool {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        self.files.iter().any(|file| {
-            let text = &file.text;
-            text.match_indices(name).any(|(at, _)| {
-                let rest = &text[at + name.len()..];
-                if text[..at].ends_with(word) || rest.starts_with(word) {
-                    return false;
-                }
-                let attribute = rest.strip_prefix('.').map(|rest| &rest[..rest.find(|c| !word(c)).unwrap_or(rest.len())]);
-                !attribute.is_some_and(|attribute| attributes.contains(&attribute))
-            })
-        })
+    /// Whether a name stands in the node's text, or below it, other than followed by a dot and one of `attributes`. What is `apart` isn't
+    /// looked at.
+    pub fn names_beyond(&self, node: Node, apart: &[Node], name: &str, attributes: &[&str]) -> bool {
+        if apart.contains(&node) {
+            return false;
+        }
+        let below = |node: Node| self.names_beyond(node, apart, name, attributes);
+        match &self.entry(node).kind {
+            Kind::Scalar(scalar) => stands_beyond(&scalar.text, name, attributes),
+            Kind::List(items) => items.iter().any(|item| below(*item)),
+            Kind::Map { entries, .. } => entries.iter().any(|(key, value)| below(*key) || below(*value)),
+        }
     }
 
     /// Where a node stands.
@@ -313,6 +317,19 @@ fn align(text: &str, source: &str, range: Range<usize>) -> Option<Range<usize>> 
 fn found_range(source: &str, start: Option<usize>, end: Option<usize>) -> Option<Range<usize>> {
     let (start, end) = (start?, end?);
     (source.is_char_boundary(start) && source.is_char_boundary(end)).then_some(start..end.max(start))
+}
+
+/// Whether a name stands in a text other than followed by a dot and one of `attributes`.
+fn stands_beyond(text: &str, name: &str, attributes: &[&str]) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let rest = &text[at + name.len()..];
+        if text[..at].ends_with(word) || rest.starts_with(word) {
+            return false;
+        }
+        let attribute = rest.strip_prefix('.').map(|rest| &rest[..rest.find(|c| !word(c)).unwrap_or(rest.len())]);
+        !attribute.is_some_and(|attribute| attributes.contains(&attribute))
+    })
 }
 
 #[cfg(test)]

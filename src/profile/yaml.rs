@@ -131,7 +131,9 @@ impl Builder<'_> {
                     return false;
                 };
                 let Some(node) = self.copy(target, self.open.len()) else {
-                    self.error(range, "the aliases of this profile make it too large or too deep");
+                    self.error(range, format!(
+                            "the aliases of this profile make it too large: it has at most {MAX_NODES} keys and values, {MAX_DEPTH} levels deep"
+                        ));
                     return false;
                 };
                 return self.put(node);
@@ -171,7 +173,13 @@ impl Builder<'_> {
     fn put(&mut self, node: Node) -> bool {
         if self.tree.nodes.len() > MAX_NODES {
             let range = self.tree.entry(node).range.clone();
-            self.error(range, "this profile is too large");
+            self.error(
+                range,
+                format!(
+                    "a profile has at most {MAX_NODES} keys and values, those of its included files among them, and this one has more; \
+                     leave some out, or put rows into a file of `data`"
+                ),
+            );
             return false;
         }
         let Some(open) = self.open.last_mut() else {

@@ -2,6 +2,7 @@
 
 pub mod http;
 mod inbox;
+mod knock;
 mod opening;
 pub mod session;
 mod site;
@@ -9,6 +10,7 @@ pub mod socketio;
 pub mod tcp;
 pub mod websocket;
 
+pub use knock::Knock;
 pub use site::{Site, SiteError};
 
 /// How long a request may take, or opening a connection, a message that is sent and one that is awaited, where a profile says

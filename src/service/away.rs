@@ -38,8 +38,11 @@ impl Conduct {
             let present = &mut self.away.present;
             let known = present.iter().position(|other| (&other.what, other.since) == (&away.what, away.since));
             if known.is_none() {
-                let action = away.action.as_deref().unwrap_or("continue");
-                tracing::warn!(profile = %self.plan.name, since = away.since, action, "{away}");
+                // What is done about a place is said of the scenarios that load it.
+                match away.action.as_deref() {
+                    Some(action) => tracing::warn!(profile = %self.plan.name, since = away.since, action, "{away}"),
+                    None => tracing::warn!(profile = %self.plan.name, since = away.since, "{away}"),
+                }
                 update(Update::Say(format!("{away}")));
             }
             let Some(until) = away.until else {

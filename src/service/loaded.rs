@@ -71,20 +71,26 @@ impl Loaded {
         shards: u64,
     ) -> Result<Vec<Self>, LoadError> {
         let mut all: Vec<Self> = Vec::new();
-        let mut problems = Vec::new();
+        let (mut problems, mut in_part) = (Vec::new(), Vec::new());
         for path in paths {
             let before = kept.iter().find(|kept| kept.path == *path).map(AsRef::as_ref);
             match Self::load(path, env, sets, before, shards) {
                 Ok(loaded) => all.push(loaded),
-                Err(LoadError::Problems(more)) => problems.extend(more.diagnostics),
+                Err(LoadError::Problems(more)) => {
+                    problems.extend(more.diagnostics);
+                    in_part.push(plan::read_in_part(path, env, sets));
+                }
                 Err(error) => return Err(error),
             }
         }
+        let unread = plan::unread(sets, all.iter().map(|loaded| &loaded.plan.variables).chain(&in_part));
         if !problems.is_empty() {
+            let unread = unread.filter(|_| kept.is_empty());
+            problems.extend(unread.iter().flat_map(|unread| unread.lines()).map(|line| Diagnostic::error(None, line)));
             return Err(LoadError::Problems(Problems::new(problems)));
         }
         together(all.iter().map(|loaded| (loaded.path.as_path(), loaded.plan.as_ref())))?;
-        match (plan::unread(sets, all.iter().map(|loaded| &loaded.plan.variables)), all.first_mut()) {
+        match (unread, all.first_mut()) {
             (Some(unread), _) if kept.is_empty() => return Err(LoadError::Unread(unread)),
             // Nobody who reloads can change the command line.
             (Some(unread), Some(first)) => first.warnings.extend(unread.lines().map(str::to_owned)),

@@ -1,6 +1,7 @@
 //! A look at the sources and the targets before anything is sent: what can't be read or reached is said at once.
 //!
-//! Each source is asked once, and one connection is made to each place that the first phase surely goes to and closed again.
+//! Each source is asked once, and one connection is made to each place that set-up, the first phase, verify and teardown surely go to, and
+//! closed again.
 //! Nothing of it is measured. The built-in target is left out: it is there.
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::counters::Observer;
 use crate::engine::Ending;
 use crate::flow::{Flow, StepKind};
 use crate::net::{Dialing, Endpoint, dial, dial_to_proxy};
-use crate::plan::Plan;
+use crate::plan::{Plan, Scenario, Stage};
 
 use super::conduct::{Conduct, Stop, Update};
 
@@ -80,38 +81,38 @@ struct Place {
     to_proxy: bool,
 }
 
-/// Where the first phase's scenarios go, as far as it is the same for all users: each place once.
+/// Where the flows of set-up, the first phase's scenarios, verify and teardown go, as far as it is the same for all users: each place once.
 fn places(plan: &Plan) -> Vec<Place> {
+    let first = plan.phases.first().map_or(&[][..], |phase| &phase.loads);
+    let scenarios = first.iter().filter_map(|(id, _)| plan.scenarios.get(id.index())).flat_map(Scenario::flows);
+    let stages = &plan.stages;
     let mut places = Vec::new();
-    let Some(phase) = plan.phases.first() else { return places };
-    for (id, _) in &phase.loads {
-        let Some(scenario) = plan.scenarios.get(id.index()) else { continue };
-        let flows: [Option<&Flow>; 2] = [scenario.start.as_ref(), Some(&scenario.flow)];
-        for flow in flows.into_iter().flatten() {
-            flow.each(&mut |step| {
-                if places.len() == PLACES {
-                    return;
+    for flow in flow_of(&stages.setup).chain(scenarios).chain(flow_of(&stages.verify)).chain(flow_of(&stages.teardown)) {
+        flow.each(&mut |step| {
+            if places.len() == PLACES {
+                return;
+            }
+            let place = match &step.kind {
+                // A request without TLS is written to the proxy itself.
+                StepKind::Http(http) => {
+                    http.request.endpoint().map(|to| Place { endpoint: to.clone(), to_proxy: to.tls.is_none() })
                 }
-                let place = match &step.kind {
-                    // A request without TLS is written to the proxy itself.
-                    StepKind::Http(http) => {
-                        http.request.endpoint().map(|to| Place { endpoint: to.clone(), to_proxy: to.tls.is_none() })
-                    }
-                    StepKind::Session(session) => {
-                        session.connector.endpoint().map(|endpoint| Place { endpoint, to_proxy: false })
-                    }
-                    _ => None,
-                };
-                if let Some(place) = place
-                    && !plan.leads_inside(&place.endpoint)
-                    && !places.iter().any(|other| same(other, &place))
-                {
-                    places.push(place);
-                }
-            });
-        }
+                StepKind::Session(session) => session.connector.endpoint().map(|endpoint| Place { endpoint, to_proxy: false }),
+                _ => None,
+            };
+            if let Some(place) = place
+                && !plan.leads_inside(&place.endpoint)
+                && !places.iter().any(|other| same(other, &place))
+            {
+                places.push(place);
+            }
+        });
     }
     places
+}
+
+fn flow_of(stage: &Option<Stage>) -> impl Iterator<Item = &Flow> {
+    stage.iter().map(|stage| &stage.flow)
 }
 
 /// Whether one connection answers for both.
@@ -163,10 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn each_place_of_the_first_phase_is_tried_once() {
+    fn each_place_that_the_run_begins_with_or_ends_with_is_tried_once() {
         let plan = plan(
             "name: t
 defaults: {http: {base_url: builtin}}
+vars: {host: vars.test, sites: {live: \"ws://deep.test:82\"}, token: set.test}
+setup: {flow: {http: {get: \"http://setup.test/\"}}}
+verify: {flow: {eventually: {within: 1s, every: 1s, flow: {http: {get: \"http://verify.test/\"}}}}}
+teardown: {flow: {group: {name: g, flow: {http: {get: \"http://teardown.test/\"}}}}}
 scenarios:
   a:
     start: {http: {post: \"http://login.test/in\"}}
@@ -176,6 +181,10 @@ scenarios:
       - repeat: {times: 2, flow: [{http: {get: \"https://shop.test/deep\"}}]}
       - http: {get: \"http://{{ env.HOST }}/unknown\"}
       - http: {get: /}
+      - websocket: {connect: \"{{ sites.live }}/ws\", name: w, session: [{http: {get: \"http://{{ host }}:83/{{ user }}\"}}, {http: {get: \"https://{{ host }}:84/\"}}]}
+      - set: {token: user}
+      - http: {get: \"http://{{ token }}/\"}
+    stop: {http: {get: \"http://out.test/\"}}
   s: {flow: [{websocket: {connect: \"ws://live.test/ws\", name: live, session: [{think: 1s}]}}]}
   later: {flow: [{http: {get: \"http://later.test/\"}}]}
 phases:
@@ -183,7 +192,21 @@ phases:
   - {name: two, duration: 1s, load: {later: {users: 1}}}
 ",
         );
-        assert_eq!(shown(&plan), ["login.test:80", "shop.test:81", "shop.test:443", "live.test:80"]);
+        assert_eq!(
+            shown(&plan),
+            [
+                "setup.test:80",
+                "login.test:80",
+                "shop.test:81",
+                "shop.test:443",
+                "deep.test:82",
+                "vars.test:84",
+                "out.test:80",
+                "live.test:80",
+                "verify.test:80",
+                "teardown.test:80"
+            ]
+        );
     }
 
     #[tokio::test]

@@ -58,6 +58,10 @@ pub(super) fn never_reached(totals: &Totals, ending: &Ending) -> Option<String> 
             *sum += count;
         }
     }
+    // It answered, though not as a session needs it.
+    if [Reason::Status, Reason::Protocol, Reason::Expect].iter().any(|reason| failures[reason.index()] > 0) {
+        return None;
+    }
     let all: u64 = failures.iter().sum();
     let local = failures[Reason::Local.index()];
     if local > 0 && local == all {
@@ -135,6 +139,8 @@ mod tests {
         assert_eq!(never_reached(&failed(&[]), &Ending::Completed), None);
         let theirs = never_reached(&failed(&[(Reason::Refused, 3), (Reason::Local, 1)]), &Ending::Completed).unwrap();
         assert_eq!(theirs, "The target was never reached: 4 of 4 connections failed (refused: 3, local: 1).");
+        let refused = |reason| never_reached(&failed(&[(reason, 3), (Reason::Refused, 1)]), &Ending::Completed);
+        assert_eq!([Reason::Status, Reason::Protocol].map(refused), [None, None], "a handshake that is refused is an answer");
         let ours = never_reached(&failed(&[(Reason::Local, 2)]), &Ending::Completed).unwrap();
         assert!(
             ours.starts_with("This machine could not make a single connection: 2 of 2 failed") && ours.contains("(local: 2)"),

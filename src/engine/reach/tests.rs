@@ -149,3 +149,29 @@ fn a_run_may_be_ended_for_it_and_goes_on_by_default() {
     assert!(fails(&goes_on, 0, 0, 1).is_none() && fails(&goes_on, 0, 0, 99).is_none() && !goes_on.holds_back(0));
     assert_eq!(told(&goes_on), ["http://one.test:80 away"]);
 }
+
+#[test]
+fn a_connection_that_hangs_tells_of_its_place_before_it_is_given_up() {
+    let reach = reach(TWO);
+    let at = |second| reach.origin.0 + Duration::from_secs(second);
+    let hangs = |since, now, paused: u64| reach.hangs(StepId::at(0), (at(since), at(now)), |_| paused * SECOND);
+    hangs(1, 5, 0);
+    hangs(1, 9, 4);
+    assert_eq!(told(&reach), [""; 0], "not yet, and not while the generator stood still");
+    answers(&reach, 0, 0, 3);
+    hangs(2, 9, 0);
+    assert_eq!(told(&reach), [""; 0], "another connection was answered meanwhile");
+    hangs(4, 9, 0);
+    hangs(4, 10, 0);
+    let away = reach.take();
+    assert_eq!(
+        (away.len(), away[0].what.as_str(), away[0].cause.as_str()),
+        (1, "http://one.test:80", "a connection to it has been opening for 5.00s")
+    );
+    fails(&reach, 0, 0, 11);
+    assert_eq!(told(&reach), ["http://one.test:80 away"]);
+    answers(&reach, 0, 0, 12);
+    assert_eq!(told(&reach), ["http://one.test:80 back"]);
+    hangs(11, 16, 0);
+    assert_eq!(told(&reach), [""; 0], "that was answered, too");
+}

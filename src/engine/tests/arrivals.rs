@@ -6,6 +6,7 @@ use proptest::test_runner::TestRunner;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::measure::OwnId;
 
 /// Phases with an arrival due exactly at each end: the rate times the length is a whole number.
 fn phases() -> impl Strategy<Value = Vec<(u64, u64)>> {
@@ -23,7 +24,9 @@ async fn belongs(phases: Vec<(u64, u64)>, settle: bool, path: &str, count: usize
         })
         .collect();
     let rest = format!(
-        "scenarios: {{s: {{flow: [{{set: {{x: 1}}}}, {{group: {{name: g, flow: [{{http: {{get: \"{path}\", name: get}}}}]}}}}]}}}}\n\
+        "metrics: {{a_total: {{type: counter, help: A.}}, b_total: {{type: counter, help: B.}}}}\n\
+         scenarios: {{s: {{flow: [{{set: {{x: 1}}}}, {{group: {{name: g, flow: [{{http: {{get: \"{path}\", name: get}}}}]}}}}, \
+         {{count: {{a_total: 1}}}}, {{think: 20ms}}, {{http: {{get: \"{path}\", name: next}}}}, {{set: {{x: 2}}}}, {{count: {{b_total: 1}}}}]}}}}\n\
          observe: {{settle: {settle}, exporters: [{{name: x, url: 'http://127.0.0.1:9/metrics'}}]}}\nphases: [{}]",
         written.join(", ")
     );
@@ -38,6 +41,12 @@ async fn belongs(phases: Vec<(u64, u64)>, settle: bool, path: &str, count: usize
         assert_eq!(iterations(s), s.started, "iterations of {about}");
         let groups: u64 = drained.totals.groups[0].iter().map(crate::measure::Sparse::count).sum();
         assert_eq!(groups, s.started, "groups of {about}");
+        let next = drained.totals.steps[1].requests();
+        let counted = [0, 1].map(|own| drained.totals.own(OwnId(own), ScenarioId(0)).counter as u64);
+        assert_eq!(counted, [s.started, next], "what is counted goes with its request: {about}");
+        if settle {
+            assert_eq!(next, s.started, "nothing of it is left for the phase behind: {about}");
+        }
     }
 }
 

@@ -89,3 +89,25 @@ async fn waiting_arrivals_are_shown_as_waiting() {
     let s = done.drained[0].s();
     assert_eq!((s.due, s.started, s.cancelled), (5, 2, 3));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_arrival_at_the_first_moment_of_a_phase_that_finds_nobody_is_dropped() {
+    let server = Server::start();
+    // The second worker, which comes to the second phase late, seems to have users until then whom that phase doesn't have.
+    let phases = "[{name: a, duration: 500ms, drain: 60s, load: {s: {at_once: 5, max_users: 20}}}, \
+                  {name: b, duration: 1s, drain: 60s, load: {s: {at_once: 5, max_users: 5}}}]";
+    let mut going = Going::start(simple(&server, "/hold", phases), workers(2));
+    going.until_started(0).await;
+    let began = Instant::now();
+    until("all are busy", || server.count("/hold") == 5).await;
+    // By then both know of it.
+    tokio::time::sleep_until((began + Duration::from_millis(450)).into()).await;
+    going.stall(1, Duration::from_millis(300));
+    going.until_started(1).await;
+    until("all that came are told", || settled(&going.store.totals(PhaseId(1)).scenarios[0]) == 5).await;
+    server.release();
+    let done = going.finish().await;
+    done.check();
+    let s = done.drained[1].s();
+    assert_eq!((s.due, s.started, busy(s), s.cancelled), (5, 0, 5, 0));
+}

@@ -35,11 +35,18 @@ fn refused(scenario: &ScenarioTotals, protocol: Protocol) -> u64 {
     scenario.connects[protocol.index()].failures[Reason::Refused.index()]
 }
 
-/// Waits until the scenario's target is away, and answers since when it was told.
-async fn until_away(going: &Going) -> Instant {
+/// Waits until the scenario's target is away.
+async fn until_away(going: &Going) {
     until("it is away", || going.run.board.away().iter().any(|away| away.what == "the target of `s`" && away.until.is_none()))
         .await;
-    Instant::now()
+}
+
+/// How often somebody knocks in the time.
+async fn knocks(going: &Going, protocol: Protocol, time: Duration) -> u64 {
+    let now = || refused(&going.store.totals(PhaseId(0)).scenarios[0], protocol);
+    let before = now();
+    tokio::time::sleep(time).await;
+    now() - before
 }
 
 /// Waits until it is back.
@@ -61,9 +68,7 @@ async fn arrivals_are_dropped_but_for_one_a_second_until_the_target_is_back() {
         let mut going = Going::start(to(&address, "back_off", ONE, phases), workers(count));
         going.until_started(0).await;
         until_away(&going).await;
-        let before = refused(&going.store.totals(PhaseId(0)).scenarios[0], Protocol::Http);
-        tokio::time::sleep(Duration::from_millis(2500)).await;
-        let probes = refused(&going.store.totals(PhaseId(0)).scenarios[0], Protocol::Http) - before;
+        let probes = knocks(&going, Protocol::Http, Duration::from_millis(2500)).await;
         // A request that was under way as it was told may be one more.
         assert!((1..=4).contains(&probes), "{probes} in 2.5 s");
         let opened = unix_time(std::time::SystemTime::now());
@@ -88,9 +93,7 @@ async fn closed_users_wait_and_one_of_all_workers_probes_each_second() {
         let mut going = Going::start(to(&address, "back_off", ONE, phases), workers(count));
         going.until_started(0).await;
         until_away(&going).await;
-        let before = refused(&going.store.totals(PhaseId(0)).scenarios[0], Protocol::Http);
-        tokio::time::sleep(Duration::from_millis(2500)).await;
-        let probes = refused(&going.store.totals(PhaseId(0)).scenarios[0], Protocol::Http) - before;
+        let probes = knocks(&going, Protocol::Http, Duration::from_millis(2500)).await;
         // Requests that were under way as it was told come beside them.
         assert!((1..=3 + 20).contains(&probes), "{probes} in 2.5 s");
         going.until_started(1).await;
@@ -151,9 +154,7 @@ async fn a_session_that_lost_its_target_does_not_go_on_knocking() {
     drop(server);
     until_away(&going).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let before = refused(&store.totals(PhaseId(0)).scenarios[0], tcp);
-    tokio::time::sleep(Duration::from_millis(2000)).await;
-    let probes = refused(&store.totals(PhaseId(0)).scenarios[0], tcp) - before;
+    let probes = knocks(&going, tcp, Duration::from_secs(2)).await;
     assert!((1..=4).contains(&probes), "{probes} in 2 s");
     going.finish().await.check();
 }
@@ -176,4 +177,32 @@ async fn a_load_goes_on_where_nothing_is_said() {
     let s = done.drained[0].s();
     assert_eq!((s.due, dead(s)), (50, 0));
     assert_eq!(refused(s, Protocol::Http), s.started);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_whose_connections_hang_is_away_before_a_time_limit_is_over() {
+    // Nobody answers the TLS handshake.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    for (s, what) in [
+        ("flow: {http: {get: \"https://ADDRESS/\", name: get, timeout: 10m}}", "https://ADDRESS"),
+        (
+            "flow: {tcp: {connect: \"ADDRESS\", name: tcp, tls: {insecure: true}, timeout: 10m, session: [{hold: }]}}",
+            "tls://ADDRESS",
+        ),
+    ] {
+        let phases = "[{name: a, duration: 10m, drain: 0s, load: {s: {users: 2}}}]";
+        let going = Going::start(to(&address, "continue", &s.replace("ADDRESS", &address), phases), workers(1));
+        let what = what.replace("ADDRESS", &address);
+        let mut found = Vec::new();
+        until("it is shown", || {
+            found = going.run.board.away();
+            !found.is_empty()
+        })
+        .await;
+        assert_eq!((found[0].what.as_str(), found[0].until), (what.as_str(), None));
+        assert!(found[0].cause.starts_with("a connection to it has been opening for "), "{}", found[0].cause);
+        going.tell(Control::Interrupt).await;
+        going.finish().await.check();
+    }
 }

@@ -88,3 +88,58 @@ async fn what_a_loop_still_does_in_its_drain_is_told_apart() {
     assert_eq!(in_time + late.steps[0].requests(), 40);
     assert!(late.own_sum(OwnId(0)).counter >= 28.0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_when_a_run_is_ended_between_two_phases_is_in_the_record_of_the_next() {
+    let endless = "[{count: {begun_total: 1}}, {repeat: {while: 'true', flow: [{http: {get: /wait/20, name: r}}]}}]";
+    let short = "[{count: {begun_total: 1}}, {http: {get: /wait/20, name: r}}]";
+    for (flow, how, count) in [(endless, Control::Stop, 1), (endless, Control::Interrupt, 2), (short, Control::Stop, 2)] {
+        let server = Server::start();
+        let plan = plan(
+            &server,
+            &format!(
+                "metrics: {{begun_total: {{type: counter, help: Iterations.}}}}\nobserve: {{settle: true}}\nscenarios: {{s: {{flow: {flow}}}}}\n\
+                 phases: [{{name: a, duration: 200ms, drain: 300ms, load: {{s: {{users: 3}}}}}}, {{name: b, duration: 60s, drain: 200ms, load: {{s: {{users: 3}}}}}}]"
+            ),
+        );
+        let mut going = Going::start(plan, workers(count));
+        going.settles = false;
+        while going.drained.is_empty() {
+            assert_eq!(going.next().await, None);
+        }
+        let before = server.seen().len();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(server.seen().len(), before, "nothing is sent");
+        going.tell(how.clone()).await;
+        let done = going.finish().await;
+        done.check_sums();
+        let begun: f64 = done.drained.iter().map(|drained| drained.totals.own(OwnId(0), ScenarioId(0)).counter).sum();
+        assert_eq!(begun as u64, done.sum(iterations), "{how:?}");
+        assert_eq!(requests(&done).iter().sum::<u64>(), server.seen().len() as u64);
+        if flow == endless {
+            assert_eq!((cut(&done), &done.started[..]), (vec![0, 3], &[0, 1][..]), "{how:?}");
+            assert_eq!(done.drained[1].elapsed, Duration::ZERO);
+        } else {
+            assert_eq!((cut(&done), &done.started[..]), (vec![0], &[0][..]), "nothing was held");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_at_a_settled_edge_ends_within_the_drain_and_is_in_its_phase() {
+    let server = Server::start();
+    let plan = plan(
+        &server,
+        "metrics: {done_total: {type: counter, help: Iterations.}}\nobserve: {settle: true}\n\
+         scenarios: {s: {flow: [{http: {get: /a, name: a}}, {think: 100ms}, {http: {get: /wait/50, name: b}}, {set: {x: 1}}, {count: {done_total: 1}}, {think: 50ms}]}}\n\
+         phases: [{name: a, duration: 300ms, load: {s: {users: 3}}}, {name: b, duration: 300ms, load: {s: {rate: 30/s}}}, {name: c, duration: 300ms, load: {s: {users: 2}}}]",
+    );
+    let done = carry_out(plan, workers(2)).await;
+    for drained in &done.drained {
+        let (s, totals) = (drained.s(), &drained.totals);
+        assert_eq!(totals.steps[0].requests(), iterations(s));
+        assert_eq!(totals.steps[1].requests(), iterations(s));
+        assert_eq!(totals.own(OwnId(0), ScenarioId(0)).counter as u64, iterations(s));
+        assert!(iterations(s) > 0 && totals.early.is_none(), "{:?}", totals.early);
+    }
+}

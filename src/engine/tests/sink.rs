@@ -53,6 +53,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
             end: OnceLock::new(),
             sets: vec![set.clone()],
             budgets: vec![None],
+            gathers: false,
             counts_iterations: false,
             in_transit: AtomicU64::new(0),
             told: AtomicBool::new(false),

@@ -14,6 +14,7 @@ use crate::flow::interpret::Broken;
 use crate::flow::sink::{Failure, Sink};
 use crate::flow::user::User;
 use crate::measure::{self, Passed, Sample};
+use crate::protocol::Knock;
 use crate::protocol::session::{self as driver, Attempt, ConnectTimes, Connection, Incoming, Lost};
 
 /// An open session. Dropped before [`Session::finish`], it was interrupted.
@@ -318,6 +319,24 @@ impl<S: Sink> Drop for Session<'_, S> {
     }
 }
 
+/// A connection of a session that is being opened.
+struct Knocking(Knock);
+
+impl Knocking {
+    fn at(step: &SessionStep, user: &User) -> Self {
+        let knock = user.knock();
+        knock.is_for(step.id);
+        knock.begins();
+        Self(knock)
+    }
+}
+
+impl Drop for Knocking {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}
+
 /// One attempt to connect, with its sample.
 async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: Instant) -> (Instant, Result<Connection, Broken>) {
     let protocol = step.protocol();
@@ -345,7 +364,9 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
     let credentials = prepared.credentials();
     let flight = Flight::opening(sink, step.id, due, protocol);
     let began = Instant::now();
+    let knocking = Knocking::at(step, user);
     let attempt = driver::open(prepared, Some(user.http.jar())).await;
+    drop(knocking);
     flight.landed();
     let Attempt { result, times, sent_at, ended, status, sent, received, .. } = attempt;
     // TCP sends nothing to connect: all of it is the target's time.

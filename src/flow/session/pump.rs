@@ -26,7 +26,20 @@ impl<'a, S: Sink> Run<'a, S> {
             sink.sleep_until(at).await;
             return Ok(());
         }
-        Box::pin(async move { self.listen_until(|| sink.sleep_until(at), None, Lasting::Fixed).await }).await
+        Box::pin(async move {
+            let done = self.listen_until(|| sink.sleep_until(at), None, Lasting::Fixed).await;
+            self.broken_off(at, done)
+        })
+        .await
+    }
+
+    /// A wait until `at` is over. If it broke off, what was left of it counts like the steps behind it.
+    pub(in crate::flow) fn broken_off(&mut self, at: Instant, done: Result<(), Broken>) -> Result<(), Broken> {
+        if done.is_err() {
+            self.due = at.min(Instant::now());
+            self.user.rest = at.saturating_duration_since(self.due);
+        }
+        done
     }
 
     /// Waits until a moment, or until the user is asked to end.
@@ -35,7 +48,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// The session's connection is lost.
     pub(in crate::flow) async fn wait_unless_asked(&mut self, at: Instant) -> Result<(), Broken> {
         let sink = self.sink;
-        self.due = at;
+        (self.due, self.belongs) = (at, at);
         Box::pin(async move {
             let stop = || async {
                 tokio::select! {
@@ -43,7 +56,8 @@ impl<'a, S: Sink> Run<'a, S> {
                     () = sink.asked_to_end() => {}
                 }
             };
-            self.listen_until(stop, None, Lasting::Fixed).await
+            let done = self.listen_until(stop, None, Lasting::Fixed).await;
+            self.broken_off(at, done)
         })
         .await
     }

@@ -26,6 +26,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
             Ok(mut prepared) => {
                 let trace = if step.trace { prepared.begin_trace() } else { None };
                 let credentials = step.request.credentials(&prepared);
+                user.http.knock().is_for(step.id);
                 let flight = Flight::new(run.sink, step.id, due, true);
                 let talk = Talk { http: &mut user.http, sink: run.sink };
                 let exchange = match &mut run.session {

@@ -1,4 +1,4 @@
-//! `count` and `record`: metrics of the profile's own. They happen when the step before ended.
+//! `count` and `record`: metrics of the profile's own. They belong with the request before them, or with the end of the wait before them.
 
 use crate::base::Reason;
 use crate::flow::interpret::{Broken, Run};
@@ -13,7 +13,7 @@ pub(in crate::flow) fn count<S: Sink>(amounts: &Amounts, run: &mut Run<'_, S>) -
                 run.broken(Reason::Template, format!("count: `{}` is negative, and counters only go up", expression.source()))
             );
         }
-        run.sink.count(*metric, by, run.due);
+        run.sink.count(*metric, by, run.belongs);
     }
     Ok(())
 }
@@ -22,7 +22,7 @@ pub(in crate::flow) fn record<S: Sink>(amounts: &Amounts, run: &mut Run<'_, S>) 
     for (metric, expression) in amounts {
         let value =
             expression.number(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("record: {error}")))?;
-        run.sink.observe(*metric, value, run.due);
+        run.sink.observe(*metric, value, run.belongs);
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(super) async fn run<S: Sink>(turns: Turns<'_>, users: u32, flow: &Flow, run:
         }
     }
     drop(lanes);
-    run.due = last;
+    (run.due, run.belongs) = (last, last);
     run.user.rest = rested.saturating_duration_since(last);
     if let Some(attempt) = &mut run.attempt {
         for lane in attempts {

@@ -24,6 +24,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     run.due = ended;
     let session = session.map_err(Stop::from).inspect_err(|stop| run.left_out(stop, &step.flow.steps))?;
     let mut within = Run::new(&mut *run.user, run.sink, ended);
+    within.belongs = due;
     within.session = Some(session);
     within.held = run.held;
     within.attempt = run.attempt.take();
@@ -130,12 +131,7 @@ async fn hold<'a, S: Sink>(
             run.due += length;
             let at = run.due;
             let done = run.listen_until(|| sink.sleep_until(at), listening, Lasting::Fixed).await;
-            if done.is_err() {
-                // It broke off; what was left of it counts like the steps behind it.
-                run.due = at.min(Instant::now());
-                run.user.rest = at.saturating_duration_since(run.due);
-            }
-            done
+            run.broken_off(at, done)
         }
         None => {
             let done = run.listen_until(|| sink.asked_to_end(), listening, Lasting::Open).await;

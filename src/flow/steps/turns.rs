@@ -12,6 +12,7 @@ use crate::flow::sink::Sink;
 use crate::flow::types::Flow;
 
 use super::parallel;
+use crate::flow::rhythm::RETRY;
 
 /// So many turns in a row in which no time passes, of a repetition that has no number of turns, are taken for a mistake.
 const IDLE: u32 = if cfg!(test) { 10_000 } else { 1_000_000 };
@@ -133,7 +134,7 @@ impl<'f> Turns<'f> {
         let rest = Rest {
             begun: self.index,
             limit: self.limit,
-            every: self.every.filter(|_| !self.until_asked),
+            every: self.every,
             lasting: self.lasting,
             elapsed: run.due.saturating_duration_since(start),
             turn: run.user.rest,
@@ -191,22 +192,33 @@ impl<'f> Turns<'f> {
 impl Turn {
     /// Waits until the turn is due, and goes through the flow.
     pub(super) async fn run<S: Sink>(self, flow: &Flow, run: &mut Run<'_, S>) -> Result<(), Stop> {
-        if self.due > run.due {
-            if self.until_asked {
-                run.wait_unless_asked(self.due).await?;
-                if run.sink.is_asked_to_end() {
-                    return Ok(());
-                }
-            } else {
-                run.wait(self.due).await?;
-            }
+        if self.due > run.due
+            && let Err(stop) = self.wait(run).await
+        {
+            run.left_out(&stop, &flow.steps);
+            return Err(stop);
         }
+        if self.until_asked && run.sink.is_asked_to_end() {
+            return Ok(());
+        }
+        let began = run.due;
         run.user.scope.push_index(self.index);
         if let Some((variable, item)) = self.item {
             run.user.scope.assign(variable, item);
         }
         let done = run.flow(flow).await;
         run.user.scope.pop_index();
-        done
+        done?;
+        match run.sink.turned_away() {
+            Some(at) if at >= began && run.due < began + RETRY => run.wait(began + RETRY).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn wait<S: Sink>(&self, run: &mut Run<'_, S>) -> Result<(), Stop> {
+        match self.until_asked {
+            true => run.wait_unless_asked(self.due).await.map_err(Stop::from),
+            false => run.wait(self.due).await,
+        }
     }
 }

@@ -7,6 +7,7 @@ mod tests;
 
 use std::time::Duration;
 
+use super::metrics;
 use super::resolver::Resolver;
 use super::types::Phase;
 use crate::base::units::show_seconds;
@@ -122,6 +123,7 @@ impl One<'_, '_> {
             Subject::Traffic(Traffic { of: Of::Own(id), .. }) => {
                 self.layout.own.get(id.index()).is_some_and(|own| own.kind == OwnKind::Counter)
             }
+            Subject::Value(expression) => metrics::is_count_alone(expression, self.layout),
             _ => false,
         };
         let scaled = |requirement: &Requirement| {

@@ -23,7 +23,8 @@ impl Builder<'_, '_> {
             self.step_id(name, Protocol::Http)
         });
         let signs_in = matches!(self.place, Place::Start | Place::Setup);
-        let request = target.and_then(|target| requests::request(self.resolver, target, step, self.above, &self.names, signs_in));
+        let request =
+            target.and_then(|target| requests::request(self.resolver, at, target, step, self.above, &self.names, signs_in));
         if let Some(id) = id {
             self.limited(id, requests::timeout(step, self.above));
         }

@@ -52,7 +52,7 @@ pub(in crate::plan) fn each<'w>(steps: &'w Many<At<Step>>, visit: &mut impl FnMu
 }
 
 /// The flows that stand in a step.
-fn nested(step: &Step) -> Vec<&Many<At<Step>>> {
+pub(in crate::plan) fn nested(step: &Step) -> Vec<&Many<At<Step>>> {
     let of = |doing| match doing {
         Doing::Choose(choose) => choose.value.iter().map(|branch| &branch.flow).collect(),
         Doing::Maybe(maybe) => vec![&maybe.value.flow],

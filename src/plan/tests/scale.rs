@@ -76,6 +76,35 @@ slos: [{{name: w, window: 60s, require: p95 < 1s}}]"
 }
 
 #[test]
+fn scale_multiplies_counts_in_requirements() {
+    let objectives = |scale: &str| -> Vec<f64> {
+        let plan = plan_with(
+            &format!(
+                "name: test
+{scale}
+metrics: {{sold_total: {{type: counter, help: S.}}, size: {{type: histogram, help: S.}}, open_count: {{type: gauge, help: O.}}}}
+scenarios: {{a: {{flow: [{{http: {{get: 'http://127.0.0.1:1/'}}}}, {{count: {{sold_total: 1}}}}, {{record: {{size: 1, open_count: 2}}}}]}}}}
+phases: [{{name: p, duration: 100s, load: {{a: {{rate: 10/s}}}}}}]
+slos:
+  - {{name: a, require: [count(requests) > 100, rate > 100/s, p95 < 100s]}}
+  - {{name: b, of: sold_total, require: value > 100}}
+  - {{name: c, value: metric('sold_total'), require: value > 100}}
+  - {{name: d, value: ' metric( \"size_count\" ) ', require: value > 100}}
+  - {{name: e, value: metric('load_requests_total'), require: value > 100}}
+  - {{name: f, value: metric('size_sum'), require: value > 100}}
+  - {{name: g, value: metric('open_count'), require: value > 100}}
+  - {{name: h, value: metric('sold_total') / metric('load_requests_total'), require: value > 100}}"
+            ),
+            &[],
+        );
+        plan.slos.iter().flat_map(|slo| &slo.require).map(|requirement| requirement.objective).collect()
+    };
+    assert_eq!(objectives(""), [100.0; 10]);
+    let scaled = [10.0, 50.0, 100.0, 10.0, 10.0, 10.0, 10.0, 100.0, 100.0, 100.0];
+    assert_eq!(objectives("scale: {load: 50%, time: 20%}"), scaled);
+}
+
+#[test]
 fn limits_hold_for_all_that_makes_load() {
     let told = |limits: &str, rest: &str| {
         let text = format!(

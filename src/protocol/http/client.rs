@@ -30,8 +30,9 @@ use super::transfer::exchange;
 use super::{decode, redirect};
 use crate::base::Reason;
 use crate::net::Proxy;
+use crate::protocol::Knock;
 
-/// What a virtual user has of HTTP. Made without allocating.
+/// What a virtual user has of HTTP.
 #[derive(Debug, Default)]
 pub struct Client {
     jar: Jar,
@@ -44,6 +45,7 @@ pub struct Client {
     lost: usize,
     /// What the requests that were dropped could not tell any more.
     untold: Untold,
+    knock: Knock,
     alarm: Alarm,
 }
 
@@ -68,6 +70,11 @@ impl Client {
         &mut self.jar
     }
 
+    /// The connection that it is opening.
+    pub fn knock(&self) -> &Knock {
+        &self.knock
+    }
+
     /// Forgets the cookies and closes the connections, for the end of the user. Returns what nobody was told of, these closed
     /// connections among it.
     pub fn close(&mut self) -> Untold {
@@ -83,7 +90,7 @@ impl Client {
     /// What a request that was dropped could not tell of connections. To be asked for at once, since what was still being opened lasts
     /// until then.
     pub fn untold(&mut self) -> Untold {
-        self.untold.dropped();
+        self.untold.dropped(&self.knock);
         self.untold.closed(std::mem::take(&mut self.lost));
         std::mem::take(&mut self.untold)
     }
@@ -94,8 +101,8 @@ impl Client {
     pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;
-        let Self { jar, connections, lines, lost, untold, alarm } = self;
-        let mut progress = Progress::new(untold);
+        let Self { jar, connections, lines, lost, untold, knock, alarm } = self;
+        let mut progress = Progress::new(untold, knock);
         progress.closed(std::mem::take(lost));
         // Held here, once: each future that took it would hold it again.
         let mut due = Due {

@@ -14,6 +14,7 @@ use super::upload::Tally;
 use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
 use crate::net::{DialTimes, Dialing, Meter};
+use crate::protocol::Knock;
 
 /// What became of connections, and nobody has been told yet. Kept by the user, since a request may be dropped.
 #[derive(Debug, Default)]
@@ -22,8 +23,6 @@ pub struct Untold {
     pub connects: Vec<Connect>,
     /// Connections that ended.
     pub disconnects: Vec<Disconnect>,
-    /// Since when one is being opened.
-    dialing: Option<Instant>,
 }
 
 impl Untold {
@@ -32,14 +31,9 @@ impl Untold {
         self.connects.is_empty() && self.disconnects.is_empty()
     }
 
-    /// An attempt to open a connection begins.
-    fn dials(&mut self) {
-        self.dialing = Some(Instant::now());
-    }
-
-    /// It is over.
-    fn dialled(&mut self, result: Result<DialTimes, Option<Reason>>) {
-        if let Some(since) = self.dialing.take() {
+    /// An attempt to open a connection is over.
+    fn dialled(&mut self, knock: &Knock, result: Result<DialTimes, Option<Reason>>) {
+        if let Some(since) = knock.ends() {
             let at = Instant::now();
             self.connects.push(Connect { at, lasted: at.saturating_duration_since(since), result });
         }
@@ -51,8 +45,8 @@ impl Untold {
     }
 
     /// The request was dropped: what it was still opening ends with it.
-    pub(super) fn dropped(&mut self) {
-        self.dialled(Err(None));
+    pub(super) fn dropped(&mut self, knock: &Knock) {
+        self.dialled(knock, Err(None));
     }
 }
 
@@ -82,10 +76,11 @@ pub(super) struct Progress<'c> {
     /// What is sent as it is made, if that is sent.
     pub upload: Option<Arc<Tally>>,
     pub untold: &'c mut Untold,
+    knock: &'c Knock,
 }
 
 impl<'c> Progress<'c> {
-    pub fn new(untold: &'c mut Untold) -> Self {
+    pub fn new(untold: &'c mut Untold, knock: &'c Knock) -> Self {
         Self {
             stage: Stage::Pool,
             dialing: Dialing::default(),
@@ -105,6 +100,7 @@ impl<'c> Progress<'c> {
             processing: Duration::ZERO,
             upload: None,
             untold,
+            knock,
         }
     }
 
@@ -116,12 +112,12 @@ impl<'c> Progress<'c> {
     /// An attempt to open a connection begins.
     pub fn dials(&mut self) {
         self.stage = Stage::Dial(crate::net::Stage::Dns);
-        self.untold.dials();
+        self.knock.begins();
     }
 
     /// It is over.
     pub fn dialled(&mut self, result: Result<DialTimes, Reason>) {
-        self.untold.dialled(result.map_err(Some));
+        self.untold.dialled(self.knock, result.map_err(Some));
     }
 
     pub fn disconnected(&mut self, reason: Option<Reason>) {
@@ -191,7 +187,7 @@ impl<'c> Progress<'c> {
         if self.upload.as_ref().is_some_and(|tally| !tally.is_complete()) {
             self.processing = Duration::ZERO;
         }
-        let Untold { connects, disconnects, .. } = std::mem::take(self.untold);
+        let Untold { connects, disconnects } = std::mem::take(self.untold);
         let wait = match (self.sent_at, self.first_received) {
             (Some(sent), Some(received)) => received.saturating_duration_since(sent),
             _ => Duration::ZERO,

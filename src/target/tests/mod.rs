@@ -123,12 +123,14 @@ async fn a_freeze_holds_requests_to_its_end() {
 async fn stopping_lets_requests_end_and_closes_the_door() {
     let target = target(None);
     let address = target.address();
-    let in_flight = tokio::spawn(async move { ask_at(address, "/delay/50ms", |_| {}).await });
-    while target.requests() == 0 {
-        tokio::task::yield_now().await;
-    }
-    target.stop().await;
-    assert_eq!(in_flight.await.unwrap().status, 200);
+    let stop = async {
+        while target.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        target.stop().await;
+    };
+    let (in_flight, ()) = tokio::join!(ask_at(address, "/delay/50ms", |_| {}), stop);
+    assert_eq!(in_flight.status, 200);
     assert!(std::net::TcpStream::connect(address).is_err());
     // The port is free again.
     Target::start(address, Options::default()).unwrap().stop().await;
