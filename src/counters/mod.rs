@@ -10,6 +10,7 @@ mod amount;
 mod api;
 pub mod error;
 mod exporter;
+mod hidden;
 mod hints;
 pub mod http;
 mod increase;

@@ -129,7 +129,8 @@ pub struct CounterRow {
     pub delta: Option<f64>,
     /// `delta` by the requests of the phase.
     pub per_request: Option<f64>,
-    /// How far `delta` may be off, either way; 0 where it is exact. What a reset may have hidden is part of it.
+    /// How far `delta` may be off, either way; 0 where it is exact. What a reset may have hidden is part of it; absent where that
+    /// may be any number.
     pub uncertainty: Option<f64>,
     /// Counter or gauge.
     pub kind: Kind,

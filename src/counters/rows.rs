@@ -92,7 +92,11 @@ fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
     let track = &found.track;
     let delta = track.delta.ok();
     let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
-    let restarted = (track.resets > 0).then(|| format!("started again {times}; ± covers what was lost"));
+    // Where nothing bounds it, there is no ±.
+    let off = track.known().ok().map(|(value, least, most)| (value - least).max(most - value)).filter(|off| off.is_finite());
+    let lost =
+        if off.is_some() { "± covers what was lost" } else { "it stood still before that, so what was lost may be any number" };
+    let restarted = (track.resets > 0).then(|| format!("started again {times}; {lost}"));
     let born = track.born.map(|first| {
         format!(
             "came up during the phase, where others of this metric were there before, so it is counted from 0; the first that it \
@@ -111,7 +115,7 @@ fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
         after: track.after,
         delta: delta.map(|delta| delta.value),
         per_request: delta.filter(|_| requests > 0).map(|delta| delta.value / requests as f64),
-        uncertainty: delta.map(|delta| delta.uncertainty()),
+        uncertainty: off,
         resets: track.resets,
         min: levels.map(|levels| levels.min),
         max: levels.map(|levels| levels.max),

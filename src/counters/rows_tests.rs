@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::counters::amount::Amount;
+use crate::counters::hidden::Hidden;
 use crate::counters::increase::Track;
 use crate::counters::observe::{Matcher, Observe, Ratio, Wanted};
 use crate::counters::presets;
@@ -19,7 +20,15 @@ fn wants() -> Wants {
 
 fn track(delta: f64) -> Track {
     let delta = Ok(Amount::exact(delta));
-    Track { before: Some(1.0), after: Some(2.0), delta, resets: 0, born: None, around: [0.0, 0.0, 1.0, 1.0] }
+    Track {
+        before: Some(1.0),
+        after: Some(2.0),
+        delta,
+        hidden: Hidden::default(),
+        resets: 0,
+        born: None,
+        around: [0.0, 0.0, 1.0, 1.0],
+    }
 }
 
 /// A source that has hits and misses of these instances.
@@ -176,8 +185,7 @@ fn systems_are_picked_by_labels_and_added_up() {
 #[test]
 fn a_row_says_what_a_restart_means_for_it() {
     let mut part = part("prometheus", None, &[("a:1", 9.0, 1.0)]);
-    part.between.as_mut().unwrap().found[0].track =
-        Track { resets: 2, delta: Ok(Amount::new(9.0, 9.0, [0.0, 0.0, 0.0, 4.0])), ..track(9.0) };
+    part.between.as_mut().unwrap().found[0].track = Track { resets: 2, hidden: Hidden::bounded(4.0), ..track(9.0) };
     let observed = assemble(&wants(), vec![part], 10.0, 0, 1);
     let row = observed.rows.iter().find(|row| row.resets > 0).unwrap();
     assert_eq!((row.delta, row.uncertainty), (Some(9.0), Some(4.0)));

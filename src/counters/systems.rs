@@ -75,12 +75,14 @@ pub struct ValueSeries {
     pub max: f64,
     /// The mean.
     pub avg: f64,
+    /// At most how much of what it is made of resets may have hidden; infinite where it may be any number.
+    pub lost: f64,
 }
 
 impl ValueSeries {
     /// An exact value, the only one that was seen.
     pub fn exact(labels: Labels, value: f64) -> Self {
-        Self { labels, value, least: value, most: value, min: value, max: value, avg: value }
+        Self { labels, value, least: value, most: value, min: value, max: value, avg: value, lost: 0.0 }
     }
 }
 

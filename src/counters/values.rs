@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::amount::{Amount, Whole, ratio};
+use super::hidden::Hidden;
 use super::increase::{Gap, Track};
 use super::meter::Meter;
 use super::observe::Kind;
@@ -47,6 +48,9 @@ pub(super) struct Parts {
     to: Vec<Option<Amount>>,
     /// What of the denominators isn't in the numerator.
     rest: Amount,
+    /// What resets may have hidden of all of it, which reset together; and of what resets apart from that.
+    hidden: Hidden,
+    lost: f64,
     missing: Option<String>,
     /// The samples around both edges, where all series have the same ones: one scrape delivers them.
     around: Option<[f64; 4]>,
@@ -96,6 +100,8 @@ impl Parts {
 
     /// Takes in the parts of another system, or of what is part of this one.
     pub(super) fn join(&mut self, other: Self) {
+        self.lost = self.lost() + other.lost();
+        self.hidden = Hidden::default();
         let denominators = self.to.len().max(other.to.len());
         let fresh = self.of.is_none() && self.to.iter().all(Option::is_none) && self.missing.is_none();
         let terms = std::iter::once(other.of).chain(other.to).enumerate();
@@ -104,6 +110,11 @@ impl Parts {
         self.missing = self.missing.take().or(other.missing);
         self.apart |= other.apart || (!fresh && self.around != other.around);
         self.around = self.around.or(other.around);
+    }
+
+    /// At most how much resets may have hidden.
+    fn lost(&self) -> f64 {
+        self.lost + self.hidden.most()
     }
 
     /// Notes which samples are around the edges of one more series.
@@ -170,7 +181,7 @@ impl Asked {
         }
         let of = parts.of.ok_or("a series that it is made of is missing")?;
         if self.to.is_empty() {
-            return Ok(Some(Bounded { value: of.value, least: of.least(), most: of.most() }));
+            return Ok(Some(Bounded { value: of.value, least: of.least(), most: of.most() + parts.lost() }));
         }
         let mut to = Amount::default();
         for at in 0..self.to.len() {
@@ -181,7 +192,7 @@ impl Asked {
             return Ok((to.value != 0.0).then(|| level.turned(self.rest)));
         }
         let whole = if self.to.iter().any(|to| to.covers(&self.of)) { Whole::Rest(parts.rest) } else { Whole::Other(to) };
-        let Some((least, most)) = ratio(&of, &whole, !parts.apart) else { return Ok(None) };
+        let Some((least, most)) = ratio(&of, &whole, !parts.apart, parts.lost()) else { return Ok(None) };
         let total = whole.total(&of).value;
         let value = if total > 0.0 { of.value / total } else { f64::midpoint(least, most.min(1.0)) };
         Ok(Some(Bounded { value, least: least.min(value), most: most.max(value) }.turned(self.rest)))
@@ -230,7 +241,11 @@ impl Asked {
                 };
                 parts.add(place, self.to.len(), amount);
                 parts.align(series.track.around);
-                if place > 0 && !(self.of.item == series.item && self.of.takes(&series.labels)) {
+                let counted = place > 0 && self.of.item == series.item && self.of.takes(&series.labels);
+                if !counted {
+                    parts.hidden = parts.hidden + series.track.hidden;
+                }
+                if place > 0 && !counted {
                     parts.rest = parts.rest + amount;
                 }
             }
@@ -245,7 +260,8 @@ impl Asked {
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
         let levels = levels.unwrap_or(Levels { min: value, max: value, avg: value, samples: 1 });
-        Ok(Some(ValueSeries { labels, value, least, most, min: levels.min, max: levels.max, avg: levels.avg }))
+        let Levels { min, max, avg, .. } = levels;
+        Ok(Some(ValueSeries { labels, value, least, most, min, max, avg, lost: parts.lost() }))
     }
 
     /// The levels of a system since the edge before.

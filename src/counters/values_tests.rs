@@ -22,6 +22,7 @@ fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after
         before: Some(before),
         after: Some(after),
         delta: Ok(Amount::exact(after - before)),
+        hidden: Hidden::default(),
         resets: 0,
         born: None,
         around: [0.0, 0.0, 9.0, 9.0],
@@ -128,7 +129,7 @@ fn a_profiles_own_ratio_has_a_value_for_each_instance() {
 /// What `of` and `to` came to, where the samples around both edges leave something open.
 fn unsure(found: Found, sure: f64, around: [f64; 2]) -> Found {
     let value = found.track.delta.unwrap().value;
-    let delta = Ok(Amount::new(value, sure, [around[0], around[1], 0.0, 0.0]));
+    let delta = Ok(Amount::new(value, sure, [around[0], around[1], 0.0]));
     Found { track: Track { delta, ..found.track }, ..found }
 }
 

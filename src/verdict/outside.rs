@@ -137,12 +137,21 @@ impl Seen<'_> {
             _ if in_part.is_some() => (None, vec![in_part, whose]),
             Some(false) if disagree => (None, vec![Some(disagreement(requirement, &all, worst))]),
             Some(false) => (Some(false), vec![whose]),
-            None => (None, vec![Some(between()), whose, hidden]),
+            None => (None, vec![Some(between()), lost(worst), whose, hidden]),
             Some(true) if hidden.is_some() => (None, vec![hidden]),
             Some(true) => (Some(true), Vec::new()),
         };
         let notes: Vec<String> = notes.into_iter().flatten().chain(self.note.map(str::to_owned)).collect();
         Found::known(Known { met, ..*known }, (!notes.is_empty()).then(|| notes.join("; ")))
+    }
+}
+
+/// What resets leave open of a value.
+fn lost(series: &ValueSeries) -> Option<String> {
+    match series.lost {
+        0.0 => None,
+        f64::INFINITY => Some("it started again after it had stood still, and what it counted between is lost".to_owned()),
+        most => Some(format!("it started again, and up to {most:.0} that it counted before is lost")),
     }
 }
 
