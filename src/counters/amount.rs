@@ -34,9 +34,15 @@ impl Amount {
         (self.sure + self.more.iter().sum::<f64>()).max(self.value)
     }
 
-    /// How far the value may be off, either way.
-    pub(crate) fn uncertainty(&self) -> f64 {
-        (self.value - self.least()).max(self.most() - self.value)
+    /// With what came right after it: what lies around the edge between is in one of the two, and so in both together.
+    pub(crate) fn then(&self, later: &Self) -> Self {
+        let shared = self.more[1].min(later.more[0]);
+        let left = self.more[1] + later.more[0] - 2.0 * shared;
+        Self {
+            value: self.value + later.value,
+            sure: self.sure + later.sure + shared,
+            more: [self.more[0], later.more[1], self.more[2] + later.more[2] + left],
+        }
     }
 
     /// Less sure by `by` either way; not below `floor`.
@@ -149,6 +155,16 @@ mod tests {
     fn what_is_less_sure_stays_above_its_floor() {
         let mut exact = Amount::exact(3.0);
         exact.widen(5.0, 0.0);
-        assert_eq!((exact.value, exact.least(), exact.most(), exact.uncertainty()), (3.0, 0.0, 8.0, 5.0));
+        assert_eq!((exact.value, exact.least(), exact.most()), (3.0, 0.0, 8.0));
+    }
+
+    #[test]
+    fn what_lies_around_the_edge_between_two_is_in_both_together() {
+        let (first, second) = (amount(95.0, 90.0, [2.0, 10.0, 0.0]), amount(55.0, 45.0, [10.0, 3.0, 0.0]));
+        let both = first.then(&second);
+        assert_eq!((both.value, both.least(), both.most()), (150.0, 145.0, 150.0));
+        // Less sure for another reason as well: that stays open.
+        let both = first.then(&amount(55.0, 45.0, [14.0, 3.0, 0.0]));
+        assert_eq!((both.least(), both.most()), (145.0, 154.0));
     }
 }

@@ -86,6 +86,11 @@ impl Hidden {
         Self { reset: blind > 0 || open > 0.0, highest: to.highest, steady }
     }
 
+    /// Whether there was no reset.
+    pub(crate) fn is_none(&self) -> bool {
+        !self.reset
+    }
+
     /// At most how much.
     pub(crate) fn most(&self) -> f64 {
         if !self.reset || self.highest <= 0.0 {

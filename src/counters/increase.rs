@@ -99,6 +99,8 @@ pub(crate) struct Track {
     pub(crate) delta: Result<Amount, Gap>,
     pub(crate) hidden: Hidden,
     pub(crate) resets: u64,
+    /// Of a gauge: its values around the second edge.
+    pub(crate) ends: Option<[f64; 2]>,
     /// The first sample of a counter that came up between the edges and was counted from 0.
     pub(crate) born: Option<f64>,
     /// The times of the samples around both edges: what one scrape delivers has the same ones.
@@ -414,6 +416,7 @@ impl Track {
                 .filter(|_| kind == Kind::Counter)
                 .map_or_else(Hidden::default, |(from, to)| Hidden::between(&from.around[0].open, &to.around[1].open)),
             resets: cuts.map_or(0, |(from, to)| to.around[1].resets.saturating_sub(from.around[0].resets)),
+            ends: to.filter(|_| kind == Kind::Gauge).map(|to| to.around.map(|sums| sums.sum)),
             born: None,
             around: cuts.map_or([f64::NAN; 4], |(from, to)| {
                 let ([a, b], [c, d]) = (from.around, to.around);
@@ -425,6 +428,13 @@ impl Track {
     /// Value, least and most, with what resets may have hidden.
     pub(crate) fn known(&self) -> Result<(f64, f64, f64), Gap> {
         self.delta.map(|delta| (delta.value, delta.least(), delta.most() + self.hidden.most()))
+    }
+
+    /// A gauge at the second edge. Between two samples it is taken to be between their values.
+    pub(crate) fn level(&self) -> Option<Amount> {
+        let value = self.after?;
+        let [a, b] = self.ends.unwrap_or([value; 2]);
+        Some(Amount::new(value, a.min(b), [(a - b).abs(), 0.0, 0.0]))
     }
 
     /// Less sure by a share of the increase, either way.

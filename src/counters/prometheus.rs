@@ -1,7 +1,7 @@
 //! A Prometheus server as a source: waits for samples past an edge, and asks PromQL. What it stored between two edges is
 //! folded in `span`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +15,9 @@ use super::observe::Kind;
 use super::observer::{Traffic, note};
 use super::presets::SERIES_TO_READ;
 use super::report::{Point, SourceReading};
+use super::seen::{Seen, look};
 use super::select::{Best, Group, groups, keep, selector};
-use super::want::{Labelled, Wants};
+use super::want::{Labelled, NAME, Wants, label};
 use crate::base::AwayList;
 
 /// Scrape interval to assume while none could be found, in seconds.
@@ -83,8 +84,25 @@ impl Prometheus {
     }
 
     /// How late samples come, as far as it was learned.
-    fn lag(&self) -> f64 {
+    pub(super) fn lag(&self) -> f64 {
         self.lag.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
+    }
+
+    /// Looks once at what it has now, by its own rules, and notes it.
+    pub(super) async fn try_once(&self, wants: &Wants, seen: &mut Seen) -> Result<(), SourceError> {
+        let mut reading = SourceReading::default();
+        let (ahead, _) = self.ahead().await?;
+        let now = unix(SystemTime::now()) + ahead;
+        let (narrowed, labelled) = self.all_narrowed(wants, now, &mut reading).await?;
+        for group in narrowed {
+            for labels in self.api.instant(&selector(&group.names, &group.matchers), now).await? {
+                let metric = label(&labels, NAME).to_owned();
+                let labels = labels.into_iter().filter(|(label, _)| label != NAME).collect();
+                wants.find_in(&labelled, &metric, &labels).for_each(|(item, _)| seen.add(wants, item, &labels));
+            }
+        }
+        seen.look(&reading.looked);
+        Ok(())
     }
 
     /// Asks until each series that is alive has a sample at or after the edge, for two of its scrape intervals at most.
@@ -142,12 +160,8 @@ impl Prometheus {
         let edge = at + reading.ahead;
         let mut view = View { points: Vec::new(), wait: None };
         let (mut best, mut found) = (Best::default(), Vec::new());
-        reading.left_out.clear();
-        let (mut read, mut narrowed, mut labelled) = (Vec::new(), Vec::new(), Labelled::default());
-        for group in groups(wants) {
-            let bounds = (&mut reading.left_out, &mut reading.warnings);
-            narrowed.extend(self.narrowed(&group, now, bounds, &mut labelled).await?);
-        }
+        let mut read = Vec::new();
+        let (narrowed, labelled) = self.all_narrowed(wants, now, reading).await?;
         for group in narrowed {
             // What is scraped often needn't be read as far back as what is scraped seldom.
             let mut by_reach: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -211,6 +225,30 @@ impl Prometheus {
         Ok(view)
     }
 
+    /// Selectors for all that is wanted, and the labels that presets are narrowed by.
+    async fn all_narrowed(
+        &self,
+        wants: &Wants,
+        now: f64,
+        reading: &mut SourceReading,
+    ) -> Result<(Vec<Group>, Labelled), SourceError> {
+        reading.left_out.clear();
+        let (mut narrowed, mut labelled) = (Vec::new(), Labelled::default());
+        for group in groups(wants) {
+            let bounds = (&mut reading.left_out, &mut reading.warnings);
+            narrowed.extend(self.narrowed(&group, now, bounds, &mut labelled).await?);
+        }
+        reading.looked = look(wants, &labelled, |_| BTreeSet::new());
+        for looked in reading.looked.iter_mut().filter(|looked| !looked.there) {
+            let items = wants.entries[looked.entry].items.iter();
+            let names: Vec<String> = items.flat_map(|item| &wants.items[*item].names).cloned().collect();
+            let one_each = format!("topk by (__name__) (1, {})", selector(&names, &[]));
+            let labels = self.api.instant(&one_each, now).await?.into_iter().flatten().map(|(label, _)| label);
+            looked.has = labels.filter(|label| label != NAME).collect();
+        }
+        Ok((narrowed, labelled))
+    }
+
     /// Selectors for a group's series, without the names that have too many.
     pub(super) async fn narrowed(
         &self,
@@ -221,6 +259,9 @@ impl Prometheus {
     ) -> Result<Vec<Group>, SourceError> {
         let answer = self.api.counts(&group.widest(), at).await?;
         keep(warnings, answer.warnings);
+        if group.lenient {
+            answer.data.iter().for_each(|(name, _)| labelled.found(name));
+        }
         let many: Vec<_> = answer.data.into_iter().filter(|(_, count)| *count > SERIES_TO_READ as u64).collect();
         let names = group.names.iter().filter(|name| !many.iter().any(|(many, _)| many == *name)).cloned();
         let names: Vec<String> = names.collect();

@@ -81,7 +81,7 @@ fn ratio(said: impl Fn(f64) -> (f64, f64, u32)) -> (f64, f64) {
     let found = between([&before, &after], [0.0, 60.0]).found;
     let wants = wants();
     let asked = wants.asked.iter().find(|asked| asked.name == "redis.hit_ratio").unwrap();
-    let (_, parts) = asked.systems(found.iter()).pop_first().unwrap();
+    let (_, parts) = asked.systems("it", found.iter()).pop_first().unwrap();
     let value = asked.series(Labels::new(), &parts, None).unwrap().unwrap();
     (value.least, value.most)
 }

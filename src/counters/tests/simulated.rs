@@ -6,7 +6,6 @@ use std::time::UNIX_EPOCH;
 use proptest::prelude::*;
 
 use super::*;
-use crate::counters::api::unix;
 
 /// What happens to the server.
 #[derive(Debug, Clone, Copy)]
