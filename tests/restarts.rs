@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
 use load_exporter::counters::{
@@ -33,6 +35,14 @@ fn hit_ratio(observed: &Observed) -> &Systems {
     observed.values.systems("redis.hit_ratio").unwrap()
 }
 
+/// Sends commands at once, and waits until they are done.
+fn flood(port: u16, commands: &[(&str, usize)]) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let text: String = commands.iter().map(|(command, times)| format!("{command}\r\n").repeat(*times)).collect();
+    stream.write_all(format!("{text}QUIT\r\n").as_bytes()).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
 #[tokio::test]
 async fn a_burst_that_a_restart_hid_leaves_a_ratio_unknown() {
     let mut server = redis::Redis::start();
@@ -44,14 +54,14 @@ async fn a_burst_that_a_restart_hid_leaves_a_ratio_unknown() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let before = observer.settled(SystemTime::now()).await;
-    server.send(&["GET gone"; 20_000]);
+    flood(server.port, &[("GET gone", 20_000)]);
     // Its start time is known to whole seconds only.
     while server.info("uptime_in_seconds") < 4.0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     server.kill();
     let server = redis::Redis::start_on(server.port);
-    server.send(&[&["SET there 1"][..], &["GET there"; 900], &["GET gone"; 60]].concat());
+    flood(server.port, &[("SET there 1", 1), ("GET there", 900), ("GET gone", 60)]);
     let after = observer.settled(SystemTime::now()).await;
     let observed = observer.between(&before, &after, 1).await;
     let [ratio] = &*hit_ratio(&observed).known else { panic!("{observed:#?}") };
@@ -71,7 +81,7 @@ async fn a_system_that_dies_is_missed_in_every_later_phase() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     for (observer, label) in [(&stored, ("job", "second")), (&read, ("source", "redis-b"))] {
         let before = observer.edge(SystemTime::now(), Traffic::Flowing).reading().await;
-        a.send(&[&["SET there 1"][..], &["GET there"; 100]].concat());
+        flood(a.port, &[("SET there 1", 1), ("GET there", 100)]);
         tokio::time::sleep(Duration::from_secs(3)).await;
         let after = observer.edge(SystemTime::now(), Traffic::Flowing).reading().await;
         let observed = observer.between(&before, &after, 1).await;

@@ -17,19 +17,16 @@ impl Folded {
     /// Takes in a phase of so many seconds, later than those before.
     pub fn add(&mut self, phase: &Values, seconds: f64) {
         for (name, systems) in phase.iter() {
-            let levels = systems.asked.as_ref().is_some_and(|asked| asked.level);
-            if levels {
-                for series in &systems.known {
-                    let known = self.by_name.entry(name.to_owned()).or_default().known.iter_mut();
-                    let seen = self.seen.entry((name.to_owned(), series.labels.clone())).or_default();
-                    match known.into_iter().find(|known| known.labels == series.labels) {
-                        Some(known) => *known = together((known, *seen), (series, seconds)),
-                        None => self.by_name.entry(name.to_owned()).or_default().known.push(series.clone()),
-                    }
-                    *seen += seconds;
+            let all = self.by_name.entry(name.to_owned()).or_default();
+            all.then(systems);
+            for series in systems.known.iter().filter(|_| systems.is_level()) {
+                let seen = self.seen.entry((name.to_owned(), series.labels.clone())).or_default();
+                match all.known.iter_mut().find(|known| known.labels == series.labels) {
+                    Some(known) => *known = together((known, *seen), (series, seconds)),
+                    None => all.known.push(series.clone()),
                 }
+                *seen += seconds;
             }
-            self.by_name.entry(name.to_owned()).or_default().then(systems);
         }
     }
 
@@ -47,6 +44,11 @@ fn together((a, seen): (&ValueSeries, f64), (b, seconds): (&ValueSeries, f64)) -
 }
 
 impl Systems {
+    /// Whether it is a level, which isn't added up.
+    fn is_level(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.level)
+    }
+
     /// Takes in what is known of a later phase, but for levels.
     fn then(&mut self, later: &Self) {
         self.asked = self.asked.take().or_else(|| later.asked.clone());
@@ -56,9 +58,10 @@ impl Systems {
             (none, _) => none,
         };
         later.unknown.iter().for_each(|unknown| self.note(unknown.clone()));
+        let level = later.is_level();
         for (labels, parts) in &later.parts {
             match self.parts.iter_mut().find(|(of, _)| of == labels) {
-                Some((_, before)) => *before = before.then(parts),
+                Some((_, before)) => *before = if level { parts.clone() } else { before.then(parts) },
                 None => self.parts.push((labels.clone(), parts.clone())),
             }
         }

@@ -259,6 +259,7 @@ fn over_phases_levels_are_seen_together() {
     let values = folded.values();
     let of = &values.systems("redis.connected_clients").unwrap().known[0];
     assert_eq!((of.value, of.min, of.max, of.avg), (4.0, 1.0, 90.0, (30.0 + 210.0 + 160.0) / 80.0));
+    assert_eq!(values.systems("redis.connected_clients").unwrap().sum().unwrap().value, 4.0, "levels aren't added up");
 }
 
 #[test]

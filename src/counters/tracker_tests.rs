@@ -247,6 +247,21 @@ fn levels_are_those_since_the_first_edge_where_the_last_one_is_read_once_more() 
 }
 
 #[test]
+fn a_gauge_without_a_number_is_told_and_its_peak_is_not_known() {
+    let mut tracker = Tracker::default();
+    let said = |clients: &str| format!("redis_connected_clients {clients}\n");
+    let before = edge(&mut tracker, 0.0, 0.0, &said("3"));
+    feed(&mut tracker, 5.0, &said("NaN"));
+    feed(&mut tracker, 6.0, &said("+Inf"));
+    let after = edge(&mut tracker, 10.0, 10.0, &said("4"));
+    let levels = between([&before, &after], [0.0, 10.0]).levels;
+    let clients = levels.iter().find(|of| of.value == "redis.connected_clients").unwrap().levels;
+    assert_eq!((clients.max, clients.blank), (4.0, 2));
+    let ended = edge(&mut tracker, 20.0, 20.0, &said("NaN"));
+    assert_eq!(between([&after, &ended], [10.0, 20.0]).blank.len(), 1);
+}
+
+#[test]
 fn what_its_name_alone_calls_a_counter_is_a_gauge_once_it_falls() {
     let mut tracker = Tracker::default();
     let said = |n: u32| format!("many_total {n}\nredis_keyspace_hits_total {n}\n");
@@ -258,6 +273,42 @@ fn what_its_name_alone_calls_a_counter_is_a_gauge_once_it_falls() {
     assert!((bounds(&jobs).unwrap().0 - 5.01).abs() < 1e-9);
     // The preset knows what its own are.
     assert_eq!(found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap().track.resets, 1);
+}
+
+#[test]
+fn pgbouncer_has_its_values_by_the_names_of_any_exporter_and_once_by_two() {
+    let preset = presets::find("pgbouncer").unwrap();
+    let wants = Wants::new(&Observe { counters: vec![Wanted::Preset { preset, matchers: Vec::new() }], ..Observe::default() });
+    let said = |prefixes: &[&str], n: u32| {
+        let counters = prefixes.iter().map(|prefix| {
+            let database = "{database=\"shop\"}";
+            format!(
+                "{prefix}queries_pooled_total{database} {}\n{prefix}sql_transactions_pooled_total{database} {n}\n\
+                 {prefix}client_wait_seconds_total{database} {n}\n",
+                10 * n
+            )
+        });
+        let waiting = "pgbouncer_pools_client_waiting_connections{database=\"shop\",user=\"app\"} 3\n";
+        counters.chain([waiting.to_owned()]).collect::<String>()
+    };
+    let (old, new) = ("pgbouncer_stats_", "pgbouncer_stats_totals_");
+    for prefixes in [&[old][..], &[new], &[old, new]] {
+        let mut tracker = Tracker::default();
+        let readings = [(0.0, 100), (10.0, 150)].map(|(at, n)| {
+            let mut reading = SourceReading::default();
+            tracker.feed_edge(&wants, (at, false), (at, at), &text(&said(prefixes, n)), &mut reading);
+            reading
+        });
+        let found = between([&readings[0], &readings[1]], [0.0, 10.0]).found;
+        let value = |name: &str| {
+            let asked = wants.asked.iter().find(|asked| asked.name == name).unwrap();
+            let (labels, parts) = asked.systems("it", found.iter()).pop_first().unwrap();
+            asked.series(labels, &parts, None).unwrap().unwrap().value
+        };
+        let all =
+            ["queries", "transactions", "client_wait_seconds", "waiting_clients"].map(|name| value(&format!("pgbouncer.{name}")));
+        assert_eq!(all, [500.0, 50.0, 50.0, 3.0], "{prefixes:?}");
+    }
 }
 
 #[test]
