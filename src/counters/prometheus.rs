@@ -14,7 +14,7 @@ use super::intervals::Intervals;
 use super::observe::Kind;
 use super::observer::{Traffic, note};
 use super::presets::SERIES_TO_READ;
-use super::report::{Point, SourceReading};
+use super::report::{Labels, Point, SourceReading};
 use super::seen::{Seen, look};
 use super::select::{Best, Group, groups, keep, selector};
 use super::want::{Labelled, NAME, Wants, label};
@@ -38,6 +38,8 @@ pub(super) struct Prometheus {
     /// The age of the newest sample when there was the least of it: how late samples come, in seconds.
     lag: Mutex<Option<f64>>,
     kinds: Mutex<HashMap<String, Option<Kind>>>,
+    /// The series that plain selectors had so far: name and labels.
+    pub(super) selected: Mutex<HashMap<String, BTreeSet<(String, Labels)>>>,
 }
 
 /// What an edge looks like now.
@@ -55,6 +57,7 @@ impl Prometheus {
             intervals: Intervals::default(),
             lag: Mutex::default(),
             kinds: Mutex::default(),
+            selected: Mutex::default(),
         }
     }
 
@@ -95,7 +98,11 @@ impl Prometheus {
         let now = unix(SystemTime::now()) + ahead;
         let (narrowed, labelled) = self.all_narrowed(wants, now, &mut reading).await?;
         for group in narrowed {
-            for labels in self.api.instant(&selector(&group.names, &group.matchers), now).await? {
+            let names: Vec<String> = group.names.into_iter().filter(|name| labelled.is_there(name)).collect();
+            if names.is_empty() {
+                continue;
+            }
+            for labels in self.api.instant(&selector(&names, &group.matchers), now).await? {
                 let metric = label(&labels, NAME).to_owned();
                 let labels = labels.into_iter().filter(|(label, _)| label != NAME).collect();
                 wants.find_in(&labelled, &metric, &labels).for_each(|(item, _)| seen.add(wants, item, &labels));
@@ -259,9 +266,7 @@ impl Prometheus {
     ) -> Result<Vec<Group>, SourceError> {
         let answer = self.api.counts(&group.widest(), at).await?;
         keep(warnings, answer.warnings);
-        if group.lenient {
-            answer.data.iter().for_each(|(name, _)| labelled.found(name));
-        }
+        answer.data.iter().for_each(|(name, _)| labelled.found(name));
         let many: Vec<_> = answer.data.into_iter().filter(|(_, count)| *count > SERIES_TO_READ as u64).collect();
         let names = group.names.iter().filter(|name| !many.iter().any(|(many, _)| many == *name)).cloned();
         let names: Vec<String> = names.collect();

@@ -4,7 +4,8 @@
 //! may be a scrape interval old. So a phase's first answer that is made of the phase alone comes that much after its start.
 //! Of a plain selector the samples themselves are taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use promql_parser::parser::value::ValueType;
@@ -274,20 +275,26 @@ impl Prometheus {
         }
     }
 
-    /// The series of a selector that are there at the ends of the stretches, by the server's own rules, and have no sample within.
+    /// The series of a selector that have no sample within the stretches: those that are there at their ends, by the server's own rules, and
+    /// those that an earlier answer had.
     async fn unseen(&self, selector: &str, stretches: &[(f64, f64)], seen: &Seen) -> Result<Vec<Unknown>, SourceError> {
-        let mut unseen: Vec<Unknown> = Vec::new();
+        let mut there = BTreeSet::new();
         for at in stretches.iter().flat_map(|(from, to)| [*from, *to]) {
-            for labels in self.api.instant(selector, at).await? {
+            for mut labels in self.api.instant(selector, at).await? {
                 let metric = label(&labels, NAME).to_owned();
-                let rest: Labels = labels.iter().filter(|(name, _)| name != NAME).cloned().collect();
-                let why = "it has no sample in the phase".to_owned();
-                let one = Unknown { labels, direct: false, why };
-                if !seen.series.contains_key(&(metric, rest)) && !unseen.contains(&one) {
-                    unseen.push(one);
-                }
+                labels.retain(|(name, _)| name != NAME);
+                there.insert((metric, labels));
             }
         }
+        let mut before = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = before.entry(selector.to_owned()).or_default();
+        there.extend(before.iter().cloned());
+        let unseen = there.into_iter().filter(|series| !seen.series.contains_key(series)).map(|(metric, mut labels)| {
+            labels.insert(0, (NAME.to_owned(), metric));
+            Unknown { labels, direct: false, why: "it has no sample in the phase".to_owned() }
+        });
+        let unseen = unseen.collect();
+        before.extend(seen.series.keys().cloned());
         Ok(unseen)
     }
 

@@ -364,7 +364,7 @@ async fn an_exporter_that_is_read_under_load_is_within_its_bounds() {
 
 /// A Prometheus with two series, scraped each second, of which the second one has no sample from 10 s ago on. How long its newest sample is
 /// behind is told anew each time it is asked for.
-fn selected(request: &str, asked: &AtomicUsize) -> String {
+fn selected(request: &str, asked: &AtomicUsize, forgets: bool) -> String {
     let now = unix(SystemTime::now());
     let series = |instance: &str, rest: &str| format!(r#"{{"metric":{{"__name__":"clients","instance":"{instance}"}},{rest}}}"#);
     let samples = |from: i32, to: i32| {
@@ -384,17 +384,19 @@ fn selected(request: &str, asked: &AtomicUsize) -> String {
     } else if request.contains("%5B") {
         assert!(asked.load(Ordering::SeqCst) >= 3, "samples were asked for before they had come");
         let both = [series("a", &samples(-20, 0)), series("b", &samples(-20, -10))];
-        format!(r#"{{"resultType":"matrix","result":[{}]}}"#, both.join(","))
+        format!(r#"{{"resultType":"matrix","result":[{}]}}"#, both[..if forgets { 1 } else { 2 }].join(","))
     } else {
-        vector([series("a", &value(3.0)), series("b", &value(3.0))].join(","))
+        let both = [series("a", &value(3.0)), series("b", &value(3.0))];
+        vector(both[..if forgets { 1 } else { 2 }].join(","))
     };
     json(&format!(r#"{{"status":"success","data":{data}}}"#))
 }
 
 #[tokio::test]
 async fn a_query_waits_for_late_samples_and_a_series_without_one_in_the_phase_is_unknown() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let url = server(move |request| selected(request, &asked)).await;
+    let (asked, forgets) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let forgotten = Arc::clone(&forgets);
+    let url = server(move |request| selected(request, &asked, forgotten.load(Ordering::SeqCst) > 0)).await;
     let access = Access::new(&url).unwrap();
     let sources = vec![Source { name: "it".into(), kind: SourceKind::Prometheus, access }];
     // Nothing stands under `counters`.
@@ -405,4 +407,12 @@ async fn a_query_waits_for_late_samples_and_a_series_without_one_in_the_phase_is
     let [unknown] = &*answered.unknown else { panic!("{answered:?}") };
     assert!(unknown.labels.contains(&("instance".to_owned(), "b".to_owned())), "{unknown:?}");
     assert_eq!(unknown.why, "it has no sample in the phase");
+    // It had samples before: it is missed even where the server has forgotten it.
+    let early = now - Duration::from_secs(15);
+    let answered = observer.query(&Query::parse("clients").unwrap(), &[(early, now - Duration::from_secs(8))]).await.unwrap();
+    assert_eq!((answered.series.len(), answered.unknown.len()), (2, 0));
+    let rest = Query::parse("(clients)").unwrap();
+    forgets.store(1, Ordering::SeqCst);
+    let answered = observer.query(&rest, &[(now - Duration::from_secs(5), now)]).await.unwrap();
+    assert_eq!((answered.series.len(), answered.unknown.len()), (1, 1));
 }
