@@ -8,6 +8,7 @@ use super::convert::from_json;
 use super::error::{CompileError, ExtractError};
 use super::message::MessageObject;
 use super::response::{ResponseObject, header};
+use super::size::MAX_PATH;
 
 /// One extraction, compiled.
 #[derive(Debug, Clone)]
@@ -35,6 +36,9 @@ impl Extract {
     /// # Errors
     /// Not a JSONPath.
     pub fn json(path: &str, all: bool, required: bool) -> Result<Self, CompileError> {
+        if path.len() > MAX_PATH {
+            return Err(CompileError::new(format!("a JSONPath has at most {MAX_PATH} bytes"), 0..path.len()));
+        }
         if descents(path) > DESCENTS {
             return Err(CompileError::new(
                 format!(
