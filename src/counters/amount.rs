@@ -3,8 +3,8 @@
 use std::ops::Add;
 
 /// Why an amount may be more than is sure: what lies around the first edge and around the last, what a start time that moved
-/// leaves open, what resets lost.
-const CAUSES: usize = 4;
+/// leaves open.
+const CAUSES: usize = 3;
 
 /// An amount with its bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -34,9 +34,15 @@ impl Amount {
         (self.sure + self.more.iter().sum::<f64>()).max(self.value)
     }
 
-    /// How far the value may be off, either way.
-    pub(crate) fn uncertainty(&self) -> f64 {
-        (self.value - self.least()).max(self.most() - self.value)
+    /// With what came right after it: what lies around the edge between is in one of the two, and so in both together.
+    pub(crate) fn then(&self, later: &Self) -> Self {
+        let shared = self.more[1].min(later.more[0]);
+        let left = self.more[1] + later.more[0] - 2.0 * shared;
+        Self {
+            value: self.value + later.value,
+            sure: self.sure + later.sure + shared,
+            more: [self.more[0], later.more[1], self.more[2] + later.more[2] + left],
+        }
     }
 
     /// Less sure by `by` either way; not below `floor`.
@@ -72,24 +78,34 @@ pub(crate) enum Whole {
 }
 
 /// The least and the greatest that the ratio of `of` to `to` can be. `together`: one scrape delivers all of it, so that what lies
-/// around an edge belongs to the phase for both or for neither. None: nothing was counted, so there is no ratio.
-pub(crate) fn ratio(of: &Amount, to: &Whole, together: bool) -> Option<(f64, f64)> {
+/// around an edge belongs to the phase for both or for neither. `hidden`: how much resets may have hidden of both together, of either
+/// alone or of any mix. None: nothing was counted, so there is no ratio.
+pub(crate) fn ratio(of: &Amount, to: &Whole, together: bool, hidden: f64) -> Option<(f64, f64)> {
     let total = to.total(of);
-    if total.most() <= 0.0 {
+    if total.most() + hidden <= 0.0 {
         return None;
     }
+    let share = |part: f64, rest: f64, other: f64| match (part, rest) {
+        _ if part + rest <= 0.0 => other,
+        (f64::INFINITY, _) => 1.0,
+        _ => part / (part + rest),
+    };
+    let part = matches!(to, Whole::Rest(_));
     if together && total.sure > 0.0 {
         // Linear in each cause above and below the line, so the extremes are where each is in or out.
-        let ratios = (0..1 << CAUSES).map(|causes| of.with(causes) / total.with(causes));
-        return Some(ratios.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), ratio| (least.min(ratio), most.max(ratio))));
+        let ratios = (0..1 << CAUSES).map(|causes| {
+            let (of, total) = (of.with(causes), total.with(causes));
+            let most = if part { share(of + hidden, total - of, 0.0) } else { (of + hidden) / total };
+            (of / (total + hidden), most)
+        });
+        return Some(
+            ratios.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), (low, high)| (least.min(low), most.max(high))),
+        );
     }
     Some(match to {
-        Whole::Rest(rest) => {
-            let share = |part: f64, rest: f64, none: f64| if part + rest > 0.0 { part / (part + rest) } else { none };
-            (share(of.least(), rest.most(), 1.0), share(of.most(), rest.least(), 0.0))
-        }
-        Whole::Other(to) if to.least() > 0.0 => (of.least() / to.most(), of.most() / to.least()),
-        Whole::Other(to) => (of.least() / to.most(), f64::INFINITY),
+        Whole::Rest(rest) => (share(of.least(), rest.most() + hidden, 1.0), share(of.most() + hidden, rest.least(), 0.0)),
+        Whole::Other(to) if to.least() > 0.0 => (of.least() / (to.most() + hidden), (of.most() + hidden) / to.least()),
+        Whole::Other(to) => (of.least() / (to.most() + hidden), f64::INFINITY),
     })
 }
 
@@ -113,32 +129,42 @@ mod tests {
 
     #[test]
     fn one_scrape_bounds_a_ratio_by_what_is_in_and_out() {
-        let (hits, misses) = (amount(100.0, 90.0, [18.0, 9.0, 0.0, 0.0]), amount(11.0, 10.0, [2.0, 1.0, 0.0, 0.0]));
-        let (least, most) = ratio(&hits, &Whole::Rest(misses), true).unwrap();
+        let (hits, misses) = (amount(100.0, 90.0, [18.0, 9.0, 0.0]), amount(11.0, 10.0, [2.0, 1.0, 0.0]));
+        let (least, most) = ratio(&hits, &Whole::Rest(misses), true, 0.0).unwrap();
         assert!((least - 0.9).abs() < 1e-12 && (most - 0.9).abs() < 1e-12, "{least} {most}");
         // Apart, each may be at either end.
-        let (least, most) = ratio(&hits, &Whole::Rest(misses), false).unwrap();
+        let (least, most) = ratio(&hits, &Whole::Rest(misses), false, 0.0).unwrap();
         assert_eq!((least, most), (90.0 / 103.0, 117.0 / 127.0));
         // All of the hits around one edge, all of the misses around the other: in and out at both edges at once says nothing.
-        let (hits, misses) = (amount(95.0, 90.0, [10.0, 0.0, 0.0, 0.0]), amount(95.0, 90.0, [0.0, 10.0, 0.0, 0.0]));
-        assert_eq!(ratio(&hits, &Whole::Rest(misses), true), Some((90.0 / 190.0, 100.0 / 190.0)));
+        let (hits, misses) = (amount(95.0, 90.0, [10.0, 0.0, 0.0]), amount(95.0, 90.0, [0.0, 10.0, 0.0]));
+        assert_eq!(ratio(&hits, &Whole::Rest(misses), true, 0.0), Some((90.0 / 190.0, 100.0 / 190.0)));
     }
 
     #[test]
     fn nothing_surely_counted_bounds_little_and_nothing_at_all_is_no_ratio() {
-        let maybe = amount(0.0, 0.0, [5.0, 0.0, 0.0, 0.0]);
+        let maybe = amount(0.0, 0.0, [5.0, 0.0, 0.0]);
         let (one, none) = (Amount::exact(1.0), Amount::exact(0.0));
-        assert_eq!(ratio(&none, &Whole::Rest(none), true), None);
-        assert_eq!(ratio(&maybe, &Whole::Rest(maybe), true), Some((0.0, 1.0)));
-        assert_eq!(ratio(&none, &Whole::Rest(maybe), true), Some((0.0, 0.0)));
-        assert_eq!(ratio(&maybe, &Whole::Rest(none), false), Some((1.0, 1.0)));
-        assert_eq!(ratio(&one, &Whole::Other(maybe), false), Some((0.2, f64::INFINITY)));
+        assert_eq!(ratio(&none, &Whole::Rest(none), true, 0.0), None);
+        assert_eq!(ratio(&maybe, &Whole::Rest(maybe), true, 0.0), Some((0.0, 1.0)));
+        assert_eq!(ratio(&none, &Whole::Rest(maybe), true, 0.0), Some((0.0, 0.0)));
+        assert_eq!(ratio(&maybe, &Whole::Rest(none), false, 0.0), Some((1.0, 1.0)));
+        assert_eq!(ratio(&one, &Whole::Other(maybe), false, 0.0), Some((0.2, f64::INFINITY)));
     }
 
     #[test]
     fn what_is_less_sure_stays_above_its_floor() {
         let mut exact = Amount::exact(3.0);
         exact.widen(5.0, 0.0);
-        assert_eq!((exact.value, exact.least(), exact.most(), exact.uncertainty()), (3.0, 0.0, 8.0, 5.0));
+        assert_eq!((exact.value, exact.least(), exact.most()), (3.0, 0.0, 8.0));
+    }
+
+    #[test]
+    fn what_lies_around_the_edge_between_two_is_in_both_together() {
+        let (first, second) = (amount(95.0, 90.0, [2.0, 10.0, 0.0]), amount(55.0, 45.0, [10.0, 3.0, 0.0]));
+        let both = first.then(&second);
+        assert_eq!((both.value, both.least(), both.most()), (150.0, 145.0, 150.0));
+        // Less sure for another reason as well: that stays open.
+        let both = first.then(&amount(55.0, 45.0, [14.0, 3.0, 0.0]));
+        assert_eq!((both.least(), both.most()), (145.0, 154.0));
     }
 }

@@ -13,6 +13,7 @@ use super::error::SourceError;
 use super::http::{Access, Body, Http};
 use super::observe::Kind;
 use super::report::Labels;
+use super::twice::Target;
 
 /// How far behind a server's `time()` may be, in seconds, to be taken for its clock; and how far it may be at all. VictoriaMetrics answers for
 /// a moment that lies back.
@@ -93,6 +94,19 @@ struct RawSeries {
 struct RawSample {
     metric: BTreeMap<String, String>,
     value: Option<(f64, String)>,
+}
+
+#[derive(Deserialize)]
+struct Targets {
+    #[serde(rename = "activeTargets", default)]
+    active: Vec<ActiveTarget>,
+}
+
+#[derive(Deserialize)]
+struct ActiveTarget {
+    labels: BTreeMap<String, String>,
+    #[serde(rename = "scrapeUrl")]
+    url: String,
 }
 
 #[derive(Deserialize)]
@@ -197,6 +211,15 @@ impl Api {
         }
     }
 
+    /// The only number of an instant query; none where there is nothing.
+    pub(super) async fn number(&self, query: &str, at: f64) -> Result<Option<f64>, SourceError> {
+        let answer: Answer<Outcome> = self.read(&self.ask("query", &[("query", query), ("time", &format!("{at:.3}"))]).await?)?;
+        let Outcome::Vector(samples) = answer.data else {
+            return Err(SourceError::NotPrometheus("it answers an aggregate without a vector".into()));
+        };
+        samples.first().and_then(|sample| sample.value.as_ref()).map(|(_, value)| number(value)).transpose()
+    }
+
     /// A range query; points where the query has no number are NaN or absent.
     pub(super) async fn range(&self, promql: &str, from: f64, to: f64, step: f64) -> Result<Answer<Vec<Series>>, SourceError> {
         let (from, to, step) = (format!("{from:.3}"), format!("{to:.3}"), format!("{step:.3}"));
@@ -215,6 +238,18 @@ impl Api {
             Some("gauge") => Some(Kind::Gauge),
             _ => None,
         })
+    }
+
+    /// What it scrapes, if it scrapes at all.
+    pub(super) async fn targets(&self) -> Result<Vec<Target>, SourceError> {
+        let mut url = self.url("targets");
+        url.query_pairs_mut().append_pair("state", "active");
+        let answer: Answer<Targets> = self.read(&self.http.get(&url, &[]).await?)?;
+        let target = |mut target: ActiveTarget| {
+            let mut label = |name: &str| target.labels.remove(name).unwrap_or_default();
+            Some(Target { job: label("job"), instance: label("instance"), url: Url::parse(&target.url).ok()? })
+        };
+        Ok(answer.data.active.into_iter().filter_map(target).collect())
     }
 
     async fn series(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer<Vec<Series>>, SourceError> {

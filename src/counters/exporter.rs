@@ -6,15 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use http::header::ACCEPT;
+use url::Url;
 
 use super::api::{unix, until};
 use super::error::SourceError;
 use super::http::{Access, Http};
 use super::observer::note;
 use super::report::SourceReading;
+use super::seen::Seen;
 use super::text::{Exposition, Format, Odd};
-use super::tracker::Tracker;
-use super::want::Wants;
+use super::tracker::{Tracker, looked};
+use super::want::{Labelled, Wants};
 use crate::base::AwayList;
 
 /// How often an exporter is scraped between edges, and a source of another kind looked at.
@@ -57,10 +59,9 @@ impl Exporter {
         &self.name
     }
 
-    /// Host and port, as a Prometheus that scrapes it calls its `instance`.
-    pub(super) fn instance(&self) -> String {
-        let url = self.http.url();
-        format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+    /// Where it is.
+    pub(super) fn url(&self) -> &Url {
+        self.http.url()
     }
 
     fn with_tracker<T>(&self, work: impl FnOnce(&mut Tracker) -> T) -> T {
@@ -150,9 +151,16 @@ impl Exporter {
         }
     }
 
-    /// Whether it can be scraped; what it says is thrown away.
-    pub(super) async fn try_once(&self, wants: &Wants) -> Result<(), SourceError> {
-        self.scrape(wants).await.map(drop)
+    /// Scrapes it once, and notes what it has.
+    pub(super) async fn try_once(&self, wants: &Wants, seen: &mut Seen) -> Result<(), SourceError> {
+        let (_, exposition) = self.scrape(wants).await?;
+        let mut labelled = Labelled::default();
+        exposition.samples.iter().for_each(|sample| labelled.add(wants, &sample.name, &sample.labels));
+        for sample in &exposition.samples {
+            wants.find_in(&labelled, &sample.name, &sample.labels).for_each(|(item, _)| seen.add(wants, item, &sample.labels));
+        }
+        seen.look(&looked(wants, &exposition));
+        Ok(())
     }
 
     /// One scrape and when it was asked for.

@@ -6,8 +6,8 @@
 //! extrapolates to the range's ends.
 //!
 //! The increase is never better known than the samples say. What was counted between the two samples around an edge may lie on
-//! either side of it. What was counted after the last sample before a reset is lost: at most one gap between samples at the rate
-//! before it, where the counter went on as before. Where only a start time moved, the exporter alone may have started again.
+//! either side of it. What was counted after the last sample before a reset is lost: see [`Hidden`]. Where only a start time moved, the
+//! exporter alone may have started again. Beyond 2^53 a float isn't exact to the unit.
 //!
 //! Not every fall is a reset. A sum of floats may dip by a rounding error: see [`Fold::dips`]. And some exporters count modulo
 //! 2^53: see [`Fold::wraps`]. A series that is a counter by its name alone is a gauge as soon as it falls.
@@ -19,6 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::amount::Amount;
+use super::hidden::{Hidden, Pace, Resets};
 use super::observe::Kind;
 
 /// An edge, in the clock of the samples.
@@ -67,6 +68,7 @@ struct Sums {
     sum: f64,
     most: f64,
     resets: u64,
+    open: Resets,
 }
 
 /// A series at an edge: all that has to be kept of it to know its increase from there on.
@@ -93,8 +95,12 @@ impl Cut {
 pub(crate) struct Track {
     pub(crate) before: Option<f64>,
     pub(crate) after: Option<f64>,
+    /// What resets may have hidden isn't in it.
     pub(crate) delta: Result<Amount, Gap>,
+    pub(crate) hidden: Hidden,
     pub(crate) resets: u64,
+    /// Of a gauge: its values around the second edge.
+    pub(crate) ends: Option<[f64; 2]>,
     /// The first sample of a counter that came up between the edges and was counted from 0.
     pub(crate) born: Option<f64>,
     /// The times of the samples around both edges: what one scrape delivers has the same ones.
@@ -116,6 +122,7 @@ pub(crate) struct Fold {
     marks: Vec<Mark>,
     first: Option<(f64, f64)>,
     last: Option<Sample>,
+    recent: Recent,
     pace: Pace,
 }
 
@@ -126,13 +133,13 @@ struct Sample {
     reset: bool,
 }
 
-/// How fast a counter counted since it started, for what a reset loses.
+/// How fast a counter counted since it started, which tells a reset from other falls.
 #[derive(Debug, Clone, Copy, Default)]
-struct Pace {
+struct Recent {
     /// Its first sample since: time and sum.
     since: (f64, f64),
     /// Between the last two samples, a second.
-    recent: Option<f64>,
+    rate: Option<f64>,
 }
 
 /// An edge that samples are still expected for.
@@ -148,7 +155,16 @@ struct Mark {
 impl Fold {
     pub(crate) fn new(kind: Kind, edges: &[At]) -> Self {
         let marks = edges.iter().map(|at| Mark { at: *at, before: None, made: None, after: None }).collect();
-        Self { kind, as_gauge: None, fell: false, marks, first: None, last: None, pace: Pace::default() }
+        Self {
+            kind,
+            as_gauge: None,
+            fell: false,
+            marks,
+            first: None,
+            last: None,
+            recent: Recent::default(),
+            pace: Pace::default(),
+        }
     }
 
     /// Of a series whose kind is known, or only guessed by its name: a guessed counter that falls is a gauge.
@@ -229,59 +245,58 @@ impl Fold {
     }
 
     fn next(&mut self, time: f64, value: f64, restarted: bool) -> Sample {
+        let mut now = self.counted(time, value, restarted);
+        self.pace.see(time, now.sums.sum);
+        now.sums.open = self.pace.so_far(now.sums.open);
+        now
+    }
+
+    fn counted(&mut self, time: f64, value: f64, restarted: bool) -> Sample {
         let Some(last) = self.last else {
             let least = if self.kind == Kind::Counter { 0.0 } else { value };
-            self.pace.since = (time, value);
-            return Sample { value, sums: Sums { time, least, sum: value, most: value, resets: 0 }, reset: false };
+            self.recent.since = (time, value);
+            let sums = Sums { time, least, sum: value, most: value, ..Sums::default() };
+            return Sample { value, sums, reset: false };
         };
         let (from, gap, moved) = (last.sums, time - last.sums.time, value - last.value);
         if self.kind == Kind::Counter && !restarted && self.dips(&last, value, gap) {
             // The next sample counts from the highest value so far.
-            self.pace.recent = Some(0.0);
+            self.recent.rate = Some(0.0);
             return Sample { value: last.value, sums: Sums { time, ..from }, reset: false };
         }
         let reset = self.kind == Kind::Counter && (value < last.value || restarted);
         if !reset {
-            self.pace.recent = Some(moved / gap);
+            self.recent.rate = Some(moved / gap);
             let [least, sum, most] = [from.least, from.sum, from.most].map(|sum| sum + moved);
-            return Sample { value, sums: Sums { time, least, sum, most, resets: from.resets }, reset };
-        }
-        let lost = self.lost(&from, value, gap);
-        if !restarted && self.wraps(&last, lost) {
-            // It may have started again all the same, just then.
-            let went_on = WRAP - last.value + value;
-            self.pace.recent = Some(went_on / gap);
-            let sums = Sums {
-                time,
-                least: from.least + value,
-                sum: from.sum + went_on,
-                most: from.most + went_on.max(value + lost),
-                resets: from.resets,
-            };
-            return Sample { value, sums, reset };
+            return Sample { value, sums: Sums { time, least, sum, most, ..from }, reset };
         }
         // Where no value fell, it may have been the exporter alone that started again.
-        let least = from.least + if moved < 0.0 { value } else { moved };
-        let sums = Sums { time, least, sum: from.sum + value, most: from.most + value + lost, resets: from.resets + 1 };
-        self.pace = Pace { since: (time, sums.sum), recent: Some(value / gap) };
+        let surely = if moved < 0.0 { value } else { moved };
+        let wraps = !restarted && self.wraps(&last, value, gap);
+        // One that went on modulo 2^53 may have started again all the same, just then.
+        let likely = if wraps { WRAP - last.value + value } else { value };
+        let (least, sum, most) = (from.least + surely, from.sum + likely, from.most + likely);
+        let mut sums = Sums { time, least, sum, most, resets: from.resets + u64::from(!wraps), open: from.open };
+        self.pace.reset(&mut sums.open, gap, if wraps { likely } else { surely }, (time, sum));
+        self.recent = if wraps {
+            Recent { rate: Some(likely / gap), ..self.recent }
+        } else {
+            Recent { since: (time, sum), rate: Some(value / gap) }
+        };
         Sample { value, sums, reset }
-    }
-
-    /// At most how much was counted after the last sample before a reset: one gap at the rate before it.
-    fn lost(&self, from: &Sums, value: f64, gap: f64) -> f64 {
-        self.pace.rate(from).unwrap_or(value / gap) * gap
     }
 
     /// Whether a fall is a rounding error: it is tiny, and from 0 the counter could not have come so far again since the last
     /// sample, at twice the rate before it.
     fn dips(&self, last: &Sample, value: f64, gap: f64) -> bool {
-        let reach = self.pace.rate(&last.sums).map_or(0.0, |rate| 2.0 * rate * gap);
+        let reach = self.recent.rate(&last.sums).map_or(0.0, |rate| 2.0 * rate * gap);
         value < last.value && last.value - value < ROUNDING * value && value > reach
     }
 
     /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample.
-    fn wraps(&self, last: &Sample, lost: f64) -> bool {
-        last.value <= WRAP && WRAP - last.value <= 2.0 * lost
+    fn wraps(&self, last: &Sample, value: f64, gap: f64) -> bool {
+        let reach = 2.0 * gap * self.recent.rate(&last.sums).unwrap_or(value / gap);
+        last.value <= WRAP && WRAP - last.value <= reach
     }
 
     /// Counter or gauge, as far as it is known by now.
@@ -325,7 +340,7 @@ impl Fold {
             return Track::between(self.kind, a, b);
         }
         // Past the second edge it may have come up on either side of it.
-        let sums = Sums { time: first.0, least: 0.0, sum: first.1, most: first.1, resets: 0 };
+        let sums = Sums { time: first.0, sum: first.1, most: first.1, ..Sums::default() };
         let came_up = Cut { value: 0.0, sum: 0.0, around: [Sums::default(), sums], first };
         let b = b.or((first.0 >= to.at.time && first.0 <= until).then_some(came_up));
         b.map_or(Track::between(self.kind, None, None), |b| Track::born(&b))
@@ -374,12 +389,12 @@ impl Mark {
     }
 }
 
-impl Pace {
+impl Recent {
     /// The greater of the recent rate and the mean one; none where there was one sample only.
     fn rate(&self, last: &Sums) -> Option<f64> {
         let span = last.time - self.since.0;
         let mean = (span > 0.0).then(|| (last.sum - self.since.1) / span);
-        self.recent.into_iter().chain(mean).max_by(f64::total_cmp)
+        self.rate.into_iter().chain(mean).max_by(f64::total_cmp)
     }
 }
 
@@ -397,13 +412,29 @@ impl Track {
             before: from.map(|cut| cut.value),
             after: to.map(|cut| cut.value),
             delta,
+            hidden: cuts
+                .filter(|_| kind == Kind::Counter)
+                .map_or_else(Hidden::default, |(from, to)| Hidden::between(&from.around[0].open, &to.around[1].open)),
             resets: cuts.map_or(0, |(from, to)| to.around[1].resets.saturating_sub(from.around[0].resets)),
+            ends: to.filter(|_| kind == Kind::Gauge).map(|to| to.around.map(|sums| sums.sum)),
             born: None,
             around: cuts.map_or([f64::NAN; 4], |(from, to)| {
                 let ([a, b], [c, d]) = (from.around, to.around);
                 [a.time, b.time, c.time, d.time]
             }),
         }
+    }
+
+    /// Value, least and most, with what resets may have hidden.
+    pub(crate) fn known(&self) -> Result<(f64, f64, f64), Gap> {
+        self.delta.map(|delta| (delta.value, delta.least(), delta.most() + self.hidden.most()))
+    }
+
+    /// A gauge at the second edge. Between two samples it is taken to be between their values.
+    pub(crate) fn level(&self) -> Option<Amount> {
+        let value = self.after?;
+        let [a, b] = self.ends.unwrap_or([value; 2]);
+        Some(Amount::new(value, a.min(b), [(a - b).abs(), 0.0, 0.0]))
     }
 
     /// Less sure by a share of the increase, either way.
@@ -427,18 +458,27 @@ fn counted(from: &Cut, to: &Cut) -> Amount {
     let ([outer, begun], [ended, beyond]) = (from.around, to.around);
     let value = to.sum - from.sum;
     // Both edges between the same two samples.
-    if ended.time < begun.time {
-        return Amount::new(value, 0.0, [beyond.most - outer.most, 0.0, 0.0, 0.0]);
-    }
-    let [least, sum, most] = [ended.least - begun.least, ended.sum - begun.sum, ended.most - begun.most];
-    Amount::new(value, least, [begun.most - outer.most, beyond.most - ended.most, sum - least, most - sum])
+    let mut amount = if ended.time < begun.time {
+        Amount::new(value, 0.0, [beyond.most - outer.most, 0.0, 0.0])
+    } else {
+        let [least, sum] = [ended.least - begun.least, ended.sum - begun.sum];
+        Amount::new(value, least, [begun.most - outer.most, beyond.most - ended.most, sum - least])
+    };
+    // Half of the distance of two floats at each edge, and not less than none.
+    amount.widen(f64::midpoint(grain(from.value), grain(to.value)), 0.0);
+    amount
+}
+
+/// How far apart the floats around a value are, where they don't hold every whole number.
+fn grain(value: f64) -> f64 {
+    if value.abs() > WRAP { value.abs().next_up() - value.abs() } else { 0.0 }
 }
 
 /// A gauge's change.
 fn moved(from: &Cut, to: &Cut) -> Amount {
     let ends = |of: fn(f64, f64) -> f64, cut: &Cut| of(cut.around[0].sum, cut.around[1].sum);
     let (least, most) = (ends(f64::min, to) - ends(f64::max, from), ends(f64::max, to) - ends(f64::min, from));
-    Amount::new(to.sum - from.sum, least, [most - least, 0.0, 0.0, 0.0])
+    Amount::new(to.sum - from.sum, least, [most - least, 0.0, 0.0])
 }
 
 #[cfg(test)]

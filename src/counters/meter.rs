@@ -9,11 +9,14 @@ pub(super) struct Meter {
     max: f64,
     sum: f64,
     count: u64,
+    /// What came and was no number.
+    blank: u64,
 }
 
 impl Meter {
     pub(super) fn add(&mut self, value: f64) {
         if !value.is_finite() {
+            self.blank += 1;
             return;
         }
         let first = self.count == 0;
@@ -24,6 +27,7 @@ impl Meter {
     }
 
     pub(super) fn levels(&self) -> Option<Levels> {
-        (self.count > 0).then(|| Levels { min: self.min, max: self.max, avg: self.sum / self.count as f64, samples: self.count })
+        let Self { min, max, sum, count: samples, blank } = *self;
+        (samples > 0).then(|| Levels { min, max, avg: sum / samples as f64, samples, blank })
     }
 }

@@ -121,6 +121,14 @@ impl Observe {
         self.sources.is_empty()
     }
 
+    /// What the profile says that a metric is, where it says so.
+    pub(super) fn kind_of(&self, name: &str) -> Option<Kind> {
+        self.counters.iter().find_map(|wanted| match wanted {
+            Wanted::Metric { metric, kind, .. } if metric == name => *kind,
+            _ => None,
+        })
+    }
+
     /// The names that `server:` of an SLO may take: `preset.value` of the presets observed, and the profile's own ratios.
     pub fn value_names(&self) -> Vec<String> {
         let presets = self.counters.iter().filter_map(|wanted| match wanted {

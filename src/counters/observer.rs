@@ -1,10 +1,10 @@
 //! Reads the sources at each edge and reports what happened between two.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
+use url::Url;
 
 use super::api::unix;
 use super::error::SourceError;
@@ -14,8 +14,10 @@ use super::prometheus::Prometheus;
 use super::query::{Answered, Query};
 use super::report::{Observed, Reading, SourceReading};
 use super::rows::{Part, assemble};
+use super::seen::{Seen, mistakes};
 use super::span::{Between, End};
 use super::tracker;
+use super::twice::jobs;
 use super::want::Wants;
 use crate::base::{Away, AwayList};
 
@@ -43,8 +45,10 @@ pub struct Observer {
     sources: Vec<Reader>,
     watching: Once,
     away: Arc<AwayList>,
-    /// The items that each source ever had; none: it could never be read.
-    had: Mutex<Vec<Option<BTreeSet<usize>>>>,
+    /// What each source ever had; none: it could never be read.
+    had: Mutex<Vec<Option<Seen>>>,
+    /// When it began to observe, in Unix seconds: who went away before that isn't missed.
+    begun: f64,
 }
 
 #[derive(Debug)]
@@ -70,24 +74,36 @@ impl Observer {
         });
         let sources: Vec<Reader> = sources.collect();
         let had = Mutex::new(vec![None; sources.len()]);
-        Arc::new(Self { wants, sources, watching: Once::new(), away: Arc::default(), had })
+        Arc::new(Self { wants, sources, watching: Once::new(), away: Arc::default(), had, begun: unix(SystemTime::now()) })
     }
 
-    /// Asks each source once, all at the same time, and answers which of them can't be read, and why. Nothing of it is kept.
+    /// Asks each source once, all at the same time, and answers which of them can't be read, and why. What they have is noted: what goes
+    /// away later is missed.
     pub async fn try_once(&self, within: Duration) -> Vec<(String, SourceError)> {
-        let tries = self.sources.iter().map(|source| async move {
+        let tries = self.sources.iter().enumerate().map(|(at, source)| async move {
+            let mut seen = Seen::default();
             let (name, asked) = match source {
                 Reader::Prometheus(prometheus) => {
-                    (prometheus.name(), tokio::time::timeout(within, async { prometheus.api.ahead().await.map(drop) }).await)
+                    (prometheus.name(), tokio::time::timeout(within, prometheus.try_once(&self.wants, &mut seen)).await)
                 }
                 Reader::Exporter(exporter) => {
-                    (exporter.name(), tokio::time::timeout(within, exporter.try_once(&self.wants)).await)
+                    (exporter.name(), tokio::time::timeout(within, exporter.try_once(&self.wants, &mut seen)).await)
                 }
             };
-            let error = asked.unwrap_or(Err(SourceError::Timeout { seconds: within.as_secs_f64() })).err()?;
-            Some((name.to_owned(), error))
+            let error = asked.unwrap_or(Err(SourceError::Timeout { seconds: within.as_secs_f64() })).err();
+            if error.is_none() {
+                let mut all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+                all[at].get_or_insert(seen);
+            }
+            Some((name.to_owned(), error?))
         });
         join_all(tries).await.into_iter().flatten().collect()
+    }
+
+    /// What the sources that could be read say of the profile: a preset is narrowed by a label that none of its metrics has.
+    pub fn mistakes(&self) -> Vec<String> {
+        let all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        mistakes(&self.wants, all.iter().flatten()).into_values().collect()
     }
 
     /// Starts to scrape exporters now and every 5 s, on the tokio runtime of the caller: restarts and peaks are seen, and so
@@ -156,28 +172,55 @@ impl Observer {
                     };
                     let between = self.stored(prometheus, [end(before, a), end(after, b)]).await;
                     let name = prometheus.name().to_owned();
-                    Part { name, direct: None, between, readings: [a.clone(), b.clone()], had: self.had(at, [a, b]) }
+                    let had = self.had(at, [a, b], between.as_ref().ok());
+                    let readings = [a.clone(), b.clone()];
+                    Part { name, direct: None, targets: None, between, readings, had }
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
                     let between = tracker::between([a, b], [before.at, after.at]);
-                    let (name, direct) = (exporter.name().to_owned(), Some(exporter.instance()));
-                    let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b]));
-                    Part { name, direct, between: error.map_or(Ok(between), Err), readings, had }
+                    let (name, direct) = (exporter.name().to_owned(), Some(exporter.url().clone()));
+                    let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b], None));
+                    Part { name, direct, targets: None, between: error.map_or(Ok(between), Err), readings, had }
                 }
             }
         });
-        let parts = join_all(parts).await;
+        let mut parts = join_all(parts).await;
+        self.tell_targets(&mut parts).await;
         let flowing = u8::from(!before.still) + u8::from(!after.still);
         assemble(&self.wants, parts, after.at - before.at, flowing, requests)
     }
 
-    /// The items that a source ever had, these readings included.
-    fn had(&self, source: usize, readings: [&SourceReading; 2]) -> Option<BTreeSet<usize>> {
+    /// Asks a server for its targets where it may scrape what is read directly.
+    async fn tell_targets(&self, parts: &mut [Part]) {
+        let urls: Vec<Url> = parts.iter().filter_map(|part| part.direct.clone()).collect();
+        for (part, source) in parts.iter_mut().zip(&self.sources) {
+            let Reader::Prometheus(prometheus) = source else { continue };
+            if urls.iter().any(|url| !jobs(part, url).is_empty()) {
+                // One that doesn't tell is compared by what it has.
+                part.targets = prometheus.api.targets().await.ok();
+            }
+        }
+    }
+
+    /// What a source ever had, these readings and what lies between them included.
+    fn had(&self, source: usize, readings: [&SourceReading; 2], between: Option<&Between>) -> Option<Seen> {
         let mut all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
         let had = all.get_mut(source)?;
         for reading in readings.into_iter().filter(|reading| reading.error.is_none() && !reading.name.is_empty()) {
-            had.get_or_insert_default().extend(reading.points.iter().flat_map(|point| &point.items));
+            let had = had.get_or_insert_default();
+            for point in &reading.points {
+                point.items.iter().for_each(|item| had.add(&self.wants, *item, &point.labels));
+            }
+            reading.blank.iter().for_each(|(item, labels)| had.add(&self.wants, *item, labels));
+            had.look(&reading.looked);
+        }
+        if let Some(between) = between {
+            let had = had.get_or_insert_default();
+            between.found.iter().for_each(|found| had.add(&self.wants, found.item, &found.labels));
+            let since = self.begun + readings[1].ahead;
+            let seen = between.gone.iter().filter(|(.., last)| *last >= since);
+            seen.for_each(|(item, labels, _)| had.add(&self.wants, *item, labels));
         }
         had.clone()
     }

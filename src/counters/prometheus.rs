@@ -1,7 +1,7 @@
 //! A Prometheus server as a source: waits for samples past an edge, and asks PromQL. What it stored between two edges is
 //! folded in `span`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +14,10 @@ use super::intervals::Intervals;
 use super::observe::Kind;
 use super::observer::{Traffic, note};
 use super::presets::SERIES_TO_READ;
-use super::report::{Point, SourceReading};
+use super::report::{Labels, Point, SourceReading};
+use super::seen::{Seen, look};
 use super::select::{Best, Group, groups, keep, selector};
-use super::want::{Labelled, Wants};
+use super::want::{Labelled, NAME, Wants, label};
 use crate::base::AwayList;
 
 /// Scrape interval to assume while none could be found, in seconds.
@@ -37,6 +38,8 @@ pub(super) struct Prometheus {
     /// The age of the newest sample when there was the least of it: how late samples come, in seconds.
     lag: Mutex<Option<f64>>,
     kinds: Mutex<HashMap<String, Option<Kind>>>,
+    /// The series that plain selectors had so far: name and labels.
+    pub(super) selected: Mutex<HashMap<String, BTreeSet<(String, Labels)>>>,
 }
 
 /// What an edge looks like now.
@@ -54,6 +57,7 @@ impl Prometheus {
             intervals: Intervals::default(),
             lag: Mutex::default(),
             kinds: Mutex::default(),
+            selected: Mutex::default(),
         }
     }
 
@@ -83,8 +87,29 @@ impl Prometheus {
     }
 
     /// How late samples come, as far as it was learned.
-    fn lag(&self) -> f64 {
+    pub(super) fn lag(&self) -> f64 {
         self.lag.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
+    }
+
+    /// Looks once at what it has now, by its own rules, and notes it.
+    pub(super) async fn try_once(&self, wants: &Wants, seen: &mut Seen) -> Result<(), SourceError> {
+        let mut reading = SourceReading::default();
+        let (ahead, _) = self.ahead().await?;
+        let now = unix(SystemTime::now()) + ahead;
+        let (narrowed, labelled) = self.all_narrowed(wants, now, &mut reading).await?;
+        for group in narrowed {
+            let names: Vec<String> = group.names.into_iter().filter(|name| labelled.is_there(name)).collect();
+            if names.is_empty() {
+                continue;
+            }
+            for labels in self.api.instant(&selector(&names, &group.matchers), now).await? {
+                let metric = label(&labels, NAME).to_owned();
+                let labels = labels.into_iter().filter(|(label, _)| label != NAME).collect();
+                wants.find_in(&labelled, &metric, &labels).for_each(|(item, _)| seen.add(wants, item, &labels));
+            }
+        }
+        seen.look(&reading.looked);
+        Ok(())
     }
 
     /// Asks until each series that is alive has a sample at or after the edge, for two of its scrape intervals at most.
@@ -142,12 +167,8 @@ impl Prometheus {
         let edge = at + reading.ahead;
         let mut view = View { points: Vec::new(), wait: None };
         let (mut best, mut found) = (Best::default(), Vec::new());
-        reading.left_out.clear();
-        let (mut read, mut narrowed, mut labelled) = (Vec::new(), Vec::new(), Labelled::default());
-        for group in groups(wants) {
-            let bounds = (&mut reading.left_out, &mut reading.warnings);
-            narrowed.extend(self.narrowed(&group, now, bounds, &mut labelled).await?);
-        }
+        let mut read = Vec::new();
+        let (narrowed, labelled) = self.all_narrowed(wants, now, reading).await?;
         for group in narrowed {
             // What is scraped often needn't be read as far back as what is scraped seldom.
             let mut by_reach: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -211,6 +232,30 @@ impl Prometheus {
         Ok(view)
     }
 
+    /// Selectors for all that is wanted, and the labels that presets are narrowed by.
+    async fn all_narrowed(
+        &self,
+        wants: &Wants,
+        now: f64,
+        reading: &mut SourceReading,
+    ) -> Result<(Vec<Group>, Labelled), SourceError> {
+        reading.left_out.clear();
+        let (mut narrowed, mut labelled) = (Vec::new(), Labelled::default());
+        for group in groups(wants) {
+            let bounds = (&mut reading.left_out, &mut reading.warnings);
+            narrowed.extend(self.narrowed(&group, now, bounds, &mut labelled).await?);
+        }
+        reading.looked = look(wants, &labelled, |_| BTreeSet::new());
+        for looked in reading.looked.iter_mut().filter(|looked| !looked.there) {
+            let items = wants.entries[looked.entry].items.iter();
+            let names: Vec<String> = items.flat_map(|item| &wants.items[*item].names).cloned().collect();
+            let one_each = format!("topk by (__name__) (1, {})", selector(&names, &[]));
+            let labels = self.api.instant(&one_each, now).await?.into_iter().flatten().map(|(label, _)| label);
+            looked.has = labels.filter(|label| label != NAME).collect();
+        }
+        Ok((narrowed, labelled))
+    }
+
     /// Selectors for a group's series, without the names that have too many.
     pub(super) async fn narrowed(
         &self,
@@ -221,6 +266,7 @@ impl Prometheus {
     ) -> Result<Vec<Group>, SourceError> {
         let answer = self.api.counts(&group.widest(), at).await?;
         keep(warnings, answer.warnings);
+        answer.data.iter().for_each(|(name, _)| labelled.found(name));
         let many: Vec<_> = answer.data.into_iter().filter(|(_, count)| *count > SERIES_TO_READ as u64).collect();
         let names = group.names.iter().filter(|name| !many.iter().any(|(many, _)| many == *name)).cloned();
         let names: Vec<String> = names.collect();

@@ -4,21 +4,23 @@
 //! may be a scrape interval old. So a phase's first answer that is made of the phase alone comes that much after its start.
 //! Of a plain selector the samples themselves are taken.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
 
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::parse_duration;
 
-use super::api::{Answer, Series, until};
+use super::api::{Answer, Series, unix, until};
 use super::error::SourceError;
 use super::intervals::spacing;
 use super::meter::Meter;
-use super::prometheus::{ASSUMED_INTERVAL, Prometheus};
-use super::report::Labels;
+use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
+use super::report::{Labels, Levels};
 use super::select::{keep, selector_of};
-use super::systems::ValueSeries;
+use super::systems::{Unknown, ValueSeries};
+use super::want::{NAME, label};
 use crate::base::units::show_seconds;
 
 /// The longest query, in bytes: reading it takes a stack that has an end.
@@ -32,6 +34,8 @@ const SAMPLES_AT_ONCE: f64 = 5_000.0;
 const TO_LEARN: f64 = 300.0;
 /// VictoriaMetrics repeats older points in place of those of the last 30 s; in seconds.
 const HELD_BACK: f64 = 31.0;
+/// How long to wait before looking again whether samples have come.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Targets of a selector that are looked at for it.
 const TARGETS: usize = 10;
 
@@ -53,8 +57,10 @@ pub struct Query {
 /// What a query came to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answered {
-    /// Every series returned, with its last, least, greatest and mean value; NaN where it never had a number.
+    /// Every series returned, with its last, least, greatest and mean value; NaN where it has no number.
     pub series: Vec<ValueSeries>,
+    /// Series of a plain selector that are there and have no sample in the phase.
+    pub unknown: Vec<Unknown>,
     /// That the answer is a part of what there is, and why.
     pub partial: Option<String>,
     /// How it was evaluated, where that isn't as usual.
@@ -187,7 +193,7 @@ impl Seen {
             let (meter, last) = self.series.entry((series.metric, series.labels)).or_insert((Meter::default(), f64::NAN));
             for (_, value) in samples {
                 meter.add(*value);
-                *last = if value.is_nan() { *last } else { *value };
+                *last = if value.is_finite() { *value } else { f64::NAN };
             }
         }
         Ok(())
@@ -195,11 +201,12 @@ impl Seen {
 
     fn finish(self) -> Answered {
         let value = |((metric, mut labels), (meter, last)): ((String, Labels), (Meter, f64))| {
-            let (min, max, avg) = meter.levels().map_or((f64::NAN, f64::NAN, f64::NAN), |l| (l.min, l.max, l.avg));
+            let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0 };
+            let Levels { min, max, avg, blank, .. } = meter.levels().unwrap_or(none);
             if !metric.is_empty() {
-                labels.insert(0, ("__name__".to_owned(), metric));
+                labels.insert(0, (NAME.to_owned(), metric));
             }
-            ValueSeries { min, max, avg, ..ValueSeries::exact(labels, last) }
+            ValueSeries { min, max, avg, blank, ..ValueSeries::exact(labels, last) }
         };
         Answered { series: self.series.into_iter().map(value).collect(), ..self.answered }
     }
@@ -216,10 +223,14 @@ impl Prometheus {
         let end = stretches.last().map_or(ahead, |(_, to)| *to);
         let length: f64 = stretches.iter().map(|(from, to)| to - from).sum();
         let interval = self.spacing_of(&query.selectors, end).await;
+        self.arrived(query, end, ahead, interval).await;
         let mut seen = Seen::default();
         if let (true, [selector]) = (query.plain, query.selectors.as_slice()) {
             for (from, to) in &stretches {
                 self.samples(selector, (*from, *to), interval, &mut seen).await?;
+            }
+            if !seen.series.is_empty() {
+                seen.answered.unknown = self.unseen(selector, &stretches, &seen).await?;
             }
         } else {
             // A hundred points, from a second to a minute apart.
@@ -240,6 +251,57 @@ impl Prometheus {
             });
         }
         Ok(seen.finish())
+    }
+
+    /// Waits until what a query reads has samples past its end, for two scrape intervals at most.
+    async fn arrived(&self, query: &Query, end: f64, ahead: f64, interval: f64) {
+        let late = STORING + self.lag();
+        // What can't be told of is given time for one.
+        let one = end - ahead + interval + late;
+        if query.selectors.is_empty() {
+            let patience = if query.unknown.is_some() { until(one) } else { Duration::ZERO };
+            return tokio::time::sleep(patience).await;
+        }
+        let patience = end - ahead + 2.0 * interval + late;
+        while !until(patience).is_zero() {
+            let now = unix(SystemTime::now()) + ahead;
+            let mut oldest: Option<f64> = None;
+            for selector in &query.selectors {
+                // What isn't scraped any more isn't waited for.
+                let alive = now - 2.5 * interval - late;
+                match self.api.number(&format!("min(timestamp({selector}) > {alive:.3})"), now).await {
+                    Ok(time) => oldest = oldest.into_iter().chain(time).min_by(f64::total_cmp),
+                    Err(_) => return tokio::time::sleep(until(one)).await,
+                }
+            }
+            if oldest.is_none_or(|oldest| oldest >= end) {
+                return;
+            }
+            tokio::time::sleep(until(patience).min(AGAIN)).await;
+        }
+    }
+
+    /// The series of a selector that have no sample within the stretches: those that are there at their ends, by the server's own rules, and
+    /// those that an earlier answer had.
+    async fn unseen(&self, selector: &str, stretches: &[(f64, f64)], seen: &Seen) -> Result<Vec<Unknown>, SourceError> {
+        let mut there = BTreeSet::new();
+        for at in stretches.iter().flat_map(|(from, to)| [*from, *to]) {
+            for mut labels in self.api.instant(selector, at).await? {
+                let metric = label(&labels, NAME).to_owned();
+                labels.retain(|(name, _)| name != NAME);
+                there.insert((metric, labels));
+            }
+        }
+        let mut before = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = before.entry(selector.to_owned()).or_default();
+        there.extend(before.iter().cloned());
+        let unseen = there.into_iter().filter(|series| !seen.series.contains_key(series)).map(|(metric, mut labels)| {
+            labels.insert(0, (NAME.to_owned(), metric));
+            Unknown { labels, direct: false, why: "it has no sample in the phase".to_owned() }
+        });
+        let unseen = unseen.collect();
+        before.extend(seen.series.keys().cloned());
+        Ok(unseen)
     }
 
     /// Takes in a selector's own samples within a stretch.
@@ -334,9 +396,15 @@ mod tests {
         seen.take(Answer { data: vec![series(vec![(6.0, 5.0)])], warnings: Vec::new(), partial: None }, 6.0).unwrap();
         let answered = seen.finish();
         let got = &answered.series[0];
-        assert_eq!((answered.series.len(), got.value, got.min, got.max, got.avg), (1, 5.0, 1.0, 5.0, 3.0));
+        assert_eq!((answered.series.len(), got.value, got.min, got.max, got.avg, got.blank), (1, 5.0, 1.0, 5.0, 3.0, 2));
         let mut seen = Seen::default();
         seen.take(Answer { data: vec![series(vec![(0.0, nan)])], warnings: Vec::new(), partial: None }, 0.0).unwrap();
         assert!(seen.finish().series[0].max.is_nan());
+        // What is no number at the end has no value there.
+        let mut seen = Seen::default();
+        let points = series(vec![(0.0, 1.0), (1.0, f64::INFINITY)]);
+        seen.take(Answer { data: vec![points], warnings: Vec::new(), partial: None }, 0.0).unwrap();
+        let got = seen.finish().series.remove(0);
+        assert!(got.value.is_nan() && (got.max, got.blank) == (1.0, 1));
     }
 }

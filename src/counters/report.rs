@@ -9,6 +9,7 @@ use super::api::unix;
 use super::error::SourceError;
 use super::increase::Cut;
 use super::observe::{Kind, PROMETHEUS};
+use super::seen::Looked;
 use super::select::keep;
 use super::systems::Values;
 use super::values::LevelOf;
@@ -51,6 +52,10 @@ pub(crate) struct SourceReading {
     /// Seconds between two samples, where that could be found.
     pub(crate) interval: Option<f64>,
     pub(crate) points: Vec<Point>,
+    /// Series that are there and have no number, by the item that they are of.
+    pub(crate) blank: Vec<(usize, Labels)>,
+    /// What came of looking for the labels that presets are narrowed by.
+    pub(crate) looked: Vec<Looked>,
     /// Metrics with too many series, and how many.
     pub(crate) left_out: Vec<(String, u64)>,
     /// Of an exporter only: the names of its metrics that begin as those of the presets observed.
@@ -129,7 +134,8 @@ pub struct CounterRow {
     pub delta: Option<f64>,
     /// `delta` by the requests of the phase.
     pub per_request: Option<f64>,
-    /// How far `delta` may be off, either way; 0 where it is exact. What a reset may have hidden is part of it.
+    /// How far `delta` may be off, either way; 0 where it is exact. What a reset may have hidden is part of it; absent where that
+    /// may be any number.
     pub uncertainty: Option<f64>,
     /// Counter or gauge.
     pub kind: Kind,
@@ -158,6 +164,8 @@ pub struct Levels {
     pub avg: f64,
     /// How many samples there were.
     pub samples: u64,
+    /// How many more there were that had no number (NaN, ±Inf).
+    pub blank: u64,
 }
 
 impl Levels {
@@ -165,7 +173,13 @@ impl Levels {
     pub(crate) fn and(self, other: Self) -> Self {
         let samples = self.samples + other.samples;
         let mean = |a: f64, b: f64| (a * self.samples as f64 + b * other.samples as f64) / samples.max(1) as f64;
-        Self { min: self.min.min(other.min), max: self.max.max(other.max), avg: mean(self.avg, other.avg), samples }
+        Self {
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+            avg: mean(self.avg, other.avg),
+            samples,
+            blank: self.blank + other.blank,
+        }
     }
 }
 

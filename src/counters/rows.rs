@@ -1,29 +1,33 @@
 //! Puts the sources' findings together: rows, values, and what a reader has to know.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::error::SourceError;
 use super::hints::{dialects, instead};
 use super::observe::Kind;
 use super::presets::{self, Preset, SERIES_OF_A_METRIC, SERIES_TO_READ};
 use super::report::{CounterRow, Labels, Observed, SourceReading, SourceReport};
+use super::seen::{Seen, mistakes};
 use super::span::Between;
 use super::systems::{Absence, SOURCE, Systems, Unknown};
-use super::twice::Twice;
+use super::twice::{Target, Twice};
 use super::values::{Found, gap};
 use super::want::{Asked, Item, Wants, label};
 use crate::base::units::show_seconds;
+use url::Url;
 
 /// What one source has to say of a phase.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
-    /// Of an exporter that is read directly: its host and port, which is its `instance` where a Prometheus scrapes it, too.
-    pub(super) direct: Option<String>,
+    /// Of an exporter that is read directly: where it is.
+    pub(super) direct: Option<Url>,
+    /// Of a Prometheus server that tells it, and where it matters: what it scrapes.
+    pub(super) targets: Option<Vec<Target>>,
     pub(super) between: Result<Between, SourceError>,
     pub(super) readings: [SourceReading; 2],
-    /// The items that it ever had; none: it could never be read.
-    pub(super) had: Option<BTreeSet<usize>>,
+    /// What it ever had; none: it could never be read.
+    pub(super) had: Option<Seen>,
 }
 
 impl Part {
@@ -79,10 +83,20 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
         }
     }
     let twice = Twice::new(&parts, span);
+    let mistakes = mistakes(wants, parts.iter().filter_map(|part| part.had.as_ref()));
+    notes.extend(mistakes.values().cloned());
+    let present: Vec<Seen> = parts.iter().map(|part| present(wants, part)).collect();
     let mut by_name: BTreeMap<String, Systems> = BTreeMap::new();
-    for asked in &wants.asked {
+    for (at, asked) in wants.asked.iter().enumerate() {
+        let mut systems = match asked.entry.and_then(|entry| mistakes.get(&entry)) {
+            Some(mistake) => Systems::unsaid(asked, mistake),
+            None => systems(asked, wants, &parts, &twice),
+        };
+        for (part, present) in parts.iter().zip(&present) {
+            systems.unknown.extend(gone(at, wants, part, present));
+        }
         // Two systems of a kind, told apart by `match`, are systems of one value.
-        by_name.entry(asked.name.clone()).or_default().join(systems(asked, wants, &parts, &twice));
+        by_name.entry(asked.name.clone()).or_default().join(systems);
     }
     let sources = parts.into_iter().map(report).collect();
     Observed { rows, values: by_name.into_iter().collect(), sources, notes }
@@ -92,7 +106,11 @@ fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
     let track = &found.track;
     let delta = track.delta.ok();
     let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
-    let restarted = (track.resets > 0).then(|| format!("started again {times}; ± covers what was lost"));
+    // Where nothing bounds it, there is no ±.
+    let off = track.known().ok().map(|(value, least, most)| (value - least).max(most - value)).filter(|off| off.is_finite());
+    let lost =
+        if off.is_some() { "± covers what was lost" } else { "it stood still before that, so what was lost may be any number" };
+    let restarted = (track.resets > 0).then(|| format!("started again {times}; {lost}"));
     let born = track.born.map(|first| {
         format!(
             "came up during the phase, where others of this metric were there before, so it is counted from 0; the first that it \
@@ -111,7 +129,7 @@ fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
         after: track.after,
         delta: delta.map(|delta| delta.value),
         per_request: delta.filter(|_| requests > 0).map(|delta| delta.value / requests as f64),
-        uncertainty: delta.map(|delta| delta.uncertainty()),
+        uncertainty: off,
         resets: track.resets,
         min: levels.map(|levels| levels.min),
         max: levels.map(|levels| levels.max),
@@ -164,7 +182,7 @@ fn systems(asked: &Asked, wants: &Wants, parts: &[Part], twice: &Twice) -> Syste
         all.unknown.extend(hidden(asked, wants, part));
         all.partial = all.partial.take().or_else(|| part.between.as_ref().ok()?.partial.clone());
         let levels = part.between.as_ref().map_or(&[][..], |between| &between.levels);
-        for (system, parts) in asked.systems(part.found().iter().filter(|found| !twice.repeats(part, found))) {
+        for (system, parts) in asked.systems(&part.name, part.found().iter().filter(|found| !twice.repeats(part, found))) {
             there = true;
             let levels = asked.levels(&system, levels);
             let labels = asked.shown(system, part.direct.is_some().then_some(&*part.name));
@@ -183,12 +201,39 @@ fn systems(asked: &Asked, wants: &Wants, parts: &[Part], twice: &Twice) -> Syste
     all
 }
 
+/// What a source has now.
+fn present(wants: &Wants, part: &Part) -> Seen {
+    let mut present = Seen::default();
+    part.found().iter().for_each(|found| present.add(wants, found.item, &found.labels));
+    present
+}
+
+/// The systems of a value that a source which can be read had before and has nothing of now, and those that have no number.
+fn gone(at: usize, wants: &Wants, part: &Part, present: &Seen) -> Vec<Unknown> {
+    let (Some(had), Ok(between)) = (&part.had, &part.between) else { return Vec::new() };
+    let (asked, direct) = (&wants.asked[at], part.direct.is_some());
+    let mut gone: BTreeMap<Labels, String> = BTreeMap::new();
+    for (item, labels) in &between.blank {
+        for (_, sum) in asked.terms().filter(|(_, sum)| sum.item == *item && sum.takes(labels)) {
+            gone.insert(asked.system(labels, sum), format!("{} is no number (NaN or infinite)", wants.items[*item].names[0]));
+        }
+    }
+    for system in had.systems(wants, at).filter(|system| !present.has_of(at, system)) {
+        gone.entry(system.clone()).or_insert_with(|| "it was there before, and has no value now".to_owned());
+    }
+    let unknown = gone.into_iter().map(|(system, why)| {
+        let labels = asked.shown(system, direct.then_some(&*part.name));
+        Unknown { labels, direct, why }
+    });
+    unknown.collect()
+}
+
 /// Why a source may hide systems of a value: it could not be read, and nothing says that it had none of them; or it has too many
 /// series.
 fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
     let needed: Vec<usize> = (0..wants.items.len()).filter(|at| asked.needs(*at)).collect();
     let may_have = || match &part.had {
-        Some(had) => needed.iter().any(|at| had.contains(at)),
+        Some(had) => needed.iter().any(|at| had.has(*at)),
         None => may_be_of(&part.name, &wants.items[asked.of.item].names[0]),
     };
     let failed = failed(part).filter(|_| may_have());
@@ -212,12 +257,12 @@ fn may_be_of(source: &str, metric: &str) -> bool {
 /// What exporters cause themselves, with how often they were seen to be scraped; what was left out.
 fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
     let mut notes = Vec::new();
-    for effect in &wants.own_effects {
+    for effect in &wants.entries {
         for part in parts {
             let of = part.found().iter().filter(|found| effect.items.contains(&found.item));
             if let Some(scrapes) = of.map(|found| found.samples).max() {
                 let by = if part.direct.is_some() { "we scraped it" } else { "samples were taken" };
-                notes.push(format!("{}: {} ({by} {scrapes} times in this phase)", part.name, effect.text));
+                notes.push(format!("{}: {} ({by} {scrapes} times in this phase)", part.name, effect.own_effect));
             }
         }
     }

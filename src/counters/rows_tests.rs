@@ -2,11 +2,16 @@
 
 use super::*;
 use crate::counters::amount::Amount;
+use crate::counters::folded::Folded;
+use crate::counters::hidden::Hidden;
 use crate::counters::increase::Track;
 use crate::counters::observe::{Matcher, Observe, Ratio, Wanted};
 use crate::counters::presets;
-use crate::counters::report::Labels;
+use crate::counters::report::{Labels, Levels};
+use crate::counters::seen::Looked;
 use crate::counters::systems::ValueSeries;
+use crate::counters::twice::Target;
+use crate::counters::values::LevelOf;
 
 fn wants() -> Wants {
     let preset = presets::find("redis").unwrap();
@@ -19,26 +24,36 @@ fn wants() -> Wants {
 
 fn track(delta: f64) -> Track {
     let delta = Ok(Amount::exact(delta));
-    Track { before: Some(1.0), after: Some(2.0), delta, resets: 0, born: None, around: [0.0, 0.0, 1.0, 1.0] }
+    Track {
+        before: Some(1.0),
+        after: Some(2.0),
+        delta,
+        hidden: Hidden::default(),
+        resets: 0,
+        ends: None,
+        born: None,
+        around: [0.0, 0.0, 1.0, 1.0],
+    }
 }
 
 /// A source that has hits and misses of these instances.
 fn part(name: &str, direct: Option<&str>, systems: &[(&str, f64, f64)]) -> Part {
     let wants = wants();
-    let (mut found, mut had) = (Vec::new(), BTreeSet::new());
+    let (mut found, mut had) = (Vec::new(), Seen::default());
     for (instance, hits, misses) in systems {
         for (metric, delta) in [("redis_keyspace_hits_total", hits), ("redis_keyspace_misses_total", misses)] {
             let labels: Labels =
                 if direct.is_some() { Vec::new() } else { vec![("instance".to_owned(), (*instance).to_owned())] };
             let (item, _) = wants.find(metric, &labels).next().unwrap();
             let (metric, track) = (metric.to_owned(), track(*delta));
-            had.insert(item);
+            had.add(&wants, item, &labels);
             found.push(Found { item, metric, labels, kind: Kind::Counter, track, levels: None, samples: 2 });
         }
     }
     let reading = SourceReading { name: name.into(), ..SourceReading::default() };
     let between = Ok(Between { found, ..Between::default() });
-    Part { name: name.into(), direct: direct.map(str::to_owned), between, readings: [reading.clone(), reading], had: Some(had) }
+    let direct = direct.map(|address| format!("http://{address}/metrics").parse().unwrap());
+    Part { name: name.into(), direct, targets: None, between, readings: [reading.clone(), reading], had: Some(had) }
 }
 
 /// The same, but it could not be read in this phase.
@@ -82,13 +97,28 @@ fn every_system_that_any_source_knows_has_a_value_in_any_order() {
     assert_eq!(ratio("redis.hit_ratio", parts), [("a", 0.9), ("b", 0.1)].map(|(name, value)| (name.to_owned(), value)));
 }
 
+/// With what a server says that it scrapes at an instance.
+fn scraping(part: Part, instance: &str, url: &str) -> Part {
+    let target = Target { job: String::new(), instance: instance.into(), url: url.parse().unwrap() };
+    Part { targets: Some(vec![target]), ..part }
+}
+
+/// With counters that stand at a value.
+fn standing(mut part: Part, at: f64) -> Part {
+    part.between.as_mut().unwrap().found.iter_mut().for_each(|found| found.track.after = Some(at));
+    part
+}
+
 #[test]
 fn what_is_read_directly_is_not_judged_once_more_by_a_prometheus_that_scrapes_it() {
     let stored = || part("prometheus", None, &[("127.0.0.1:9121", 80.0, 20.0)]);
     let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
+    let told = || scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/metrics");
     for name in ["redis.hit_ratio", "own"] {
-        let values = ratio(name, vec![stored(), read()]);
-        assert_eq!((values.len(), values[0].0.as_str()), (1, "redis"), "{name}");
+        for parts in [vec![told(), read()], vec![standing(stored(), 1e6), standing(read(), 1e6)]] {
+            let values = ratio(name, parts);
+            assert_eq!((values.len(), values[0].0.as_str()), (1, "redis"), "{name}");
+        }
     }
     // It is, where the exporter can't be read: but other systems of it may be hidden.
     let systems = systems("redis.hit_ratio", vec![stored(), failing(read())]);
@@ -98,11 +128,138 @@ fn what_is_read_directly_is_not_judged_once_more_by_a_prometheus_that_scrapes_it
 #[test]
 fn another_target_of_the_same_address_is_not_hidden() {
     let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
-    let mut stored = part("prometheus", None, &[("127.0.0.1:9121", 10.0, 90.0)]);
-    for found in &mut stored.between.as_mut().unwrap().found {
-        found.track.after = Some(1e6);
-    }
-    assert_eq!(ratio("redis.hit_ratio", vec![stored, read()]).len(), 2);
+    let stored = || part("prometheus", None, &[("127.0.0.1:9121", 10.0, 90.0)]);
+    assert_eq!(ratio("redis.hit_ratio", vec![standing(stored(), 1e6), read()]).len(), 2);
+    // Values near 0 may be those of any system.
+    assert_eq!(ratio("redis.hit_ratio", vec![stored(), read()]).len(), 2);
+    let told = scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/scrape?target=other");
+    assert_eq!(ratio("redis.hit_ratio", vec![standing(told, 1e6), standing(read(), 1e6)]).len(), 2);
+}
+
+#[test]
+fn a_system_that_was_there_and_is_not_any_more_is_unknown() {
+    let both = || part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
+    let one = Part { had: both().had, ..part("prometheus", None, &[("a:1", 90.0, 10.0)]) };
+    let all = systems("redis.hit_ratio", vec![one]);
+    let [unknown] = &*all.unknown else { panic!("{all:?}") };
+    assert_eq!((all.known.len(), unknown.labels[0].1.as_str()), (1, "b:1"));
+    assert!(unknown.why.contains("it was there before"), "{unknown:?}");
+    // One that did nothing is there.
+    let idle = Part { had: both().had, ..part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 0.0, 0.0)]) };
+    assert!(unknown_of(systems("redis.hit_ratio", vec![idle])).is_empty());
+    let gone = Part { had: both().had, ..part("prometheus", None, &[]) };
+    let gone = systems("redis.hit_ratio", vec![gone]);
+    assert_eq!((gone.none.clone(), gone.unknown.len()), (None, 2), "it isn't nowhere");
+    // An exporter that is up while its server is down has a name.
+    let read = Part { had: part("redis", Some("a:1"), &[("", 1.0, 1.0)]).had, ..part("redis", Some("a:1"), &[]) };
+    assert_eq!(systems("redis.hit_ratio", vec![read]).unknown[0].labels, [("source".to_owned(), "redis".to_owned())]);
+}
+
+fn unknown_of(systems: Systems) -> Vec<String> {
+    systems.unknown.into_iter().map(|unknown| unknown.why).collect()
+}
+
+#[test]
+fn a_part_that_is_no_number_leaves_its_system_unknown() {
+    let mut odd = part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
+    let between = odd.between.as_mut().unwrap();
+    let blank = between.found.remove(2);
+    between.blank.push((blank.item, blank.labels));
+    let all = systems("redis.hit_ratio", vec![odd]);
+    assert_eq!((all.known.len(), all.known[0].value), (1, 0.9));
+    assert!(unknown_of(all).iter().any(|why| why.contains("redis_keyspace_hits_total is no number")));
+}
+
+/// Two entries of one preset under `counters`, of which the second one is narrowed.
+fn two_entries(label: &str, value: &str) -> Wants {
+    let preset = presets::find("redis").unwrap();
+    let entry = |matchers| Wanted::Preset { preset, matchers };
+    let counters = vec![entry(Vec::new()), entry(vec![Matcher::new(label, value)])];
+    Wants::new(&Observe { counters, ..Observe::default() })
+}
+
+#[test]
+fn a_system_that_two_entries_take_counts_once() {
+    let wants = two_entries("instance", "a:1");
+    let mut stored = part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
+    let found = std::mem::take(&mut stored.between.as_mut().unwrap().found);
+    let of_each = found.iter().flat_map(|found| {
+        wants.find(&found.metric, &found.labels).map(|(item, _)| Found { item, ..found.clone() }).collect::<Vec<_>>()
+    });
+    stored.between.as_mut().unwrap().found = of_each.collect();
+    let observed = assemble(&wants, vec![stored], 10.0, 0, 1);
+    let all = observed.values.systems("redis.hit_ratio").unwrap();
+    assert_eq!((all.known.len(), all.sum().unwrap().value), (2, 0.5));
+}
+
+#[test]
+fn a_label_that_no_metric_has_is_said_and_nothing_is_taken_for_what_was_meant() {
+    let wants = two_entries("instanc", "a:1");
+    let mut had = Seen::default();
+    had.look(&[Looked { entry: 1, label: "instanc".into(), there: false, has: ["instance".to_owned()].into() }]);
+    let stored = Part { had: Some(had), ..part("prometheus", None, &[("a:1", 90.0, 10.0)]) };
+    let observed = assemble(&wants, vec![stored], 10.0, 0, 1);
+    let unknown = unknown_of(observed.values.systems("redis.hit_ratio").unwrap().clone());
+    assert!(
+        unknown.iter().any(|why| why.contains("names the label `instanc`") && why.ends_with("they have instance")),
+        "{unknown:?}"
+    );
+    assert!(observed.notes.iter().any(|note| note.contains("`instanc`")));
+}
+
+#[test]
+fn over_phases_increases_add_up_and_what_is_not_judged_is_no_part_of_it() {
+    let phase = |around: [f64; 4], systems: &[(&str, f64, f64)]| {
+        let mut part = part("prometheus", None, systems);
+        for found in &mut part.between.as_mut().unwrap().found {
+            let value = found.track.delta.unwrap().value;
+            // A tenth of it lies around each edge.
+            let tenth = 0.1 * value;
+            found.track.delta = Ok(Amount::new(value, value - tenth, [tenth, tenth, 0.0]));
+            found.track.around = around;
+        }
+        assemble(&wants(), vec![part], 10.0, 0, 1).values
+    };
+    let mut folded = Folded::default();
+    folded.add(&phase([0.0, 1.0, 10.0, 11.0], &[("a:1", 100.0, 0.0)]), 10.0);
+    folded.add(&phase([10.0, 11.0, 20.0, 21.0], &[("a:1", 100.0, 200.0)]), 10.0);
+    let values = folded.values();
+    let of = |name: &str| values.systems(name).unwrap().known[0].clone();
+    // What lies around the edge between is in one of the two.
+    assert_eq!(of("redis.hit_ratio").value, 0.5);
+    assert!((of("redis.hit_ratio").least - 0.5).abs() < 0.06 && (of("redis.hit_ratio").most - 0.5).abs() < 0.06);
+    // Apart from the others, each edge stays open.
+    folded.add(&phase([40.0, 41.0, 50.0, 51.0], &[("a:1", 200.0, 0.0)]), 10.0);
+    let values = folded.values();
+    let apart = &values.systems("redis.hit_ratio").unwrap().known[0];
+    assert!((apart.value - 2.0 / 3.0).abs() < 1e-12 && apart.least < 0.65 && apart.most > 0.68, "{apart:?}");
+    // A system that is unknown in one of them is unknown.
+    folded.add(&assemble(&wants(), vec![failing(part("prometheus", None, &[("a:1", 1.0, 1.0)]))], 10.0, 0, 1).values, 10.0);
+    assert_eq!(folded.values().systems("redis.hit_ratio").unwrap().unknown.len(), 1);
+}
+
+#[test]
+fn over_phases_levels_are_seen_together() {
+    let wants = wants();
+    let phase = |least: f64, greatest: f64, mean: f64| {
+        let mut part = part("redis", Some("a:1"), &[]);
+        let (item, _) = wants.find("redis_connected_clients", &Labels::new()).next().unwrap();
+        let track = Track { after: Some(mean), ends: Some([mean; 2]), ..track(0.0) };
+        let (metric, labels, kind) = ("redis_connected_clients".to_owned(), Labels::new(), Kind::Gauge);
+        let levels = Levels { min: least, max: greatest, avg: mean, samples: 3, blank: 0 };
+        let between = part.between.as_mut().unwrap();
+        between.levels.push(LevelOf { value: "redis.connected_clients".into(), labels: Labels::new(), levels });
+        between.found.push(Found { item, metric, labels, kind, track, levels: Some(levels), samples: 3 });
+        assemble(&wants, vec![part], 10.0, 0, 1).values
+    };
+    let mut folded = Folded::default();
+    [(1.0, 5.0, 3.0, 10.0), (4.0, 90.0, 7.0, 30.0), (2.0, 6.0, 4.0, 40.0)]
+        .iter()
+        .for_each(|(least, greatest, mean, seconds)| folded.add(&phase(*least, *greatest, *mean), *seconds));
+    let values = folded.values();
+    let of = &values.systems("redis.connected_clients").unwrap().known[0];
+    assert_eq!((of.value, of.min, of.max, of.avg), (4.0, 1.0, 90.0, (30.0 + 210.0 + 160.0) / 80.0));
+    assert_eq!(values.systems("redis.connected_clients").unwrap().sum().unwrap().value, 4.0, "levels aren't added up");
 }
 
 #[test]
@@ -176,8 +333,7 @@ fn systems_are_picked_by_labels_and_added_up() {
 #[test]
 fn a_row_says_what_a_restart_means_for_it() {
     let mut part = part("prometheus", None, &[("a:1", 9.0, 1.0)]);
-    part.between.as_mut().unwrap().found[0].track =
-        Track { resets: 2, delta: Ok(Amount::new(9.0, 9.0, [0.0, 0.0, 0.0, 4.0])), ..track(9.0) };
+    part.between.as_mut().unwrap().found[0].track = Track { resets: 2, hidden: Hidden::bounded(4.0), ..track(9.0) };
     let observed = assemble(&wants(), vec![part], 10.0, 0, 1);
     let row = observed.rows.iter().find(|row| row.resets > 0).unwrap();
     assert_eq!((row.delta, row.uncertainty), (Some(9.0), Some(4.0)));

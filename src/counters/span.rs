@@ -13,7 +13,7 @@ use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
 use super::report::{Labels, SourceReading};
 use super::select::{Best, groups, keep, selector, start_selectors};
 use super::starts::Starts;
-use super::values::{Found, LevelMeters, LevelOf};
+use super::values::{Found, LevelMeters, LevelOf, no_counter};
 use super::want::{Labelled, Wants, target};
 
 /// Samples to ask for at once: some megabytes of JSON.
@@ -24,6 +24,10 @@ const SAMPLES_AT_ONCE: f64 = 100_000.0;
 pub(super) struct Between {
     pub(super) found: Vec<Found>,
     pub(super) levels: Vec<LevelOf>,
+    /// Series that had samples before the phase only, by the item that they are of, and when the last one was.
+    pub(super) gone: Vec<(usize, Labels, f64)>,
+    /// Series whose samples are no numbers.
+    pub(super) blank: Vec<(usize, Labels)>,
     /// Metrics with too many series, and how many.
     pub(super) left_out: Vec<(String, u64)>,
     pub(super) warnings: Vec<String>,
@@ -102,6 +106,9 @@ impl<'a> Folding<'a> {
             let last = fold.last().map(|(time, _)| time);
             let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, last, *time);
             let restarted = wanted.start.as_ref().is_some_and(moved);
+            if !value.is_finite() && (self.from.time..=self.to.time).contains(time) {
+                self.meters.feed(self.wants, item, &series.labels, *time, *value);
+            }
             // A sample on the border of two chunks comes twice.
             if !fold.feed(*time, *value, restarted) {
                 continue;
@@ -137,7 +144,13 @@ impl<'a> Folding<'a> {
             let samples = levels.map_or(0, |levels| levels.samples);
             // What only has samples outside of the phase was not there.
             let there = track.before.is_some() || track.after.is_some() || samples > 0;
-            if there && best.is(item, rank, &labels) {
+            let Some((last, _)) = fold.last() else {
+                out.blank.push((item, labels));
+                continue;
+            };
+            if !there && last <= self.to.time {
+                out.gone.push((item, labels, last));
+            } else if there && best.is(item, rank, &labels) {
                 if fold.fell() {
                     keep(&mut out.warnings, vec![no_counter(&metric)]);
                     out.fell.push(metric.clone());
@@ -147,11 +160,6 @@ impl<'a> Folding<'a> {
         }
         out.levels = self.meters.levels(self.wants);
     }
-}
-
-/// What is said of a metric whose name is a counter's, and which fell.
-pub(super) fn no_counter(metric: &str) -> String {
-    format!("{metric} is named like a counter and fell, so it is read as a gauge; if it is one, write `type: counter` beside it")
 }
 
 impl Prometheus {

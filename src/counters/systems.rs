@@ -75,12 +75,16 @@ pub struct ValueSeries {
     pub max: f64,
     /// The mean.
     pub avg: f64,
+    /// At most how much of what it is made of resets may have hidden; infinite where it may be any number.
+    pub lost: f64,
+    /// At how many moments between there was no number (NaN, ±Inf), so that `min`, `max` and `avg` may be any.
+    pub blank: u64,
 }
 
 impl ValueSeries {
     /// An exact value, the only one that was seen.
     pub fn exact(labels: Labels, value: f64) -> Self {
-        Self { labels, value, least: value, most: value, min: value, max: value, avg: value }
+        Self { labels, value, least: value, most: value, min: value, max: value, avg: value, lost: 0.0, blank: 0 }
     }
 }
 
@@ -125,6 +129,12 @@ impl Systems {
     /// Systems whose values are known.
     pub fn of(known: Vec<ValueSeries>) -> Self {
         Self { known, ..Self::default() }
+    }
+
+    /// None, since the profile doesn't say rightly which are meant.
+    pub(super) fn unsaid(asked: &Asked, why: &str) -> Self {
+        let unknown = Unknown { labels: Labels::new(), direct: false, why: why.to_owned() };
+        Self { unknown: vec![unknown], asked: Some(asked.clone()), ..Self::default() }
     }
 
     /// The same, of an answer that may be a part of what there is.
@@ -174,7 +184,21 @@ impl Systems {
             return Err(self.missing().to_owned());
         };
         let mut all = Parts::default();
-        self.parts.iter().for_each(|(_, parts)| all.join(parts.clone()));
+        // What two entries under `counters` both take counts once.
+        let mut parts: Vec<&(Labels, Parts)> = self.parts.iter().collect();
+        parts.sort_by_key(|(_, parts)| std::cmp::Reverse(parts.series.len()));
+        for (labels, parts) in parts {
+            if parts.series.is_subset(&all.series) && !parts.series.is_empty() {
+                continue;
+            }
+            if !parts.series.is_disjoint(&all.series) {
+                let named = named(labels);
+                return Err(format!(
+                    "a part of {named} is a part of another system too, so they can't be added up; narrow them by `match`"
+                ));
+            }
+            all.join(parts.clone());
+        }
         let mut sum = asked.series(Labels::new(), &all, None)?.ok_or(asked.idle())?;
         match self.unknown.first() {
             None => Ok(sum),
@@ -194,9 +218,23 @@ impl Systems {
             (Some(Absence::Nowhere(_)) | None, Some(none)) => Some(none),
             (none, _) => none,
         };
-        self.known.extend(other.known);
-        self.unknown.extend(other.unknown);
-        self.parts.extend(other.parts);
+        // Two entries under `counters` may take the same system.
+        let same = |labels: &Labels, parts: &Parts| {
+            self.parts.iter().any(|(other, taken)| other == labels && taken.series == parts.series)
+        };
+        let twice: Vec<Labels> =
+            other.parts.iter().filter(|(labels, parts)| same(labels, parts)).map(|(labels, _)| labels.clone()).collect();
+        let fresh = |labels: &Labels| !twice.contains(labels);
+        self.known.extend(other.known.into_iter().filter(|series| fresh(&series.labels)));
+        self.parts.extend(other.parts.into_iter().filter(|(labels, _)| fresh(labels)));
+        for unknown in other.unknown {
+            if !self.unknown.contains(&unknown) {
+                self.unknown.push(unknown);
+            }
+        }
+        if !(self.known.is_empty() && self.unknown.is_empty()) {
+            self.none = None;
+        }
         self.partial = self.partial.take().or(other.partial);
         self.asked = self.asked.take().or(other.asked);
     }

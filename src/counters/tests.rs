@@ -4,11 +4,13 @@ mod simulated;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::api::unix;
 use super::*;
 
 const TOKEN: &str = "t0p-s3cret-t0ken";
@@ -358,4 +360,59 @@ async fn an_exporter_that_is_read_under_load_is_within_its_bounds() {
         let (delta, uncertainty) = (row.delta.unwrap(), row.uncertainty.unwrap());
         assert!(uncertainty > 0.0 && (delta - truth).abs() <= uncertainty, "{row:?} for {truth}");
     }
+}
+
+/// A Prometheus with two series, scraped each second, of which the second one has no sample from 10 s ago on. How long its newest sample is
+/// behind is told anew each time it is asked for.
+fn selected(request: &str, asked: &AtomicUsize, forgets: bool) -> String {
+    let now = unix(SystemTime::now());
+    let series = |instance: &str, rest: &str| format!(r#"{{"metric":{{"__name__":"clients","instance":"{instance}"}},{rest}}}"#);
+    let samples = |from: i32, to: i32| {
+        let samples: Vec<String> = (from..=to).map(|n| format!("[{},\"3\"]", now.floor() + f64::from(n))).collect();
+        format!("\"values\":[{}]", samples.join(","))
+    };
+    let vector = |result: String| format!(r#"{{"resultType":"vector","result":[{result}]}}"#);
+    let value = |value: f64| format!(r#""value":[{now},"{value}"]"#);
+    let data = if request.contains("query=time%28") {
+        format!(r#"{{"resultType":"scalar","result":[{now},"{now}"]}}"#)
+    } else if request.contains("timestamp%28") {
+        // The third time there is one past the end.
+        let behind = if asked.fetch_add(1, Ordering::SeqCst) < 2 { 30.0 } else { 0.0 };
+        vector(format!(r#"{{"metric":{{}},{}}}"#, value(now - behind)))
+    } else if request.contains("query=topk") {
+        vector(String::new())
+    } else if request.contains("%5B") {
+        assert!(asked.load(Ordering::SeqCst) >= 3, "samples were asked for before they had come");
+        let both = [series("a", &samples(-20, 0)), series("b", &samples(-20, -10))];
+        format!(r#"{{"resultType":"matrix","result":[{}]}}"#, both[..if forgets { 1 } else { 2 }].join(","))
+    } else {
+        let both = [series("a", &value(3.0)), series("b", &value(3.0))];
+        vector(both[..if forgets { 1 } else { 2 }].join(","))
+    };
+    json(&format!(r#"{{"status":"success","data":{data}}}"#))
+}
+
+#[tokio::test]
+async fn a_query_waits_for_late_samples_and_a_series_without_one_in_the_phase_is_unknown() {
+    let (asked, forgets) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let forgotten = Arc::clone(&forgets);
+    let url = server(move |request| selected(request, &asked, forgotten.load(Ordering::SeqCst) > 0)).await;
+    let access = Access::new(&url).unwrap();
+    let sources = vec![Source { name: "it".into(), kind: SourceKind::Prometheus, access }];
+    // Nothing stands under `counters`.
+    let observer = Observer::new(Observe { sources, ..Observe::default() });
+    let now = SystemTime::now();
+    let answered = observer.query(&Query::parse("clients").unwrap(), &[(now - Duration::from_secs(5), now)]).await.unwrap();
+    assert_eq!((answered.series.len(), answered.series[0].value), (1, 3.0));
+    let [unknown] = &*answered.unknown else { panic!("{answered:?}") };
+    assert!(unknown.labels.contains(&("instance".to_owned(), "b".to_owned())), "{unknown:?}");
+    assert_eq!(unknown.why, "it has no sample in the phase");
+    // It had samples before: it is missed even where the server has forgotten it.
+    let early = now - Duration::from_secs(15);
+    let answered = observer.query(&Query::parse("clients").unwrap(), &[(early, now - Duration::from_secs(8))]).await.unwrap();
+    assert_eq!((answered.series.len(), answered.unknown.len()), (2, 0));
+    let rest = Query::parse("(clients)").unwrap();
+    forgets.store(1, Ordering::SeqCst);
+    let answered = observer.query(&rest, &[(now - Duration::from_secs(5), now)]).await.unwrap();
+    assert_eq!((answered.series.len(), answered.unknown.len()), (1, 1));
 }

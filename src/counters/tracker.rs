@@ -7,11 +7,12 @@ use super::meter::Meter;
 use super::observe::Kind;
 use super::presets::SERIES_TO_READ;
 use super::report::{Labels, Levels, Point, Scraped, SourceReading};
+use super::seen::{Looked, look};
 use super::select::{Best, keep};
-use super::span::{Between, no_counter};
+use super::span::Between;
 use super::starts::Starts;
 use super::text::Exposition;
-use super::values::{Found, LevelMeters, LevelOf};
+use super::values::{Found, LevelMeters, LevelOf, no_counter};
 use super::want::{Labelled, Wants};
 
 /// Series to remember that are not there at present.
@@ -34,6 +35,8 @@ pub(super) struct Tracker {
     starts: Starts,
     meters: LevelMeters,
     left_out: Vec<(String, u64)>,
+    /// What the last scrape had without a number.
+    blank: Vec<(usize, Labels)>,
     warnings: Vec<String>,
 }
 
@@ -81,6 +84,8 @@ impl Tracker {
         let own = At { still_until: still.then_some(f64::INFINITY), ..flowing };
         self.take(wants, time, exposition, Some([edge, own]));
         reading.names = names(wants, exposition);
+        reading.looked = looked(wants, exposition);
+        reading.blank = self.blank.clone();
         keep(&mut reading.warnings, exposition.warnings().collect());
         let levels = std::mem::take(&mut self.meters).levels(wants);
         let before = std::mem::replace(&mut self.closed, levels.clone());
@@ -144,8 +149,14 @@ impl Tracker {
         let too_many = |name: &str| counts.get(name).is_some_and(|count| *count > SERIES_TO_READ as u64);
         self.left_out = counts.iter().filter(|(name, _)| too_many(name)).map(|(name, n)| ((*name).to_owned(), *n)).collect();
         self.series.values_mut().for_each(|tracked| tracked.there = false);
+        self.blank.clear();
         for (item, rank, sample) in wanted {
-            if !best.is(item, rank, &sample.labels) || too_many(&sample.name) || !sample.value.is_finite() {
+            if !best.is(item, rank, &sample.labels) || too_many(&sample.name) {
+                continue;
+            }
+            if !sample.value.is_finite() {
+                self.meters.feed(wants, item, &sample.labels, time, sample.value);
+                self.blank.push((item, sample.labels.clone()));
                 continue;
             }
             // What is said to be older than the last edge is no value since then.
@@ -204,6 +215,16 @@ fn point(metric: &str, labels: &Labels, tracked: &Tracked, cut: Cut, levels: Opt
     Point { metric, labels, items: tracked.items.clone(), kind: tracked.fold.kind(), cut, levels, earlier: None }
 }
 
+/// Whether it has the labels that presets are narrowed by.
+pub(super) fn looked(wants: &Wants, exposition: &Exposition) -> Vec<Looked> {
+    let mut labelled = Labelled::default();
+    exposition.samples.iter().for_each(|sample| labelled.add(wants, &sample.name, &sample.labels));
+    look(wants, &labelled, |names| {
+        let named = exposition.samples.iter().filter(|sample| names.contains(&sample.name.as_str()));
+        named.flat_map(|sample| sample.labels.iter().map(|(label, _)| label.clone())).collect()
+    })
+}
+
 /// The names that begin as those of the presets observed.
 fn names(wants: &Wants, exposition: &Exposition) -> Vec<String> {
     let prefixes: Vec<&str> = wants.prefixes().collect();
@@ -214,7 +235,8 @@ fn names(wants: &Wants, exposition: &Exposition) -> Vec<String> {
 
 /// What happened between two readings of an exporter, at edges `begun` and `ended` (Unix seconds).
 pub(super) fn between([before, after]: [&SourceReading; 2], [begun, ended]: [f64; 2]) -> Between {
-    let mut out = Between { left_out: after.left_out.clone(), names: after.names.clone(), ..Between::default() };
+    let (left_out, names, blank) = (after.left_out.clone(), after.names.clone(), after.blank.clone());
+    let mut out = Between { left_out, names, blank, ..Between::default() };
     let Some((a, b)) = before.scraped.as_ref().zip(after.scraped.as_ref()) else { return out };
     // The first edge is the one before, or the one before that where the second one was read once more.
     let consecutive = b.since == Some(begun);

@@ -1,8 +1,9 @@
 //! The values that SLOs judge, from what the series of one source did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::amount::{Amount, Whole, ratio};
+use super::hidden::Hidden;
 use super::increase::{Gap, Track};
 use super::meter::Meter;
 use super::observe::Kind;
@@ -47,7 +48,12 @@ pub(super) struct Parts {
     to: Vec<Option<Amount>>,
     /// What of the denominators isn't in the numerator.
     rest: Amount,
+    /// What resets may have hidden of all of it, which reset together; and of what resets apart from that.
+    hidden: Hidden,
+    lost: f64,
     missing: Option<String>,
+    /// All series that it is made of: source, metric, labels.
+    pub(super) series: BTreeSet<(String, String, Labels)>,
     /// The samples around both edges, where all series have the same ones: one scrape delivers them.
     around: Option<[f64; 4]>,
     apart: bool,
@@ -56,11 +62,12 @@ pub(super) struct Parts {
 impl LevelMeters {
     /// Takes in one series' sample at an instant.
     pub(super) fn feed(&mut self, wants: &Wants, item: usize, labels: &Labels, time: f64, value: f64) {
-        if !value.is_finite() {
-            return;
-        }
         for (at, asked) in wants.asked.iter().enumerate().filter(|(_, asked)| asked.level) {
             for (place, sum) in asked.terms().filter(|(_, sum)| sum.item == item && sum.takes(labels)) {
+                if !value.is_finite() {
+                    self.meters.entry((at, asked.system(labels, sum))).or_default().add(value);
+                    continue;
+                }
                 let parts = self.open.entry((at, asked.system(labels, sum))).or_default();
                 let parts = parts.entry((time * 1e3).round() as i64).or_default();
                 parts.add(place, asked.to.len(), Amount::exact(value));
@@ -96,14 +103,46 @@ impl Parts {
 
     /// Takes in the parts of another system, or of what is part of this one.
     pub(super) fn join(&mut self, other: Self) {
+        self.lost = self.lost() + other.lost();
+        self.hidden = Hidden::default();
         let denominators = self.to.len().max(other.to.len());
         let fresh = self.of.is_none() && self.to.iter().all(Option::is_none) && self.missing.is_none();
         let terms = std::iter::once(other.of).chain(other.to).enumerate();
         terms.for_each(|(place, amount)| amount.into_iter().for_each(|amount| self.add(place, denominators, amount)));
         self.rest = self.rest + other.rest;
         self.missing = self.missing.take().or(other.missing);
+        self.series.extend(other.series);
         self.apart |= other.apart || (!fresh && self.around != other.around);
         self.around = self.around.or(other.around);
+    }
+
+    /// With those of the same system in a later phase. Where that follows at once, what lies around the edge between is in one of both.
+    pub(super) fn then(&self, later: &Self) -> Self {
+        let around = |parts: &Self| parts.around.filter(|_| !parts.apart && parts.hidden.is_none() && parts.lost == 0.0);
+        let at_once = around(self).zip(around(later)).filter(|([.., a, b], [c, d, ..])| (a, b) == (c, d));
+        let Some(([from, to, ..], [.., ended, beyond])) = at_once else {
+            let mut both = self.clone();
+            both.join(later.clone());
+            both.apart = true;
+            return both;
+        };
+        let both = |a: Option<Amount>, b: Option<Amount>| a.zip(b).map(|(a, b)| a.then(&b)).or(a).or(b);
+        let denominators = self.to.len().max(later.to.len());
+        let to_of = |parts: &Self, at: usize| parts.to.get(at).copied().flatten();
+        Self {
+            of: both(self.of, later.of),
+            to: (0..denominators).map(|at| both(to_of(self, at), to_of(later, at))).collect(),
+            rest: self.rest.then(&later.rest),
+            missing: self.missing.clone().or_else(|| later.missing.clone()),
+            series: self.series.union(&later.series).cloned().collect(),
+            around: Some([from, to, ended, beyond]),
+            ..Self::default()
+        }
+    }
+
+    /// At most how much resets may have hidden.
+    fn lost(&self) -> f64 {
+        self.lost + self.hidden.most()
     }
 
     /// Notes which samples are around the edges of one more series.
@@ -114,7 +153,7 @@ impl Parts {
 }
 
 impl Sum {
-    fn takes(&self, labels: &Labels) -> bool {
+    pub(super) fn takes(&self, labels: &Labels) -> bool {
         self.only.iter().all(|(name, value)| label(labels, name) == value)
     }
 
@@ -126,12 +165,12 @@ impl Sum {
 
 impl Asked {
     /// Numerator (place 0) and denominators.
-    fn terms(&self) -> impl Iterator<Item = (usize, &Sum)> {
+    pub(super) fn terms(&self) -> impl Iterator<Item = (usize, &Sum)> {
         std::iter::once(&self.of).chain(&self.to).enumerate()
     }
 
     /// The labels of the system that a series is a part of. Of a metric that no preset knows the target's own labels tell it.
-    fn system(&self, labels: &Labels, sum: &Sum) -> Labels {
+    pub(super) fn system(&self, labels: &Labels, sum: &Sum) -> Labels {
         let is_part = |name: &String| match &self.parts {
             Some(parts) => parts.contains(name) || sum.only.iter().any(|(label, _)| label == name),
             None => !TARGET.contains(&name.as_str()),
@@ -170,18 +209,17 @@ impl Asked {
         }
         let of = parts.of.ok_or("a series that it is made of is missing")?;
         if self.to.is_empty() {
-            return Ok(Some(Bounded { value: of.value, least: of.least(), most: of.most() }));
+            return Ok(Some(Bounded { value: of.value, least: of.least(), most: of.most() + parts.lost() }));
         }
         let mut to = Amount::default();
         for at in 0..self.to.len() {
             to = to + parts.to.get(at).copied().flatten().ok_or("a series that it is divided by is missing")?;
         }
         if self.level {
-            let level = Bounded::exact(of.value / to.value);
-            return Ok((to.value != 0.0).then(|| level.turned(self.rest)));
+            return Ok((to.value != 0.0).then(|| Bounded::level(&of, &to).turned(self.rest)));
         }
         let whole = if self.to.iter().any(|to| to.covers(&self.of)) { Whole::Rest(parts.rest) } else { Whole::Other(to) };
-        let Some((least, most)) = ratio(&of, &whole, !parts.apart) else { return Ok(None) };
+        let Some((least, most)) = ratio(&of, &whole, !parts.apart, parts.lost()) else { return Ok(None) };
         let total = whole.total(&of).value;
         let value = if total > 0.0 { of.value / total } else { f64::midpoint(least, most.min(1.0)) };
         Ok(Some(Bounded { value, least: least.min(value), most: most.max(value) }.turned(self.rest)))
@@ -218,24 +256,42 @@ impl Asked {
     }
 
     /// The systems that a source has anything of.
-    pub(super) fn systems<'a>(&self, found: impl Iterator<Item = &'a Found> + Clone) -> BTreeMap<Labels, Parts> {
+    pub(super) fn systems<'a>(&self, source: &str, found: impl Iterator<Item = &'a Found> + Clone) -> BTreeMap<Labels, Parts> {
         let mut systems: BTreeMap<Labels, Parts> = BTreeMap::new();
         for (place, sum) in self.terms() {
             for series in found.clone().filter(|series| series.item == sum.item && sum.takes(&series.labels)) {
                 let parts = systems.entry(self.system(&series.labels, sum)).or_default();
-                let amount = if self.level { series.track.after.map(Amount::exact) } else { series.track.delta.ok() };
-                let Some(amount) = amount else {
-                    parts.missing = Some(format!("{}: {}", series.metric, gap(&series.track)));
-                    continue;
+                let amount = match self.amount(series) {
+                    Ok(amount) => amount,
+                    Err(missing) => {
+                        parts.missing = Some(missing);
+                        continue;
+                    }
                 };
+                parts.series.insert((source.to_owned(), series.metric.clone(), series.labels.clone()));
                 parts.add(place, self.to.len(), amount);
                 parts.align(series.track.around);
-                if place > 0 && !(self.of.item == series.item && self.of.takes(&series.labels)) {
+                let counted = place > 0 && self.of.item == series.item && self.of.takes(&series.labels);
+                if !counted {
+                    parts.hidden = parts.hidden + series.track.hidden;
+                }
+                if place > 0 && !counted {
                     parts.rest = parts.rest + amount;
                 }
             }
         }
         if self.level { systems } else { self.joined(systems) }
+    }
+
+    /// What a series has to say: the level at the phase's end, or the increase.
+    fn amount(&self, series: &Found) -> Result<Amount, String> {
+        let (metric, track) = (&series.metric, &series.track);
+        match (self.level, series.kind) {
+            (true, _) if series.samples == 0 => Err(format!("{metric}: no sample of it lies in the phase")),
+            (true, _) => track.level().ok_or_else(|| format!("{metric}: {}", gap(track))),
+            (false, Kind::Gauge) => Err(no_counter(metric)),
+            (false, Kind::Counter) => track.delta.map_err(|_| format!("{metric}: {}", gap(track))),
+        }
     }
 
     /// The value of a system of these parts. None: it did nothing, so that it has none.
@@ -244,8 +300,9 @@ impl Asked {
     /// Why it can't be told.
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
-        let levels = levels.unwrap_or(Levels { min: value, max: value, avg: value, samples: 1 });
-        Ok(Some(ValueSeries { labels, value, least, most, min: levels.min, max: levels.max, avg: levels.avg }))
+        let levels = levels.unwrap_or(Levels { min: value, max: value, avg: value, samples: 1, blank: 0 });
+        let Levels { min, max, avg, blank, .. } = levels;
+        Ok(Some(ValueSeries { labels, value, least, most, min, max, avg, lost: parts.lost(), blank }))
     }
 
     /// The levels of a system since the edge before.
@@ -264,14 +321,26 @@ struct Bounded {
 }
 
 impl Bounded {
-    fn exact(value: f64) -> Self {
-        Self { value, least: value, most: value }
+    /// A gauge by another.
+    fn level(of: &Amount, to: &Amount) -> Self {
+        let value = of.value / to.value;
+        let ends = [(of.least(), to.least()), (of.least(), to.most()), (of.most(), to.least()), (of.most(), to.most())];
+        let ratios = ends.iter().map(|(of, to)| of / to).filter(|ratio| !ratio.is_nan());
+        let (least, most) = ratios.fold((value, value), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
+        Self { value, least, most }
     }
 
     /// 1 less the value, where asked for.
     fn turned(self, rest: bool) -> Self {
         if rest { Self { value: 1.0 - self.value, least: 1.0 - self.most, most: 1.0 - self.least } } else { self }
     }
+}
+
+/// What is said of a metric that is to count and doesn't, or that is named like a counter and fell.
+pub(super) fn no_counter(metric: &str) -> String {
+    format!(
+        "{metric} is read as a gauge, since it fell or its source says so; if it is a counter, write `type: counter` beside it under `counters`"
+    )
 }
 
 /// Why a series has no increase, in words.

@@ -22,7 +22,9 @@ fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after
         before: Some(before),
         after: Some(after),
         delta: Ok(Amount::exact(after - before)),
+        hidden: Hidden::default(),
         resets: 0,
+        ends: None,
         born: None,
         around: [0.0, 0.0, 9.0, 9.0],
     };
@@ -31,7 +33,7 @@ fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after
 
 fn series(wants: &Wants, name: &str, found: &[Found], levels: &[LevelOf]) -> Option<Result<Vec<ValueSeries>, String>> {
     let asked = wants.asked.iter().find(|asked| asked.name == name).unwrap();
-    let systems = asked.systems(found.iter());
+    let systems = asked.systems("it", found.iter());
     let value = |(labels, parts): (Labels, Parts)| {
         let levels = asked.levels(&labels, levels);
         asked.series(labels, &parts, levels).transpose()
@@ -128,7 +130,7 @@ fn a_profiles_own_ratio_has_a_value_for_each_instance() {
 /// What `of` and `to` came to, where the samples around both edges leave something open.
 fn unsure(found: Found, sure: f64, around: [f64; 2]) -> Found {
     let value = found.track.delta.unwrap().value;
-    let delta = Ok(Amount::new(value, sure, [around[0], around[1], 0.0, 0.0]));
+    let delta = Ok(Amount::new(value, sure, [around[0], around[1], 0.0]));
     Found { track: Track { delta, ..found.track }, ..found }
 }
 
@@ -162,6 +164,36 @@ fn a_ratio_of_one_scrape_is_bounded_by_what_is_in_and_out() {
     let mut other = misses;
     other.track.around[1] += 0.5;
     assert_eq!(bounds(&[hits, other]), (810.0 / (810.0 + 110.0), 990.0 / (990.0 + 90.0)));
+}
+
+#[test]
+fn a_ratio_is_made_of_counters_and_a_name_that_fell_is_none() {
+    let wants = wants("redis");
+    // In a ratio a name without an ending counts, too, unless its source says otherwise.
+    let item = wants.find("a_total", &Labels::new()).next().unwrap().0;
+    assert_eq!(
+        (wants.items[item].kind(None, "plain"), wants.items[item].kind(Some(Kind::Gauge), "plain")),
+        (Kind::Counter, Kind::Gauge)
+    );
+    let mut fell = found(&wants, "a_total", &[("instance", "1")], 500.0, 100.0);
+    fell.kind = Kind::Gauge;
+    let whole = found(&wants, "b_total", &[("instance", "1")], 0.0, 600.0);
+    let why = series(&wants, "two", &[fell, whole], &[]).unwrap().unwrap_err();
+    assert!(why.contains("a_total is read as a gauge") && why.contains("type: counter"), "{why}");
+}
+
+#[test]
+fn a_level_between_two_samples_is_between_their_values_and_one_without_a_sample_is_unknown() {
+    let wants = wants("node");
+    let mut available = found(&wants, "node_memory_MemAvailable_bytes", &[], 20.0, 60.0);
+    available.track.ends = Some([40.0, 80.0]);
+    let total = found(&wants, "node_memory_MemTotal_bytes", &[], 100.0, 100.0);
+    let values = series(&wants, "node.memory_used_ratio", &[available.clone(), total.clone()], &[]).unwrap().unwrap();
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+    assert!(near(values[0].value, 0.4) && near(values[0].least, 0.2) && near(values[0].most, 0.6), "{values:?}");
+    available.samples = 0;
+    let why = series(&wants, "node.memory_used_ratio", &[available, total], &[]).unwrap().unwrap_err();
+    assert!(why.contains("no sample of it lies in the phase"), "{why}");
 }
 
 #[test]

@@ -7,6 +7,9 @@ use super::observe::{Kind, Matcher, Observe, Wanted};
 use super::presets::{self, Formula, Term};
 use super::report::Labels;
 
+/// The label that holds a metric's name.
+pub(super) const NAME: &str = "__name__";
+
 /// One metric with the labels that its series must have.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Item {
@@ -19,6 +22,8 @@ pub(super) struct Item {
     pub(super) lenient: bool,
     /// Nothing is said where no source has it.
     pub(super) optional: bool,
+    /// It is part of a ratio of increases, so that it counts unless something says otherwise.
+    pub(super) counts: bool,
     /// A metric whose change says that this one started again, and how far it moves without meaning it (seconds).
     pub(super) start: Option<(String, f64)>,
     /// How late the exporter may tell what happened: when idle, and under load.
@@ -40,11 +45,16 @@ pub(super) struct Asked {
     pub(super) parts: Option<Vec<String>>,
     /// Labels that pick parts of systems.
     pub(super) picked: Vec<(String, String)>,
+    /// The preset that it is of, by its place among those observed.
+    pub(super) entry: Option<usize>,
 }
 
 /// Which metrics of a source have which labels, of those that presets are narrowed by.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Labelled(HashSet<(String, String)>);
+pub(super) struct Labelled {
+    labels: HashSet<(String, String)>,
+    metrics: HashSet<String>,
+}
 
 /// Series of an item that are summed.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,16 +68,19 @@ pub(super) struct Sum {
 pub(super) struct Wants {
     pub(super) items: Vec<Item>,
     pub(super) asked: Vec<Asked>,
-    /// What exporters cause themselves, of the presets observed.
-    pub(super) own_effects: Vec<OwnEffect>,
+    /// The presets observed.
+    pub(super) entries: Vec<Entry>,
 }
 
-/// What an exporter causes itself.
+/// A preset as it is observed.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct OwnEffect {
-    /// The items that it is seen in.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
     pub(super) items: Vec<usize>,
-    pub(super) text: &'static str,
+    /// The labels that it is narrowed by.
+    pub(super) labels: Vec<String>,
+    /// What its exporter causes itself.
+    pub(super) own_effect: &'static str,
 }
 
 impl Wants {
@@ -81,9 +94,12 @@ impl Wants {
                 Wanted::Preset { preset, matchers } => {
                     let metrics = preset.metrics.iter();
                     let items = metrics.map(|metric| wants.item(metric.names[0], Some(metric.kind), matchers, true)).collect();
-                    wants.own_effects.push(OwnEffect { items, text: preset.own_effect });
+                    let entry = Some(wants.entries.len());
+                    let labels = matchers.iter().filter(|matcher| !matcher.value.is_empty());
+                    let labels = labels.map(|matcher| matcher.label.clone()).collect();
+                    wants.entries.push(Entry { name: preset.name, items, labels, own_effect: preset.own_effect });
                     for value in preset.values {
-                        let asked = wants.preset_value(preset, value, matchers);
+                        let asked = Asked { entry, ..wants.preset_value(preset, value, matchers) };
                         // Two systems of a kind, told apart by `match`, are two series of one value.
                         wants.asked.push(asked);
                     }
@@ -91,7 +107,11 @@ impl Wants {
             }
         }
         for ratio in &observe.ratios {
-            let mut sum = |metric: &String| Sum { item: wants.item(metric, None, &ratio.matchers, false), only: Vec::new() };
+            let mut sum = |metric: &String| {
+                let item = wants.item(metric, observe.kind_of(metric), &ratio.matchers, false);
+                wants.items[item].counts = true;
+                Sum { item, only: Vec::new() }
+            };
             let (of, to) = (sum(&ratio.of), ratio.to.iter().map(&mut sum).collect());
             wants.asked.push(Asked {
                 name: ratio.name.clone(),
@@ -101,6 +121,7 @@ impl Wants {
                 level: false,
                 parts: None,
                 picked: picked(&ratio.matchers),
+                entry: None,
             });
         }
         wants
@@ -127,6 +148,7 @@ impl Wants {
             level,
             parts: Some(preset.parts.iter().map(|part| (*part).to_owned()).collect()),
             picked: picked(matchers),
+            entry: None,
         }
     }
 
@@ -150,6 +172,7 @@ impl Wants {
             matchers: matchers.to_vec(),
             lenient,
             optional: of_preset && known.is_some_and(|metric| metric.optional),
+            counts: false,
         });
         self.items.len() - 1
     }
@@ -203,7 +226,7 @@ impl Item {
     pub(super) fn kind(&self, of_server: Option<Kind>, name: &str) -> Kind {
         let by_name = || {
             let grows = ["_total", "_count", "_sum", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
-            if grows { Kind::Counter } else { Kind::Gauge }
+            if grows || self.counts { Kind::Counter } else { Kind::Gauge }
         };
         self.kind.or(of_server).unwrap_or_else(by_name)
     }
@@ -216,8 +239,11 @@ fn picked(matchers: &[Matcher]) -> Vec<(String, String)> {
 impl Labelled {
     /// Takes in one series of a metric.
     pub(super) fn add(&mut self, wants: &Wants, metric: &str, labels: &Labels) {
-        let lenient = wants.items.iter().filter(|item| item.lenient && item.names.iter().any(|name| name == metric));
-        for matcher in lenient.flat_map(|item| &item.matchers) {
+        let lenient = || wants.items.iter().filter(|item| item.lenient && item.names.iter().any(|name| name == metric));
+        if lenient().next().is_some() {
+            self.found(metric);
+        }
+        for matcher in lenient().flat_map(|item| &item.matchers) {
             if !label(labels, &matcher.label).is_empty() {
                 self.insert(metric, &matcher.label);
             }
@@ -225,11 +251,20 @@ impl Labelled {
     }
 
     pub(super) fn insert(&mut self, metric: &str, label: &str) {
-        self.0.insert((metric.to_owned(), label.to_owned()));
+        self.labels.insert((metric.to_owned(), label.to_owned()));
+    }
+
+    /// Takes in that a metric is there, whatever its labels.
+    pub(super) fn found(&mut self, metric: &str) {
+        self.metrics.insert(metric.to_owned());
+    }
+
+    pub(super) fn is_there(&self, metric: &str) -> bool {
+        self.metrics.contains(metric)
     }
 
     pub(super) fn has(&self, metric: &str, label: &str) -> bool {
-        !self.0.is_empty() && self.0.contains(&(metric.to_owned(), label.to_owned()))
+        !self.labels.is_empty() && self.labels.contains(&(metric.to_owned(), label.to_owned()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! A small HTTP client for the program's own questions: to a Prometheus, to an exporter.
 //!
-//! One connection per request, one time limit for all of it, a bound on the answer's size, no redirects. Whatever it says
-//! of an error never holds a token, a password, a query or a header's value.
+//! One connection per request, one time limit for all of it, a bound on the answer's size. Redirects are followed as Prometheus follows
+//! them; what is secret goes to the host that was meant, and to no other. Whatever it says of an error never holds a token, a password, a
+//! query or a header's value.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -25,6 +26,9 @@ use crate::base::units::show_seconds;
 
 /// What the program calls itself, to its own peers and to targets that are told no other name.
 pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
+
+/// Most redirects to follow.
+const REDIRECTS: usize = 10;
 
 /// How a [`Client`] asks.
 #[derive(Debug, Clone)]
@@ -152,10 +156,9 @@ impl Client {
         body: Bytes,
     ) -> Result<Answer, ClientError> {
         let failed = |(reason, message): Failure| ClientError { reason, url: shown(url), message };
-        let (endpoint, request) = self.request(method, url, headers, body).map_err(failed)?;
         let mut progress = Progress::default();
         let limit = self.options.timeout;
-        let result = tokio::time::timeout(limit, exchange(&endpoint, request, self.options.max_body, &mut progress)).await;
+        let result = tokio::time::timeout(limit, self.follow(method, url.clone(), headers, body, &mut progress)).await;
         result
             .unwrap_or_else(|_| {
                 let limit = show_seconds(limit.as_secs_f64());
@@ -164,12 +167,40 @@ impl Client {
             .map_err(failed)
     }
 
+    /// Asks, and asks again wherever the answer says that it is elsewhere.
+    async fn follow(
+        &self,
+        mut method: Method,
+        mut url: Url,
+        headers: &[(HeaderName, HeaderValue)],
+        mut body: Bytes,
+        progress: &mut Progress,
+    ) -> Result<Answer, Failure> {
+        let mut trusted = true;
+        for _ in 0..=REDIRECTS {
+            *progress = Progress::default();
+            let (endpoint, request) = self.request(method.clone(), &url, headers, body.clone(), trusted)?;
+            let answer = exchange(&endpoint, request, self.options.max_body, progress).await?;
+            let Some(next) = elsewhere(&url, &answer)? else { return Ok(answer) };
+            if answer.status == StatusCode::SEE_OTHER {
+                (method, body) = (Method::GET, Bytes::new());
+            }
+            // Nor to the same host where everyone could read it on the way.
+            let readable = url.scheme() == "https" && next.scheme() != "https";
+            trusted &= url.host() == next.host() && !readable;
+            url = next;
+        }
+        Err((Reason::Other, format!("it was redirected more than {REDIRECTS} times")))
+    }
+
+    /// `trusted`: it goes to the host that was meant, so that it may hold what is secret.
     fn request(
         &self,
         method: Method,
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
+        trusted: bool,
     ) -> Result<(Endpoint, hyper::Request<Full<Bytes>>), Failure> {
         let wrong = |message: &str| (Reason::Other, message.to_owned());
         let tls = match url.scheme() {
@@ -190,11 +221,11 @@ impl Client {
         map.insert(USER_AGENT, AGENT);
         map.insert(CONNECTION, HeaderValue::from_static("close"));
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        if let Some(mut value) = self.authorization(url)? {
+        if let Some(mut value) = if trusted { self.authorization(url)? } else { None } {
             value.set_sensitive(true);
             map.insert(AUTHORIZATION, value);
         }
-        for (name, value) in self.options.headers.iter().chain(headers) {
+        for (name, value) in self.options.headers.iter().filter(|_| trusted).chain(headers) {
             map.insert(name.clone(), value.clone());
         }
         Ok((Endpoint { tls, ..Endpoint::new(host, port) }, request))
@@ -296,6 +327,14 @@ fn failure(error: &hyper::Error) -> Failure {
     } else {
         (Reason::Protocol, format!("the answer is not HTTP/1.1: {error}"))
     }
+}
+
+/// Where the answer to a URL says that it is instead.
+fn elsewhere(url: &Url, answer: &Answer) -> Result<Option<Url>, Failure> {
+    let moved = matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    let Some(location) = answer.headers.get(LOCATION).filter(|_| moved) else { return Ok(None) };
+    let next = location.to_str().ok().and_then(|location| url.join(location).ok());
+    next.map(Some).ok_or_else(|| (Reason::Protocol, "it was redirected to what is not a URL".to_owned()))
 }
 
 /// The URL without what may be secret.

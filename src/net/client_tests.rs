@@ -51,6 +51,61 @@ async fn a_token_beats_the_url_and_forms_are_encoded() {
     assert!(request.contains("authorization: Bearer t0ken\r\n") && request.contains("x-www-form-urlencoded"));
 }
 
+/// Answers each connection with what is made of its request, and keeps the requests.
+async fn serve(answer: impl Fn(&str) -> String + Send + 'static) -> (Url, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.windows(4).any(|w| w == b"\r\n\r\n") && socket.read_buf(&mut request).await.unwrap() > 0 {}
+            let request = String::from_utf8(request).unwrap();
+            let answer = answer(&request);
+            kept.lock().unwrap().push(request);
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (url, requests)
+}
+
+fn redirected(status: &str, to: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")
+}
+
+#[tokio::test]
+async fn redirects_are_followed_and_secrets_stay_with_the_host_that_was_meant() {
+    const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let asks = || {
+        client(|o| {
+            o.auth = Auth::Bearer(Held::here("t0ken"));
+            o.headers.push((HeaderName::from_static("x-scope"), HeaderValue::from_static("tenant7")));
+        })
+    };
+    let (url, requests) = serve(|request| match request {
+        _ if request.starts_with("GET /a") => redirected("302 Found", "/b?x=1"),
+        _ => DONE.to_owned(),
+    })
+    .await;
+    assert_eq!(&asks().get(&url.join("/a").unwrap(), &[]).await.unwrap().body[..], b"ok");
+    let there = requests.lock().unwrap()[1].clone();
+    assert!(there.starts_with("GET /b?x=1") && there.contains("Bearer t0ken") && there.contains("tenant7"), "{there}");
+
+    // `localhost` is another name, and so another host.
+    let elsewhere = format!("http://localhost:{}/c", url.port().unwrap());
+    let (from, _) = serve(move |_| redirected("307 Temporary Redirect", &elsewhere)).await;
+    let answer = asks().post(&from, HeaderValue::from_static("text/plain"), Bytes::from_static(b"q")).await.unwrap();
+    let there = requests.lock().unwrap()[2].clone();
+    assert_eq!((answer.status.as_u16(), there.starts_with("POST /c")), (200, true));
+    assert!(!there.contains("t0ken") && !there.contains("tenant7"), "{there}");
+
+    let (round, requests) = serve(|_| redirected("301 Moved Permanently", "/again")).await;
+    let error = asks().get(&round, &[]).await.unwrap_err();
+    assert!(error.message.contains("more than 10 times"), "{error}");
+    assert_eq!(requests.lock().unwrap().len(), 11);
+}
+
 #[tokio::test]
 async fn what_comes_packed_is_unpacked() {
     use std::io::Read as _;

@@ -13,7 +13,6 @@ use crate::verdict::{self, Exit, Inputs, Outside};
 
 use super::conduct::{Conduct, Stop};
 use super::judging::{expressions, sum_by_metric};
-use super::observing::{looks_outside, observe};
 use super::result;
 
 impl Conduct {
@@ -29,10 +28,10 @@ impl Conduct {
         let counted = std::mem::replace(&mut self.counted, (Duration::ZERO, Totals::default()));
         let own = self.own_gauges();
         let expressions = expressions(&self.plan, &counted.1, &own);
-        let seen = match self.observer.clone().zip(self.span.take()) {
-            Some((observer, span)) if looks_outside(&self.plan.slos) && *ending == Ending::Completed => {
+        let seen = match self.observer.clone().zip(self.whole.take()) {
+            Some((observer, whole)) if *ending == Ending::Completed => {
                 tokio::select! {
-                    observed = observe(&observer, span, &self.plan) => observed.1,
+                    outside = whole.observe(&observer, &self.plan.slos) => outside,
                     Some(_) = stop.recv() => {
                         self.not_waited_for();
                         Outside::default()

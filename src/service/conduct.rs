@@ -21,7 +21,7 @@ use super::away::AwayNow;
 use super::cut::{PATIENCE, passed};
 use super::health::{self, Baseline};
 use super::now::RunNow;
-use super::observing::{self, Span, read_at};
+use super::observing::{self, Span, WholeRun, looks_outside, read_at};
 use super::progress::{Meter, waits_for};
 use super::result::{self, Outcome};
 use super::stored::{Record, store_it};
@@ -119,8 +119,8 @@ pub(super) struct Conduct {
     pub(super) observer: Option<Arc<Observer>>,
     /// The reading that the next phase begins with, where the load stood still.
     pub(super) settled: Option<observing::Pending>,
-    /// From the first judged phase's start to the last one's end, for SLOs over the run.
-    pub(super) span: Option<Span>,
+    /// What the judged phases came to together, where SLOs over the run need it and it is waited for.
+    pub(super) whole: Option<WholeRun>,
     pub(super) turns: BTreeMap<u64, Turn>,
     /// Phases that have drained and wait for their readings.
     pub(super) waiting: BTreeMap<u64, Drained>,
@@ -174,7 +174,7 @@ impl Conduct {
         Self {
             observer: (!plan.observe.is_empty()).then(|| Observer::new(plan.observe.clone())),
             settled: None,
-            span: None,
+            whole: looks_outside(&plan.slos).then(WholeRun::default),
             turns: BTreeMap::new(),
             waiting: BTreeMap::new(),
             judging: JoinSet::new(),
@@ -450,12 +450,9 @@ impl Conduct {
                 let _ = control.send(Control::Settled { activation }).await;
             });
         }
-        let span = Span { before, after, stretches: vec![(started, ended)], requests };
-        if described.judge {
-            match &mut self.span {
-                Some(run) => run.extend(&span),
-                none => *none = Some(span.clone()),
-            }
+        let span = Span { before, after, stretch: (started, ended), requests };
+        if let Some(run) = self.whole.as_mut().filter(|_| described.judge) {
+            run.extend(span.stretch);
         }
         self.judging.spawn(async move {
             let (observed, outside) = observing::observe(&observer, span, &plan).await;

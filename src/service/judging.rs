@@ -40,6 +40,10 @@ impl Conduct {
         let expressions = expressions(&self.plan, &drained.totals, &gauges);
         let outside = Outside { gauges: sum_by_metric(&gauges), expressions, ..outside.clone() };
         let samples = samples(board.examples(), &self.plan, drained.phase);
+        let open = self.turns.keys().chain(self.waiting.keys()).min().copied();
+        if let (Some(run), Some(observed), true) = (&mut self.whole, &observed, self.plan.phases[drained.phase.index()].judge) {
+            run.add(activation, drained.elapsed.as_secs_f64(), observed, open);
+        }
         let judged = turn::judge(&self.plan, activation, drained, observed, &outside, samples, &gauges);
         self.publish(&judged);
         let name = &judged.record.name;
@@ -177,7 +181,7 @@ impl Conduct {
     /// Judges what waits for its readings without them.
     pub(super) fn give_up_readings(&mut self, board: &Board, update: &mut (dyn FnMut(Update<'_>) + Send)) {
         self.judging.abort_all();
-        self.span = None;
+        self.whole = None;
         for (activation, drained) in std::mem::take(&mut self.waiting) {
             self.judge(activation, drained, None, &Outside::default(), board, update);
         }

@@ -63,16 +63,14 @@ impl Conduct {
 /// What can't be read or reached, each as a clause with its cause.
 async fn look(plan: &Plan, observer: Option<&Arc<Observer>>, within: Duration) -> Vec<String> {
     let sources = async {
-        match observer {
-            Some(observer) => observer.try_once(within).await,
-            None => Vec::new(),
-        }
+        let Some(observer) = observer else { return Vec::new() };
+        let failed = observer.try_once(within).await.into_iter();
+        failed.map(|(name, error)| format!("the source `{name}` {error}")).chain(observer.mistakes()).collect()
     };
     let places = places(plan);
     let targets = join_all(places.iter().map(|place| reach(place, within)));
     let (sources, targets) = join(sources, targets).await;
-    let sources = sources.into_iter().map(|(name, error)| format!("the source `{name}` {error}"));
-    sources.chain(targets.into_iter().flatten()).collect()
+    sources.into_iter().chain(targets.into_iter().flatten()).collect()
 }
 
 /// A place that requests or sessions go to, and whether a proxy is spoken to in the place of it.

@@ -30,7 +30,7 @@ impl Outside {
             Subject::Server(server) => self.server(requirement, server, slo.optional),
             Subject::Promql(query) => self.promql(requirement, query, slo.optional),
             Subject::Value(expression) => match self.expressions.get(expression) {
-                Some(Ok(value)) if value.is_nan() => Found::missing("the value is not a number"),
+                Some(Ok(value)) if !value.is_finite() => Found::missing("the value is not a number"),
                 Some(Ok(value)) => Found::known(Known::exactly(requirement, *value), None),
                 Some(Err(reason)) => Found::missing(reason.clone()),
                 None => Found::missing("the expression wasn't evaluated"),
@@ -62,7 +62,8 @@ impl Outside {
     fn promql(&self, requirement: &Requirement, query: &Query, optional: bool) -> Found {
         match self.promql.get(&query.text) {
             Some(Ok(answer)) => {
-                let systems = Systems::of(answer.series.clone()).partly(answer.partial.clone());
+                let mut systems = Systems::of(answer.series.clone()).partly(answer.partial.clone());
+                systems.unknown.clone_from(&answer.unknown);
                 let note = answer.note.as_deref();
                 Seen { what: "series", systems: &systems, several: Several::Each, note }.judge(requirement)
             }
@@ -77,19 +78,26 @@ fn not_observed() -> Found {
     Found::unjudged("not observed: its source is left out")
 }
 
-/// What is known of one series. What was seen of a level between the edges is what was seen; an increase or a ratio has the bounds of
-/// its value.
+/// What is known of one series. What was seen of a level between the edges is what was seen, but where it had no number it may have
+/// been any; an increase or a ratio has the bounds of its value.
 fn known(requirement: &Requirement, series: &ValueSeries) -> Known {
-    let seen = |level: f64| {
-        let (below, above) = (series.value - series.least, series.most - series.value);
-        Known::between(requirement, level, level - below, level + above)
+    let (all, any) = (f64::NEG_INFINITY..=f64::INFINITY, series.blank > 0);
+    let (level, open) = match requirement.measure {
+        Measure::Min => (series.min, f64::NEG_INFINITY..=series.min),
+        Measure::Max => (series.max, series.max..=f64::INFINITY),
+        Measure::Mean => (series.avg, all),
+        _ => (series.value, series.least..=series.most),
     };
-    match requirement.measure {
-        Measure::Min => seen(series.min),
-        Measure::Max => seen(series.max),
-        Measure::Mean => seen(series.avg),
-        _ => Known::between(requirement, series.value, series.least, series.most),
-    }
+    let bounds = match requirement.measure {
+        Measure::Min | Measure::Max | Measure::Mean if any => open,
+        // The only one that was seen is the value.
+        Measure::Min | Measure::Max | Measure::Mean if series.min == series.max && series.max == series.value => {
+            series.least..=series.most
+        }
+        Measure::Min | Measure::Max | Measure::Mean => level..=level,
+        _ => open,
+    };
+    Known::between(requirement, level, *bounds.start(), *bounds.end())
 }
 
 /// Values of which each has to meet a requirement.
@@ -137,13 +145,27 @@ impl Seen<'_> {
             _ if in_part.is_some() => (None, vec![in_part, whose]),
             Some(false) if disagree => (None, vec![Some(disagreement(requirement, &all, worst))]),
             Some(false) => (Some(false), vec![whose]),
-            None => (None, vec![Some(between()), whose, hidden]),
+            None => (None, vec![Some(between()), lost(worst), blank(worst), whose, hidden]),
             Some(true) if hidden.is_some() => (None, vec![hidden]),
             Some(true) => (Some(true), Vec::new()),
         };
         let notes: Vec<String> = notes.into_iter().flatten().chain(self.note.map(str::to_owned)).collect();
         Found::known(Known { met, ..*known }, (!notes.is_empty()).then(|| notes.join("; ")))
     }
+}
+
+/// What resets leave open of a value.
+fn lost(series: &ValueSeries) -> Option<String> {
+    match series.lost {
+        0.0 => None,
+        f64::INFINITY => Some("it started again after it had stood still, and what it counted between is lost".to_owned()),
+        most => Some(format!("it started again, and up to {most:.0} that it counted before is lost")),
+    }
+}
+
+/// What of a value was no number.
+fn blank(series: &ValueSeries) -> Option<String> {
+    (series.blank > 0).then(|| format!("{} of its samples are no number (NaN or infinite)", series.blank))
 }
 
 /// What hides systems, as far as a message should be long.

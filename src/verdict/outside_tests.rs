@@ -131,7 +131,7 @@ fn a_part_of_an_answer_decides_nothing() {
         series: vec![ValueSeries::exact(vec![], 1.0)],
         partial: Some("a store is away".into()),
         note: Some("evaluated once, at the end".into()),
-        warnings: vec![],
+        ..Answered::default()
     };
     let outside = |partial: Option<String>| Outside {
         promql: [(query.text.clone(), Ok(Answered { partial, ..answer.clone() }))].into_iter().collect(),
@@ -145,6 +145,47 @@ fn a_part_of_an_answer_decides_nothing() {
     // How it was evaluated is said in any case.
     let whole = row_of(None);
     assert_eq!((whole.verdict, whole.reason.as_deref()), (Verdict::Fail, Some("evaluated once, at the end")));
+}
+
+#[test]
+fn what_has_no_number_or_no_sample_passes_nothing() {
+    let query = Query::parse("redis_connected_clients").unwrap();
+    let comes_to = |require: &str, series: ValueSeries, unknown: Vec<Unknown>| {
+        let answer = Answered { series: vec![series], unknown, ..Answered::default() };
+        let promql = [(query.text.clone(), Ok(answer))].into_iter().collect();
+        let outside = Outside { promql, ..Outside::default() };
+        let row = row(&outside, Slo { subject: Subject::Promql(query.clone()), ..slo(Of::Response, &[require]) });
+        (row.verdict, row.reason.unwrap_or_default())
+    };
+    let level = |value, blank| ValueSeries { min: 0.2, max: 0.7, avg: 0.5, blank, ..ValueSeries::exact(vec![], value) };
+    assert_eq!(comes_to("max < 80%", level(0.5, 0), vec![]).0, Verdict::Pass);
+    let (verdict, why) = comes_to("max < 80%", level(0.5, 3), vec![]);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(why.contains("3 of its samples are no number"), "{why}");
+    // What was seen is seen, and the end is known.
+    assert_eq!(comes_to("max < 60%", level(0.5, 3), vec![]).0, Verdict::Fail);
+    assert_eq!(comes_to("min > 30%", level(0.5, 3), vec![]).0, Verdict::Fail);
+    assert_eq!(comes_to("avg < 60%", level(0.5, 3), vec![]).0, Verdict::Inconclusive);
+    assert_eq!(comes_to("value < 60%", level(0.5, 3), vec![]).0, Verdict::Pass);
+    assert_eq!(comes_to("value < 60%", level(f64::NAN, 3), vec![]).0, Verdict::Inconclusive);
+    let unseen =
+        Unknown { labels: vec![("instance".into(), "b".into())], direct: false, why: "it has no sample in the phase".into() };
+    let (verdict, why) = comes_to("max < 80%", level(0.5, 0), vec![unseen]);
+    assert_eq!((verdict, why.as_str()), (Verdict::Inconclusive, "instance=b: it has no sample in the phase"));
+    let expression = |value: f64| {
+        let expressions = [("x".to_owned(), Ok(value))].into_iter().collect();
+        let outside = Outside { expressions, ..Outside::default() };
+        row(&outside, Slo { subject: Subject::Value("x".into()), ..slo(Of::Response, &["value > 1"]) }).verdict
+    };
+    assert_eq!((expression(2.0), expression(f64::INFINITY)), (Verdict::Pass, Verdict::Inconclusive));
+}
+
+#[test]
+fn what_a_reset_may_have_hidden_is_told_with_its_size() {
+    let told = |lost: f64| comes_to(&Systems::of(vec![ValueSeries { lost, ..unsure("a:1", 0.9, 0.5, 1.0) }]), Several::Agree);
+    assert!(told(f64::INFINITY).1.contains("it started again after it had stood still"));
+    let (verdict, why) = told(1200.0);
+    assert!(verdict == Verdict::Inconclusive && why.contains("up to 1200 that it counted before is lost"), "{why}");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::time::UNIX_EPOCH;
 use proptest::prelude::*;
 
 use super::*;
-use crate::counters::api::unix;
 
 /// What happens to the server.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +180,7 @@ async fn observed(world: World) -> Vec<[Vec<Option<(f64, f64)>>; 3]> {
         let rows = ["redis_keyspace_hits_total", "get", "set"].map(|named| {
             let is = |row: &&CounterRow| row.metric == named || row.labels.get("cmd").is_some_and(|cmd| cmd == named);
             let rows = observed.rows.iter().filter(|row| !row.source.is_empty()).filter(is);
-            rows.map(|row| row.delta.zip(row.uncertainty)).collect::<Vec<_>>()
+            rows.map(|row| Some((row.delta?, row.uncertainty.unwrap_or(f64::INFINITY)))).collect::<Vec<_>>()
         });
         found.push(rows);
     }
