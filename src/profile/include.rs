@@ -226,8 +226,10 @@ pub(super) fn url_password(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("://")?;
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let (user_info, _) = authority.rsplit_once('@')?;
-    let (_, password) = user_info.split_once(':')?;
-    (!password.is_empty() && !password.contains("{{")).then(|| password.to_owned())
+    // A user without a password is a token.
+    let password = user_info.split_once(':').map(|(_, password)| password).filter(|password| !password.is_empty());
+    let secret = password.unwrap_or_else(|| user_info.trim_end_matches(':'));
+    (!secret.is_empty() && !secret.contains("{{")).then(|| secret.to_owned())
 }
 
 fn canonical(path: &Path) -> PathBuf {

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 pub use answers::secrets_of_answer;
 pub use names::Naming;
 
@@ -39,7 +42,15 @@ pub fn secrets_of_header(value: &str) -> Vec<String> {
     let token = value.split_once(' ').map(|(_, token)| token.trim());
     let cookies =
         value.split(';').filter_map(|part| Some(part.split_once('=')?.1.trim())).filter(|value| is_secret_cookie(value));
-    [value].into_iter().chain(token).chain(cookies).filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
+    let shown = [value].into_iter().chain(token).chain(cookies).filter(|secret| !secret.is_empty()).map(str::to_owned);
+    shown.chain(password_of(value)).collect()
+}
+
+/// The password within `Basic …` (RFC 7617); the user where there is none, for then that is a token.
+fn password_of(value: &str) -> Option<String> {
+    let pair = STANDARD.decode(value.strip_prefix("Basic ")?.trim()).ok()?;
+    let (user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some(if password.is_empty() { user } else { password }).filter(|secret| !secret.is_empty()).map(str::to_owned)
 }
 
 /// The secrets of a profile. Cheap to clone; prints nothing of what it holds.
@@ -131,6 +142,8 @@ mod tests {
         assert_eq!(secrets_of_header("Bearer abcdef"), ["Bearer abcdef", "abcdef"]);
         assert_eq!(secrets_of_header("lang=en; sid=0123456789"), ["lang=en; sid=0123456789", "sid=0123456789", "0123456789"]);
         assert_eq!(secrets_of_header("plain"), ["plain"]);
+        assert_eq!(secrets_of_header("Basic YW5uOnAxMjM="), ["Basic YW5uOnAxMjM=", "YW5uOnAxMjM=", "p123"]);
+        assert_eq!(secrets_of_header("Basic dG9rZW46"), ["Basic dG9rZW46", "dG9rZW46", "token"]);
     }
 
     #[test]
