@@ -79,7 +79,7 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
         if let Some(live) = pool.present() {
             user.enter_phase(ctx.phase_name(&live));
         }
-        let end = flow::carry_out(flow, user, Instant::now(), sink).await;
+        let (end, _) = flow::carry_out(flow, user, Instant::now(), sink).await;
         sink.detach();
         slot.probe.set(false);
         match end {
@@ -132,7 +132,7 @@ pub(super) async fn stop(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &m
     user.begin_stop();
     let who = Who { scenario: pool.scenario as u64, user: slot.number, iteration: Who::LIFE };
     ctx.picker.put(needs, claim, who, Layer::Iteration, user.scope_mut());
-    if let End::Abort(reason) = flow::carry_out(flow, user, Instant::now(), sink).await {
+    if let (End::Abort(reason), _) = flow::carry_out(flow, user, Instant::now(), sink).await {
         ctx.report(Report::Abort(reason));
     }
 }

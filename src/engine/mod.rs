@@ -15,6 +15,7 @@
 mod activation;
 mod arrival;
 mod aside;
+mod backlog;
 mod board;
 mod context;
 mod coordinator;

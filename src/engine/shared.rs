@@ -1,7 +1,7 @@
 //! What the workers and the coordinator of a run share, and nothing that a request touches.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -13,6 +13,7 @@ use crate::measure::process::ThreadClock;
 use crate::plan::Plan;
 
 use super::arrival::WaitingRoom;
+use super::backlog::Backlog;
 use super::examples::Examples;
 use super::reach::Reach;
 use super::report::{Command, Report};
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub ports: Vec<Port>,
     /// Arrivals that wait for a user, by scenario.
     pub waiting: Vec<WaitingRoom>,
+    /// What pauses of the workers left behind, by scenario.
+    backlogs: Vec<Mutex<Backlog>>,
     pub reports: UnboundedSender<Report>,
     pub examples: Examples,
     /// Which targets are away.
@@ -52,6 +55,7 @@ impl Shared {
         let shared = Self {
             ports: inboxes.into_iter().map(|inbox| Port::new(inbox, scenarios)).collect(),
             waiting: (0..scenarios).map(|_| WaitingRoom::default()).collect(),
+            backlogs: (0..scenarios).map(|_| Mutex::default()).collect(),
             users: (0..scenarios).map(|scenario| Arc::new(carried.shared(&plan, options, scenario))).collect(),
             reports: report,
             examples: Examples::default(),
@@ -62,6 +66,12 @@ impl Shared {
             store,
         };
         (Arc::new(shared), (receivers, reports))
+    }
+
+    /// The queue of a scenario.
+    pub fn backlog(&self, scenario: usize) -> MutexGuard<'_, Backlog> {
+        // A panic while it was held can't have left it half changed.
+        self.backlogs[scenario].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

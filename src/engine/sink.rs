@@ -75,13 +75,20 @@ impl UserSink {
         *self.home.borrow_mut() = Some(live);
     }
 
-    /// What was due by then began only at `began`, later by `lag`. What was due with it is longer by that.
-    pub fn lagged(&self, began: Instant, lag: Duration) {
-        let since = began.checked_sub(lag).unwrap_or(began);
-        let own = nanos(lag).saturating_sub(self.pool.ctx.paused_within(since, began));
+    /// What was due at `since` began only at `began`, and the generator is to blame for `lag` of that. What was due with it is longer
+    /// by that.
+    pub fn lagged(&self, since: Instant, began: Instant, lag: Duration) {
+        let own = nanos(lag).saturating_sub(self.delay(since, began));
         if own > LEAST_LAG {
             self.lags.borrow_mut().add(since, began, own);
         }
+    }
+
+    /// What was due then waited in a queue, for a user or a shared connection, until `until`. Answers how much of that a pause of the
+    /// generator left behind.
+    pub fn queued(&self, due: Instant, until: Instant) -> Duration {
+        let ctx = &self.pool.ctx;
+        ctx.shared.backlog(self.pool.scenario).waited(due, until, |from, to| ctx.paused_within(from, to))
     }
 
     /// By how much the generator may have made longer what lasted from `from` to `to`, in nanoseconds: it began late, or the worker
@@ -227,9 +234,12 @@ impl Sink for UserSink {
         self.record(due, |set| {
             set.sample(step, sample);
             let ended = due + Duration::from_nanos(sample.response);
+            let sent = ended.checked_sub(Duration::from_nanos(sample.service)).unwrap_or(due);
+            if self.pool.connections.is_some() {
+                self.lagged(due, sent, self.queued(due, sent));
+            }
             let delay = self.delay(due, ended);
             if delay > 0 {
-                let sent = ended.checked_sub(Duration::from_nanos(sample.service)).unwrap_or(due);
                 set.delayed_sample(step, sample, delay, self.pool.ctx.paused_within(sent, ended));
             }
         });
@@ -440,7 +450,7 @@ impl Sink for UserSink {
         }
         self.attach();
         self.record(at, |set| set.start_lag(self.pool.id(), nanos(lag)));
-        self.lagged(at + lag, lag);
+        self.lagged(at, at + lag, lag);
     }
 
     async fn asked_to_end(&self) {

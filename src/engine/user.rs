@@ -259,8 +259,8 @@ async fn live(presence: Presence) {
                 if !scenario.rows.flow.is_empty() {
                     pool.put_rows(&slot, user);
                 }
-                let end = flow::carry_out(&scenario.flow, user, due, &sink).await;
-                iteration.finish(&end, person.user.rest());
+                let (end, outcome) = flow::carry_out(&scenario.flow, user, due, &sink).await;
+                iteration.finish(outcome, person.user.rest());
                 match end {
                     End::Completed | End::Failed | End::CutShort => {}
                     End::EndUser => {
@@ -321,18 +321,21 @@ impl<'a> Iteration<'a> {
             Some(arrival) => arrival.lag + began.saturating_duration_since(arrival.handled),
             None => began.saturating_duration_since(due),
         };
+        // Whoever was handled later than the pacer came to it waited for a user.
+        let waited_until = arrival.filter(|arrival| arrival.handled > due + arrival.lag).map(|arrival| arrival.handled);
         live.set.start_lag(pool.id(), nanos(lag));
         slot.begins(due, live.activation.number);
         live.iteration_begins();
         live.set.iteration_open(pool.id(), true);
         sink.adopt(live.clone(), arrival.map(|arrival| arrival.due));
-        sink.lagged(began, lag);
+        let behind = waited_until.map_or(Duration::ZERO, |until| sink.queued(due, until));
+        sink.lagged(due, began, lag + behind);
         let (outcome, serves, rest) = (Outcome::Interrupted, arrival.is_some(), Duration::ZERO);
         Some(Self { pool, slot, sink, live, due, outcome, serves, rest })
     }
 
-    fn finish(mut self, end: &End, rest: Duration) {
-        self.outcome = if matches!(end, End::Completed) { Outcome::Ok } else { Outcome::Error };
+    fn finish(mut self, outcome: Outcome, rest: Duration) {
+        self.outcome = outcome;
         self.rest = if self.serves { Duration::ZERO } else { rest };
     }
 }

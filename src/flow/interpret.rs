@@ -10,8 +10,8 @@ use super::sink::Sink;
 use super::steps;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
-use crate::base::Reason;
 use crate::base::secrets::{Secrets, secrets_of_answer};
+use crate::base::{Outcome, Reason};
 use crate::expr::{Explanation, Expression};
 use crate::measure::CheckId;
 use futures_util::FutureExt as _;
@@ -42,16 +42,47 @@ pub(super) struct Attempt {
 /// A flow under way within a step; in a box, so that what a user's task takes doesn't grow with how deep flows are nested.
 pub(super) type Nested<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + 'a>>;
 
-/// A step that failed, in words.
-pub(super) struct Broken(pub(super) String);
+/// A step that failed.
+pub(super) struct Broken {
+    /// What happened, in words.
+    pub(super) why: String,
+    /// It was given up at a time limit: whatever it stands in would have taken longer.
+    pub(super) timed_out: bool,
+}
+
+impl Broken {
+    /// It failed for anything but its time limit.
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), timed_out: false }
+    }
+
+    /// It failed for that reason.
+    pub(super) fn because(reason: Reason, why: String) -> Self {
+        Self { why, timed_out: reason == Reason::Timeout }
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.timed_out { Outcome::Timeout } else { Outcome::Error }
+    }
+}
 
 /// Why a flow went no further.
 pub(super) enum Stop {
     /// A step failed, which ends what it stands in. What that leads to is said by the step around it (a nested flow that fails
     /// is a step that fails), and by the iteration at last.
     Failed(Broken),
-    /// The user or the run is to end: nothing around it changes that.
-    End(End),
+    /// The user or the run is to end, and this is how all that it stands in ended: nothing around it changes that.
+    End(End, Outcome),
+}
+
+impl Stop {
+    /// How an iteration or a group ended that went no further for it.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Failed(broken) => broken.outcome(),
+            Self::End(_, outcome) => *outcome,
+        }
+    }
 }
 
 impl From<Broken> for Stop {
@@ -61,15 +92,15 @@ impl From<Broken> for Stop {
 }
 
 /// What the user has begun: an iteration, its start or its stop. It was due at `due`, and belongs to the phase that the user
-/// entered last.
+/// entered last. How it ended, and whether that was well, an error or a time limit.
 ///
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
-pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> End {
+pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> (End, Outcome) {
     user.rest = Duration::ZERO;
     match Run::new(user, sink, due).flow(flow).await {
-        Ok(()) => End::Completed,
-        Err(Stop::Failed(_)) => End::Failed,
-        Err(Stop::End(end)) => end,
+        Ok(()) => (End::Completed, Outcome::Ok),
+        Err(Stop::Failed(broken)) => (End::Failed, broken.outcome()),
+        Err(Stop::End(end, outcome)) => (end, outcome),
     }
 }
 
@@ -84,12 +115,12 @@ pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(),
     let mut run = Run::new(user, sink, Instant::now());
     match run.flow(flow).await {
         Ok(()) => Ok(()),
-        Err(Stop::Failed(Broken(why))) => {
-            let why = run.user.redact(&why);
+        Err(Stop::Failed(broken)) => {
+            let why = run.user.redact(&broken.why);
             Err((End::Failed, why))
         }
-        Err(Stop::End(End::Abort(why))) => Err((End::Abort(why.clone()), why)),
-        Err(Stop::End(end)) => Err((end, String::new())),
+        Err(Stop::End(End::Abort(why), _)) => Err((End::Abort(why.clone()), why)),
+        Err(Stop::End(end, _)) => Err((end, String::new())),
     }
 }
 
@@ -118,7 +149,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// Waits until what comes next is due, unless the flow is to end before that.
     pub(super) async fn wait(&mut self, due: Instant) -> Result<(), Stop> {
         if self.sink.is_over() {
-            return Err(Stop::End(End::CutShort));
+            return Err(Stop::End(End::CutShort, Outcome::Interrupted));
         }
         self.due = due;
         self.wait_until(due).await?;
@@ -137,10 +168,10 @@ impl<'a, S: Sink> Run<'a, S> {
             return Ok(());
         }
         if step.kind.takes_time() && self.sink.is_over() {
-            return Err(Stop::End(End::CutShort));
+            return Err(Stop::End(End::CutShort, Outcome::Interrupted));
         }
         if step.kind.knocks() && !self.sink.may_knock() {
-            return Err(Stop::End(End::CutShort));
+            return Err(Stop::End(End::CutShort, Outcome::Error));
         }
         let done: Result<(), Stop> = match &step.kind {
             // In boxes, since a user mostly waits for something else: what a request takes is 3.5 KB.
@@ -171,12 +202,14 @@ impl<'a, S: Sink> Run<'a, S> {
             (Err(Stop::Failed(broken)), OnError::Continue) if self.session.as_ref().is_some_and(|session| session.is_over()) => {
                 Err(Stop::Failed(broken))
             }
-            (Err(Stop::Failed(Broken(why))), OnError::Continue) => {
-                self.goes_on(why);
+            (Err(Stop::Failed(broken)), OnError::Continue) => {
+                self.goes_on(broken.why);
                 Ok(())
             }
-            (Err(Stop::Failed(_)), OnError::EndUser) => Err(Stop::End(End::EndUser)),
-            (Err(Stop::Failed(Broken(why))), OnError::AbortRun) => Err(Stop::End(End::Abort(self.user.redact(&why)))),
+            (Err(Stop::Failed(broken)), OnError::EndUser) => Err(Stop::End(End::EndUser, broken.outcome())),
+            (Err(Stop::Failed(broken)), OnError::AbortRun) => {
+                Err(Stop::End(End::Abort(self.user.redact(&broken.why)), broken.outcome()))
+            }
             (Err(stop), _) => Err(stop),
         }
     }
@@ -232,7 +265,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// A step without samples failed.
     pub(super) fn broken(&self, reason: Reason, detail: String) -> Broken {
         self.sink.broken(self.due, reason, &detail);
-        Broken(detail)
+        Broken::because(reason, detail)
     }
 }
 

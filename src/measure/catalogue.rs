@@ -89,7 +89,7 @@ metrics! {
     ITERATIONS = Counter "load_iterations_total" ["scenario", "phase"]
         "Iterations that ended, however they ended.";
     ITERATIONS_FAILED = Counter "load_iterations_failed_total" ["scenario", "phase"]
-        "Iterations that an error ended.";
+        "Iterations that an error or a time limit ended.";
     ITERATIONS_INTERRUPTED = Counter "load_iterations_interrupted_total" ["scenario", "phase"]
         "Iterations that were cut off at the end of their phase's drain.";
     USERS = Gauge "load_users" ["scenario"]

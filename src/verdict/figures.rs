@@ -289,7 +289,8 @@ impl Figures {
     fn blame(&mut self, ended: &ByOutcome, id: ScenarioId, totals: &Totals, layout: &Layout) {
         let of_scenario =
             || totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario == id).map(|(totals, _)| totals);
-        let failed = ended[Outcome::Error.index()].count();
+        let timed_out = ended[Outcome::Timeout.index()].count();
+        let failed = ended[Outcome::Error.index()].count() + timed_out;
         let local = of_scenario().map(|step| step.reasons[Reason::Local.index()]).sum::<u64>()
             + totals.scenario(id).step_errors[Reason::Local.index()];
         let delayed: u64 = of_scenario().map(|step| paused(&step.delayed_service)).sum();
@@ -297,7 +298,7 @@ impl Figures {
         self.shortened += local.saturating_sub(failed).min(ended[Outcome::Ok.index()].count());
         let local = local.min(failed);
         self.reasons[Reason::Local.index()] += local;
-        self.delayed_timeouts += delayed.min(failed - local);
+        self.delayed_timeouts += delayed.min(timed_out).min(failed - local);
     }
 
     /// How much there is of what an iteration does: items, checks, and the growth of a counter.
@@ -310,7 +311,7 @@ impl Figures {
         let scenario = totals.scenario(id);
         let (all, checks, counter) = self.counted();
         let count = |outcome: Outcome| scenario.iterations[outcome.index()].count();
-        let (interrupted, failed) = (count(Outcome::Interrupted), count(Outcome::Error));
+        let (interrupted, failed) = (count(Outcome::Interrupted), count(Outcome::Error) + count(Outcome::Timeout));
         let iterations: u64 = scenario.iterations.iter().map(Sparse::count).sum();
         let mut unfinished = 0;
         if let Of::Own(_) = of {

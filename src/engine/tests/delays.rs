@@ -106,3 +106,31 @@ async fn what_starts_late_is_delayed_by_its_lag() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_in_the_queue_that_a_pause_left_behind_is_delayed_by_that() {
+    let server = Server::start();
+    for (http, load) in
+        [("", "{rate: 50/s, max_users: 1, on_busy: {wait: 30s}}"), (", connections: {shared: 1}", "{rate: 50/s, max_users: 300}")]
+    {
+        let rest = format!(
+            "scenarios: {{s: {{flow: {{http: {{get: /wait/10, name: a{http}}}}}}}}}\n\
+             phases: [{{name: a, duration: 3s, load: {{s: {load}}}}}]"
+        );
+        let mut going = Going::start(plan(&server, &rest), workers(1));
+        going.until_started(0).await;
+        until("it is under way", || going.store.totals(PhaseId(0)).steps[0].requests() > 3).await;
+        going.stall(0, STALL);
+        let done = going.finish().await;
+        done.check();
+        let totals = &done.drained[0].totals;
+        let step = &totals.steps[0];
+        let (response, service) = (&step.response[Outcome::Ok.index()], &step.service[Outcome::Ok.index()]);
+        let waited = response.sum() - service.sum();
+        // 35 were due in the pause, and at 100/s more of them are served than come: as many again find a queue.
+        assert!(step.delayed_response.count() >= 50, "{load}: {}", step.delayed_response.count());
+        assert!(delay(&step.delayed_response) >= 0.8 * waited, "{load}: {} of {waited}", delay(&step.delayed_response));
+        assert!(delay(&totals.scenarios[0].delayed_iterations) >= 0.8 * waited, "{load}");
+        assert!(step.delayed_response.least[Outcome::Ok.index()].quantile(0.5).unwrap() < 0.3, "{load}");
+    }
+}

@@ -93,7 +93,7 @@ fn whoever_comes_first_after_a_pause_sees_it() {
 fn a_lag_counts_once_where_a_pause_is_its_cause() {
     let totals = reported(true, |sink, at| {
         // Due at 900 ms, it began at 4.2 s, of which the worker stood still for 3 s.
-        sink.lagged(at(4200), Duration::from_millis(3300));
+        sink.lagged(at(900), at(4200), Duration::from_millis(3300));
         sink.sample(StepId(0), at(900), &sample(3400, 100, Outcome::Ok));
         // And this one was due when it had begun.
         sink.sample(StepId(0), at(4200), &sample(50, 50, Outcome::Ok));
@@ -125,7 +125,7 @@ fn groups_sessions_connects_and_messages_have_their_part_of_it() {
 #[test]
 fn nothing_is_delayed_where_all_goes_on() {
     let totals = reported(false, |sink, at| {
-        sink.lagged(at(600), Duration::from_micros(10));
+        sink.lagged(at(600), at(600), Duration::from_micros(10));
         sink.sample(StepId(0), at(600), &sample(500, 400, Outcome::Ok));
         sink.group(GroupId(0), at(100), at(1100), ms(1000), Outcome::Ok);
         sink.listener_came(StepId(1), at(200));

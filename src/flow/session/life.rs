@@ -133,10 +133,10 @@ impl<'a, S: Sink> Session<'a, S> {
             _ => return Err(self.tell_closed(Instant::now())),
         };
         done.map_err(|lost| {
-            let detail = lost.detail.clone();
+            let broken = Broken::because(lost.reason, lost.detail.clone());
             self.lose(lost);
             self.tell_loss(Instant::now());
-            Broken(detail)
+            broken
         })
     }
 
@@ -146,9 +146,10 @@ impl<'a, S: Sink> Session<'a, S> {
     }
 
     /// A step needs the connection, and it won't come back. Answers why.
-    pub(super) fn gone(&mut self) -> String {
+    pub(super) fn gone(&mut self) -> Broken {
         self.over = true;
-        self.why_closed()
+        let reason = self.lost.as_ref().map_or(Reason::Closed, |lost| lost.reason);
+        Broken::because(reason, self.why_closed())
     }
 
     /// Whether the peer has ended it, and it wasn't brought back.
@@ -208,11 +209,11 @@ impl<'a, S: Sink> Session<'a, S> {
 
     /// A step needs the connection, and there is none: an error, unless it is the loss that was told already.
     pub(super) fn tell_closed(&mut self, at: Instant) -> Broken {
-        let why = self.gone();
+        let broken = self.gone();
         if self.lost.is_none() {
-            self.tell_error(at, Reason::Closed, &why);
+            self.tell_error(at, Reason::Closed, &broken.why);
         }
-        Broken(why)
+        broken
     }
 
     /// An error of the session's step that took no time of its own.
@@ -276,11 +277,11 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// The steps are over, and it is closed. Answers why the session failed though its steps didn't, if it did.
-    pub(in crate::flow) fn finish(mut self: Box<Self>, failed: bool) -> Option<Broken> {
+    /// The steps ended so, and it is closed. Answers why the session failed though its steps didn't, if it did.
+    pub(in crate::flow) fn finish(mut self: Box<Self>, steps: Outcome) -> Option<Broken> {
         let lost = self.lost.take().filter(|_| self.step.reconnect.is_none());
-        self.outcome = if failed || lost.is_some() { Outcome::Error } else { Outcome::Ok };
-        lost.map(|lost| Broken(format!("session `{}`: {}", self.step.name, lost.detail)))
+        self.outcome = if steps == Outcome::Ok && lost.is_some() { Outcome::Error } else { steps };
+        lost.map(|lost| Broken::because(lost.reason, format!("session `{}`: {}", self.step.name, lost.detail)))
     }
 }
 
@@ -314,7 +315,7 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
             let secrets = |text: &str| user.secrets(text);
             let failure = Failure { reason: Reason::Template, status: 0, detail: &detail, body: b"", secrets: &secrets };
             sink.failure(step.id, due, &failure);
-            return (ended, Err(Broken(format!("step `{}` failed (template): {detail}", step.name))));
+            return (ended, Err(Broken::new(format!("step `{}` failed (template): {detail}", step.name))));
         }
     };
     let credentials = prepared.credentials();
@@ -351,7 +352,8 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
             };
             let failure = Failure { reason: error.reason, status, detail: &error.detail, body: b"", secrets: &secrets };
             sink.failure(step.id, due, &failure);
-            (ended, Err(Broken(format!("step `{}` failed ({}): {}", step.name, error.reason, error.detail))))
+            let why = format!("step `{}` failed ({}): {}", step.name, error.reason, error.detail);
+            (ended, Err(Broken::because(error.reason, why)))
         }
     }
 }

@@ -63,7 +63,7 @@ impl<'a, S: Sink> Run<'a, S> {
         loop {
             let mut stopped = std::pin::pin!(stop());
             loop {
-                let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
+                let Some(session) = &mut self.session else { return Err(Broken::new("")) };
                 if session.is_lost() && !session.has_read_ahead() {
                     if let Some(listening) = &mut listening {
                         listening.hearing.lost(Instant::now());
@@ -123,8 +123,8 @@ impl<'a, S: Sink> Run<'a, S> {
 
     /// Brings a lost connection back, as often as the session may.
     async fn recover<F: Future>(&mut self, mut stop: Pin<&mut F>) -> Result<Recovered, Broken> {
-        let Self { user, sink, session: Some(session), .. } = self else { return Err(Broken(String::new())) };
-        let Some(reconnect) = session.step.reconnect.filter(|_| !session.is_over()) else { return Err(Broken(session.gone())) };
+        let Self { user, sink, session: Some(session), .. } = self else { return Err(Broken::new("")) };
+        let Some(reconnect) = session.step.reconnect.filter(|_| !session.is_over()) else { return Err(session.gone()) };
         for _ in 0..reconnect.times {
             let at = Instant::now() + reconnect.after.draw(&mut user.scope.random());
             tokio::select! {
@@ -133,21 +133,21 @@ impl<'a, S: Sink> Run<'a, S> {
                 () = sink.sleep_until(at) => {}
             }
             if !sink.may_knock() {
-                return Err(Broken(format!(
-                    "{}; no further attempt was made to connect again, since the target is away",
-                    session.gone()
+                let why = session.gone().why;
+                return Err(Broken::new(format!(
+                    "{why}; no further attempt was made to connect again, since the target is away"
                 )));
             }
             if session.reopen(user, at).await {
                 return Ok(Recovered::Open);
             }
         }
-        Err(Broken(format!("{}; {} attempts to connect again failed", session.gone(), reconnect.times)))
+        Err(Broken::new(format!("{}; {} attempts to connect again failed", session.gone().why, reconnect.times)))
     }
 
     /// The connection is there, or is brought back.
     async fn ready(&mut self) -> Result<(), Broken> {
-        let Some(session) = &self.session else { return Err(Broken(String::new())) };
+        let Some(session) = &self.session else { return Err(Broken::new("")) };
         if session.is_lost() {
             Box::pin(self.recover(std::pin::pin!(std::future::pending::<()>()))).await?;
         }
@@ -159,7 +159,7 @@ impl<'a, S: Sink> Run<'a, S> {
         if let Some(session) = &self.session {
             session.tell_error(Instant::now(), Reason::Template, detail);
         }
-        Broken(detail.to_owned())
+        Broken::new(detail)
     }
 
     /// Sends a message. Answers the moment from which on it was on its way.
@@ -168,7 +168,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// The connection is lost or closed, or the peer doesn't take the message.
     pub(in crate::flow) async fn send(&mut self, message: Outgoing) -> Result<Instant, Broken> {
         self.ready().await?;
-        let Some(session) = &mut self.session else { return Err(Broken(String::new())) };
+        let Some(session) = &mut self.session else { return Err(Broken::new("")) };
         // What came before is no answer to it.
         session.unseen.clear();
         let began = Instant::now();
@@ -187,14 +187,14 @@ impl<'a, S: Sink> Run<'a, S> {
             Err(lost) if lost.reason == Reason::Other => {
                 // The message can't be sent by this protocol; the connection is as it was.
                 session.tell_error(began, lost.reason, &lost.detail);
-                Err(Broken(lost.detail))
+                Err(Broken::new(lost.detail))
             }
             Err(lost) => {
-                let detail = lost.detail.clone();
+                let broken = Broken::because(lost.reason, lost.detail.clone());
                 session.lose(lost);
                 self.due = Instant::now();
                 session.tell_loss_since(began, self.due);
-                Err(Broken(detail))
+                Err(broken)
             }
         }
     }
@@ -219,7 +219,7 @@ impl<'a, S: Sink> Run<'a, S> {
         // That the connection was lost has been told.
         self.ready().await?;
         if let Some(session) = self.session.as_mut().filter(|session| session.is_closed()) {
-            let why = session.gone();
+            let why = session.gone().why;
             return self.came_not(awaited, due, sent, Reason::Closed, why);
         }
         let flight = Flight::new(self.sink, awaited.id, due, sent.is_some());
@@ -360,7 +360,7 @@ impl<'a, S: Sink> Run<'a, S> {
     fn failed(&self, awaited: &Awaited, due: Instant, reason: Reason, detail: &str) -> Broken {
         let secrets = |text: &str| self.user.secrets(text);
         self.sink.failure(awaited.id, due, &Failure { reason, status: 0, detail, body: b"", secrets: &secrets });
-        Broken(format!("step `{}` failed ({reason}): {detail}", awaited.name))
+        Broken::because(reason, format!("step `{}` failed ({reason}): {detail}", awaited.name))
     }
 }
 

@@ -26,8 +26,8 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
                     None => "it held, but too late".to_owned(),
                     Some(why) => why.clone(),
                 },
-                Err(Stop::Failed(Broken(why))) => why,
-                Err(end @ Stop::End(_)) => break (Err(end), attempt),
+                Err(Stop::Failed(broken)) => broken.why,
+                Err(end @ Stop::End(..)) => break (Err(end), attempt),
             };
             run.user.rest = std::time::Duration::ZERO;
             number += 1;
@@ -35,7 +35,8 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             if next > over {
                 let why = run.user.redact(&why);
                 let within = humantime::format_duration(eventually.within);
-                break (Err(run.broken(Reason::Expect, format!("eventually: {within} were not enough: {why}")).into()), attempt);
+                let broken = run.broken(Reason::Expect, format!("eventually: {within} were not enough: {why}"));
+                break (Err(Broken { timed_out: true, ..broken }.into()), attempt);
             }
             if let Err(stop) = run.wait(next).await {
                 break (Err(stop), attempt);

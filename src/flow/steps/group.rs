@@ -7,7 +7,6 @@ use crate::base::units::nanos;
 use crate::flow::control::Group;
 use crate::flow::interpret::{Nested, Run, Stop};
 use crate::flow::sink::{Sink, Work};
-use crate::flow::types::End;
 use crate::measure::GroupId;
 
 pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S>) -> Nested<'s> {
@@ -19,11 +18,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S
         timed.under_way = false;
         // A pause of the run is no time of the group's.
         let length = run.due.saturating_duration_since(due).saturating_sub(run.held - held);
-        let outcome = match &done {
-            Ok(()) => Outcome::Ok,
-            Err(Stop::End(End::CutShort)) => Outcome::Interrupted,
-            Err(_) => Outcome::Error,
-        };
+        let outcome = done.as_ref().err().map_or(Outcome::Ok, Stop::outcome);
         run.sink.group(group.id, due, run.due, nanos(length), outcome);
         done
     })

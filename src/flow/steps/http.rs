@@ -208,7 +208,7 @@ fn conclude<S: Sink>(
     }
     match wrong {
         None => Ok(()),
-        Some((reason, detail)) => Err(Broken(format!("step `{}` failed ({reason}): {detail}", step.name))),
+        Some((reason, detail)) => Err(Broken::because(reason, format!("step `{}` failed ({reason}): {detail}", step.name))),
     }
 }
 

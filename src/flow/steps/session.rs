@@ -7,7 +7,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use bytes::Bytes;
 
-use crate::base::Protocol;
+use crate::base::{Outcome, Protocol};
 use crate::expr::json::Tree;
 use crate::flow::interpret::{Broken, Run, Stop};
 use crate::flow::session::{CloseStep, EmitStep, Hearing, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep};
@@ -32,7 +32,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &SessionStep, run: &mut Run<'_, 
     run.held = within.held;
     run.attempt = within.attempt.take();
     within.user.scope.set_message(None);
-    let broken = session.and_then(|session| session.finish(done.is_err()));
+    let broken = session.and_then(|session| session.finish(done.as_ref().err().map_or(Outcome::Ok, Stop::outcome)));
     run.due = Instant::now();
     match (done, broken) {
         (Ok(()), Some(broken)) => Err(Stop::Failed(broken)),

@@ -184,3 +184,34 @@ async fn time_limits() {
     let (_, _, sample) = book.samples()[0];
     assert!(sample.response >= 20_000_000 && sample.service > 0);
 }
+
+#[tokio::test]
+async fn what_was_given_up_at_a_time_limit_timed_out_with_all_that_it_stands_in() {
+    let server = Server::start().await;
+    let mut make = Maker::new(&server.url);
+    let mut slow = |on_error| {
+        let mut slow = make.get("/never");
+        let mut spec = slow.request.spec().clone();
+        spec.timeout = Duration::from_millis(20);
+        slow.request = Request::new(spec).unwrap();
+        or_else(http(slow), on_error)
+    };
+    let mut cases = vec![
+        (slow(OnError::EndIteration), Outcome::Timeout),
+        (slow(OnError::EndUser), Outcome::Timeout),
+        (slow(OnError::AbortRun), Outcome::Timeout),
+        (slow(OnError::Continue), Outcome::Ok),
+    ];
+    let (every, within) = (Duration::from_millis(5), Duration::from_millis(12));
+    let never = Eventually { every, within, flow: flow([http(make.get("/broken"))]) };
+    cases.push((step(StepKind::Eventually(Box::new(never))), Outcome::Timeout));
+    cases.push((http(make.get("/broken")), Outcome::Error));
+    cases.push((http(make.get("/after")), Outcome::Ok));
+    for (number, (one, outcome)) in cases.into_iter().enumerate() {
+        let group = step(StepKind::Group(Box::new(Group { id: GroupId(0), flow: flow([one]) })));
+        let book = Book::default();
+        let of_iteration = outcome_of(vec![group], &book).await;
+        let of_groups: Vec<Outcome> = book.groups().into_iter().map(|(_, _, outcome)| outcome).collect();
+        assert_eq!((of_iteration, of_groups), (outcome, vec![outcome]), "case {number}");
+    }
+}

@@ -26,10 +26,17 @@ use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId,
 use crate::net::testing::request;
 use crate::protocol::http::{Request, Spec};
 
-/// One iteration, which was due at `due`.
+/// How one iteration ended, which was due at `due`.
 pub(super) async fn iterate<S: Sink>(flow: &Flow, user: &mut User, iteration: u64, due: Instant, sink: &S) -> End {
     user.begin_iteration(iteration);
-    carry_out(flow, user, due, sink).await
+    carry_out(flow, user, due, sink).await.0
+}
+
+/// Whether one iteration of these steps ended well, by an error or at a time limit.
+pub(super) async fn outcome_of(steps: Vec<Step>, book: &Book) -> Outcome {
+    let mut user = user();
+    user.begin_iteration(0);
+    carry_out(&Flow { steps }, &mut user, Instant::now(), book).await.1
 }
 
 /// A server that answers each path in its own way, on one thread of its own for as long as the test lives.

@@ -71,7 +71,10 @@ impl One<'_, '_> {
         }
         let mut found = Vec::new();
         for (name, mut subject) in self.loaded(self.each(subject)) {
-            if let Subject::Traffic(traffic) = &mut subject {
+            // What holds several requests isn't limited by the time limit of one.
+            if let Subject::Traffic(traffic) = &mut subject
+                && matches!(traffic.of, Of::Response | Of::Service | Of::Connect)
+            {
                 let limits = traffic.steps.iter().filter_map(|step| self.resolver.timeouts.get(step));
                 traffic.timeout = limits.max().map_or(0.0, Duration::as_secs_f64);
             }

@@ -28,7 +28,7 @@ pub struct Scenario {
     pub users_wanted: Option<u64>,
     /// Iterations that ended in this phase's name.
     pub iterations: u64,
-    /// Those of them that an error ended.
+    /// Those of them that an error or a time limit ended.
     pub iterations_failed: u64,
     /// Those of them that the end of the drain cut off.
     pub iterations_interrupted: u64,

@@ -206,7 +206,8 @@ fn iterations_that_failed_for_the_generators_sake_are_not_the_targets() {
     (0..90).for_each(|_| recorder.set.iteration(USERS, 50 * MS, Outcome::Ok));
     (0..6).for_each(|_| recorder.request(1, Outcome::Error, Some(Reason::Local)));
     (0..4).for_each(|_| recorder.delayed(1200, 1100, Outcome::Timeout, Some(Reason::Timeout)));
-    (0..10).for_each(|_| recorder.set.iteration(USERS, 50 * MS, Outcome::Error));
+    (0..6).for_each(|_| recorder.set.iteration(USERS, 50 * MS, Outcome::Error));
+    (0..4).for_each(|_| recorder.set.iteration(USERS, 50 * MS, Outcome::Timeout));
     let met = |text: &str| {
         let figures = recorder.figures(&Traffic { of: Of::Iteration, ..recorder.subject.clone() }, &[]);
         figures.known(&Requirement::parse(text).unwrap(), PACE).unwrap().met
@@ -226,6 +227,33 @@ fn iterations_that_failed_for_the_generators_sake_are_not_the_targets() {
             .met,
         Some(false)
     );
+}
+
+#[test]
+fn iterations_and_groups_that_were_given_up_are_surely_longer() {
+    let recorder = Recorder::new(0.0);
+    recorder.good(90, 2);
+    (0..10).for_each(|_| recorder.request(2000, Outcome::Timeout, Some(Reason::Timeout)));
+    (0..90).for_each(|_| recorder.set.iteration(USERS, 2 * MS, Outcome::Ok));
+    (0..10).for_each(|_| recorder.set.iteration(USERS, 2000 * MS, Outcome::Timeout));
+    let subject = Traffic { of: Of::Iteration, ..recorder.subject.clone() };
+    let met = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met;
+    for (text, wanted) in [
+        ("p95 < 500ms", Some(false)),
+        ("within(500ms) > 95%", Some(false)),
+        ("p85 < 500ms", Some(true)),
+        ("max < 500ms", Some(false)),
+        ("mean < 100ms", Some(false)),
+        // They would have taken longer than 2 s; nobody knows how long.
+        ("p95 < 5s", None),
+        ("max < 5s", None),
+        ("mean < 5s", None),
+        ("errors < 5%", Some(false)),
+        ("timeouts < 5%", Some(false)),
+        ("errors < 11%", Some(true)),
+    ] {
+        assert_eq!(met(text), wanted, "{text}");
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ async fn what_does_not_come_in_time_is_a_timeout_and_the_session_still_says_good
     assert_eq!(book.samples_in_short()[1], (0, Outcome::Timeout, Some(Reason::Timeout)));
     assert!(book.samples()[1].2.response >= 30_000_000);
     assert_eq!(book.details(), ["no such message came within 30.0ms"]);
-    assert!(book.has(&Told::Session(9, Outcome::Error)) && book.has(&Told::Disconnected(None)));
+    assert!(book.has(&Told::Session(9, Outcome::Timeout)) && book.has(&Told::Disconnected(None)));
     assert_eq!(server.end().await, "a goodbye");
 }
 
