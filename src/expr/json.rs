@@ -147,8 +147,8 @@ fn is_long(text: &str) -> bool {
 
 /// The text with its long integers marked; nothing if there is none. It must be JSON.
 fn marked(bytes: &[u8]) -> Option<Vec<u8>> {
-    // A long integer covers one of these.
-    if !bytes.iter().skip(SHORTEST - 1).step_by(SHORTEST).any(u8::is_ascii_digit) {
+    // A long integer covers one of these wholly.
+    if !bytes.chunks_exact(SHORTEST.div_ceil(2)).any(|chunk| chunk.iter().all(u8::is_ascii_digit)) {
         return None;
     }
     let mut out: Option<Vec<u8>> = None;
@@ -207,6 +207,11 @@ mod tests {
             r#"{"text":"\\","b":18446744073709551616}"#,
         ] {
             assert_eq!(through(text), text);
+        }
+        // Wherever in the text one stands.
+        for blanks in 0..20 {
+            let text = format!("[\"{}\",-9223372036854775809]", " ".repeat(blanks));
+            assert_eq!(through(&text), text);
         }
         assert_eq!(through("[1.0e20, 18446744073709551616.5, 1e2]"), "[1e+20,1.8446744073709552e+19,100.0]");
     }

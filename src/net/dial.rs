@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::dns;
+use super::host_port::HostPort;
 use super::local::Limit;
-use super::place::Place;
 use super::proxy::Refusal;
 use super::route::Route;
 use super::stream::{Counted, Stream};
@@ -87,7 +87,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// One of them isn't.
-    pub fn allowed(&self, hosts: Option<&[Place]>) -> Result<(), NotAllowed> {
+    pub fn allowed(&self, hosts: Option<&[HostPort]>) -> Result<(), NotAllowed> {
         let Some(hosts) = hosts else { return Ok(()) };
         let asked = (self.host.as_str(), self.port);
         let refused = [Some(asked), self.route.instead_of(asked.0, asked.1)]
@@ -218,7 +218,7 @@ async fn open(endpoint: &Endpoint, through: bool, dialing: &mut Dialing) -> Resu
         let whom = match proxy {
             Some(proxy) => format!("the proxy {proxy}"),
             None if (host, port) == (&endpoint.host, endpoint.port) => endpoint.to_string(),
-            None => format!("{}, which `connect_to` names for {endpoint}", Place { host: host.to_owned(), port: Some(port) }),
+            None => format!("{}, which `connect_to` names for {endpoint}", HostPort { host: host.to_owned(), port: Some(port) }),
         };
         DialError::new(reason_of(&error), Stage::Tcp, format!("cannot connect to {whom}: {}", explain(&error)))
     })?;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::host_port::HostPort;
 use super::local::Limit;
-use super::place::Place;
 use super::proxy::Proxy;
 
 /// What can be said of the way, as plain data: `from`, `dns`, `http_proxy`, `connect_to`.
@@ -26,7 +26,7 @@ pub struct RouteOptions {
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
     /// Whom connections are made to instead of a place that is asked for (`connect_to`).
-    pub connect_to: Vec<(Place, Place)>,
+    pub connect_to: Vec<(HostPort, HostPort)>,
 }
 
 /// One way, shared by all connections that take it.
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_entry_with_the_port_goes_before_one_without() {
-        let place = |text: &str| Place::parse(text).unwrap();
+        let place = |text: &str| HostPort::parse(text).unwrap();
         let connect_to = vec![
             (place("Shop.test"), place("127.0.0.2")),
             (place("shop.test:81"), place("[::1]:82")),

@@ -201,7 +201,7 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
         }
         Error::PeerMisbehaved(Odd::SelectedUnofferedCipherSuite)
         | Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => {
-            "; there is no cipher that both sides know, or it misses something of this side's"
+            "; there is no cipher that both sides know, or it misses a certificate of this side (`tls: {cert_file: …, key_file: …}`), or it wants to shake hands anew (renegotiation)"
         }
         Error::AlertReceived(Alert::UnrecognisedName) => "; it doesn't know the name: write another with `tls: {server_name: …}`",
         Error::AlertReceived(Alert::NoApplicationProtocol) | Error::PeerMisbehaved(Odd::SelectedUnofferedApplicationProtocol) => {

@@ -69,22 +69,28 @@ pub(super) fn default_name(resolver: &Resolver<'_>, method: &Method, url: &Text)
 /// The path of a URL as written, without its query.
 pub(super) fn path_as_written<'p>(resolver: &Resolver<'p>, url: &Text) -> &'p str {
     let written = resolver.profile.tree.as_written(url.at);
-    let rest = split_scheme(written).map_or(written, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
-    // A query isn't part of the path; a `?` within an expression is none.
+    let path = match split_scheme(written) {
+        None => written,
+        Some((_, rest)) => first_of(rest, &['/', '?', '#']).map_or("", |at| &rest[at..]),
+    };
+    match first_of(path, &['?', '#']).map_or(path, |end| &path[..end]) {
+        "" => "/",
+        path => path,
+    }
+}
+
+/// Where the first of these characters stands; those within an expression are none of a URL's own.
+fn first_of(text: &str, ends: &[char]) -> Option<usize> {
     let mut depth = 0usize;
-    let mut end = rest.len();
-    for (at, c) in rest.char_indices() {
+    for (at, c) in text.char_indices() {
         match c {
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
-            '?' | '#' if depth == 0 => {
-                end = at;
-                break;
-            }
+            c if depth == 0 && ends.contains(&c) => return Some(at),
             _ => {}
         }
     }
-    if end == 0 { "/" } else { &rest[..end] }
+    None
 }
 
 /// Makes the request. Where users sign in (`signs_in`), the defaults' headers may want what isn't there before they have.
@@ -121,11 +127,14 @@ pub(super) fn request(
     }
     spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
-    spec.extracts = step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {
+    let extracts = step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {
         Form::Short(_) => true,
         Form::Long(extraction) => extraction.header.is_none(),
     });
-    spec.reads_body |= spec.extracts;
+    let that = step.expect.iter().flat_map(|expect| &expect.that).flat_map(|that| &that.0);
+    let checks = step.check.iter().flat_map(|checks| checks.iter()).map(|(_, check)| check);
+    spec.step_reads = extracts || that.chain(checks).any(|expr| names_body(&expr.source));
+    spec.reads_body |= extracts;
     // A mistake of the base is told once, and not again for every step that stands behind it.
     if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
         return None;
@@ -149,6 +158,15 @@ pub(super) fn request(
             None
         }
     }
+}
+
+/// Whether an expression reads the body of the answer.
+fn names_body(expression: &str) -> bool {
+    expression.match_indices("response.").any(|(at, begin)| {
+        let name = &expression[at + begin.len()..];
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        matches!(&name[..end], "json" | "body")
+    })
 }
 
 /// Puts in what paths are put behind. Says whether that is the built-in target; nothing if it can't be used.

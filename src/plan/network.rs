@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::resolver::Resolver;
 use crate::base::written::{self, Node, Scalar, Way};
-use crate::net::{Place, Proxy, Route, RouteOptions, Tls, TlsOptions};
+use crate::net::{HostPort, Proxy, Route, RouteOptions, Tls, TlsOptions};
 
 /// The way that these layers make, the nearest first.
 pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Way<'_>]) -> Arc<Route> {
@@ -36,12 +36,12 @@ pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Way<'_>]) -> Arc<Rout
 }
 
 /// Whom connections are made to instead, by all layers: one adds to those behind it and replaces theirs. An empty address counts as absent.
-fn connect_to(resolver: &mut Resolver<'_>, layers: &[Way<'_>], proxied: bool) -> Vec<(Place, Place)> {
-    let mut found: Vec<(Place, Option<Place>)> = Vec::new();
+fn connect_to(resolver: &mut Resolver<'_>, layers: &[Way<'_>], proxied: bool) -> Vec<(HostPort, HostPort)> {
+    let mut found: Vec<(HostPort, Option<HostPort>)> = Vec::new();
     for layer in layers {
         let before = found.len();
         for (key, address) in layer.connect_to.iter().flat_map(|entries| entries.iter()) {
-            let asked = match Place::parse(&key.value) {
+            let asked = match HostPort::parse(&key.value) {
                 Ok(asked) => asked,
                 Err(message) => {
                     resolver.error(key.at, message);
@@ -65,7 +65,7 @@ fn connect_to(resolver: &mut Resolver<'_>, layers: &[Way<'_>], proxied: bool) ->
 }
 
 /// An address of `connect_to`; none where it is empty or wrong.
-fn address(resolver: &mut Resolver<'_>, written: &Scalar, proxied: bool) -> Option<Place> {
+fn address(resolver: &mut Resolver<'_>, written: &Scalar, proxied: bool) -> Option<HostPort> {
     let text = written.source.trim();
     if text.is_empty() {
         return None;
@@ -77,7 +77,7 @@ fn address(resolver: &mut Resolver<'_>, written: &Scalar, proxied: bool) -> Opti
         );
         return None;
     }
-    match Place::parse(text) {
+    match HostPort::parse(text) {
         Ok(to) => {
             let allowed = resolver.allowed_hosts(false).is_none_or(|hosts| hosts.iter().any(|allowed| allowed.meets(&to)));
             if !allowed {

@@ -12,7 +12,7 @@ use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
 use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, bodiless};
 use crate::measure::StepId;
-use crate::net::{Place, Route, RouteOptions, Tls, TlsOptions};
+use crate::net::{HostPort, Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
 
 /// What a plan is made for.
@@ -59,7 +59,7 @@ pub(super) struct Resolver<'p> {
     /// What requests send of who asks, and must not be shown.
     pub credentials: Vec<String>,
     /// The hosts of `connect_to`.
-    pub moved: Vec<(Place, Node)>,
+    pub moved: Vec<(HostPort, Node)>,
     /// Where source addresses are written.
     pub sources: Vec<(IpAddr, Node)>,
     /// Whether a request goes to the built-in target.
@@ -88,12 +88,12 @@ pub(super) struct Resolver<'p> {
 
 impl<'p> Resolver<'p> {
     /// The only hosts that may be loaded, with that of the built-in target where that is used; none where all may be.
-    pub(super) fn allowed_hosts(&self, builtin: bool) -> Option<Vec<Place>> {
+    pub(super) fn allowed_hosts(&self, builtin: bool) -> Option<Vec<HostPort>> {
         let list = self.profile.written.limits.as_ref()?.hosts.as_ref()?;
         let own = builtin.then(|| self.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
         // One that is none is reported once, with the limits.
         let hosts = list.0.iter().map(|host| host.source.clone()).chain(own);
-        hosts.map(|host| Place::parse(&host)).collect::<Result<_, _>>().ok()
+        hosts.map(|host| HostPort::parse(&host)).collect::<Result<_, _>>().ok()
     }
 
     pub fn new(profile: &'p Profile, options: Options) -> Self {

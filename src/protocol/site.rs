@@ -12,7 +12,7 @@ use super::http::written::Version;
 use super::http::{Address, AddressError, Base, Cookies, TWO_USERS, Way, push_query, split_scheme};
 use crate::base::secrets::{carries_secret, is_secret_header};
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{AGENT, Endpoint, Place, Route, Tls};
+use crate::net::{AGENT, Endpoint, HostPort, Route, Tls};
 
 /// A URL as resolved, with what goes with it.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct Site {
     /// By which way to get there; a proxy is asked for a tunnel.
     pub route: Arc<Route>,
     /// The only hosts that may be connected to; all if absent.
-    pub hosts: Option<Arc<[Place]>>,
+    pub hosts: Option<Arc<[HostPort]>>,
 }
 
 /// A site that can never be connected to.
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(site("ws://h", "/to?url=ftp://x/").check(), Ok(()));
         assert!(problem(&site("ws://", "/x")).contains("`ws://` is not a URL"));
         let mut limited = site("", "ws://other/");
-        limited.hosts = Some(Arc::new([Place::parse("h").unwrap()]));
+        limited.hosts = Some(Arc::new([HostPort::parse("h").unwrap()]));
         assert!(problem(&limited).contains("`other`, which is not among"));
         for (header, part) in
             [("upgrade", "handshake's own"), ("sec-websocket-key", "own"), ("sec-websocket-protocol", "subprotocols")]

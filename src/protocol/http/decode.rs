@@ -20,8 +20,8 @@ pub(super) enum Wanted {
     Beginning(usize, usize),
 }
 
-/// The body as its `Content-Encoding` says. An encoding that isn't ours is left as it is, unless the step `surely` reads the body.
-pub(super) fn decode(headers: &HeaderMap, body: Bytes, wanted: Wanted, surely: bool) -> Result<Bytes, Failure> {
+/// The body as its `Content-Encoding` says. An encoding that isn't ours is left as it is, unless the `step_reads` the body.
+pub(super) fn decode(headers: &HeaderMap, body: Bytes, wanted: Wanted, step_reads: bool) -> Result<Bytes, Failure> {
     if body.is_empty() || !headers.contains_key(CONTENT_ENCODING) {
         return Ok(body);
     }
@@ -37,7 +37,7 @@ pub(super) fn decode(headers: &HeaderMap, body: Bytes, wanted: Wanted, surely: b
             Err(Failure::too_long(&format!("the body of {packed} bytes is longer than that when it is unpacked"), most))
         }
         (Ok(unpacked), _) => Ok(unpacked.bytes),
-        (Err(UnpackError::Unknown(_)), _) if !surely => Ok(body),
+        (Err(UnpackError::Unknown(_)), _) if !step_reads => Ok(body),
         (Err(error), _) => Err(Failure::new(Reason::Protocol, error.to_string())),
     }
 }

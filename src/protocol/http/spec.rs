@@ -10,7 +10,7 @@ use super::MAX_BODY;
 use super::address::{AddressError, Way};
 use super::upload::Multipart;
 use crate::expr::{JsonTemplate, Template};
-use crate::net::Place;
+use crate::net::HostPort;
 use crate::protocol::TIMEOUT;
 
 /// What a request carries.
@@ -87,8 +87,8 @@ pub struct Spec {
     pub discard_body: bool,
     /// Whether something reads the bodies of answers; otherwise long ones aren't kept.
     pub reads_body: bool,
-    /// Whether the step itself surely does.
-    pub extracts: bool,
+    /// Whether the step itself does, by what it extracts, expects or checks.
+    pub step_reads: bool,
     /// The longest body that is kept to be read, unpacked too, in bytes.
     pub max_body: usize,
     /// Whether the SHA-256 of a body is computed where it isn't kept, since an expression reads `response.sha256`. It is
@@ -99,7 +99,7 @@ pub struct Spec {
     /// Over which connections.
     pub connections: Connections,
     /// The only hosts that may be sent to, redirects included; all if absent.
-    pub hosts: Option<Arc<[Place]>>,
+    pub hosts: Option<Arc<[HostPort]>>,
 }
 
 impl Spec {
@@ -120,7 +120,7 @@ impl Spec {
             compression: true,
             discard_body: false,
             reads_body: true,
-            extracts: false,
+            step_reads: false,
             max_body: MAX_BODY,
             sha256: false,
             way: Way::default(),

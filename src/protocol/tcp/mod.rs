@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::TIMEOUT;
 use super::session::{Attempt, MAX_MESSAGE};
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{Endpoint, Place, Route, Tls};
+use crate::net::{Endpoint, HostPort, Route, Tls};
 
 pub use connection::Connection;
 pub use frame::{Frame, Width};
@@ -30,7 +30,7 @@ pub struct Connector {
     /// The longest message that is taken, in bytes; a longer one ends the connection (`protocol`).
     pub max_message: usize,
     /// The only hosts that may be connected to; all if absent.
-    pub hosts: Option<Arc<[Place]>>,
+    pub hosts: Option<Arc<[HostPort]>>,
 }
 
 impl Connector {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::server::{answers, script, serve};
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::net::{Place, Route, RouteOptions};
+use crate::net::{HostPort, Route, RouteOptions};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// The way by which these hosts are connected to at the others.
 fn by(connect_to: &[(&str, &str)]) -> Arc<Route> {
-    let place = |text: &str| Place::parse(text).unwrap();
+    let place = |text: &str| HostPort::parse(text).unwrap();
     let connect_to = connect_to.iter().map(|(asked, to)| (place(asked), place(to))).collect();
     Route::new(RouteOptions { connect_to, ..RouteOptions::default() })
 }
@@ -57,7 +57,7 @@ async fn only_allowed_hosts_are_connected_to_by_whatever_name() {
     let check = |hosts: &[&str], url: &str| {
         let mut spec = Spec::new(Method::GET, Template::literal(url));
         spec.way.route = by(&[("shop.test", &address)]);
-        spec.hosts = Some(hosts.iter().map(|host| Place::parse(host).unwrap()).collect());
+        spec.hosts = Some(hosts.iter().map(|host| HostPort::parse(host).unwrap()).collect());
         Request::new(spec).map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(check(&["shop.test", "127.0.0.1"], "http://shop.test/"), Ok(()));

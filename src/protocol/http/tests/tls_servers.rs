@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::net::{Place, Route, RouteOptions, Tls, TlsOptions};
+use crate::net::{HostPort, Route, RouteOptions, Tls, TlsOptions};
 use crate::protocol::http::written::Version;
 use crate::protocol::http::{Connections, Disconnect};
 
@@ -357,7 +357,7 @@ fn cases(pki: &Pki) -> Vec<Case> {
 
 /// By whatever name, there.
 fn at(port: u16) -> Arc<Route> {
-    let place = |text: &str| Place::parse(text).unwrap();
+    let place = |text: &str| HostPort::parse(text).unwrap();
     let names = ["shop.test", "www.shop.test", "a.b.shop.test"];
     let connect_to = names.iter().map(|name| (place(name), place(&format!("127.0.0.1:{port}")))).collect();
     Route::new(RouteOptions { connect_to, ..RouteOptions::default() })

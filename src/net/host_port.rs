@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 /// A host, and a port where one is written behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct HostPort {
     /// A name or an address; IPv6 without brackets.
     pub host: String,
     /// The TCP port; all of them if absent.
@@ -16,7 +16,7 @@ fn bare(host: &str) -> String {
     host.trim_matches(['[', ']']).to_ascii_lowercase()
 }
 
-impl Place {
+impl HostPort {
     /// `example.com`, `example.com:8080`, `::1` or `[::1]:8080`.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.host.contains(':'), self.port) {
             (true, Some(port)) => write!(f, "[{}]:{port}", self.host),
@@ -66,20 +66,20 @@ mod tests {
 
     #[test]
     fn hosts_may_have_a_port() {
-        let covers = |written: &str, host: &str, port| Place::parse(written).unwrap().covers(host, port);
+        let covers = |written: &str, host: &str, port| HostPort::parse(written).unwrap().covers(host, port);
         assert!(covers("Example.com", "example.COM", 80) && covers("example.com:8080", "example.com", 8080));
         assert!(!covers("example.com:8080", "example.com", 80) && !covers("example.com", "www.example.com", 80));
         assert!(covers("::1", "[::1]", 81) && covers("[::1]:81", "[::1]", 81) && !covers("[::1]:81", "::1", 82));
         assert!(covers("bücher.example", "xn--bcher-kva.example", 80));
         for wrong in ["http://example.com", "example.com/", "example.com:", "example.com:http", ":80", "", "a b", "u@h"] {
-            assert!(Place::parse(wrong).unwrap_err().contains("is no host"), "{wrong}");
+            assert!(HostPort::parse(wrong).unwrap_err().contains("is no host"), "{wrong}");
         }
-        assert_eq!(Place::parse("[::1]:81").unwrap().to_string(), "[::1]:81");
+        assert_eq!(HostPort::parse("[::1]:81").unwrap().to_string(), "[::1]:81");
     }
 
     #[test]
     fn places_meet_where_one_port_is_meant_by_both() {
-        let meets = |a: &str, b: &str| Place::parse(a).unwrap().meets(&Place::parse(b).unwrap());
+        let meets = |a: &str, b: &str| HostPort::parse(a).unwrap().meets(&HostPort::parse(b).unwrap());
         assert!(meets("h", "h:80") && meets("h:80", "h") && meets("h:80", "h:80"));
         assert!(!meets("h:80", "h:81") && !meets("h", "i"));
     }
