@@ -21,7 +21,8 @@ pub fn init(args: &LogArgs) {
     };
     // Of libraries only what may be wrong: their inner life isn't this program's news.
     let filter = tracing_subscriber::EnvFilter::new(format!("warn,load_exporter={level}"));
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // A line that can't be written is lost: to say so on the same standard error would be a panic.
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).log_internal_errors(false);
     // An error says that a log was started before, in a test that runs commands in its own process.
     let _ = match args.format {
         LogFormat::Logfmt => log.event_format(Logfmt).try_init(),

@@ -86,6 +86,7 @@ impl From<DaemonError> for Failure {
         match error {
             DaemonError::Load(error) => error.into(),
             DaemonError::Web(error) => error.into(),
+            DaemonError::NoFile(_) => Self::usage(error),
         }
     }
 }

@@ -21,6 +21,9 @@ use super::select::{keep, selector_of};
 use super::systems::ValueSeries;
 use crate::base::units::show_seconds;
 
+/// The longest query, in bytes: reading it takes a stack that has an end.
+const LONGEST: usize = 4000;
+
 /// Most points of a range query that Prometheus gives.
 const POINTS_OF_A_RANGE: f64 = 10_000.0;
 /// Samples of a series to ask for at once.
@@ -66,6 +69,9 @@ impl Query {
     /// # Errors
     /// Why no server can answer it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > LONGEST {
+            return Err(format!("it has {} bytes, and a query has at most {LONGEST}; make a recording rule of it", text.len()));
+        }
         let parsed = promql_parser::parser::parse(text);
         let newer = || promql_parser::parser::parse(&without_newer_words(text));
         match parsed.or_else(|error| newer().map_err(|_| error)) {

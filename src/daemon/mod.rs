@@ -7,6 +7,7 @@
 mod keeper;
 pub mod schedule;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,6 +50,9 @@ pub enum DaemonError {
     /// A profile is wrong.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A profile that can't be read again.
+    #[error("{}: this is no plain file, and serve reads its profiles again at each reload; write it into a file", .0.display())]
+    NoFile(PathBuf),
     /// The web surface.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -61,18 +65,19 @@ pub enum DaemonError {
 pub async fn serve(options: Options, mut signals: UnboundedReceiver<Signal>) -> Result<(), DaemonError> {
     let loaded = load(&options, &[])?;
     let surface = Arc::new(Surface::default());
+    surface.show_only(&names(&loaded));
+    // Whoever asks first finds all series.
+    surface.stores.store(Arc::new(loaded.iter().map(|loaded| loaded.store.clone()).collect()));
     let (order, mut orders) = mpsc::channel(4);
     let web = web::serve(&options.web, surface.clone(), Some(order)).await?;
     for address in web.addresses() {
         tracing::info!(%address, "listening");
     }
     let mut daemon = Daemon { options, surface, keepers: Vec::new() };
-    daemon.surface.show_only(&names(&loaded));
     for loaded in loaded {
         let keeper = Keeper::start(Arc::new(loaded), daemon.options.run.clone(), daemon.surface.clone());
         daemon.keepers.push(keeper);
     }
-    daemon.publish();
     daemon.surface.set_ready(true);
     loop {
         tokio::select! {
@@ -95,6 +100,9 @@ pub async fn serve(options: Options, mut signals: UnboundedReceiver<Signal>) -> 
 
 /// Reads every profile, or tells all that is wrong.
 fn load(options: &Options, kept: &[Arc<Loaded>]) -> Result<Vec<Loaded>, DaemonError> {
+    if let Some(path) = options.profiles.iter().find(|path| path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())) {
+        return Err(DaemonError::NoFile(path.clone()));
+    }
     let all = Loaded::load_all(&options.profiles, &options.env, &options.sets, kept, options.run.engine.shards)?;
     all.iter().flat_map(|loaded| &loaded.warnings).for_each(|warning| tracing::warn!("{warning}"));
     Ok(all)
@@ -111,28 +119,37 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn reload(&mut self) -> Result<(), String> {
+    /// Answers what has changed.
+    fn reload(&mut self) -> Result<String, String> {
         let present: Vec<Arc<Loaded>> = self.keepers.iter().map(Keeper::loaded).collect();
         let now = unix_time(SystemTime::now());
-        let loaded = match load(&self.options, &present) {
+        // A fault of the program ends neither the daemon nor its load.
+        let loaded = catch_unwind(AssertUnwindSafe(|| load(&self.options, &present).map_err(|error| error.to_string())));
+        let loaded = loaded.unwrap_or_else(|_| Err("a fault of the program; the log has it".to_owned()));
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 tracing::error!("the profiles were not reloaded, and go on as they are: {error}");
                 present.iter().for_each(|loaded| loaded.store.gauges.set_reload(false, now));
-                return Err(error.to_string());
+                return Err(error);
             }
         };
+        let mut changed = vec!["reloaded".to_owned()];
         self.surface.show_only(&names(&loaded));
         for (keeper, loaded) in self.keepers.iter_mut().zip(loaded) {
             if keeper.loaded().plan.fingerprint != loaded.plan.fingerprint {
-                tracing::info!(profile = %loaded.plan.name, "the profile has changed");
+                let name = &loaded.plan.name;
+                let restarts = !Arc::ptr_eq(&keeper.loaded().store, &loaded.store);
+                let counters = if restarts { "begin at 0, for its labels have changed, too" } else { "go on" };
+                tracing::info!(profile = %name, "the profile has changed; its counters on /metrics {counters}");
+                changed.push(format!("{name} has changed; its counters on /metrics {counters}"));
                 keeper.replace(Arc::new(loaded));
             }
             keeper.loaded().store.gauges.set_reload(true, now);
         }
         self.publish();
         tracing::info!("reloaded");
-        Ok(())
+        Ok(changed.join("\n"))
     }
 
     fn publish(&self) {

@@ -26,10 +26,8 @@ pub fn conflict<'a>(layouts: impl IntoIterator<Item = &'a Arc<Layout>>) -> Optio
             if other.profile == layout.profile {
                 return Some(format!("two profiles are named `{}`; rename one of them", layout.profile));
             }
-            let pairs = layout.own.iter().flat_map(|mine| other.own.iter().map(move |theirs| (mine, theirs)));
-            if let Some((own, _)) =
-                pairs.into_iter().find(|(mine, theirs)| mine.name == theirs.name && kind(mine) != kind(theirs))
-            {
+            let mut pairs = layout.own.iter().flat_map(|mine| other.own.iter().map(move |theirs| (mine, theirs)));
+            if let Some((own, _)) = pairs.find(|(mine, theirs)| mine.name == theirs.name && kind(mine) != kind(theirs)) {
                 return Some(format!(
                     "the metric `{}` has another type in the profile `{}` than in `{}`; rename one of them",
                     own.name, layout.profile, other.profile
@@ -37,8 +35,34 @@ pub fn conflict<'a>(layouts: impl IntoIterator<Item = &'a Arc<Layout>>) -> Optio
             }
         }
         seen.push(layout);
+        let others = || seen.iter().flat_map(|layout| &layout.own);
+        for own in &layout.own {
+            if let Some(other) =
+                others().find(|other| other.name != own.name && names(other).iter().any(|name| names(own).contains(name)))
+            {
+                return Some(format!(
+                    "the metrics `{}` and `{}` would have series of one name on /metrics; rename one of them",
+                    other.name, own.name
+                ));
+            }
+        }
     }
     None
+}
+
+/// The names that a metric has on `/metrics`, in any of its formats.
+fn names(own: &OwnMetric) -> Vec<String> {
+    let name = &own.name;
+    let parts: &[&str] = match kind(own) {
+        Kind::Counter => &["_created"],
+        Kind::Gauge => &[],
+        Kind::Histogram => &["_bucket", "_count", "_sum", "_created"],
+    };
+    // OpenMetrics calls the family of a counter by its name without `_total`.
+    let family = name.strip_suffix("_total").unwrap_or(name);
+    let mut names: Vec<String> = parts.iter().map(|part| format!("{family}{part}")).collect();
+    names.extend([name.clone(), family.to_owned()]);
+    names
 }
 
 /// The families, by name in the order of their first appearance. Of a name that has several kinds, the first is shown.

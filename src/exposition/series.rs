@@ -164,6 +164,7 @@ fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         }
         GENERATOR_SATURATED => out.push(gauge(base.clone(), flag(gauges.saturated()))),
         RELOAD_SUCCESSFUL => out.extend(gauges.reload().0.map(|ok| gauge(base.clone(), flag(ok)))),
+        PROFILE_FAULTS => out.push(counter(base.clone(), gauges.faults() as f64)),
         RELOAD_TIME => out.extend(gauges.reload().1.map(|at| gauge(base.clone(), at))),
         _ => {}
     }

@@ -321,6 +321,21 @@ fn families_of_several_profiles_stand_together() {
     assert!(conflict(&layouts).unwrap().contains("`votes_submitted_total` has another type in the profile `chat`"));
     assert!(conflict([&layouts[0], &layouts[0]]).unwrap().contains("two profiles are named `votes`"));
     assert_eq!(conflict(&[layouts[0].clone(), Arc::new(layout("chat"))]), None);
+    // A histogram has series of four names, and OpenMetrics calls a counter by its family.
+    let named = |kind: OwnKind, name: &str| {
+        let mut layout = layout("chat");
+        (layout.own[0].kind, layout.own[0].name) = (kind, name.into());
+        Arc::new(layout)
+    };
+    let histogram = || OwnKind::Histogram { unit: String::new(), bounds: None };
+    for (one, other) in [
+        (named(histogram(), "wait"), named(OwnKind::Gauge, "wait_count")),
+        (named(OwnKind::Counter, "hits_total"), named(OwnKind::Gauge, "hits")),
+    ] {
+        let mut other = Layout::clone(&other);
+        other.profile = "other".into();
+        assert!(conflict(&[one, Arc::new(other)]).unwrap().contains("would have series of one name"));
+    }
 }
 
 /// A native histogram as its reader puts it together: schema, zero count, positive and negative buckets.

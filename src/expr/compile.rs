@@ -14,6 +14,7 @@ use super::library::Library;
 use super::lower::Lowering;
 use super::names::{Names, Symbol, Symbols};
 use super::program::{Body, Piece, Program};
+use super::size::bounded;
 use super::template::{Compiled, Expression, JsonPart, JsonParts, JsonTemplate, Template};
 use super::text::write_string;
 
@@ -75,6 +76,7 @@ impl Compiler {
         if !MARKS.iter().any(|mark| text.contains(mark)) {
             return Ok(Template::Static(text.into()));
         }
+        bounded(text, false)?;
         let wrong = |error: minijinja::Error| syntax_error(&error, text);
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(wrong)?;
         let parsed = parse(text, "template", syntax).map_err(wrong)?;
@@ -105,6 +107,7 @@ impl Compiler {
         if text.trim_start().starts_with("{{") {
             return Err(CompileError::new("an expression stands here without braces", 0..text.len()));
         }
+        bounded(text, true)?;
         let parsed = parse_expr(text).map_err(|error| syntax_error(&error, text))?;
         let mut lowering = self.lowering(text, names);
         let node = lowering.expression(&parsed)?;

@@ -7,6 +7,7 @@ use super::Value;
 use super::error::{CompileError, ExtractError};
 use super::message::MessageObject;
 use super::response::{ResponseObject, header};
+use super::size::MAX_PATH;
 
 /// One extraction, compiled.
 #[derive(Debug, Clone)]
@@ -34,6 +35,9 @@ impl Extract {
     /// # Errors
     /// Not a JSONPath.
     pub fn json(path: &str, all: bool, required: bool) -> Result<Self, CompileError> {
+        if path.len() > MAX_PATH {
+            return Err(CompileError::new(format!("a JSONPath has at most {MAX_PATH} bytes"), 0..path.len()));
+        }
         if descents(path) > DESCENTS {
             return Err(CompileError::new(
                 format!(

@@ -24,6 +24,7 @@ mod response;
 mod rows;
 mod scope;
 mod secrets;
+mod size;
 mod strict;
 mod template;
 mod text;

@@ -176,6 +176,8 @@ metrics! {
         "Whether the profile could be loaded last time.";
     RELOAD_TIME = Gauge "load_exporter_profile_last_reload_success_timestamp_seconds" []
         "When the profile was last loaded.";
+    PROFILE_FAULTS = Counter "load_exporter_profile_faults_total" []
+        "Faults of the program itself that ended the profile's runs; each time they are begun again.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" []
         "Total user and system CPU time spent in seconds.";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" []

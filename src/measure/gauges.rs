@@ -3,7 +3,7 @@
 //! Workers own a [`WorkerGauges`] each, whose values the exposition adds up; when a worker is gone, so is its share. All else is
 //! set by the coordinator of a run, seldom, behind a lock or as a single atomic.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::atoms::Cell;
@@ -40,6 +40,7 @@ pub struct Gauges {
     saturated: Cell,
     reload_successful: Cell,
     reload_time: Cell,
+    faults: AtomicU64,
     tables: Mutex<Tables>,
 }
 
@@ -85,6 +86,7 @@ impl Gauges {
             saturated: Cell::default(),
             reload_successful: Cell::default(),
             reload_time: Cell::default(),
+            faults: AtomicU64::new(0),
             tables: Mutex::new(Tables { phases, ..Tables::default() }),
             layout,
         }
@@ -225,6 +227,16 @@ impl Gauges {
         if success {
             self.reload_time.set(at);
         }
+    }
+
+    /// A fault of the program ended the profile's runs.
+    pub fn add_fault(&self) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many did so far.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
     }
 
     /// Whether the profile could be loaded last time, and when it was loaded (Unix seconds).

@@ -201,14 +201,23 @@ fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
     let limit = plan.layout.series_limit;
     if series > limit {
         let profile = &resolver.profile.written;
-        let at = profile.limits.as_ref().and_then(|limits| limits.series).map_or(profile.name.at, |series| series.at);
-        resolver.warn(
-            at,
-            format!(
-                "this profile can have {series} series on /metrics, and `limits: {{series}}` is {limit}: about 200 for each step in each \
-                 phase; all of them are shown, so raise the limit if your Prometheus bears them, or have fewer steps or phases"
+        let each = "about 200 for each step in each phase";
+        match profile.limits.as_ref().and_then(|limits| limits.series) {
+            Some(written) => resolver.error(
+                written.at,
+                format!(
+                    "this profile can have {series} series on /metrics, {each}, and `limits` allows {limit}; raise the limit, or have \
+                     fewer steps or phases"
+                ),
             ),
-        );
+            None => resolver.warn(
+                profile.name.at,
+                format!(
+                    "this profile can have {series} series on /metrics, {each}, and {limit} are usual at most; all of them are shown: \
+                     have fewer steps or phases, or write `limits: {{series}}` if your Prometheus bears them"
+                ),
+            ),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a profile: the message, the place, the excerpt with its caret, and what would be right.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use miette::{
@@ -9,6 +10,13 @@ use miette::{
 
 use super::tree::Place;
 use crate::base::Secrets;
+
+/// How many problems are shown at once; nobody reads more of them in a terminal.
+pub const SHOWN: usize = 25;
+/// The most of a message that is shown, in characters.
+const MAX_MESSAGE: usize = 1000;
+/// Of a line that is longer than both of these together, what is shown before and behind the beginning of the place, in bytes.
+const AROUND: [usize; 2] = [60, 180];
 
 /// Whether a profile can be used in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +72,9 @@ impl Diagnostic {
         match &self.place {
             Some(place) => {
                 let (line, column) = place.line_column();
-                format!("{}:{line}:{column}: {}", place.file.path.display(), self.message)
+                format!("{}:{line}:{column}: {}", place.file.path.display(), cut(&self.message))
             }
-            None => self.message.clone(),
+            None => cut(&self.message).into_owned(),
         }
     }
 
@@ -76,7 +84,7 @@ impl Diagnostic {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
         };
-        let mut report = MietteDiagnostic::new(self.message.clone()).with_severity(severity);
+        let mut report = MietteDiagnostic::new(cut(&self.message)).with_severity(severity);
         if let Some(help) = &self.help {
             report = report.with_help(help.clone());
         }
@@ -97,9 +105,9 @@ impl Diagnostic {
                 // The caret marks one line: of a longer node its first.
                 let end = place.range.end.clamp(start, shown.len());
                 let line = shown.get(start..end).map_or(0, |part| part.lines().next().unwrap_or("").trim_end().len());
-                let label = LabeledSpan::new_primary_with_span(None, (start, line.max(usize::from(start < shown.len()))));
-                let (line, column) = place.line_column();
-                let excerpt = Excerpt { name: place.file.path.display().to_string(), text: shown.to_owned(), line, column };
+                let excerpt = Excerpt::of(place, shown, start);
+                let length = line.max(usize::from(start < shown.len())).min(excerpt.end().saturating_sub(start));
+                let label = LabeledSpan::new_primary_with_span(None, (start, length));
                 let report = miette::Report::new(report.with_label(label)).with_source_code(excerpt);
                 handler.render_report(&mut text, report.as_ref())
             }
@@ -111,28 +119,86 @@ impl Diagnostic {
     }
 }
 
-/// One line of a file, as miette asks for it: it would show only the part that is marked.
+/// One line of a file, as miette asks for it: it would show only the part that is marked. Of a very long line what stands around
+/// the place.
 struct Excerpt {
     name: String,
     text: String,
+    /// Where the text begins in the file.
+    from: usize,
     line: usize,
     column: usize,
 }
 
+impl Excerpt {
+    /// What to show of a place that begins at `at` in a file's text.
+    fn of(place: &Place, text: &str, at: usize) -> Self {
+        let (line, column) = place.line_column();
+        let name = place.file.path.display().to_string();
+        let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+        let whole = text[start..].lines().next().unwrap_or("");
+        if whole.len() <= AROUND.iter().sum() {
+            return Self { name, text: whole.to_owned(), from: start, line, column };
+        }
+        let at = (at - start).min(whole.len());
+        let [before, behind] = [at.saturating_sub(AROUND[0]), (at + AROUND[1]).min(whole.len())];
+        let boundary = |at: &usize| whole.is_char_boundary(*at);
+        let begin = (before..=at).find(boundary).unwrap_or(at);
+        let end = (at..=behind).rev().find(boundary).unwrap_or(at);
+        let mut text = String::new();
+        // The marks of what is left out stand where some of it stood, so that places keep their distance.
+        let from = match begin {
+            0 => start,
+            _ => {
+                text.push(LEFT_OUT);
+                (start + begin).saturating_sub(LEFT_OUT.len_utf8())
+            }
+        };
+        text.push_str(&whole[begin..end]);
+        if end < whole.len() {
+            text.push(LEFT_OUT);
+        }
+        Self { name, text, from, line, column }
+    }
+
+    /// Where it ends in the file.
+    fn end(&self) -> usize {
+        self.from + self.text.len()
+    }
+}
+
 impl SourceCode for Excerpt {
     fn read_span<'a>(&'a self, span: &SourceSpan, _: usize, _: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let before = self.text.get(..span.offset()).ok_or(MietteError::OutOfBounds)?;
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = self.text[start..].lines().next().unwrap_or("");
+        if span.offset() < self.from || span.offset() > self.end() {
+            return Err(MietteError::OutOfBounds);
+        }
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
-            line.as_bytes(),
-            (start, line.len()).into(),
+            self.text.as_bytes(),
+            (self.from, self.text.len()).into(),
             self.line - 1,
             self.column - 1,
             1,
         )))
     }
+}
+
+/// Stands for what is left out of a line or a message.
+const LEFT_OUT: char = '…';
+
+/// A message that repeats very much of what somebody wrote, without the end of it.
+fn cut(message: &str) -> Cow<'_, str> {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}{LEFT_OUT}", &message[..end]).into(),
+        None => message.into(),
+    }
+}
+
+/// The first of many problems, each as `show` has it, and how many more there are.
+pub fn first_of<'a>(all: impl ExactSizeIterator<Item = &'a Diagnostic>, show: impl Fn(&Diagnostic) -> String) -> Vec<String> {
+    let more = all.len().saturating_sub(SHOWN);
+    let rest = (more > 0).then(|| format!("{LEFT_OUT} and {more} more"));
+    all.take(SHOWN).map(show).chain(rest).collect()
 }
 
 impl fmt::Display for Diagnostic {
@@ -162,9 +228,14 @@ impl Problems {
 
     /// All of them with their excerpts, and a line that counts them.
     pub fn render(&self, colour: bool) -> String {
+        // Errors first where not all are shown.
+        let mut ordered: Vec<&Diagnostic> = self.diagnostics.iter().collect();
+        if ordered.len() > SHOWN {
+            ordered.sort_by_key(|diagnostic| diagnostic.severity);
+        }
         let mut text = String::new();
-        for diagnostic in &self.diagnostics {
-            text.push_str(&diagnostic.render(colour));
+        for shown in first_of(ordered.into_iter(), |diagnostic| diagnostic.render(colour)) {
+            text.push_str(&shown);
             text.push_str("\n\n");
         }
         let errors = self.errors();

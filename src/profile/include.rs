@@ -1,6 +1,7 @@
 //! A profile's file with the files that it includes, as one tree: read, substituted, laid over one another.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -47,7 +48,7 @@ impl<'a> Loader<'a> {
 
     /// Reads a file and what it includes. `text`: its content, where it isn't to be read from the disk.
     pub fn file(&mut self, path: &Path, text: Option<String>, included_at: Option<Place>) -> Option<Node> {
-        let text = match text.map_or_else(|| self.content(path), Ok) {
+        let text = match text.map_or_else(|| self.content(path, included_at.is_some()), Ok) {
             Ok(text) => text,
             Err(message) => {
                 self.diagnostics.push(Diagnostic::error(included_at, message));
@@ -76,7 +77,8 @@ impl<'a> Loader<'a> {
         Some(top)
     }
 
-    fn content(&self, path: &Path) -> Result<String, String> {
+    /// The text of a file. Only the profile itself may come through a pipe: what it includes is a file, which can't hang or never end.
+    fn content(&self, path: &Path, included: bool) -> Result<String, String> {
         let shown = path.display();
         let failed = |error: &std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => format!("{shown}: there is no such file"),
@@ -88,10 +90,20 @@ impl<'a> Loader<'a> {
         if metadata.is_dir() {
             return Err(format!("{shown}: this is a directory; name the profile's file"));
         }
-        if metadata.len() > MAX_SIZE {
-            return Err(format!("{shown}: this file is larger than {} MiB", MAX_SIZE >> 20));
+        if included && !metadata.is_file() {
+            return Err(format!("{shown}: this is no file that can be included, but a pipe or a device"));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+        let too_large = || format!("{shown}: this file is larger than {} MiB; put rows of data into a CSV file", MAX_SIZE >> 20);
+        if metadata.len() > MAX_SIZE {
+            return Err(too_large());
+        }
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+        // A pipe or a device has no length, and may have no end.
+        file.take(MAX_SIZE + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+        if text.len() as u64 > MAX_SIZE {
+            return Err(too_large());
+        }
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 

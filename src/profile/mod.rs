@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::base::Secrets;
 use crate::base::written::Node;
 
-pub use diagnostic::{Diagnostic, Problems, Severity};
+pub use diagnostic::{Diagnostic, Problems, Severity, first_of};
 pub use read::Damage;
 pub use substitute::Env;
 pub use tree::{Place, SourceFile, Tree};

@@ -8,11 +8,16 @@ use std::collections::BinaryHeap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::RecordError;
 
 /// The prefix of a run that is being removed; what a crash leaves of it goes at the next occasion.
 const REMOVING: &str = ".removing-";
+
+/// The prefix of a run that is being begun; what a crash leaves of it goes once it is [`LEFT`] old.
+pub(super) const BEGINNING: &str = ".beginning-";
+const LEFT: Duration = Duration::from_secs(3600);
 
 /// A run's directory, as its name tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,25 +90,29 @@ pub(super) fn newest(root: &Path, limit: usize) -> Result<Vec<Entry>, RecordErro
         .collect())
 }
 
-/// Removes the oldest runs until `keep` are left, those excepted that `is_running`. Answers how many went.
+/// Removes the oldest runs until `keep` are left, those excepted that `is_running`. A run that came to its end never goes in favour
+/// of one that didn't. Answers how many went.
 ///
 /// A run is first renamed, so that no reader finds half of one.
 pub(super) fn prune(root: &Path, keep: usize, is_running: impl Fn(&Path) -> bool) -> Result<usize, RecordError> {
     finish_removals(root)?;
-    let mut newest = BinaryHeap::new();
+    let mut best = BinaryHeap::new();
     let mut removed = 0;
     let mut failure = None;
     scan(root, |name| {
-        newest.push(Reverse(order(&name)));
-        if newest.len() > keep
-            && let Some(Reverse((start, _, profile))) = newest.pop()
+        let path = root.join(&name);
+        // One that goes on is neither counted nor removed.
+        if is_running(&path) {
+            return;
+        }
+        let finished = path.join(super::storage::RUN).is_file();
+        best.push(Reverse((finished, order(&name))));
+        if best.len() > keep
+            && let Some(Reverse((_, (start, _, profile)))) = best.pop()
         {
-            let name = format!("{start}-{profile}");
-            if !is_running(&root.join(&name)) {
-                match remove(root, &name) {
-                    Ok(()) => removed += 1,
-                    Err(error) => failure = Some(error),
-                }
+            match remove(root, &format!("{start}-{profile}")) {
+                Ok(()) => removed += 1,
+                Err(error) => failure = Some(error),
             }
         }
     })?;
@@ -120,12 +129,14 @@ fn remove(root: &Path, name: &str) -> Result<(), RecordError> {
     }
 }
 
-/// Takes away what a crash left of a removal.
+/// Takes away what a crash left of a removal or a beginning.
 fn finish_removals(root: &Path) -> Result<(), RecordError> {
     let Ok(entries) = fs::read_dir(root) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if name.to_str().and_then(|name| name.strip_prefix(REMOVING)).is_some_and(is_run_name) {
+        let name = name.to_str().unwrap_or_default();
+        let old = || entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT));
+        if name.strip_prefix(REMOVING).is_some_and(is_run_name) || (name.starts_with(BEGINNING) && old()) {
             let path = entry.path();
             match fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -182,9 +193,12 @@ mod tests {
         fs::write(root.path().join("20260102T000000Z-a/run.json"), "{}").unwrap();
         let removed = prune(root.path(), 2, |path| path.ends_with("20260101T000000Z-a")).unwrap();
         assert_eq!(removed, 1);
-        assert_eq!(runs(root.path()), ["20260104T000000Z-a", "20260103T000000Z-b", "20260101T000000Z-a"]);
+        // The one of the second of January came to its end; two newer ones were cut off.
+        assert_eq!(runs(root.path()), ["20260104T000000Z-a", "20260102T000000Z-a", "20260101T000000Z-a"]);
         assert!(root.path().join("notes").is_dir());
         assert_eq!(prune(root.path(), 3, |_| false).unwrap(), 0);
+        assert_eq!(prune(root.path(), 1, |_| false).unwrap(), 2);
+        assert_eq!(runs(root.path()), ["20260102T000000Z-a"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod build;
 mod error;
 mod histograms;
+mod last;
 mod list;
 mod progress;
 mod redact;
@@ -23,6 +24,7 @@ pub use histograms::{
     GroupHistograms, Histograms, MessageHistogram, MetricHistogram, PhaseHistograms, ScenarioHistograms, SessionHistograms,
     StepHistograms, TransferHistograms,
 };
+pub use last::{Last, mark_cut};
 pub use list::Entry;
 pub use progress::Progress;
 pub use run::{

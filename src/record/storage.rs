@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
@@ -17,9 +18,12 @@ const HISTOGRAMS: &str = "histograms.json";
 /// The file for people.
 const SUMMARY: &str = "summary.txt";
 /// Locked while the run goes on.
-const LOCK: &str = "running";
+pub(super) const LOCK: &str = "running";
 /// How many runs may begin in one second under one storage path.
 const MAX_SAME_SECOND: u32 = 10_000;
+
+/// How many runs this process has begun, for names that nobody else has.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 /// Where runs are stored (`--storage.path`), and how many (`--storage.retention.runs`).
 #[derive(Debug, Clone)]
@@ -50,23 +54,32 @@ impl Storage {
             _ => RecordError::io("making", &self.root, source),
         })?;
         let base = run_name(profile, started);
+        // It has its name once it is locked: another process that looks for old runs never finds it without its lock.
+        let number = BEGUN.fetch_add(1, Ordering::Relaxed);
+        let unnamed = self.root.join(format!("{}{}-{number}-{base}", list::BEGINNING, std::process::id()));
+        let begin = || {
+            fs::create_dir(&unnamed).map_err(|source| RecordError::io("making", &unnamed, source))?;
+            lock(&unnamed, profile).map_err(|source| RecordError::io("writing and locking", &unnamed.join(LOCK), source))
+        };
+        let named =
+            begin().and_then(|lock| self.name(&unnamed, &base).map(|(run, path)| RunDirectory { run, path, _lock: lock }));
+        if named.is_err() {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir_all(&unnamed);
+        }
+        named
+    }
+
+    /// Gives a directory the first free name.
+    fn name(&self, unnamed: &Path, base: &str) -> Result<(String, PathBuf), RecordError> {
         for number in 1..=MAX_SAME_SECOND {
-            let run = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+            let run = if number == 1 { base.to_owned() } else { format!("{base}-{number}") };
             let path = self.root.join(&run);
-            match fs::create_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // A directory that is there is replaced by a rename if it is empty, which no run's is.
+            match fs::rename(unnamed, &path).and_then(|()| write::sync_directory(&self.root)) {
+                Ok(()) => return Ok((run, path)),
+                Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty) => {}
                 Err(source) => return Err(RecordError::io("making", &path, source)),
-                Ok(()) => {
-                    let locked = write::sync_directory(&self.root).and_then(|()| lock(&path));
-                    return match locked {
-                        Ok(lock) => Ok(RunDirectory { run, path, lock }),
-                        Err(source) => {
-                            // The first error is the one to tell.
-                            let _ = fs::remove_dir_all(&path);
-                            Err(RecordError::io("writing and locking", &path.join(LOCK), source))
-                        }
-                    };
-                }
             }
         }
         let source = io::Error::from(io::ErrorKind::AlreadyExists);
@@ -87,7 +100,8 @@ impl Storage {
         (list::is_run_name(run) && path.is_dir()).then_some(path)
     }
 
-    /// Removes the oldest runs that are too many, never one that is going on, and tells how many.
+    /// Removes the oldest runs that are too many, and tells how many: first those that didn't come to their end, never one that is
+    /// going on.
     ///
     /// # Errors
     /// The last failure to remove one; the others are removed all the same.
@@ -101,12 +115,12 @@ pub fn run_name(profile: &str, started: SystemTime) -> String {
     format!("{}-{profile}", DateTime::<Utc>::from(started).format("%Y%m%dT%H%M%SZ"))
 }
 
-/// Writes and locks a run's lock file; it holds the number of the process. The system releases the lock when the process
+/// Writes and locks a run's lock file; it holds the number of the process and the profile's name. The system releases the lock when the process
 /// ends, however it ends.
-fn lock(directory: &Path) -> io::Result<File> {
+fn lock(directory: &Path, profile: &str) -> io::Result<File> {
     let mut file = OpenOptions::new().create(true).append(true).open(directory.join(LOCK))?;
     // A disk that is full takes an empty file, but not one with a text.
-    writeln!(file, "{}", std::process::id())?;
+    writeln!(file, "{}\n{profile}", std::process::id())?;
     file.sync_all()?;
     match file.lock() {
         // On a file system without locks the run isn't guarded from another process' retention, but it goes on.
@@ -116,7 +130,7 @@ fn lock(directory: &Path) -> io::Result<File> {
 }
 
 /// Whether a process holds the lock of the run in `directory`.
-fn is_running(directory: &Path) -> bool {
+pub(super) fn is_running(directory: &Path) -> bool {
     File::open(directory.join(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
@@ -125,7 +139,8 @@ fn is_running(directory: &Path) -> bool {
 pub struct RunDirectory {
     run: String,
     path: PathBuf,
-    lock: File,
+    /// Held as long as this is.
+    _lock: File,
 }
 
 impl RunDirectory {
@@ -142,9 +157,9 @@ impl RunDirectory {
     /// Stores the run: histograms and summary first, `run.json` last, so that where it is the rest is too.
     ///
     /// # Errors
-    /// The first failure. What was written before it stays.
+    /// The first failure. What was written before it stays, and it may be tried again.
     pub fn finish(
-        self,
+        &self,
         run: &Run,
         histograms: &Histograms,
         summary: &str,
@@ -155,9 +170,10 @@ impl RunDirectory {
         write::atomically(&self.path, RUN, |out| write_json(out, run, redact, true))?;
         // The lock file goes before the lock: a reader that finds none knows that the run is over.
         let lock = self.path.join(LOCK);
-        fs::remove_file(&lock).map_err(|source| RecordError::io("removing", &lock, source))?;
-        drop(self.lock);
-        Ok(self.path)
+        match fs::remove_file(&lock) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(RecordError::io("removing", &lock, source)),
+            _ => Ok(self.path.clone()),
+        }
     }
 }
 
@@ -257,8 +273,11 @@ mod tests {
         let crashed = storage.begin("a", at(2)).unwrap().path().to_path_buf();
         let newest = storage.begin("a", at(3)).unwrap();
         assert!(is_running(running.path()) && !is_running(&crashed));
+        assert_eq!(storage.prune().unwrap(), 0, "those that go on take no place of another");
+        let path = newest.path().to_owned();
+        drop(newest);
         assert_eq!(storage.prune().unwrap(), 1);
-        assert!(running.path().is_dir() && newest.path().is_dir() && !crashed.exists());
+        assert!(running.path().is_dir() && path.is_dir() && !crashed.exists());
     }
 
     #[test]
@@ -313,6 +332,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         // /dev/full takes no byte.
         std::os::unix::fs::symlink("/dev/full", directory.path().join(LOCK)).unwrap();
-        assert_eq!(lock(directory.path()).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(lock(directory.path(), "votes").unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

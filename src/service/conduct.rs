@@ -13,9 +13,8 @@ use crate::engine::{self, Board, Carried, Control, Ending, ErrorExample, Event};
 use crate::exposition::Shown;
 use crate::measure::process::{cpu_time, unix_time};
 use crate::measure::{PhaseId, Totals};
-use crate::output::{Style, summary};
 use crate::plan::Plan;
-use crate::record::{self, Phase, PhaseHistograms, Progress, RecordError, RunDirectory, Storage};
+use crate::record::{self, Phase, PhaseHistograms, Progress, RecordError, Storage};
 use crate::verdict::{self, Outside, SloResult, Watches};
 
 use super::away::AwayNow;
@@ -25,6 +24,7 @@ use super::now::RunNow;
 use super::observing::{self, Span, read_at};
 use super::progress::{Meter, waits_for};
 use super::result::{self, Outcome};
+use super::stored::{Record, store_it};
 use super::turn::{self, Drained, Turn};
 
 /// Repeats that keep their detail.
@@ -93,23 +93,18 @@ pub async fn run(
     let (run, histograms, exit) = conduct.conclude(name, began, &ending, options.engine.workers, &mut stop).await;
     last.ends(&run);
     update(Update::Status(Arc::new(last)));
-    let (storage, plan) = (options.storage.clone(), conduct.plan.clone());
-    let outcome = off_thread(move || {
-        let text = summary::text(&run, Style::plain());
-        let finish = |directory: RunDirectory| {
-            directory.finish(&run, &histograms, &text, &|text| plan.secrets.redact(text).into_owned().into())
-        };
-        let stored = directory.map(finish).transpose();
-        if let Some(Err(error)) = storage.map(|storage| storage.prune()) {
-            tracing::warn!(%error, "old runs could not be removed");
-        }
-        Outcome { run, exit, stored }
-    });
-    Ok(outcome.await)
+    let record = Arc::new(Record { run, histograms, directory, plan: conduct.plan.clone() });
+    let stored = store_it(&record, &mut stop, update).await;
+    if let Some(storage) = options.storage.clone()
+        && let Err(error) = off_thread(move || storage.prune()).await
+    {
+        tracing::warn!(%error, "old runs could not be removed");
+    }
+    Ok(Outcome { run: record.run.clone(), exit, stored })
 }
 
 /// What waits for a disk. All coordinators of a daemon share the thread of its runtime, and publish edges only just ahead.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         // It can only have panicked, since nobody aborts it.

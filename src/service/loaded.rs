@@ -10,7 +10,7 @@ use crate::exposition::{self, Shown};
 use crate::measure::Store;
 use crate::measure::process::unix_time;
 use crate::plan::{self, Plan};
-use crate::profile::{Env, Problems};
+use crate::profile::{Diagnostic, Env, Problems, first_of};
 use crate::target::{self, Target};
 
 use super::turn;
@@ -83,15 +83,7 @@ impl Loaded {
         if !problems.is_empty() {
             return Err(LoadError::Problems(Problems::new(problems)));
         }
-        for (index, second) in all.iter().enumerate() {
-            if let Some(first) = all[..index].iter().find(|first| first.plan.name == second.plan.name) {
-                let (first, second, name) = (first.path.clone(), second.path.clone(), second.plan.name.clone());
-                return Err(LoadError::SameName { name, first, second });
-            }
-        }
-        if let Some(conflict) = exposition::conflict(all.iter().map(|loaded| &loaded.plan.layout)) {
-            return Err(LoadError::Conflict(conflict));
-        }
+        together(all.iter().map(|loaded| (loaded.path.as_path(), loaded.plan.as_ref())))?;
         match (plan::unread(sets, all.iter().map(|loaded| &loaded.plan.variables)), all.first_mut()) {
             (Some(unread), _) if kept.is_empty() => return Err(LoadError::Unread(unread)),
             // Nobody who reloads can change the command line.
@@ -127,8 +119,26 @@ impl Loaded {
         let target = target.filter(|_| plan.uses_builtin);
         let same = kept.filter(|kept| kept.plan.layout == plan.layout);
         let store = same.map_or_else(|| store(&plan), |kept| kept.store.clone());
-        let warnings = warnings.iter().map(|warning| warning.line()).collect();
+        let warnings = first_of(warnings.iter(), Diagnostic::line);
         Ok(Self { path: path.to_owned(), plan: Arc::new(plan), store, warnings, target })
+    }
+}
+
+/// Whether profiles can share one `/metrics`.
+///
+/// # Errors
+/// Two of one name, or metrics of their own that can't be told apart.
+pub fn together<'a>(all: impl Iterator<Item = (&'a Path, &'a Plan)>) -> Result<(), LoadError> {
+    let all: Vec<_> = all.collect();
+    for (index, (second, plan)) in all.iter().enumerate() {
+        if let Some((first, _)) = all[..index].iter().find(|(_, first)| first.name == plan.name) {
+            let (name, first, second) = (plan.name.clone(), first.to_path_buf(), second.to_path_buf());
+            return Err(LoadError::SameName { name, first, second });
+        }
+    }
+    match exposition::conflict(all.iter().map(|(_, plan)| &plan.layout)) {
+        Some(conflict) => Err(LoadError::Conflict(conflict)),
+        None => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`run`] carries one run out: it starts the engine, reads the target's counters at the edges (`observing`), follows the
 //! SLOs, judges each phase once it has drained (`turn`), tells how it stands (`progress`), and stores the record.
 
+mod again;
 mod away;
 mod conclude;
 mod conduct;
@@ -17,10 +18,12 @@ mod preflight;
 mod progress;
 mod result;
 mod stages;
+mod stored;
 mod turn;
 pub mod web;
 
+pub use again::show_again;
 pub use conduct::{Options, Stop, Update, run};
-pub use loaded::{LoadError, Loaded};
+pub use loaded::{LoadError, Loaded, together};
 pub use now::{ExampleNow, PhaseCame, RunNow, StageNow};
 pub use result::Outcome;

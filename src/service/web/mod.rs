@@ -68,8 +68,8 @@ impl Surface {
 /// What somebody asks for by `/-/reload` and `/-/quit`.
 #[derive(Debug)]
 pub enum Order {
-    /// Read the profiles anew; answer with what was wrong.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the profiles anew; answer with what has changed, or what was wrong.
+    Reload(oneshot::Sender<Result<String, String>>),
     /// Stop gracefully.
     Quit,
 }
@@ -206,11 +206,14 @@ async fn api_status(State(site): State<Site>) -> Response {
     axum::Json(status::status(&profiles, ready)).into_response()
 }
 
-async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
-    if site.surface.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "load-exporter is ready.\n")
+async fn ready(State(site): State<Site>) -> (StatusCode, String) {
+    let profiles = site.surface.profiles.load();
+    let faults = profiles.iter().filter(|profile| !profile.fault.is_empty());
+    let faults: String = faults.map(|profile| format!("{}: {}\n", profile.profile, profile.fault)).collect();
+    if site.surface.ready.load(Ordering::Relaxed) && faults.is_empty() {
+        (StatusCode::OK, "load-exporter is ready.\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "load-exporter is not ready.\n")
+        (StatusCode::SERVICE_UNAVAILABLE, format!("load-exporter is not ready.\n{faults}"))
     }
 }
 
@@ -226,7 +229,7 @@ async fn reload(State(site): State<Site>) -> Response {
         return (StatusCode::CONFLICT, "there is no daemon here that could reload\n").into_response();
     }
     match answered.await {
-        Ok(Ok(())) => (StatusCode::OK, "reloaded\n").into_response(),
+        Ok(Ok(changed)) => (StatusCode::OK, format!("{changed}\n")).into_response(),
         Ok(Err(problems)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{problems}\n")).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "load-exporter is stopping\n").into_response(),
     }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, Local};
 use serde::Serialize;
 
 use crate::service::now::RunNow;
@@ -18,10 +20,12 @@ pub struct ProfileStatus {
     pub phase: String,
     /// The last verdict.
     pub verdict: String,
-    /// When the next run begins, if one is planned.
-    pub next: String,
+    /// When the next run begins, if one is planned; Unix time in seconds.
+    pub next: Option<f64>,
     /// Where the last run was stored.
     pub stored: String,
+    /// What fault of the program ended its runs, until the next one has begun; empty mostly.
+    pub fault: String,
     /// How the present run stands, or how the last one ended.
     pub run: Arc<RunNow>,
 }
@@ -39,9 +43,10 @@ pub(super) struct Status<'a> {
 struct OneStatus<'a> {
     profile: &'a str,
     state: &'a str,
-    next: Option<&'a str>,
+    next: Option<f64>,
     stored: Option<&'a str>,
     last_verdict: Option<&'a str>,
+    fault: Option<&'a str>,
     #[serde(flatten)]
     run: &'a RunNow,
 }
@@ -55,9 +60,10 @@ pub(super) fn status(profiles: &[ProfileStatus], ready: bool) -> Status<'_> {
         OneStatus {
             profile: &of.profile,
             state: there(&of.state).unwrap_or("waiting"),
-            next: there(&of.next),
+            next: of.next,
             stored: there(&of.stored),
             last_verdict: there(&of.verdict),
+            fault: there(&of.fault),
             run: &of.run,
         }
     }
@@ -77,7 +83,7 @@ pub(super) fn page(profiles: &[ProfileStatus]) -> String {
             escape(&profile.phase),
             escape(&profile.verdict),
             escape(&profile.verdict),
-            escape(&profile.next),
+            profile.next.map(local).unwrap_or_default(),
             escape(&profile.stored),
         );
     }
@@ -90,6 +96,12 @@ pub(super) fn page(profiles: &[ProfileStatus]) -> String {
          <p><a href=\"/metrics\">/metrics</a> · <a href=\"/-/healthy\">/-/healthy</a> · <a href=\"/-/ready\">/-/ready</a></p></html>",
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// A Unix time as clocks here show it.
+fn local(at: f64) -> String {
+    let at = SystemTime::UNIX_EPOCH + Duration::try_from_secs_f64(at).unwrap_or_default();
+    DateTime::<Local>::from(at).format("%Y-%m-%d %H:%M:%S %z").to_string()
 }
 
 fn escape(text: &str) -> String {

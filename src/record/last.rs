@@ -1,0 +1,137 @@
+//! The last run of a profile under a storage path: what a daemon that comes back goes on from.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use chrono::{NaiveDateTime, Utc};
+
+use super::storage::{LOCK, is_running};
+use super::{RecordError, Run, Storage, list, read};
+
+/// Marks a finished run that the end of the daemon cut short.
+const CUT: &str = "cut";
+/// How many of the newest runs are looked at; others of the storage path may be of other profiles.
+const LOOKED_AT: usize = 1000;
+
+/// What is stored of a profile.
+#[derive(Debug, Default)]
+pub struct Last {
+    /// When its last run began, if the end of the daemon cut that short.
+    pub cut: Option<SystemTime>,
+    /// The last run that came to its end, and its directory.
+    pub finished: Option<(PathBuf, Run)>,
+}
+
+impl Storage {
+    /// What is stored of a profile's last run. Runs of another process that go on are left out, and so is what can't be read.
+    ///
+    /// # Errors
+    /// What the system says to reading the storage path.
+    pub fn last(&self, profile: &str) -> Result<Last, RecordError> {
+        let mut last = Last::default();
+        let mut newest = true;
+        for entry in list::newest(self.root(), LOOKED_AT)? {
+            if !of_profile(&entry.run, profile) {
+                continue;
+            }
+            let run = if entry.finished { read(&entry.path).ok() } else { None };
+            let mine = match &run {
+                Some(run) => run.profile == profile,
+                None => !entry.finished && !is_running(&entry.path) && began_for(&entry.path, profile),
+            };
+            if !mine {
+                continue;
+            }
+            if newest && (!entry.finished || entry.path.join(CUT).exists()) {
+                last.cut = started(&entry.run);
+            }
+            newest = false;
+            if let Some(run) = run {
+                last.finished = Some((entry.path, run));
+                break;
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// Marks a stored run as one that the end of the daemon cut short.
+///
+/// # Errors
+/// What the system says to it.
+pub fn mark_cut(directory: &Path) -> Result<(), RecordError> {
+    let path = directory.join(CUT);
+    match fs::write(&path, "") {
+        // Another process' retention was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written.map_err(|source| RecordError::io("writing", &path, source)),
+    }
+}
+
+/// Whether a run's name may be of a profile: the second of a second has a number behind it.
+fn of_profile(run: &str, profile: &str) -> bool {
+    let rest = run.split_once('-').and_then(|(_, name)| name.strip_prefix(profile));
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Whether a run that didn't come to its end was one of a profile, as its lock file says.
+fn began_for(directory: &Path, profile: &str) -> bool {
+    fs::read_to_string(directory.join(LOCK)).is_ok_and(|text| text.lines().nth(1).is_none_or(|name| name == profile))
+}
+
+/// When a run began, by its name.
+fn started(run: &str) -> Option<SystemTime> {
+    let (start, _) = run.split_once('-')?;
+    let parsed = NaiveDateTime::parse_from_str(start, "%Y%m%dT%H%M%SZ").ok()?;
+    Some(parsed.and_local_timezone(Utc).single()?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    use super::super::sample;
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn finish(storage: &Storage, profile: &str, seconds: u64) -> PathBuf {
+        let directory = storage.begin(profile, at(seconds)).unwrap();
+        let run = Run { profile: profile.into(), run: directory.run().into(), ..sample::run() };
+        directory.finish(&run, &sample::histograms(), "", &|text: &str| Cow::Borrowed(text)).unwrap()
+    }
+
+    #[test]
+    fn the_last_run_of_a_profile_and_whether_it_was_cut() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::new(root.path(), 99);
+        let last = |profile: &str| {
+            let last = storage.last(profile).unwrap();
+            (last.cut, last.finished.map(|(path, _)| path))
+        };
+        assert_eq!(last("votes"), (None, None));
+        let first = finish(&storage, "votes", 100);
+        let other = finish(&storage, "votes-2", 200);
+        assert_eq!((last("votes"), last("votes-2")), ((None, Some(first.clone())), (None, Some(other))));
+        // A crash: nothing but the lock file is left, and nobody holds it.
+        drop(storage.begin("votes", at(300)).unwrap());
+        assert_eq!(last("votes"), (Some(at(300)), Some(first)));
+        assert_eq!(last("votes-2").0, None);
+        // A run of another process goes on.
+        let going = storage.begin("votes", at(400)).unwrap();
+        assert_eq!(last("votes").0, Some(at(300)));
+        drop(going);
+        let stopped = finish(&storage, "votes", 500);
+        assert_eq!(last("votes"), (None, Some(stopped.clone())));
+        mark_cut(&stopped).unwrap();
+        assert_eq!(last("votes"), (Some(at(500)), Some(stopped)));
+        assert!(Storage::new("/nowhere/at/all", 1).last("votes").unwrap().finished.is_none());
+    }
+}

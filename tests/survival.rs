@@ -1,0 +1,144 @@
+//! What comes from outside, a log that nobody reads, a profile that is too much, a crash, doesn't stop the daemon, and what was
+//! known before it ended comes back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+mod support;
+
+use std::process::Stdio;
+
+use support::http;
+use support::process::free_port;
+use support::program::{Bench, Running, metric};
+
+/// A profile of one scenario, with this phase and these further keys.
+fn profile(phase: &str, more: &str) -> String {
+    format!(
+        "name: a
+defaults: {{http: {{base_url: builtin, timeout: 2s}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /, name: home}}}}]}}}}
+phases: [{{name: p, {phase}, load: {{s: {{rate: 50/s, max_users: 20}}}}}}]
+slos: [{{name: all, require: errors < 1%}}]
+{more}
+"
+    )
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_the_daemon_nor_its_runs() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("duration: 200ms", "schedule: continuous"));
+    let port = free_port();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = bench.command(&["serve", &format!("--web.listen-address=127.0.0.1:{port}"), "a.yml"]);
+    let mut child = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while bench.records().len() < 3 {
+        assert!(child.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline, "{}", bench.records().len());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(http::get(port, "/-/ready").unwrap().0, 200);
+    // SAFETY: kill() touches no memory; the process isn't reaped yet, so the number is still its own.
+    unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGTERM) };
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_profile_that_is_too_much_is_refused_and_the_load_goes_on() {
+    let bench = Bench::new();
+    let right = profile("duration: 10m", "");
+    bench.file("a.yml", &right);
+    let mut daemon = bench.serve(&["a.yml"]);
+    let requests = |daemon: &Running| daemon.metric("load_requests_total", &[]);
+    let mut known = daemon.until("requests", |daemon| requests(daemon).filter(|n| *n > 5.0));
+    let pipe = std::ffi::CString::new(bench.path().join("pipe").to_str().unwrap()).unwrap();
+    // SAFETY: the path is a text that ends, and lives as long as the call.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let flow = |check: &str| {
+        let step = "{http: {get: /, name: home}}, ".repeat(3000);
+        right.replace("flow: [", &format!("flow: [{step}{check}"))
+    };
+    for (number, (wrong, said)) in [
+        (flow("{htp: {get: /}}, ").replace(", \n", ", "), "`htp` is not a key of a step"),
+        (right.replace("name: home", &format!("name: home, check: {{x: '1{}'}}", "+1".repeat(8000))), "at most 250 operators"),
+        (format!("{right}include: [pipe]\n"), "this is no file that can be included"),
+        (format!("{right}include: [/dev/zero]\n"), "this is no file that can be included"),
+        (format!("{right}x-long: {}\n", "a".repeat(5 << 20)), "larger than 4 MiB"),
+        (right.replace("flow: [", &format!("flow: [{}", "{nothing: 1}, ".repeat(3000))), "… and 2975 more"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench.file("a.yml", &wrong);
+        daemon.signal(libc::SIGHUP);
+        daemon.logged("the profiles were not reloaded", number + 1);
+        assert!(daemon.err().contains(said), "{said}:\n{}", daemon.err().chars().take(4000).collect::<String>());
+        known = daemon.until("more requests", |daemon| requests(daemon).filter(|n| *n > known + 2.0));
+    }
+    assert!(daemon.err().len() < 200_000, "{}", daemon.err().len());
+    assert!(bench.records().is_empty(), "the run goes on");
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn a_run_that_the_end_of_the_daemon_cut_short_begins_again_or_is_left() {
+    for (more, schedule, begins) in [
+        ("", "", true),
+        ("on_restart: skip", "", false),
+        ("on_restart: restart", "schedule: {cron: '0 0 1 1 *'}", true),
+        ("on_restart: skip", "schedule: {cron: '0 0 1 1 *'}", false),
+    ] {
+        for crash in [true, false] {
+            let bench = Bench::new();
+            bench.file("a.yml", &profile("duration: 10m", more));
+            let mut first = bench.serve(&["a.yml"]);
+            first.until("requests", |daemon| daemon.metric("load_requests_total", &[]).filter(|n| *n > 0.0));
+            let verdict = match crash {
+                true => {
+                    first.signal(libc::SIGKILL);
+                    first.wait();
+                    None
+                }
+                false => {
+                    assert_eq!(first.stop().code, Some(0));
+                    Some(1.0)
+                }
+            };
+            bench.file("a.yml", &profile("duration: 10m", &format!("{more}\n{schedule}")));
+            let mut second = bench.serve(&["a.yml"]);
+            second.logged("the last run was cut short", 1);
+            if begins {
+                second.logged("phase started", 1);
+            } else {
+                assert!(second.err().contains("is left so (on_restart: skip)"));
+                second.until("it waits, or is done", |daemon| {
+                    let state = daemon.page("/api/v1/status");
+                    (state.contains("\"state\":\"waiting\"") || state.contains("\"state\":\"done\"")).then_some(())
+                });
+                let shown = metric(&second.page("/metrics"), "load_verdict", &[("verdict", "inconclusive")]);
+                assert_eq!(shown.filter(|value| *value > 0.0), verdict, "the verdict of before");
+                assert!(!second.err().contains("run started"));
+            }
+            assert_eq!(second.stop().code, Some(0), "{more} {schedule}");
+        }
+    }
+}
+
+#[test]
+fn two_profiles_that_can_not_stand_side_by_side_are_told_by_check() {
+    let bench = Bench::new();
+    bench.file("a.yml", &profile("duration: 1s", "metrics: {x_seconds: {type: histogram}}"));
+    bench.file(
+        "b.yml",
+        &profile("duration: 1s", "")
+            .replace("name: a\n", "name: b\n")
+            .replace("slos", "metrics: {x_seconds_count: {type: gauge}}\nslos"),
+    );
+    for (second, said) in
+        [("a.yml", "both have the name `a`"), ("b.yml", "`x_seconds` and `x_seconds_count` would have series of one name")]
+    {
+        let ended = Running::start(bench.command(&["check", "a.yml", second]), bench.path()).wait();
+        assert!(ended.code == Some(2) && ended.err.contains(said), "{:?} {}", ended.code, ended.err);
+    }
+}
