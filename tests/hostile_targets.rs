@@ -302,6 +302,26 @@ fn connections_that_the_target_closes_when_idle_are_opened_anew_unseen() {
 }
 
 #[test]
+fn bytes_that_come_late_on_an_idle_connection_are_shown_though_no_request_failed() {
+    let bench = Bench::new();
+    let target = Hostile::start(|_, stream| {
+        let _ = stream.write_all(OK.as_bytes());
+        std::thread::sleep(Duration::from_millis(20));
+        let _ = stream.write_all(b"HTTP/1.1 408 Too Late\r\n\r\n"); // the client may have gone
+        Then::Keep
+    });
+    let flow = format!("[{{http: {{get: \"{}/\", name: s}}}}, {{think: 150ms}}]", target.url());
+    bench.run(&profile(&[("a", flow)], "  - {name: one, duration: 30s, load: {a: {users: 1, iterations: 3}}}\n"));
+    let record = bench.record();
+    let step = step(&record, "one", "s");
+    assert_eq!(step["outcomes"], serde_json::json!({"ok": 3}), "{step:#}");
+    let sample = &step["samples"][0];
+    assert_eq!(sample["reason"], "protocol", "{step:#}");
+    let detail = sample["detail"].as_str().unwrap();
+    assert!(detail.contains("belong to no answer; they came late"), "{detail}");
+}
+
+#[test]
 fn a_failed_step_leads_where_the_profile_says() {
     let bench = Bench::new();
     let fails = Hostile::answering(&answer("503 Service Unavailable", "later"), Then::Keep);

@@ -9,6 +9,7 @@ use minijinja::machinery::{parse, parse_expr};
 use minijinja::syntax::SyntaxConfig;
 
 use super::error::CompileError;
+use super::json::digits;
 use super::library::Library;
 use super::lower::Lowering;
 use super::names::{Names, Symbol, Symbols};
@@ -137,6 +138,7 @@ impl Compiler {
     ) -> Result<(), CompileError> {
         let here = path.len();
         match value {
+            serde_json::Value::String(text) if digits(text).is_some() => out.raw.push_str(digits(text).unwrap_or_default()),
             serde_json::Value::String(text) => match self.template_at(text, names, path)? {
                 Template::Static(text) => write_string(&text, &mut out.raw),
                 Template::Dynamic(compiled) => out.push(JsonPart::Value(compiled)),

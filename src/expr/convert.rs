@@ -2,7 +2,7 @@
 
 use minijinja::value::{ValueIter, ValueKind};
 
-use super::Value;
+use super::{Value, json};
 
 /// The elements of a list, one after the other.
 pub type Elements = ValueIter;
@@ -15,10 +15,10 @@ pub fn elements(value: &Value) -> Option<Elements> {
     }
 }
 
-/// The value that a piece of JSON is. Mappings keep the order of their keys.
-pub fn from_json(json: &serde_json::Value) -> Value {
+/// The value that a piece of JSON is, which may have marks of [`json`]. Mappings keep the order of their keys.
+pub fn from_json(value: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
-    match json {
+    match value {
         Json::Null => Value::from(()),
         Json::Bool(flag) => Value::from(*flag),
         Json::Number(number) => match (number.as_i64(), number.as_u64()) {
@@ -27,7 +27,10 @@ pub fn from_json(json: &serde_json::Value) -> Value {
             // JSON's numbers that are no integers parse as floats.
             (None, None) => number.as_f64().map_or(Value::UNDEFINED, Value::from),
         },
-        Json::String(text) => Value::from(text.as_str()),
+        Json::String(text) => match json::digits(text) {
+            Some(digits) => json::integer(digits),
+            None => Value::from(text.as_str()),
+        },
         Json::Array(items) => items.iter().map(from_json).collect(),
         Json::Object(entries) => Value::from_pairs(entries.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
     }

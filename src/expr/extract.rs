@@ -4,7 +4,6 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 
 use super::Value;
-use super::convert::from_json;
 use super::error::{CompileError, ExtractError};
 use super::message::MessageObject;
 use super::response::{ResponseObject, header};
@@ -88,7 +87,7 @@ impl Extract {
     /// There is none, and it is required.
     pub fn from_response(&self, response: &ResponseObject) -> Result<Option<Value>, ExtractError> {
         self.found(match &self.from {
-            From::Json { path, all } => response.tree().and_then(|tree| in_tree(path, *all, tree)),
+            From::Json { path, all } => response.tree().and_then(|tree| tree.find(path, *all)),
             From::Header(name) => header(&response.response().headers, name.as_str()).map(Value::from),
             From::Regex(regex) => in_text(regex, &String::from_utf8_lossy(&response.response().body)),
         })
@@ -100,7 +99,7 @@ impl Extract {
     /// There is none, and it is required.
     pub fn from_message(&self, message: &MessageObject) -> Result<Option<Value>, ExtractError> {
         self.found(match &self.from {
-            From::Json { path, all } => message.tree().and_then(|tree| in_tree(path, *all, tree)),
+            From::Json { path, all } => message.tree().and_then(|tree| tree.find(path, *all)),
             From::Header(_) => None,
             From::Regex(regex) => message.text().and_then(|text| in_text(regex, text)),
         })
@@ -119,15 +118,6 @@ impl Extract {
             From::Header(name) => format!("header `{name}`"),
             From::Regex(regex) => format!("`{regex}`"),
         }
-    }
-}
-
-fn in_tree(path: &JsonPath, all: bool, tree: &serde_json::Value) -> Option<Value> {
-    let nodes = path.query(tree);
-    match all {
-        true if nodes.is_empty() => None,
-        true => Some(nodes.iter().map(|node| from_json(node)).collect()),
-        false => nodes.first().map(from_json),
     }
 }
 

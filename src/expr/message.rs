@@ -13,8 +13,8 @@ use serde_json::Value as Json;
 
 use super::Value;
 use super::convert::from_json;
+use super::json::{self, Tree};
 use super::names;
-use super::response::without_mark;
 
 /// What a message holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub enum Content {
 #[derive(Debug)]
 pub struct MessageObject {
     content: Content,
-    tree: OnceLock<Option<Json>>,
+    tree: OnceLock<Option<Tree>>,
     json: OnceLock<Value>,
     text: OnceLock<Value>,
     args: OnceLock<Value>,
@@ -82,17 +82,16 @@ impl MessageObject {
     }
 
     /// Its JSON: that of its text, or the first argument of an event.
-    pub fn tree(&self) -> Option<&Json> {
-        match &self.content {
-            Content::Text(bytes) | Content::Binary(bytes) => {
-                let tree = self.tree.get_or_init(|| serde_json::from_slice(without_mark(bytes)).ok());
-                if tree.is_none() {
-                    self.vain.fetch_add(1, Ordering::Relaxed);
-                }
-                tree.as_ref()
-            }
-            Content::Event { args, .. } => args.first(),
+    pub fn tree(&self) -> Option<&Tree> {
+        let read = || match &self.content {
+            Content::Text(bytes) | Content::Binary(bytes) => Tree::parse(bytes),
+            Content::Event { args, .. } => args.first().cloned().map(Tree::of),
+        };
+        let tree = self.tree.get_or_init(read).as_ref();
+        if tree.is_none() && !matches!(self.content, Content::Event { .. }) {
+            self.vain.fetch_add(1, Ordering::Relaxed);
         }
+        tree
     }
 
     /// How often its JSON was asked for, and there is none.
@@ -104,7 +103,7 @@ impl MessageObject {
     pub fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Text(bytes) | Content::Binary(bytes) => std::str::from_utf8(bytes).ok(),
-            Content::Event { args, .. } => args.first()?.as_str(),
+            Content::Event { args, .. } => args.first()?.as_str().filter(|text| json::digits(text).is_none()),
         }
     }
 
@@ -119,8 +118,8 @@ impl MessageObject {
     fn json(&self) -> Value {
         let tree = self.tree();
         let made = || match &self.content {
-            Content::Event { attachments, .. } => tree.map_or(Value::UNDEFINED, |arg| filled(arg, attachments)),
-            _ => tree.map_or(Value::UNDEFINED, from_json),
+            Content::Event { args, attachments, .. } => args.first().map_or(Value::UNDEFINED, |arg| filled(arg, attachments)),
+            _ => tree.map_or(Value::UNDEFINED, Tree::value),
         };
         self.json.get_or_init(made).clone()
     }

@@ -13,6 +13,7 @@ mod eval;
 mod explain;
 mod extract;
 mod functions;
+pub mod json;
 mod library;
 mod lists;
 mod lower;

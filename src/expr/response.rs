@@ -9,6 +9,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use sha2::{Digest, Sha256};
 
 use super::Value;
+use super::json::Tree;
 use super::names;
 use crate::base::Reason;
 
@@ -45,7 +46,7 @@ pub struct Response {
 #[derive(Debug)]
 pub struct ResponseObject {
     response: Response,
-    tree: OnceLock<Option<serde_json::Value>>,
+    tree: OnceLock<Option<Tree>>,
     json: OnceLock<Value>,
     text: OnceLock<Value>,
     headers: OnceLock<Value>,
@@ -67,12 +68,12 @@ impl ResponseObject {
     }
 
     /// The body's JSON, if it is JSON.
-    pub fn tree(&self) -> Option<&serde_json::Value> {
-        self.tree.get_or_init(|| serde_json::from_slice(without_mark(&self.response.body)).ok()).as_ref()
+    pub fn tree(&self) -> Option<&Tree> {
+        self.tree.get_or_init(|| Tree::parse(&self.response.body)).as_ref()
     }
 
     fn json(&self) -> Value {
-        self.json.get_or_init(|| self.tree().map_or(Value::UNDEFINED, super::convert::from_json)).clone()
+        self.json.get_or_init(|| self.tree().map_or(Value::UNDEFINED, Tree::value)).clone()
     }
 
     fn text(&self) -> Value {
@@ -164,9 +165,4 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// JSON without the byte order mark that some put before it (RFC 8259, 8.1 lets a reader ignore it).
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

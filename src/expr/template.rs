@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Value;
-use super::convert::from_json;
 use super::error::EvalError;
 use super::eval;
 use super::functions::{timestamp, whole};
+use super::json::Tree;
 use super::names::Symbol;
 use super::program::{Body, Program};
 use super::scope::{Scope, Shared};
@@ -235,9 +235,8 @@ impl JsonTemplate {
         {
             return present(program, eval::value(program, scope)?);
         }
-        let json = serde_json::from_slice(&self.render(scope)?);
         // What was rendered is JSON, however deep it is.
-        Ok(json.map_or(Value::UNDEFINED, |json| from_json(&json)))
+        Ok(Tree::parse(&self.render(scope)?).map_or(Value::UNDEFINED, |tree| tree.value()))
     }
 
     /// The JSON, without insignificant spaces, keys in the order of the profile.

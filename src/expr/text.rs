@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use minijinja::value::ValueKind;
 
 use super::Value;
+use super::json::Digits;
 use super::strict::{Refused, kind_of};
 
 /// How deep lists and mappings may be nested.
@@ -26,6 +27,7 @@ pub(super) fn write_text(value: &Value, out: &mut String) -> Result<(), Refused>
         }
         ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => write_json(value, out)?,
         ValueKind::Undefined | ValueKind::None => return Err(format!("is {} and can't be sent", kind_of(value))),
+        _ if write_digits(value, out) => {}
         _ => return Err(format!("is {}, which has no text", kind_of(value))),
     }
     Ok(())
@@ -91,9 +93,16 @@ fn write_json_at(value: &Value, out: &mut String, depth: usize) -> Result<(), Re
             out.push('}');
         }
         ValueKind::Undefined if depth > 0 => return Err("holds something undefined".into()),
+        _ if write_digits(value, out) => {}
         _ => return Err(format!("is {}, which has no JSON", kind_of(value))),
     }
     Ok(())
+}
+
+/// Appends an integer of more than 128 bits; whether it is one.
+fn write_digits(value: &Value, out: &mut String) -> bool {
+    // Writing to a String cannot fail.
+    value.downcast_object_ref::<Digits>().is_some_and(|_| write!(out, "{value}").is_ok())
 }
 
 /// Appends a number: integers as they are, others with a point or an exponent.

@@ -101,6 +101,11 @@ pub enum Auth {
     },
 }
 
+/// `Authorization` of a user (RFC 7617).
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
 impl Auth {
     /// The value of `Authorization`, if there is one, and what must not be shown of it.
     ///
@@ -115,8 +120,9 @@ impl Auth {
             }
             Self::Basic { username, password } => {
                 let password = password.read()?.0;
-                let both = STANDARD.encode(format!("{username}:{password}"));
-                Some((format!("Basic {both}"), vec![both, password]))
+                let value = basic(username, &password);
+                let both = value.trim_start_matches("Basic ").to_owned();
+                Some((value, vec![both, password]))
             }
         })
     }

@@ -294,7 +294,8 @@ async fn exchange(
         }
         let mut body = body.freeze();
         if let Some(encoding) = parts.headers.get(CONTENT_ENCODING) {
-            body = unpack(encoding.as_bytes(), body, max_body).map_err(|error| (Reason::Protocol, error.to_string()))?;
+            body = unpack(&String::from_utf8_lossy(encoding.as_bytes()), body, max_body)
+                .map_err(|error| (Reason::Protocol, error.to_string()))?;
         }
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     };

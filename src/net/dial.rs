@@ -15,11 +15,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::dns;
+use super::host_port::HostPort;
 use super::local::Limit;
 use super::proxy::Refusal;
 use super::route::Route;
 use super::stream::{Counted, Stream};
-use super::tls::{Tls, is_tls};
+use super::tls::{Tls, advice, is_tls};
 use crate::base::Reason;
 
 /// How long an address may take before the next one is tried beside it.
@@ -73,9 +74,27 @@ impl Endpoint {
         Self { host: host.into(), port, tls: None, alpn: Alpn::default(), route: Route::direct() }
     }
 
-    /// Host and port of whom a connection is made to: the proxy where there is one.
+    /// Host and port of whom a connection is made to: the proxy where there is one, and whom `connect_to` names.
     pub fn peer(&self) -> (&str, u16) {
-        self.route.proxy().map_or((self.host.as_str(), self.port), |proxy| (proxy.host.as_str(), proxy.port))
+        match self.route.proxy() {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => self.route.instead_of(&self.host, self.port).unwrap_or((&self.host, self.port)),
+        }
+    }
+
+    /// Whether both the host that is asked for and the one that `connect_to` names for it are among these, the only ones that may be
+    /// loaded; all may be if there is no list.
+    ///
+    /// # Errors
+    /// One of them isn't.
+    pub fn allowed(&self, hosts: Option<&[HostPort]>) -> Result<(), NotAllowed> {
+        let Some(hosts) = hosts else { return Ok(()) };
+        let asked = (self.host.as_str(), self.port);
+        let refused = [Some(asked), self.route.instead_of(asked.0, asked.1)]
+            .into_iter()
+            .flatten()
+            .find(|(host, port)| !hosts.iter().any(|allowed| allowed.covers(host, *port)));
+        refused.map_or(Ok(()), |(host, _)| Err(NotAllowed(host.trim_matches(['[', ']']).to_owned())))
     }
 
     /// Host and port as a proxy is told them: an IPv6 address in brackets.
@@ -92,6 +111,11 @@ impl fmt::Display for Endpoint {
         write!(f, "{}:{}", self.host, self.port)
     }
 }
+
+/// A host that the profile does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("goes to `{0}`, which is not among `limits: {{hosts: …}}`")]
+pub struct NotAllowed(pub String);
 
 /// The part of a dial that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -191,7 +215,11 @@ async fn open(endpoint: &Endpoint, through: bool, dialing: &mut Dialing) -> Resu
     }
     dialing.stage = Stage::Tcp;
     let mut tcp = connect(&found.addresses, &endpoint.route).await.map_err(|error| {
-        let whom = proxy.map_or_else(|| endpoint.to_string(), |proxy| format!("the proxy {proxy}"));
+        let whom = match proxy {
+            Some(proxy) => format!("the proxy {proxy}"),
+            None if (host, port) == (&endpoint.host, endpoint.port) => endpoint.to_string(),
+            None => format!("{}, which `connect_to` names for {endpoint}", HostPort { host: host.to_owned(), port: Some(port) }),
+        };
         DialError::new(reason_of(&error), Stage::Tcp, format!("cannot connect to {whom}: {}", explain(&error)))
     })?;
     // A request is one small write that waits for its answer: Nagle's algorithm would only delay it.
@@ -231,27 +259,13 @@ async fn shake_hands(endpoint: &Endpoint, tls: &Tls, counted: Counted) -> Result
     let stream = TlsConnector::from(config).with_alpn(endpoint.alpn.offered()).connect(name, counted).await.map_err(|error| {
         match Limit::of(&error) {
             Some(limit) => DialError::new(Reason::Local, Stage::Tls, limit.to_string()),
-            None => failed(format!("TLS handshake with {endpoint} failed: {error}{}", advice(&error))),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => {
+                failed(format!("TLS handshake with {endpoint} failed: the peer closed the connection"))
+            }
+            None => failed(format!("TLS handshake with {endpoint} failed: {}", explain(&error))),
         }
     })?;
     Ok(Stream::tls(stream))
-}
-
-/// What to do where the peer's certificate is refused.
-fn advice(error: &io::Error) -> &'static str {
-    use rustls::CertificateError as Why;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(why)) = inner else { return "" };
-    match why {
-        // Authorities of the same name, whose signature it isn't, are often two that nobody named.
-        Why::UnknownIssuer | Why::BadSignature => {
-            "; its authority isn't trusted here (self-signed?): name it with `tls: {ca_file: …}`"
-        }
-        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-            "; its certificate is for another name: write that with `tls: {server_name: …}`"
-        }
-        _ => "",
-    }
 }
 
 async fn connect(addresses: &[std::net::SocketAddr], route: &Route) -> io::Result<TcpStream> {
@@ -295,9 +309,9 @@ pub fn reason_of(error: &io::Error) -> Reason {
     }
 }
 
-/// An I/O error in words, with what to change where this machine is what stands in the way.
+/// An I/O error in words, with what to change where this machine is what stands in the way, or the two sides of TLS don't suit.
 pub fn explain(error: &io::Error) -> String {
-    Limit::of(error).map_or_else(|| error.to_string(), |limit| limit.to_string())
+    Limit::of(error).map_or_else(|| format!("{error}{}", advice(error)), |limit| limit.to_string())
 }
 
 #[cfg(test)]

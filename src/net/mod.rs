@@ -8,6 +8,7 @@ pub mod auth;
 pub mod client;
 pub mod dial;
 mod dns;
+pub mod host_port;
 pub mod local;
 pub mod proxy;
 pub mod route;
@@ -19,6 +20,7 @@ pub mod unpack;
 
 pub use client::AGENT;
 pub use dial::{Alpn, DialError, DialTimes, Dialing, Endpoint, Stage, dial, dial_to_proxy};
+pub use host_port::HostPort;
 pub use local::Limit;
 pub use proxy::{Proxy, ProxyError};
 pub use route::{Route, RouteOptions};

@@ -5,13 +5,12 @@
 use std::fmt;
 use std::io;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
+use super::auth::basic;
 use super::client::{Secret, decoded};
 
 /// The longest head of an answer to `CONNECT`.
@@ -61,10 +60,8 @@ impl Proxy {
         // 80 is the scheme's own.
         let port = url.port_or_known_default().unwrap_or(80);
         let (user, password) = (decoded(url.username()), url.password().map(decoded));
-        let authorization = (!user.is_empty() || password.is_some()).then(|| {
-            let pair = format!("{user}:{}", password.as_deref().unwrap_or_default());
-            Secret::new(format!("Basic {}", STANDARD.encode(pair)))
-        });
+        let authorization =
+            (!user.is_empty() || password.is_some()).then(|| Secret::new(basic(&user, password.as_deref().unwrap_or_default())));
         // A user without a password is a token.
         let password = password.or_else(|| (!user.is_empty()).then_some(user)).map(Secret::new);
         Ok(Self { host, port, authorization, password })
@@ -160,6 +157,9 @@ async fn read_head(tcp: &mut TcpStream) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! The way to a target: from which addresses of this machine, by how fresh an answer of DNS, through which proxy.
+//! The way to a target: from which addresses of this machine, by how fresh an answer of DNS, through which proxy, to which address.
 //!
 //! One [`Route`] serves all connections that are made alike; the addresses of [`RouteOptions::from`] are taken in turn over
 //! all of them, so that they carry evenly much. The environment (`HTTP_PROXY` and the like) is never asked.
@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::host_port::HostPort;
 use super::local::Limit;
 use super::proxy::Proxy;
 
-/// What can be said of the way, as plain data: `from`, `dns`, `http_proxy`.
+/// What can be said of the way, as plain data: `from`, `dns`, `http_proxy`, `connect_to`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct RouteOptions {
     /// Addresses of this machine to connect from, in turn; the kernel chooses if there is none.
@@ -24,6 +25,8 @@ pub struct RouteOptions {
     pub refresh: Option<Duration>,
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
+    /// Whom connections are made to instead of a place that is asked for (`connect_to`).
+    pub connect_to: Vec<(HostPort, HostPort)>,
 }
 
 /// One way, shared by all connections that take it.
@@ -54,6 +57,16 @@ impl Route {
     /// The proxy, if there is one.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.options.proxy.as_ref()
+    }
+
+    /// Whom connections to this host and port are made to instead, if anybody is named. An entry with a port goes first.
+    pub fn instead_of(&self, host: &str, port: u16) -> Option<(&str, u16)> {
+        let fits = |with_port| {
+            let mut all = self.options.connect_to.iter();
+            all.find(|(asked, _)| asked.port.is_some() == with_port && asked.covers(host, port))
+        };
+        let (_, to) = fits(true).or_else(|| fits(false))?;
+        Some((&to.host, to.port.unwrap_or(port)))
     }
 
     /// Connects to `to`, from the address whose turn it is. One that has no port left is passed over.
@@ -138,6 +151,21 @@ mod tests {
             seen.push(listener.accept().await.unwrap().1.ip().to_string());
         }
         assert_eq!(seen, ["127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.3"]);
+    }
+
+    #[test]
+    fn an_entry_with_the_port_goes_before_one_without() {
+        let place = |text: &str| HostPort::parse(text).unwrap();
+        let connect_to = vec![
+            (place("Shop.test"), place("127.0.0.2")),
+            (place("shop.test:81"), place("[::1]:82")),
+            (place("127.0.0.1:80"), place("other")),
+        ];
+        let route = Route::new(RouteOptions { connect_to, ..RouteOptions::default() });
+        assert_eq!(route.instead_of("shop.TEST", 80), Some(("127.0.0.2", 80)));
+        assert_eq!(route.instead_of("shop.test", 81), Some(("::1", 82)));
+        assert_eq!(route.instead_of("127.0.0.1", 80), Some(("other", 80)));
+        assert_eq!(route.instead_of("www.shop.test", 80), None);
     }
 
     #[tokio::test]

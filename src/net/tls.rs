@@ -176,6 +176,54 @@ pub(super) fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
+/// What lies behind an error of TLS, and what to change, where that can be known; as the rest of a message.
+pub(super) fn advice(error: &io::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, CertificateError as Why, Error, PeerIncompatible as Unfit, PeerMisbehaved as Odd};
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else { return "" };
+    match error {
+        Error::InvalidCertificate(why) => match why {
+            // Authorities of the same name, whose signature it isn't, are often two that nobody named.
+            Why::UnknownIssuer | Why::BadSignature => {
+                "; its authority isn't trusted here (self-signed?), or a certificate between it and its authority is missing: name one that is to be trusted with `tls: {ca_file: …}`"
+            }
+            Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+                "; its certificate is for another name: write that with `tls: {server_name: …}`"
+            }
+            _ => "",
+        },
+        Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType
+            | rustls::InvalidMessage::UnknownProtocolVersion
+            | rustls::InvalidMessage::MessageTooLarge,
+        ) => "; what answers there doesn't speak TLS: with plain HTTP the URL begins with http:// (or ws://)",
+        Error::PeerIncompatible(Unfit::ServerDoesNotSupportTls12Or13) | Error::AlertReceived(Alert::ProtocolVersion) => {
+            "; TLS 1.2 and 1.3 are spoken here, and it takes neither"
+        }
+        Error::PeerMisbehaved(Odd::SelectedUnofferedCipherSuite)
+        | Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => {
+            "; there is no cipher that both sides know, or it misses a certificate of this side (`tls: {cert_file: …, key_file: …}`), or it wants to shake hands anew (renegotiation)"
+        }
+        Error::AlertReceived(Alert::UnrecognisedName) => "; it doesn't know the name: write another with `tls: {server_name: …}`",
+        Error::AlertReceived(Alert::NoApplicationProtocol) | Error::PeerMisbehaved(Odd::SelectedUnofferedApplicationProtocol) => {
+            "; it speaks none of the protocols offered (ALPN): see `version`"
+        }
+        Error::AlertReceived(Alert::CertificateRequired) => {
+            "; it asks for a certificate of this side: name one with `tls: {cert_file: …, key_file: …}`"
+        }
+        Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::DecryptError
+            | Alert::AccessDenied,
+        ) => "; it doesn't take the certificate that this side shows: `tls: {cert_file: …}`",
+        _ => "",
+    }
+}
+
 /// Whom to believe, other than by the system's roots.
 #[derive(Debug)]
 enum Trust {

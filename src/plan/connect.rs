@@ -116,7 +116,7 @@ pub(super) fn tcp(resolver: &mut Resolver<'_>, step: &At<TcpStep>, above: &[&Tcp
     connector.timeout = timeout(resolver, &common);
     connector.max_message = max_message(resolver, &common);
     connector.tls = common.iter().find_map(|layer| layer.tls).map(|tls| network::tls(resolver, tls));
-    connector.route = network::route(resolver, &ways(&common));
+    connector.route = network::route(resolver, &common.iter().map(|layer| layer.way).collect::<Vec<_>>());
     connector.hosts = resolver.allowed_hosts(builtin).map(Into::into);
     let frame = std::iter::once(&step.frame).chain(above.iter().map(|defaults| &defaults.frame)).flatten().next();
     if let Some(frame) = frame {
@@ -160,7 +160,7 @@ fn over_http(
     if let Some(tls) = common.iter().find_map(|layer| layer.tls) {
         site.tls = network::tls(resolver, tls);
     }
-    site.route = network::route(resolver, &ways(&common));
+    site.route = network::route(resolver, &common.iter().map(|layer| layer.way).collect::<Vec<_>>());
     let timeout = timeout(resolver, &common);
     let max_message = max_message(resolver, &common);
     Some(OverHttp { site, path, timeout, max_message, at: step.to.or(base).map_or(at, |text| text.at) })
@@ -212,11 +212,6 @@ fn site(
         }
     };
     Some((Site { hosts: resolver.allowed_hosts(builtin).map(Into::into), ..site }, path))
-}
-
-/// The way that all layers describe together, the nearest to the step first.
-fn ways<'w>(layers: &[Common<'w>]) -> Vec<network::Written<'w>> {
-    layers.iter().map(|layer| network::Written { from: layer.from, dns: layer.dns, http_proxy: layer.http_proxy }).collect()
 }
 
 fn timeout(resolver: &mut Resolver<'_>, layers: &[Common<'_>]) -> Duration {

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, Method};
 
 use super::multipart;
 use super::network;
 use super::resolver::Resolver;
+use crate::base::secrets::secrets_of_header;
 use crate::base::written::{Entries, Form, Many, Node, Text};
 use crate::expr::{JsonTemplate, Names, Template};
 use crate::protocol::TIMEOUT;
-use crate::protocol::http::written::{HttpDefaults, HttpStep, Settings, Version};
+use crate::protocol::http::written::{Basic, HttpDefaults, HttpStep, Settings, Version};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, split_scheme};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
@@ -67,22 +69,28 @@ pub(super) fn default_name(resolver: &Resolver<'_>, method: &Method, url: &Text)
 /// The path of a URL as written, without its query.
 pub(super) fn path_as_written<'p>(resolver: &Resolver<'p>, url: &Text) -> &'p str {
     let written = resolver.profile.tree.as_written(url.at);
-    let rest = split_scheme(written).map_or(written, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
-    // A query isn't part of the path; a `?` within an expression is none.
+    let path = match split_scheme(written) {
+        None => written,
+        Some((_, rest)) => first_of(rest, &['/', '?', '#']).map_or("", |at| &rest[at..]),
+    };
+    match first_of(path, &['?', '#']).map_or(path, |end| &path[..end]) {
+        "" => "/",
+        path => path,
+    }
+}
+
+/// Where the first of these characters stands; those within an expression are none of a URL's own.
+fn first_of(text: &str, ends: &[char]) -> Option<usize> {
     let mut depth = 0usize;
-    let mut end = rest.len();
-    for (at, c) in rest.char_indices() {
+    for (at, c) in text.char_indices() {
         match c {
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
-            '?' | '#' if depth == 0 => {
-                end = at;
-                break;
-            }
+            c if depth == 0 && ends.contains(&c) => return Some(at),
             _ => {}
         }
     }
-    if end == 0 { "/" } else { &rest[..end] }
+    None
 }
 
 /// Makes the request. Where users sign in (`signs_in`), the defaults' headers may want what isn't there before they have.
@@ -105,6 +113,7 @@ pub(super) fn request(
     spec.query = pairs(resolver, step.query.as_ref(), names);
     let headers_of: Vec<&Entries<Text>> = layers.iter().filter_map(|layer| layer.headers).collect();
     spec.headers = headers(resolver, &headers_of, names);
+    let by_auth = auth(resolver, &mut spec, &layers, names);
     if signs_in {
         let own = |name: &HeaderName| {
             step.settings()
@@ -112,25 +121,35 @@ pub(super) fn request(
                 .iter()
                 .flat_map(|own| own.iter())
                 .any(|(key, _)| key.value.eq_ignore_ascii_case(name.as_str()))
+                || (by_auth && step.auth.is_some() && *name == AUTHORIZATION)
         };
-        spec.may_lack = spec.headers.iter().map(|(name, _)| name).filter(|name| !own(name)).cloned().collect();
+        let sent = spec.headers.iter().map(|(name, _)| name).chain(spec.basic.is_some().then_some(&AUTHORIZATION));
+        spec.may_lack = sent.filter(|name| !own(name)).cloned().collect();
     }
     spec.body = body(resolver, url.at, step, names);
     settings(resolver, &mut spec, &layers);
     spec.reads_body = resolver.bodies.contains(&at);
-    spec.reads_body |= step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {
+    let extracts = step.extract.iter().flat_map(|entries| entries.iter()).any(|(_, form)| match form {
         Form::Short(_) => true,
         Form::Long(extraction) => extraction.header.is_none(),
     });
+    let that = step.expect.iter().flat_map(|expect| &expect.that).flat_map(|that| &that.0);
+    let checks = step.check.iter().flat_map(|checks| checks.iter()).map(|(_, check)| check);
+    spec.step_reads = extracts || that.chain(checks).any(|expr| names_body(&expr.source));
+    spec.reads_body |= extracts;
     // A mistake of the base is told once, and not again for every step that stands behind it.
     if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
         return None;
     }
     match Request::new(spec) {
-        Ok(request) => Some(request),
+        Ok(request) => {
+            let user = request.user().and_then(|value| value.to_str().ok());
+            resolver.credentials.extend(user.into_iter().flat_map(secrets_of_header));
+            Some(request)
+        }
         Err(error) => {
             let at = match &error {
-                BuildError::Url { .. } => url.at,
+                BuildError::Url { .. } | BuildError::TwoUsers => url.at,
                 BuildError::Header(name) | BuildError::Framing(name) => layers
                     .iter()
                     .flat_map(|layer| layer.headers.iter().flat_map(|headers| headers.iter()))
@@ -141,6 +160,15 @@ pub(super) fn request(
             None
         }
     }
+}
+
+/// Whether an expression reads the body of the answer.
+fn names_body(expression: &str) -> bool {
+    expression.match_indices("response.").any(|(at, begin)| {
+        let name = &expression[at + begin.len()..];
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        matches!(&name[..end], "json" | "body")
+    })
 }
 
 /// Puts in what paths are put behind. Says whether that is the built-in target; nothing if it can't be used.
@@ -204,7 +232,7 @@ pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
     let scheme = if secure { "https" } else { "http" };
     let Ok(parsed) = url::Url::parse(&format!("{scheme}://{authority}")) else { return true };
     let (host, port) = (parsed.host_str().unwrap_or_default(), parsed.port_or_known_default().unwrap_or_default());
-    let allowed = hosts.iter().any(|allowed| allowed.allows(host, port));
+    let allowed = hosts.iter().any(|allowed| allowed.covers(host, port));
     if !allowed {
         let shown = parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         resolver.error(text.at, format!("`{shown}` must not be loaded; add it to `limits: {{hosts: …}}` if it may be"));
@@ -256,11 +284,62 @@ pub(super) fn headers(resolver: &mut Resolver<'_>, layers: &[&Entries<Text>], na
             continue;
         }
         // A token that the environment left empty counts as absent.
-        let empty = matches!(value.source.trim(), "" | "Bearer" | "Basic") && name == http::header::AUTHORIZATION;
+        let empty = matches!(value.source.trim(), "" | "Bearer" | "Basic") && name == AUTHORIZATION;
         let template = if empty { None } else { resolver.template(value, names) };
         found.push((name, template));
     }
     found.into_iter().filter_map(|(name, template)| template.map(|template| (name, template))).collect()
+}
+
+/// Who asks, by the nearest layer that says it: as `auth`, or as a header. Whether it is the former.
+fn auth(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>], names: &Names) -> bool {
+    let header = |layer: &Settings<'_>| {
+        let mut keys = layer.headers.iter().flat_map(|headers| headers.iter()).map(|(key, _)| key);
+        keys.find(|key| key.value.eq_ignore_ascii_case("authorization")).map(|key| key.at)
+    };
+    let mut found = None;
+    for layer in layers {
+        let (auth, header) = (layer.auth, header(layer));
+        if let (Some(_), Some(at)) = (auth, header) {
+            resolver.error(at, "`auth` and the header `authorization` are one thing; write one of them");
+        }
+        found = found.or(auth.map(Some)).or(header.map(|_| None));
+    }
+    let Some(Some(auth)) = found else { return false };
+    spec.headers.retain(|(name, _)| *name != AUTHORIZATION);
+    match (&auth.value.basic, &auth.value.bearer) {
+        (Some(Basic { user, password }), None) => {
+            let mut part = |text: &Option<Text>| match text {
+                Some(text) => resolver.template(text, names),
+                None => Some(Template::literal("")),
+            };
+            let pair = part(user).zip(part(password));
+            if let (Some(user), Some((Template::Static(name), _))) = (user, &pair)
+                && name.contains(':')
+            {
+                resolver.error(user.at, "a user's name can't have a colon: what stands behind it would be the password");
+            }
+            // What the environment left empty counts as absent.
+            let empty = |text: &Template| text.as_static() == Some("");
+            spec.basic = pair.filter(|(name, secret)| !(empty(name) && empty(secret)));
+        }
+        (None, Some(token)) => {
+            // By itself first, so that the place of a mistake is known.
+            let value = match resolver.template(token, names) {
+                Some(Template::Static(text)) if text.trim().is_empty() => None,
+                Some(Template::Static(text)) => Some(Template::literal(&format!("Bearer {}", text.trim()))),
+                Some(Template::Dynamic(_)) => {
+                    resolver.template(&Text { source: format!("Bearer {}", token.source), at: token.at }, names)
+                }
+                None => None,
+            };
+            spec.headers.extend(value.map(|value| (AUTHORIZATION, value)));
+        }
+        // A token that the environment left empty.
+        (None, None) => {}
+        _ => resolver.error(auth.at, "`auth` is one of basic: {user: …, password: …} and bearer: token"),
+    }
+    true
 }
 
 fn body(resolver: &mut Resolver<'_>, at: Node, step: &HttpStep, names: &Names) -> Body {
@@ -354,9 +433,7 @@ fn settings(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>
     if let Some(tls) = layers.iter().find_map(|layer| layer.tls) {
         spec.way.tls = network::tls(resolver, tls);
     }
-    let ways: Vec<_> =
-        layers.iter().map(|layer| network::Written { from: layer.from, dns: layer.dns, http_proxy: layer.http_proxy }).collect();
-    spec.way.route = network::route(resolver, &ways);
+    spec.way.route = network::route(resolver, &layers.iter().map(|layer| layer.way).collect::<Vec<_>>());
     spec.way.version = layers.iter().find_map(|layer| layer.version).map_or(Version::Auto, |version| version.value);
 }
 

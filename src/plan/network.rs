@@ -1,23 +1,14 @@
 //! How connections are made: TLS, source addresses, DNS, proxies. Equal ones are made once, so that connections are shared and
 //! source addresses take turns over all of them.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::resolver::Resolver;
-use crate::base::written::{self, Many, Node, Of, Scalar};
-use crate::net::{Proxy, Route, RouteOptions, Tls, TlsOptions};
-
-/// The keys of a way, as one layer of a profile has them.
-#[derive(Default, Clone, Copy)]
-pub(super) struct Written<'w> {
-    pub from: Option<&'w Many<Of<IpAddr>>>,
-    pub dns: Option<&'w written::Dns>,
-    pub http_proxy: Option<&'w Scalar>,
-}
+use crate::base::written::{self, Node, Scalar, Way};
+use crate::net::{HostPort, Proxy, Route, RouteOptions, Tls, TlsOptions};
 
 /// The way that these layers make, the nearest first.
-pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Written<'_>]) -> Arc<Route> {
+pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Way<'_>]) -> Arc<Route> {
     let from = layers.iter().find_map(|layer| layer.from);
     let refresh = layers.iter().find_map(|layer| layer.dns?.refresh.as_ref());
     // An empty proxy counts as absent, and takes that of the layers below away.
@@ -37,10 +28,68 @@ pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Written<'_>]) -> Arc<
             Err(error) => resolver.error(written.at, format!("`http_proxy` {error}")),
         }
     }
+    options.connect_to = connect_to(resolver, layers, options.proxy.is_some());
     if options == RouteOptions::default() {
         return Route::direct();
     }
     Arc::clone(resolver.routes.entry(options).or_insert_with_key(|options| Route::new(options.clone())))
+}
+
+/// Whom connections are made to instead, by all layers: one adds to those behind it and replaces theirs. An empty address counts as absent.
+fn connect_to(resolver: &mut Resolver<'_>, layers: &[Way<'_>], proxied: bool) -> Vec<(HostPort, HostPort)> {
+    let mut found: Vec<(HostPort, Option<HostPort>)> = Vec::new();
+    for layer in layers {
+        let before = found.len();
+        for (key, address) in layer.connect_to.iter().flat_map(|entries| entries.iter()) {
+            let asked = match HostPort::parse(&key.value) {
+                Ok(asked) => asked,
+                Err(message) => {
+                    resolver.error(key.at, message);
+                    continue;
+                }
+            };
+            match found.iter().position(|(other, _)| *other == asked) {
+                Some(at) if at >= before => resolver.error(key.at, format!("`{asked}` is listed twice; write it once")),
+                Some(_) => {}
+                None => {
+                    let to = self::address(resolver, address, proxied);
+                    if to.is_some() && !resolver.moved.iter().any(|(_, other)| *other == key.at) {
+                        resolver.moved.push((asked.clone(), key.at));
+                    }
+                    found.push((asked, to));
+                }
+            }
+        }
+    }
+    found.into_iter().filter_map(|(asked, to)| Some((asked, to?))).collect()
+}
+
+/// An address of `connect_to`; none where it is empty or wrong.
+fn address(resolver: &mut Resolver<'_>, written: &Scalar, proxied: bool) -> Option<HostPort> {
+    let text = written.source.trim();
+    if text.is_empty() {
+        return None;
+    }
+    if proxied {
+        resolver.error(
+            written.at,
+            "a proxy finds the target by itself (`http_proxy`), so `connect_to` would do nothing; leave out one of them",
+        );
+        return None;
+    }
+    match HostPort::parse(text) {
+        Ok(to) => {
+            let allowed = resolver.allowed_hosts(false).is_none_or(|hosts| hosts.iter().any(|allowed| allowed.meets(&to)));
+            if !allowed {
+                resolver.error(written.at, format!("`{to}` must not be loaded; add it to `limits: {{hosts: …}}` if it may be"));
+            }
+            allowed.then_some(to)
+        }
+        Err(message) => {
+            resolver.error(written.at, message);
+            None
+        }
+    }
 }
 
 /// What is written of TLS as plain data; its files must be there.

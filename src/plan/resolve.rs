@@ -12,8 +12,8 @@ use super::{capacity, data, loads, metrics, observe, schedule, slos, stages, ste
 use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
+use crate::net::HostPort;
 use crate::profile::{self, Diagnostic, Env, Problems, Profile, Severity, written};
-use crate::protocol::http::AllowedHost;
 
 /// Resolves a profile that was read without errors. The warnings are beside the plan.
 ///
@@ -128,7 +128,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     let stages = stages::stages(&mut resolver, &mut layout, &names);
     let data = data::with_users(std::mem::take(&mut resolver.data), &scenarios);
     for host in written.limits.iter().flat_map(|limits| limits.hosts.iter()).flat_map(|hosts| &hosts.0) {
-        if let Err(message) = AllowedHost::parse(&host.source) {
+        if let Err(message) = HostPort::parse(&host.source) {
             resolver.error(host.at, message);
         }
     }
@@ -167,7 +167,8 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
                     .routes
                     .keys()
                     .filter_map(|route| route.proxy.as_ref())
-                    .flat_map(|proxy| proxy.secrets().map(str::to_owned)),
+                    .flat_map(|proxy| proxy.secrets().map(str::to_owned))
+                    .chain(resolver.credentials.iter().cloned()),
             )
             .beside(named),
         uses_builtin: resolver.uses_builtin,

@@ -13,9 +13,8 @@ use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
 use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, Value};
 use crate::measure::StepId;
-use crate::net::{Route, RouteOptions, Tls, TlsOptions};
+use crate::net::{HostPort, Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
-use crate::protocol::http::AllowedHost;
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +59,10 @@ pub(super) struct Resolver<'p> {
     pub tls: HashMap<TlsOptions, Arc<Tls>>,
     /// One for each way to a target, so that source addresses take turns.
     pub routes: HashMap<RouteOptions, Arc<Route>>,
+    /// What requests send of who asks, and must not be shown.
+    pub credentials: Vec<String>,
+    /// The hosts of `connect_to`.
+    pub moved: Vec<(HostPort, Node)>,
     /// Where source addresses are written.
     pub sources: Vec<(IpAddr, Node)>,
     /// Whether a request goes to the built-in target.
@@ -88,12 +91,12 @@ pub(super) struct Resolver<'p> {
 
 impl<'p> Resolver<'p> {
     /// The only hosts that may be loaded, with that of the built-in target where that is used; none where all may be.
-    pub(super) fn allowed_hosts(&self, builtin: bool) -> Option<Vec<AllowedHost>> {
+    pub(super) fn allowed_hosts(&self, builtin: bool) -> Option<Vec<HostPort>> {
         let list = self.profile.written.limits.as_ref()?.hosts.as_ref()?;
         let own = builtin.then(|| self.options.builtin.map_or_else(|| "127.0.0.1".into(), |target| target.http.ip().to_string()));
         // One that is none is reported once, with the limits.
         let hosts = list.0.iter().map(|host| host.source.clone()).chain(own);
-        hosts.map(|host| AllowedHost::parse(&host)).collect::<Result<_, _>>().ok()
+        hosts.map(|host| HostPort::parse(&host)).collect::<Result<_, _>>().ok()
     }
 
     pub fn new(profile: &'p Profile, options: Options) -> Self {
@@ -105,6 +108,8 @@ impl<'p> Resolver<'p> {
             constants: Vec::new(),
             tls: HashMap::new(),
             routes: HashMap::new(),
+            credentials: Vec::new(),
+            moved: Vec::new(),
             sources: Vec::new(),
             uses_builtin: false,
             lists: Vec::new(),

@@ -278,7 +278,7 @@ fn a_plan_says_what_it_is_and_keeps_its_secrets() {
     let secret = "s3cr3t-of-a-test";
     let plan = plan_with(
         "name: test
-defaults: {http: {base_url: 'http://ann:hunter22@127.0.0.1:1', headers: {authorization: 'Bearer ${MY_TOKEN}', cookie: c00kie}}}
+defaults: {http: {base_url: 'http://ann:hunter22@127.0.0.1:1', headers: {x-token: 'Bearer ${MY_TOKEN}', cookie: c00kie}}}
 vars: {key: '${MY_TOKEN}'}
 scenarios: {a: {flow: {http: {get: /, query: {k: '${MY_TOKEN}'}}}}}
 phases: [{name: p, duration: 1s, load: {a: {users: 1}}}]

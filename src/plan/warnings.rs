@@ -9,6 +9,7 @@ use super::resolver::Resolver;
 use super::types::{DataSource, Phase, Pick, Plan, Repeat};
 use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
+use crate::flow::StepKind;
 use crate::load::{Iterations, Load, whole};
 use crate::measure::{ScenarioId, StepId};
 use crate::profile::{Severity, written};
@@ -18,6 +19,7 @@ use crate::verdict::{LEAST_TIME, Measure, Over, Slo};
 pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
     unloaded(resolver, plan);
     unjudged(resolver, plan);
+    moved(resolver, plan);
     pools(resolver, plan, paces);
     limits(resolver, plan);
     series(resolver, plan);
@@ -32,6 +34,31 @@ fn unjudged(resolver: &mut Resolver<'_>, plan: &Plan) {
         let at = resolver.profile.written.name.at;
         let message = "nothing is required of a run, so its verdict is `none` however it goes; add slos: [{name: api, require: [errors < 1%, p95 < 500ms]}]";
         resolver.warn(at, message);
+    }
+}
+
+/// Hosts of `connect_to` to which no step goes: probably they are misspelt. Where a step goes isn't known of all of them.
+fn moved(resolver: &mut Resolver<'_>, plan: &Plan) {
+    let (mut used, mut anywhere): (BTreeSet<(String, u16)>, bool) = (BTreeSet::new(), false);
+    let of_scenarios = plan.scenarios.iter().flat_map(|one| [one.start.as_ref(), Some(&one.flow), one.stop.as_ref()]);
+    for flow in of_scenarios.flatten().chain(plan.stages.iter().map(|stage| &stage.flow)) {
+        flow.each(&mut |step| {
+            let endpoint = match &step.kind {
+                StepKind::Http(http) if http.request.spec().redirects == 0 => http.request.endpoint().cloned(),
+                StepKind::Session(session) => session.connector.endpoint(),
+                StepKind::Http(_) => None,
+                _ => return,
+            };
+            match endpoint {
+                Some(to) => drop(used.insert((to.host, to.port))),
+                None => anywhere = true,
+            }
+        });
+    }
+    for (host, at) in std::mem::take(&mut resolver.moved) {
+        if !anywhere && !used.iter().any(|(name, port)| host.covers(name, *port)) {
+            resolver.warn(at, format!("no step goes to `{host}`, so this does nothing; write the host as it stands in the URLs"));
+        }
     }
 }
 

@@ -94,6 +94,8 @@ fn below(tree: &Tree, key: &str, value: Node, keys: Keys, naming: Naming) -> (Ke
             None => (Keys::Own, Naming::Open),
         },
         Keys::Own => match key {
+            // Of HTTP, whose keys are the language's own; that of Socket.IO has names of the author's.
+            "auth" if ["basic", "bearer"].iter().any(|own| tree.get(value, own).is_some()) => (Keys::Own, Naming::Open),
             "auth" => (Keys::Values, Naming::Secret),
             "list" => (Keys::Values, naming),
             "data" => (Keys::Rows, Naming::Open),
@@ -169,6 +171,8 @@ scenarios:
   auth:
     flow:
       - http: {post: /login, json: {user: {password: bodypassword, name: bodyname}}, headers: {x-token: headertoken}, query: {apiKey: querykey}}
+      - http: {get: /, auth: {basic: {user: basicname, password: basicpassword}}}
+      - http: {get: /, auth: {bearer: bearertoken}}
       - socketio: {connect: http://a, auth: {name: authname}, session: [{emit: {event: in, args: [{secret: argsecret}]}}]}
       - set: {token: \"'setliteral'\", secret: othervariable, password: \"'cut' ~ 'intwo'\"}
       - remember: {tokens: listtoken, seen: {secret: listsecret, id: listid}}
@@ -186,14 +190,28 @@ phases: []
             "bodypassword",
             "headertoken",
             "querykey",
+            "basicpassword",
+            "bearertoken",
             "authname",
             "argsecret",
             "setliteral",
             "listtoken",
             "listsecret",
         ];
-        let open =
-            ["4096", "9876543", "shopname", "rowname", "/login", "bodyname", "othervariable", "cut", "intwo", "listid", "flow"];
+        let open = [
+            "4096",
+            "9876543",
+            "shopname",
+            "rowname",
+            "/login",
+            "bodyname",
+            "basicname",
+            "othervariable",
+            "cut",
+            "intwo",
+            "listid",
+            "flow",
+        ];
         assert_eq!(hidden(text, &[&secret[..], &open].concat()), secret);
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::tree::{Kind, Tree};
 use crate::base::written::Node;
+use crate::expr::json::long_integer;
 
 impl Tree {
     /// The value at a node. With `template` its texts are templates, in which what came from the environment is escaped.
@@ -97,7 +98,7 @@ fn value(text: &str, otherwise: &str) -> Value {
         Plain::Bool(value) => Value::Bool(value),
         Plain::Unsigned(number) => number.into(),
         Plain::Signed(number) => number.into(),
-        Plain::Float(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
+        Plain::Float(number) => long_integer(text).unwrap_or_else(|| Number::from_f64(number).map_or(Value::Null, Value::Number)),
         Plain::Text(_) => Value::from(otherwise),
     }
 }

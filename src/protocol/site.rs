@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::http::written::Version;
-use super::http::{Address, AddressError, AllowedHost, Base, Cookies, Way, push_query, split_scheme};
+use super::http::{Address, AddressError, Base, Cookies, TWO_USERS, Way, push_query, split_scheme};
 use crate::base::secrets::{carries_secret, is_secret_header};
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{AGENT, Endpoint, Route, Tls};
+use crate::net::{AGENT, Endpoint, HostPort, Route, Tls};
 
 /// A URL as resolved, with what goes with it.
 #[derive(Debug, Clone)]
@@ -30,7 +32,7 @@ pub struct Site {
     /// By which way to get there; a proxy is asked for a tunnel.
     pub route: Arc<Route>,
     /// The only hosts that may be connected to; all if absent.
-    pub hosts: Option<Arc<[AllowedHost]>>,
+    pub hosts: Option<Arc<[HostPort]>>,
 }
 
 /// A site that can never be connected to.
@@ -50,6 +52,9 @@ pub enum SiteError {
     /// A header that is not the profile's to set.
     #[error("the header `{0}` is the handshake's own; leave it out")]
     Handshake(HeaderName),
+    /// Two say who asks.
+    #[error("{}", TWO_USERS)]
+    TwoUsers,
     /// Subprotocols have a key of their own.
     #[error("write `subprotocols: [name]` instead of the header `sec-websocket-protocol`")]
     Subprotocol,
@@ -121,6 +126,9 @@ impl Site {
         if let (Template::Static(text), true) = (&self.url, base.is_some() || self.base_url.is_none()) {
             let address = resolve(base.as_ref(), text, "", &way).map_err(|problem| url(text, problem))?;
             self.allowed(&address).map_err(|problem| url(text, problem))?;
+            if address.origin.user.is_some() && self.headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
+                return Err(SiteError::TwoUsers);
+            }
         }
         for (name, value) in &self.headers {
             let own = [CONNECTION, UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
@@ -171,6 +179,7 @@ impl Site {
         let address = resolve(base.as_ref(), &text, &query, &way).map_err(unusable("connect"))?;
         self.allowed(&address).map_err(unusable("connect"))?;
         let mut headers = HeaderMap::new();
+        headers.extend(address.origin.user.clone().map(|user| (AUTHORIZATION, user)));
         headers.insert(HOST, address.origin.host_header().clone());
         headers.insert(USER_AGENT, AGENT);
         for (name, value) in &self.headers {
@@ -180,19 +189,16 @@ impl Site {
                 EvalError::new(name.as_str(), "the header's value has a character that headers cannot carry (a line break?)")
             })?;
             value.set_sensitive(is_secret_header(name.as_str()));
-            headers.insert(name.clone(), value);
+            if headers.insert(name.clone(), value).is_some() && *name == AUTHORIZATION {
+                return Err(EvalError::new("connect", TWO_USERS));
+            }
         }
         let endpoint = address.origin.endpoint.clone();
         Ok(Visit { address, endpoint, headers, cookies: self.cookies })
     }
 
     fn allowed(&self, address: &Address) -> Result<(), String> {
-        match &self.hosts {
-            Some(hosts) if !address.origin.is_among(hosts) => {
-                Err(AddressError::Host(address.origin.host().to_owned()).to_string())
-            }
-            _ => Ok(()),
-        }
+        address.origin.endpoint.allowed(self.hosts.as_deref()).map_err(|refused| refused.to_string())
     }
 }
 
@@ -267,7 +273,7 @@ mod tests {
         assert_eq!(site("ws://h", "/to?url=ftp://x/").check(), Ok(()));
         assert!(problem(&site("ws://", "/x")).contains("`ws://` is not a URL"));
         let mut limited = site("", "ws://other/");
-        limited.hosts = Some(Arc::new([AllowedHost::parse("h").unwrap()]));
+        limited.hosts = Some(Arc::new([HostPort::parse("h").unwrap()]));
         assert!(problem(&limited).contains("`other`, which is not among"));
         for (header, part) in
             [("upgrade", "handshake's own"), ("sec-websocket-key", "own"), ("sec-websocket-protocol", "subprotocols")]

@@ -56,11 +56,13 @@ pub fn secrets_of_header(value: &str) -> Vec<String> {
     parts.chain(basic_password(value)).collect()
 }
 
-/// The password in a header that is `Basic …`.
+/// The password in a header that is `Basic …` (RFC 7617); the user where there is none, for then that is a token.
 pub fn basic_password(value: &str) -> Option<String> {
     let (scheme, token) = value.trim().split_once(' ')?;
     let pair = STANDARD.decode(token.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
-    Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
+    let pair = String::from_utf8(pair).ok()?;
+    let (user, password) = pair.split_once(':')?;
+    Some(if password.is_empty() { user } else { password }).filter(|secret| !secret.is_empty()).map(str::to_owned)
 }
 
 /// The secrets of a profile. Cheap to clone; prints nothing of what it holds.
@@ -209,6 +211,8 @@ mod tests {
         assert_eq!(secrets_of_header("lang=en; sid=0123456789"), ["lang=en; sid=0123456789", "sid=0123456789", "0123456789"]);
         assert_eq!(secrets_of_header("plain"), ["plain"]);
         assert_eq!(secrets_of_header("Basic YW5uOnBAc3M="), ["Basic YW5uOnBAc3M=", "YW5uOnBAc3M=", "p@ss"]);
+        assert_eq!(secrets_of_header("Basic YW5uOnAxMjM="), ["Basic YW5uOnAxMjM=", "YW5uOnAxMjM=", "p123"]);
+        assert_eq!(secrets_of_header("Basic dG9rZW46"), ["Basic dG9rZW46", "dG9rZW46", "token"]);
     }
 
     #[test]

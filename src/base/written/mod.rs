@@ -19,7 +19,7 @@ mod voidable;
 
 pub use collections::{Entries, Many, Named};
 pub use forms::{Flat, Form};
-pub use network::{Dns, Tls};
+pub use network::{Dns, Tls, Way};
 pub use scalars::{Expr, Name, Of, Parsed, Ratio, Scalar, Size, Text, scalar_schema};
 pub use voidable::Voidable;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{At, Of, Parsed, Scalar};
+use super::{At, Entries, Many, Of, Parsed, Scalar};
 
 /// TLS of a target.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -30,6 +30,19 @@ pub struct Tls {
 pub struct Dns {
     /// How long an answer is used. Default: each connection asks anew, and answers of the last second count for all.
     pub refresh: Option<Of<Duration>>,
+}
+
+/// The keys that say by which way to get to a target, as one layer of a profile has them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way<'w> {
+    /// `from`
+    pub from: Option<&'w Many<Of<IpAddr>>>,
+    /// `dns`
+    pub dns: Option<&'w Dns>,
+    /// `http_proxy`
+    pub http_proxy: Option<&'w Scalar>,
+    /// `connect_to`
+    pub connect_to: Option<&'w Entries<Scalar>>,
 }
 
 impl Parsed for IpAddr {

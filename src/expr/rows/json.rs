@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::Value as Json;
 
 use super::{Columns, Flaw, Starts};
+use crate::expr::json::Tree;
 
 /// Beyond so many different keys nobody wants to be told which there are.
 const MOST_COLUMNS: usize = 1000;
@@ -20,7 +21,8 @@ fn first<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Option<(serde_json::Result<
 
 /// The value that starts here.
 pub(super) fn row(bytes: &[u8]) -> Option<Json> {
-    first(bytes)?.0.ok()
+    let (_, length) = first::<IgnoredAny>(bytes)?;
+    Tree::parse(&bytes[..length]).map(Tree::exact)
 }
 
 /// The names that rows have, if they are all objects, and the start of each row.

@@ -46,6 +46,12 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
         Ok((exchange, credentials, trace)) => {
             run.due = exchange.ended;
             connections(run.sink, exchange.ended, &exchange.connects, &exchange.disconnects);
+            if let Some(detail) = &exchange.stray {
+                // No error of this request, and yet what a report should show.
+                let secrets = |text: &str| run.user.secrets(text);
+                let failure = Failure { reason: Reason::Protocol, status: 0, detail, body: &[], secrets: &secrets };
+                run.sink.failure(step.id, due, &failure);
+            }
             answered(step, due, exchange, (credentials, trace), run)
         }
         Err(error) => {

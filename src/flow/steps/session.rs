@@ -8,6 +8,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 
 use crate::base::{Outcome, Protocol};
+use crate::expr::json::Tree;
 use crate::flow::interpret::{Broken, Run, Stop};
 use crate::flow::session::{
     CloseStep, EmitStep, Hearing, Lasting, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep,
@@ -78,7 +79,7 @@ fn outgoing<S: Sink>(step: &SendStep, run: &Run<'_, S>) -> Result<Outgoing, Brok
             let json = json.render(scope).map_err(|error| run.unsendable(&error.to_string()))?;
             if run.session.as_ref().is_some_and(|session| session.step.protocol() == Protocol::Socketio) {
                 // What is sent there are values, and a text that holds JSON would be a text.
-                let value = serde_json::from_slice(&json).map_err(|error| run.unsendable(&error.to_string()))?;
+                let value = Tree::parse(&json).ok_or_else(|| run.unsendable("what was rendered is no JSON"))?.exact();
                 return Ok(Outgoing::Event { event: "message".into(), args: vec![value], attachments: Vec::new(), ack: None });
             }
             let json = String::from_utf8(json.into()).map_err(|_| run.unsendable("the JSON is no UTF-8"))?;
@@ -98,7 +99,9 @@ async fn emit<S: Sink>(step: &EmitStep, run: &mut Run<'_, S>) -> Result<(), Brok
     let mut event = String::new();
     step.event.text(scope, &mut event).map_err(|error| run.unsendable(&error.to_string()))?;
     let args = step.args.render(scope).map_err(|error| run.unsendable(&error.to_string()))?;
-    let args = serde_json::from_slice(&args).map_err(|_| run.unsendable("`args` is no list of JSON"))?;
+    let Some(serde_json::Value::Array(args)) = Tree::parse(&args).map(Tree::exact) else {
+        return Err(run.unsendable("`args` is no list of JSON"));
+    };
     let due = run.due;
     let ack = match (&step.ack, &mut run.session) {
         (Some(_), Some(session)) => Some(session.next_ack()),

@@ -99,3 +99,21 @@ fn slos_judge_groups_and_what_stands_in_them() {
     assert_eq!(of("steps/g/h").1, [1]);
     assert_eq!(plan.layout.groups[1].thresholds, [2.0, 3.0]);
 }
+
+#[test]
+fn requests_without_a_name_are_called_by_method_and_path() {
+    for (url, name) in [
+        ("/x?a=http://h/y", "GET /x"),
+        ("?a=/y", "GET /"),
+        ("/x#y", "GET /x"),
+        ("http://h", "GET /"),
+        ("http://h?next=/y", "GET /"),
+        ("http://ann:s3cret@h:81/x/?y", "GET /x/"),
+        ("http://{{ user / 2 }}.h/x", "GET /x"),
+        ("/{{ user if user > 1 else '?' }}/x?y={{ user }}", "GET /{{ user if user > 1 else '?' }}/x"),
+        ("{{ env.NEXT }}", "GET {{ env.NEXT }}"),
+    ] {
+        let plan = plan(&format!("{{a: {{flow: [{{http: {{get: \"{url}\"}}}}]}}}}"), "");
+        assert_eq!(plan.layout.steps[0].name, name, "{url}");
+    }
+}

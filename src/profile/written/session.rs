@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::step::{Spread, Step, Think, ThinkSpan};
-use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Named, Of, Parsed, Scalar, Size, Text, Tls, Voidable};
+use crate::base::written::{
+    Anything, At, Dns, Entries, Expr, Form, Many, Named, Of, Parsed, Scalar, Size, Text, Tls, Voidable, Way,
+};
 use crate::protocol::http::written::Extraction;
 
 /// Declares a session's step and its defaults: the keys that both have, then those of the step.
@@ -40,6 +42,8 @@ macro_rules! session {
             pub dns: Option<Dns>,
             /// The proxy to go through: `http://user:password@host:port`. The environment is not asked for one.
             pub http_proxy: Option<Scalar>,
+            /// Hosts that are connected to at another address: `{shop.example: 127.0.0.1:8080}`. Cookies, TLS and the header `host` follow the name.
+            pub connect_to: Option<Entries<Scalar>>,
             /// The longest message that is taken; a longer one ends the connection. Default 1MiB.
             pub max_message: Option<Of<Size>>,
             /// Brings back a connection that was lost: `{after: 1s..5s, times: 3}`. Default: it is an error that ends the session.
@@ -66,6 +70,8 @@ macro_rules! session {
             pub dns: Option<Dns>,
             /// The proxy to go through: `http://user:password@host:port`. The environment is not asked for one.
             pub http_proxy: Option<Scalar>,
+            /// Hosts that are connected to at another address: `{shop.example: 127.0.0.1:8080}`. Cookies, TLS and the header `host` follow the name.
+            pub connect_to: Option<Entries<Scalar>>,
             /// The longest message that is taken; a longer one ends the connection. Default 1MiB.
             pub max_message: Option<Of<Size>>,
             /// Brings back a connection that was lost: `{after: 1s..5s, times: 3}`. Default: it is an error that ends the session.
@@ -82,9 +88,12 @@ macro_rules! session {
                 Common {
                     timeout: self.timeout.as_ref(),
                     tls: self.tls.as_ref(),
-                    from: self.from.as_ref(),
-                    dns: self.dns.as_ref(),
-                    http_proxy: self.http_proxy.as_ref(),
+                    way: Way {
+                        from: self.from.as_ref(),
+                        dns: self.dns.as_ref(),
+                        http_proxy: self.http_proxy.as_ref(),
+                        connect_to: self.connect_to.as_ref(),
+                    },
                     max_message: self.max_message.as_ref(),
                     reconnect: self.reconnect.as_ref(),
                     close: self.close.as_ref(),
@@ -104,9 +113,12 @@ macro_rules! session {
                 Common {
                     timeout: self.timeout.as_ref(),
                     tls: self.tls.as_ref(),
-                    from: self.from.as_ref(),
-                    dns: self.dns.as_ref(),
-                    http_proxy: self.http_proxy.as_ref(),
+                    way: Way {
+                        from: self.from.as_ref(),
+                        dns: self.dns.as_ref(),
+                        http_proxy: self.http_proxy.as_ref(),
+                        connect_to: self.connect_to.as_ref(),
+                    },
                     max_message: self.max_message.as_ref(),
                     reconnect: self.reconnect.as_ref(),
                     close: self.close.as_ref(),
@@ -124,12 +136,8 @@ pub struct Common<'a> {
     pub timeout: Option<&'a Of<Duration>>,
     /// `tls`
     pub tls: Option<&'a Tls>,
-    /// `from`
-    pub from: Option<&'a Many<Of<IpAddr>>>,
-    /// `dns`
-    pub dns: Option<&'a Dns>,
-    /// `http_proxy`
-    pub http_proxy: Option<&'a Scalar>,
+    /// By which way to get there.
+    pub way: Way<'a>,
     /// `max_message`
     pub max_message: Option<&'a Of<Size>>,
     /// `reconnect`

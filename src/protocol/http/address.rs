@@ -8,6 +8,9 @@ use http::{HeaderValue, Uri};
 use url::{Position, Url};
 
 use super::written::Version;
+use crate::net::auth::basic;
+use crate::net::client::decoded;
+use crate::net::dial::NotAllowed;
 use crate::net::{Alpn, Endpoint, Route, Tls};
 
 /// A text that is no URL to send a request to.
@@ -28,8 +31,8 @@ pub enum AddressError {
     #[error("has a query or a fragment, and paths are put behind it; write the query at the steps")]
     Query,
     /// A host that the profile does not allow.
-    #[error("goes to `{0}`, which is not among `limits: {{hosts: …}}`")]
-    Host(String),
+    #[error(transparent)]
+    Host(#[from] NotAllowed),
 }
 
 /// How requests go wherever they go.
@@ -55,44 +58,11 @@ pub struct Origin {
     pub(crate) endpoint: Endpoint,
     /// `Host`, with the port where it is not the scheme's own.
     pub(super) host: HeaderValue,
+    /// `Authorization` by the user and the password of the URL, where it has them.
+    pub(crate) user: Option<HeaderValue>,
     version: Version,
     /// Whether requests go to a proxy as they are, which forwards them.
     forwards: bool,
-}
-
-/// A host that may be loaded: at any port, or at the one that is written behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedHost {
-    host: String,
-    port: Option<u16>,
-}
-
-fn bare(host: &str) -> String {
-    host.trim_matches(['[', ']']).to_ascii_lowercase()
-}
-
-impl AllowedHost {
-    /// `example.com`, `example.com:8080`, `::1` or `[::1]:8080`.
-    ///
-    /// # Errors
-    /// What is no host: a message that says what to write.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no host; write one like example.com, or with a port like example.com:8080");
-        if text.is_empty() || text.contains(['/', '?', '#', '@', ' ']) {
-            return Err(wrong());
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            // More than one colon without brackets is an address of IPv6.
-            Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port.parse().map_err(|_| wrong())?)),
-            _ => (text, None),
-        };
-        if host.is_empty() { Err(wrong()) } else { Ok(Self { host: bare(host), port }) }
-    }
-
-    /// Whether it may be connected to there.
-    pub fn allows(&self, host: &str, port: u16) -> bool {
-        self.host == bare(host) && self.port.is_none_or(|allowed| allowed == port)
-    }
 }
 
 /// The scheme of a whole URL, and what follows its `://`. A URL within a path or a query is none.
@@ -101,6 +71,18 @@ pub(crate) fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let mut bytes = scheme.bytes();
     let named = bytes.next()?.is_ascii_alphabetic() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     named.then_some((scheme, rest))
+}
+
+/// The user and the password of a URL, as they are sent.
+fn user(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let value = basic(&decoded(url.username()), &decoded(url.password().unwrap_or_default()));
+    // Base64 behind a word: a header can carry it.
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl Origin {
@@ -124,7 +106,7 @@ impl Origin {
         // HTTP/2 without TLS is for those who know each other, and a proxy is a stranger: it gets a tunnel.
         let forwards = tls.is_none() && version != Version::Http2 && way.route.proxy().is_some();
         let endpoint = Endpoint { host: host.to_owned(), port, tls, alpn, route: Arc::clone(&way.route) };
-        Ok(Self { endpoint, host: value, version, forwards })
+        Ok(Self { endpoint, host: value, user: user(url), version, forwards })
     }
 
     /// Whether connections may turn out to speak HTTP/2.
@@ -161,11 +143,6 @@ impl Origin {
     /// What the header `Host` says: with the port where it is not the scheme's own.
     pub(crate) fn host_header(&self) -> &HeaderValue {
         &self.host
-    }
-
-    /// Whether it is among the hosts that may be sent to.
-    pub(crate) fn is_among(&self, hosts: &[AllowedHost]) -> bool {
-        hosts.iter().any(|allowed| allowed.allows(self.host(), self.port()))
     }
 
     /// Whether it is `https`.
@@ -272,7 +249,8 @@ impl Base {
     }
 }
 
-fn is_absolute(text: &str) -> bool {
+/// Whether it is a whole URL.
+pub(super) fn is_absolute(text: &str) -> bool {
     let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     begins("http://") || begins("https://")
 }
@@ -367,22 +345,27 @@ mod tests {
     }
 
     #[test]
-    fn allowed_hosts_may_have_a_port() {
-        let allows = |allowed: &str, host: &str, port| AllowedHost::parse(allowed).unwrap().allows(host, port);
-        assert!(allows("Example.com", "example.COM", 80) && allows("example.com:8080", "example.com", 8080));
-        assert!(!allows("example.com:8080", "example.com", 80) && !allows("example.com", "www.example.com", 80));
-        assert!(allows("::1", "[::1]", 81) && allows("[::1]:81", "[::1]", 81) && !allows("[::1]:81", "::1", 82));
-        for wrong in ["http://example.com", "example.com/", "example.com:", "example.com:http", ":80", "", "a b", "u@h"] {
-            assert!(AllowedHost::parse(wrong).unwrap_err().contains("is no host"), "{wrong}");
-        }
-    }
-
-    #[test]
     fn queries_are_encoded() {
         let mut query = String::new();
         push_query(&mut query, "q", "a b&c=d/é");
         push_query(&mut query, "n[]", "1");
         assert_eq!(query, "q=a%20b%26c%3Dd%2F%C3%A9&n%5B%5D=1");
+    }
+
+    #[test]
+    fn users_of_urls_are_sent_and_are_no_part_of_what_else_a_url_says() {
+        let sent = |url: &str| {
+            let address = Address::resolve(None, url, "", &Way::default()).unwrap();
+            assert_eq!((address.origin.host().to_owned(), address.path.as_str()), ("h".into(), "/x"), "{url}");
+            assert_eq!(address.url().unwrap().as_str(), "http://h/x", "{url}");
+            address.origin.user.as_ref().map(|value| (value.to_str().unwrap().to_owned(), value.is_sensitive()))
+        };
+        let basic = |user: &str, password: &str| Some((basic(user, password), true));
+        assert_eq!(sent("http://ann:s3cret@h/x"), basic("ann", "s3cret"));
+        assert_eq!(sent("http://a%40b:p%3A%C3%BC@h/x"), basic("a@b", "p:ü"));
+        assert_eq!(sent("http://a:p@ss@h/x"), basic("a", "p@ss"));
+        assert_eq!((sent("http://token@h/x"), sent("http://:p@h/x")), (basic("token", ""), basic("", "p")));
+        assert_eq!((sent("http://h/x"), sent("http://@h/x")), (None, None));
     }
 
     #[test]

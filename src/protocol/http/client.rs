@@ -184,8 +184,8 @@ async fn follow(
         let Some((to, (headers, body))) = target else {
             let unpack = spec.compression && !spec.discard_body && !progress.cut;
             let read = spec.reads_body || spec.sha256;
-            let wanted = if read { Wanted::All(spec.max_body) } else { Wanted::Beginning(BEGINNING) };
-            return if unpack { decode::decode(&progress.headers, answer, wanted) } else { Ok(answer) };
+            let wanted = if read { Wanted::All(spec.max_body) } else { Wanted::Beginning(BEGINNING, spec.max_body) };
+            return if unpack { decode::decode(&progress.headers, answer, wanted, spec.step_reads) } else { Ok(answer) };
         };
         let to = to
             .and_then(|to| allowed(spec, &to).map(|()| to))

@@ -88,22 +88,17 @@ impl Connection {
         Ok(Box::new(Self { origin: Arc::clone(origin), meter, sender, driver, gate: Gate::new(), last_used: Instant::now() }))
     }
 
-    /// Whether an idle connection can take a request, as far as this side can know; if not, why it ended.
-    pub fn is_usable(&mut self) -> Result<(), Reason> {
+    /// Whether an idle connection can take a request, as far as this side can know.
+    pub fn is_usable(&mut self) -> bool {
         if self.last_used.elapsed() > IDLE {
             // With TLS there may be a session ticket to read, so there only hyper can tell.
             let readable = !self.origin.is_secure() && self.meter.is_readable();
             self.driver.poll(&mut Context::from_waker(Waker::noop()));
             if readable {
-                return Err(self.why());
+                return false;
             }
         }
-        if self.sender.is_closed() { Err(self.why()) } else { Ok(()) }
-    }
-
-    /// Why it ended while nobody waited for an answer.
-    pub fn why(&self) -> Reason {
-        if self.stray().is_some() { Reason::Protocol } else { Reason::Closed }
+        !self.sender.is_closed()
     }
 
     /// Bytes came behind the last answer that belong to none.

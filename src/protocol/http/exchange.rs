@@ -108,6 +108,8 @@ pub struct Exchange {
     pub answered: bool,
     /// How far the upload came, if the request was one.
     pub upload: Option<Box<Uploaded>>,
+    /// What an idle connection had that this request was to go over, and that belongs to no answer: it went over another.
+    pub stray: Option<Box<str>>,
     /// Connections that were opened or could not be.
     pub connects: Vec<Connect>,
     /// Connections that ended.

@@ -31,7 +31,7 @@ mod upload;
 pub mod written;
 
 pub(crate) use address::{Address, Base, push_query, split_scheme};
-pub use address::{AddressError, AllowedHost, Origin, Way};
+pub use address::{AddressError, Origin, Way};
 pub use client::Client;
 pub use cookies::Jar as Cookies;
 pub use exchange::{Connect, Disconnect, Exchange, Stage};
@@ -40,6 +40,7 @@ pub use pool::Pool;
 pub use prepared::Prepared;
 pub use progress::Untold;
 pub use request::Request;
+pub(crate) use spec::TWO_USERS;
 pub use spec::{Body, BuildError, Connections, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
 

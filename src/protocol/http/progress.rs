@@ -9,7 +9,7 @@ use http::HeaderMap;
 use super::connection::Connection;
 use super::exchange::{Connect, Disconnect, Exchange, Stage};
 use super::failure::Failure;
-use super::http2::Line;
+use super::http2::{Line, Ticket};
 use super::upload::Tally;
 use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
@@ -73,6 +73,8 @@ pub(super) struct Progress<'c> {
     /// Whether only the beginning of the body is kept.
     pub cut: bool,
     pub processing: Duration,
+    /// What an idle connection had that belongs to no answer.
+    pub stray: Option<Box<str>>,
     /// What is sent as it is made, if that is sent.
     pub upload: Option<Arc<Tally>>,
     pub untold: &'c mut Untold,
@@ -98,6 +100,7 @@ impl<'c> Progress<'c> {
             answered: false,
             cut: false,
             processing: Duration::ZERO,
+            stray: None,
             upload: None,
             untold,
             knock,
@@ -124,6 +127,21 @@ impl<'c> Progress<'c> {
         self.untold.disconnects.push(Disconnect { reason });
     }
 
+    /// A connection that was kept turns out to have ended before this request.
+    pub fn had_ended(&mut self, connection: &Connection) {
+        let stray = connection.stray();
+        let reason = if stray.is_some() { Reason::Protocol } else { Reason::Closed };
+        self.stray = stray.map(|failure| {
+            let idle = show_seconds(connection.last_used().elapsed().as_secs_f64());
+            format!(
+                "{}; they came late, on a connection that had been idle for up to {idle}, and this request went over another",
+                failure.detail
+            )
+            .into()
+        });
+        self.disconnected(Some(reason));
+    }
+
     /// A connection is in use from here.
     pub fn begin(&mut self, connection: &Connection, is_new: bool) {
         let meter = Arc::clone(&connection.meter);
@@ -131,6 +149,12 @@ impl<'c> Progress<'c> {
         self.meter = Some((meter, sent, received));
         self.idle_since = (!is_new).then(|| connection.last_used());
         self.stage = Stage::Send;
+    }
+
+    /// A connection that takes many requests at once is in use from here, perhaps for this one only.
+    pub fn boards(&mut self, ticket: &Ticket, fresh: bool) {
+        self.line = Some((ticket.line().clone(), fresh));
+        self.idle_since = ticket.idle_since();
     }
 
     /// The connection is no longer in use: its figures are taken over.
@@ -208,6 +232,7 @@ impl<'c> Progress<'c> {
             body_bytes: self.body_bytes,
             sha256: self.sha256,
             answered: self.answered,
+            stray: self.stray,
             upload: self.upload.map(|tally| Box::new(tally.uploaded())),
             connects,
             disconnects,

@@ -1,6 +1,8 @@
 //! Where an answer sends on, and what of the request goes with it (RFC 9110, 15.4).
 
-use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION,
+};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::address::{Address, AddressError, Way};
@@ -46,13 +48,15 @@ pub(super) fn strip(headers: &mut HeaderMap, from: &Address, to: &Address, witho
         }
         headers.insert(HOST, to.origin.host.clone());
     }
+    if let Some(user) = &to.origin.user {
+        headers.insert(AUTHORIZATION, user.clone());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
-    use http::header::AUTHORIZATION;
 
     #[test]
     fn methods_by_status() {
@@ -86,5 +90,7 @@ mod tests {
         strip(&mut headers, &from, &to(302, "http://other.test:81/").unwrap().unwrap(), true);
         assert_eq!(headers.len(), 1);
         assert_eq!(headers[HOST], "other.test:81");
+        strip(&mut headers, &from, &to(302, "http://ann:pw@other.test/").unwrap().unwrap(), true);
+        assert_eq!(headers[AUTHORIZATION], "Basic YW5uOnB3", "a user in the new URL is sent to where that leads");
     }
 }

@@ -5,16 +5,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::address::{Address, AddressError, Base, push_query};
+use super::address::{Address, AddressError, Base, is_absolute, push_query};
 use super::body::Payload;
 use super::decode::ACCEPTED;
 use super::prepared::{Prepared, Rendered};
-use super::spec::{Body, BuildError, Connections, Spec};
+use super::spec::{Body, BuildError, Connections, Spec, TWO_USERS};
 use crate::base::secrets::carries_secret;
 use crate::expr::{EvalError, Scope, Template};
+use crate::net::auth::basic;
 use crate::net::{AGENT, Endpoint};
 
 /// A request that is ready to be rendered.
@@ -31,6 +34,8 @@ pub struct Request {
     /// Those of them that carry credentials.
     credentials: Vec<HeaderName>,
     host_written: bool,
+    /// Whether the profile says who asks, beside the URL.
+    user_written: bool,
 }
 
 impl std::fmt::Debug for Request {
@@ -77,10 +82,15 @@ impl Request {
                 Template::Dynamic(..) => dynamic.push((name.clone(), value.clone())),
             }
         }
+        if let Some((Template::Static(user), Template::Static(password))) = &spec.basic {
+            let value = HeaderValue::try_from(basic(user, password)).map_err(|_| BuildError::Header(AUTHORIZATION))?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        let user_written = spec.basic.is_some() || spec.headers.iter().any(|(name, _)| name == AUTHORIZATION);
         let host_written = spec.headers.iter().any(|(name, _)| name == HOST);
         let credentials =
             dynamic.iter().map(|(name, _)| name).filter(|name: &&HeaderName| carries_secret(name.as_str())).cloned().collect();
-        let mut request = Self { base: None, address: None, headers, dynamic, credentials, host_written, spec };
+        let mut request = Self { base: None, address: None, headers, dynamic, credentials, host_written, user_written, spec };
         request.resolve_static()?;
         Ok(request)
     }
@@ -92,7 +102,11 @@ impl Request {
             move |error| BuildError::Url { url, error }
         };
         if let Some(Template::Static(text)) = &spec.base_url {
-            self.base = Some(Base::of_paths(text, &spec.way).map_err(failed(text))?);
+            let base = Base::of_paths(text, &spec.way).map_err(failed(text))?;
+            if self.user_written && base.origin.user.is_some() && !spec.url.as_static().is_some_and(is_absolute) {
+                return Err(BuildError::TwoUsers);
+            }
+            self.base = Some(base);
         }
         let known = matches!(spec.base_url, None | Some(Template::Static(_)));
         let Template::Static(text) = &spec.url else { return Ok(()) };
@@ -109,6 +123,12 @@ impl Request {
         allowed(spec, &address).map_err(failed(text))?;
         if !self.host_written {
             self.headers.insert(HOST, address.origin.host.clone());
+        }
+        if let Some(user) = &address.origin.user {
+            if self.user_written {
+                return Err(BuildError::TwoUsers);
+            }
+            self.headers.insert(AUTHORIZATION, user.clone());
         }
         self.address = Some(address);
         Ok(())
@@ -140,7 +160,15 @@ impl Request {
     /// The credentials that were rendered into its headers; those that are static are known to the plan.
     pub fn credentials(&self, prepared: &Prepared<'_>) -> Vec<HeaderValue> {
         let Rendered::Now(headers) = &prepared.headers else { return Vec::new() };
-        self.credentials.iter().flat_map(|name| headers.get_all(name)).cloned().collect()
+        let user = headers.get(AUTHORIZATION).filter(|user| self.headers.get(AUTHORIZATION) != Some(user));
+        let user = user.filter(|_| !self.credentials.contains(&AUTHORIZATION));
+        self.credentials.iter().flat_map(|name| headers.get_all(name)).chain(user).cloned().collect()
+    }
+
+    /// The credentials that are the same for all users and don't stand in the profile as they are sent.
+    pub fn user(&self) -> Option<&HeaderValue> {
+        let base = || self.base.as_ref()?.origin.user.as_ref();
+        self.headers.get(AUTHORIZATION).or_else(base)
     }
 
     /// Renders it for the user whose scope it is. Where all is static nothing is allocated.
@@ -152,7 +180,8 @@ impl Request {
             Some(address) => Rendered::Once(address),
             None => Rendered::Now(self.render_address(scope)?),
         };
-        let mut headers = match (&address, self.dynamic.is_empty()) {
+        let varies = self.spec.basic.as_ref().is_some_and(|(user, password)| !user.is_static() || !password.is_static());
+        let mut headers = match (&address, self.dynamic.is_empty() && !varies) {
             (Rendered::Once(_), true) => Rendered::Once(&self.headers),
             _ => Rendered::Now(self.render_headers(scope, &address)?),
         };
@@ -196,8 +225,21 @@ impl Request {
 
     fn render_headers(&self, scope: &Scope, address: &Rendered<'_, Address>) -> Result<HeaderMap, EvalError> {
         let mut headers = self.headers.clone();
-        if let (Rendered::Now(address), false) = (address, self.host_written) {
-            headers.insert(HOST, address.origin.host.clone());
+        if let Rendered::Now(address) = address {
+            if !self.host_written {
+                headers.insert(HOST, address.origin.host.clone());
+            }
+            match &address.origin.user {
+                Some(_) if self.user_written => return Err(EvalError::new("url", TWO_USERS)),
+                Some(user) => drop(headers.insert(AUTHORIZATION, user.clone())),
+                None => {}
+            }
+        }
+        if let Some((user, password)) =
+            self.spec.basic.as_ref().filter(|(user, password)| !user.is_static() || !password.is_static())
+            && let Some(value) = self.render_basic(user, password, scope)?
+        {
+            headers.insert(AUTHORIZATION, value);
         }
         for (name, template) in &self.dynamic {
             let mut text = String::new();
@@ -211,6 +253,20 @@ impl Request {
             headers.insert(name.clone(), value);
         }
         Ok(headers)
+    }
+
+    /// `Authorization`, unless it may be left out and uses what is undefined.
+    fn render_basic(&self, user: &Template, password: &Template, scope: &Scope) -> Result<Option<HeaderValue>, EvalError> {
+        let mut texts = [String::new(), String::new()];
+        for (template, text) in [user, password].into_iter().zip(&mut texts) {
+            match template.text(scope, text) {
+                Err(error) if error.is_of_undefined() && self.spec.may_lack.contains(&AUTHORIZATION) => return Ok(None),
+                rendered => rendered?,
+            }
+        }
+        let mut value = HeaderValue::try_from(basic(&texts[0], &texts[1])).ok();
+        value.iter_mut().for_each(|value| value.set_sensitive(true));
+        Ok(value)
     }
 
     fn render_body(&self, scope: &Scope) -> Result<Bytes, EvalError> {
@@ -240,12 +296,7 @@ impl Request {
 
 /// Whether the profile's `limits: {hosts}` let a request go there.
 pub(super) fn allowed(spec: &Spec, address: &Address) -> Result<(), AddressError> {
-    match &spec.hosts {
-        Some(hosts) if !address.origin.is_among(hosts) => {
-            Err(AddressError::Host(address.origin.host().trim_matches(['[', ']']).to_owned()))
-        }
-        _ => Ok(()),
-    }
+    Ok(address.origin.endpoint.allowed(spec.hosts.as_deref())?)
 }
 
 /// The error does not repeat the text: it may hold what a template put there.

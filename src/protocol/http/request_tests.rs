@@ -6,7 +6,7 @@ use http::Method;
 
 use super::*;
 use crate::expr::{Compiler, JsonTemplate, Layer, Names, Shared, Value};
-use crate::protocol::http::AllowedHost;
+use crate::net::HostPort;
 
 fn lit(text: &str) -> Template {
     Template::literal(text)
@@ -90,7 +90,7 @@ fn what_cannot_be_sent_is_refused_with_what_to_change() {
     );
     assert!(message(|spec| spec.headers.push((HOST, lit("a\nb")))).contains("`host`"));
     assert_eq!(
-        message(|spec| spec.hosts = Some(Arc::new([AllowedHost::parse("127.0.0.1").unwrap()]))),
+        message(|spec| spec.hosts = Some(Arc::new([HostPort::parse("127.0.0.1").unwrap()]))),
         "`/votes` goes to `h.test`, which is not among `limits: {hosts: …}`"
     );
 }

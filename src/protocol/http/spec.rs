@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::{HeaderName, Method};
 
 use super::MAX_BODY;
-use super::address::{AddressError, AllowedHost, Way};
+use super::address::{AddressError, Way};
 use super::upload::Multipart;
 use crate::expr::{JsonTemplate, Template};
+use crate::net::HostPort;
 use crate::protocol::TIMEOUT;
 
 /// What a request carries.
@@ -68,7 +69,9 @@ pub struct Spec {
     pub query: Vec<(String, Template)>,
     /// Headers; those given here replace the client's own.
     pub headers: Vec<(HeaderName, Template)>,
-    /// Those of them that are left out where they use what is undefined; elsewhere that is an error.
+    /// The user and the password that are sent as Basic authentication.
+    pub basic: Option<(Template, Template)>,
+    /// Those of the headers that are left out where they use what is undefined; elsewhere that is an error.
     pub may_lack: Vec<HeaderName>,
     /// The body.
     pub body: Body,
@@ -84,6 +87,8 @@ pub struct Spec {
     pub discard_body: bool,
     /// Whether something reads the bodies of answers; otherwise long ones aren't kept.
     pub reads_body: bool,
+    /// Whether the step itself does, by what it extracts, expects or checks.
+    pub step_reads: bool,
     /// The longest body that is kept to be read, unpacked too, in bytes.
     pub max_body: usize,
     /// Whether the SHA-256 of a body is computed where it isn't kept, since an expression reads `response.sha256`. It is
@@ -94,7 +99,7 @@ pub struct Spec {
     /// Over which connections.
     pub connections: Connections,
     /// The only hosts that may be sent to, redirects included; all if absent.
-    pub hosts: Option<Arc<[AllowedHost]>>,
+    pub hosts: Option<Arc<[HostPort]>>,
 }
 
 impl Spec {
@@ -106,6 +111,7 @@ impl Spec {
             url,
             query: Vec::new(),
             headers: Vec::new(),
+            basic: None,
             may_lack: Vec::new(),
             body: Body::Empty,
             timeout: TIMEOUT,
@@ -114,6 +120,7 @@ impl Spec {
             compression: true,
             discard_body: false,
             reads_body: true,
+            step_reads: false,
             max_body: MAX_BODY,
             sha256: false,
             way: Way::default(),
@@ -122,6 +129,9 @@ impl Spec {
         }
     }
 }
+
+/// Both a URL and the profile say who asks.
+pub(crate) const TWO_USERS: &str = "the URL has a user, and `authorization` or `auth` says who asks, too; leave out one of them (`headers: {authorization: ''}` at a step takes that of the defaults away)";
 
 /// A request that can never be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +147,9 @@ pub enum BuildError {
     /// A header's value.
     #[error("the header `{0}` has a character that headers cannot carry (a line break?)")]
     Header(HeaderName),
+    /// Two say who asks.
+    #[error("{}", TWO_USERS)]
+    TwoUsers,
     /// A header that is not the profile's to set.
     #[error("the header `{0}` follows from the body and how it is sent; leave it out")]
     Framing(HeaderName),

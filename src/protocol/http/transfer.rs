@@ -39,10 +39,9 @@ pub(super) async fn exchange(
     }
     let mut idle = home.take(&address.origin);
     loop {
-        if let Some(Err(reason)) = idle.as_mut().map(|connection| connection.is_usable()) {
-            idle = None;
+        if let Some(ended) = idle.take_if(|connection| !connection.is_usable()) {
             home.set_open(false);
-            progress.disconnected(Some(reason));
+            progress.had_ended(&ended);
         }
         let (mut connection, is_new) = match idle.take() {
             Some(connection) => (connection, false),
@@ -59,7 +58,7 @@ pub(super) async fn exchange(
                 outgoing = *back;
                 progress.meter = None;
                 home.set_open(false);
-                progress.disconnected(Some(connection.why()));
+                progress.had_ended(&connection);
             }
             Err(unanswered) => {
                 let failure = match unanswered {
@@ -129,7 +128,7 @@ async fn on_line(
 ) -> Result<Bytes, Broken> {
     let line = ticket.line();
     let fresh = spec.connections == Connections::Fresh;
-    progress.line = Some((line.clone(), fresh));
+    progress.boards(ticket, fresh);
     let result = http2::exchange(ticket, address, outgoing, Use::of(spec), progress).await.map_err(|broken| match broken {
         Broken::Failed(failure, over) => Broken::Failed(progress.of_upload(failure), over),
         unsent @ Broken::Unsent(..) => unsent,

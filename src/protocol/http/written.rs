@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Name, Named, Of, Parsed, Scalar, Size, Text, Tls};
+use crate::base::written::{Anything, At, Dns, Entries, Expr, Form, Many, Name, Named, Of, Parsed, Scalar, Size, Text, Tls, Way};
 
 /// Declares a struct with the keys that a step and the defaults share.
 macro_rules! with_settings {
@@ -20,6 +20,8 @@ macro_rules! with_settings {
             pub timeout: Option<Of<Duration>>,
             /// Headers to send; those of a step add to and replace those of the defaults.
             pub headers: Option<Entries<Text>>,
+            /// Who asks: `basic: {user, password}` or `bearer: token`, sent as the header `authorization`.
+            pub auth: Option<At<Auth>>,
             /// How many redirects are followed; the request and its redirects are one sample. Default 0.
             pub redirects: Option<At<u32>>,
             /// Whether cookies are kept and sent, in one jar a user. Default true.
@@ -44,6 +46,8 @@ macro_rules! with_settings {
             pub dns: Option<Dns>,
             /// The proxy to go through: `http://user:password@host:port`. The environment is not asked for one.
             pub http_proxy: Option<Scalar>,
+            /// Hosts that are connected to at another address: `{shop.example: 127.0.0.1:8080}`. Cookies, TLS and the header `host` follow the name.
+            pub connect_to: Option<Entries<Scalar>>,
         }
 
         impl $name {
@@ -52,6 +56,7 @@ macro_rules! with_settings {
                 Settings {
                     timeout: self.timeout.as_ref(),
                     headers: self.headers.as_ref(),
+                    auth: self.auth.as_ref(),
                     redirects: self.redirects.as_ref(),
                     cookies: self.cookies.as_ref(),
                     compression: self.compression.as_ref(),
@@ -61,9 +66,12 @@ macro_rules! with_settings {
                     tls: self.tls.as_ref(),
                     connections: self.connections.as_ref(),
                     reuse: self.reuse.as_ref(),
-                    from: self.from.as_ref(),
-                    dns: self.dns.as_ref(),
-                    http_proxy: self.http_proxy.as_ref(),
+                    way: Way {
+                        from: self.from.as_ref(),
+                        dns: self.dns.as_ref(),
+                        http_proxy: self.http_proxy.as_ref(),
+                        connect_to: self.connect_to.as_ref(),
+                    },
                 }
             }
         }
@@ -77,6 +85,8 @@ pub struct Settings<'a> {
     pub timeout: Option<&'a Of<Duration>>,
     /// `headers`
     pub headers: Option<&'a Entries<Text>>,
+    /// `auth`
+    pub auth: Option<&'a At<Auth>>,
     /// `redirects`
     pub redirects: Option<&'a At<u32>>,
     /// `cookies`
@@ -95,12 +105,8 @@ pub struct Settings<'a> {
     pub connections: Option<&'a Connections>,
     /// `reuse`
     pub reuse: Option<&'a At<bool>>,
-    /// `from`
-    pub from: Option<&'a Many<Of<IpAddr>>>,
-    /// `dns`
-    pub dns: Option<&'a Dns>,
-    /// `http_proxy`
-    pub http_proxy: Option<&'a Scalar>,
+    /// By which way to get there.
+    pub way: Way<'a>,
 }
 
 with_settings! {
@@ -178,6 +184,26 @@ pub struct Part {
     pub content_type: Option<Text>,
     /// A variable that is set to the SHA-256, in hex, of what was sent of the part; unset if it wasn't sent to its end.
     pub digest: Option<Of<Name>>,
+}
+
+/// Who asks: one of the two.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// A user and a password.
+    pub basic: Option<Basic>,
+    /// A token.
+    pub bearer: Option<Text>,
+}
+
+/// A user and a password, as HTTP's Basic authentication sends them.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The user's name.
+    pub user: Option<Text>,
+    /// The password.
+    pub password: Option<Text>,
 }
 
 /// Which answers are right.

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde_json::Value as Json;
 
+use crate::expr::json::{self, Tree};
 use crate::protocol::session::Outgoing;
 
 /// The most attachments that a packet may have: more is taken for an attack.
@@ -59,8 +60,8 @@ pub(super) fn parse(text: &str, namespace: &str) -> Result<Option<Packet>, Strin
     if named != namespace {
         return Ok(None);
     }
-    let list = |rest: &str| match serde_json::from_str(rest) {
-        Ok(Json::Array(args)) => Ok(args),
+    let list = |rest: &str| match Tree::parse(rest.as_bytes()).map(Tree::exact) {
+        Some(Json::Array(args)) => Ok(args),
         _ => Err(broken("holds no list of arguments")),
     };
     Ok(Some(match kind {
@@ -141,7 +142,9 @@ pub(super) fn encode(message: Outgoing, namespace: &str) -> (String, Vec<Bytes>)
         count => format!("{}{count}-", kinds[1]),
     };
     let id = id.map_or_else(String::new, |id| id.to_string());
-    (format!("{kind}{}{id}{args}", prefix(namespace)), attachments)
+    let mut text = format!("{kind}{}{id}", prefix(namespace));
+    json::write(&args, &mut text);
+    (text, attachments)
 }
 
 fn prefix(namespace: &str) -> String {

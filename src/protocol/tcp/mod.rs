@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TIMEOUT;
-use super::http::AllowedHost;
 use super::session::{Attempt, MAX_MESSAGE};
 use crate::expr::{EvalError, Scope, Template};
-use crate::net::{Endpoint, Route, Tls};
+use crate::net::{Endpoint, HostPort, Route, Tls};
 
 pub use connection::Connection;
 pub use frame::{Frame, Width};
@@ -31,7 +30,7 @@ pub struct Connector {
     /// The longest message that is taken, in bytes; a longer one ends the connection (`protocol`).
     pub max_message: usize,
     /// The only hosts that may be connected to; all if absent.
-    pub hosts: Option<Arc<[AllowedHost]>>,
+    pub hosts: Option<Arc<[HostPort]>>,
 }
 
 impl Connector {
@@ -74,13 +73,9 @@ impl Connector {
         if host.is_empty() || (bare.is_none() && host.contains([':', '/', '[', ']'])) {
             return Err(wrong());
         }
-        let name = bare.unwrap_or(host);
-        match &self.hosts {
-            Some(hosts) if !hosts.iter().any(|allowed| allowed.allows(name, port)) => {
-                Err(format!("goes to `{name}`, which is not among `limits: {{hosts: …}}`"))
-            }
-            _ => Ok(Endpoint { tls: self.tls.clone(), route: Arc::clone(&self.route), ..Endpoint::new(host, port) }),
-        }
+        let endpoint = Endpoint { tls: self.tls.clone(), route: Arc::clone(&self.route), ..Endpoint::new(host, port) };
+        endpoint.allowed(self.hosts.as_deref()).map_err(|refused| refused.to_string())?;
+        Ok(endpoint)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::base::{Outcome, Reason};
 use crate::expr::Shared;
-use crate::protocol::http::AllowedHost;
+use crate::net::HostPort;
 use crate::protocol::session::{self, Connection, IncomingKind, Lost, Outgoing};
 
 /// Far longer than anything here takes.
@@ -270,7 +270,7 @@ fn addresses_have_a_host_and_a_port() {
         assert!(check(wrong).unwrap_err().contains("host:port"), "{wrong}");
     }
     let mut limited = Connector::new(Template::literal("[::1]:9000"));
-    limited.hosts = Some(Arc::new([AllowedHost::parse("::1").unwrap()]));
+    limited.hosts = Some(Arc::new([HostPort::parse("::1").unwrap()]));
     assert_eq!(limited.check(), Ok(()));
     limited.address = Template::literal("example.com:9000");
     assert!(limited.check().unwrap_err().contains("`example.com`, which is not among"));

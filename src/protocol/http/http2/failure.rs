@@ -11,6 +11,7 @@
 
 use h2::Reason as Code;
 
+use super::line::MAX_HEADERS;
 use super::watched::End;
 use crate::base::Reason;
 use crate::protocol::http::exchange::Stage;
@@ -59,7 +60,17 @@ pub(super) fn outage(error: &h2::Error, end: Option<&End>, stage: Stage) -> Outa
         (_, true, true) => {
             of(Reason::Closed, format!("the peer closed the connection while {doing} (GOAWAY with {name})"), Over::Lost)
         }
+        // The library says no more of headers that are too long.
+        (true, _, false) if code == Code::PROTOCOL_ERROR => {
+            let most = MAX_HEADERS / 1024;
+            let what = format!("the answer breaks the rules of HTTP/2, or has more than {most} KiB of headers ({name})");
+            of(Reason::Protocol, what, Over::No)
+        }
         (true, _, false) => of(Reason::Protocol, format!("the answer breaks the rules of HTTP/2 ({name})"), Over::No),
+        (_, true, false) if code == Code::ENHANCE_YOUR_CALM => {
+            let what = format!("the peer sends headers, resets or frames without a use, more than is taken ({name})");
+            of(Reason::Protocol, what, Over::Lost)
+        }
         (_, true, false) => of(Reason::Protocol, format!("what the peer sends is not HTTP/2 ({name})"), Over::Lost),
         // An error of this side's own making: a header that HTTP/2 cannot carry.
         _ => of(Reason::Other, format!("the request cannot be sent over HTTP/2: {error}"), Over::No),

@@ -1,8 +1,8 @@
 //! One connection that many requests share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -23,7 +23,7 @@ const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// How much of a request's body may wait in memory for the peer to take it, in bytes.
 const SEND_BUFFER: usize = 256 * 1024;
 /// The longest headers of an answer, in bytes, as generous as with HTTP/1.1.
-const MAX_HEADERS: u32 = 256 * 1024;
+pub(super) const MAX_HEADERS: u32 = 256 * 1024;
 /// How many streams are opened before the peer has said how many it takes: the least that RFC 9113, 6.5.2 recommends.
 const FIRST_STREAMS: usize = 100;
 /// No more streams than this, whatever the peer allows.
@@ -43,6 +43,8 @@ struct Shared {
     end: Arc<OnceLock<End>>,
     /// Requests that have a ticket, under way or waiting for a stream.
     tickets: AtomicUsize,
+    /// Since when nobody has one, once somebody had.
+    idle_since: Mutex<Option<Instant>>,
     streams: Semaphore,
     /// How many permits there are in all; `usize::MAX >> 1` and more would not fit a semaphore.
     limit: AtomicUsize,
@@ -95,6 +97,7 @@ pub(in crate::protocol::http) async fn connect(
         sender,
         end,
         tickets: AtomicUsize::new(0),
+        idle_since: Mutex::default(),
         streams: Semaphore::new(FIRST_STREAMS),
         limit: AtomicUsize::new(FIRST_STREAMS),
         owed: AtomicUsize::new(0),
@@ -157,7 +160,7 @@ impl Line {
     /// Counts one more request on it.
     pub fn board(&self) -> Ticket {
         self.0.tickets.fetch_add(1, Relaxed);
-        Ticket(self.clone())
+        Ticket { line: self.clone(), idle_since: self.0.idle_since().take() }
     }
 
     /// Waits until the peer takes one more stream, first come, first served.
@@ -186,18 +189,36 @@ impl Line {
 
 /// One request on a line, for as long as it lasts.
 #[derive(Debug)]
-pub(in crate::protocol::http) struct Ticket(Line);
+pub(in crate::protocol::http) struct Ticket {
+    line: Line,
+    idle_since: Option<Instant>,
+}
 
 impl Ticket {
     /// The line.
     pub fn line(&self) -> &Line {
-        &self.0
+        &self.line
+    }
+
+    /// Since when the line had been idle, if it had served before and this is its only request.
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.idle_since
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.0.tickets.fetch_sub(1, Relaxed);
+        let shared = &self.line.0;
+        if shared.tickets.fetch_sub(1, Relaxed) == 1 {
+            *shared.idle_since() = Some(Instant::now());
+        }
+    }
+}
+
+impl Shared {
+    fn idle_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        // One thread drives a line and all its requests, so nobody waits; a panic leaves a time whole.
+        self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,6 +23,16 @@ fn good(answer: &str, status: u16, body: &'static str, ended: Option<Option<Reas
     Case { answer: answer.into(), method: Method::GET, found: Ok((status, body)), ended }
 }
 
+/// 200 with the body `ok`, whose connection stays.
+fn fine(answer: &str) -> Case {
+    good(answer, 200, "ok", STAYS)
+}
+
+/// The same, whose connection ends as announced.
+fn announced(answer: &str) -> Case {
+    good(answer, 200, "ok", ANNOUNCED)
+}
+
 fn bad(answer: &str, reason: Reason, says: &'static str) -> Case {
     Case { answer: answer.into(), method: Method::GET, found: Err((reason, says)), ended: Some(Some(reason)) }
 }
@@ -38,21 +48,16 @@ fn cases() -> Vec<Case> {
     let head = |answer: &str, ended| Case { method: Method::HEAD, ..good(answer, 200, "", ended) };
     vec![
         // Ends that are announced.
-        good("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
-        good("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, "ok", ANNOUNCED),
-        good("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
-        good("HTTP/1.0 200 OK\r\n\r\nok", 200, "ok", ANNOUNCED),
-        good("HTTP/1.1 200 OK\r\n\r\nok", 200, "ok", ANNOUNCED),
-        good("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", 200, "ok", ANNOUNCED),
-        good("HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 2\r\n\r\nok", 200, "ok", ANNOUNCED),
-        good(
-            "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-            200,
-            "ok",
-            ANNOUNCED,
-        ),
-        good("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-t: 1\r\n\r\n", 200, "ok", STAYS),
-        good("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\n\r\n", 200, "ok", STAYS),
+        fine("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
+        announced("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok"),
+        fine("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok"),
+        announced("HTTP/1.0 200 OK\r\n\r\nok"),
+        announced("HTTP/1.1 200 OK\r\n\r\nok"),
+        announced("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"),
+        announced("HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 2\r\n\r\nok"),
+        announced("HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+        fine("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-t: 1\r\n\r\n"),
+        fine("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\n\r\n"),
         // Answers without a body.
         good("HTTP/1.1 204 No\r\n\r\n", 204, "", STAYS),
         good("HTTP/1.1 304 Same\r\ncontent-length: 7\r\n\r\n", 304, "", STAYS),
@@ -60,7 +65,7 @@ fn cases() -> Vec<Case> {
         head("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n", STAYS),
         head("HTTP/1.1 200 OK\r\n\r\n", STAYS),
         // Interim answers are none.
-        good("HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
+        fine("HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
         good(
             "HTTP/1.1 103 Early\r\nlink: </a>\r\n\r\nHTTP/1.1 103 Early\r\n\r\nHTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n",
             404,
@@ -69,16 +74,16 @@ fn cases() -> Vec<Case> {
         ),
         bad("HTTP/1.1 103 Early\r\n\r\n", Reason::Closed, "without an answer"),
         // Headers.
-        good("HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
-        good("HTTP/1.1 200 OK\r\nx-long: a\r\n b\r\n\tc\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
-        good("HTTP/1.1 200 OK\ncontent-length: 2\n\nok", 200, "ok", STAYS),
-        good("HTTP/1.1 200 OK\r\nx-e:\r\ncontent-length:2\r\n\r\nok", 200, "ok", STAYS),
-        good("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
-        good("HTTP/1.1 200 \u{e9}t\u{e9}\r\ncontent-length: 2\r\n\r\nok", 200, "ok", STAYS),
+        fine("HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok"),
+        fine("HTTP/1.1 200 OK\r\nx-long: a\r\n b\r\n\tc\r\ncontent-length: 2\r\n\r\nok"),
+        fine("HTTP/1.1 200 OK\ncontent-length: 2\n\nok"),
+        fine("HTTP/1.1 200 OK\r\nx-e:\r\ncontent-length:2\r\n\r\nok"),
+        fine("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok"),
+        fine("HTTP/1.1 200 \u{e9}t\u{e9}\r\ncontent-length: 2\r\n\r\nok"),
         good("HTTP/1.1 299 X\r\ncontent-length: 2\r\n\r\nok", 299, "ok", STAYS),
         good("HTTP/1.1 799 X\r\ncontent-length: 2\r\n\r\nok", 799, "ok", STAYS),
-        good(&many(101), 200, "ok", STAYS),
-        good(&many(250), 200, "ok", STAYS),
+        fine(&many(101)),
+        fine(&many(250)),
         bad(&many(300), Reason::Protocol, "more than 256 headers"),
         bad(&format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(600_000)), Reason::Protocol, "or they are too long"),
         bad("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok!", Reason::Protocol, "is not HTTP/1.1"),
@@ -193,6 +198,8 @@ async fn bytes_behind_an_answer_that_come_late_end_the_connection() {
     let next = perform(&mut client, &request).await;
     assert_eq!((next.status, next.connects.len()), (200, 1), "it is the answer to nothing");
     assert_eq!(next.disconnects, [Disconnect { reason: Some(Reason::Protocol) }]);
+    let stray = next.stray.unwrap();
+    assert!(stray.starts_with("bytes came behind the end of the answer that belong to no answer; they came late"), "{stray}");
     server.abort();
 }
 

@@ -5,11 +5,14 @@ mod connections;
 mod failures;
 mod frames;
 mod http2;
+mod http2_answers;
 mod http2_hostile;
+mod names;
 mod pages;
 mod proxies;
 mod server;
 mod tls;
+mod tls_servers;
 mod uploads;
 
 use std::sync::Arc;

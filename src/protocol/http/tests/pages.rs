@@ -7,7 +7,7 @@ use http::Method;
 use super::server::{answers, script, serve};
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::protocol::http::AllowedHost;
+use crate::net::HostPort;
 use crate::protocol::http::{Body, Connect};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -257,7 +257,7 @@ async fn another_origin_is_not_told_secrets() {
     let (url, _server) = answers(&["HTTP/1.1 302 X\r\nlocation: http://192.0.2.1/\r\ncontent-length: 0\r\n\r\n"]).await;
     let fenced = get(&url, |spec| {
         spec.redirects = 1;
-        spec.hosts = Some(Arc::new([AllowedHost::parse("127.0.0.1").unwrap()]));
+        spec.hosts = Some(Arc::new([HostPort::parse("127.0.0.1").unwrap()]));
     });
     let exchange = perform(&mut Client::new(), &fenced).await;
     assert!(exchange.detail.unwrap().contains("`192.0.2.1`, which is not among `limits: {hosts: …}`"));

@@ -234,3 +234,53 @@ async fn a_missing_certificate_is_the_same_error_with_http2() {
     let exchange = ask(&format!("{url}head"), trusting()).await;
     assert_eq!(exchange.reason, Some(Reason::Tls), "{:?}", exchange.detail);
 }
+
+#[tokio::test]
+async fn a_target_that_wants_to_shake_hands_anew_is_refused() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    let authority = Authority::new();
+    authority.certify("127.0.0.1");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new("openssl")
+        .args([
+            "s_server",
+            "-tls1_2",
+            "-naccept",
+            "1",
+            "-cert",
+            "cert.pem",
+            "-key",
+            "key.pem",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .current_dir(authority.directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut orders, said) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+    let (listens, listening) = tokio::sync::oneshot::channel();
+    let reading = std::thread::spawn(move || {
+        let mut listens = Some(listens);
+        for line in BufReader::new(said).lines().map_while(Result::ok) {
+            if line == "ACCEPT" {
+                let _ = listens.take().map(|listens| listens.send(()));
+            } else if line.starts_with("GET / ") {
+                // Its word for a renegotiation.
+                let _ = orders.write_all(b"R\n");
+            }
+        }
+    });
+    listening.await.unwrap();
+    let options = TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() };
+    let exchange = ask(&format!("https://127.0.0.1:{port}/"), options).await;
+    let detail = exchange.detail.unwrap_or_default();
+    assert_eq!((exchange.reason, exchange.connects.len()), (Some(Reason::Tls), 1), "{detail}");
+    assert!(detail.contains("(renegotiation)"), "{detail}");
+    let _ = server.kill(); // it may have ended
+    server.wait().unwrap();
+    reading.join().unwrap();
+}
