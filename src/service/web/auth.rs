@@ -187,7 +187,11 @@ mod tests {
         assert_eq!(guard.admits(Some(&right)).await.unwrap(), Admission::Known);
         let guess = |number: usize| {
             let guard = guard.clone();
-            async move { guard.admits(Some(&basic(if number % 2 == 0 { "prometheus" } else { "nobody" }, &number.to_string()))).await }
+            async move {
+                guard
+                    .admits(Some(&basic(if number.is_multiple_of(2) { "prometheus" } else { "nobody" }, &number.to_string())))
+                    .await
+            }
         };
         let answers = futures_util::future::join_all((0..WAITING + 30).map(guess)).await;
         let count = |wanted: Admission| answers.iter().filter(|answer| *answer.as_ref().unwrap() == wanted).count();
