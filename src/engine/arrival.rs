@@ -20,6 +20,9 @@ pub(super) struct Arrival {
     pub probe: bool,
 }
 
+/// How many arrivals of one scenario may wait; it takes 7 MB to remember them.
+const MOST: usize = 100_000;
+
 /// Arrivals of one scenario that wait for a user to become free (`on_busy: {wait: …}`), over all workers: whichever
 /// user is free first takes the one that has waited longest. In use only while all users are busy.
 #[derive(Default)]
@@ -29,13 +32,17 @@ pub(super) struct WaitingRoom {
 }
 
 impl WaitingRoom {
-    /// Lets an arrival wait until `expires`.
-    pub fn enter(&self, arrival: Arrival, expires: Instant) {
+    /// Lets an arrival wait until `expires`, unless too many wait already.
+    pub fn enter(&self, arrival: Arrival, expires: Instant) -> bool {
         let mut queue = self.lock();
+        if queue.len() >= MOST {
+            return false;
+        }
         // Workers come a little out of order; the order of due times decides who is served.
         let place = queue.partition_point(|(other, _)| other.due <= arrival.due);
         queue.insert(place, (arrival, expires));
         self.length.store(queue.len(), Ordering::SeqCst);
+        true
     }
 
     /// Whether nobody waits; see [`super::shared::Berth::claim`].
@@ -98,10 +105,9 @@ mod tests {
             probe: false,
         };
         let room = WaitingRoom::default();
-        room.enter(arrival(1, 20), ms(120));
-        room.enter(arrival(1, 10), ms(110));
-        room.enter(arrival(2, 30), ms(130));
-        room.enter(arrival(2, 40), ms(140));
+        for (activation, due) in [(1, 20), (1, 10), (2, 30), (2, 40)] {
+            assert!(room.enter(arrival(activation, due), ms(due + 100)));
+        }
         assert_eq!(room.next(|_| true).map(|a| a.due), Some(ms(10)));
         assert!(room.next(|a| a.activation == 9).is_none());
         let (expired, next) = room.expire(ms(125), |_| true);
@@ -110,5 +116,7 @@ mod tests {
         assert!(room.clear(1).is_empty());
         assert_eq!(room.clear(2).len(), 2);
         assert!(room.next(|_| true).is_none());
+        let entered = (0..MOST as u64 + 5).filter(|due| room.enter(arrival(3, *due), ms(1_000_000))).count();
+        assert_eq!((entered, room.clear(3).len()), (MOST, MOST), "no more may wait than can be remembered");
     }
 }

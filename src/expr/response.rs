@@ -67,6 +67,13 @@ impl ResponseObject {
         &self.response
     }
 
+    /// Forgets what was made of the answer; it is made again when somebody asks for it.
+    pub fn forget(&mut self) {
+        self.tree.take();
+        self.json.take();
+        self.text.take();
+    }
+
     /// The body's JSON, if it is JSON.
     pub fn tree(&self) -> Option<&Tree> {
         self.tree.get_or_init(|| Tree::parse(&self.response.body)).as_ref()

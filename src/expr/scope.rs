@@ -234,6 +234,13 @@ impl Scope {
         self.indexes.pop();
     }
 
+    /// The user waits: of the last answer its bytes are kept, and nothing that was made of them.
+    pub fn waits(&mut self) {
+        if let Some(response) = self.response.as_mut().and_then(Arc::get_mut) {
+            response.forget();
+        }
+    }
+
     /// The answer that `response` is from here on.
     pub fn set_response(&mut self, response: Response) {
         self.response = Some(Arc::new(ResponseObject::new(response)));

@@ -99,7 +99,9 @@ impl From<Broken> for Stop {
 /// May be dropped at any await; a request in flight is then told as `interrupted`.
 pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> (End, Outcome) {
     user.rest = Duration::ZERO;
-    match Run::new(user, sink, due).flow(flow).await {
+    let done = Run::new(user, sink, due).flow(flow).await;
+    user.scope.waits();
+    match done {
         Ok(()) => (End::Completed, Outcome::Ok),
         Err(Stop::Failed(broken)) => (End::Failed, broken.outcome()),
         Err(Stop::End(end, outcome)) => (end, outcome),

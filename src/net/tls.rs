@@ -184,7 +184,7 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
         Error::InvalidCertificate(why) => match why {
             // Authorities of the same name, whose signature it isn't, are often two that nobody named.
             Why::UnknownIssuer | Why::BadSignature => {
-                "; its authority isn't trusted here (self-signed?), or a certificate between it and its authority is missing: name one that is to be trusted with `tls: {ca_file: …}`"
+                "; its authority isn't trusted here (self-signed?): name it with `tls: {ca_file: …}`, or a certificate between it and its authority is missing"
             }
             Why::NotValidForName | Why::NotValidForNameContext { .. } => {
                 "; its certificate is for another name: write that with `tls: {server_name: …}`"

@@ -17,9 +17,9 @@ pub struct Progress {
     pub phase_elapsed: f64,
     /// How long that takes; of set-up, verify and teardown, at most.
     pub phase_duration: f64,
-    /// Virtual users at work.
+    /// Virtual users at work; of closed loads, where there are any.
     pub users: u64,
-    /// Virtual users that are wanted; 0 where only arrivals are.
+    /// Virtual users that closed loads want; 0 where only arrivals are wanted.
     pub users_wanted: u64,
     /// Requests (or iterations, where a rate is wanted) a second lately, once the phase is old enough to say.
     pub rate: Option<f64>,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::figures::count;
 use crate::engine::{PhaseNow, Preparing, ScenarioNow};
+use crate::load::Load;
 use crate::measure::totals::timed;
 use crate::measure::{Sparse, Totals};
 use crate::plan::{Plan, Repeat};
@@ -76,6 +77,12 @@ impl Meter {
         };
         let phase = present.map(|present| present.phase).or(preparing.map(|preparing| preparing.phase));
         let phase = phase.and_then(|phase| plan.phases.get(phase.index()));
+        // Nobody asks for so many users of an open load: beside a closed one only those of the closed one are told.
+        let closed = |now: &&ScenarioNow| {
+            let load = phase.and_then(|phase| phase.loads.iter().find(|(id, _)| *id == now.scenario));
+            matches!(load, Some((_, Load::Closed { .. })))
+        };
+        let any_closed = scenarios.iter().any(|scenario| closed(&scenario));
         let draining = || present.filter(|present| present.draining).map(|_| "draining".to_owned());
         let progress = Progress {
             phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
@@ -85,8 +92,8 @@ impl Meter {
             duration: self.planned.map(|planned| planned.as_secs_f64()),
             rate_wanted,
             rate,
-            users: scenarios.iter().map(|scenario| scenario.users).sum(),
-            users_wanted: if open { 0 } else { scenarios.iter().map(|scenario| scenario.users_wanted).sum() },
+            users: scenarios.iter().filter(|scenario| !any_closed || closed(scenario)).map(|scenario| scenario.users).sum(),
+            users_wanted: scenarios.iter().filter(closed).map(|scenario| scenario.users_wanted).sum(),
             requests: point.requests,
             errors: run.steps.iter().map(|step| step.errors()).sum(),
             p95,

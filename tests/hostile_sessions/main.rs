@@ -51,7 +51,7 @@ fn each_misbehaviour_has_its_reason_and_the_books_hold() {
             let opened = if *fate == Fails { 0 } else { TIMES };
             assert_eq!(count(&connections["connects"]), opened, "{name}");
             let sessions = books.sessions(name)["outcomes"].as_object().unwrap();
-            let failed = if *reason == "timeout" && *fate == Lost { "timeout" } else { "error" };
+            let failed = if *reason == "timeout" { "timeout" } else { "error" };
             assert_eq!(sessions.get(failed).map_or(0, count), opened, "a session that fails: {name} {sessions:?}");
             assert_eq!(sessions.values().map(count).sum::<u64>(), opened, "{name}");
         }

@@ -56,7 +56,10 @@ impl Pool {
             live.set.dropped(self.id(), self.why_nobody(), 1);
             return;
         };
-        self.room().enter(arrival, arrival.due + limit);
+        if !self.room().enter(arrival, arrival.due + limit) {
+            live.set.dropped(self.id(), self.why_nobody(), 1);
+            return;
+        }
         // Somebody may have become free before it could be seen that one waits.
         self.serve_waiting();
         while !self.room().is_empty()
@@ -65,7 +68,11 @@ impl Pool {
             let next = self.next_waiting();
             let handed = next.as_ref().is_some_and(|(arrival, live)| self.ctx.hand_to(port, *arrival, live));
             match next {
-                Some((arrival, _)) if !handed => self.room().enter(arrival, arrival.due + limit),
+                Some((arrival, live)) if !handed => {
+                    if !self.room().enter(arrival, arrival.due + limit) {
+                        live.set.dropped(self.id(), self.why_nobody(), 1);
+                    }
+                }
                 Some(_) => {}
                 None => {
                     port.scenario(self.scenario).add_free();

@@ -7,5 +7,6 @@ use crate::flow::types::Think;
 pub(in crate::flow) async fn run<S: Sink>(think: Think, run: &mut Run<'_, S>) -> Result<(), Broken> {
     let length = think.draw(&mut run.user.scope.random());
     run.due += length;
+    run.user.scope.waits();
     run.wait_until(run.due).await
 }

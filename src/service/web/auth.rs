@@ -5,10 +5,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::change::Authenticated;
-use super::config::{WebConfig, WebConfigError};
+use super::config::{RateLimit, WebConfig};
 
 /// Answers that are remembered.
 const REMEMBERED: usize = 256;
@@ -33,6 +34,8 @@ struct Guard {
     answers: Arc<Mutex<Vec<(Proof, bool)>>>,
     places: Arc<Semaphore>,
     turn: Arc<Semaphore>,
+    /// When the next request may come by `rate_limit`.
+    next: Arc<Mutex<Option<Instant>>>,
 }
 
 /// What is made of a request.
@@ -55,58 +58,87 @@ pub(super) fn guard(router: Router, config: Option<PathBuf>) -> Router {
     }
 }
 
-async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    match guard.admits(given.as_deref()).await {
-        Ok(admission @ (Admission::Open | Admission::Known)) => {
-            if admission == Admission::Known {
-                request.extensions_mut().insert(Authenticated);
-            }
-            next.run(request).await
-        }
-        Ok(Admission::Unknown) => {
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"load-exporter\"")], "unauthorized\n")
-                .into_response()
-        }
-        Ok(Admission::Busy) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            [(header::RETRY_AFTER, "5")],
-            "too many requests wait for their password to be verified\n",
-        )
-            .into_response(),
-        Err(error) => {
+    let path = guard.path.clone();
+    let config = match tokio::task::spawn_blocking(move || WebConfig::read(&path)).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => {
             tracing::error!(%error, "the web config file can't be used");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    let further = config.http_server_config.headers.clone();
+    let mut response = match config.rate_limit {
+        Some(limit) if guard.is_too_soon(limit, Instant::now()) => {
+            (StatusCode::TOO_MANY_REQUESTS, "more requests came than `rate_limit` allows\n").into_response()
+        }
+        _ => guard.answer(config, given.as_deref(), request, next).await,
+    };
+    for (name, value) in further {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
         }
     }
+    response
 }
 
 impl Guard {
     fn new(path: &Path) -> Self {
         let (places, turn) = (Arc::new(Semaphore::new(WAITING)), Arc::new(Semaphore::new(1)));
-        Self { path: path.into(), answers: Arc::default(), places, turn }
+        Self { path: path.into(), answers: Arc::default(), places, turn, next: Arc::default() }
     }
 
-    async fn admits(&self, given: Option<&str>) -> Result<Admission, WebConfigError> {
-        let path = self.path.clone();
-        let Ok(config) = tokio::task::spawn_blocking(move || WebConfig::read(&path)).await else { return Ok(Admission::Busy) };
-        let config = config?;
-        if config.basic_auth_users.is_empty() {
-            return Ok(if config.requires_certificates() { Admission::Known } else { Admission::Open });
+    /// Whether a request comes sooner than it may. Of `burst` that come after a while none does.
+    fn is_too_soon(&self, limit: RateLimit, now: Instant) -> bool {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = limit.interval * limit.burst.saturating_sub(1);
+        let earliest = now.checked_sub(ahead).unwrap_or(now);
+        let due = next.map_or(earliest, |next| next.max(earliest));
+        let soon = due > now;
+        if !soon {
+            *next = Some(due + limit.interval);
         }
-        let Some((name, password)) = given.and_then(credentials) else { return Ok(Admission::Unknown) };
+        soon
+    }
+
+    async fn answer(&self, config: WebConfig, given: Option<&str>, mut request: Request, next: Next) -> Response {
+        match self.admits(config, given).await {
+            admission @ (Admission::Open | Admission::Known) => {
+                if admission == Admission::Known {
+                    request.extensions_mut().insert(Authenticated);
+                }
+                next.run(request).await
+            }
+            Admission::Unknown => {
+                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"load-exporter\"")], "unauthorized\n")
+                    .into_response()
+            }
+            Admission::Busy => {
+                let words = "too many requests wait for their password to be verified\n";
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], words).into_response()
+            }
+        }
+    }
+
+    async fn admits(&self, config: WebConfig, given: Option<&str>) -> Admission {
+        if config.basic_auth_users.is_empty() {
+            return if config.requires_certificates() { Admission::Known } else { Admission::Open };
+        }
+        let Some((name, password)) = given.and_then(credentials) else { return Admission::Unknown };
         // The hash is part of what is remembered: a changed password is asked for anew.
         let hash = config.basic_auth_users.get(&name).map(String::as_str).unwrap_or_default();
         let proof: Proof = Sha256::digest(format!("{name}\0{password}\0{hash}")).into();
         let admission = |known: bool| if known { Admission::Known } else { Admission::Unknown };
         if let Some(known) = self.remembered(&proof) {
-            return Ok(admission(known));
+            return admission(known);
         }
-        let Ok(_place) = self.places.try_acquire() else { return Ok(Admission::Busy) };
+        let Ok(_place) = self.places.try_acquire() else { return Admission::Busy };
         // It is never closed; if it were, the hash would be worked out all the same.
         let _turn = self.turn.acquire().await;
         if let Some(known) = self.remembered(&proof) {
-            return Ok(admission(known));
+            return admission(known);
         }
         let verified = tokio::task::spawn_blocking(move || config.admits(&name, &password)).await;
         let known = verified.unwrap_or(false);
@@ -117,7 +149,7 @@ impl Guard {
             answers.remove(at);
         }
         answers.push((proof, known));
-        Ok(admission(known))
+        admission(known)
     }
 
     fn remembered(&self, proof: &Proof) -> Option<bool> {
@@ -141,6 +173,8 @@ fn credentials(header: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -167,39 +201,49 @@ mod tests {
         std::fs::write(&guard.path, format!("basic_auth_users: {{prometheus: {hash}}}\n")).unwrap();
     }
 
+    async fn admits(guard: &Guard, given: Option<&str>) -> Admission {
+        guard.admits(WebConfig::read(&guard.path).unwrap(), given).await
+    }
+
+    #[test]
+    fn requests_come_by_their_interval_and_a_burst_after_a_while() {
+        let guard = Guard::new(Path::new("web.yml"));
+        let start = Instant::now();
+        let limit = RateLimit { interval: Duration::from_millis(100), burst: 3 };
+        let passes = |ms| !guard.is_too_soon(limit, start + Duration::from_millis(ms));
+        let passed: Vec<u64> = [0, 1, 2, 3, 50, 100, 101, 1000, 1001, 1002, 1003].into_iter().filter(|ms| passes(*ms)).collect();
+        assert_eq!(passed, [0, 1, 2, 100, 1000, 1001, 1002]);
+    }
+
     #[tokio::test]
     async fn a_changed_password_is_asked_for_anew() {
         let (_folder, guard) = guarded("one", 4);
         let one = basic("prometheus", "one");
         for _ in 0..2 {
-            assert_eq!(guard.admits(Some(&one)).await.unwrap(), Admission::Known);
+            assert_eq!(admits(&guard, Some(&one)).await, Admission::Known);
         }
         assert_eq!(guard.answers().len(), 1);
-        assert_eq!(guard.admits(None).await.unwrap(), Admission::Unknown);
+        assert_eq!(admits(&guard, None).await, Admission::Unknown);
         write(&guard, "two", 4);
-        assert_eq!(guard.admits(Some(&one)).await.unwrap(), Admission::Unknown);
+        assert_eq!(admits(&guard, Some(&one)).await, Admission::Unknown);
     }
 
     #[tokio::test]
     async fn a_flood_of_guesses_waits_its_turn_or_is_sent_away_and_pushes_nobody_out() {
         let (_folder, guard) = guarded("right", 8);
         let right = basic("prometheus", "right");
-        assert_eq!(guard.admits(Some(&right)).await.unwrap(), Admission::Known);
+        assert_eq!(admits(&guard, Some(&right)).await, Admission::Known);
         let guess = |number: usize| {
-            let guard = guard.clone();
-            async move {
-                guard
-                    .admits(Some(&basic(if number.is_multiple_of(2) { "prometheus" } else { "nobody" }, &number.to_string())))
-                    .await
-            }
+            let (guard, name) = (guard.clone(), if number.is_multiple_of(2) { "prometheus" } else { "nobody" });
+            async move { admits(&guard, Some(&basic(name, &number.to_string()))).await }
         };
         let answers = futures_util::future::join_all((0..WAITING + 30).map(guess)).await;
-        let count = |wanted: Admission| answers.iter().filter(|answer| *answer.as_ref().unwrap() == wanted).count();
+        let count = |wanted: Admission| answers.iter().filter(|answer| **answer == wanted).count();
         assert_eq!((count(Admission::Unknown), count(Admission::Busy)), (WAITING, 30));
         for number in 0..REMEMBERED {
             guard.answers().push(([number as u8; 32], false));
         }
-        guess(1000).await.unwrap();
+        guess(1000).await;
         assert!(guard.answers().iter().any(|(_, known)| *known), "who may come in is remembered");
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue};
 use bcrypt::HashParts;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,8 +21,56 @@ use serde::Deserialize;
 pub struct WebConfig {
     /// TLS; absent: plain HTTP.
     pub tls_server_config: Option<TlsServerConfig>,
+    /// HTTP.
+    pub http_server_config: HttpServerConfig,
+    /// How often somebody may ask; absent: as often as they like.
+    pub rate_limit: Option<RateLimit>,
     /// Names, and their passwords as bcrypt hashes; empty: everyone.
     pub basic_auth_users: BTreeMap<String, String>,
+}
+
+/// HTTP of the web surface.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpServerConfig {
+    /// Whether HTTP/2 is spoken, where the client wants it.
+    pub http2: bool,
+    /// Headers that every answer has.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Default for HttpServerConfig {
+    fn default() -> Self {
+        Self { http2: true, headers: BTreeMap::new() }
+    }
+}
+
+/// How often somebody may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// The time from one request to the next; 0: as often as they like.
+    #[serde(with = "humantime_text")]
+    pub interval: Duration,
+    /// How many may come at once after a while.
+    #[serde(default = "one")]
+    pub burst: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Durations as people write them.
+mod humantime_text {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, de::Error as _};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(&text).map_err(D::Error::custom) }
+    }
 }
 
 /// TLS of the web surface.
@@ -37,6 +87,14 @@ pub struct TlsServerConfig {
     pub client_auth_type: ClientAuth,
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
+    /// The newest version that is spoken.
+    pub max_version: Option<TlsVersion>,
+    /// The cipher suites that are spoken, by their names in Go; empty: all.
+    pub cipher_suites: Vec<String>,
+    /// The groups for keys, by their names in Go; empty: all.
+    pub curve_preferences: Vec<String>,
+    /// Whether the order of the suites is the server's; true if it isn't said.
+    pub prefer_server_cipher_suites: Option<bool>,
 }
 
 /// Whether clients need a certificate.
@@ -114,6 +172,11 @@ impl WebConfig {
                     .into(),
             );
         }
+        for (name, value) in &config.http_server_config.headers {
+            if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err() {
+                return wrong(format!("`http_server_config.headers`: `{name}` is no header that can be sent"));
+            }
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         if let Some(tls) = &mut config.tls_server_config {
             tls.cert_file = folder.join(&tls.cert_file);
@@ -128,7 +191,11 @@ impl WebConfig {
     /// # Errors
     /// Certificates or keys that can't be used.
     pub fn tls(&self) -> Result<Option<Arc<ServerConfig>>, WebConfigError> {
-        self.tls_server_config.as_ref().map(|tls| tls.load().map(Arc::new)).transpose()
+        let Some(tls) = &self.tls_server_config else { return Ok(None) };
+        let mut config = tls.load()?;
+        let protocols: &[&[u8]] = if self.http_server_config.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(Some(Arc::new(config)))
     }
 
     /// Whether these credentials are one of the users'. Takes as long as a hash was made to take, whether there is such a user or not.
@@ -159,8 +226,22 @@ impl TlsServerConfig {
             CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| wrong(key, path, error.to_string()))
         };
         const ALL: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
-        let versions = if self.min_version == TlsVersion::TLS13 { &ALL[..1] } else { ALL };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = match (self.min_version, self.max_version.unwrap_or(TlsVersion::TLS13)) {
+            (TlsVersion::TLS13, TlsVersion::TLS12) => {
+                return Err(wrong("max_version", &self.cert_file, "is older than `min_version`".to_owned()));
+            }
+            (TlsVersion::TLS13, TlsVersion::TLS13) => &ALL[..1],
+            (TlsVersion::TLS12, TlsVersion::TLS12) => &ALL[1..],
+            (TlsVersion::TLS12, TlsVersion::TLS13) => ALL,
+        };
+        let mut provider = rustls::crypto::ring::default_provider();
+        select(&mut provider.cipher_suites, &self.cipher_suites, |suite| name_in_go(suite.suite()))
+            .map_err(|message| wrong("cipher_suites", &self.cert_file, message))?;
+        select(&mut provider.kx_groups, &self.curve_preferences, |group| {
+            format!("{:?}", group.name()).replace("secp256r1", "CurveP256").replace("secp384r1", "CurveP384")
+        })
+        .map_err(|message| wrong("curve_preferences", &self.cert_file, message))?;
+        let provider = Arc::new(provider);
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
             .map_err(|error| wrong("min_version", &self.cert_file, error.to_string()))?;
@@ -184,8 +265,32 @@ impl TlsServerConfig {
         let chain = certificates("cert_file", &self.cert_file)?;
         let key =
             PrivateKeyDer::from_pem_file(&self.key_file).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
-        builder.with_single_cert(chain, key).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))
+        let mut config =
+            builder.with_single_cert(chain, key).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
+        config.ignore_client_order = self.prefer_server_cipher_suites.unwrap_or(true);
+        Ok(config)
     }
+}
+
+/// Leaves those that are named, in the order in which they are; all where none is.
+fn select<T>(all: &mut Vec<T>, named: &[String], name: impl Fn(&T) -> String) -> Result<(), String> {
+    let mut chosen = Vec::new();
+    for wanted in named {
+        let Some(at) = all.iter().position(|one| name(one) == *wanted) else {
+            let there: Vec<String> = all.iter().map(name).collect();
+            return Err(format!("`{wanted}` isn't spoken; there are {}", there.join(", ")));
+        };
+        chosen.push(all.remove(at));
+    }
+    if !named.is_empty() {
+        *all = chosen;
+    }
+    Ok(())
+}
+
+/// What Go calls a cipher suite.
+fn name_in_go(suite: rustls::CipherSuite) -> String {
+    format!("{suite:?}").replace("TLS13_", "TLS_").replace("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305")
 }
 
 #[cfg(test)]
@@ -210,12 +315,40 @@ mod tests {
     }
 
     #[test]
+    fn all_keys_of_the_exporters_are_taken_at_their_word() {
+        let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        file("cert.pem", &certificate.cert.pem());
+        file("key.pem", &certificate.signing_key.serialize_pem());
+        file(
+            "web.yml",
+            "tls_server_config: {cert_file: cert.pem, key_file: key.pem, max_version: TLS12, prefer_server_cipher_suites: false,\n  \
+             cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP256, X25519]}\n\
+             http_server_config: {http2: false, headers: {X-Frame-Options: deny}}\n\
+             rate_limit: {interval: 100ms, burst: 20}\n",
+        );
+        let config = WebConfig::read(&folder.path().join("web.yml")).unwrap();
+        assert_eq!(config.rate_limit, Some(RateLimit { interval: Duration::from_millis(100), burst: 20 }));
+        let tls = config.tls().unwrap().unwrap();
+        assert_eq!((tls.alpn_protocols.clone(), tls.ignore_client_order), (vec![b"http/1.1".to_vec()], false));
+        let provider = tls.crypto_provider();
+        let suites: Vec<String> = provider.cipher_suites.iter().map(|suite| name_in_go(suite.suite())).collect();
+        assert_eq!((suites, provider.kx_groups.len()), (vec!["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".to_owned()], 2));
+    }
+
+    #[test]
     fn mistakes_name_the_place() {
         assert!(read("basic_auth_user: {}\n").unwrap_err().to_string().contains("basic_auth_user"));
         let config = read("tls_server_config: {cert_file: no.crt, key_file: no.key}\n").unwrap();
         assert!(config.tls().unwrap_err().to_string().contains("no.crt"));
         let plain = read("basic_auth_users: {prometheus: let me in}\n").unwrap_err().to_string();
         assert!(plain.contains("`prometheus` is no bcrypt hash") && !plain.contains("let me in"), "{plain}");
+        let suite = "tls_server_config: {cert_file: no.crt, key_file: no.key, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}\n";
+        let suite = read(suite).unwrap().tls().unwrap_err().to_string();
+        assert!(suite.contains("`TLS_RSA_WITH_RC4_128_SHA` isn't spoken; there are TLS_AES_256_GCM_SHA384"), "{suite}");
+        assert!(read("http_server_config: {headers: {a b: c}}\n").unwrap_err().to_string().contains("`a b`"));
+        assert!(read("rate_limit: {interval: often}\n").is_err());
         let nobody = read("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}\n").unwrap_err().to_string();
         assert!(nobody.contains("client_auth_type"), "{nobody}");
     }

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -92,8 +92,8 @@ impl Door {
     }
 
     async fn serve(mut self, stream: TcpStream) -> io::Result<()> {
-        let stream: Box<dyn Connection> = match self.config {
-            None => Box::new(stream),
+        let (stream, http2): (Box<dyn Connection>, bool) = match self.config {
+            None => (Box::new(stream), true),
             Some(path) => tokio::time::timeout(HANDSHAKE, secure(stream, path)).await??,
         };
         let patience = Patience::default();
@@ -109,7 +109,9 @@ impl Door {
             }
         });
         let io = TokioIo::new(Patient::new(stream, patience, LIMITS));
-        let connection = http1::Builder::new().serve_connection(io, service);
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let builder = if http2 { builder } else { builder.http1_only() };
+        let connection = builder.serve_connection(io, service);
         tokio::pin!(connection);
         tokio::select! {
             done = connection.as_mut() => return done.map_err(io::Error::other),
@@ -120,11 +122,13 @@ impl Door {
     }
 }
 
-async fn secure(stream: TcpStream, path: PathBuf) -> io::Result<Box<dyn Connection>> {
-    let tls = tokio::task::spawn_blocking(move || WebConfig::read(&path).and_then(|config| config.tls()));
-    Ok(match tls.await.map_err(io::Error::other)?.map_err(io::Error::other)? {
-        None => Box::new(stream),
-        Some(tls) => Box::new(tokio_rustls::TlsAcceptor::from(tls).accept(stream).await?),
+/// The connection as the web config file wants it, and whether HTTP/2 may be spoken on it.
+async fn secure(stream: TcpStream, path: PathBuf) -> io::Result<(Box<dyn Connection>, bool)> {
+    let read = move || WebConfig::read(&path).and_then(|config| Ok((config.tls()?, config.http_server_config.http2)));
+    let (tls, http2) = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+    Ok(match tls {
+        None => (Box::new(stream), http2),
+        Some(tls) => (Box::new(tokio_rustls::TlsAcceptor::from(tls).accept(stream).await?), http2),
     })
 }
 
