@@ -451,3 +451,15 @@ slos: [{name: all, require: errors < 1%}]";
     let quiet = bench.run_files(&["a.yml"], &["--quiet"]);
     assert_eq!((quiet.code, quiet.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_run_that_settles_goes_on_where_there_is_no_source() {
+    let target = good_until(u64::MAX);
+    let phases =
+        "phases: [{name: one, duration: 300ms, load: {a: {rate: 40/s}}}, {name: two, duration: 300ms, load: {a: {rate: 40/s}}}]";
+    for observe in ["observe: {settle: true}", "observe: {settle: true, prometheus: {url: \"\"}, counters: [{preset: redis}]}"] {
+        let bench = Bench::new();
+        let ended = bench.run(&profile("settled", &target.url(), &format!("{observe}\n{phases}")));
+        assert_eq!((ended.code, bench.record()["phases"].as_array().unwrap().len()), (Some(0), 2), "{}", ended.err);
+    }
+}

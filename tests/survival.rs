@@ -64,6 +64,9 @@ fn a_profile_that_is_too_much_is_refused_and_the_load_goes_on() {
         (right.replace("name: home", &format!("name: home, check: {{x: '1{}'}}", "+1".repeat(8000))), "at most 250 operators"),
         (format!("{right}include: [pipe]\n"), "this is no file that can be included"),
         (format!("{right}include: [/dev/zero]\n"), "this is no file that can be included"),
+        (right.replace("timeout: 2s", "timeout: 2s, tls: {ca_file: pipe}"), "it is no plain file"),
+        (format!("{right}observe: {{prometheus: {{url: 'http://127.0.0.1:1', bearer_token_file: pipe}}, counters: [{{metric: x}}]}}\n"), "it is no plain file"),
+        (format!("{right}x-deep: \"{}{}\"\n", "${A:-".repeat(5000), "}".repeat(5000)), "stand in one another 32 times at most"),
         (format!("{right}x-long: {}\n", "a".repeat(5 << 20)), "larger than 4 MiB"),
         (right.replace("flow: [", &format!("flow: [{}", "{nothing: 1}, ".repeat(3000))), "… and 2975 more"),
     ]

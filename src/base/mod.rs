@@ -2,6 +2,7 @@
 
 pub mod away;
 pub mod figures;
+pub mod files;
 pub mod names;
 pub mod outcome;
 pub mod random;

@@ -19,8 +19,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::base::Protocol;
 use crate::base::units::nanos;
+use crate::base::{Outcome, Protocol};
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http;
@@ -361,6 +361,13 @@ impl Pool {
     /// everything is in one record.
     pub fn record_of(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
         if live.is_closed() { self.early(live) } else { (live, Within::InTime) }
+    }
+
+    /// An arrival has its user, and its activation is over: it is in the newest record, as one of a phase before.
+    pub fn came_too_late(&self) {
+        if let Some(live) = self.present() {
+            live.set.early().iteration(self.id(), 0, Outcome::Interrupted);
+        }
     }
 
     /// Where something of `live` is recorded that is told too late for its record.

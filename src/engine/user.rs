@@ -22,6 +22,9 @@ use super::pool::{Decision, Pool};
 use super::report::Report;
 use super::sink::UserSink;
 
+/// An iteration that lasted no longer had no time to do anything, in nanoseconds.
+const NO_TIME: u64 = 100_000_000;
+
 /// An iteration this short has hardly waited for anything: without a break a user whose every step fails at once would
 /// keep the worker from all others.
 const QUICK: Duration = Duration::from_micros(50);
@@ -186,7 +189,10 @@ impl Drop for Presence {
             // Given to it, and never begun.
             if let Some(live) = self.pool.live(arrival.activation) {
                 live.set.iteration(self.pool.id(), 0, Outcome::Interrupted);
+                live.set.unsent(self.pool.id());
                 live.detach();
+            } else {
+                self.pool.came_too_late();
             }
             self.pool.ended(&self.slot);
         }
@@ -316,6 +322,9 @@ impl<'a> Iteration<'a> {
             None => pool.live_at(began).inspect(|live| live.attach()),
         };
         let Some(live) = live else {
+            if arrival.is_some() {
+                pool.came_too_late();
+            }
             pool.ended(slot);
             return None;
         };
@@ -353,7 +362,12 @@ impl Drop for Iteration<'_> {
         let set = place.of(&live.set);
         let took = nanos(end.saturating_duration_since(self.due));
         set.iteration(self.pool.id(), took, self.outcome);
-        set.delayed_iteration(self.pool.id(), took, self.outcome, self.sink.delay(self.due, end));
+        let delay = self.sink.delay(self.due, end);
+        set.delayed_iteration(self.pool.id(), took, self.outcome, delay);
+        // But for the delay it would have had no time to do anything: it was cut off before it could.
+        if self.serves && self.outcome == Outcome::Interrupted && delay > 0 && took - delay.min(took) < NO_TIME {
+            set.unsent(self.pool.id());
+        }
         set.iteration_open(self.pool.id(), false);
         self.slot.ends(end, self.sink.turned_away().is_some(), self.rest);
         self.slot.probe.set(false);

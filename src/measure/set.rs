@@ -88,6 +88,7 @@ struct ScenarioCell {
     wanted: Count,
     held: Count,
     held_back: Count,
+    unsent: Count,
     start_lag: Lazy,
     connects: [OnceLock<Box<ConnectCell>>; Protocol::COUNT],
 }
@@ -307,6 +308,11 @@ impl Set {
     /// Closed users were held back because their target was away, together for so many nanoseconds.
     pub fn held_back(&self, scenario: ScenarioId, nanoseconds: u64) {
         self.scenarios[scenario.index()].held_back.add(nanoseconds);
+    }
+
+    /// Counts an arrival that started so late that it was cut off at once.
+    pub fn unsent(&self, scenario: ScenarioId) {
+        self.scenarios[scenario.index()].unsent.add(1);
     }
 
     /// Counts a step without a sample that was cut off, and the checks that nobody will evaluate.

@@ -128,6 +128,9 @@ pub struct ScenarioTotals {
     /// How long closed users were held back because their target was away (`on_dead_target: {do: back_off}`), together, in nanoseconds.
     #[serde(default)]
     pub held_back: u64,
+    /// Arrivals that started so late, for a pause of their worker, that they were cut off at once. They count among the interrupted.
+    #[serde(default)]
+    pub unsent: u64,
     /// How late arrivals started.
     pub start_lag: Sparse,
     /// Connections, by [`Protocol::index`].
@@ -379,6 +382,7 @@ impl Totals {
             less(&mut mine.wanted, &theirs.wanted);
             less(&mut mine.held, &theirs.held);
             less(&mut mine.held_back, &theirs.held_back);
+            less(&mut mine.unsent, &theirs.unsent);
             take(&mut mine.start_lag, &theirs.start_lag);
             each(&mut mine.connects, &theirs.connects, |mine, theirs| {
                 take(&mut mine.duration, &theirs.duration);
@@ -449,6 +453,7 @@ impl ScenarioTotals {
         self.wanted += other.wanted;
         self.held += other.held;
         self.held_back += other.held_back;
+        self.unsent += other.unsent;
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::base::files::plain;
+
 /// The longest file that can hold a secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
@@ -75,7 +77,7 @@ impl Held {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    let length = plain(path).map_err(|error| error.to_string())?.len();
     if length > LONGEST {
         return Err(format!("it has {length} bytes, which is no secret; most are below 10,000"));
     }

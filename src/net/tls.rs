@@ -15,6 +15,8 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, Serv
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::base::files::plain;
+
 /// What can be said of TLS, as plain data: `tls: {ca_file, cert_file, key_file, server_name, insecure}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
@@ -125,6 +127,7 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates("cert_file", cert)?;
+            plain(key).map_err(|error| file_error("key_file", key, error))?;
             let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error("key_file", key, error))?;
             builder.with_client_auth_cert(chain, key).map_err(|error| TlsError::Pair(error.to_string()))?
         }
@@ -159,6 +162,7 @@ fn native_roots() -> Result<Arc<RootCertStore>, TlsError> {
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    plain(path).map_err(|error| file_error(key, path, error))?;
     let found: Vec<_> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| file_error(key, path, error))?;
     if found.is_empty() {

@@ -283,8 +283,12 @@ pub(super) fn headers(resolver: &mut Resolver<'_>, layers: &[&Entries<Text>], na
         if found.iter().any(|(other, _)| *other == name) {
             continue;
         }
-        // A token that the environment left empty counts as absent.
-        let empty = matches!(value.source.trim(), "" | "Bearer" | "Basic") && name == AUTHORIZATION;
+        // What the environment left empty counts as absent, and so does a token of nothing.
+        let empty = match value.source.trim() {
+            "" => name == AUTHORIZATION || resolver.profile.is_of_environment(value.at),
+            "Bearer" | "Basic" => name == AUTHORIZATION,
+            _ => false,
+        };
         let template = if empty { None } else { resolver.template(value, names) };
         found.push((name, template));
     }

@@ -109,6 +109,11 @@ impl Profile {
         diagnostic::told(self.tree.place(at).as_ref(), message, &self.secrets)
     }
 
+    /// Whether the environment is in the node, a text.
+    pub fn is_of_environment(&self, at: Node) -> bool {
+        self.tree.scalar(at).is_some_and(|scalar| scalar.original.is_some())
+    }
+
     /// A problem of the node.
     pub fn error(&self, at: Node, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(self.tree.place(at), self.told(at, &message.into()))

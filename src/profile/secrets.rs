@@ -69,6 +69,12 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
             Kind::Scalar(_) => scalar(tree, node, keys, naming, &mut found),
             Kind::List(items) => rest.extend(items.iter().map(|item| (*item, keys, naming))),
             Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(key, value)| {
+                // A part of an upload says its name beside its value.
+                if tree.key(*key) == "value"
+                    && let Some(name) = tree.get(node, "name")
+                {
+                    return (*value, Keys::Own, masks::naming(tree.as_written(name)));
+                }
                 found.names.push(tree.key(*key).to_owned());
                 if tree.key(*key) == "name" {
                     found.names.push(tree.as_written(*value).to_owned());

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use super::tree::Substituted;
 use crate::base::secrets::Naming;
 
+/// How many `${…}` may stand in one another.
+const MAX_NESTED: usize = 32;
+
 /// The environment that a profile sees.
 #[derive(Clone, Default)]
 pub struct Env {
@@ -84,8 +87,29 @@ pub(super) fn substitute(text: &str, env: &Env) -> Result<Option<Outcome>, Mista
         secrets: Vec::new(),
         secret: false,
     };
+    if deepest(text) > MAX_NESTED {
+        let message = format!("`${{…}}` stand in one another {MAX_NESTED} times at most");
+        return Err(Mistake { range: 0..text.len(), message });
+    }
     expand(text, 0, env, true, &mut out)?;
     Ok(Some(out))
+}
+
+/// How many `${…}` stand in one another, or a little more.
+fn deepest(text: &str) -> usize {
+    let (mut depth, mut deepest, mut last) = (0_usize, 0, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'{' if last == b'$' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        last = byte;
+    }
+    deepest
 }
 
 /// The variables that a scalar names in `${…}`, those of defaults that aren't needed included.

@@ -165,6 +165,8 @@ impl RunDirectory {
         summary: &str,
         redact: &dyn Fn(&str) -> Cow<'_, str>,
     ) -> Result<PathBuf, RecordError> {
+        // Somebody may have made room on a full disk.
+        fs::create_dir_all(&self.path).map_err(|source| RecordError::io("making", &self.path, source))?;
         write::atomically(&self.path, HISTOGRAMS, |out| write_json(out, histograms, redact, false))?;
         write::atomically(&self.path, SUMMARY, |out| out.write_all(redact(summary).as_bytes()))?;
         write::atomically(&self.path, RUN, |out| write_json(out, run, redact, true))?;

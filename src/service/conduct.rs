@@ -377,7 +377,7 @@ impl Conduct {
                 turn.used = Some(turn.baseline.used(board));
                 turn.length = Some(at.duration_since(turn.started).unwrap_or_default());
                 self.store.gauges.end_phase(turn.phase, unix_time(at));
-                if self.plan.observe.settle {
+                if self.plan.observe.settle && self.observer.is_some() {
                     // Read once it has drained.
                     tracing::info!(profile = %self.plan.name, "waiting until every source has a sample past the phase's end");
                     update(Update::Say("Waiting until every source has a sample past the phase's end.".to_owned()));
@@ -432,6 +432,11 @@ impl Conduct {
         let drained = Drained { phase, repeat, started, ended, elapsed, totals, watches, saturated, ran_out };
         self.waiting.insert(activation, drained);
         let Some((observer, before)) = self.observer.clone().zip(turn.before) else {
+            if self.plan.observe.settle {
+                // There is no source to wait for.
+                let control = control.clone();
+                tokio::spawn(async move { control.send(Control::Settled { activation }).await });
+            }
             self.judging.spawn(async move { (activation, None, Outside::default()) });
             return;
         };

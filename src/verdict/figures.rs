@@ -9,7 +9,7 @@ use self::part::Part;
 use super::slo::{Of, Traffic};
 use crate::base::{DropReason, Outcome, Reason};
 use crate::measure::totals::ByOutcome;
-use crate::measure::{Delayed, Heard, Layout, ScenarioId, Sparse, Totals};
+use crate::measure::{Delayed, Heard, Layout, OwnKind, ScenarioId, Sparse, StepId, Totals};
 
 /// What an extract needs beside the subject and the totals.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,7 @@ impl Figures {
         for id in &subject.scenarios {
             let before = figures.counted();
             figures.scenario(subject, *id, totals, extent.layout);
-            figures.part(subject.of, *id, totals, extent, before);
+            figures.part(subject, *id, totals, extent, before);
         }
         if let Some(late) = &totals.late {
             let late = Self::all_of(subject, late, extent);
@@ -307,17 +307,34 @@ impl Figures {
     }
 
     /// Notes what a scenario did, where what was there `before` came from others, and what its load asked for.
-    fn part(&mut self, of: Of, id: ScenarioId, totals: &Totals, extent: Extent<'_>, before: (u64, u64, f64)) {
+    fn part(&mut self, subject: &Traffic, id: ScenarioId, totals: &Totals, extent: Extent<'_>, before: (u64, u64, f64)) {
+        let of = subject.of;
         let scenario = totals.scenario(id);
         let (all, checks, counter) = self.counted();
         let count = |outcome: Outcome| scenario.iterations[outcome.index()].count();
         let (interrupted, failed) = (count(Outcome::Interrupted), count(Outcome::Error) + count(Outcome::Timeout));
         let iterations: u64 = scenario.iterations.iter().map(Sparse::count).sum();
         let mut unfinished = 0;
-        if let Of::Own(_) = of {
+        if let Of::Own(metric) = of {
             let broken = own_doing(id, totals, extent.layout);
             self.blamed += broken;
             unfinished = interrupted + broken.min(failed);
+            // A distribution lacks the value of what a time limit ended; a counter doesn't, for nothing was done.
+            if matches!(extent.layout.own[metric.index()].kind, OwnKind::Histogram { .. }) {
+                unfinished = (unfinished + count(Outcome::Timeout)).min(interrupted + failed);
+            }
+        }
+        // Arrivals that started and sent nothing: their worker stood still until they were cut off, or until nobody kept their record.
+        let mut unsent = 0;
+        if !matches!(of, Of::Iteration | Of::Own(_)) {
+            let begun = iterations + scenario.open.under_way().max(0) as u64;
+            unsent = scenario.unsent + if extent.over { scenario.started.saturating_sub(begun) } else { 0 };
+        }
+        // What broke on this machine's own limits in another step left out the subject's steps behind it.
+        if matches!(of, Of::Response | Of::Service) {
+            let steps = totals.steps.iter().zip(&extent.layout.steps).enumerate();
+            let others = steps.filter(|(at, (_, layout))| layout.scenario == id && !subject.steps.contains(&StepId::at(*at)));
+            unfinished = others.map(|(_, (step, _))| step.reasons[Reason::Local.index()]).sum::<u64>().min(failed);
         }
         self.held += scenario.held as f64 / 1e9;
         let dead = scenario.dropped[DropReason::DeadTarget.index()];
@@ -325,8 +342,8 @@ impl Figures {
             all: all - before.0,
             checks: checks - before.1,
             counter: counter - before.2,
-            started: scenario.started,
-            unstarted: if extent.covered.contains(&id) { 0 } else { scenario.unstarted() - dead },
+            started: scenario.started.saturating_sub(unsent),
+            unstarted: unsent + if extent.covered.contains(&id) { 0 } else { scenario.unstarted() - dead },
             dead,
             wanted: scenario.wanted,
             absent: scenario.absent,

@@ -169,7 +169,7 @@ fn measured(
     found
 }
 
-/// What an answer depends on: `between 0% and 90%: 450 arrivals were dropped or cancelled`.
+/// What an answer depends on: `between 0% and 90%: 450 arrivals were dropped, were cancelled or sent nothing`.
 pub(super) fn depends(requirement: &Requirement, known: &Known, doubt: &str) -> String {
     let between = requirement.unit.show_between(known.least, known.most);
     if doubt.is_empty() { between } else { format!("{between}: {doubt}") }

@@ -130,6 +130,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         wanted: cell.wanted.get(),
         held: cell.held.get(),
         held_back: cell.held_back.get(),
+        unsent: cell.unsent.get(),
         due,
         started,
         dropped,

@@ -15,6 +15,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde::Deserialize;
 
+use crate::base::files::plain;
+
 /// The file as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -156,7 +158,9 @@ impl WebConfig {
     /// # Errors
     /// It can't be read, or holds an unknown key or a wrong value.
     pub fn read(path: &Path) -> Result<Self, WebConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| WebConfigError::Read { path: path.into(), source })?;
+        let text = plain(path)
+            .and_then(|_| std::fs::read_to_string(path))
+            .map_err(|source| WebConfigError::Read { path: path.into(), source })?;
         let mut config: Self = serde_yaml::from_str(&text)
             .map_err(|error| WebConfigError::Parse { path: path.into(), message: error.to_string() })?;
         let wrong = |message| Err(WebConfigError::Parse { path: path.into(), message });
@@ -223,6 +227,7 @@ impl TlsServerConfig {
     fn load(&self) -> Result<ServerConfig, WebConfigError> {
         let wrong = |key, path: &Path, message: String| WebConfigError::Tls { key, path: path.into(), message };
         let certificates = |key, path: &Path| -> Result<Vec<CertificateDer<'static>>, WebConfigError> {
+            plain(path).map_err(|error| wrong(key, path, error.to_string()))?;
             CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| wrong(key, path, error.to_string()))
         };
         const ALL: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -263,6 +268,7 @@ impl TlsServerConfig {
             }
         };
         let chain = certificates("cert_file", &self.cert_file)?;
+        plain(&self.key_file).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
         let key =
             PrivateKeyDer::from_pem_file(&self.key_file).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
         let mut config =

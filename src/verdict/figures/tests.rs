@@ -305,6 +305,7 @@ fn what_was_not_sent_to_a_target_that_was_away_failed_and_is_no_doubt() {
     }
     set.due(ScenarioId(0), 1000);
     set.started(ScenarioId(0), 525);
+    (0..525).for_each(|_| set.iteration(ScenarioId(0), 10_000_000, Outcome::Ok));
     let before = figures(&subject, &store);
     set.dropped(ScenarioId(0), DropReason::DeadTarget, 475);
     let dead = figures(&subject, &store);

@@ -119,7 +119,11 @@ impl Figures {
             }
         }
         if unmade {
-            say(&mut doubts, self.unmade().arrivals, &["arrival was dropped or cancelled", "arrivals were dropped or cancelled"]);
+            say(
+                &mut doubts,
+                self.unmade().arrivals,
+                &["arrival was dropped, was cancelled or sent nothing", "arrivals were dropped, were cancelled or sent nothing"],
+            );
             say(
                 &mut doubts,
                 self.unmade().unfinished,

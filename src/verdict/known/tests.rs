@@ -1,5 +1,6 @@
 //! What can be known: cases of an everyday.
 
+mod iterations;
 mod properties;
 
 use std::sync::Arc;
@@ -230,33 +231,6 @@ fn iterations_that_failed_for_the_generators_sake_are_not_the_targets() {
 }
 
 #[test]
-fn iterations_and_groups_that_were_given_up_are_surely_longer() {
-    let recorder = Recorder::new(0.0);
-    recorder.good(90, 2);
-    (0..10).for_each(|_| recorder.request(2000, Outcome::Timeout, Some(Reason::Timeout)));
-    (0..90).for_each(|_| recorder.set.iteration(USERS, 2 * MS, Outcome::Ok));
-    (0..10).for_each(|_| recorder.set.iteration(USERS, 2000 * MS, Outcome::Timeout));
-    let subject = Traffic { of: Of::Iteration, ..recorder.subject.clone() };
-    let met = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met;
-    for (text, wanted) in [
-        ("p95 < 500ms", Some(false)),
-        ("within(500ms) > 95%", Some(false)),
-        ("p85 < 500ms", Some(true)),
-        ("max < 500ms", Some(false)),
-        ("mean < 100ms", Some(false)),
-        // They would have taken longer than 2 s; nobody knows how long.
-        ("p95 < 5s", None),
-        ("max < 5s", None),
-        ("mean < 5s", None),
-        ("errors < 5%", Some(false)),
-        ("timeouts < 5%", Some(false)),
-        ("errors < 11%", Some(true)),
-    ] {
-        assert_eq!(met(text), wanted, "{text}");
-    }
-}
-
-#[test]
 fn arrivals_that_were_never_made_count_as_what_they_would_have_done() {
     let drops = Recorder::new(5.0);
     drops.good(50, 100);
@@ -266,10 +240,10 @@ fn arrivals_that_were_never_made_count_as_what_they_would_have_done() {
     {
         assert_eq!(drops.met(text), None, "{text}");
     }
-    assert_eq!(drops.doubt("errors < 1%"), "450 arrivals were dropped or cancelled");
+    assert_eq!(drops.doubt("errors < 1%"), "450 arrivals were dropped, were cancelled or sent nothing");
     let one = Recorder::new(5.0);
     one.arrivals(1, 1);
-    assert_eq!(one.doubt("errors < 1%"), "1 arrival was dropped or cancelled");
+    assert_eq!(one.doubt("errors < 1%"), "1 arrival was dropped, was cancelled or sent nothing");
     let known = drops.known("errors < 1%");
     assert_eq!((known.value, known.least, known.most), (0.0, 0.0, 0.9));
     assert_eq!(

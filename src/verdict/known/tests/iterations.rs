@@ -1,0 +1,61 @@
+//! What is known of iterations that were given up, cut off, or came too late to do anything.
+
+use super::*;
+
+#[test]
+fn iterations_and_groups_that_were_given_up_are_surely_longer() {
+    let recorder = Recorder::new(0.0);
+    recorder.good(90, 2);
+    (0..10).for_each(|_| recorder.request(2000, Outcome::Timeout, Some(Reason::Timeout)));
+    (0..90).for_each(|_| recorder.set.iteration(USERS, 2 * MS, Outcome::Ok));
+    (0..10).for_each(|_| recorder.set.iteration(USERS, 2000 * MS, Outcome::Timeout));
+    let subject = Traffic { of: Of::Iteration, ..recorder.subject.clone() };
+    let met = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met;
+    for (text, wanted) in [
+        ("p95 < 500ms", Some(false)),
+        ("within(500ms) > 95%", Some(false)),
+        ("p85 < 500ms", Some(true)),
+        ("max < 500ms", Some(false)),
+        ("mean < 100ms", Some(false)),
+        // They would have taken longer than 2 s; nobody knows how long.
+        ("p95 < 5s", None),
+        ("max < 5s", None),
+        ("mean < 5s", None),
+        ("errors < 5%", Some(false)),
+        ("timeouts < 5%", Some(false)),
+        ("errors < 11%", Some(true)),
+    ] {
+        assert_eq!(met(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn arrivals_that_started_too_late_to_send_anything_count_like_those_that_never_started() {
+    let recorder = Recorder::new(10.0);
+    recorder.good(37, 5);
+    recorder.arrivals(37, 0);
+    recorder.set.due(USERS, 23);
+    recorder.set.started(USERS, 23);
+    // Ten were cut off as soon as they began; of thirteen there is no record, for that was closed.
+    (0..10).for_each(|_| recorder.set.iteration(USERS, 0, Outcome::Interrupted));
+    (0..10).for_each(|_| recorder.set.unsent(USERS));
+    for text in ["errors < 15%", "within(100ms) > 85%", "p95 < 100ms", "count(requests) > 50", "rate > 5/s"] {
+        assert_eq!(recorder.met(text), None, "{text}");
+    }
+    assert_eq!((recorder.met("p50 < 100ms"), recorder.met("errors < 40%")), (Some(true), Some(true)));
+    assert_eq!(recorder.doubt("errors < 15%"), "23 arrivals were dropped, were cancelled or sent nothing");
+}
+
+#[test]
+fn a_distribution_lacks_what_a_time_limit_ended() {
+    let recorder = Recorder::new(1.0);
+    (0..40).for_each(|_| recorder.set.observe(OwnId(1), USERS, 0.01));
+    (0..40).for_each(|_| recorder.set.iteration(USERS, 10 * MS, Outcome::Ok));
+    let met = |text: &str| {
+        let subject = Traffic { of: Of::Own(OwnId(1)), ..recorder.subject.clone() };
+        recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met
+    };
+    assert_eq!(met("p95 < 500ms"), Some(true));
+    (0..40).for_each(|_| recorder.set.iteration(USERS, 1000 * MS, Outcome::Timeout));
+    assert_eq!((met("p95 < 500ms"), met("max < 500ms"), met("p40 < 500ms")), (None, None, Some(true)));
+}
