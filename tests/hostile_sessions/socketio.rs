@@ -12,7 +12,7 @@ pub fn cases() -> Vec<Case> {
         Case::fails("does_not_open", "timeout", packets(&[]), "timed out after 1.00s").with(IMPATIENT),
         Case::fails("does_not_consent", "timeout", packets(&[OPEN, "2"]), "timed out after 1.00s").with(IMPATIENT),
         Case::fails("opens_with_nonsense", "protocol", packets(&["0{}"]), "cannot be read"),
-        Case::fails("turns_away", "refused", packets(&[OPEN, r#"44{"message":"full"}"#]), "CONNECT_ERROR): full"),
+        Case::fails("turns_away", "refused", packets(&[OPEN, r#"44{"message":"full"}"#]), "CONNECT_ERROR): \"full\""),
         Case::fails("is_early", "protocol", packets(&[OPEN, r#"42["early"]"#]), "before it answered CONNECT"),
         Case::fails("knows_no_polling", "status", answer(UNKNOWN), "Transport unknown")
             .with("transport: polling, session: [{hold: 60s}]"),
