@@ -367,6 +367,7 @@ impl Pool {
     pub fn came_too_late(&self) {
         if let Some(live) = self.present() {
             live.set.early().iteration(self.id(), 0, Outcome::Interrupted);
+            live.set.early().unsent(self.id());
         }
     }
 

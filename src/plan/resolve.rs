@@ -9,6 +9,7 @@ use super::resolver::{Options, Resolver};
 use super::types::{DEAD_AFTER, Limits, OnDeadTarget, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
 use super::variables::Variables;
 use super::{capacity, data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
+use crate::base::files::plain;
 use crate::base::names::is_profile_name;
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
@@ -195,7 +196,7 @@ fn fingerprint(resolver: &Resolver<'_>) -> u64 {
     resolver.data_digest.hash(&mut hasher);
     for file in files {
         // One that can't be read has been told of.
-        (file, std::fs::read(file).unwrap_or_default()).hash(&mut hasher);
+        (file, plain(file).and_then(|_| std::fs::read(file)).unwrap_or_default()).hash(&mut hasher);
     }
     hasher.finish()
 }
