@@ -19,6 +19,9 @@ use super::want::{Labelled, Wants, target};
 /// Samples to ask for at once: some megabytes of JSON.
 const SAMPLES_AT_ONCE: f64 = 100_000.0;
 
+/// Less than this lies between no two samples, in seconds.
+const MOMENT: f64 = 1e-3;
+
 /// What happened between two edges, in one source.
 #[derive(Debug, Default)]
 pub(super) struct Between {
@@ -175,7 +178,9 @@ impl Prometheus {
         let (from, to) = (edge(ends[0]), edge(ends[1]));
         let latest = wants.latest(0..wants.items.len()).as_secs_f64();
         let begin = from.time - 3.0 * interval - STORING;
-        let end = (to.time + latest + 3.0 * interval + STORING).min(unix(SystemTime::now()) + ahead);
+        // A sample that a reading waited for may come later than scrapes mostly do: they failed meanwhile.
+        let waited_for = ends.iter().flat_map(|end| &end.reading.points).map(|point| point.cut.until() + MOMENT);
+        let end = waited_for.fold(to.time + latest + 3.0 * interval + STORING, f64::max).min(unix(SystemTime::now()) + ahead);
         let mut out = Between { interval: self.interval(), jobs: self.intervals.by_job(), ..Between::default() };
         let (mut selectors, mut labelled) = (Vec::new(), Labelled::default());
         for group in groups(wants) {

@@ -205,8 +205,6 @@ proptest! {
                         sum += delta;
                     }
                     [None] if !world.seen(from) || !world.seen(from + length) => sum = f64::NAN,
-                    // Both of its edges lie between the same two samples: nothing is told of it, and nothing guessed.
-                    [] if world.scrapes(from, from + length).count() == 0 => sum = f64::NAN,
                     // It hasn't come up, or not been seen.
                     [] if series == 2 && world.born + 2.0 * world.interval > from => {}
                     other => prop_assert!(false, "series {series} at {from}: {other:?}"),
