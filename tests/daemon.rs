@@ -353,9 +353,7 @@ fn two_daemons_may_share_a_storage_path() {
     for daemon in daemons {
         let ended = daemon.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.err);
-        // A machine that is busy otherwise is no fault of theirs.
-        let wrong = |line: &&str| line.contains("level=error") || (line.contains("level=warn") && !line.contains("bottleneck"));
-        assert_eq!(ended.err.lines().find(wrong), None, "{}", ended.err);
+        assert!(!ended.err.contains("level=error") && !ended.err.contains("level=warn"), "{}", ended.err);
     }
     bench.records().iter().for_each(accounts_hold);
 }

@@ -67,7 +67,7 @@ pub(super) struct Progress<'c> {
     pub status: u16,
     pub headers: HeaderMap,
     pub body_bytes: u64,
-    pub sha256: Option<String>,
+    pub sha256: Option<Box<str>>,
     /// Whether the answer to what was sent last came to its end.
     pub answered: bool,
     /// Whether only the beginning of the body is kept.
@@ -230,7 +230,7 @@ impl<'c> Progress<'c> {
             sent: self.sent,
             received: self.received,
             body_bytes: self.body_bytes,
-            sha256: self.sha256,
+            sha256: self.sha256.map(String::from),
             answered: self.answered,
             stray: self.stray,
             upload: self.upload.map(|tally| Box::new(tally.uploaded())),

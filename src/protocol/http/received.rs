@@ -56,7 +56,7 @@ pub(super) struct Received {
     /// Its length.
     pub bytes: u64,
     /// Its SHA-256 in hex, where it was asked for and what was kept doesn't tell it.
-    pub sha256: Option<String>,
+    pub sha256: Option<Box<str>>,
 }
 
 /// A body that is coming.
@@ -107,7 +107,7 @@ impl Collector {
             true => Err(Failure::too_long(&format!("the body has {bytes} bytes"), most)),
             false => Ok(self.kept.into_bytes()),
         };
-        let sha256 = self.digest.map(|digest| hex(&digest.finalize()));
+        let sha256 = self.digest.map(|digest| hex(&digest.finalize()).into());
         Received { body, cut: self.cut, bytes, sha256 }
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     /// What is kept of a body of these pieces; its length, whether it was cut, all of its length, its hash.
     fn taken(keep: Keep, hash: bool, pieces: &[usize]) -> (usize, bool, u64, Option<String>) {
         let taken = taken_up_to(keep, usize::MAX, hash, pieces);
-        (taken.body.unwrap().len(), taken.cut, taken.bytes, taken.sha256)
+        (taken.body.unwrap().len(), taken.cut, taken.bytes, taken.sha256.map(String::from))
     }
 
     fn taken_up_to(keep: Keep, most: usize, hash: bool, pieces: &[usize]) -> Received {
