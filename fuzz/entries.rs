@@ -1,5 +1,5 @@
 //! What is fuzzed: every way by which text or bytes that nobody has looked at get into the program. Each takes any bytes and must neither
-//! panic nor hang. The fuzzer calls these, and so does `tests/corpus.rs` with every file of the corpora.
+//! panic nor hang. The fuzzer calls these, and so does `tests/hostile/corpus.rs` with every file of the corpora.
 
 #[path = "sockets.rs"]
 mod sockets;

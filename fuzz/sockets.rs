@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::Method;
 use load_exporter::counters::{Access, Observe, Observer, Query, Source, SourceKind, Traffic, Wanted, presets};
 use load_exporter::expr::{Scope, Shared, Template};
+use load_exporter::measure::Clock;
 use load_exporter::protocol::http::{Client, Request, Spec};
 use load_exporter::protocol::session::{self, Connector, Prepared};
 use load_exporter::protocol::tcp::{self, Frame, Width};
@@ -128,7 +129,7 @@ pub fn prometheus(data: &[u8]) {
             let sources = vec![Source { name: "prometheus".into(), kind: SourceKind::Prometheus, access }];
             let preset = presets::find("redis").expect("there is one");
             let counters = vec![Wanted::Preset { preset, matchers: Vec::new() }];
-            let observer = Observer::new(Observe { sources, counters, ..Observe::default() });
+            let observer = Observer::new(Observe { sources, counters, ..Observe::default() }, Clock::default());
             let now = SystemTime::now();
             let query = Query::parse("sum(up)").expect("it is one");
             // A sample past an edge is waited for, and need not come.

@@ -29,7 +29,9 @@ pub mod record;
 pub mod exposition;
 pub mod output;
 
-pub mod service;
+pub mod run;
+
+pub mod web;
 
 pub mod daemon;
 

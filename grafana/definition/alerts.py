@@ -1,136 +1,183 @@
-"""Recording and alert rules that hold for every profile, in Prometheus' and in Grafana's format.
+"""Alert rules that hold for every profile, in Prometheus' and in Grafana's format.
 
-Rules of a profile's own SLOs come from `load-exporter rules PROFILE`. Only phases that are judged count: a warm-up, a planned
-stress (`judge: false`) and the limit that a search looks for raise no alert. Burn rates and their windows are those of the
-SRE workbook, chapter 5: an alert needs a long window, so that it is worth it, and a short one, so that it ends soon.
+They tell what is broken, not what is too slow: budgets are the profile's own, and `load-exporter rules PROFILE` makes their rules. Only
+phases that are judged count: a warm-up, a planned stress (`judge: false`) and the limit that a search looks for raise no alert.
+Each alert has a section in docs/runbooks.md.
 """
 
-ERROR_BUDGET = 0.001     # of requests may fail
-SLOW_BUDGET = 0.01       # of answers may take longer than a second
-LEAST = 100              # requests in the long window, below which a ratio says nothing
+import os
 
-WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-PAGES = (("1h", "5m", 14.4), ("6h", "30m", 6))
-TICKETS = (("1d", "2h", 3), ("3d", "6h", 1))
+from . import recording
+from .recording import JUDGED, RUN, judged, seconds, seen
 
-JUDGED = "and on (job, instance, profile, phase) (load_phase_judged == 1)"
-ANSWERED = 'outcome!="error"'
+# Where the sections on alerts stand, and where Grafana is; others are given in the environment when the rules are made.
+RUNBOOKS = os.environ.get("RUNBOOKS_URL", "docs/runbooks.md")
+GRAFANA = os.environ.get("GRAFANA_URL", "http://127.0.0.1:3000")
 
+RUNNING = f"max by ({RUN}) ({seen('load_phase_active')} * {seen('load_phase_judged')}) == 1"
+EXPORTER = 'up{job="load-exporter"}'
+# What a target that is away answers with, as in docs/operations.md.
+AWAY = 'reason=~"dns|refused|reset|timeout|tls|closed"'
+# Fewer are a mishap.
+LEAST = 5
+# How long after its time a run may end: set-up, verify and drains are no part of the phases' length.
+LATE = 7200
 
-def _sum(metric, window, matchers=""):
-    inside = f"{{{matchers}}}" if matchers else ""
-    return f"sum by (job, profile) (rate({metric}{inside}[{window}]) {JUDGED})"
-
-
-def _recording():
-    rules = []
-    for window in WINDOWS:
-        requests = _sum("load_requests_total", window)
-        rules.append(("load:requests:rate" + window, requests))
-        errors = _sum("load_request_errors_total", window)
-        rules.append(("load:request_errors:ratio_rate" + window, f"{errors} / (load:requests:rate{window} > 0)"))
-        native = f"histogram_fraction(0, 1, {_sum('load_response_duration_seconds', window, ANSWERED)})"
-        below = _sum("load_response_duration_seconds_bucket", window, ANSWERED + ',le=~"1|1[.]0"')
-        whole = _sum("load_response_duration_seconds_count", window, ANSWERED)
-        rules.append(("load:responses_slow:ratio_rate" + window, f"1 - ({native} or {below} / ({whole} > 0))"))
-    return rules
+SCENARIO = RUN + ", scenario"
 
 
-def _burn(ratio, budget, pairs):
-    parts = []
-    for long, short, factor in pairs:
-        level = f"{factor} * {budget}"
-        enough = f"load:requests:rate{long} * {_seconds(long)} > {LEAST}"
-        parts.append(f"({ratio}{long} > {level} and {ratio}{short} > {level} and {enough})")
-    return " or ".join(parts)
+def _share(part, whole, window, by=SCENARIO):
+    """What part of all is bad in judged phases, where it is bad more than a few times."""
+    least = round(LEAST / seconds(window), 4)
+    return f"({judged(part, window, by)} > {least}) / ({judged(whole, window, by)} > 0)"
 
 
-def _seconds(window):
-    return int(window[:-1]) * {"m": 60, "h": 3600, "d": 86400}[window[-1]]
+def _required(requirement):
+    """What an SLO requires, in each scenario that it judges; targets aside."""
+    metric = f'load_slo_required{{requirement=~"{requirement}"}}'
+    return f"({seen(metric)} == 1)"
 
 
-def _rule(name, severity, wait, expr, summary, description):
+def _more(share, measure, otherwise):
+    """Where a share is more than the scenario's own requirements allow (the laxest of them), or than is borne where it has none."""
+    objective = seen(f'load_slo_objective{{requirement=~"{measure} <=? .+"}}')
+    own = f"max by ({SCENARIO}) ({_required(measure + ' <=? .+')} * on ({RUN}, slo, phase, requirement) group_left () {objective})"
+    return f"({share}) > ({own} or ({share}) * 0 + {otherwise})"
+
+
+def _dropped():
+    return _more(_share("load_arrivals_dropped_total", "load_arrivals_due_total", "5m"), "dropped", 0.01)
+
+
+def _target_down():
+    """Only what says that the target is away: one that refuses a handshake is there, and `local` is this machine's own."""
+    connects = _share(f"load_connect_failures_total{{{AWAY}}}", "load_connects_total", "3m")
+    requests = _share(f'load_request_errors_total{{protocol="http",{AWAY}}}', 'load_requests_total{protocol="http"}', "3m")
+    return f"max by ({RUN}) ({connects} > 0.9 or {requests} > 0.9)"
+
+
+def _exporter_down():
+    """It doesn't answer; all are gone from service discovery; one of several is.
+
+    One of several is gone where there are fewer than in the whole hour before the last: one that is replaced was there beside its successor for less.
+    """
+    count = f"count by (job) ({EXPORTER})"
+    fewer = f"{count} < min_over_time({count}[1h:1m] offset 1h)"
+    return f"{EXPORTER} == 0 or absent({EXPORTER}) or (max_over_time({EXPORTER}[1h]) unless {EXPORTER}) and on (job) ({fewer})"
+
+
+def _churn():
+    by = SCENARIO + ", protocol"
+    lost = f"({judged('load_disconnects_total', '5m', by)} > {round(LEAST / seconds('5m'), 4)})"
+    # A share of all connections, not of those open each second: such a scenario has the rules of its own requirements.
+    own = _required("disconnects .*")
+    # Over the same time: what is lost in a phase of a thousand isn't held against the twenty of the next.
+    were_open = f"sum by ({by}) (max_over_time(load_connections[5m]))"
+    return f"max by ({SCENARIO}) ({lost} / ({were_open} > 0)) > 0.01 unless on ({SCENARIO}) {own}"
+
+
+def _missed():
+    missed, came = (judged(f"load_messages_{name}_total", "5m", SCENARIO) for name in ("missed", "numbered"))
+    least = round(LEAST / seconds("5m"), 4)
+    return _more(f"({missed} > {least}) / ({missed} + {came})", "missed", 0.005)
+
+
+def _of(metric):
+    """A gauge of a profile, whatever its other labels."""
+    return f"max by ({RUN}) ({seen(metric)})"
+
+
+def _overdue():
+    running = f"({_of('load_verdict')} == 0 and {_of('load_run_start_timestamp_seconds')})"
+    return f"(time() - {_of('load_run_next_timestamp_seconds')} > 300) unless {running}"
+
+
+def _missing():
+    since = f"({_of('load_run_completed_timestamp_seconds')} or {_of('load_exporter_profile_last_reload_success_timestamp_seconds')})"
+    return f"time() - {since} > {_of('load_run_period_seconds')} + {LATE}"
+
+
+def _level(used, of):
+    """A level of the target at the end of the judged phases, of its limit; as the profile's own sources have it, and no other system.
+
+    It stands while the next run goes on, at whose start what the last one read is cleared.
+    """
+    system = RUN + ", phase, source, target_instance"
+
+    def after(metric):
+        return f"sum by ({system}) (last_over_time(load_target_after{{metric=\"{metric}\"}}[1h]) {JUDGED})"
+
+    return f"max by ({RUN}, source, target_instance) ({after(used)} / ({after(of)} > 0)) > 0.8"
+
+
+def _rule(name, severity, wait, expr, summary, description, dashboard="overview"):
+    profile = "" if name.startswith("LoadExporter") else "?var-profile={{ $labels.profile }}"
     return {"alert": name, "expr": expr, "for": wait, "labels": {"severity": severity},
-            "annotations": {"summary": summary, "description": description}}
-
-
-RUNNING = "max by (job, instance, profile) (load_phase_active * load_phase_judged) == 1"
-UNDER_LOAD = "and on () (max(load_phase_active * load_phase_judged) == 1)"
+            "annotations": {"summary": summary, "description": description, "runbook_url": f"{RUNBOOKS}#{name.lower()}",
+                            "dashboard": f"{GRAFANA}/d/load-exporter-{dashboard}{profile}"}}
 
 
 def alerts():
     """Every alert, in the order in which they are shown."""
-    errors, slow = "load:request_errors:ratio_rate", "load:responses_slow:ratio_rate"
-    who = "{{ $labels.profile }}"
-    churn = ("sum by (job, instance, profile, scenario) (rate(load_disconnects_total[5m]) " + JUDGED + ")")
+    who, share = "{{ $labels.profile }}", "{{ $value | humanizePercentage }}"
+    scenario = "{{ $labels.scenario }} of " + who
+    system = "{{ $labels.source }}{{ with $labels.target_instance }} ({{ . }}){{ end }}"
     return [
-        _rule("LoadErrorBudgetBurns", "page", "1m", _burn(errors, ERROR_BUDGET, PAGES), f"Requests of {who} fail",
-              "{{ $value | humanizePercentage }} of requests fail: the error budget of 0.1 % is spent many times faster than it may be."),
-        _rule("LoadErrorBudgetErodes", "ticket", "15m", _burn(errors, ERROR_BUDGET, TICKETS), f"Requests of {who} fail, slowly",
-              "{{ $value | humanizePercentage }} of requests fail: the error budget of 0.1 % will not last."),
-        _rule("LoadLatencyBudgetBurns", "page", "1m", _burn(slow, SLOW_BUDGET, PAGES), f"Answers to {who} are slow",
-              "{{ $value | humanizePercentage }} of answers take longer than a second, of 1 % that may."),
-        _rule("LoadLatencyBudgetErodes", "ticket", "15m", _burn(slow, SLOW_BUDGET, TICKETS), f"Answers to {who} are slow, now and then",
-              "{{ $value | humanizePercentage }} of answers take longer than a second, of 1 % that may: the budget will not last."),
-        _rule("LoadTargetDown", "page", "1m",
-              f"sum by (job, instance, profile) (rate(load_connect_failures_total[1m]) {JUDGED}) / "
-              f"(sum by (job, instance, profile) (rate(load_connects_total[1m]) {JUDGED}) > 0) > 0.9",
-              f"The target of {who} can't be reached",
-              "{{ $value | humanizePercentage }} of the attempts to connect to it fail. What load_connect_failures_total gives as reason tells "
-              "whether it is away (refused), unknown (dns) or silent (timeout)."),
-        _rule("LoadExporterDown", "page", "2m", 'up{job="load-exporter"} == 0', "load-exporter can't be scraped",
-              "{{ $labels.instance }} does not answer: no load is measured."),
-        _rule("LoadGeneratorSaturated", "ticket", "1m", f"(max by (job, instance, profile) (load_generator_saturated) == 1) and ({RUNNING})",
+        _rule("LoadExporterDown", "page", "2m", _exporter_down(), "load-exporter can't be scraped",
+              "{{ with $labels.instance }}{{ . }} does not answer{{ else }}Prometheus has no target of the job load-exporter any more{{ end }}: "
+              "no load is measured, and nothing else that is wrong with it can be seen.", "generator"),
+        _rule("LoadExporterRestarts", "ticket", "0s", 'changes(process_start_time_seconds{job="load-exporter"}[1h]) > 2',
+              "load-exporter on {{ $labels.instance }} restarts again and again",
+              "It began anew {{ $value }} times within an hour, and each time cut its runs short.", "generator"),
+        _rule("LoadTargetDown", "page", "1m", _target_down(), f"The target of {who} can't be reached",
+              f"{share} of the attempts to reach it fail, over three minutes and in one scenario at least. What load_connect_failures_total gives as "
+              "reason tells whether it is away (refused), unknown (dns) or silent (timeout).", "connections"),
+        _rule("LoadRunFailed", "page", "0s", "load:run_failed:last == 1", f"The last run of {who} failed",
+              "No run has passed since. summary.txt of the run, under the storage path, says why: a requirement that was missed, which the dashboard "
+              "shows too, a check of verify, or a set-up that failed.",
+              "slo"),
+        _rule("LoadRunInconclusive", "ticket", "0s", "load:run_inconclusive:last == 1", f"The last run of {who} proves nothing",
+              "It neither passed nor failed. summary.txt of the run, under the storage path, gives the reasons.", "slo"),
+        _rule("LoadRunOverdue", "ticket", "1m", _overdue(), f"A run of {who} has not begun",
+              "It was due {{ $value | humanizeDuration }} ago by the profile's schedule."),
+        _rule("LoadRunMissing", "ticket", "5m", _missing(), f"No run of {who} comes to its end",
+              "The last one did {{ $value | humanizeDuration }} ago, or the profile was loaded then. By its schedule another one should have, two hours "
+              "ago at least."),
+        _rule("LoadProfileFaulted", "ticket", "0s", "round(increase(load_exporter_profile_faults_total[1h])) > 0",
+              f"A fault of load-exporter ended a run of {who}",
+              "It did so {{ $value }} times within an hour. The log has the fault, and the profile is begun again each time."),
+        _rule("LoadProfileNotReloaded", "ticket", "1m", f"{seen('load_exporter_profile_last_reload_successful')} == 0",
+              f"{{{{ $labels.instance }}}} could not load {who} anew", "It goes on with the old one; its log and `load-exporter check` tell what is wrong."),
+        _rule("LoadCountersMissing", "ticket", "2m", f"({seen('load_target_scrape_success')} == 0) and on ({RUN}) ({RUNNING})",
+              f"The target's counters can't be read from {{{{ $labels.source }}}} for {who}",
+              "What the phases cost the target stays unknown, and requirements on it are inconclusive.", "server"),
+        _rule("LoadGeneratorSaturated", "ticket", "1m", f"{_of('load_generator_saturated')} == 1 and ({RUNNING})",
               f"The generator of {who} is its own bottleneck",
-              "Its figures hold delays of its own. Verdicts take them into account, and may be inconclusive. Give it more processors, or split the load among several generators (--shard)."),
-        _rule("LoadArrivalsDropped", "ticket", "1m",
-              f"sum by (job, instance, profile, scenario) (rate(load_arrivals_dropped_total[5m]) {JUDGED}) / "
-              f"(sum by (job, instance, profile, scenario) (rate(load_arrivals_due_total[5m]) {JUDGED}) > 0) > 0.01",
-              "Arrivals of {{ $labels.scenario }} are dropped",
-              "{{ $value | humanizePercentage }} of what was due never started. The target is slower than the users can bear (raise max_users), or a "
-              "data file ran out; the label reason of load_arrivals_dropped_total tells."),
-        _rule("LoadRunFailed", "page", "0s", 'max by (job, instance, profile) (load_verdict{verdict="fail"}) == 1', f"The last run of {who} failed",
-              "Which requirement it was, load_slo_met tells; the run's summary.txt under the storage path has the figures."),
-        _rule("LoadRunInconclusive", "ticket", "0s", 'max by (job, instance, profile) (load_verdict{verdict="inconclusive"}) == 1',
-              f"The last run of {who} proves nothing", "The run's summary.txt under the storage path gives the reasons."),
-        _rule("LoadRunOverdue", "ticket", "1m", "time() - max by (job, instance, profile) (load_run_next_timestamp_seconds) > 300",
-              f"A run of {who} has not begun", "It was due {{ $value | humanizeDuration }} ago by the profile's schedule."),
-        _rule("LoadProfileNotReloaded", "ticket", "1m", "load_exporter_profile_last_reload_successful == 0",
-              "{{ $labels.instance }} could not load its profile", "It goes on with the old one; its log and `load-exporter check` tell what is wrong."),
-        _rule("LoadCountersMissing", "ticket", "2m", f"(load_target_scrape_success == 0) and on (job, instance, profile) ({RUNNING})",
-              "The target's counters can't be read from {{ $labels.source }}",
-              "What the phases cost the target stays unknown, and requirements on it are inconclusive."),
-        _rule("LoadConnectionChurn", "ticket", "2m",
-              f"{churn} / (sum by (job, instance, profile, scenario) (load_connections) > 0) > 0.01",
-              "Connections of {{ $labels.scenario }} break",
-              "{{ $value | humanizePercentage }} of the open connections end unasked every second; load_disconnects_total has the reasons."),
-        _rule("LoadFanOutLoss", "page", "1m",
-              f"sum by (job, instance, profile, scenario) (rate(load_messages_missed_total[5m]) {JUDGED}) / "
-              f"(sum by (job, instance, profile, scenario) (rate(load_messages_missed_total[5m]) {JUDGED}) + "
-              f"sum by (job, instance, profile, scenario) (rate(load_messages_total{{direction=\"received\"}}[5m]) {JUDGED}) > 0) > 0.005",
-              "Listeners of {{ $labels.scenario }} miss messages", "{{ $value | humanizePercentage }} of the numbered messages never came."),
-        _rule("LoadPostgresPoolNearLimit", "ticket", "2m",
-              "(sum by (instance) (pg_stat_database_numbackends) / max by (instance) (pg_settings_max_connections) > 0.8) " + UNDER_LOAD,
-              "PostgreSQL on {{ $labels.instance }} runs out of connections",
-              "{{ $value | humanizePercentage }} of max_connections are in use. A pooler in front, or smaller pools in the application."),
-        _rule("LoadRedisHitRatioLow", "ticket", "5m",
-              "(sum by (instance) (rate(redis_keyspace_hits_total[5m])) / (sum by (instance) (rate(redis_keyspace_hits_total[5m])) + "
-              "sum by (instance) (rate(redis_keyspace_misses_total[5m])) > 10) < 0.8) " + UNDER_LOAD,
-              "Redis on {{ $labels.instance }} misses", "Only {{ $value | humanizePercentage }} of the reads under load find their key."),
-        _rule("LoadRedisMemoryNearLimit", "ticket", "5m",
-              "(redis_memory_used_bytes / (redis_memory_max_bytes > 0) > 0.8) " + UNDER_LOAD,
-              "Redis on {{ $labels.instance }} is nearly full",
-              "{{ $value | humanizePercentage }} of its memory is used; what it does then is its eviction policy's."),
+              "Its figures hold delays of its own. Verdicts take them into account, and may be inconclusive. Give it more processors, or split the load "
+              "among several generators (--shard).", "generator"),
+        _rule("LoadArrivalsDropped", "ticket", "1m", _dropped(), f"Arrivals of {scenario} are dropped",
+              f"{share} of what was due never started. The target is slower than the users can bear (raise max_users), or a "
+              "data file ran out; the label reason of load_arrivals_dropped_total tells.", "generator"),
+        _rule("LoadConnectionChurn", "ticket", "2m", _churn(), f"Connections of {scenario} break",
+              f"{share} of the open connections end unasked every second; load_disconnects_total has the reasons.", "connections"),
+        _rule("LoadFanOutLoss", "ticket", "1m", _missed(), f"Listeners of {scenario} miss messages",
+              f"{share} of the numbered messages never came.", "connections"),
+        _rule("LoadPostgresPoolNearLimit", "ticket", "0s", _level("pg_stat_database_numbackends", "pg_settings_max_connections"),
+              f"PostgreSQL of {who} runs out of connections",
+              f"{system} had {share} of max_connections in use at a phase's end. A pooler in front, or smaller pools in the application.", "server"),
+        _rule("LoadRedisMemoryNearLimit", "ticket", "0s", _level("redis_memory_used_bytes", "redis_memory_max_bytes"),
+              f"Redis of {who} is nearly full",
+              f"{system} had {share} of its memory in use at a phase's end; what it does when it is full is its eviction policy's.", "server"),
     ]
 
 
-HEAD = "# Made by grafana/generate from grafana/definition/alerts.py: change it there.\n"
+HEAD = "# Made by grafana/generate from grafana/definition/{}.py: change it there.\n"
 
 
 def recording_rules():
     """config/prometheus/rules/recording.yml"""
-    rules = [{"record": name, "expr": expr} for name, expr in _recording()]
-    return {"groups": [{"name": "load-exporter-recording", "interval": "30s", "rules": rules}]}
+    rules = [{"record": name, "expr": expr} for name, expr in recording.rules()]
+    return {"groups": [{"name": "load-exporter-recording", "interval": f"{recording.INTERVAL}s", "rules": rules}]}
 
 
 def alert_rules():
@@ -139,23 +186,22 @@ def alert_rules():
 
 
 def grafana_rules():
-    """grafana/provisioning/alerting/rules.yml: the same alerts for those who let Grafana alert.
+    """grafana/provisioning/alerting/rules.yml: the same alerts for those who let Grafana alert, on what Prometheus records.
 
-    The query has a result for each alert and none where all is well, whatever its value: hence `* 0 + 1`, and no data is good news.
+    The query has a result for each alert and none where all is well, whatever its value; no data is good news.
     """
     rules = []
     for rule in alerts():
-        condition = [{"evaluator": {"type": "gt", "params": [0]}, "operator": {"type": "and"}, "query": {"params": ["B"]},
-                      "reducer": {"type": "last", "params": []}, "type": "query"}]
         rules.append({
             "uid": "load-exporter-" + rule["alert"].removeprefix("Load").lower(), "title": rule["alert"], "condition": "C",
             "data": [
-                _data("A", "prometheus", {"expr": f"({rule['expr']}) * 0 + 1", "instant": True, "range": False, "refId": "A"}),
+                _data("A", "prometheus", {"expr": _escaped(rule["expr"]), "instant": True, "range": False, "refId": "A"}),
                 _data("B", "__expr__", {"type": "reduce", "expression": "A", "reducer": "last", "refId": "B"}),
-                _data("C", "__expr__", {"type": "threshold", "expression": "B", "refId": "C", "conditions": condition}),
+                _data("C", "__expr__", {"type": "math", "expression": _escaped("is_number($B)"), "refId": "C"}),
             ],
             "noDataState": "OK", "execErrState": "Error", "for": rule["for"], "isPaused": False,
-            "labels": rule["labels"], "annotations": {name: _escaped(text) for name, text in rule["annotations"].items()},
+            "labels": rule["labels"],
+            "annotations": {name: _escaped(text.replace("$value", "$values.B.Value")) for name, text in rule["annotations"].items()},
         })
     group = {"orgId": 1, "name": "load-exporter", "folder": "Load", "interval": "1m", "rules": rules}
     return {"apiVersion": 1, "groups": [group]}
@@ -166,6 +212,5 @@ def _data(name, source, model):
 
 
 def _escaped(text):
-    """Grafana expands $NAME in its files, and its query A holds 1, whatever the value was."""
-    text = text.replace("{{ $value | humanizePercentage }} of", "Too many of").replace("{{ $value | humanizeDuration }}", "some time")
+    """Grafana expands $NAME in its files."""
     return text.replace("$", "$$")

@@ -10,14 +10,18 @@ TAG = "load-exporter"
 
 # Series that are called so are coloured so, wherever they appear.
 COLOURS = {
-    "ok": "green", "pass": "green", "met": "green", "reached": "blue", "started": "blue", "alive": "blue", "open": "blue",
-    "error": "red", "fail": "red", "errors": "red", "missed": "red", "dropped": "red", "failed": "red",
-    "timeout": "orange", "inconclusive": "yellow", "cancelled": "yellow", "reordered": "yellow", "repeated": "orange",
-    "interrupted": "purple", "waiting": "purple", "wanted": "text", "objective": "text", "limit": "text",
-    "p50": "super-light-blue", "p90": "light-blue", "p95": "blue", "p99": "dark-purple", "mean": "light-green",
+    "ok": "green", "committed": "green", "pass": "green", "met": "green", "reached": "blue", "started": "blue", "alive": "blue", "open": "blue",
+    "error": "red", "fail": "red", "errors": "red", "missed": "red", "dropped": "red", "failed": "red", "rolled back": "red",
+    "evicted": "red",
+    "timeout": "orange", "inconclusive": "yellow", "cancelled": "yellow", "reordered": "yellow", "repeated": "dark-yellow",
+    "interrupted": "purple", "waiting": "light-blue", "wanted": "text", "objective": "text", "limit": "text",
+    "p50": "super-light-blue", "p90": "light-blue", "p95": "blue", "p99": "dark-blue", "mean": "light-green",
     "response p95": "blue", "service p95": "light-green", "sent": "light-blue", "received": "light-green",
-    "hits": "green", "misses": "orange",
+    "hits": "green", "misses": "light-yellow",
 }
+# Labels whose values have a colour of their own, wherever they stand in a legend: `orders pay timeout` is orange, too.
+COLOURED = {"{{outcome}}": ("ok", "error", "timeout", "interrupted"), "{{reason}}": ("timeout",),
+            "{{direction}}": ("sent", "received")}
 DASHED = {"wanted", "objective", "limit"}
 
 GREEN_ONLY = [(None, "green")]
@@ -35,6 +39,10 @@ def _target(index, query, legend, **more):
 
 def _named(legends):
     overrides = []
+    for label, values in COLOURED.items():
+        for value in values if any(label in legend for legend in legends) else ():
+            overrides.append({"matcher": {"id": "byRegexp", "options": f"/(^| ){value}$/"},
+                              "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": COLOURS[value]}}]})
     for legend in legends:
         properties = []
         if legend in COLOURS:
@@ -56,14 +64,16 @@ def _panel(kind, title, description, targets, unit, size, options, field, overri
     }
 
 
-def lines(title, description, queries, unit, size=(12, 8), thresholds=None, stack=False, names=(), low=0.0, high=None):
-    """Curves over time. `queries` are pairs of PromQL and legend; `names` are legends that come from labels."""
+def lines(title, description, queries, unit, size=(12, 8), thresholds=None, stack=False, low=0.0, high=None, log=False):
+    """Curves over time. `queries` are pairs of PromQL and legend; `log` for values of which one may be a thousand times another."""
     targets = [_target(index, query, legend) for index, (query, legend) in enumerate(queries)]
     custom = {
         "drawStyle": "line", "lineWidth": 1, "fillOpacity": 25 if stack else 8, "showPoints": "never", "spanNulls": False,
         "stacking": {"mode": "normal" if stack else "none", "group": "A"},
         "thresholdsStyle": {"mode": "line" if thresholds else "off"},
+        "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"},
     }
+    low = None if log else low
     field = {"color": {"mode": "palette-classic"}, "custom": custom, "thresholds": steps(thresholds or GREEN_ONLY)}
     if low is not None:
         field["min"] = low
@@ -73,12 +83,12 @@ def lines(title, description, queries, unit, size=(12, 8), thresholds=None, stac
         "legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["mean", "max", "lastNotNull"]},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    overrides = _named([legend for _, legend in queries] + list(names))
+    overrides = _named([legend for _, legend in queries])
     return _panel("timeseries", title, description, targets, unit, size, options, field, overrides)
 
 
 def stat(title, description, query, unit, size=(4, 4), thresholds=None, mappings=(), legend="", text="auto", decimals=None):
-    """One figure: the last one."""
+    """One figure, as of the end of the time shown."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "orientation": "auto",
         "colorMode": "background" if thresholds or mappings else "none", "graphMode": "none", "justifyMode": "auto",
@@ -87,16 +97,16 @@ def stat(title, description, query, unit, size=(4, 4), thresholds=None, mappings
     field = {"thresholds": steps(thresholds or GREEN_ONLY), "color": {"mode": "thresholds"}, "mappings": list(mappings)}
     if decimals is not None:
         field["decimals"] = decimals
-    return _panel("stat", title, description, [_target(0, query, legend)], unit, size, options, field)
+    return _panel("stat", title, description, [_target(0, query, legend, instant=True, range=False)], unit, size, options, field)
 
 
-def table(title, description, queries, unit, size=(24, 8), rename=None, hide=(), sort=None, thresholds=None, units=None,
+def table(title, description, queries, unit, size=(24, 8), rename=None, hide=("job", "instance"), sort=None, thresholds=None, units=None,
           mapped=None):
     """A row for each set of labels, a column for each query. `queries` are pairs of PromQL and the column's title."""
     targets = [_target(index, query, "", instant=True, range=False, format="table") for index, (query, _) in enumerate(queries)]
     renames = {f"Value #{chr(ord('A') + index)}" if len(queries) > 1 else "Value": name for index, (_, name) in enumerate(queries)}
     renames.update(rename or {})
-    hidden = {name: True for name in ("Time", "job", "instance", "__name__", *hide)}
+    hidden = {name: True for name in ("Time", "__name__", *hide)}
     transformations = [{"id": "merge", "options": {}}] if len(queries) > 1 else []
     transformations.append({"id": "organize", "options": {"excludeByName": hidden, "indexByName": {}, "renameByName": renames}})
     options = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""}}
@@ -145,16 +155,25 @@ def exemplars(panel):
     return panel
 
 
+def linked(panel, uid):
+    """A click on the panel's title leads to another dashboard, for the same profile and time."""
+    panel["links"] = [{"title": f"Load / {uid.capitalize() if uid != 'slo' else 'SLO'}", "type": "link", "targetBlank": False,
+                       "url": f"/d/load-exporter-{uid}?${{__url_time_range}}&${{__all_variables}}"}]
+    return panel
+
+
 def value(text, label, colour, index=0):
     """A mapping: what a figure means, in words."""
     return {"type": "value", "options": {str(text): {"text": label, "color": colour, "index": index}}}
 
 
-VERDICT = [value(1, "pass", "green"), value(2, "inconclusive", "yellow", 1), value(3, "fail", "red", 2), value(0, "running", "blue", 3),
-           value(4, "none", "text", 4)]
+# The higher of two hides the lower one.
+VERDICT = [value(5, "fail", "red"), value(4, "inconclusive", "yellow", 1), value(3, "running", "blue", 2), value(2, "pass", "green", 3),
+           value(1, "none", "text", 4), value(0, "waiting", "text", 5)]
 YES_IS_GOOD = [value(1, "yes", "green"), value(0, "no", "red", 1)]
 YES_IS_BAD = [value(0, "no", "green"), value(1, "yes", "red", 1)]
-MET = [value(1, "met", "green"), value(0, "missed", "red", 1)]
+MISSED = [value(2, "missed", "red"), value(1, "not known", "yellow", 1), value(0, "met", "green", 2),
+          value(-1, "target missed", "text", 3), value(-2, "target not known", "text", 4), value(-3, "target met", "text", 5)]
 
 
 def section(title):
@@ -193,7 +212,7 @@ def _variables(more):
         source,
         variable("job", "Job", "label_values(load_exporter_build_info, job)"),
         variable("instance", "Instance", 'label_values(load_exporter_build_info{job=~"$job"}, instance)'),
-        variable("profile", "Profile", f"label_values(load_run_start_timestamp_seconds{{{own}}}, profile)"),
+        variable("profile", "Profile", f"label_values(load_exporter_profile_last_reload_successful{{{own}}}, profile)"),
         variable("scenario", "Scenario", f'label_values(load_users{{{own},profile=~"$profile"}}, scenario)'),
         variable("phase", "Phase", f'label_values(load_phase_active{{{own},profile=~"$profile"}}, phase)'),
         *more,

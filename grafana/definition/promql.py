@@ -13,6 +13,9 @@ SCENARIO = PROFILE + ',scenario=~"$scenario"'
 LOAD = SCENARIO + ',phase=~"$phase"'
 PROCESS = 'job=~"$job",instance=~"$instance"'
 
+# The whole time that is shown.
+SHOWN = "$__range"
+
 
 def select(metric, matchers=LOAD, extra=""):
     """A selector: the metric, its dashboard's variables, and what the panel adds."""
@@ -23,6 +26,32 @@ def select(metric, matchers=LOAD, extra=""):
 def rate(metric, by="", matchers=LOAD, extra="", window=RATE):
     """How fast a counter grows, a second, summed."""
     return f"sum{grouped(by)} (rate({select(metric, matchers, extra)}{over(window)}))"
+
+
+def own(query):
+    """Of load-exporter itself: metrics that every process has, and that Prometheus adds, without those of other jobs."""
+    return f"{query} and on (job, instance) load_exporter_build_info"
+
+
+def total(metric, by="", matchers=LOAD, extra=""):
+    """What a counter counted over the time shown: exactly, where `increase` would extrapolate, unless it began again meanwhile.
+
+    A process's counters begin at 0. Where the process is older than the time shown, and the time's first moment lacks a sample (a scrape
+    failed, Prometheus was not there), the count begins at the first sample: without a reset, the least is the first.
+    """
+    selected = select(metric, matchers, extra)
+    last = f"last_over_time({selected}[{SHOWN}])"
+    # The moment at which the time shown begins, to the second.
+    first = f"scalar(last_over_time(vector(time())[10s:1s] offset {SHOWN}))"
+    young = f"last_over_time({select('process_start_time_seconds', PROCESS)}[{SHOWN}]) > {first}"
+    before = f"{selected} offset {SHOWN} or {last} * 0 and on (job, instance) ({young}) or min_over_time({selected}[{SHOWN}])"
+    exact = f"({last} - ({before})) unless resets({selected}[{SHOWN}]) > 0"
+    return f"sum{grouped(by)} ({exact} or increase({selected}[{SHOWN}]))"
+
+
+def peak(query):
+    """The highest value over the time shown."""
+    return f"max_over_time(({query})[{SHOWN}:$__interval])"
 
 
 def over(window):

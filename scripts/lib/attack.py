@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What a daemon has to bear while it loads: idle and half-sent connections, scrapes at once, pages of other origins, broken profiles.
+"""What a daemon has to bear while it loads: connections that are idle, half-sent or never read, scrapes at once, pages of other origins, broken
+profiles, pipes and devices among them, and a storage path that is gone.
 
-usage: attack.py HOST:PORT PID PROFILE SECONDS
+usage: attack.py HOST:PORT PID PROFILE STORAGE SECONDS
 
 Fails if the daemon obeys a page of another origin, doesn't answer a scraper, or takes a broken profile.
 """
@@ -15,9 +16,12 @@ import urllib.error
 import urllib.request
 
 host, port = sys.argv[1].rsplit(":", 1)
-pid, profile, seconds = int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+pid, profile, storage, seconds = int(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5])
 right = open(profile, encoding="utf-8").read()
+pipe = profile + ".pipe"
+os.mkfifo(pipe)
 BROKEN = [
+    right + f"\ninclude: [{os.path.basename(pipe)}]\n",
     right + "\nphasse: []\n",
     right + "\nx-long: '" + "{{ 1" + "+1" * 8000 + " }}'\ninclude: [/dev/zero]\n",
     '{"name": "soak", "scenarios": {"s": {"flow": [' + '{"http": {"get": "/"}}, ' * 4000 + '{"htp": 1}]}}}',
@@ -55,10 +59,21 @@ def until(wanted):
         time.sleep(0.5)
 
 
+def lose_storage():
+    """The storage path is a file for a while: what ends or begins then can't be stored."""
+    os.rename(storage, storage + ".away")
+    open(storage, "w", encoding="utf-8").close()
+    time.sleep(3)
+    os.remove(storage)
+    os.rename(storage + ".away", storage)
+
+
+# The first opens a connection and no more, the last wants many pages and reads none.
+GUESTS = [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50]
 end, rounds, scrapes = time.monotonic() + seconds, 0, 0
 with concurrent.futures.ThreadPoolExecutor(100) as pool:
     while time.monotonic() < end:
-        guests = [connect(text) for text in [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"] for _ in range(100)]
+        guests = [connect(text) for text in GUESTS for _ in range(80)]
         pages = list(pool.map(lambda _: ask("/metrics"), range(100)))
         assert all(status == 200 and "load_requests_total" in page for status, page in pages)
         scrapes += len(pages)
@@ -72,8 +87,11 @@ with concurrent.futures.ThreadPoolExecutor(100) as pool:
             out.write(right)
         os.kill(pid, signal.SIGHUP)
         until(True)
+        lose_storage()
+        assert ask("/-/healthy")[0] == 200
         time.sleep(min(12, max(0, end - time.monotonic())))
         for guest in guests:
             guest.close()
         rounds += 1
-print(f"attack: {rounds} rounds, {scrapes} scrapes, {rounds * 200} idle connections, {rounds} broken profiles", flush=True)
+assert rounds, "too short for one round"
+print(f"attack: {rounds} rounds, {scrapes} scrapes, {rounds * 240} connections that nobody uses, {rounds} broken profiles, a storage path that was gone {rounds} times", flush=True)

@@ -79,4 +79,4 @@ INSTALL
 }
 
 # What the stack is made of.
-stack_packages=(redis-server postgresql prometheus prometheus-redis-exporter prometheus-postgres-exporter curl util-linux)
+stack_packages=(redis-server postgresql prometheus prometheus-redis-exporter prometheus-postgres-exporter prometheus-node-exporter curl util-linux)

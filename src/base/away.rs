@@ -32,11 +32,12 @@ impl fmt::Display for Away {
 pub struct AwayList(Mutex<Vec<Away>>);
 
 impl AwayList {
-    /// Something is away from here on. It is in the list once, until it [`AwayList::ends`].
+    /// Something is away from here on. It is in the list once, until it [`AwayList::ends`]; what is done about it may be added later.
     pub fn begins(&self, away: Away) {
         let mut list = self.lock();
-        if !list.iter().any(|other| other.what == away.what && other.until.is_none()) {
-            list.push(away);
+        match list.iter_mut().find(|other| other.what == away.what && other.until.is_none()) {
+            Some(known) => known.action = known.action.take().or(away.action),
+            None => list.push(away),
         }
     }
 

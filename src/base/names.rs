@@ -1,4 +1,9 @@
-//! Names as profiles write them, and what Prometheus allows.
+//! Names as profiles write them, what Prometheus allows, and what a URL does.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
+/// All but the unreserved characters of RFC 3986: what is encoded in a part of a URL.
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether `text` is a name of the profile: `[A-Za-z_][A-Za-z0-9_-]*`.
 pub fn is_name(text: &str) -> bool {
@@ -7,8 +12,16 @@ pub fn is_name(text: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// The longest name of a profile; a directory's has 255 bytes at most, and more in it.
+pub const LONGEST_PROFILE_NAME: usize = 128;
+
 /// Whether `text` may name a profile: `[a-z0-9-]+`, since it becomes a label value and part of a directory's name.
 pub fn is_profile_name(text: &str) -> bool {
+    text.len() <= LONGEST_PROFILE_NAME && is_of_profile_letters(text)
+}
+
+/// Whether `text` is of what names of profiles are made of, however long.
+pub fn is_of_profile_letters(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
@@ -29,26 +42,16 @@ pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let limit = 1 + text.len() / 4;
     candidates
         .into_iter()
-        .map(|candidate| (edit_distance(text, candidate), candidate))
+        .map(|candidate| (strsim::levenshtein(text, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance in bytes; names are short, so the plain table will do.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<u8> = b.bytes().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// What to say of a variable of the environment that a profile reads and that isn't among those which are `set`.
+pub fn unset<'a>(name: &str, set: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(name, set).map(|near| format!("did you mean `{near}`? If not, ")).unwrap_or_default();
+    format!("the variable {name} is not set; {near}set it, or write ${{{name}:-default}}")
 }
 
 #[cfg(test)]
@@ -59,6 +62,8 @@ mod tests {
     fn names() {
         assert!(is_name("read-back") && is_name("_x9") && !is_name("9x") && !is_name("") && !is_name("a b"));
         assert!(is_profile_name("votes-2") && !is_profile_name("Votes"));
+        let long = |length| "v".repeat(length);
+        assert!(is_profile_name(&long(LONGEST_PROFILE_NAME)) && !is_profile_name(&long(LONGEST_PROFILE_NAME + 1)));
         assert!(is_metric_name("votes_submitted_total") && !is_metric_name("votes-total"));
         assert!(is_label_name("datname") && !is_label_name("__name__") && !is_label_name("a-b"));
     }

@@ -116,7 +116,7 @@ pub struct WebArgs {
     #[arg(long = "web.enable-lifecycle")]
     pub lifecycle: bool,
     /// URL under which people's browsers reach it, where that isn't an address or localhost
-    #[arg(long = "web.external-url", value_name = "URL")]
+    #[arg(long = "web.external-url", value_name = "URL", value_parser = external_url)]
     pub external: Option<String>,
 }
 
@@ -156,6 +156,12 @@ pub struct RulesArgs {
     /// Whose rules they are to be
     #[arg(long, id = "rules_format", value_enum, default_value = "prometheus", value_name = "FORMAT")]
     pub format: Rules,
+    /// Where the runbooks stand that alerts lead to
+    #[arg(long, value_name = "URL", default_value = "docs/runbooks.md")]
+    pub runbooks_url: String,
+    /// Where Grafana is, whose dashboards alerts lead to
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    pub grafana_url: String,
     /// An environment value for `${KEY}` in the profile, before those of the environment
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
@@ -164,8 +170,10 @@ pub struct RulesArgs {
 /// Who is to watch the SLOs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Rules {
-    /// A rule file of Prometheus
+    /// A rule file of Prometheus: recording rules and alerts
     Prometheus,
+    /// The recording rules of that file alone, for a Prometheus whose alerts Grafana evaluates
+    Recording,
     /// A provisioning file of Grafana's alerting
     Grafana,
 }
@@ -189,6 +197,12 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, like --set BASE_URL=http://127.0.0.1:8080".to_owned()),
     }
+}
+
+/// A URL with a scheme and a host.
+fn external_url(text: &str) -> Result<String, String> {
+    let right = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if right { Ok(text.to_owned()) } else { Err("write a URL with its scheme, like https://load.example".to_owned()) }
 }
 
 /// `host:port`, or `:port` for all addresses.

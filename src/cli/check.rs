@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::plan::{self, Plan};
 use crate::profile::{Env, first_of};
-use crate::service::together;
+use crate::run::together;
 use crate::verdict::Exit;
 
 use super::args::CheckArgs;
-use super::{Failure, colour, complain, print};
+use super::failure::Failure;
+use super::terminal::{colour, complain, print};
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let env = Env::process();

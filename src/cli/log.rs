@@ -1,6 +1,7 @@
 //! The log: logfmt or JSON lines on standard error.
 
 use std::fmt::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -10,9 +11,23 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::args::{LogArgs, LogFormat, LogLevel};
+use crate::output::LogWriter;
+use crate::run::SAID;
 
-/// Starts the log; a second call changes nothing.
-pub fn init(args: &LogArgs) {
+/// What writes the lines, where they stand above a progress.
+static ABOVE: Mutex<Option<LogWriter>> = Mutex::new(None);
+
+/// From now on, lines stand above the progress that this belongs to.
+pub fn above(writer: LogWriter) {
+    *ABOVE.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+}
+
+fn writer() -> LogWriter {
+    ABOVE.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+}
+
+/// Starts the log; a second call changes nothing. What is `said` to a person on standard error anyway isn't logged there once more.
+pub fn init(args: &LogArgs, said: bool) {
     let level = match args.level.unwrap_or(LogLevel::Info) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Info => Level::INFO,
@@ -20,9 +35,10 @@ pub fn init(args: &LogArgs) {
         LogLevel::Error => Level::ERROR,
     };
     // Of libraries only what may be wrong: their inner life isn't this program's news.
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn,load_exporter={level}"));
+    let beside = if said { format!(",{SAID}=off") } else { String::new() };
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,load_exporter={level}{beside}"));
     // A line that can't be written is lost: to say so on the same standard error would be a panic.
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).log_internal_errors(false);
+    let log = tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter).log_internal_errors(false);
     // An error says that a log was started before, in a test that runs commands in its own process.
     let _ = match args.format {
         LogFormat::Logfmt => log.event_format(Logfmt).try_init(),

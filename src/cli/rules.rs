@@ -1,12 +1,13 @@
 //! `rules`: what Prometheus or Grafana should watch of a profile.
 
-use crate::output::rules::{self, RulesFormat};
+use crate::output::rules::{self, Links, RulesFormat};
 use crate::plan;
 use crate::profile::Env;
 use crate::verdict::Exit;
 
 use super::args::{Rules, RulesArgs};
-use super::{Failure, colour, complain, print};
+use super::failure::Failure;
+use super::terminal::{colour, complain, print};
 
 pub(super) fn rules(args: &RulesArgs) -> Result<Exit, Failure> {
     let env = Env::process();
@@ -24,8 +25,10 @@ pub(super) fn rules(args: &RulesArgs) -> Result<Exit, Failure> {
     }
     let format = match args.format {
         Rules::Prometheus => RulesFormat::Prometheus,
+        Rules::Recording => RulesFormat::Recording,
         Rules::Grafana => RulesFormat::Grafana,
     };
-    print(&rules::rules(&plan, format));
+    let links = Links { runbooks: &args.runbooks_url, grafana: &args.grafana_url };
+    print(&rules::rules(&plan, format, links));
     Ok(Exit::Pass)
 }

@@ -6,21 +6,25 @@ use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_
 
 use crate::output::{Reporter, Style, summary};
 use crate::profile::Env;
-use crate::record::RecordError;
-use crate::service::web::{self, Order, Surface, Web, WebError};
-use crate::service::{self, Loaded, Outcome, Stop, Update};
+use crate::record::{RecordError, Storage};
+use crate::run::{self, Loaded, Outcome, Stop, Update};
 use crate::verdict::Exit;
+use crate::web::{self, Order, Surface, Web, WebError};
 
 use super::args::{LogArgs, LogLevel, RunArgs};
-use super::{Failure, complain, log, print, runtime, serve, signals};
+use super::failure::Failure;
+use super::runtime::runtime;
+use super::terminal::{complain, print};
+use super::{log, serve, signals};
 
 /// What `/-/reload` is told.
 const NO_RELOAD: &str = "`run` carries out what it has read; `serve` reloads";
 
 pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
     // News are the progress itself; the log is for what may be wrong, unless more of it is asked for.
-    log::init(&LogArgs { level: log.level.or(Some(LogLevel::Warn)), format: log.format });
-    let signals = signals::receive().map_err(Failure::system)?;
+    let said = !args.quiet && log.level.is_none();
+    log::init(&LogArgs { level: log.level.or(Some(LogLevel::Warn)), format: log.format }, said);
+    let signals = signals::receive(signals::Hangup::Stops).map_err(Failure::system)?;
     runtime()?.block_on(run_all(args, signals))
 }
 
@@ -36,7 +40,8 @@ async fn run_all(args: &RunArgs, mut signals: UnboundedReceiver<signals::Signal>
     let (orders, mut ordered) = channel(1);
     let web = listen(args, &surface, orders).await?;
     surface.set_ready(true);
-    let options = serve::run(common);
+    let mut options = serve::run(common);
+    options.storage = options.storage.map(Storage::in_foreground);
     let mut exits = Vec::new();
     for loaded in &all {
         let (exit, asked) = run_one(args, loaded, &options, &surface, (&mut signals, &mut ordered)).await;
@@ -67,14 +72,9 @@ async fn listen(args: &RunArgs, surface: &Arc<Surface>, orders: Sender<Order>) -
 }
 
 /// One run, and whether its end was asked for.
-async fn run_one(
-    args: &RunArgs,
-    loaded: &Loaded,
-    options: &service::Options,
-    surface: &Surface,
-    asked: Asked<'_>,
-) -> (Exit, bool) {
+async fn run_one(args: &RunArgs, loaded: &Loaded, options: &run::Options, surface: &Surface, asked: Asked<'_>) -> (Exit, bool) {
     let mut reporter = (!args.quiet).then(Reporter::stderr);
+    reporter.iter().for_each(|reporter| log::above(reporter.log_writer()));
     let profile = loaded.plan.name.as_str();
     surface.set_status(profile, |status| status.state = "running".to_owned());
     let (outcome, asked) = carry_out(loaded, options, surface, asked, &mut reporter).await;
@@ -109,7 +109,7 @@ type Asked<'a> = (&'a mut UnboundedReceiver<signals::Signal>, &'a mut Receiver<O
 /// Carries the run out, passing on what is asked. Tells whether its end was.
 async fn carry_out(
     loaded: &Loaded,
-    options: &service::Options,
+    options: &run::Options,
     surface: &Surface,
     (signals, orders): Asked<'_>,
     reporter: &mut Option<Reporter>,
@@ -118,7 +118,7 @@ async fn carry_out(
     let profile = loaded.plan.name.as_str();
     let mut update = |update: Update<'_>| {
         if let Update::Status(now) = &update {
-            surface.set_status(profile, |status| status.run = now.clone());
+            surface.set_status(profile, |status| status.run = Some(now.clone()));
         }
         if let Some(reporter) = reporter {
             match update {
@@ -128,7 +128,7 @@ async fn carry_out(
             }
         }
     };
-    let running = service::run(loaded.plan.clone(), loaded.store.clone(), options, stops, &mut update);
+    let running = run::run(loaded.plan.clone(), loaded.store.clone(), options, stops, &mut update);
     tokio::pin!(running);
     let mut asked = false;
     loop {

@@ -5,18 +5,20 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::daemon;
 use crate::profile::Env;
 use crate::record::Storage;
-use crate::service;
-use crate::service::web::WebOptions;
+use crate::run;
 use crate::verdict::Exit;
+use crate::web::WebOptions;
 
 use super::args::{CommonArgs, LogArgs, ServeArgs};
-use super::{Failure, log, runtime, signals};
+use super::failure::Failure;
+use super::runtime::runtime;
+use super::{log, signals};
 
 /// Where the web surface listens if nothing is said.
 pub(super) const LISTEN: &str = ":10797";
 
 pub(super) fn serve(args: &ServeArgs, log: &LogArgs) -> Result<Exit, Failure> {
-    log::init(log);
+    log::init(log, false);
     let common = &args.common;
     let options = daemon::Options {
         profiles: common.profile.profiles.clone(),
@@ -25,7 +27,7 @@ pub(super) fn serve(args: &ServeArgs, log: &LogArgs) -> Result<Exit, Failure> {
         web: web(common),
         run: run(common),
     };
-    let mut received = signals::receive().map_err(Failure::system)?;
+    let mut received = signals::receive(signals::Hangup::Reloads).map_err(Failure::system)?;
     let (forward, signals) = unbounded_channel();
     runtime()?.block_on(async {
         tokio::spawn(async move {
@@ -52,10 +54,10 @@ pub(super) fn web(common: &CommonArgs) -> WebOptions {
     }
 }
 
-pub(super) fn run(common: &CommonArgs) -> service::Options {
+pub(super) fn run(common: &CommonArgs) -> run::Options {
     let (shard, shards) = common.shard;
     let keep = usize::try_from(common.retention).unwrap_or(usize::MAX);
-    service::Options {
+    run::Options {
         storage: (!common.storage.is_empty()).then(|| Storage::new(&common.storage, keep)),
         strict: common.strict,
         engine: crate::engine::Options { shard, shards, ..Default::default() },

@@ -4,11 +4,13 @@ use crate::target::{self, Target};
 use crate::verdict::Exit;
 
 use super::args::{LogArgs, TargetArgs};
-use super::{Failure, log, runtime, signals};
+use super::failure::Failure;
+use super::runtime::runtime;
+use super::{log, signals};
 
 pub(super) fn target(args: &TargetArgs, log: &LogArgs) -> Result<Exit, Failure> {
-    log::init(log);
-    let mut signals = signals::receive().map_err(Failure::system)?;
+    log::init(log, false);
+    let mut signals = signals::receive(signals::Hangup::Stops).map_err(Failure::system)?;
     let http = address(&args.listen, "--web.listen-address")?;
     let tcp = args.tcp.as_deref().map(|text| address(text, "--tcp.listen-address")).transpose()?;
     let options = target::Options { freeze: args.freeze, tcp, ..Default::default() };
@@ -24,7 +26,7 @@ pub(super) fn target(args: &TargetArgs, log: &LogArgs) -> Result<Exit, Failure> 
         None => tracing::info!(address = %target.address(), "echoing"),
     }
     runtime()?.block_on(async {
-        while signals.recv().await == Some(signals::Signal::Reload) {}
+        signals.recv().await;
         target.stop().await;
     });
     Ok(Exit::Pass)

@@ -52,6 +52,12 @@ impl Amount {
         self.more[0] += down + by;
     }
 
+    /// Of which any part may have come after the last edge.
+    pub(crate) fn all_past_the_edge(&mut self) {
+        self.more[1] += self.sure.max(0.0);
+        self.sure = self.sure.min(0.0);
+    }
+
     /// With some of the causes.
     fn with(&self, causes: usize) -> f64 {
         let chosen = |(at, more): (usize, &f64)| if causes >> at & 1 == 1 { *more } else { 0.0 };

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::measure::Clock;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::SourceError;
 use super::http::{Access, Body, Http};
-use super::observe::Kind;
-use super::report::Labels;
-use super::twice::Target;
+use super::kind::Kind;
+use super::labels::{Labels, label, target};
 
 /// How far behind a server's `time()` may be, in seconds, to be taken for its clock; and how far it may be at all. VictoriaMetrics answers for
 /// a moment that lies back.
@@ -25,6 +26,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// A Prometheus server, or one that answers like one: VictoriaMetrics, Thanos, Mimir.
 #[derive(Debug)]
 pub(super) struct Api {
+    /// What "now" is.
+    pub(super) clock: Clock,
     http: Http,
     /// It refuses POST, as some proxies do, and takes GET.
     by_get: AtomicBool,
@@ -116,13 +119,19 @@ struct Metadata {
 }
 
 impl Api {
-    pub(super) fn new(access: Access) -> Self {
+    pub(super) fn new(access: Access, clock: Clock) -> Self {
         Self {
+            clock,
             http: Http::new(access),
             by_get: AtomicBool::new(false),
             victoria: AtomicBool::new(false),
             ahead: Mutex::default(),
         }
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> &Url {
+        self.http.url()
     }
 
     fn url(&self, path: &str) -> Url {
@@ -134,9 +143,9 @@ impl Api {
 
     /// By how many seconds the server's clock is ahead of ours, and how far that may be off: half the request's time.
     pub(super) async fn ahead(&self) -> Result<(f64, f64), SourceError> {
-        let asked = unix(SystemTime::now());
+        let asked = unix(self.clock.now());
         let body = self.ask("query", &[("query", "time()")]).await?;
-        let now = unix(SystemTime::now());
+        let now = unix(self.clock.now());
         let answer: Answer<Outcome> = self.read(&body)?;
         let (here, off) = (f64::midpoint(asked, now), (now - asked) / 2.0);
         match answer.data {
@@ -226,18 +235,32 @@ impl Api {
         self.series("query_range", &[("query", promql), ("start", &from), ("end", &to), ("step", &step)]).await
     }
 
-    /// What a metric is, if the server knows; its family's type stands for its series.
-    pub(super) async fn kind(&self, name: &str) -> Result<Option<Kind>, SourceError> {
-        let mut url = self.url("metadata");
-        url.query_pairs_mut().append_pair("metric", name).append_pair("limit", "1");
-        let body = self.http.get(&url, &[]).await?;
-        let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&body)?;
-        let kind = answer.data.get(name).and_then(|all| all.first()).map(|metadata| metadata.kind.as_str());
-        Ok(match kind {
-            Some("counter") => Some(Kind::Counter),
-            Some("gauge") => Some(Kind::Gauge),
-            _ => None,
-        })
+    /// What a metric of a job is, if the server knows; its family's type stands for its series. A family's name is a series' name without its
+    /// suffix, in OpenMetrics that of a counter, too. Where jobs differ, the job's own targets are asked for.
+    pub(super) async fn kind(&self, name: &str, job: &str) -> Result<Option<Kind>, SourceError> {
+        let families = ["_total", "_bucket", "_sum", "_count"].iter().filter_map(|suffix| name.strip_suffix(suffix));
+        for family in std::iter::once(name).chain(families) {
+            let mut url = self.url("metadata");
+            url.query_pairs_mut().append_pair("metric", family).append_pair("limit", "1");
+            let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&self.http.get(&url, &[]).await?)?;
+            let told = |all: &[Metadata]| {
+                let kinds: Vec<Option<Kind>> = all.iter().map(|metadata| metadata.kind_of(name, family)).collect();
+                kinds.first().copied().filter(|first| kinds.iter().all(|kind| kind == first))
+            };
+            let all = answer.data.get(family).map_or(&[][..], Vec::as_slice);
+            match told(all) {
+                _ if all.is_empty() => {}
+                Some(kind) => return Ok(kind),
+                None => {
+                    let mut url = self.url("targets/metadata");
+                    let target = format!("{{job=\"{}\"}}", job.replace('\\', "\\\\").replace('"', "\\\""));
+                    url.query_pairs_mut().append_pair("match_target", &target).append_pair("metric", family);
+                    let answer: Answer<Vec<Metadata>> = self.read(&self.http.get(&url, &[]).await?)?;
+                    return Ok(told(&answer.data).flatten());
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// What it scrapes, if it scrapes at all.
@@ -245,9 +268,10 @@ impl Api {
         let mut url = self.url("targets");
         url.query_pairs_mut().append_pair("state", "active");
         let answer: Answer<Targets> = self.read(&self.http.get(&url, &[]).await?)?;
-        let target = |mut target: ActiveTarget| {
-            let mut label = |name: &str| target.labels.remove(name).unwrap_or_default();
-            Some(Target { job: label("job"), instance: label("instance"), url: Url::parse(&target.url).ok()? })
+        let target = |target: ActiveTarget| {
+            let label = |name: &str| target.labels.get(name).cloned().unwrap_or_default();
+            let (job, instance, url) = (label("job"), label("instance"), Url::parse(&target.url).ok()?);
+            Some(Target { job, instance, labels: target.labels.into_iter().collect(), url })
         };
         Ok(answer.data.active.into_iter().filter_map(target).collect())
     }
@@ -332,6 +356,20 @@ impl Api {
     }
 }
 
+impl Metadata {
+    /// What a series of this name is, in a family of this type.
+    fn kind_of(&self, name: &str, family: &str) -> Option<Kind> {
+        let suffix = name.strip_prefix(family).unwrap_or_default();
+        match (self.kind.as_str(), suffix) {
+            ("counter", "" | "_total") | ("histogram", "_bucket" | "_sum" | "_count") | ("summary", "_sum" | "_count") => {
+                Some(Kind::Counter)
+            }
+            ("gauge", "") => Some(Kind::Gauge),
+            _ => None,
+        }
+    }
+}
+
 impl RawSeries {
     fn read(mut self) -> Result<Series, SourceError> {
         let metric = self.metric.remove("__name__").unwrap_or_default();
@@ -345,12 +383,25 @@ fn number(text: &str) -> Result<f64, SourceError> {
     text.parse().map_err(|_| SourceError::NotPrometheus("a sample's value is no number".into()))
 }
 
+/// What a Prometheus server scrapes.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) job: String,
+    pub(super) instance: String,
+    /// All that its series are labelled by.
+    pub(super) labels: Labels,
+    pub(super) url: Url,
+}
+
+impl Target {
+    /// Whether a series may be of it: one that has another label than it is of another target.
+    pub(super) fn has(&self, labels: &Labels) -> bool {
+        let fits = |(name, value): &(String, String)| matches!(label(labels, name), of if of.is_empty() || of == value);
+        (self.job.as_str(), self.instance.as_str()) == target(labels) && self.labels.iter().all(fits)
+    }
+}
+
 /// Unix seconds.
 pub(super) fn unix(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or_else(|error| -error.duration().as_secs_f64(), |since| since.as_secs_f64())
-}
-
-/// How long until a Unix time; zero if it is over.
-pub(super) fn until(time: f64) -> Duration {
-    Duration::try_from_secs_f64(time - unix(SystemTime::now())).unwrap_or_default()
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::{Away, AwayList};
+
 /// What kept a source from being read. No message holds a token, a password or a URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum SourceError {
@@ -73,4 +75,13 @@ fn cut(text: &str, longest: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect();
     let line = line.trim();
     if line.is_empty() { "(an empty answer)".to_owned() } else { line.to_owned() }
+}
+
+/// Notes whether a source could be read `now` (Unix seconds).
+pub(super) fn note<T>(away: &AwayList, name: &str, now: f64, read: &Result<T, SourceError>) {
+    let what = format!("the source `{name}`");
+    match read {
+        Ok(_) => away.ends(&what, now),
+        Err(error) => away.begins(Away { what, since: now, cause: error.to_string(), ..Away::default() }),
+    }
 }

@@ -2,22 +2,22 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::ACCEPT;
 use url::Url;
 
-use super::api::{unix, until};
-use super::error::SourceError;
+use super::api::unix;
+use super::error::{SourceError, note};
 use super::http::{Access, Http};
-use super::observer::note;
-use super::report::SourceReading;
+use super::report::{SourceReading, Traffic};
 use super::seen::Seen;
 use super::text::{Exposition, Format, Odd};
 use super::tracker::{Tracker, looked};
 use super::want::{Labelled, Wants};
 use crate::base::AwayList;
+use crate::measure::Clock;
 
 /// How often an exporter is scraped between edges, and a source of another kind looked at.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
@@ -31,26 +31,42 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long before an edge under load the exporter is scraped too, in seconds: what happens around the edge is then known to
 /// that. Edges are announced about 0.1 s ahead.
 const AHEAD: f64 = 0.2;
+/// How long before what is told late must be there the exporter is asked, to see whether it stands still, in seconds.
+const STILL: f64 = 1.0;
 
 /// An exporter and what was read of it so far.
 #[derive(Debug)]
 pub(super) struct Exporter {
+    /// What "now" is.
+    clock: Clock,
     name: String,
     http: Http,
     /// Counts scrapes at edges as they begin and end: one between edges that met one is thrown away.
     edges: AtomicU64,
     /// Edges are scraped one after the other.
     turn: tokio::sync::Mutex<()>,
+    /// The last scrape between edges. It is taken in when the next one comes: an edge that it met may be announced after it.
+    held: Mutex<Option<Scrape>>,
     tracker: Mutex<Tracker>,
 }
 
+/// What it said, at some time between these two (Unix seconds).
+#[derive(Debug)]
+struct Scrape {
+    asked: f64,
+    answered: f64,
+    exposition: Exposition,
+}
+
 impl Exporter {
-    pub(super) fn new(name: &str, access: Access) -> Arc<Self> {
+    pub(super) fn new(name: &str, access: Access, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
+            clock,
             name: name.to_owned(),
             http: Http::new(access),
             edges: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(()),
+            held: Mutex::default(),
             tracker: Mutex::default(),
         })
     }
@@ -80,12 +96,12 @@ impl Exporter {
 
     /// Scrapes at an edge, and under load just before it; where the load stands still and statistics are told late, once more
     /// when they must be there.
-    pub(super) async fn edge(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
-        let mut reading = self.edge_of_scrapes(wants, at, still).await;
+    pub(super) async fn edge(&self, wants: &Wants, at: f64, traffic: Traffic) -> SourceReading {
+        let mut reading = self.edge_of_scrapes(wants, at, traffic).await;
         // Other edges may come meanwhile.
         let age = self.with_tracker(|tracker| tracker.age(at)).filter(|age| *age <= OWN_TIME);
-        let patience = at + 1.5 * age.unwrap_or_default() + PATIENCE.0;
-        while age.is_some() && self.with_tracker(|tracker| tracker.age(at).is_some()) && !until(patience).is_zero() {
+        let patience = at + 1.5 * age.unwrap_or_default() + PATIENCE.0 + AGAIN.as_secs_f64();
+        while age.is_some() && self.with_tracker(|tracker| tracker.age(at).is_some()) && !self.clock.until(patience).is_zero() {
             tokio::time::sleep(AGAIN).await;
             self.scrape_between(wants, None).await;
         }
@@ -94,55 +110,73 @@ impl Exporter {
     }
 
     /// A scrape between edges. One that met an edge is thrown away, and a failure is reported by the edges, if it lasts.
-    async fn scrape_between(&self, wants: &Wants, away: Option<&AwayList>) {
+    pub(super) async fn scrape_between(&self, wants: &Wants, away: Option<&AwayList>) {
         let edges = self.edges.load(Ordering::SeqCst);
-        let scrape = self.scrape(wants).await;
+        let scrape = self.scrape().await;
         if let Some(away) = away {
-            note(away, &self.name, &scrape);
+            note(away, &self.name, unix(self.clock.now()), &scrape);
         }
-        self.with_tracker(|tracker| match scrape {
-            Ok((time, exposition)) if edges.is_multiple_of(2) && self.edges.load(Ordering::SeqCst) == edges => {
-                tracker.feed(wants, time, &exposition);
+        // An edge takes what is held after it has counted itself.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match scrape {
+            Ok(mut scrape) if edges.is_multiple_of(2) && self.edges.load(Ordering::SeqCst) == edges => {
+                scrape.exposition.samples.retain(|sample| wants.reads(&sample.name));
+                let earlier = held.replace(scrape);
+                self.take_in(wants, earlier, |_| true);
             }
-            _ => tracker.scraped(),
+            _ => self.with_tracker(Tracker::scraped),
+        }
+    }
+
+    /// Takes in a scrape between edges, or throws it away.
+    fn take_in(&self, wants: &Wants, scrape: Option<Scrape>, right: impl FnOnce(&Scrape) -> bool) {
+        self.with_tracker(|tracker| match scrape {
+            Some(scrape) if right(&scrape) => tracker.feed(wants, scrape.asked, &scrape.exposition),
+            Some(_) => tracker.scraped(),
+            None => {}
         });
     }
 
-    async fn edge_of_scrapes(&self, wants: &Wants, at: f64, still: bool) -> SourceReading {
+    async fn edge_of_scrapes(&self, wants: &Wants, at: f64, traffic: Traffic) -> SourceReading {
+        let (still, ended) = (traffic != Traffic::Flowing, traffic == Traffic::Ended);
         // An edge is announced a little ahead of its time.
-        tokio::time::sleep(until(at - AHEAD)).await;
+        tokio::time::sleep(self.clock.until(at - AHEAD)).await;
         let _turn = self.turn.lock().await;
         let _edge = Count::new(&self.edges);
-        if !still && !until(at).is_zero() {
-            // What is answered after the edge may hold what happened after it.
-            match tokio::time::timeout(until(at), self.scrape(wants)).await {
-                Ok(Ok((time, exposition))) => self.with_tracker(|tracker| tracker.feed(wants, time, &exposition)),
+        // Under load, what is answered after the edge may hold what happened after it.
+        let before = |scrape: &Scrape| still || scrape.answered <= at;
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.take_in(wants, held, before);
+        if !still && !self.clock.until(at).is_zero() {
+            match tokio::time::timeout(self.clock.until(at), self.scrape()).await {
+                Ok(Ok(scrape)) => self.take_in(wants, Some(scrape), before),
                 _ => self.with_tracker(Tracker::scraped),
             }
         }
-        tokio::time::sleep(until(at)).await;
+        tokio::time::sleep(self.clock.until(at)).await;
         let patience = at + if still { PATIENCE.1 } else { PATIENCE.0 };
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
         loop {
-            match self.scrape(wants).await {
-                Ok((time, exposition)) => {
+            match self.scrape().await {
+                Ok(Scrape { asked: time, exposition, .. }) => {
                     let there = exposition.samples.iter().flat_map(|sample| wants.find(&sample.name, &sample.labels));
                     let late = at + wants.latest(there.map(|(item, _)| item)).as_secs_f64();
                     if still && time < late {
-                        self.with_tracker(|tracker| tracker.feed(wants, time, &exposition));
-                        tokio::time::sleep(until(late)).await;
+                        self.with_tracker(|tracker| tracker.feed_prompt(wants, (at, ended), time, &exposition));
+                        let next = if time < late - STILL { late - STILL } else { late };
+                        tokio::time::sleep(self.clock.until(next)).await;
                         continue;
                     }
                     reading.error = None;
-                    let times = (time, unix(SystemTime::now()));
-                    self.with_tracker(|tracker| tracker.feed_edge(wants, (at, still), times, &exposition, &mut reading));
+                    self.with_tracker(|tracker| tracker.feed_edge(wants, (at, still), time, &exposition, &mut reading));
                     return reading;
                 }
                 Err(error) => {
                     self.with_tracker(Tracker::scraped);
                     let hopeless = !error.may_pass();
                     reading.error = Some(error);
-                    if hopeless || until(patience).is_zero() {
+                    if hopeless || self.clock.until(patience).is_zero() {
+                        self.with_tracker(Tracker::give_up);
                         return reading;
                     }
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -151,9 +185,10 @@ impl Exporter {
         }
     }
 
-    /// Scrapes it once, and notes what it has.
+    /// Scrapes it once, and notes what it has. Where the exporter is too slow to be read just before the first edge, this says what it had before.
     pub(super) async fn try_once(&self, wants: &Wants, seen: &mut Seen) -> Result<(), SourceError> {
-        let (_, exposition) = self.scrape(wants).await?;
+        let Scrape { asked, exposition, .. } = self.scrape().await?;
+        self.with_tracker(|tracker| tracker.feed(wants, asked, &exposition));
         let mut labelled = Labelled::default();
         exposition.samples.iter().for_each(|sample| labelled.add(wants, &sample.name, &sample.labels));
         for sample in &exposition.samples {
@@ -163,12 +198,13 @@ impl Exporter {
         Ok(())
     }
 
-    /// One scrape and when it was asked for.
-    async fn scrape(&self, wants: &Wants) -> Result<(f64, Exposition), SourceError> {
+    /// One scrape.
+    async fn scrape(&self) -> Result<Scrape, SourceError> {
         // Text first: in OpenMetrics some libraries rename counters.
         let accept = HeaderValue::from_static("text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5");
-        let asked = unix(SystemTime::now());
+        let asked = unix(self.clock.now());
         let body = self.http.get(self.http.url(), &[(ACCEPT, accept)]).await?;
+        let answered = unix(self.clock.now());
         let text = String::from_utf8_lossy(&body.bytes);
         match body.status {
             200 => {}
@@ -180,21 +216,18 @@ impl Exporter {
         let kind = body.content_type.as_deref();
         let format = Format::of(kind);
         let odd_kind = || format!("its content type is {}", self.http.excerpt(kind.unwrap_or_default()));
-        let parsed = Exposition::parse(&text, format.unwrap_or(Format::Text)).and_then(|exposition| {
-            let wanted = |name: &str| wants.items.iter().any(|item| item.names.iter().any(|wanted| wanted == name));
-            exposition.refused(wanted).map_or(Ok(exposition), Err)
-        });
+        let parsed = Exposition::parse(&text, format.unwrap_or(Format::Text));
         match (parsed, format) {
             (Ok(mut exposition), None) if !exposition.samples.is_empty() => {
                 exposition.odd.push(Odd { line: 0, message: odd_kind(), lost: None });
-                Ok((asked, exposition))
+                Ok(Scrape { asked, answered, exposition })
             }
             (_, None) => Err(SourceError::NotText(odd_kind())),
             (Ok(mut exposition), Some(_)) => {
-                for odd in &mut exposition.odd {
-                    odd.message = self.http.excerpt(&odd.message);
+                if !exposition.odd.is_empty() {
+                    exposition.shorten(self.http.excerpts());
                 }
-                Ok((asked, exposition))
+                Ok(Scrape { asked, answered, exposition })
             }
             (Err(error), Some(_)) => Err(SourceError::NotText(self.http.excerpt(&error.to_string()))),
         }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::report::Labels;
-use super::systems::{Absence, Systems, Unknown, ValueSeries, Values};
+use super::labels::Labels;
+use super::systems::{Absence, Systems, Unknown, Values};
+use super::values::ValueSeries;
+
+/// How many systems are followed over a run, where they come and go.
+const SYSTEMS: usize = 10_000;
 
 /// The values over the phases of a run that are judged. What happens in the others is no part of it.
 #[derive(Debug, Clone, Default)]
@@ -20,12 +24,21 @@ impl Folded {
             let all = self.by_name.entry(name.to_owned()).or_default();
             all.then(systems);
             for series in systems.known.iter().filter(|_| systems.is_level()) {
-                let seen = self.seen.entry((name.to_owned(), series.labels.clone())).or_default();
-                match all.known.iter_mut().find(|known| known.labels == series.labels) {
-                    Some(known) => *known = together((known, *seen), (series, seconds)),
-                    None => all.known.push(series.clone()),
+                let known = all.known.iter().position(|known| known.labels == series.labels);
+                let room = all.known.len() < SYSTEMS;
+                let key = (name.to_owned(), series.labels.clone());
+                match known.and_then(|at| all.known.get_mut(at)) {
+                    Some(known) => {
+                        let seen = self.seen.entry(key).or_default();
+                        *known = together((known, *seen), (series, seconds));
+                        *seen += seconds;
+                    }
+                    None if room => {
+                        all.known.push(series.clone());
+                        self.seen.insert(key, seconds);
+                    }
+                    None => all.note(too_many()),
                 }
-                *seen += seconds;
             }
         }
     }
@@ -36,11 +49,24 @@ impl Folded {
     }
 }
 
+/// Of systems that are too many nothing is known.
+fn too_many() -> Unknown {
+    let why = format!("there were more than {SYSTEMS} systems over the run");
+    Unknown { why, ..Unknown::default() }
+}
+
 /// A level over two stretches of time, the later one last.
 fn together((a, seen): (&ValueSeries, f64), (b, seconds): (&ValueSeries, f64)) -> ValueSeries {
     let all = seen + seconds;
     let avg = if all > 0.0 { (a.avg * seen + b.avg * seconds) / all } else { b.avg };
-    ValueSeries { min: a.min.min(b.min), max: a.max.max(b.max), avg, blank: a.blank + b.blank, ..b.clone() }
+    ValueSeries {
+        min: a.min.min(b.min),
+        max: a.max.max(b.max),
+        avg,
+        blank: a.blank + b.blank,
+        samples: a.samples + b.samples,
+        ..b.clone()
+    }
 }
 
 impl Systems {
@@ -53,6 +79,7 @@ impl Systems {
     fn then(&mut self, later: &Self) {
         self.asked = self.asked.take().or_else(|| later.asked.clone());
         self.partial = self.partial.take().or_else(|| later.partial.clone());
+        self.incomplete |= later.incomplete;
         self.none = match (self.none.take(), &later.none) {
             (Some(Absence::Nowhere(_)) | None, Some(none)) => Some(none.clone()),
             (none, _) => none,
@@ -60,9 +87,11 @@ impl Systems {
         later.unknown.iter().for_each(|unknown| self.note(unknown.clone()));
         let level = later.is_level();
         for (labels, parts) in &later.parts {
+            let room = self.parts.len() < SYSTEMS;
             match self.parts.iter_mut().find(|(of, _)| of == labels) {
                 Some((_, before)) => *before = if level { parts.clone() } else { before.then(parts) },
-                None => self.parts.push((labels.clone(), parts.clone())),
+                None if room => self.parts.push((labels.clone(), parts.clone())),
+                None => self.note(too_many()),
             }
         }
     }
@@ -70,7 +99,8 @@ impl Systems {
     /// Notes what is unknown, once for each system.
     fn note(&mut self, unknown: Unknown) {
         let same = |other: &Unknown| (&other.labels, other.direct) == (&unknown.labels, unknown.direct);
-        if !self.unknown.iter().any(same) {
+        // What is left out is as unknown as those that are there.
+        if self.unknown.len() < SYSTEMS && !self.unknown.iter().any(same) {
             self.unknown.push(unknown);
         }
     }
@@ -83,8 +113,8 @@ impl Systems {
                 match asked.series(labels.clone(), parts, None) {
                     Ok(series) => all.known.extend(series),
                     Err(why) => {
-                        let direct = labels.iter().any(|(label, _)| label == super::systems::SOURCE);
-                        all.note(Unknown { labels: labels.clone(), direct, why });
+                        let direct = labels.iter().any(|(label, _)| label == super::labels::SOURCE);
+                        all.note(Unknown { labels: labels.clone(), direct, why, ..Unknown::default() });
                     }
                 }
             }

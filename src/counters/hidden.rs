@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// A rate over less than this many seconds says little.
 const SHORT: f64 = 0.5;
 
+/// Resets are the same ones if their times differ by less than this, in seconds.
+const TOGETHER: f64 = 1e-3;
+
 /// How fast a counter counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
@@ -31,6 +34,9 @@ pub(super) struct Resets {
     blind: u64,
     /// The highest rate so far, a second.
     highest: f64,
+    /// The times of the resets, added up: counters that reset together have the same.
+    #[serde(default)]
+    when: f64,
 }
 
 /// What resets may have hidden of one counter, or of several that reset together.
@@ -40,8 +46,10 @@ pub(crate) struct Hidden {
     reset: bool,
     /// The highest rates, added up.
     highest: f64,
-    /// The rates before the resets, each by its gap, added up.
+    /// 1 by what the resets leave open: of one reset the rate before it by its gap.
     steady: f64,
+    /// The times of the resets, added up; no number for several counters that didn't reset together.
+    when: f64,
 }
 
 impl Pace {
@@ -59,12 +67,23 @@ impl Pace {
 
     /// Takes in the first sample after a reset: how much it counted, after what gap.
     pub(super) fn reset(&mut self, resets: &mut Resets, gap: f64, counted: f64, (time, sum): (f64, f64)) {
+        resets.when += time;
         match self.before.filter(|rate| *rate > 0.0) {
             Some(rate) => resets.open += gap / rate,
             None => resets.blind += 1,
         }
         self.fresh(counted / gap);
         self.window = Some((time, sum));
+    }
+
+    /// What is open where the counter went away without another sample: how long after its last one, at which it had counted `sum`. One that
+    /// had counted before it was seen for the first time moved then.
+    pub(super) fn vanished(mut self, mut resets: Resets, gap: f64, (time, sum): (f64, f64)) -> Resets {
+        if self.highest <= 0.0 {
+            self.highest = sum / gap;
+        }
+        self.reset(&mut resets, gap, 0.0, (time, sum));
+        self.so_far(resets)
     }
 
     fn fresh(&mut self, rate: f64) {
@@ -83,7 +102,12 @@ impl Hidden {
     pub(super) fn between(from: &Resets, to: &Resets) -> Self {
         let (open, blind) = (to.open - from.open, to.blind - from.blind);
         let steady = if blind > 0 || open <= 0.0 { 0.0 } else { open.recip() };
-        Self { reset: blind > 0 || open > 0.0, highest: to.highest, steady }
+        Self { reset: blind > 0 || open > 0.0, highest: to.highest, steady, when: to.when - from.when }
+    }
+
+    /// Any number.
+    pub(super) fn unbounded() -> Self {
+        Self { reset: true, highest: f64::INFINITY, steady: 0.0, when: f64::NAN }
     }
 
     /// Whether there was no reset.
@@ -104,7 +128,7 @@ impl Hidden {
 impl Hidden {
     /// By a reset that hid at most so much.
     pub(crate) fn bounded(most: f64) -> Self {
-        Self { reset: true, highest: most, steady: most }
+        Self { reset: true, highest: most, steady: most, when: 0.0 }
     }
 }
 
@@ -113,7 +137,14 @@ impl Add for Hidden {
 
     /// Of both together, where what resets one may reset the other: one that moved before the reset speaks for one that stood still.
     fn add(self, other: Self) -> Self {
-        Self { reset: self.reset || other.reset, highest: self.highest + other.highest, steady: self.steady + other.steady }
+        let together = (self.when - other.when).abs() < TOGETHER;
+        let (steady, when) = match (self.reset, other.reset) {
+            // Not the same resets: what each leaves open adds up.
+            (true, true) if !together => ((self.steady.recip() + other.steady.recip()).recip(), f64::NAN),
+            (true, _) => (self.steady + other.steady, self.when),
+            (false, _) => (self.steady + other.steady, other.when),
+        };
+        Self { reset: self.reset || other.reset, highest: self.highest + other.highest, steady, when }
     }
 }
 
@@ -160,6 +191,16 @@ mod tests {
         // One whose reset wasn't seen, since it stood at 0, has its rate all the same.
         let unseen = hidden(&[(0.0, false), (50.0, false)]);
         assert_eq!((hits + unseen).most(), (hits + misses).most());
+    }
+
+    #[test]
+    fn counters_that_reset_at_other_times_speak_for_themselves_alone() {
+        let a = hidden(&[(10.0, false), (10.0, true), (10.0, false), (10.0, true)]);
+        // The first reset found it at 0, so that nothing shows it; before the second it was fast.
+        let b = hidden(&[(0.0, false), (0.0, false), (1e3, false), (1e3, true)]);
+        assert!((a + b).most() >= 1010.0 * 1010.0 * 0.5, "{:?}", a + b);
+        let still = hidden(&[(5.0, false), (0.0, false), (0.0, true)]);
+        assert_eq!((a + still).most(), f64::INFINITY);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::part::Part;
 use super::presets;
-use super::rows::Part;
-use super::want::{Item, Wants};
+use super::want::Item;
 
 /// Most names to list.
 const LISTED: usize = 12;
@@ -57,15 +57,6 @@ fn near<'a>(wanted: &[String], names: impl Iterator<Item = &'a str>) -> Option<(
     let names: Vec<&str> = unknown.into_iter().filter(|name| shared(name) == longest).collect();
     let prefix: Vec<&str> = names[0].split('_').take(longest).collect();
     Some((format!("{}_", prefix.join("_")), names))
-}
-
-/// The presets of which a metric is missing, by the beginning of their names: what else there is of them has to be looked up.
-pub(super) fn prefixes_missed(wants: &Wants, found: impl Fn(usize) -> bool) -> Vec<&'static str> {
-    let missed = |prefix: &&str| {
-        let of_preset = |item: &Item| item.names[0].starts_with(*prefix) && presets::metric(&item.names[0]).is_some();
-        wants.items.iter().enumerate().any(|(at, item)| of_preset(item) && !item.optional && !found(at))
-    };
-    wants.prefixes().filter(missed).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! How a source is reached: its address without secrets in it, the secrets, which are never shown, and a client that asks it and
 //! cleans what comes back of anything secret.
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,13 +88,44 @@ impl Access {
         self
     }
 
-    /// `text` with everything secret in it made unreadable: a server may repeat in an error what it was sent.
-    fn redact(&self, text: &str) -> String {
+    /// Whether both read the same: the same place, asked by the same.
+    pub fn reads_the_same(&self, other: &Self) -> bool {
+        let (a, b) = (&self.options, &other.options);
+        is_same_place(&self.url, &other.url) && (&a.auth, &a.headers, &a.tls) == (&b.auth, &b.headers, &b.tls)
+    }
+
+    /// What must not be shown of what a server says: it may repeat in an error what it was sent.
+    fn secrets(&self) -> Secrets {
         let headers = self.options.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
         let of_url = secrets_of_url(self.url.as_str()).into_iter().map(|(_, secret)| secret);
         let secrets = self.options.auth.secrets().into_iter().chain(headers.map(str::to_owned)).chain(of_url);
-        Secrets::new(secrets).redact(text).into_owned()
+        Secrets::new(secrets)
     }
+}
+
+/// Whether an address is one of this machine, by its name.
+pub(super) fn is_here(url: &Url) -> bool {
+    url.host_str().is_some_and(is_this_machine)
+}
+
+fn is_this_machine(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// A host and a port; this machine goes by one name.
+pub(super) fn address(host: &str, port: impl Display) -> String {
+    format!("{}:{port}", if is_this_machine(host) { "localhost" } else { host })
+}
+
+/// Whether two addresses are those of one place.
+pub(super) fn is_same_place(a: &Url, b: &Url) -> bool {
+    let origin = |url: &Url| {
+        let at = address(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        (url.scheme().to_owned(), at)
+    };
+    let query = |url: &Url| url.query_pairs().into_owned().collect::<BTreeSet<_>>();
+    let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
+    origin(a) == origin(b) && path(a) == path(b) && query(a) == query(b)
 }
 
 /// Asks one source.
@@ -150,7 +183,13 @@ impl Http {
 
     /// The beginning of a text from the other side without what we sent it in confidence.
     pub(super) fn excerpt(&self, text: &str) -> String {
-        excerpt(&self.access.redact(text))
+        self.excerpts()(text)
+    }
+
+    /// Makes such excerpts of many texts: what is secret is looked up once.
+    pub(super) fn excerpts(&self) -> impl Fn(&str) -> String + use<> {
+        let secrets = self.access.secrets();
+        move |text| excerpt(&secrets.redact(text))
     }
 }
 
@@ -164,11 +203,11 @@ mod tests {
         let access = access.header(HeaderName::from_static("x-scope-orgid"), HeaderValue::from_static("tenant7"));
         let basic = Auth::Basic { username: "ann".into(), password: Held::here("p@ss") };
         assert_eq!((access.url.as_str(), &access.options.auth), ("https://prom.example:9090/prefix", &basic));
-        assert_eq!(access.redact("denied: p@ss or YW5uOnBAc3M= of tenant7"), "denied: *** or *** of ***");
+        assert_eq!(access.secrets().redact("denied: p@ss or YW5uOnBAc3M= of tenant7"), "denied: *** or *** of ***");
         let token = access.clone().bearer("t0ken");
-        assert_eq!(token.redact("denied: Bearer t0ken"), "denied: Bearer ***");
+        assert_eq!(token.secrets().redact("denied: Bearer t0ken"), "denied: Bearer ***");
         let other = Access::new("http://h/metrics?token=EX%2FTOKEN").unwrap();
-        assert_eq!(other.redact("no /metrics?token=EX%2FTOKEN, EX/TOKEN"), "no /metrics?token=***, ***");
+        assert_eq!(other.secrets().redact("no /metrics?token=EX%2FTOKEN, EX/TOKEN"), "no /metrics?token=***, ***");
         let shown = format!("{access:?} {token:?}");
         for secret in ["p@ss", "p%40ss", "t0ken", "tenant7"] {
             assert!(!shown.contains(secret), "{shown}");
@@ -181,5 +220,29 @@ mod tests {
         assert!(Access::new("ftp://a").unwrap_err().to_string().contains("http or https"));
         let error = Access::new("://user:hunter2@").unwrap_err().to_string();
         assert!(!error.contains("hunter2") && error.contains("http://127.0.0.1:9090"), "{error}");
+    }
+    #[test]
+    fn a_place_is_an_address_with_a_path_and_a_query() {
+        let same = |a: &str, b: &str| is_same_place(&a.parse().unwrap(), &b.parse().unwrap());
+        assert!(same("http://a:80/metrics?b=1&a=2", "http://a/metrics/?a=2&b=1"));
+        assert!(same("http://a/scrape?target=redis%3A%2F%2Fx", "http://a/scrape?target=redis://x"));
+        assert!(!same("http://a/scrape?target=x", "http://a/scrape?target=y") && !same("http://a/metrics", "https://a/metrics"));
+        assert!(
+            same("http://localhost:9121/metrics", "http://127.0.0.1:9121/metrics")
+                && same("http://[::1]:9/", "http://localhost:9")
+        );
+        assert!(!same("http://localhost:9121/metrics", "http://127.0.0.1:9122/metrics"));
+    }
+
+    #[test]
+    fn one_place_that_is_asked_by_two_tenants_is_two_sources() {
+        let access = || Access::new("http://a/metrics").unwrap();
+        let tenant =
+            |name: &'static str| access().header(HeaderName::from_static("x-scope-orgid"), HeaderValue::from_static(name));
+        assert!(access().reads_the_same(&Access::new("http://a:80/metrics/").unwrap().timeout(Duration::from_secs(1))));
+        assert!(tenant("a").reads_the_same(&tenant("a")) && !tenant("a").reads_the_same(&tenant("b")));
+        assert!(!access().reads_the_same(&access().bearer("t")));
+        let as_other = TlsOptions { cert_file: Some("b.pem".into()), ..TlsOptions::default() };
+        assert!(!access().reads_the_same(&access().with_tls(as_other)));
     }
 }

@@ -10,7 +10,8 @@
 //! exporter alone may have started again. Beyond 2^53 a float isn't exact to the unit.
 //!
 //! Not every fall is a reset. A sum of floats may dip by a rounding error: see [`Fold::dips`]. And some exporters count modulo
-//! 2^53: see [`Fold::wraps`]. A series that is a counter by its name alone is a gauge as soon as it falls.
+//! 2^53: see [`Fold::wraps`]. Across that the increase is exact to the unit: see [`Sums`]. A series that is a counter by its name
+//! alone is a gauge as soon as it falls.
 //!
 //! A counter that came up between the edges, at a target that was read at the first one, counts from 0. That is the truth of a
 //! client library's counter, whose labels come up with their first event. Were it another's that had been hidden, it had some
@@ -19,8 +20,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::amount::Amount;
-use super::hidden::{Hidden, Pace, Resets};
-use super::observe::Kind;
+use super::hidden::{Hidden, Pace};
+use super::kind::Kind;
+use super::sums::{LEAST, LIKELY, MOST, Sums};
 
 /// An edge, in the clock of the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,24 +61,13 @@ pub(crate) enum Gap {
     NoEnd,
 }
 
-/// What was counted up to a sample: at least, most likely, and at most. The zero of the scale is a counter's value 0 before its
-/// first sample; whether that first sample was counted since it came up isn't sure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Sums {
-    time: f64,
-    least: f64,
-    sum: f64,
-    most: f64,
-    resets: u64,
-    open: Resets,
-}
-
 /// A series at an edge: all that has to be kept of it to know its increase from there on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cut {
     /// The value, interpolated where the edge is between two samples.
     pub(crate) value: f64,
-    sum: f64,
+    /// What most likely comes to it.
+    base: f64,
     /// The last sample before the edge and the first after it; the same where the edge is exact.
     around: [Sums; 2],
     /// Time and value of the series' first sample.
@@ -87,6 +78,11 @@ impl Cut {
     /// The time of the first sample past the edge.
     pub(crate) fn until(&self) -> f64 {
         self.around[1].time
+    }
+
+    /// The same, where what was counted since an earlier one may have been counted past the edge.
+    pub(crate) fn since(self, earlier: &Self) -> Self {
+        Self { around: [earlier.around[1], self.around[1]], ..self }
     }
 }
 
@@ -103,6 +99,10 @@ pub(crate) struct Track {
     pub(crate) ends: Option<[f64; 2]>,
     /// The first sample of a counter that came up between the edges and was counted from 0.
     pub(crate) born: Option<f64>,
+    /// It was gone again before the second edge, and counts up to its last sample.
+    pub(crate) gone: bool,
+    /// It was not read before the first edge, so that what it counted from there to its first sample is unknown.
+    pub(crate) unread: bool,
     /// The times of the samples around both edges: what one scrape delivers has the same ones.
     pub(crate) around: [f64; 4],
 }
@@ -128,7 +128,6 @@ pub(crate) struct Fold {
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    value: f64,
     sums: Sums,
     reset: bool,
 }
@@ -147,7 +146,7 @@ struct Recent {
 struct Mark {
     at: At,
     before: Option<Sums>,
-    /// Value and sum at the edge.
+    /// The value at the edge, and what most likely comes to it.
     made: Option<(f64, f64)>,
     after: Option<Sums>,
 }
@@ -186,7 +185,7 @@ impl Fold {
             return false;
         }
         if let Some(gauge) = &mut self.as_gauge {
-            self.fell |= self.last.is_some_and(|last| value < last.value) && !restarted;
+            self.fell |= self.last.is_some_and(|last| value < last.sums.value) && !restarted;
             gauge.feed(time, value, restarted);
         }
         let now = self.next(time, value, restarted);
@@ -212,7 +211,7 @@ impl Fold {
         let taken = self.feed(time, value, restarted);
         let cut = self.marks.pop().and_then(|mark| self.cut_of(&mark));
         let (now, first) = (self.last?, self.first?);
-        let came_up = || Cut { value, sum: now.sums.sum, around: [self.nothing(&now), now.sums], first };
+        let came_up = || Cut { value, base: now.sums.base[LIKELY], around: [self.nothing(&now), now.sums], first };
         cut.or_else(|| (taken && first.0 == time).then(came_up))
     }
 
@@ -246,57 +245,62 @@ impl Fold {
 
     fn next(&mut self, time: f64, value: f64, restarted: bool) -> Sample {
         let mut now = self.counted(time, value, restarted);
-        self.pace.see(time, now.sums.sum);
+        self.pace.see(time, now.sums.total());
         now.sums.open = self.pace.so_far(now.sums.open);
         now
     }
 
     fn counted(&mut self, time: f64, value: f64, restarted: bool) -> Sample {
-        let Some(last) = self.last else {
-            let least = if self.kind == Kind::Counter { 0.0 } else { value };
+        let Some(last) = self.last.map(|last| last.sums) else {
             self.recent.since = (time, value);
-            let sums = Sums { time, least, sum: value, most: value, ..Sums::default() };
-            return Sample { value, sums, reset: false };
+            return Sample { sums: Sums::first(self.kind, (time, value)), reset: false };
         };
-        let (from, gap, moved) = (last.sums, time - last.sums.time, value - last.value);
+        let (gap, moved) = (time - last.time, value - last.value);
         if self.kind == Kind::Counter && !restarted && self.dips(&last, value, gap) {
             // The next sample counts from the highest value so far.
             self.recent.rate = Some(0.0);
-            return Sample { value: last.value, sums: Sums { time, ..from }, reset: false };
+            return Sample { sums: Sums { time, ..last }, reset: false };
         }
         let reset = self.kind == Kind::Counter && (value < last.value || restarted);
         if !reset {
             self.recent.rate = Some(moved / gap);
-            let [least, sum, most] = [from.least, from.sum, from.most].map(|sum| sum + moved);
-            return Sample { value, sums: Sums { time, least, sum, most, ..from }, reset };
+            return Sample { sums: Sums { time, value, ..last }, reset };
         }
         // Where no value fell, it may have been the exporter alone that started again.
-        let surely = if moved < 0.0 { value } else { moved };
+        let (surely, went_on) = if moved < 0.0 { (value, last.value) } else { (moved, 0.0) };
         let wraps = !restarted && self.wraps(&last, value, gap);
         // One that went on modulo 2^53 may have started again all the same, just then.
-        let likely = if wraps { WRAP - last.value + value } else { value };
-        let (least, sum, most) = (from.least + surely, from.sum + likely, from.most + likely);
-        let mut sums = Sums { time, least, sum, most, resets: from.resets + u64::from(!wraps), open: from.open };
-        self.pace.reset(&mut sums.open, gap, if wraps { likely } else { surely }, (time, sum));
+        let before = if wraps { WRAP } else { last.value };
+        let base = [last.base[LEAST] + went_on, last.base[LIKELY] + before, last.base[MOST] + before];
+        let mut sums = Sums { time, value, base, resets: last.resets + u64::from(!wraps), open: last.open };
+        let (likely, total) = (sums.since(&last, LIKELY), sums.total());
+        self.pace.reset(&mut sums.open, gap, if wraps { likely } else { surely }, (time, total));
         self.recent = if wraps {
             Recent { rate: Some(likely / gap), ..self.recent }
         } else {
-            Recent { since: (time, sum), rate: Some(value / gap) }
+            Recent { since: (time, total), rate: Some(value / gap) }
         };
-        Sample { value, sums, reset }
+        Sample { sums, reset }
     }
 
     /// Whether a fall is a rounding error: it is tiny, and from 0 the counter could not have come so far again since the last
     /// sample, at twice the rate before it.
-    fn dips(&self, last: &Sample, value: f64, gap: f64) -> bool {
-        let reach = self.recent.rate(&last.sums).map_or(0.0, |rate| 2.0 * rate * gap);
+    fn dips(&self, last: &Sums, value: f64, gap: f64) -> bool {
+        let reach = self.recent.rate(last).map_or(0.0, |rate| 2.0 * rate * gap);
         value < last.value && last.value - value < ROUNDING * value && value > reach
     }
 
     /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample.
-    fn wraps(&self, last: &Sample, value: f64, gap: f64) -> bool {
-        let reach = 2.0 * gap * self.recent.rate(&last.sums).unwrap_or(value / gap);
+    fn wraps(&self, last: &Sums, value: f64, gap: f64) -> bool {
+        let reach = 2.0 * gap * self.recent.rate(last).unwrap_or(value / gap);
         last.value <= WRAP && WRAP - last.value <= reach
+    }
+
+    /// The series at its last sample, of a counter that was away at `time`: as at a reset, what it counted after that sample is lost.
+    pub(crate) fn vanished(&self, time: f64) -> Option<Cut> {
+        let (last, first) = (self.last.filter(|_| self.kind() == Kind::Counter)?.sums, self.first?);
+        let open = self.pace.vanished(last.open, time - last.time, (time, last.total()));
+        Some(Cut { value: last.value, base: last.base[LIKELY], around: [last, Sums { open, ..last }], first })
     }
 
     /// Counter or gauge, as far as it is known by now.
@@ -309,9 +313,14 @@ impl Fold {
         self.fell
     }
 
+    /// The time of the first sample.
+    pub(crate) fn first(&self) -> Option<f64> {
+        self.first.map(|(time, _)| time)
+    }
+
     /// Time and value of the last sample.
     pub(crate) fn last(&self) -> Option<(f64, f64)> {
-        self.last.map(|last| (last.sums.time, last.value))
+        self.last.map(|last| (last.sums.time, last.sums.value))
     }
 
     /// The series at one of its edges, once a sample past it was seen.
@@ -321,8 +330,8 @@ impl Fold {
     }
 
     fn cut_of(&self, mark: &Mark) -> Option<Cut> {
-        let ((value, sum), last, first) = (mark.made?, self.last?, self.first?);
-        Some(Cut { value, sum, around: [mark.before?, mark.after.unwrap_or(last.sums)], first })
+        let ((value, base), last, first) = (mark.made?, self.last?, self.first?);
+        Some(Cut { value, base, around: [mark.before?, mark.after.unwrap_or(last.sums)], first })
     }
 
     /// What happened between its two edges. `known`: its target was read at the first edge, and so long at the second one (the
@@ -340,8 +349,7 @@ impl Fold {
             return Track::between(self.kind, a, b);
         }
         // Past the second edge it may have come up on either side of it.
-        let sums = Sums { time: first.0, sum: first.1, most: first.1, ..Sums::default() };
-        let came_up = Cut { value: 0.0, sum: 0.0, around: [Sums::default(), sums], first };
+        let came_up = Cut { value: 0.0, base: 0.0, around: [Sums::default(), Sums::first(self.kind, first)], first };
         let b = b.or((first.0 >= to.at.time && first.0 <= until).then_some(came_up));
         b.map_or(Track::between(self.kind, None, None), |b| Track::born(&b))
     }
@@ -352,7 +360,7 @@ impl Mark {
         let (at, time) = (self.at, now.sums.time);
         // The first sample at or past the edge.
         let reached = time >= at.time && last.is_none_or(|last| last.sums.time < at.time);
-        let made = (now.value, now.sums.sum);
+        let made = (now.sums.value, now.sums.base[LIKELY]);
         if let Some(until) = at.still_until {
             if reached && time <= until {
                 *self = Self { at, before: Some(now.sums), made: Some(made), after: Some(now.sums) };
@@ -368,8 +376,9 @@ impl Mark {
                 None => None,
                 Some(last) => {
                     let part = (at.time - last.sums.time) / (time - last.sums.time);
-                    let moved = if now.reset { 0.0 } else { now.value - last.value };
-                    Some((last.value + part * moved, last.sums.sum + part * (now.sums.sum - last.sums.sum)))
+                    let moved = part * now.sums.since(&last.sums, LIKELY);
+                    let (on, before) = if now.reset { (0.0, moved) } else { (moved, 0.0) };
+                    Some((last.sums.value + on, last.sums.base[LIKELY] + before))
                 }
             };
             // Where the clocks can't tell whether the series' first sample was before the edge.
@@ -382,7 +391,7 @@ impl Mark {
             self.after = Some(now.sums);
             return;
         };
-        if at.ended && last.is_some_and(|last| last.sums.time == after.time) && now.sums.sum == after.sum {
+        if at.ended && last.is_some_and(|last| last.sums.time == after.time) && now.sums.since(&after, LIKELY) == 0.0 {
             self.made = Some(made);
             self.before = self.before.map(|before| Sums { time: before.time, ..after });
         }
@@ -393,7 +402,7 @@ impl Recent {
     /// The greater of the recent rate and the mean one; none where there was one sample only.
     fn rate(&self, last: &Sums) -> Option<f64> {
         let span = last.time - self.since.0;
-        let mean = (span > 0.0).then(|| (last.sum - self.since.1) / span);
+        let mean = (span > 0.0).then(|| (last.total() - self.since.1) / span);
         self.rate.into_iter().chain(mean).max_by(f64::total_cmp)
     }
 }
@@ -416,8 +425,10 @@ impl Track {
                 .filter(|_| kind == Kind::Counter)
                 .map_or_else(Hidden::default, |(from, to)| Hidden::between(&from.around[0].open, &to.around[1].open)),
             resets: cuts.map_or(0, |(from, to)| to.around[1].resets.saturating_sub(from.around[0].resets)),
-            ends: to.filter(|_| kind == Kind::Gauge).map(|to| to.around.map(|sums| sums.sum)),
+            ends: to.filter(|_| kind == Kind::Gauge).map(|to| to.around.map(|sums| sums.value)),
             born: None,
+            gone: false,
+            unread: false,
             around: cuts.map_or([f64::NAN; 4], |(from, to)| {
                 let ([a, b], [c, d]) = (from.around, to.around);
                 [a.time, b.time, c.time, d.time]
@@ -445,24 +456,40 @@ impl Track {
         }
     }
 
+    /// Of a counter: at which edges no sample before the edge says what was counted between it and the first sample past it.
+    pub(crate) fn unread(&mut self, [begun, ended]: [bool; 2]) {
+        if begun && self.born.is_none() {
+            self.unread = true;
+            self.hidden = self.hidden + Hidden::unbounded();
+        }
+        if let Some(delta) = self.delta.as_mut().ok().filter(|_| ended) {
+            delta.all_past_the_edge();
+        }
+    }
+
     /// Of a counter that came up after the first edge: counted from 0.
     pub(crate) fn born(to: &Cut) -> Self {
-        let nothing = Cut { value: 0.0, sum: 0.0, around: [Sums::default(); 2], first: to.first };
+        let nothing = Cut { value: 0.0, base: 0.0, around: [Sums::default(); 2], first: to.first };
         let track = Self::between(Kind::Counter, Some(nothing), Some(*to));
         Self { born: Some(to.first.1), around: [f64::NAN; 4], ..track }
+    }
+
+    /// The same of one that was gone before the second edge.
+    pub(crate) fn passed(last: &Cut) -> Self {
+        Self { after: None, gone: true, ..Self::born(last) }
     }
 }
 
 /// A counter's increase.
 fn counted(from: &Cut, to: &Cut) -> Amount {
     let ([outer, begun], [ended, beyond]) = (from.around, to.around);
-    let value = to.sum - from.sum;
+    let value = (to.value - from.value) + (to.base - from.base);
     // Both edges between the same two samples.
     let mut amount = if ended.time < begun.time {
-        Amount::new(value, 0.0, [beyond.most - outer.most, 0.0, 0.0])
+        Amount::new(value, 0.0, [beyond.since(&outer, MOST), 0.0, 0.0])
     } else {
-        let [least, sum] = [ended.least - begun.least, ended.sum - begun.sum];
-        Amount::new(value, least, [begun.most - outer.most, beyond.most - ended.most, sum - least])
+        let [least, likely] = [LEAST, LIKELY].map(|bound| ended.since(&begun, bound));
+        Amount::new(value, least, [begun.since(&outer, MOST), beyond.since(&ended, MOST), likely - least])
     };
     // Half of the distance of two floats at each edge, and not less than none.
     amount.widen(f64::midpoint(grain(from.value), grain(to.value)), 0.0);
@@ -476,9 +503,9 @@ fn grain(value: f64) -> f64 {
 
 /// A gauge's change.
 fn moved(from: &Cut, to: &Cut) -> Amount {
-    let ends = |of: fn(f64, f64) -> f64, cut: &Cut| of(cut.around[0].sum, cut.around[1].sum);
+    let ends = |of: fn(f64, f64) -> f64, cut: &Cut| of(cut.around[0].value, cut.around[1].value);
     let (least, most) = (ends(f64::min, to) - ends(f64::max, from), ends(f64::max, to) - ends(f64::min, from));
-    Amount::new(to.sum - from.sum, least, [most - least, 0.0, 0.0])
+    Amount::new(to.value - from.value, least, [most - least, 0.0, 0.0])
 }
 
 #[cfg(test)]

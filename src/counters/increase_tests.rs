@@ -184,6 +184,18 @@ fn a_counter_that_counts_modulo_2_to_53_went_on() {
     // It may have started again all the same: then 5,000 and what was lost were counted.
     assert_eq!(bounds(&got).unwrap().1, 17e3);
     assert!(bounds(&got).unwrap().2 >= 23e3);
+    // Where the sum of both sides isn't exact to the unit, the increase is.
+    let samples: Vec<(f64, f64)> = [-101.0, -52.0, 0.0, 47.0, 96.0, 145.0]
+        .iter()
+        .zip(0..)
+        .filter(|(v, _)| **v != 0.0)
+        .map(|(v, n)| (f64::from(n) * 5.0, if *v < 0.0 { WRAP + v } else { *v }))
+        .collect();
+    for (to, truth) in [(5.0, 49.0), (15.0, 148.0), (20.0, 197.0), (25.0, 246.0)] {
+        assert_eq!(value(&track(Kind::Counter, flowing(0.0), flowing(to), &samples)), Ok(truth));
+    }
+    let past = track(Kind::Counter, flowing(15.0), flowing(25.0), &samples);
+    assert_eq!(bounds(&past), Ok((98.0, 98.0, 98.0)));
     // One that has a day to go at its rate started again.
     let far = WRAP - 1e9;
     let got = track(Kind::Counter, flowing(0.0), flowing(10.0), &[(0.0, far - 6e3), (5.0, far), (10.0, 5e3)]);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::api::Series;
-use super::want::label;
+use super::labels::label;
 
 /// The spacing of samples by job and metric, in seconds.
 #[derive(Debug, Default)]

@@ -1,6 +1,36 @@
 //! Least, greatest and mean of values as they come.
 
-use super::report::Levels;
+use serde::{Deserialize, Serialize};
+
+/// Least, greatest and mean value over a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Levels {
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+    /// The mean over samples.
+    pub avg: f64,
+    /// How many samples there were.
+    pub samples: u64,
+    /// How many more there were that had no number (NaN, ±Inf).
+    pub blank: u64,
+}
+
+impl Levels {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let samples = self.samples + other.samples;
+        let mean = |a: f64, b: f64| (a * self.samples as f64 + b * other.samples as f64) / samples.max(1) as f64;
+        Self {
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+            avg: mean(self.avg, other.avg),
+            samples,
+            blank: self.blank + other.blank,
+        }
+    }
+}
 
 /// See the module.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

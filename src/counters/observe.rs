@@ -1,8 +1,7 @@
 //! What to observe, resolved: the part of a profile under `observe`, checked and without anything optional left to decide.
 
-use serde::{Deserialize, Serialize};
-
 use super::http::Access;
+use super::kind::Kind;
 use super::presets::{self, Preset};
 
 /// The name of the source that is a Prometheus server.
@@ -78,27 +77,6 @@ pub enum Wanted {
         /// What it is, where the profile says so; otherwise the source is asked, and then its name.
         kind: Option<Kind>,
     },
-}
-
-/// Whether a metric only ever grows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Grows; falling back means that it started again.
-    Counter,
-    /// Goes up and down.
-    #[default]
-    Gauge,
-}
-
-impl Kind {
-    /// The label in reports.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        }
-    }
 }
 
 /// A ratio of increases over a phase: `streamer_hits: {of: cache_hits_total, to: [cache_hits_total, cache_misses_total]}`.

@@ -1,42 +1,33 @@
 //! Reads the sources at each edge and reports what happened between two.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use url::Url;
 
 use super::api::unix;
 use super::error::SourceError;
 use super::exporter::Exporter;
 use super::observe::{Observe, SourceKind};
+use super::part::Between;
+use super::part::Part;
+use super::points::Answered;
 use super::prometheus::Prometheus;
-use super::query::{Answered, Query};
-use super::report::{Observed, Reading, SourceReading};
-use super::rows::{Part, assemble};
+use super::query::Query;
+use super::report::{Observed, Reading, SourceReading, Traffic};
+use super::rows::assemble;
 use super::seen::{Seen, mistakes};
-use super::span::{Between, End};
+use super::span::End;
 use super::tracker;
-use super::twice::jobs;
+use super::twice::of_one_address;
 use super::want::Wants;
 use crate::base::{Away, AwayList};
+use crate::measure::Clock;
 
 /// How often Prometheus is asked for a phase at most, and how long to wait before asking again.
 const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Whether the load goes on at an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Traffic {
-    /// The load goes on: values are interpolated to the edge, and what that leaves unsure is told.
-    Flowing,
-    /// Nothing is sent until the reading is there (`settle: true`): the first sample past the edge is exact. Waits longer where a
-    /// system tells its statistics late (PostgreSQL: up to 11 s).
-    Still,
-    /// Nothing is sent ever again (the last edge), but others may go on. Waits as long, and for one more sample of a Prometheus: what stands
-    /// still is exact.
-    Ended,
-}
 
 /// Reads the sources of one plan. Cheap to share.
 #[derive(Debug)]
@@ -49,6 +40,7 @@ pub struct Observer {
     had: Mutex<Vec<Option<Seen>>>,
     /// When it began to observe, in Unix seconds: who went away before that isn't missed.
     begun: f64,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -65,16 +57,16 @@ pub struct Edge {
 }
 
 impl Observer {
-    /// An observer of these sources. Nothing is read yet.
-    pub fn new(observe: Observe) -> Arc<Self> {
+    /// An observer of these sources, which goes by this clock. Nothing is read yet.
+    pub fn new(observe: Observe, clock: Clock) -> Arc<Self> {
         let wants = Arc::new(Wants::new(&observe));
         let sources = observe.sources.into_iter().map(|source| match source.kind {
-            SourceKind::Prometheus => Reader::Prometheus(Arc::new(Prometheus::new(&source.name, source.access))),
-            SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access)),
+            SourceKind::Prometheus => Reader::Prometheus(Arc::new(Prometheus::new(&source.name, source.access, clock))),
+            SourceKind::Exporter => Reader::Exporter(Exporter::new(&source.name, source.access, clock)),
         });
         let sources: Vec<Reader> = sources.collect();
         let had = Mutex::new(vec![None; sources.len()]);
-        Arc::new(Self { wants, sources, watching: Once::new(), away: Arc::default(), had, begun: unix(SystemTime::now()) })
+        Arc::new(Self { wants, sources, watching: Once::new(), away: Arc::default(), had, begun: unix(clock.now()), clock })
     }
 
     /// Asks each source once, all at the same time, and answers which of them can't be read, and why. What they have is noted: what goes
@@ -100,8 +92,12 @@ impl Observer {
         join_all(tries).await.into_iter().flatten().collect()
     }
 
-    /// What the sources that could be read say of the profile: a preset is narrowed by a label that none of its metrics has.
+    /// What the sources that could be read say of the profile: a preset is narrowed by a label that none of its metrics has. A source
+    /// that is left out may have it.
     pub fn mistakes(&self) -> Vec<String> {
+        if self.wants.incomplete {
+            return Vec::new();
+        }
         let all = self.had.lock().unwrap_or_else(PoisonError::into_inner);
         mistakes(&self.wants, all.iter().flatten()).into_values().collect()
     }
@@ -142,13 +138,13 @@ impl Observer {
         let (at, still) = (unix(at), traffic != Traffic::Flowing);
         let reads = self.sources.iter().map(|source| self.read_one(source, at, traffic));
         let sources = join_all(reads).await;
-        Reading { at, still, ended: traffic == Traffic::Ended, done: unix(SystemTime::now()), sources }
+        Reading { at, still, ended: traffic == Traffic::Ended, done: unix(self.clock.now()), sources }
     }
 
     async fn read_one(&self, source: &Reader, at: f64, traffic: Traffic) -> SourceReading {
         match source {
             Reader::Prometheus(prometheus) => prometheus.edge(&self.wants, at, traffic).await,
-            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, traffic != Traffic::Flowing).await,
+            Reader::Exporter(exporter) => exporter.edge(&self.wants, at, traffic).await,
         }
     }
 
@@ -178,7 +174,7 @@ impl Observer {
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
-                    let between = tracker::between([a, b], [before.at, after.at]);
+                    let between = tracker::between([a, b], before.at);
                     let (name, direct) = (exporter.name().to_owned(), Some(exporter.url().clone()));
                     let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b], None));
                     Part { name, direct, targets: None, between: error.map_or(Ok(between), Err), readings, had }
@@ -193,12 +189,13 @@ impl Observer {
 
     /// Asks a server for its targets where it may scrape what is read directly.
     async fn tell_targets(&self, parts: &mut [Part]) {
-        let urls: Vec<Url> = parts.iter().filter_map(|part| part.direct.clone()).collect();
+        let direct: BTreeSet<usize> = parts.iter().filter(|part| part.direct.is_some()).flat_map(Part::items).collect();
         for (part, source) in parts.iter_mut().zip(&self.sources) {
             let Reader::Prometheus(prometheus) = source else { continue };
-            if urls.iter().any(|url| !jobs(part, url).is_empty()) {
+            if part.items().any(|item| direct.contains(&item)) {
                 // One that doesn't tell is compared by what it has.
-                part.targets = prometheus.api.targets().await.ok();
+                let targets = prometheus.api.targets().await.ok();
+                part.targets = targets.map(|targets| of_one_address(prometheus.url(), targets));
             }
         }
     }
@@ -212,7 +209,7 @@ impl Observer {
             for point in &reading.points {
                 point.items.iter().for_each(|item| had.add(&self.wants, *item, &point.labels));
             }
-            reading.blank.iter().for_each(|(item, labels)| had.add(&self.wants, *item, labels));
+            reading.blank.iter().for_each(|blank| had.add(&self.wants, blank.item, &blank.labels));
             had.look(&reading.looked);
         }
         if let Some(between) = between {
@@ -264,15 +261,6 @@ impl Observer {
         let server = server.ok_or_else(|| SourceError::Unreachable("`observe` has no `prometheus` to ask".into()))?;
         let stretches: Vec<(f64, f64)> = stretches.iter().map(|(from, to)| (unix(*from), unix(*to))).collect();
         server.ask(query, &stretches).await
-    }
-}
-
-/// Notes whether a source could be read.
-pub(super) fn note<T>(away: &AwayList, name: &str, read: &Result<T, SourceError>) {
-    let (what, now) = (format!("the source `{name}`"), unix(SystemTime::now()));
-    match read {
-        Ok(_) => away.ends(&what, now),
-        Err(error) => away.begins(Away { what, since: now, cause: error.to_string(), ..Away::default() }),
     }
 }
 

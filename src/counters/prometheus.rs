@@ -3,22 +3,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::api::{Api, unix, until};
-use super::error::SourceError;
+use super::api::{Api, unix};
+use super::error::{SourceError, note};
 use super::exporter::EVERY;
 use super::http::Access;
 use super::increase::{At, Fold};
 use super::intervals::Intervals;
-use super::observe::Kind;
-use super::observer::{Traffic, note};
+use super::kind::Kind;
+use super::labels::{Labels, NAME, label};
 use super::presets::SERIES_TO_READ;
-use super::report::{Labels, Point, SourceReading};
+use super::report::{LeftOut, Point, SourceReading, Traffic};
 use super::seen::{Seen, look};
 use super::select::{Best, Group, groups, keep, selector};
-use super::want::{Labelled, NAME, Wants, label};
+use super::want::{Labelled, Wants};
 use crate::base::AwayList;
+use crate::measure::Clock;
+use url::Url;
 
 /// Scrape interval to assume while none could be found, in seconds.
 pub(super) const ASSUMED_INTERVAL: f64 = 5.0;
@@ -37,7 +39,8 @@ pub(super) struct Prometheus {
     pub(super) intervals: Intervals,
     /// The age of the newest sample when there was the least of it: how late samples come, in seconds.
     lag: Mutex<Option<f64>>,
-    kinds: Mutex<HashMap<String, Option<Kind>>>,
+    /// By metric and job.
+    kinds: Mutex<HashMap<(String, String), Option<Kind>>>,
     /// The series that plain selectors had so far: name and labels.
     pub(super) selected: Mutex<HashMap<String, BTreeSet<(String, Labels)>>>,
 }
@@ -50,10 +53,10 @@ struct View {
 }
 
 impl Prometheus {
-    pub(super) fn new(name: &str, access: Access) -> Self {
+    pub(super) fn new(name: &str, access: Access, clock: Clock) -> Self {
         Self {
             name: name.to_owned(),
-            api: Api::new(access),
+            api: Api::new(access, clock),
             intervals: Intervals::default(),
             lag: Mutex::default(),
             kinds: Mutex::default(),
@@ -65,11 +68,17 @@ impl Prometheus {
         &self.name
     }
 
+    /// Where it is.
+    pub(super) fn url(&self) -> &Url {
+        self.api.address()
+    }
+
     /// Looks now and then whether it answers, for as long as it is observed.
     pub(super) async fn watch(prometheus: Weak<Self>, away: Arc<AwayList>) {
         loop {
             let Some(prometheus) = prometheus.upgrade() else { return };
-            note(&away, &prometheus.name, &prometheus.api.ahead().await);
+            let read = prometheus.api.ahead().await;
+            note(&away, &prometheus.name, unix(prometheus.api.clock.now()), &read);
             drop(prometheus);
             tokio::time::sleep(EVERY).await;
         }
@@ -95,7 +104,7 @@ impl Prometheus {
     pub(super) async fn try_once(&self, wants: &Wants, seen: &mut Seen) -> Result<(), SourceError> {
         let mut reading = SourceReading::default();
         let (ahead, _) = self.ahead().await?;
-        let now = unix(SystemTime::now()) + ahead;
+        let now = unix(self.api.clock.now()) + ahead;
         let (narrowed, labelled) = self.all_narrowed(wants, now, &mut reading).await?;
         for group in narrowed {
             let names: Vec<String> = group.names.into_iter().filter(|name| labelled.is_there(name)).collect();
@@ -129,7 +138,10 @@ impl Prometheus {
                 Ok(_) => (0.0, samples),
                 Err(_) => (0.0, 1),
             };
-            left = until(at + late + (1 + samples) as f64 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING + self.lag());
+            left = self
+                .api
+                .clock
+                .until(at + late + (1 + samples) as f64 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING + self.lag());
             let wait = match result {
                 Ok(view) => {
                     reading.error = None;
@@ -163,7 +175,7 @@ impl Prometheus {
         reading: &mut SourceReading,
     ) -> Result<View, SourceError> {
         (reading.ahead, reading.off) = self.ahead().await?;
-        let now = unix(SystemTime::now()) + reading.ahead;
+        let now = unix(self.api.clock.now()) + reading.ahead;
         let edge = at + reading.ahead;
         let mut view = View { points: Vec::new(), wait: None };
         let (mut best, mut found) = (Best::default(), Vec::new());
@@ -261,7 +273,7 @@ impl Prometheus {
         &self,
         group: &Group,
         at: f64,
-        (left_out, warnings): (&mut Vec<(String, u64)>, &mut Vec<String>),
+        (left_out, warnings): (&mut Vec<LeftOut>, &mut Vec<String>),
         labelled: &mut Labelled,
     ) -> Result<Vec<Group>, SourceError> {
         let answer = self.api.counts(&group.widest(), at).await?;
@@ -270,7 +282,7 @@ impl Prometheus {
         let many: Vec<_> = answer.data.into_iter().filter(|(_, count)| *count > SERIES_TO_READ as u64).collect();
         let names = group.names.iter().filter(|name| !many.iter().any(|(many, _)| many == *name)).cloned();
         let names: Vec<String> = names.collect();
-        left_out.extend(many);
+        left_out.extend(many.into_iter().map(|(metric, series)| LeftOut::Many { metric, series }));
         for (label, _) in group.matchers.iter().filter(|_| group.lenient && !names.is_empty()) {
             let having = self.api.counts(&Group::having(&names, label), at).await?.data;
             having.iter().for_each(|(name, _)| labelled.insert(name, label));
@@ -287,24 +299,25 @@ impl Prometheus {
     }
 
     /// What a metric is, and whether that is guessed: a server that doesn't know, or doesn't say, leaves it to the name.
-    pub(super) async fn kind_of(&self, wants: &Wants, item: usize, metric: &str) -> (Kind, bool) {
+    pub(super) async fn kind_of(&self, wants: &Wants, item: usize, metric: &str, labels: &Labels) -> (Kind, bool) {
         if let Some(kind) = wants.items[item].kind {
             return (kind, false);
         }
-        let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(metric).copied();
+        let key = (metric.to_owned(), label(labels, "job").to_owned());
+        let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         let kind = match known {
             Some(kind) => kind,
             None => {
-                let kind = self.api.kind(metric).await.unwrap_or_default();
-                self.keep_kind(metric, kind);
+                let kind = self.api.kind(metric, &key.1).await.unwrap_or_default();
+                self.keep_kind(key, kind);
                 kind
             }
         };
         (wants.items[item].kind(kind, metric), wants.items[item].guessed(kind))
     }
 
-    /// Keeps what was learned of a metric.
-    pub(super) fn keep_kind(&self, metric: &str, kind: Option<Kind>) {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(metric.to_owned(), kind);
+    /// Keeps what was learned of a metric of a job.
+    pub(super) fn keep_kind(&self, of: (String, String), kind: Option<Kind>) {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(of, kind);
     }
 }

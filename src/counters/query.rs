@@ -4,30 +4,34 @@
 //! may be a scrape interval old. So a phase's first answer that is made of the phase alone comes that much after its start.
 //! Of a plain selector the samples themselves are taken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::parse_duration;
 
-use super::api::{Answer, Series, unix, until};
+use super::api::unix;
 use super::error::SourceError;
 use super::intervals::spacing;
-use super::meter::Meter;
+use super::labels::{NAME, label};
+use super::points::{Answered, Points};
 use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
-use super::report::{Labels, Levels};
-use super::select::{keep, selector_of};
-use super::systems::{Unknown, ValueSeries};
-use super::want::{NAME, label};
+use super::select::selector_of;
+use super::systems::Unknown;
 use crate::base::units::show_seconds;
 
+/// How many series of a selector are remembered, of a run where they come and go.
+const REMEMBERED: usize = 10_000;
 /// The longest query, in bytes: reading it takes a stack that has an end.
 const LONGEST: usize = 4000;
 
-/// Most points of a range query that Prometheus gives.
-const POINTS_OF_A_RANGE: f64 = 10_000.0;
+/// Most points of a series that Prometheus gives, and how many to ask for at once.
+const POINTS: f64 = 11_000.0;
+const POINTS_AT_ONCE: f64 = 1_000.0;
+/// The distance of points where no scrape interval is known, in seconds.
+const ASSUMED_STEP: f64 = 1.0;
 /// Samples of a series to ask for at once.
 const SAMPLES_AT_ONCE: f64 = 5_000.0;
 /// How far back samples are looked for to learn how far apart they are, in seconds.
@@ -52,21 +56,6 @@ pub struct Query {
     selectors: Vec<String>,
     /// Whether it is one of them and nothing else.
     plain: bool,
-}
-
-/// What a query came to.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Answered {
-    /// Every series returned, with its last, least, greatest and mean value; NaN where it has no number.
-    pub series: Vec<ValueSeries>,
-    /// Series of a plain selector that are there and have no sample in the phase.
-    pub unknown: Vec<Unknown>,
-    /// That the answer is a part of what there is, and why.
-    pub partial: Option<String>,
-    /// How it was evaluated, where that isn't as usual.
-    pub note: Option<String>,
-    /// What the server said beside the answer.
-    pub warnings: Vec<String>,
 }
 
 impl Query {
@@ -169,88 +158,60 @@ fn ranges(text: &str) -> impl Iterator<Item = Duration> {
     inside.filter_map(|range| parse_duration(range.trim()).ok())
 }
 
-/// What came in of the series of a query.
-#[derive(Default)]
-struct Seen {
-    series: BTreeMap<(String, Labels), (Meter, f64)>,
-    answered: Answered,
-}
-
-impl Seen {
-    /// Takes in an answer's points from `from` on.
-    fn take(&mut self, answer: Answer<Vec<Series>>, from: f64) -> Result<(), SourceError> {
-        keep(&mut self.answered.warnings, answer.warnings);
-        self.answered.partial = self.answered.partial.take().or(answer.partial);
-        for series in answer.data {
-            if series.histogram && series.samples.is_empty() {
-                let message = "it gives native histograms; wrap it in histogram_quantile() or histogram_count()".to_owned();
-                return Err(SourceError::Query { status: 200, kind: "histogram".into(), message });
-            }
-            let mut samples = series.samples.iter().filter(|(time, _)| *time >= from).peekable();
-            if samples.peek().is_none() {
-                continue;
-            }
-            let (meter, last) = self.series.entry((series.metric, series.labels)).or_insert((Meter::default(), f64::NAN));
-            for (_, value) in samples {
-                meter.add(*value);
-                *last = if value.is_finite() { *value } else { f64::NAN };
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Answered {
-        let value = |((metric, mut labels), (meter, last)): ((String, Labels), (Meter, f64))| {
-            let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0 };
-            let Levels { min, max, avg, blank, .. } = meter.levels().unwrap_or(none);
-            if !metric.is_empty() {
-                labels.insert(0, (NAME.to_owned(), metric));
-            }
-            ValueSeries { min, max, avg, blank, ..ValueSeries::exact(labels, last) }
-        };
-        Answered { series: self.series.into_iter().map(value).collect(), ..self.answered }
-    }
-}
-
 impl Prometheus {
     /// What a query came to within stretches of time, of which there is at least one; in Unix seconds by our clock.
     pub(super) async fn ask(&self, query: &Query, stretches: &[(f64, f64)]) -> Result<Answered, SourceError> {
         let (ahead, _) = self.ahead().await?;
         if let Some((_, to)) = stretches.last().filter(|_| self.api.is_victoria()) {
-            tokio::time::sleep(until(to + HELD_BACK)).await;
+            tokio::time::sleep(self.api.clock.until(to + HELD_BACK)).await;
         }
         let stretches: Vec<(f64, f64)> = stretches.iter().map(|(from, to)| (from + ahead, to + ahead)).collect();
         let end = stretches.last().map_or(ahead, |(_, to)| *to);
-        let length: f64 = stretches.iter().map(|(from, to)| to - from).sum();
-        let interval = self.spacing_of(&query.selectors, end).await;
+        let begun = stretches.first().map_or(ahead, |(from, _)| *from);
+        let (shortest, longest) = self.spacing_of(&query.selectors, [end, begun]).await;
+        let interval = longest.unwrap_or(ASSUMED_INTERVAL);
         self.arrived(query, end, ahead, interval).await;
-        let mut seen = Seen::default();
+        let mut seen = Points::default();
+        let mut step = 0.0;
         if let (true, [selector]) = (query.plain, query.selectors.as_slice()) {
-            for (from, to) in &stretches {
-                self.samples(selector, (*from, *to), interval, &mut seen).await?;
-            }
-            if !seen.series.is_empty() {
-                seen.answered.unknown = self.unseen(selector, &stretches, &seen).await?;
+            for stretch in &stretches {
+                seen.begin(*stretch);
+                self.samples(selector, *stretch, interval, &mut seen).await?;
+                seen.end();
             }
         } else {
-            // A hundred points, from a second to a minute apart.
-            let step = (length / 100.0).clamp(1.0, 60.0).round().max(length / POINTS_OF_A_RANGE);
+            // Each scrape is seen, as far as the server gives so many points.
+            let length = stretches.iter().map(|(from, to)| to - from).fold(0.0, f64::max);
+            step = (shortest.unwrap_or(ASSUMED_STEP).max(length / POINTS) * 1e3).ceil() / 1e3;
             let reach = interval + query.reach.as_secs_f64();
             for (from, to) in stretches.iter().filter(|(from, to)| from + reach <= *to) {
-                // The last point is the end's.
-                let from = to - ((to - from - reach) / step).floor() * step;
-                seen.take(self.api.range(&query.text, from, *to, step).await?, f64::NEG_INFINITY)?;
+                self.points(query, (from + reach, *to), step, &mut seen).await?;
             }
         }
-        if seen.series.is_empty() {
+        if seen.is_empty() {
             seen.take(self.api.range(&query.text, end, end, 1.0).await?, f64::NEG_INFINITY)?;
             let reach = show_seconds(interval + query.reach.as_secs_f64());
-            seen.answered.note = (!seen.series.is_empty()).then(|| match query.plain {
+            seen.answered.note = (!seen.is_empty()).then(|| match query.plain {
                 true => "evaluated once, at the end: no sample is within".to_owned(),
                 false => format!("evaluated once, at the end: with its ranges and a scrape interval it reaches back {reach}"),
             });
         }
-        Ok(seen.finish())
+        if let (true, [selector]) = (query.plain, query.selectors.as_slice())
+            && !seen.is_empty()
+        {
+            seen.answered.unknown = self.unseen(selector, &stretches, &seen).await?;
+        }
+        let none = seen.is_empty();
+        for selector in query.selectors.iter().filter(|_| none) {
+            // It is for a message alone.
+            let Ok(newest) = self.newest(selector, end).await else { break };
+            if let Some(newest) = newest {
+                let age = show_seconds(end - newest);
+                let why = format!("no series was returned; the newest sample of {selector} is from {age} before the end");
+                seen.answered.unknown.push(Unknown { why, ..Unknown::default() });
+            }
+        }
+        Ok(seen.finish(query.plain, interval.max(step), longest))
     }
 
     /// Waits until what a query reads has samples past its end, for two scrape intervals at most.
@@ -259,31 +220,31 @@ impl Prometheus {
         // What can't be told of is given time for one.
         let one = end - ahead + interval + late;
         if query.selectors.is_empty() {
-            let patience = if query.unknown.is_some() { until(one) } else { Duration::ZERO };
+            let patience = if query.unknown.is_some() { self.api.clock.until(one) } else { Duration::ZERO };
             return tokio::time::sleep(patience).await;
         }
         let patience = end - ahead + 2.0 * interval + late;
-        while !until(patience).is_zero() {
-            let now = unix(SystemTime::now()) + ahead;
+        while !self.api.clock.until(patience).is_zero() {
+            let now = unix(self.api.clock.now()) + ahead;
             let mut oldest: Option<f64> = None;
             for selector in &query.selectors {
                 // What isn't scraped any more isn't waited for.
                 let alive = now - 2.5 * interval - late;
                 match self.api.number(&format!("min(timestamp({selector}) > {alive:.3})"), now).await {
                     Ok(time) => oldest = oldest.into_iter().chain(time).min_by(f64::total_cmp),
-                    Err(_) => return tokio::time::sleep(until(one)).await,
+                    Err(_) => return tokio::time::sleep(self.api.clock.until(one)).await,
                 }
             }
             if oldest.is_none_or(|oldest| oldest >= end) {
                 return;
             }
-            tokio::time::sleep(until(patience).min(AGAIN)).await;
+            tokio::time::sleep(self.api.clock.until(patience).min(AGAIN)).await;
         }
     }
 
     /// The series of a selector that have no sample within the stretches: those that are there at their ends, by the server's own rules, and
     /// those that an earlier answer had.
-    async fn unseen(&self, selector: &str, stretches: &[(f64, f64)], seen: &Seen) -> Result<Vec<Unknown>, SourceError> {
+    async fn unseen(&self, selector: &str, stretches: &[(f64, f64)], seen: &Points) -> Result<Vec<Unknown>, SourceError> {
         let mut there = BTreeSet::new();
         for at in stretches.iter().flat_map(|(from, to)| [*from, *to]) {
             for mut labels in self.api.instant(selector, at).await? {
@@ -295,17 +256,21 @@ impl Prometheus {
         let mut before = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         let before = before.entry(selector.to_owned()).or_default();
         there.extend(before.iter().cloned());
-        let unseen = there.into_iter().filter(|series| !seen.series.contains_key(series)).map(|(metric, mut labels)| {
+        let unseen = there.into_iter().filter(|series| !seen.has(series)).map(|(metric, mut labels)| {
             labels.insert(0, (NAME.to_owned(), metric));
-            Unknown { labels, direct: false, why: "it has no sample in the phase".to_owned() }
+            Unknown { labels, why: "it has no sample in the phase".to_owned(), ..Unknown::default() }
         });
         let unseen = unseen.collect();
-        before.extend(seen.series.keys().cloned());
+        for series in seen.names() {
+            if before.len() < REMEMBERED {
+                before.insert(series.clone());
+            }
+        }
         Ok(unseen)
     }
 
     /// Takes in a selector's own samples within a stretch.
-    async fn samples(&self, selector: &str, (from, to): (f64, f64), interval: f64, seen: &mut Seen) -> Result<(), SourceError> {
+    async fn samples(&self, selector: &str, (from, to): (f64, f64), interval: f64, seen: &mut Points) -> Result<(), SourceError> {
         let mut at = from;
         while at < to {
             let until = (at + SAMPLES_AT_ONCE * interval).min(to);
@@ -317,19 +282,42 @@ impl Prometheus {
         Ok(())
     }
 
-    /// The longest distance of samples that these selectors read, as far as it can be learned.
-    async fn spacing_of(&self, selectors: &[String], at: f64) -> f64 {
-        let mut longest: Option<f64> = None;
+    /// Takes in a query's points of a stretch, the last of which is at its end.
+    async fn points(&self, query: &Query, (from, to): (f64, f64), step: f64, seen: &mut Points) -> Result<(), SourceError> {
+        let mut left = ((to - from) / step).floor();
+        seen.begin((to - left * step, to));
+        while left >= 0.0 {
+            let last = (left - POINTS_AT_ONCE + 1.0).max(0.0);
+            let answer = self.api.range(&query.text, to - left * step, to - last * step, step).await?;
+            seen.take(answer, f64::NEG_INFINITY)?;
+            left = last - 1.0;
+        }
+        seen.end();
+        Ok(())
+    }
+
+    /// The shortest and the longest distance of samples that these selectors read, as far as they can be learned at these times: at the latter
+    /// where the former has none.
+    async fn spacing_of(&self, selectors: &[String], times: [f64; 2]) -> (Option<f64>, Option<f64>) {
+        let mut found = Vec::new();
         for selector in selectors {
-            // What fails here fails the query itself, or says nothing of it.
-            let targets = self.api.instant(&format!("topk by (job) (1, {selector})"), at).await.unwrap_or_default();
-            for labels in targets.into_iter().take(TARGETS) {
-                let Ok(answer) = self.api.raw(&selector_of(&labels), TO_LEARN, at).await else { continue };
-                let found = answer.data.iter().filter_map(|series| spacing(&series.samples));
-                longest = found.chain(longest).max_by(f64::total_cmp);
+            let one_each = format!("topk by (job) (1, {selector})");
+            for at in times {
+                // What fails here fails the query itself, or says nothing of it.
+                let targets = self.api.instant(&one_each, at).await.unwrap_or_default();
+                let there = !targets.is_empty();
+                for labels in targets.into_iter().take(TARGETS) {
+                    let Ok(answer) = self.api.raw(&selector_of(&labels), TO_LEARN, at).await else { continue };
+                    found.extend(answer.data.iter().filter_map(|series| spacing(&series.samples)));
+                }
+                if there {
+                    break;
+                }
             }
         }
-        longest.or(self.interval()).unwrap_or(ASSUMED_INTERVAL)
+        let longest = found.iter().copied().max_by(f64::total_cmp);
+        let shortest = found.into_iter().chain(self.intervals.shortest()).min_by(f64::total_cmp);
+        (shortest, longest.or(self.interval()))
     }
 }
 
@@ -384,27 +372,5 @@ mod tests {
             assert_eq!(Query::parse(text).unwrap().plain, plain, "{text}");
         }
         assert_eq!(Query::parse("a{x=\"1\"} / b - a{x=\"1\"} offset 1m").unwrap().selectors, ["a{x=\"1\"}", "b"]);
-    }
-
-    #[test]
-    fn points_are_summed_up_and_nan_is_no_number() {
-        let series = |samples| Series { metric: "up".into(), labels: Vec::new(), samples, histogram: false };
-        let nan = f64::NAN;
-        let points = vec![(0.0, 9.0), (1.0, nan), (2.0, 3.0), (3.0, 1.0), (4.0, nan)];
-        let mut seen = Seen::default();
-        seen.take(Answer { data: vec![series(points)], warnings: Vec::new(), partial: None }, 1.0).unwrap();
-        seen.take(Answer { data: vec![series(vec![(6.0, 5.0)])], warnings: Vec::new(), partial: None }, 6.0).unwrap();
-        let answered = seen.finish();
-        let got = &answered.series[0];
-        assert_eq!((answered.series.len(), got.value, got.min, got.max, got.avg, got.blank), (1, 5.0, 1.0, 5.0, 3.0, 2));
-        let mut seen = Seen::default();
-        seen.take(Answer { data: vec![series(vec![(0.0, nan)])], warnings: Vec::new(), partial: None }, 0.0).unwrap();
-        assert!(seen.finish().series[0].max.is_nan());
-        // What is no number at the end has no value there.
-        let mut seen = Seen::default();
-        let points = series(vec![(0.0, 1.0), (1.0, f64::INFINITY)]);
-        seen.take(Answer { data: vec![points], warnings: Vec::new(), partial: None }, 0.0).unwrap();
-        let got = seen.finish().series.remove(0);
-        assert!(got.value.is_nan() && (got.max, got.blank) == (1.0, 1));
     }
 }

@@ -8,14 +8,29 @@ use serde::{Deserialize, Serialize};
 use super::api::unix;
 use super::error::SourceError;
 use super::increase::Cut;
-use super::observe::{Kind, PROMETHEUS};
+use super::kind::Kind;
+use super::labels::Labels;
+use super::meter::Levels;
+use super::observe::PROMETHEUS;
+use super::presets::SERIES_TO_READ;
 use super::seen::Looked;
 use super::select::keep;
 use super::systems::Values;
 use super::values::LevelOf;
+use crate::base::units::show_seconds;
 
-/// Labels of a series without its name, sorted.
-pub type Labels = Vec<(String, String)>;
+/// Whether the load goes on at an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// The load goes on: values are interpolated to the edge, and what that leaves unsure is told.
+    Flowing,
+    /// Nothing is sent until the reading is there (`settle: true`): the first sample past the edge is exact. Waits longer where a
+    /// system tells its statistics late (PostgreSQL: up to 11 s).
+    Still,
+    /// Nothing is sent ever again (the last edge), but others may go on. Waits as long, and for one more sample of a Prometheus: what stands
+    /// still is exact.
+    Ended,
+}
 
 /// What every source said at one edge. A plain value: it can be kept, and compared later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,16 +67,79 @@ pub(crate) struct SourceReading {
     /// Seconds between two samples, where that could be found.
     pub(crate) interval: Option<f64>,
     pub(crate) points: Vec<Point>,
-    /// Series that are there and have no number, by the item that they are of.
-    pub(crate) blank: Vec<(usize, Labels)>,
+    /// Series that are there and say nothing.
+    pub(crate) blank: Vec<Blank>,
+    /// Of an exporter only: the items whose system it could read. A series of them that isn't among the points wasn't there, or said nothing.
+    pub(crate) read: Vec<usize>,
+    /// Of an exporter only: what says by being 0 that it can't read its system. Names and labels.
+    #[serde(default)]
+    pub(crate) down: Vec<(String, Labels)>,
     /// What came of looking for the labels that presets are narrowed by.
     pub(crate) looked: Vec<Looked>,
-    /// Metrics with too many series, and how many.
-    pub(crate) left_out: Vec<(String, u64)>,
+    /// Metrics that are there and weren't read.
+    pub(crate) left_out: Vec<LeftOut>,
     /// Of an exporter only: the names of its metrics that begin as those of the presets observed.
     pub(crate) names: Vec<String>,
     /// Of an exporter only: what it accumulated.
     pub(crate) scraped: Option<Scraped>,
+}
+
+/// A series that is there and says nothing of the edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Blank {
+    /// The item that it is of.
+    pub(crate) item: usize,
+    pub(crate) metric: String,
+    pub(crate) labels: Labels,
+    /// How old the newest of its samples is, in seconds; none: what it has is no number.
+    pub(crate) age: Option<f64>,
+}
+
+impl Blank {
+    /// Why, as a sentence.
+    pub(crate) fn why(&self) -> String {
+        match self.age {
+            None => format!("{} is no number (NaN or infinite)", self.metric),
+            Some(age) => {
+                let age = show_seconds(age);
+                format!("the samples of {} bear a time of their own, and the newest is {age} old", self.metric)
+            }
+        }
+    }
+}
+
+/// A metric that a source has and that isn't read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum LeftOut {
+    /// It has too many series.
+    Many { metric: String, series: u64 },
+    /// A line of it can't be read.
+    Unreadable { metric: String, line: usize, message: String },
+}
+
+impl LeftOut {
+    pub(crate) fn metric(&self) -> &str {
+        match self {
+            Self::Many { metric, .. } | Self::Unreadable { metric, .. } => metric,
+        }
+    }
+
+    /// Whether it is one of these.
+    pub(crate) fn is_of(&self, names: &[String]) -> bool {
+        names.iter().any(|name| name == self.metric())
+    }
+
+    /// What a source of this name has, as a sentence.
+    pub(crate) fn text(&self, source: &str) -> String {
+        match self {
+            Self::Many { series, .. } => {
+                format!("{source} has {series} series of it, more than {SERIES_TO_READ}: narrow it with `match`")
+            }
+            Self::Unreadable { line, message, .. } => {
+                format!("{source} has it in a line that can't be read, line {line}: {message}")
+            }
+        }
+    }
 }
 
 /// What reading an exporter directly accumulates from edge to edge.
@@ -71,12 +149,27 @@ pub(crate) struct Scraped {
     pub(crate) since: Option<f64>,
     /// Scrapes by us so far.
     pub(crate) scrapes: u64,
-    /// Seconds from the edge to the answer, where no scrape before the edge tells what happened in them.
-    pub(crate) slack: f64,
+    /// Whether no scrape before the edge says what happened from it to the first scrape past it.
+    pub(crate) bare: bool,
     /// Levels since the edge before.
     pub(crate) levels: Vec<LevelOf>,
+    /// Counters that came up after an edge and were gone by the next one.
+    #[serde(default)]
+    pub(crate) passed: Vec<Passed>,
     /// The edge before that one, and levels from there to it: the last edge is read once more when the load has drained.
     pub(crate) earlier: Option<(f64, Vec<LevelOf>)>,
+}
+
+/// A counter that is at neither of two edges, though scrapes between them had it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Passed {
+    pub(crate) metric: String,
+    pub(crate) labels: Labels,
+    pub(crate) items: Vec<usize>,
+    /// The first of the edges.
+    pub(crate) since: f64,
+    /// At its last sample.
+    pub(crate) cut: Cut,
 }
 
 /// One series at one edge.
@@ -151,36 +244,6 @@ pub struct CounterRow {
     pub missing: Option<String>,
     /// What a reader has to know of this row.
     pub note: Option<String>,
-}
-
-/// Least, greatest and mean value over a phase.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Levels {
-    /// The least.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-    /// The mean over samples.
-    pub avg: f64,
-    /// How many samples there were.
-    pub samples: u64,
-    /// How many more there were that had no number (NaN, ±Inf).
-    pub blank: u64,
-}
-
-impl Levels {
-    /// Both together.
-    pub(crate) fn and(self, other: Self) -> Self {
-        let samples = self.samples + other.samples;
-        let mean = |a: f64, b: f64| (a * self.samples as f64 + b * other.samples as f64) / samples.max(1) as f64;
-        Self {
-            min: self.min.min(other.min),
-            max: self.max.max(other.max),
-            avg: mean(self.avg, other.avg),
-            samples,
-            blank: self.blank + other.blank,
-        }
-    }
 }
 
 /// How a source fared over a phase.

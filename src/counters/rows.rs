@@ -2,47 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::error::SourceError;
 use super::hints::{dialects, instead};
-use super::observe::Kind;
-use super::presets::{self, Preset, SERIES_OF_A_METRIC, SERIES_TO_READ};
-use super::report::{CounterRow, Labels, Observed, SourceReading, SourceReport};
+use super::kind::Kind;
+use super::labels::{Labels, NAME, SOURCE, TARGET, label};
+use super::observe::Matcher;
+use super::part::Part;
+use super::presets::{self, Preset, SERIES_OF_A_METRIC};
+use super::report::{CounterRow, LeftOut, Observed, SourceReport};
 use super::seen::{Seen, mistakes};
-use super::span::Between;
-use super::systems::{Absence, SOURCE, Systems, Unknown};
-use super::twice::{Target, Twice};
+use super::systems::{Absence, Systems, Unknown};
+use super::twice::Twice;
 use super::values::{Found, gap};
-use super::want::{Asked, Item, Wants, label};
+use super::want::{Asked, Item, Wants};
 use crate::base::units::show_seconds;
-use url::Url;
-
-/// What one source has to say of a phase.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) name: String,
-    /// Of an exporter that is read directly: where it is.
-    pub(super) direct: Option<Url>,
-    /// Of a Prometheus server that tells it, and where it matters: what it scrapes.
-    pub(super) targets: Option<Vec<Target>>,
-    pub(super) between: Result<Between, SourceError>,
-    pub(super) readings: [SourceReading; 2],
-    /// What it ever had; none: it could never be read.
-    pub(super) had: Option<Seen>,
-}
-
-impl Part {
-    pub(super) fn found(&self) -> &[Found] {
-        self.between.as_ref().map_or(&[], |between| &between.found)
-    }
-
-    pub(super) fn names(&self) -> &[String] {
-        self.between.as_ref().map_or(&[], |between| &between.names)
-    }
-
-    fn left_out(&self) -> &[(String, u64)] {
-        self.between.as_ref().map_or(&[], |between| &between.left_out)
-    }
-}
 
 /// Makes the report of a phase of `span` seconds, at `flowing` of whose edges the load went on.
 pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: u8, requests: u64) -> Observed {
@@ -75,7 +47,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     }
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
-            let missing = nowhere(item, &parts);
+            let missing = blank(at, &parts).unwrap_or_else(|| nowhere(at, wants, &parts));
             // What not every exporter has is missed only where a source could not be read.
             if !item.optional || parts.iter().any(|part| part.between.is_err()) {
                 rows.push(missing_row(item, missing));
@@ -89,9 +61,10 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     let mut by_name: BTreeMap<String, Systems> = BTreeMap::new();
     for (at, asked) in wants.asked.iter().enumerate() {
         let mut systems = match asked.entry.and_then(|entry| mistakes.get(&entry)) {
-            Some(mistake) => Systems::unsaid(asked, mistake),
-            None => systems(asked, wants, &parts, &twice),
+            Some(mistake) => Systems::unsaid(asked, mistake, wants.incomplete),
+            None => systems(at, wants, &parts, &twice),
         };
+        systems.incomplete = wants.incomplete;
         for (part, present) in parts.iter().zip(&present) {
             systems.unknown.extend(gone(at, wants, part, present));
         }
@@ -108,16 +81,22 @@ fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
     let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
     // Where nothing bounds it, there is no ±.
     let off = track.known().ok().map(|(value, least, most)| (value - least).max(most - value)).filter(|off| off.is_finite());
-    let lost =
-        if off.is_some() { "± covers what was lost" } else { "it stood still before that, so what was lost may be any number" };
+    let lost = if off.is_some() {
+        "± covers what was lost"
+    } else {
+        "it had not been seen to move before that, so nothing bounds what was lost"
+    };
     let restarted = (track.resets > 0).then(|| format!("started again {times}; {lost}"));
     let born = track.born.map(|first| {
         format!(
-            "came up during the phase, where others of this metric were there before, so it is counted from 0; the first that it \
-             said was {first}, and ± covers that it may have been hidden"
+            "came up during the phase, and its target was read without it before, so it is counted from 0; the first that it said \
+             was {first}, and ± covers that it may have been hidden"
         )
     });
-    let notes: Vec<String> = born.into_iter().chain(restarted).collect();
+    let gone = track.gone.then(|| format!("it was gone again before the phase's end, and counts up to its last sample; {lost}"));
+    let unread =
+        track.unread.then(|| "it was not read before the phase began: what it counted until it was is not in it".to_owned());
+    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).collect();
     let note = (!notes.is_empty()).then(|| notes.join("; "));
     let levels = found.levels.filter(|_| found.kind == Kind::Gauge);
     CounterRow {
@@ -149,10 +128,14 @@ fn missing_row(item: &Item, missing: String) -> CounterRow {
 }
 
 /// Why a metric is in no source.
-fn nowhere(item: &Item, parts: &[Part]) -> String {
+fn nowhere(at: usize, wants: &Wants, parts: &[Part]) -> String {
+    let item = &wants.items[at];
     let names = &item.names;
-    if let Some(many) = parts.iter().find_map(|part| too_many(names, part)) {
-        return many;
+    if let Some(left_out) = parts.iter().find_map(|part| left_out(names, part)) {
+        return left_out;
+    }
+    if let Some(stale) = stale(at, parts) {
+        return stale.1;
     }
     let failed: Vec<String> = parts.iter().filter_map(failed).collect();
     if !failed.is_empty() {
@@ -160,13 +143,72 @@ fn nowhere(item: &Item, parts: &[Part]) -> String {
     }
     let also = names.get(1..).unwrap_or_default();
     let also = if also.is_empty() { String::new() } else { format!(" (nor of {})", also.join(", ")) };
+    if let Some(down) = parts.iter().find_map(|part| down(item, part).next()) {
+        return down.1;
+    }
     let instead = instead(item, parts).map_or_else(String::new, |instead| format!(": {instead}"));
     format!("no source has a series of this name{also} with these labels{instead}")
 }
 
-fn too_many(names: &[String], part: &Part) -> Option<String> {
-    let (_, count) = part.left_out().iter().find(|(name, _)| names.contains(name))?;
-    Some(format!("{} has {count} series of it, more than {SERIES_TO_READ}: narrow it with `match`", part.name))
+/// What says of a source that it can't read a system that an item may be of: its labels, and what is to be said.
+fn down<'a>(item: &'a Item, part: &'a Part) -> impl Iterator<Item = (&'a Labels, String)> {
+    let up = presets::of_metric(&item.names[0]).and_then(|preset| preset.up);
+    let all = part.between.as_ref().map_or(&[][..], |between| &between.down);
+    // A database isn't told there.
+    let other =
+        |labels: &Labels, of: &Matcher| !matches!(label(labels, &of.label), value if value.is_empty() || value == of.value);
+    // An exporter is no instance of a server's.
+    let direct = part.direct.is_some();
+    let no_target =
+        move |labels: &Labels, of: &Matcher| direct && TARGET.contains(&&*of.label) && label(labels, &of.label).is_empty();
+    let meant = move |labels: &Labels| !item.matchers.iter().any(|of| other(labels, of) || no_target(labels, of));
+    let of_item = all.iter().filter(move |(name, labels)| up == Some(name.as_str()) && meant(labels));
+    of_item.map(|(name, labels)| (labels, format!("{name} of {} is 0: its exporter is there, and the server is down", part.name)))
+}
+
+/// The systems of a value that a source is there for and can't read; and where it has `nothing` of the value and is an exporter of such a
+/// system, that.
+fn lacking(asked: &Asked, wants: &Wants, part: &Part, nothing: bool) -> Vec<Unknown> {
+    let (item, direct) = (&wants.items[asked.of.item], part.direct.is_some());
+    let unknown = |system: Labels, why: String| {
+        let labels = asked.shown(system, direct.then_some(&*part.name));
+        Unknown { labels, direct, why: format!("{}: {why}", item.names[0]), ..Unknown::default() }
+    };
+    let there = asked.systems(&part.name, part.found().iter());
+    let down = down(item, part).map(|(labels, why)| {
+        let labels: Labels = labels.iter().filter(|(name, _)| name != NAME).cloned().collect();
+        (asked.system(&labels, &asked.of), why)
+    });
+    let down: Vec<Unknown> =
+        down.filter(|(system, _)| !there.contains_key(system)).map(|(system, why)| unknown(system, why)).collect();
+    let preset = presets::of_metric(&item.names[0]).filter(|_| nothing && down.is_empty() && item.matchers.is_empty());
+    let is_of =
+        |preset: &Preset| part.names().iter().any(|name| preset.knows(name)) || direct && called(&part.name) == Some(preset.name);
+    // What has no number is told of its series.
+    let silent = part.between.as_ref().is_ok_and(|between| !between.blank.iter().any(|blank| asked.needs(blank.item)));
+    match preset.filter(|preset| silent && is_of(preset)) {
+        Some(_) => vec![unknown(Labels::new(), nowhere(asked.of.item, wants, std::slice::from_ref(part)))],
+        None => down,
+    }
+}
+
+fn left_out(names: &[String], part: &Part) -> Option<String> {
+    Some(part.left_out().iter().find(|of| of.is_of(names))?.text(&part.name))
+}
+
+/// Why a metric that is there has no value.
+fn blank(item: usize, parts: &[Part]) -> Option<String> {
+    let blank = |part: &Part| Some(part.between.as_ref().ok()?.blank.iter().find(|blank| blank.item == item)?.why());
+    parts.iter().find_map(blank)
+}
+
+/// A source that had an item until a while ago, and how long.
+fn stale(item: usize, parts: &[Part]) -> Option<(&Part, String)> {
+    parts.iter().find_map(|part| {
+        let (_, age) = part.between.as_ref().ok()?.stale.iter().find(|(of, _)| *of == item)?;
+        let age = show_seconds(*age);
+        Some((part, format!("{} has no sample of it in the phase; the newest is from {age} before the phase's end", part.name)))
+    })
 }
 
 fn failed(part: &Part) -> Option<String> {
@@ -175,28 +217,55 @@ fn failed(part: &Part) -> Option<String> {
 
 /// A value of every system that any source knows, and what hides others. What is read directly isn't taken from a Prometheus
 /// that scrapes it, too: its samples say less of the edges.
-fn systems(asked: &Asked, wants: &Wants, parts: &[Part], twice: &Twice) -> Systems {
+fn systems(at: usize, wants: &Wants, parts: &[Part], twice: &Twice) -> Systems {
+    let asked = &wants.asked[at];
     let mut all = Systems { asked: Some(asked.clone()), ..Systems::default() };
     let mut there = false;
     for part in parts {
         all.unknown.extend(hidden(asked, wants, part));
         all.partial = all.partial.take().or_else(|| part.between.as_ref().ok()?.partial.clone());
         let levels = part.between.as_ref().map_or(&[][..], |between| &between.levels);
-        for (system, parts) in asked.systems(&part.name, part.found().iter().filter(|found| !twice.repeats(part, found))) {
+        let systems = asked.systems(&part.name, part.found().iter().filter(|found| !twice.repeats(part, found)));
+        for (system, parts) in &systems {
+            let had = |had: &Seen| had.systems(wants, at).any(|of| of == system);
+            if asked.is_beside(parts, &systems) && !part.had.as_ref().is_some_and(had) {
+                continue;
+            }
             there = true;
+            let (system, parts) = (system.clone(), parts.clone());
             let levels = asked.levels(&system, levels);
             let labels = asked.shown(system, part.direct.is_some().then_some(&*part.name));
             match asked.series(labels.clone(), &parts, levels) {
                 Ok(series) => all.known.extend(series),
-                Err(why) => all.unknown.push(Unknown { labels: labels.clone(), direct: part.direct.is_some(), why }),
+                Err(why) => {
+                    all.unknown.push(Unknown {
+                        labels: labels.clone(),
+                        direct: part.direct.is_some(),
+                        why,
+                        ..Unknown::default()
+                    });
+                }
             }
             all.parts.push((labels, parts));
         }
     }
+    let nothing = all.known.is_empty() && all.unknown.is_empty() && !there;
+    for part in parts.iter().filter(|part| nothing || part.direct.is_some()) {
+        all.unknown.extend(lacking(asked, wants, part, nothing));
+    }
     if all.known.is_empty() && all.unknown.is_empty() {
         let item = &wants.items[asked.of.item];
-        let nowhere = || Absence::Nowhere(format!("{}: {}", item.names[0], nowhere(item, parts)));
-        all.none = Some(if there { Absence::Idle(asked.idle().to_owned()) } else { nowhere() });
+        let said = |why: String| format!("{}: {why}", item.names[0]);
+        match stale(asked.of.item, parts).filter(|_| !there) {
+            Some((part, why)) => {
+                let (mut labels, direct) = (vec![(SOURCE.to_owned(), part.name.clone())], part.direct.is_some());
+                // What it was narrowed to is none of the others.
+                labels.extend(item.matchers.iter().map(|of| (of.label.clone(), of.value.clone())));
+                all.unknown.push(Unknown { labels, direct, why: said(why), ..Unknown::default() });
+            }
+            None if there => all.none = Some(Absence::Idle(asked.idle().to_owned())),
+            None => all.none = Some(Absence::Nowhere(said(nowhere(asked.of.item, wants, parts)))),
+        }
     }
     all
 }
@@ -213,9 +282,9 @@ fn gone(at: usize, wants: &Wants, part: &Part, present: &Seen) -> Vec<Unknown> {
     let (Some(had), Ok(between)) = (&part.had, &part.between) else { return Vec::new() };
     let (asked, direct) = (&wants.asked[at], part.direct.is_some());
     let mut gone: BTreeMap<Labels, String> = BTreeMap::new();
-    for (item, labels) in &between.blank {
-        for (_, sum) in asked.terms().filter(|(_, sum)| sum.item == *item && sum.takes(labels)) {
-            gone.insert(asked.system(labels, sum), format!("{} is no number (NaN or infinite)", wants.items[*item].names[0]));
+    for blank in &between.blank {
+        for (_, sum) in asked.terms().filter(|(_, sum)| sum.item == blank.item && sum.takes(&blank.labels)) {
+            gone.insert(asked.system(&blank.labels, sum), blank.why());
         }
     }
     for system in had.systems(wants, at).filter(|system| !present.has_of(at, system)) {
@@ -223,13 +292,13 @@ fn gone(at: usize, wants: &Wants, part: &Part, present: &Seen) -> Vec<Unknown> {
     }
     let unknown = gone.into_iter().map(|(system, why)| {
         let labels = asked.shown(system, direct.then_some(&*part.name));
-        Unknown { labels, direct, why }
+        Unknown { labels, direct, why, ..Unknown::default() }
     });
     unknown.collect()
 }
 
-/// Why a source may hide systems of a value: it could not be read, and nothing says that it had none of them; or it has too many
-/// series.
+/// Why a source may hide systems of a value: it could not be read, and nothing says that it had none of them; or a metric was left
+/// out.
 fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
     let needed: Vec<usize> = (0..wants.items.len()).filter(|at| asked.needs(*at)).collect();
     let may_have = || match &part.had {
@@ -237,21 +306,24 @@ fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
         None => may_be_of(&part.name, &wants.items[asked.of.item].names[0]),
     };
     let failed = failed(part).filter(|_| may_have());
-    let many = || {
-        let many =
-            |at: &usize| too_many(&wants.items[*at].names, part).map(|many| format!("{}: {many}", wants.items[*at].names[0]));
-        needed.iter().find_map(many)
-    };
-    let why = failed.or_else(many)?;
-    Some(Unknown { labels: vec![(SOURCE.to_owned(), part.name.clone())], direct: part.direct.is_some(), why })
+    let left_out = |at: &usize| Some(format!("{}: {}", wants.items[*at].names[0], left_out(&wants.items[*at].names, part)?));
+    let why = failed.or_else(|| needed.iter().find_map(left_out))?;
+    let labels = vec![(SOURCE.to_owned(), part.name.clone())];
+    Some(Unknown { labels, direct: part.direct.is_some(), why, ..Unknown::default() })
 }
 
 /// Whether a source of this name that nobody could ever read may have a metric. One that is called by a system (`redis-b`, `pg1`) is
 /// that system's exporter; any other may have anything.
 fn may_be_of(source: &str, metric: &str) -> bool {
+    called(source).and_then(presets::find).is_none_or(|preset| metric.starts_with(preset.prefix))
+}
+
+/// The preset of the system that a source is called by.
+fn called(source: &str) -> Option<&'static str> {
     let words: Vec<String> = source.split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase).collect();
-    let called = |preset: &&Preset| words.iter().any(|word| word == preset.name || preset.prefix.strip_suffix('_') == Some(word));
-    presets::ALL.iter().copied().find(called).is_none_or(|preset| metric.starts_with(preset.prefix))
+    let called =
+        |preset: &&&Preset| words.iter().any(|word| word == preset.name || preset.prefix.strip_suffix('_') == Some(word));
+    presets::ALL.iter().find(called).map(|preset| preset.name)
 }
 
 /// What exporters cause themselves, with how often they were seen to be scraped; what was left out.
@@ -280,9 +352,9 @@ fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
                 ));
             }
         }
-        for (metric, count) in part.left_out() {
-            notes.push(format!("{}: {metric} was left out: {count} series, more than {SERIES_TO_READ}", part.name));
-        }
+        // What can't be read is among its warnings.
+        let many = part.left_out().iter().filter(|of| matches!(of, LeftOut::Many { .. }));
+        notes.extend(many.map(|of| format!("{} was left out: {}", of.metric(), of.text(&part.name))));
     }
     notes
 }

@@ -1,17 +1,23 @@
 //! Values of several sources: nothing that one says hides what another says or can't say.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::counters::amount::Amount;
+use crate::counters::api::Target;
+use crate::counters::error::SourceError;
 use crate::counters::folded::Folded;
 use crate::counters::hidden::Hidden;
 use crate::counters::increase::Track;
+use crate::counters::labels::Labels;
+use crate::counters::meter::Levels;
 use crate::counters::observe::{Matcher, Observe, Ratio, Wanted};
+use crate::counters::part::Between;
 use crate::counters::presets;
-use crate::counters::report::{Labels, Levels};
+use crate::counters::report::{Blank, SourceReading};
 use crate::counters::seen::Looked;
-use crate::counters::systems::ValueSeries;
-use crate::counters::twice::Target;
-use crate::counters::values::LevelOf;
+use crate::counters::twice::of_one_address;
+use crate::counters::values::{LevelOf, ValueSeries};
 
 fn wants() -> Wants {
     let preset = presets::find("redis").unwrap();
@@ -32,6 +38,8 @@ fn track(delta: f64) -> Track {
         resets: 0,
         ends: None,
         born: None,
+        gone: false,
+        unread: false,
         around: [0.0, 0.0, 1.0, 1.0],
     }
 }
@@ -99,7 +107,7 @@ fn every_system_that_any_source_knows_has_a_value_in_any_order() {
 
 /// With what a server says that it scrapes at an instance.
 fn scraping(part: Part, instance: &str, url: &str) -> Part {
-    let target = Target { job: String::new(), instance: instance.into(), url: url.parse().unwrap() };
+    let target = Target { job: String::new(), instance: instance.into(), labels: Labels::new(), url: url.parse().unwrap() };
     Part { targets: Some(vec![target]), ..part }
 }
 
@@ -126,12 +134,45 @@ fn what_is_read_directly_is_not_judged_once_more_by_a_prometheus_that_scrapes_it
 }
 
 #[test]
+fn another_target_of_the_same_name_is_not_hidden() {
+    let shard = |shard: &str| vec![("instance".to_owned(), "cache".to_owned()), ("shard".to_owned(), shard.to_owned())];
+    let mut stored = part("prometheus", None, &[("0", 90.0, 10.0), ("1", 10.0, 90.0)]);
+    let target = |at: &str, url: &str| Target {
+        job: String::new(),
+        instance: "cache".into(),
+        labels: shard(at),
+        url: url.parse().unwrap(),
+    };
+    stored.targets = Some(vec![target("0", "http://a:9121/metrics"), target("1", "http://b:9121/metrics")]);
+    for found in &mut stored.between.as_mut().unwrap().found {
+        found.labels = shard(&found.labels[0].1);
+    }
+    let read = part("redis", Some("a:9121"), &[("", 90.0, 10.0)]);
+    let all = systems("redis.hit_ratio", vec![Part { had: None, ..stored }, read]);
+    let values: Vec<f64> = all.known.iter().map(|series| series.value).collect();
+    assert_eq!(values, [0.1, 0.9], "{all:?}");
+}
+
+#[test]
 fn another_target_of_the_same_address_is_not_hidden() {
     let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
     let stored = || part("prometheus", None, &[("127.0.0.1:9121", 10.0, 90.0)]);
     assert_eq!(ratio("redis.hit_ratio", vec![standing(stored(), 1e6), read()]).len(), 2);
+    // A server that scrapes nothing itself says nothing of where it is.
+    let pushed = Part { targets: Some(Vec::new()), ..standing(stored(), 1e6) };
+    assert_eq!(ratio("redis.hit_ratio", vec![pushed, standing(read(), 1e6)]).len(), 1);
     // Values near 0 may be those of any system.
     assert_eq!(ratio("redis.hit_ratio", vec![stored(), read()]).len(), 2);
+    // Where it does, its own name for the target says nothing.
+    let renamed = || part("prometheus", None, &[("cache", 10.0, 90.0)]);
+    let told = scraping(renamed(), "cache", "http://localhost:9121/metrics");
+    assert_eq!(ratio("redis.hit_ratio", vec![told, read()]).len(), 1);
+    assert_eq!(ratio("redis.hit_ratio", vec![standing(renamed(), 1e6), standing(read(), 1e6)]).len(), 2);
+    // The `localhost` of another machine isn't ours.
+    let targets = || scraping(renamed(), "cache", "http://localhost:9121/metrics").targets.unwrap();
+    let from = |server: &str| of_one_address(&server.parse().unwrap(), targets());
+    let values_of = |targets| ratio("redis.hit_ratio", vec![Part { targets: Some(targets), ..renamed() }, read()]).len();
+    assert_eq!((values_of(from("http://mon:9090")), values_of(from("http://127.0.0.1:9090"))), (2, 1));
     let told = scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/scrape?target=other");
     assert_eq!(ratio("redis.hit_ratio", vec![standing(told, 1e6), standing(read(), 1e6)]).len(), 2);
 }
@@ -164,7 +205,7 @@ fn a_part_that_is_no_number_leaves_its_system_unknown() {
     let mut odd = part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
     let between = odd.between.as_mut().unwrap();
     let blank = between.found.remove(2);
-    between.blank.push((blank.item, blank.labels));
+    between.blank.push(Blank { item: blank.item, metric: blank.metric, labels: blank.labels, age: None });
     let all = systems("redis.hit_ratio", vec![odd]);
     assert_eq!((all.known.len(), all.known[0].value), (1, 0.9));
     assert!(unknown_of(all).iter().any(|why| why.contains("redis_keyspace_hits_total is no number")));
@@ -296,9 +337,70 @@ fn a_source_that_was_never_read_may_have_what_its_name_says_and_otherwise_anythi
 #[test]
 fn a_source_with_too_many_series_of_a_part_may_hide_systems() {
     let mut many = part("prometheus", None, &[]);
-    many.between.as_mut().unwrap().left_out.push(("redis_keyspace_hits_total".into(), 5_000));
+    many.between.as_mut().unwrap().left_out.push(LeftOut::Many { metric: "redis_keyspace_hits_total".into(), series: 5_000 });
     let unknown = unknown(vec![many, part("redis-b", Some("b:1"), &[("", 90.0, 10.0)])]);
     assert!(unknown[0].contains("prometheus has 5000 series"), "{unknown:?}");
+}
+
+#[test]
+fn a_metric_that_a_source_had_until_a_while_ago_is_not_nowhere() {
+    let mut lags = part("prometheus", None, &[]);
+    lags.between.as_mut().unwrap().stale.push((hits_of(&wants(), ""), 600.0));
+    let observed = assemble(&wants(), vec![lags], 10.0, 0, 1);
+    let said = "prometheus has no sample of it in the phase; the newest is from 10m 0s before the phase's end";
+    let row = observed.rows.iter().find(|row| row.metric == "redis_keyspace_hits_total").unwrap();
+    assert_eq!(row.missing.as_deref(), Some(said));
+    let all = observed.values.systems("redis.hit_ratio").unwrap();
+    assert_eq!((all.none.clone(), all.unknown[0].why.as_str()), (None, &*format!("redis_keyspace_hits_total: {said}")));
+}
+
+/// The item of a metric of an instance.
+fn hits_of(wants: &Wants, instance: &str) -> usize {
+    let labels = vec![("instance".to_owned(), instance.to_owned())];
+    wants.find("redis_keyspace_hits_total", &labels).next().unwrap().0
+}
+
+#[test]
+fn what_is_stale_of_one_entry_says_nothing_of_another() {
+    let preset = presets::find("redis").unwrap();
+    let entry = |instance: &str| Wanted::Preset { preset, matchers: vec![Matcher::new("instance", instance)] };
+    let wants = Wants::new(&Observe { counters: vec![entry("a:1"), entry("b:1")], ..Observe::default() });
+    let observed = |stale: &[&str]| {
+        let mut stored = part("prometheus", None, &[("a:1", 90.0, 10.0)]);
+        let between = stored.between.as_mut().unwrap();
+        for found in &mut between.found {
+            found.item = wants.find(&found.metric, &found.labels).next().unwrap().0;
+        }
+        between.stale.extend(stale.iter().map(|instance| (hits_of(&wants, instance), 600.0)));
+        assemble(&wants, vec![Part { had: None, ..stored }], 10.0, 0, 1)
+    };
+    let missing = |observed: &Observed| {
+        observed.rows.iter().find(|row| row.metric == "redis_keyspace_hits_total" && row.delta.is_none()).unwrap().missing.clone()
+    };
+    let of = |observed: &Observed, instance| {
+        observed.values.systems("redis.hit_ratio").unwrap().matching(&[Matcher::new("instance", instance)])
+    };
+    // One that was never there is nowhere, whatever the other had.
+    let never = observed(&[]);
+    assert!(missing(&never).unwrap().contains("no source has a series"), "{:?}", missing(&never));
+    assert!(unknown_of(of(&never, "b:1")).is_empty());
+    let lags = observed(&["b:1"]);
+    assert!(missing(&lags).unwrap().contains("the newest is from 10m"), "{:?}", missing(&lags));
+    let (a, b) = (of(&lags, "a:1"), of(&lags, "b:1"));
+    assert_eq!((a.known.len(), a.unknown.len(), b.known.len(), b.unknown.len()), (1, 0, 0, 1), "{a:?} {b:?}");
+}
+
+#[test]
+fn a_label_that_a_source_which_is_left_out_may_have_is_none_of_those_that_are_read() {
+    let preset = presets::find("redis").unwrap();
+    let counters = vec![Wanted::Preset { preset, matchers: vec![Matcher::new("instance", "a:1")] }];
+    let wants = Wants::new(&Observe { counters, incomplete: true, ..Observe::default() });
+    let mut had = Seen::default();
+    had.look(&[Looked { entry: 0, label: "instance".into(), there: false, has: BTreeSet::new() }]);
+    let read = Part { had: Some(had), ..part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]) };
+    let observed = assemble(&wants, vec![read], 10.0, 0, 1);
+    let all = observed.values.systems("redis.hit_ratio").unwrap();
+    assert!(all.known.is_empty() && all.are_left_out() && all.missing().contains("in the sources that are read"), "{all:?}");
 }
 
 #[test]
@@ -321,6 +423,15 @@ fn systems_are_picked_by_labels_and_added_up() {
     assert_eq!(only("instance", "a:1").sum().unwrap().value, 0.9);
     assert_eq!(only("source", "c").known[0].value, 0.0);
     let none = only("instance", "z:1");
+    // It is of a source that is left out, if there is one; otherwise `match` is mistaken.
+    let incomplete = |all: &Systems| Systems { incomplete: true, ..all.clone() };
+    assert!(!none.are_left_out() && incomplete(&all).matching(&[Matcher::new("instance", "z:1")]).are_left_out());
+    assert!(!incomplete(&all).are_left_out());
+    let idles = systems("redis.hit_ratio", vec![part("c", Some("c:1"), &[("", 0.0, 0.0)])]);
+    let others = incomplete(&idles).matching(&[Matcher::new("source", "z")]);
+    assert!(others.are_left_out() && others.missing().contains("no system has source=z"), "{others:?}");
+    let idle = idles.matching(&[Matcher::new("source", "c")]);
+    assert!(!idle.are_left_out() && idle.missing().contains("nothing was counted"), "it is there: {idle:?}");
     assert!(none.known.is_empty() && none.missing().contains("no system has instance=z:1; there are"), "{none:?}");
     assert!(none.sum().is_err());
     // A sum with a part that nobody knows isn't known. An increase is at least what is.
@@ -338,4 +449,41 @@ fn a_row_says_what_a_restart_means_for_it() {
     let row = observed.rows.iter().find(|row| row.resets > 0).unwrap();
     assert_eq!((row.delta, row.uncertainty), (Some(9.0), Some(4.0)));
     assert_eq!(row.note.as_deref(), Some("started again 2 times; ± covers what was lost"));
+}
+
+#[test]
+fn a_source_that_is_there_and_lacks_a_value_is_not_one_that_is_left_out() {
+    let wants = || Wants { incomplete: true, ..wants() };
+    let of = |parts: Vec<Part>| {
+        let observed = assemble(&wants(), parts, 10.0, 0, 1);
+        let row = observed.rows.iter().find(|row| row.missing.is_some()).and_then(|row| row.missing.clone());
+        (observed.values.systems("redis.hit_ratio").unwrap().clone(), row.unwrap_or_default())
+    };
+    let has = |mut part: Part, names: &[&str], down: &[&str]| {
+        let between = part.between.as_mut().unwrap();
+        between.names = names.iter().map(|name| (*name).to_owned()).collect();
+        let labels = |instance: &&str| vec![("instance".to_owned(), (*instance).to_owned())];
+        let labels = |instance: &&str| if instance.is_empty() { Labels::new() } else { labels(instance) };
+        between.down = down.iter().map(|instance| ("redis_up".to_owned(), labels(instance))).collect();
+        part
+    };
+    let direct = |name: &str| part(name, Some("a:1"), &[]);
+    let said = "redis_up of cache is 0: its exporter is there, and the server is down";
+    let (down, row) = of(vec![has(direct("cache"), &["redis_up", "redis_exporter_scrapes_total"], &[""])]);
+    let [unknown] = &*down.unknown else { panic!("{down:?}") };
+    assert!(!down.are_left_out() && unknown.why.ends_with(said) && row == said, "{down:?} {row}");
+    assert_eq!(unknown.labels, [("source".to_owned(), "cache".to_owned())]);
+    // Beside one that is there, too.
+    let (beside, _) = of(vec![part("b", Some("b:1"), &[("", 90.0, 10.0)]), has(direct("cache"), &["redis_up"], &[""])]);
+    assert_eq!((beside.known.len(), beside.unknown.len()), (1, 1));
+    let (stored, _) = of(vec![has(part("prometheus", None, &[]), &["redis_up"], &["a:1"])]);
+    assert_eq!(stored.unknown[0].labels, [("instance".to_owned(), "a:1".to_owned())]);
+    // It has other names for it, or is called by such a system.
+    for part in [has(direct("cache"), &["redis_up", "redis_new_hits_total"], &[]), direct("redis-b")] {
+        let (lacks, _) = of(vec![part]);
+        assert!(!lacks.are_left_out() && lacks.unknown.len() == 1, "{lacks:?}");
+    }
+    // One of another kind has none.
+    assert!(of(vec![direct("node")]).0.are_left_out());
+    assert!(of(vec![has(direct("app"), &["redis_client_pool_size"], &[])]).0.are_left_out());
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::report::Labels;
+use super::labels::Labels;
 use super::want::{Labelled, Wants};
 
 /// Most systems to remember.
@@ -106,7 +106,10 @@ pub(super) fn mistakes<'a>(wants: &Wants, sources: impl Iterator<Item = &'a Seen
         }
         let has = if has.is_empty() { "they have none".to_owned() } else { format!("they have {}", has.join(", ")) };
         let (preset, label) = (wants.entries[looked.entry].name, &looked.label);
-        (looked.entry, format!("`match` of the preset {preset} names the label `{label}`, which none of its metrics has; {has}"))
+        let unless = if wants.incomplete { " in the sources that are read" } else { "" };
+        let said =
+            format!("`match` of the preset {preset} names the label `{label}`, which none of its metrics has{unless}; {has}");
+        (looked.entry, said)
     };
     all.looked.iter().filter(|looked| !looked.there).map(said).collect()
 }

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::api::Series;
-use super::report::Labels;
-use super::want::{Labelled, Wants, target};
+use super::labels::{Labels, target};
+use super::observe::Matcher;
+use super::want::{CREATED, Item, Labelled, Wants, created};
 
 /// Most targets whose start times are looked for.
-const TARGETS: usize = 200;
+pub(super) const TARGETS: usize = 200;
+/// Labels of series that have their start time in common with others.
+const OF_PARTS: [&str; 2] = ["le", "quantile"];
 
 /// Items that are asked for with one selector.
 pub(super) struct Group {
@@ -18,6 +21,12 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Whether an item is asked for with it.
+    pub(super) fn holds(&self, item: &Item) -> bool {
+        let matchers = item.matchers.iter().map(|of| (&of.label, &of.value));
+        self.lenient == item.lenient && matchers.eq(self.matchers.iter().map(|(label, value)| (label, value)))
+    }
+
     /// What all of its series are among.
     pub(super) fn widest(&self) -> String {
         if !self.lenient {
@@ -47,9 +56,8 @@ impl Group {
 pub(super) fn groups(wants: &Wants) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for item in &wants.items {
-        let matchers: Vec<_> = item.matchers.iter().map(|m| (m.label.clone(), m.value.clone())).collect();
-        let at = groups.iter().position(|group| group.matchers == matchers && group.lenient == item.lenient);
-        let at = at.unwrap_or_else(|| {
+        let at = groups.iter().position(|group| group.holds(item)).unwrap_or_else(|| {
+            let matchers = item.matchers.iter().map(|m| (m.label.clone(), m.value.clone())).collect();
             groups.push(Group { names: Vec::new(), matchers, lenient: item.lenient });
             groups.len() - 1
         });
@@ -61,8 +69,21 @@ pub(super) fn groups(wants: &Wants) -> Vec<Group> {
 
 /// `{__name__=~"a|b",job="api"}`; names of metrics need no quoting in a regular expression.
 pub(super) fn selector(names: &[String], matchers: &[(String, String)]) -> String {
+    selector_of_targets(names, matchers, std::iter::empty())
+}
+
+/// The same, of these targets only, if there are any.
+pub(super) fn selector_of_targets<'a>(
+    names: &[String],
+    matchers: &[(String, String)],
+    targets: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
     let matchers: String = matchers.iter().map(|(label, value)| format!(",{label}=\"{}\"", quoted(value))).collect();
-    format!("{{__name__=~\"{}\"{matchers}}}", names.join("|"))
+    let (jobs, instances): (BTreeSet<_>, BTreeSet<_>) = targets.into_iter().unzip();
+    let any = |values: BTreeSet<&str>| quoted(&values.into_iter().map(escaped).collect::<Vec<_>>().join("|"));
+    let targets =
+        if jobs.is_empty() { String::new() } else { format!(",job=~\"{}\",instance=~\"{}\"", any(jobs), any(instances)) };
+    format!("{{__name__=~\"{}\"{matchers}{targets}}}", names.join("|"))
 }
 
 /// The selector of one series; the name is among its labels.
@@ -101,28 +122,32 @@ pub(super) fn keep(warnings: &mut Vec<String>, more: Vec<String>) {
 }
 
 /// Selectors for the start times of the targets that these series are of, for each metric that tells one; and what was left
-/// out. Without the targets a common name (`process_start_time_seconds`) would bring those of all that the server scrapes.
+/// out. Without the targets a common name (`process_start_time_seconds`) would bring those of all that the server scrapes, and
+/// without `match` a series' own start time those of its siblings.
 pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>, Vec<String>) {
-    let mut targets: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
+    let mut targets: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for series in series {
         for (item, _) in wants.find(&series.metric, &series.labels) {
-            if let Some((start, _)) = &wants.items[item].start {
-                targets.entry(start).or_default().insert(target(&series.labels));
+            let (item, own) = (&wants.items[item], created(&series.metric));
+            for (start, _) in item.starts.iter().filter(|(start, _)| *start == own || !start.ends_with(CREATED)) {
+                let narrows = |matcher: &&Matcher| *start == own && !item.lenient && !OF_PARTS.contains(&&*matcher.label);
+                let matchers: Vec<_> = item.matchers.iter().filter(narrows).map(|m| (m.label.clone(), m.value.clone())).collect();
+                targets.entry((start.clone(), matchers)).or_default().insert(target(&series.labels));
             }
         }
     }
-    let (mut selectors, mut left_out) = (Vec::new(), Vec::new());
-    for (start, targets) in targets {
-        if targets.len() > TARGETS {
+    let mut left_out = Vec::new();
+    let mut together: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for ((start, matchers), targets) in targets {
+        if targets.len() <= TARGETS {
+            together.entry((matchers, targets)).or_default().push(start);
+        } else if !start.ends_with(CREATED) {
+            // That each series has a start time of its own is a guess: few have one.
             left_out.push(format!("restarts are told by falling values only: more than {TARGETS} targets have a {start}"));
-            continue;
         }
-        let any = |values: BTreeSet<&str>| values.into_iter().map(escaped).collect::<Vec<_>>().join("|");
-        let jobs = any(targets.iter().map(|(job, _)| *job).collect());
-        let instances = any(targets.iter().map(|(_, instance)| *instance).collect());
-        selectors.push(format!("{{__name__=\"{start}\",job=~\"{}\",instance=~\"{}\"}}", quoted(&jobs), quoted(&instances)));
     }
-    (selectors, left_out)
+    let selectors = together.into_iter().map(|((matchers, targets), starts)| selector_of_targets(&starts, &matchers, targets));
+    (selectors.collect(), left_out)
 }
 
 /// A text as a regular expression that matches it alone.
@@ -148,17 +173,28 @@ mod tests {
 
     #[test]
     fn start_times_are_asked_of_the_targets_at_hand_only() {
-        let metric = Wanted::Metric { metric: "hits_total".into(), matchers: Vec::new(), kind: None };
-        let wants = Wants::new(&Observe { counters: vec![metric], ..Observe::default() });
+        let metric = |metric: &str, matchers| Wanted::Metric { metric: metric.into(), matchers, kind: None };
+        let wants = Wants::new(&Observe { counters: vec![metric("hits_total", Vec::new())], ..Observe::default() });
         let series = |instance: &str| {
             let labels = vec![("instance".to_owned(), instance.to_owned()), ("job".to_owned(), "api".to_owned())];
             Series { metric: "hits_total".into(), labels, samples: Vec::new(), histogram: false }
         };
         let (selectors, left_out) = start_selectors(&wants, &[series("10.0.0.1:80"), series("b")]);
-        let expected = r#"{__name__="process_start_time_seconds",job=~"api",instance=~"10\\.0\\.0\\.1\\:80|b"}"#;
+        let expected = r#"{__name__=~"hits_created|process_start_time_seconds",job=~"api",instance=~"10\\.0\\.0\\.1\\:80|b"}"#;
         assert_eq!((selectors, left_out), (vec![expected.to_owned()], Vec::new()));
         let many: Vec<Series> = (0..=TARGETS).map(|n| series(&n.to_string())).collect();
         let (selectors, left_out) = start_selectors(&wants, &many);
-        assert!(selectors.is_empty() && left_out[0].contains("falling values only"));
+        assert!(selectors.is_empty());
+        // Not one of each `_created`, which most haven't.
+        let [said] = &*left_out else { panic!("{left_out:?}") };
+        assert!(said.contains("falling values only") && said.ends_with("process_start_time_seconds"), "{said}");
+        // A bucket has the start time of its histogram, and not those of the siblings that nobody asked for.
+        let matchers = vec![Matcher::new("le", "0.1"), Matcher::new("path", "/x")];
+        let wants = Wants::new(&Observe { counters: vec![metric("took_bucket", matchers)], ..Observe::default() });
+        let labels = [("instance", "b"), ("le", "0.1"), ("path", "/x")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let bucket = Series { metric: "took_bucket".into(), labels: labels.to_vec(), samples: Vec::new(), histogram: false };
+        let (selectors, _) = start_selectors(&wants, &[bucket]);
+        let own = r#"{__name__=~"took_created",path="/x",job=~"",instance=~"b"}"#;
+        assert_eq!(selectors, [r#"{__name__=~"process_start_time_seconds",job=~"",instance=~"b"}"#, own]);
     }
 }

@@ -1,49 +1,30 @@
 //! What a Prometheus server stored between two edges, folded a bounded number of samples at a time.
 
-use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Series, unix};
 use super::error::SourceError;
-use super::hints::prefixes_missed;
 use super::increase::{At, Fold};
+use super::kind::Kind;
+use super::labels::{Labels, target};
 use super::meter::Meter;
-use super::observe::Kind;
+use super::part::Between;
+use super::presets;
 use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
-use super::report::{Labels, SourceReading};
-use super::select::{Best, groups, keep, selector, start_selectors};
+use super::report::{Blank, SourceReading};
+use super::select::{Best, TARGETS, groups, keep, selector, selector_of_targets, start_selectors};
 use super::starts::Starts;
-use super::values::{Found, LevelMeters, LevelOf, no_counter};
-use super::want::{Labelled, Wants, target};
+use super::values::{Found, LevelMeters, no_counter};
+use super::want::{Labelled, Wants};
 
 /// Samples to ask for at once: some megabytes of JSON.
 const SAMPLES_AT_ONCE: f64 = 100_000.0;
 
+/// Most metrics whose newest sample is looked for.
+const NAMED: usize = 20;
+
 /// Less than this lies between no two samples, in seconds.
 const MOMENT: f64 = 1e-3;
-
-/// What happened between two edges, in one source.
-#[derive(Debug, Default)]
-pub(super) struct Between {
-    pub(super) found: Vec<Found>,
-    pub(super) levels: Vec<LevelOf>,
-    /// Series that had samples before the phase only, by the item that they are of, and when the last one was.
-    pub(super) gone: Vec<(usize, Labels, f64)>,
-    /// Series whose samples are no numbers.
-    pub(super) blank: Vec<(usize, Labels)>,
-    /// Metrics with too many series, and how many.
-    pub(super) left_out: Vec<(String, u64)>,
-    pub(super) warnings: Vec<String>,
-    /// Why samples may be missing: the server answered in part.
-    pub(super) partial: Option<String>,
-    /// What the source has of the presets of which a metric is missing: names.
-    pub(super) names: Vec<String>,
-    /// Metrics that are counters by their names and fell.
-    pub(super) fell: Vec<String>,
-    pub(super) interval: Option<f64>,
-    /// Seconds between samples, by job.
-    pub(super) jobs: BTreeMap<String, f64>,
-}
 
 /// One edge of the span.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +40,17 @@ pub(super) struct End<'a> {
 
 /// Series by item, the name's rank, name and labels.
 type Key = (usize, usize, String, Labels);
+
+/// A target as far as a metric of an item is concerned: item, metric, job, instance.
+type OfTarget = (usize, String, String, String);
+
+/// Targets that were read at the first edge, and until when they were read for the second one.
+type Read = BTreeMap<OfTarget, f64>;
+
+fn of_target(item: usize, metric: &str, labels: &Labels) -> OfTarget {
+    let (job, instance) = target(labels);
+    (item, metric.to_owned(), job.to_owned(), instance.to_owned())
+}
 
 /// Samples on their way into rows.
 struct Folding<'a> {
@@ -108,7 +100,7 @@ impl<'a> Folding<'a> {
         for (time, value) in &series.samples {
             let last = fold.last().map(|(time, _)| time);
             let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, last, *time);
-            let restarted = wanted.start.as_ref().is_some_and(moved);
+            let restarted = wanted.starts.iter().any(moved);
             if !value.is_finite() && (self.from.time..=self.to.time).contains(time) {
                 self.meters.feed(self.wants, item, &series.labels, *time, *value);
             }
@@ -127,28 +119,37 @@ impl<'a> Folding<'a> {
         }
     }
 
-    fn finish(self, out: &mut Between) {
-        let mut best = Best::default();
-        self.folds.keys().for_each(|(item, rank, _, labels)| best.add(*item, *rank, labels));
-        // The targets whose metric was there at the first edge, and until when it was read for the second one: what comes up
-        // later at one of them is new.
-        let target = |labels: &Labels| {
-            let (job, instance) = target(labels);
-            (job.to_owned(), instance.to_owned())
-        };
-        let mut read: BTreeMap<_, f64> = BTreeMap::new();
+    /// The targets whose metric was there at the first edge, and until when it was read for the second one: what comes up later
+    /// at one of them is new.
+    fn read(&self) -> Read {
+        let mut read = Read::new();
         for ((item, _, metric, labels), (fold, _)) in self.folds.iter().filter(|(_, (fold, _))| fold.cut(0).is_some()) {
-            let until = read.entry((*item, metric.clone(), target(labels))).or_insert(f64::NEG_INFINITY);
+            let until = read.entry(of_target(*item, metric, labels)).or_insert(f64::NEG_INFINITY);
             *until = until.max(fold.cut(1).map_or(f64::NEG_INFINITY, |cut| cut.until()));
         }
+        read
+    }
+
+    /// Those of which nothing was there then, and something came up later.
+    fn came_up(&self, read: &Read) -> BTreeSet<OfTarget> {
+        let later = self.folds.iter().filter(|(_, (fold, _))| {
+            fold.kind() == Kind::Counter && fold.last().is_some() && fold.first().is_some_and(|first| first > self.from.time)
+        });
+        let targets = later.map(|((item, _, metric, labels), _)| of_target(*item, metric, labels));
+        targets.filter(|target| !read.contains_key(target)).take(TARGETS).collect()
+    }
+
+    fn finish(self, read: &Read, out: &mut Between) {
+        let mut best = Best::default();
+        self.folds.keys().for_each(|(item, rank, _, labels)| best.add(*item, *rank, labels));
         for ((item, rank, metric, labels), (fold, meter)) in self.folds {
-            let track = fold.track(read.get(&(item, metric.clone(), target(&labels))).copied());
+            let track = fold.track(read.get(&of_target(item, &metric, &labels)).copied());
             let levels = meter.levels();
             let samples = levels.map_or(0, |levels| levels.samples);
             // What only has samples outside of the phase was not there.
             let there = track.before.is_some() || track.after.is_some() || samples > 0;
             let Some((last, _)) = fold.last() else {
-                out.blank.push((item, labels));
+                out.blank.push(Blank { item, metric, labels, age: None });
                 continue;
             };
             if !there && last <= self.to.time {
@@ -156,7 +157,7 @@ impl<'a> Folding<'a> {
             } else if there && best.is(item, rank, &labels) {
                 if fold.fell() {
                     keep(&mut out.warnings, vec![no_counter(&metric)]);
-                    out.fell.push(metric.clone());
+                    out.fell.push((metric.clone(), target(&labels).0.to_owned()));
                 }
                 out.found.push(Found { item, metric, labels, kind: fold.kind(), track, levels, samples });
             }
@@ -180,7 +181,7 @@ impl Prometheus {
         let begin = from.time - 3.0 * interval - STORING;
         // A sample that a reading waited for may come later than scrapes mostly do: they failed meanwhile.
         let waited_for = ends.iter().flat_map(|end| &end.reading.points).map(|point| point.cut.until() + MOMENT);
-        let end = waited_for.fold(to.time + latest + 3.0 * interval + STORING, f64::max).min(unix(SystemTime::now()) + ahead);
+        let end = waited_for.fold(to.time + latest + 3.0 * interval + STORING, f64::max).min(unix(self.api.clock.now()) + ahead);
         let mut out = Between { interval: self.interval(), jobs: self.intervals.by_job(), ..Between::default() };
         let (mut selectors, mut labelled) = (Vec::new(), Labelled::default());
         for group in groups(wants) {
@@ -221,21 +222,82 @@ impl Prometheus {
                 }
             }
             for (item, rank, series) in wanted.into_iter().filter(|(item, rank, series)| best.is(*item, *rank, &series.labels)) {
-                let kind = self.kind_of(wants, item, &series.metric).await;
+                let kind = self.kind_of(wants, item, &series.metric, &series.labels).await;
                 folding.feed((item, rank), kind, series);
             }
             folding.meters.close(wants);
             at = until;
         }
-        folding.finish(&mut out);
-        out.fell.iter().for_each(|metric| self.keep_kind(metric, Some(Kind::Gauge)));
-        for prefix in prefixes_missed(wants, |item| out.found.iter().any(|found| found.item == item)) {
+        let mut read = folding.read();
+        for target in folding.came_up(&read) {
+            match self.was_read(wants, &target, from.time).await {
+                Ok(true) => drop(read.insert(target, f64::NEG_INFINITY)),
+                Ok(false) => {}
+                // One that stopped answering isn't waited for once more.
+                Err(_) => break,
+            }
+        }
+        folding.finish(&read, &mut out);
+        out.stale = self.stale(wants, &out, to.time).await;
+        out.fell.iter().for_each(|of| self.keep_kind(of.clone(), Some(Kind::Gauge)));
+        for prefix in wants.prefixes_missed(|item| out.found.iter().any(|found| found.item == item)) {
             // It is for a message alone.
-            if let Ok(answer) = self.api.counts(&format!("{{__name__=~\"{prefix}.+\"}}"), end).await {
-                out.names.extend(answer.data.into_iter().map(|(name, _)| name));
+            let Ok(answer) = self.api.counts(&format!("{{__name__=~\"{prefix}.+\"}}"), end).await else { break };
+            out.names.extend(answer.data.into_iter().map(|(name, _)| name));
+            let up = presets::of_metric(prefix).and_then(|preset| preset.up);
+            if let Some(up) = up.filter(|up| out.names.iter().any(|name| name == up)) {
+                let Ok(down) = self.api.instant(&format!("{up} == 0"), end).await else { break };
+                out.down.extend(down.into_iter().map(|labels| (up.to_owned(), labels)));
             }
         }
         Ok(out)
+    }
+
+    /// Whether a target was read at an edge: so what it had then is all that there was. An exporter may be there and its system away, so that
+    /// what a preset knows is witnessed by the preset's other metrics, or by others of the same; anything else by the exporter itself.
+    async fn was_read(&self, wants: &Wants, (item, _, job, instance): &OfTarget, edge: f64) -> Result<bool, SourceError> {
+        let (names, alone) = wants.witnesses(*item);
+        let target = || [(job.as_str(), instance.as_str())];
+        let seen = selector_of_targets(&names, &[], target());
+        let query = match alone {
+            true => format!("count({seen} or ({} == 1))", selector_of_targets(&["up".to_owned()], &[], target())),
+            false => format!("count({seen})"),
+        };
+        Ok(self.api.number(&query, edge).await?.is_some())
+    }
+
+    /// The items that are missing though the server had samples of them within the hour before `at`, and how old the newest are.
+    async fn stale(&self, wants: &Wants, out: &Between, at: f64) -> Vec<(usize, f64)> {
+        let there =
+            |item: usize| out.found.iter().any(|found| found.item == item) || out.blank.iter().any(|blank| blank.item == item);
+        let missing: Vec<usize> = (0..wants.items.len()).filter(|item| !there(*item)).collect();
+        let left_out = |name: &String| out.left_out.iter().any(|of| of.metric() == name);
+        let mut stale = Vec::new();
+        for mut group in groups(wants) {
+            let items: Vec<usize> = missing.iter().copied().filter(|item| group.holds(&wants.items[*item])).collect();
+            let of =
+                |name: &String| items.iter().copied().filter(|item| wants.items[*item].names.contains(name)).collect::<Vec<_>>();
+            group.names.retain(|name| !left_out(name) && !of(name).is_empty());
+            if group.names.is_empty() {
+                continue;
+            }
+            // It is for a message alone, so that one that stopped answering isn't waited for once more.
+            let had = self.api.counts(&format!("last_over_time({}[1h])", group.widest()), at).await;
+            let Ok(mut had) = had.map(|answer| answer.data) else { return stale };
+            had.retain(|(metric, _)| group.names.contains(metric));
+            for (metric, _) in had.into_iter().take(NAMED) {
+                group.names = vec![metric.clone()];
+                let Ok(newest) = self.newest(&group.widest(), at).await else { return stale };
+                stale.extend(newest.into_iter().flat_map(|newest| of(&metric).into_iter().map(move |item| (item, at - newest))));
+            }
+        }
+        stale
+    }
+
+    /// The time of the newest sample of a selector within the hour before `at`; where it isn't there any more, to a minute.
+    pub(super) async fn newest(&self, selector: &str, at: f64) -> Result<Option<f64>, SourceError> {
+        let query = format!("max(timestamp({selector}) or max_over_time(timestamp({selector})[1h:1m]))");
+        self.api.number(&query, at).await
     }
 }
 
@@ -243,7 +305,6 @@ impl Prometheus {
 mod tests {
     use super::*;
     use crate::counters::observe::{Observe, Wanted};
-    use crate::counters::presets;
 
     #[test]
     fn chunks_that_overlap_fold_to_the_same_as_one() {
@@ -263,7 +324,8 @@ mod tests {
                 folding.meters.close(&wants);
             }
             let mut out = Between::default();
-            folding.finish(&mut out);
+            let read = folding.read();
+            folding.finish(&read, &mut out);
             (out.found.iter().map(|found| (found.metric.clone(), found.track)).collect::<Vec<_>>(), out.levels)
         };
         let (found, levels) = fold(&[0..=60]);

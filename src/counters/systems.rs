@@ -5,16 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use super::labels::{Labels, TARGET, label};
 use super::observe::Matcher;
-use super::report::Labels;
-use super::values::Parts;
-use super::want::{Asked, label};
-
-/// The label that names the exporter which a system is read from directly.
-pub const SOURCE: &str = "source";
-
-/// The labels that a server gives to whatever it scrapes.
-pub(super) const TARGET: [&str; 2] = ["instance", "job"];
+use super::values::{Parts, ValueSeries};
+use super::want::Asked;
 
 /// The values that SLOs judge, by name (`redis.hit_ratio`).
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +27,8 @@ pub struct Systems {
     pub none: Option<Absence>,
     /// That a server answered with a part of what it has, so that nothing of it is sure.
     pub partial: Option<String>,
+    /// Whether a source is left out, so that one that nobody has may be of it.
+    pub incomplete: bool,
     /// What the systems are made of, to add them up.
     pub(super) parts: Vec<(Labels, Parts)>,
     pub(super) asked: Option<Asked>,
@@ -48,7 +44,7 @@ pub enum Absence {
 }
 
 /// What is not known of a value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Unknown {
     /// The system's labels, as far as they are known.
     pub labels: Labels,
@@ -56,36 +52,8 @@ pub struct Unknown {
     pub direct: bool,
     /// Why, as part of a sentence.
     pub why: String,
-}
-
-/// One value of a phase, for one system (two Redis servers have two): of a preset, of a ratio, or of a PromQL query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ValueSeries {
-    /// What tells it from its siblings.
-    pub labels: Labels,
-    /// A counter's increase over the phase; a level at its end.
-    pub value: f64,
-    /// The least that `value` can truly be; `value` itself where it is exact.
-    pub least: f64,
-    /// The greatest that it can be; infinite where what it is divided by may be 0.
-    pub most: f64,
-    /// The least that was seen over the phase; `value` where there is one only.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-    /// The mean.
-    pub avg: f64,
-    /// At most how much of what it is made of resets may have hidden; infinite where it may be any number.
-    pub lost: f64,
-    /// At how many moments between there was no number (NaN, ±Inf), so that `min`, `max` and `avg` may be any.
-    pub blank: u64,
-}
-
-impl ValueSeries {
-    /// An exact value, the only one that was seen.
-    pub fn exact(labels: Labels, value: f64) -> Self {
-        Self { labels, value, least: value, most: value, min: value, max: value, avg: value, lost: 0.0, blank: 0 }
-    }
+    /// Whether it may be of a source that is left out, so that it is not missed where it is optional.
+    pub left_out: bool,
 }
 
 impl Values {
@@ -131,9 +99,9 @@ impl Systems {
         Self { known, ..Self::default() }
     }
 
-    /// None, since the profile doesn't say rightly which are meant.
-    pub(super) fn unsaid(asked: &Asked, why: &str) -> Self {
-        let unknown = Unknown { labels: Labels::new(), direct: false, why: why.to_owned() };
+    /// None, since the profile doesn't say rightly which are meant; or means those of a source that is left out.
+    pub(super) fn unsaid(asked: &Asked, why: &str, left_out: bool) -> Self {
+        let unknown = Unknown { why: why.to_owned(), left_out, ..Unknown::default() };
         Self { unknown: vec![unknown], asked: Some(asked.clone()), ..Self::default() }
     }
 
@@ -167,12 +135,31 @@ impl Systems {
         only.known.retain(|series| has(&series.labels));
         only.unknown.retain(may_have);
         only.parts.retain(|(labels, _)| has(labels));
-        if only.known.is_empty() && !self.known.is_empty() {
-            let wanted: Vec<String> = matchers.iter().map(|matcher| format!("{}={}", matcher.label, matcher.value)).collect();
-            let there = shown(&self.known);
-            only.none = Some(Absence::Idle(format!("no system has {}; there are {there}", wanted.join(", "))));
+        // That others did nothing says nothing of those that are meant.
+        let not_those = only.parts.is_empty() && !self.parts.is_empty();
+        if only.known.is_empty() && only.unknown.is_empty() && (only.none.is_none() || not_those) {
+            only.none = Some(match &only.asked {
+                Some(asked) if !only.parts.is_empty() => Absence::Idle(asked.idle().to_owned()),
+                _ => {
+                    let wanted: Vec<String> = matchers.iter().map(|of| format!("{}={}", of.label, of.value)).collect();
+                    let there = if self.known.is_empty() {
+                        "none is known".to_owned()
+                    } else {
+                        format!("there are {}", shown(&self.known))
+                    };
+                    let why = format!("no system has {}; {there}", wanted.join(", "));
+                    // Where all sources are read, `match` is mistaken.
+                    if self.incomplete { Absence::Nowhere(why) } else { Absence::Idle(why) }
+                }
+            });
         }
         only
+    }
+
+    /// Whether no source that is read has any of them.
+    pub fn are_left_out(&self) -> bool {
+        let nothing = self.unknown.is_empty() && matches!(self.none, Some(Absence::Nowhere(_)));
+        self.known.is_empty() && (nothing || !self.unknown.is_empty() && self.unknown.iter().all(|unknown| unknown.left_out))
     }
 
     /// All systems added up: the numerators, and the denominators.
@@ -236,6 +223,7 @@ impl Systems {
             self.none = None;
         }
         self.partial = self.partial.take().or(other.partial);
+        self.incomplete |= other.incomplete;
         self.asked = self.asked.take().or(other.asked);
     }
 }

@@ -1,7 +1,11 @@
 //! The observer against servers that answer wrongly, or not at all.
 
+mod lagging;
+mod queries;
 mod simulated;
+mod slow;
 
+use crate::measure::Clock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,11 +70,14 @@ fn json(body: &str) -> String {
 fn observer(url: &str, kind: SourceKind) -> Arc<Observer> {
     let access = Access::new(url).unwrap().bearer(TOKEN).timeout(Duration::from_millis(500));
     let preset = presets::find("redis").unwrap();
-    Observer::new(Observe {
-        sources: vec![Source { name: "it".into(), kind, access }],
-        counters: vec![Wanted::Preset { preset, matchers: Vec::new() }],
-        ..Observe::default()
-    })
+    Observer::new(
+        Observe {
+            sources: vec![Source { name: "it".into(), kind, access }],
+            counters: vec![Wanted::Preset { preset, matchers: Vec::new() }],
+            ..Observe::default()
+        },
+        Clock::default(),
+    )
 }
 
 /// Reads two edges of a source and gives why it could not be read; all rows and values have to say that too, and nothing may
@@ -200,7 +207,7 @@ async fn what_is_no_exporter_is_told() {
     let pages = [
         (response("200 OK", "text/html", "<html></html>"), "text/html"),
         (response("200 OK", "text/plain", "<html></html>\n"), "line 1"),
-        (response("200 OK", "text/plain", "x 1\nredis_commands_processed_total{a=\"b} 12\n"), "isn't closed"),
+        (response("200 OK", "text/plain", "redis_commands_processed_total{a=\"b} 12\n"), "isn't closed"),
         (response("200 OK", "application/openmetrics-text", "redis_commands_processed 12\n"), "# EOF"),
     ];
     for (page, words) in pages {
@@ -253,7 +260,7 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
     assert_eq!(observed.values.systems("redis.commands").unwrap().partial.as_deref(), Some("shard 2 is away"));
     let many = observed.rows.iter().find(|row| row.metric == "redis_expired_keys_total").unwrap();
     assert!(many.missing.as_ref().unwrap().contains("1001 series"), "{many:?}");
-    assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: 1001 series")));
+    assert!(observed.notes.iter().any(|note| note.contains("redis_expired_keys_total was left out: it has 1001 series")));
     let absent = observed.rows.iter().find(|row| row.metric == "redis_evicted_keys_total").unwrap();
     assert!(absent.delta.is_none() && absent.missing.as_ref().unwrap().contains("no source has"));
     // A reading is a plain value.
@@ -262,8 +269,51 @@ async fn warnings_are_kept_and_too_many_series_left_out() {
 }
 
 #[tokio::test]
+async fn one_line_that_can_not_be_read_spoils_its_metric_and_no_other() {
+    let calls = AtomicUsize::new(0);
+    let url = server(move |_| {
+        let n = calls.fetch_add(1, Ordering::Relaxed);
+        let text =
+            format!("redis_commands_processed_total {n}\nredis_keyspace_hits_total {n} x\nredis_keyspace_misses_total {n}\n");
+        response("200 OK", "text/plain", &text)
+    });
+    let observer = observer(&url.await, SourceKind::Exporter);
+    let before = observer.settled(SystemTime::now()).await;
+    let after = observer.settled(SystemTime::now()).await;
+    let observed = observer.between(&before, &after, 1).await;
+    let source = &observed.sources[0];
+    assert_eq!(source.error, None);
+    let said = |warning: &String| {
+        let begins = warning.starts_with("line 2: `x` is not a time in `redis_keyspace_hits_total ");
+        begins && warning.ends_with("; redis_keyspace_hits_total is left out")
+    };
+    assert!(source.warnings.iter().any(said), "{source:?}");
+    assert!(observed.values.get("redis.commands").unwrap() > 0.0);
+    let hits = observed.rows.iter().find(|row| row.metric == "redis_keyspace_hits_total").unwrap();
+    assert!(hits.missing.as_ref().unwrap().starts_with("it has it in a line that can't be read, line 2: "), "{hits:?}");
+    assert!(observed.values.series("redis.hit_ratio").unwrap_err().contains("line 2"));
+}
+
+#[tokio::test]
+async fn samples_that_are_old_by_their_own_time_are_there_and_their_age_is_said() {
+    let url = server(|_| {
+        let old = ((unix(SystemTime::now()) - 605.0) * 1e3).floor();
+        response("200 OK", "text/plain", &format!("redis_commands_processed_total 7 {old}\n"))
+    });
+    let observer = observer(&url.await, SourceKind::Exporter);
+    let before = observer.settled(SystemTime::now()).await;
+    let after = observer.settled(SystemTime::now()).await;
+    let observed = observer.between(&before, &after, 1).await;
+    let commands = observed.rows.iter().find(|row| row.metric == "redis_commands_processed_total").unwrap();
+    let said = commands.missing.as_deref().unwrap();
+    let expected = "the samples of redis_commands_processed_total bear a time of their own, and the newest is 10m";
+    assert!(said.starts_with(expected), "{said}");
+    assert_eq!(observed.values.series("redis.commands"), Err(said));
+}
+
+#[tokio::test]
 async fn a_profile_without_a_prometheus_has_nobody_to_ask() {
-    let observer = Observer::new(Observe::default());
+    let observer = Observer::new(Observe::default(), Clock::default());
     let now = SystemTime::now();
     let error = observer.query(&Query::parse("up").unwrap(), &[(now, now)]).await.unwrap_err();
     assert!(error.to_string().contains("`observe` has no `prometheus`"));
@@ -400,7 +450,7 @@ async fn a_query_waits_for_late_samples_and_a_series_without_one_in_the_phase_is
     let access = Access::new(&url).unwrap();
     let sources = vec![Source { name: "it".into(), kind: SourceKind::Prometheus, access }];
     // Nothing stands under `counters`.
-    let observer = Observer::new(Observe { sources, ..Observe::default() });
+    let observer = Observer::new(Observe { sources, ..Observe::default() }, Clock::default());
     let now = SystemTime::now();
     let answered = observer.query(&Query::parse("clients").unwrap(), &[(now - Duration::from_secs(5), now)]).await.unwrap();
     assert_eq!((answered.series.len(), answered.series[0].value), (1, 3.0));

@@ -27,13 +27,13 @@ fn feed(tracker: &mut Tracker, time: f64, said: &str) {
 /// An edge at `at`, scraped at `time`.
 fn edge(tracker: &mut Tracker, at: f64, time: f64, said: &str) -> SourceReading {
     let mut reading = SourceReading::default();
-    tracker.feed_edge(&wants(), (at, false), (time, time), &text(said), &mut reading);
+    tracker.feed_edge(&wants(), (at, false), time, &text(said), &mut reading);
     reading
 }
 
 fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<Found> {
     let has = |found: &Found| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
-    between(readings, edges).found.into_iter().find(has)
+    between(readings, edges[0]).found.into_iter().find(has)
 }
 
 /// Value, least and most.
@@ -57,7 +57,7 @@ fn a_restart_that_was_seen_between_the_edges_is_counted_with_what_it_may_have_lo
     assert_eq!((bounds(&hits), hits.track.resets), (Ok((50.0 + 160.0 + 10.0, 50.0 + 10.0 + 10.0, 230.0)), 1));
     let clients = found([&before, &after], edges, "redis_connected_clients", "").unwrap();
     assert_eq!((clients.levels.unwrap().min, clients.levels.unwrap().max, clients.samples), (3.0, 90.0, 3));
-    let levels = between([&before, &after], edges).levels;
+    let levels = between([&before, &after], edges[0]).levels;
     assert_eq!(levels.iter().find(|l| l.value == "redis.connected_clients").unwrap().levels.max, 90.0);
 
     // Over more edges a level's peak is not known.
@@ -78,7 +78,7 @@ fn ratio(said: impl Fn(f64) -> (f64, f64, u32)) -> (f64, f64) {
     let before = edge(&mut tracker, 0.0, 0.0, &text(0.0));
     (1..12).for_each(|n| feed(&mut tracker, f64::from(n) * 5.0, &text(f64::from(n) * 5.0)));
     let after = edge(&mut tracker, 60.0, 60.0, &text(60.0));
-    let found = between([&before, &after], [0.0, 60.0]).found;
+    let found = between([&before, &after], 0.0).found;
     let wants = wants();
     let asked = wants.asked.iter().find(|asked| asked.name == "redis.hit_ratio").unwrap();
     let (_, parts) = asked.systems("it", found.iter()).pop_first().unwrap();
@@ -121,9 +121,79 @@ fn what_comes_or_goes_is_missing_and_too_many_are_left_out() {
     let after = edge(&mut tracker, 1.0, 1.0, &format!("redis_keyspace_misses_total 1\n{nan}\n{many}"));
     let delta = |metric: &str| found([&before, &after], [0.0, 1.0], metric, "").map(|found| bounds(&found));
     assert_eq!(delta("redis_keyspace_hits_total"), Some(Err(Gap::NoEnd)));
-    assert_eq!(delta("redis_keyspace_misses_total"), Some(Err(Gap::NoStart)));
+    assert_eq!(delta("redis_keyspace_misses_total"), Some(Ok((1.0, 0.0, 1.0))), "Redis was there without it");
     assert_eq!((delta("redis_evicted_keys_total"), delta("many_total")), (None, None));
-    assert_eq!(after.left_out, [("many_total".to_owned(), SERIES_TO_READ as u64 + 1)]);
+    assert_eq!(after.left_out, [LeftOut::Many { metric: "many_total".into(), series: SERIES_TO_READ as u64 + 1 }]);
+}
+
+#[test]
+fn what_comes_up_counts_from_0_where_its_system_was_read_without_it() {
+    let births = |before: &str, after: &str, metric: &str| {
+        let mut tracker = Tracker::default();
+        let before = edge(&mut tracker, 0.0, 0.0, before);
+        feed(&mut tracker, 5.0, after);
+        let after = edge(&mut tracker, 10.0, 10.0, after);
+        found([&before, &after], [0.0, 10.0], metric, "").map(|found| (bounds(&found), found.track.born))
+    };
+    let born = Some((Ok((40.0, 0.0, 40.0)), Some(40.0)));
+    let missing = Some((Err(Gap::NoStart), None));
+    let set = "redis_commands_total{cmd=\"set\"} 40\nredis_connected_clients 2\n";
+    assert_eq!(births("redis_connected_clients 2\n", set, "redis_commands_total"), born);
+    // The exporter was there, its Redis was not.
+    assert_eq!(births("redis_up 0\nredis_exporter_scrapes_total 7\n", set, "redis_commands_total"), missing);
+    // What no preset knows is its exporter's own; of one that said nothing, or that could not be read of it, nobody knows.
+    let many = "many_total{n=\"1\"} 40\n";
+    assert_eq!(births("process_open_fds 9\n", many, "many_total"), born);
+    assert_eq!(births("", many, "many_total"), missing);
+    assert_eq!(births("process_open_fds 9\nmany_total{n=\"1} 30\n", many, "many_total"), missing);
+    // A gauge may have had any value.
+    assert_eq!(births("process_open_fds 9\n", "# TYPE jobs gauge\njobs 40\n", "jobs"), missing);
+}
+
+#[test]
+fn a_series_own_start_time_tells_a_reset_from_a_rounding_error() {
+    let delta = |counts: [f64; 3], created: [f64; 3], more: &str| {
+        let mut tracker = Tracker::default();
+        let mut readings = [0.0, 5.0, 10.0].into_iter().zip(counts).zip(created).map(|((at, count), created)| {
+            let own = format!("many_total{{n=\"1\"}} {count}\nmany_created{{n=\"1\"{more}}} {created}\n");
+            let other = "many_total{n=\"2\"} 500\nmany_created{n=\"2\"} 1700000000\n";
+            edge(&mut tracker, at, at, &format!("{own}{other}"))
+        });
+        let (before, _, after) = (readings.next().unwrap(), readings.next(), readings.next().unwrap());
+        let of = |n: &str| found([&before, &after], [0.0, 10.0], "many_total", n).unwrap().track;
+        assert_eq!((of("2").delta.unwrap().value, of("2").resets), (0.0, 0));
+        (of("1").delta.unwrap().value, of("1").resets)
+    };
+    let dips = [10_000.0, 9_999.0, 10_000.0];
+    assert_eq!(delta(dips, [1.7e9; 3], ""), (0.0, 0));
+    assert_eq!(delta(dips, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ""), (10_000.0, 1));
+    // Where it didn't fall it tells it alone; that of another series doesn't.
+    let grows = [10.0, 70.0, 70.0];
+    assert_eq!(delta(grows, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ""), (70.0, 1));
+    assert_eq!(delta(grows, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ",shard=\"b\""), (60.0, 0));
+}
+
+#[test]
+fn a_metric_of_which_a_line_can_not_be_read_is_left_out_and_the_others_are_read() {
+    let mut tracker = Tracker::default();
+    let said = |hits: &str, misses: u32| format!("redis_keyspace_hits_total {hits}\nredis_keyspace_misses_total {misses}\n");
+    let before = edge(&mut tracker, 0.0, 0.0, &said("7", 1));
+    let spoilt = edge(&mut tracker, 10.0, 10.0, &said("7 8 9", 3));
+    let after = edge(&mut tracker, 20.0, 20.0, &said("9", 8));
+    let of = |readings, edges, metric| found(readings, edges, metric, "").map(|found| bounds(&found));
+    for (readings, edges, misses, hits) in
+        [([&before, &spoilt], [0.0, 10.0], 2.0, Gap::NoEnd), ([&spoilt, &after], [10.0, 20.0], 5.0, Gap::NoStart)]
+    {
+        assert_eq!(of(readings, edges, "redis_keyspace_misses_total"), Some(Ok((misses, misses, misses))));
+        assert_eq!(of(readings, edges, "redis_keyspace_hits_total"), Some(Err(hits)));
+        let left_out = between(readings, edges[0]).left_out;
+        assert_eq!((left_out.len(), left_out[0].metric()), (1, "redis_keyspace_hits_total"));
+        assert!(left_out[0].text("redis").contains("redis has it in a line that can't be read, line 1: "), "{left_out:?}");
+    }
+    assert!(spoilt.warnings[0].ends_with("redis_keyspace_hits_total is left out"), "{:?}", spoilt.warnings);
+    // However many of its lines can't be read.
+    let worse = edge(&mut tracker, 30.0, 30.0, &said("x\nredis_keyspace_hits_total{a=\"1\"} y", 9));
+    assert_eq!((worse.left_out.len(), worse.warnings.len()), (1, 2), "{:?}", worse.left_out);
 }
 
 #[test]
@@ -176,15 +246,15 @@ fn the_newest_name_is_taken_and_the_text_tells_the_kind() {
 }
 
 #[test]
-fn before_the_first_scrape_the_mean_rate_stands_for_what_happened_since_the_edge() {
+fn nothing_bounds_what_was_counted_from_the_edge_to_the_first_scrape_of_all() {
     let mut tracker = Tracker::default();
     let said = |hits: u32| format!("redis_keyspace_hits_total {hits}\n");
     let before = edge(&mut tracker, 0.0, 0.1, &said(7));
     feed(&mut tracker, 9.9, &said(97));
     let after = edge(&mut tracker, 10.0, 10.1, &said(107));
     let (value, least, most) = bounds(&found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap()).unwrap();
-    // 95 in 10 s: 0.95 in a tenth of a second; and 10 around the second edge.
-    assert!((value - 95.0).abs() < 1e-9 && (least - (90.0 - 0.95)).abs() < 1e-9 && (most - (100.0 + 0.95)).abs() < 1e-9);
+    // 10 around the second edge; and any number in the tenth of a second behind the first one.
+    assert_eq!((value, least, most), (95.0, 90.0, f64::INFINITY));
 }
 
 #[test]
@@ -225,6 +295,15 @@ fn a_series_whose_samples_bear_a_time_of_their_own_waits_for_one_past_the_edge()
     let mut later = edge(&mut tracker, 180.0, 180.0, &said(90, 180.0));
     tracker.late(180.0, &mut later);
     assert_eq!(bounds(&found([&after, &later], [140.0, 180.0], "redis_keyspace_hits_total", "").unwrap()), Err(Gap::NoEnd));
+    // It is there, and how old it is is said.
+    let why = "the samples of redis_keyspace_hits_total bear a time of their own, and the newest is 30.0s old";
+    assert_eq!(later.blank.iter().map(Blank::why).collect::<Vec<_>>(), [why]);
+    // One that comes up after an edge was not there at it, and hides nothing.
+    let mut last = edge(&mut tracker, 200.0, 200.0, &said(90, 200.0));
+    let two = format!("{}redis_keyspace_misses_total 5 235000\n", said(95, 235.0));
+    feed(&mut tracker, 235.0, &two);
+    tracker.late(200.0, &mut last);
+    assert!(last.blank.is_empty() && last.points.iter().any(|point| point.metric == "redis_keyspace_hits_total"), "{last:?}");
 }
 
 #[test]
@@ -242,7 +321,7 @@ fn levels_are_those_since_the_first_edge_where_the_last_one_is_read_once_more() 
     assert_eq!(of(levels(&ended, [5.0, 15.0])), Some((7.0, 200.0)));
     assert_eq!(of(levels(&again, [5.0, 16.0])), Some((7.0, 200.0)), "and not what was before");
     assert_eq!(of(levels(&again, [3.0, 16.0])), None, "of other edges nobody knows");
-    let values = between([&before, &again], [5.0, 16.0]).levels;
+    let values = between([&before, &again], 5.0).levels;
     assert_eq!(of(values.iter().find(|of| of.value == "redis.connected_clients").map(|of| of.levels)), Some((7.0, 200.0)));
 }
 
@@ -254,11 +333,11 @@ fn a_gauge_without_a_number_is_told_and_its_peak_is_not_known() {
     feed(&mut tracker, 5.0, &said("NaN"));
     feed(&mut tracker, 6.0, &said("+Inf"));
     let after = edge(&mut tracker, 10.0, 10.0, &said("4"));
-    let levels = between([&before, &after], [0.0, 10.0]).levels;
+    let levels = between([&before, &after], 0.0).levels;
     let clients = levels.iter().find(|of| of.value == "redis.connected_clients").unwrap().levels;
     assert_eq!((clients.max, clients.blank), (4.0, 2));
     let ended = edge(&mut tracker, 20.0, 20.0, &said("NaN"));
-    assert_eq!(between([&after, &ended], [10.0, 20.0]).blank.len(), 1);
+    assert_eq!(between([&after, &ended], 10.0).blank.len(), 1);
 }
 
 #[test]
@@ -296,10 +375,10 @@ fn pgbouncer_has_its_values_by_the_names_of_any_exporter_and_once_by_two() {
         let mut tracker = Tracker::default();
         let readings = [(0.0, 100), (10.0, 150)].map(|(at, n)| {
             let mut reading = SourceReading::default();
-            tracker.feed_edge(&wants, (at, false), (at, at), &text(&said(prefixes, n)), &mut reading);
+            tracker.feed_edge(&wants, (at, false), at, &text(&said(prefixes, n)), &mut reading);
             reading
         });
-        let found = between([&readings[0], &readings[1]], [0.0, 10.0]).found;
+        let found = between([&readings[0], &readings[1]], 0.0).found;
         let value = |name: &str| {
             let asked = wants.asked.iter().find(|asked| asked.name == name).unwrap();
             let (labels, parts) = asked.systems("it", found.iter()).pop_first().unwrap();
@@ -360,4 +439,36 @@ proptest! {
         let (value, least, most) = hits.track.known().unwrap();
         prop_assert!(least - 0.01 <= truth && truth <= most + 0.01, "{value} {least} {most} for {truth}");
     }
+}
+
+#[test]
+fn a_series_that_came_up_and_went_between_the_edges_is_counted_with_what_it_may_have_lost() {
+    let of = |cmd: &str, count: u32| format!("redis_commands_total{{cmd=\"{cmd}\"}} {count}\n");
+    let at = |time: f64| match time {
+        // Steady until it goes, and one that counted all that it did before it was first seen.
+        5.0..25.0 => of("a", 1) + &of("b", 100 * (time as u32 - 4)) + &of("c", 1_800) + &of("d", 0),
+        _ => of("a", 1),
+    };
+    let mut tracker = Tracker::default();
+    feed(&mut tracker, -5.0, &at(-5.0));
+    let before = edge(&mut tracker, 0.0, 0.0, &at(0.0));
+    (1..6).for_each(|n| feed(&mut tracker, f64::from(n) * 5.0, &at(f64::from(n) * 5.0)));
+    let after = edge(&mut tracker, 30.0, 30.0, &at(30.0));
+    let last = edge(&mut tracker, 31.0, 31.0, &at(31.0));
+    for after in [&after, &last] {
+        let passed = |cmd: &str| found([&before, after], [0.0, 30.0], "redis_commands_total", cmd).unwrap();
+        let steady = passed("b");
+        // 500 more in the 5 s until it was missing; and its first sample may not be of the phase.
+        assert_eq!((bounds(&steady), steady.track.after), (Ok((1_600.0, 1_500.0, 2_100.0)), None));
+        assert_eq!(bounds(&passed("c")), Ok((1_800.0, 0.0, f64::INFINITY)));
+        assert_eq!(bounds(&passed("d")), Ok((0.0, 0.0, 0.0)), "it never counted");
+    }
+    assert!(found([&after, &last], [30.0, 31.0], "redis_commands_total", "b").is_none());
+    // Nothing says what a system that couldn't be read before had counted by then.
+    let mut tracker = Tracker::default();
+    let before = edge(&mut tracker, 0.0, 0.0, "redis_up 0\n");
+    feed(&mut tracker, 5.0, "redis_keyspace_hits_total 9\n");
+    let after = edge(&mut tracker, 10.0, 10.0, "redis_up 0\n");
+    let hits = found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap();
+    assert_eq!(bounds(&hits), Err(Gap::NoStart));
 }

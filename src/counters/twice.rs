@@ -4,26 +4,26 @@
 //! little. Where the server tells its targets, theirs is the same URL. Where it doesn't, the counters have to stand at the same values, and not
 //! so near 0 that any others would do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use super::observe::Kind;
-use super::rows::Part;
+use super::api::Target;
+use super::http::{address, is_here, is_same_place};
+use super::kind::Kind;
+use super::labels::{Labels, label, target};
+use super::part::Part;
 use super::values::Found;
-use super::want::{label, target};
 
-/// What a Prometheus server scrapes.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) job: String,
-    pub(super) instance: String,
-    pub(super) url: Url,
+/// The targets whose addresses mean to us what they mean to the server: the `localhost` of another machine isn't ours.
+pub(super) fn of_one_address(server: &Url, mut targets: Vec<Target>) -> Vec<Target> {
+    targets.retain(|target| is_here(server) || !is_here(&target.url));
+    targets
 }
 
-/// What of a Prometheus server is read directly as well: jobs, instances, and the items read of them.
+/// What of a Prometheus server is read directly as well: its series, and the items read of them.
 #[derive(Debug, Default)]
-pub(super) struct Twice(BTreeSet<(String, String, usize)>);
+pub(super) struct Twice(BTreeSet<(String, Labels, usize)>);
 
 impl Twice {
     /// Compares sources over a phase of `span` seconds.
@@ -31,17 +31,23 @@ impl Twice {
         let mut twice = BTreeSet::new();
         for direct in parts {
             let Some(url) = &direct.direct else { continue };
+            let items: BTreeSet<usize> = direct.items().collect();
             for stored in parts.iter().filter(|part| part.direct.is_none()) {
-                for (job, instance) in jobs(stored, url) {
-                    let same = match &stored.targets {
-                        Some(targets) => targets.iter().any(|target| {
-                            (target.job.as_str(), target.instance.as_str()) == (job, instance) && is_same_place(&target.url, url)
-                        }),
-                        None => has_same_values(direct.found(), stored, (job, instance), span),
+                let mut by_values: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+                for found in stored.found().iter().filter(|found| items.contains(&found.item)) {
+                    let of @ (job, instance) = target(&found.labels);
+                    let mut told = stored.targets.iter().flatten().filter(|target| target.has(&found.labels)).peekable();
+                    let named = |target: &Target| (target.job.as_str(), target.instance.as_str()) == (job, instance);
+                    // A server that doesn't scrape it itself says nothing of where it is.
+                    let same = if told.peek().is_some() {
+                        told.all(|target| is_same_place(&target.url, url))
+                    } else {
+                        let unnamed = !stored.targets.iter().flatten().any(named);
+                        let same = || unnamed && is_at(instance, url) && has_same_values(direct.found(), stored, of, span);
+                        *by_values.entry(of).or_insert_with(same)
                     };
                     if same {
-                        let items = direct.found().iter().map(|found| (job.to_owned(), instance.to_owned(), found.item));
-                        twice.extend(items);
+                        twice.insert((found.metric.clone(), found.labels.clone(), found.item));
                     }
                 }
             }
@@ -51,26 +57,14 @@ impl Twice {
 
     /// Whether a series of this source is one that is read directly as well.
     pub(super) fn repeats(&self, part: &Part, found: &Found) -> bool {
-        let (job, instance) = target(&found.labels);
-        part.direct.is_none() && self.0.contains(&(job.to_owned(), instance.to_owned(), found.item))
+        part.direct.is_none() && self.0.contains(&(found.metric.clone(), found.labels.clone(), found.item))
     }
 }
 
-/// Host and port, as a Prometheus that scrapes it calls its `instance`.
-pub(super) fn instance_of(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
-}
-
-/// The targets at the address of an exporter that a server has series of.
-pub(super) fn jobs<'a>(stored: &'a Part, url: &Url) -> BTreeSet<(&'a str, &'a str)> {
-    let instance = instance_of(url);
-    stored.found().iter().map(|found| target(&found.labels)).filter(|(_, of)| *of == instance).collect()
-}
-
-fn is_same_place(a: &Url, b: &Url) -> bool {
-    let query = |url: &Url| url.query_pairs().into_owned().collect::<BTreeSet<_>>();
-    let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
-    a.origin() == b.origin() && path(a) == path(b) && query(a) == query(b)
+/// Whether an exporter has the host and the port by which a Prometheus that scrapes it calls its `instance`.
+fn is_at(instance: &str, url: &Url) -> bool {
+    let there = instance.rsplit_once(':').map(|(host, port)| address(host, port));
+    there == Some(address(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default()))
 }
 
 /// Whether the counters that a server has of this target are those that were read directly: some are, and none is another.
@@ -93,17 +87,4 @@ fn has_same_values(direct: &[Found], stored: &Part, of: (&str, &str), span: f64)
         }
     }
     compared
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_an_address_with_a_path_and_a_query() {
-        let same = |a: &str, b: &str| is_same_place(&a.parse().unwrap(), &b.parse().unwrap());
-        assert!(same("http://a:80/metrics?b=1&a=2", "http://a/metrics/?a=2&b=1"));
-        assert!(same("http://a/scrape?target=redis%3A%2F%2Fx", "http://a/scrape?target=redis://x"));
-        assert!(!same("http://a/scrape?target=x", "http://a/scrape?target=y") && !same("http://a/metrics", "https://a/metrics"));
-    }
 }

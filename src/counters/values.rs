@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::amount::{Amount, Whole, ratio};
 use super::hidden::Hidden;
 use super::increase::{Gap, Track};
-use super::meter::Meter;
-use super::observe::Kind;
-use super::report::{Labels, Levels};
-use super::systems::{SOURCE, TARGET, ValueSeries};
-use super::want::{Asked, Sum, Wants, label};
+use super::kind::Kind;
+use super::labels::{Labels, SOURCE, TARGET, label};
+use super::meter::{Levels, Meter};
+use super::want::{Asked, Sum, Wants};
 
 /// One series of an item in one source, over one phase.
 #[derive(Debug, Clone)]
@@ -23,6 +22,56 @@ pub(super) struct Found {
     pub(super) levels: Option<Levels>,
     /// Samples after the first edge up to the second: scrapes by the source.
     pub(super) samples: u64,
+}
+
+/// One value of a phase, for one system (two Redis servers have two): of a preset, of a ratio, or of a PromQL query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValueSeries {
+    /// What tells it from its siblings.
+    pub labels: Labels,
+    /// A counter's increase over the phase; a level at its end.
+    pub value: f64,
+    /// The least that `value` can truly be; `value` itself where it is exact.
+    pub least: f64,
+    /// The greatest that it can be; infinite where what it is divided by may be 0.
+    pub most: f64,
+    /// The least that was seen over the phase; `value` where there is one only.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+    /// The mean.
+    pub avg: f64,
+    /// At most how much of what it is made of resets may have hidden; infinite where it may be any number.
+    pub lost: f64,
+    /// At how many moments between there was no number (NaN, ±Inf), so that `min`, `max` and `avg` may be any.
+    pub blank: u64,
+    /// The longest time without one, in seconds, where that is more than a few scrape intervals: a level may have been any in it.
+    pub hole: f64,
+    /// How long before the end the last one was, in seconds, where that is more than a scrape interval: the level at the end may be any.
+    pub ended: f64,
+    /// At how many there was one; 0 for an increase, which is of the whole phase.
+    pub samples: u64,
+}
+
+impl ValueSeries {
+    /// An exact value, of the whole phase.
+    pub fn exact(labels: Labels, value: f64) -> Self {
+        let (lost, hole, ended) = (0.0, 0.0, 0.0);
+        Self {
+            labels,
+            value,
+            least: value,
+            most: value,
+            min: value,
+            max: value,
+            avg: value,
+            lost,
+            blank: 0,
+            hole,
+            ended,
+            samples: 0,
+        }
+    }
 }
 
 /// The levels of one value of one system since the edge before.
@@ -245,8 +294,15 @@ impl Asked {
         systems
     }
 
+    /// Whether it is a system of which `match` picks nothing, beside one of the same source of which it picks a part: what has no label that it
+    /// could be picked by (a server's limit) is there of both.
+    pub(super) fn is_beside(&self, parts: &Parts, others: &BTreeMap<Labels, Parts>) -> bool {
+        let whole = |parts: &Parts| self.is_whole(parts) || parts.missing.is_some();
+        !self.picked.is_empty() && !whole(parts) && others.values().any(whole)
+    }
+
     /// Whether it has a series of every term.
-    fn is_whole(&self, parts: &Parts) -> bool {
+    pub(super) fn is_whole(&self, parts: &Parts) -> bool {
         parts.of.is_some() && parts.to.iter().flatten().count() == self.to.len()
     }
 
@@ -300,9 +356,10 @@ impl Asked {
     /// Why it can't be told.
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
-        let levels = levels.unwrap_or(Levels { min: value, max: value, avg: value, samples: 1, blank: 0 });
-        let Levels { min, max, avg, blank, .. } = levels;
-        Ok(Some(ValueSeries { labels, value, least, most, min, max, avg, lost: parts.lost(), blank }))
+        let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0 };
+        let Levels { min, max, avg, blank, samples } = levels.unwrap_or(seen);
+        let lost = parts.lost();
+        Ok(Some(ValueSeries { least, most, min, max, avg, lost, blank, samples, ..ValueSeries::exact(labels, value) }))
     }
 
     /// The levels of a system since the edge before.

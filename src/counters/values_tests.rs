@@ -1,7 +1,7 @@
 //! Values of systems, from their series.
 
 use super::*;
-use crate::counters::observe::{Observe, Ratio, Wanted};
+use crate::counters::observe::{Matcher, Observe, Ratio, Wanted};
 use crate::counters::presets;
 
 fn wants(preset: &str) -> Wants {
@@ -26,6 +26,8 @@ fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after
         resets: 0,
         ends: None,
         born: None,
+        gone: false,
+        unread: false,
         around: [0.0, 0.0, 9.0, 9.0],
     };
     Found { item, metric: metric.into(), labels, kind, track, levels: None, samples: 2 }
@@ -244,4 +246,28 @@ fn a_series_with_a_label_more_is_a_part_of_its_system() {
     all.push(found(&wants, "redis_keyspace_hits_total", &x, 0.0, 1.0));
     all.push(found(&wants, "redis_keyspace_misses_total", &x, 0.0, 1.0));
     assert_eq!(series(&wants, "redis.hit_ratio", &all, &[]).unwrap().unwrap().len(), 2);
+}
+
+#[test]
+fn a_system_of_which_match_picks_nothing_is_none_of_those_that_are_meant() {
+    let preset = presets::find("postgres").unwrap();
+    let matchers = vec![Matcher::new("datname", "shop")];
+    let wants = Wants::new(&Observe { counters: vec![Wanted::Preset { preset, matchers }], ..Observe::default() });
+    let asked = wants.asked.iter().find(|asked| asked.name == "postgres.connections_used_ratio").unwrap();
+    let limit = |instance: &str| found(&wants, "pg_settings_max_connections", &[("instance", instance)], 100.0, 100.0);
+    let shop = found(&wants, "pg_stat_database_numbackends", &[("datname", "shop"), ("instance", "a")], 5.0, 5.0);
+    let all = [limit("a"), limit("b"), shop.clone()];
+    let systems = asked.systems("it", all.iter());
+    let beside: Vec<&str> =
+        systems.iter().filter(|(_, parts)| asked.is_beside(parts, &systems)).map(|(labels, _)| labels[0].1.as_str()).collect();
+    assert_eq!((systems.len(), beside), (2, vec!["b"]));
+    // One alone is meant, and so is one whose database is there without a value.
+    let alone = [limit("b")];
+    let systems = asked.systems("it", alone.iter());
+    assert!(systems.values().all(|parts| !asked.is_beside(parts, &systems)));
+    let mut gone = found(&wants, "pg_stat_database_numbackends", &[("datname", "shop"), ("instance", "b")], 5.0, 5.0);
+    gone.track.after = None;
+    let both = [limit("a"), limit("b"), shop, gone];
+    let systems = asked.systems("it", both.iter());
+    assert!(systems.values().all(|parts| !asked.is_beside(parts, &systems)));
 }

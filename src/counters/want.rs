@@ -3,12 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::observe::{Kind, Matcher, Observe, Wanted};
+use super::kind::Kind;
+use super::labels::{Labels, label};
+use super::observe::{Matcher, Observe, Wanted};
 use super::presets::{self, Formula, Term};
-use super::report::Labels;
-
-/// The label that holds a metric's name.
-pub(super) const NAME: &str = "__name__";
 
 /// One metric with the labels that its series must have.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +22,8 @@ pub(super) struct Item {
     pub(super) optional: bool,
     /// It is part of a ratio of increases, so that it counts unless something says otherwise.
     pub(super) counts: bool,
-    /// A metric whose change says that this one started again, and how far it moves without meaning it (seconds).
-    pub(super) start: Option<(String, f64)>,
+    /// The metrics whose change says that this one started again, and how far each moves without meaning it (seconds).
+    pub(super) starts: Vec<(String, f64)>,
     /// How late the exporter may tell what happened: when idle, and under load.
     pub(super) late: (Duration, Duration),
 }
@@ -70,6 +68,8 @@ pub(super) struct Wants {
     pub(super) asked: Vec<Asked>,
     /// The presets observed.
     pub(super) entries: Vec<Entry>,
+    /// Whether a source is left out.
+    pub(super) incomplete: bool,
 }
 
 /// A preset as it is observed.
@@ -85,7 +85,7 @@ pub(super) struct Entry {
 
 impl Wants {
     pub(super) fn new(observe: &Observe) -> Self {
-        let mut wants = Self::default();
+        let mut wants = Self { incomplete: observe.incomplete, ..Self::default() };
         for wanted in &observe.counters {
             match wanted {
                 Wanted::Metric { metric, matchers, kind } => {
@@ -166,7 +166,7 @@ impl Wants {
         let system = presets::of_metric(&names[0]);
         self.items.push(Item {
             kind: kind.or(known.map(|metric| metric.kind)).or(presets::is_counter(name).then_some(Kind::Counter)),
-            start: start_of(&names[0]),
+            starts: starts_of(&names),
             late: system.filter(|preset| preset.is_late(&names[0])).map_or_else(Default::default, |preset| preset.late),
             names,
             matchers: matchers.to_vec(),
@@ -185,12 +185,29 @@ impl Wants {
         })
     }
 
-    /// As [`Self::find`], in a source whose labels are known.
+    /// Whether a metric of this name is read, whatever its labels.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.jitter(name).is_some() || self.items.iter().any(|item| item.names.iter().any(|n| n == name))
+    }
+
+    /// As [`Self::find`], in a source whose labels are known. A label that none of a preset's metrics has there picks nothing: an exporter that
+    /// is read directly is no `instance` of a server's.
     pub(super) fn find_in(&self, labelled: &Labelled, name: &str, labels: &Labels) -> impl Iterator<Item = (usize, usize)> {
         self.find(name, labels).filter(move |(at, _)| {
             let lacks = |matcher: &Matcher| !matcher.value.is_empty() && label(labels, &matcher.label).is_empty();
-            !self.items[*at].matchers.iter().any(|matcher| lacks(matcher) && labelled.has(name, &matcher.label))
+            let elsewhere = |matcher: &Matcher| !labelled.has(name, &matcher.label) && labelled.any_has(name, &matcher.label);
+            !self.items[*at].matchers.iter().any(|matcher| lacks(matcher) && !elsewhere(matcher))
         })
+    }
+
+    /// The metrics that say by being there that the system of an item could be read, and whether its exporter says so, too: where
+    /// no preset knows the item, the exporter is the system. Otherwise the exporter may be there and its system away.
+    pub(super) fn witnesses(&self, item: usize) -> (Vec<String>, bool) {
+        let names = &self.items[item].names;
+        let preset = presets::of_metric(&names[0]);
+        let of_preset =
+            preset.iter().flat_map(|preset| preset.metrics).flat_map(|metric| metric.names).map(|name| (*name).to_owned());
+        (of_preset.chain(names.iter().cloned()).collect(), preset.is_none())
     }
 
     /// The beginnings of the names of the presets observed.
@@ -198,9 +215,18 @@ impl Wants {
         presets::ALL.iter().map(|preset| preset.prefix).filter(|prefix| self.items.iter().any(|i| i.names[0].starts_with(prefix)))
     }
 
+    /// The presets of which a metric is missing, by the beginning of their names: what else there is of them has to be looked up.
+    pub(super) fn prefixes_missed(&self, found: impl Fn(usize) -> bool) -> Vec<&'static str> {
+        let missed = |prefix: &&str| {
+            let of_preset = |item: &Item| item.names[0].starts_with(*prefix) && presets::metric(&item.names[0]).is_some();
+            self.items.iter().enumerate().any(|(at, item)| of_preset(item) && !item.optional && !found(at))
+        };
+        self.prefixes().filter(missed).collect()
+    }
+
     /// By how many seconds a metric that tells of restarts may move without one; none: it tells of none.
     pub(super) fn jitter(&self, name: &str) -> Option<f64> {
-        self.items.iter().filter_map(|item| item.start.as_ref()).find(|(start, _)| start == name).map(|(_, jitter)| *jitter)
+        self.items.iter().flat_map(|item| &item.starts).find(|(start, _)| start == name).map(|(_, jitter)| *jitter)
     }
 
     /// The longest that any of these items is told late when idle.
@@ -263,31 +289,37 @@ impl Labelled {
         self.metrics.contains(metric)
     }
 
+    /// Whether any metric of the preset that this one belongs to has a label.
+    fn any_has(&self, metric: &str, label: &str) -> bool {
+        let prefix = presets::of_metric(metric).map(|preset| preset.prefix);
+        self.labels.iter().any(|(other, has)| has == label && prefix.is_some_and(|prefix| other.starts_with(prefix)))
+    }
+
     pub(super) fn has(&self, metric: &str, label: &str) -> bool {
         !self.labels.is_empty() && self.labels.contains(&(metric.to_owned(), label.to_owned()))
     }
 }
 
-/// The start time that speaks for a metric: its system's; of a metric that no preset knows, its own process'.
-fn start_of(name: &str) -> Option<(String, f64)> {
-    match presets::of_metric(name) {
+/// The start times that speak for a metric: its system's; of a metric that no preset knows, its own process'; and its own.
+fn starts_of(names: &[String]) -> Vec<(String, f64)> {
+    let of_all = match presets::of_metric(&names[0]) {
         Some(preset) => {
-            let start = preset.starts.iter().find(|start| name.starts_with(start.prefix))?;
-            Some((start.metric.to_owned(), start.jitter))
+            let start = preset.starts.iter().find(|start| names[0].starts_with(start.prefix));
+            start.map(|start| (start.metric.to_owned(), start.jitter))
         }
         None => Some(("process_start_time_seconds".to_owned(), 1.0)),
-    }
+    };
+    of_all.into_iter().chain(names.iter().map(|name| (created(name), 0.001))).collect()
 }
 
-/// The target that a series is of: its `job` and `instance`.
-pub(super) fn target(labels: &Labels) -> (&str, &str) {
-    (label(labels, "job"), label(labels, "instance"))
+/// The metric by which OpenMetrics tells when one of this name began to count.
+pub(super) fn created(name: &str) -> String {
+    let family = ["_total", "_count", "_sum", "_bucket"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    format!("{}{CREATED}", family.unwrap_or(name))
 }
 
-/// A label's value; a label that isn't there is empty.
-pub(super) fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
-    labels.iter().find(|(label, _)| label == name).map_or("", |(_, value)| value)
-}
+/// How the names of such metrics end.
+pub(super) const CREATED: &str = "_created";
 
 #[cfg(test)]
 mod tests {
@@ -305,7 +337,7 @@ mod tests {
         assert_eq!(wants.items.len(), 1);
         assert_eq!(wants.items[0].names[0], "redis_memory_used_bytes");
         assert_eq!(wants.items[0].kind, Some(Kind::Gauge));
-        assert_eq!(wants.items[0].start, Some(("redis_start_time_seconds".into(), 2.0)));
+        assert_eq!(wants.items[0].starts[0], ("redis_start_time_seconds".into(), 2.0));
     }
 
     #[test]
@@ -320,7 +352,8 @@ mod tests {
         });
         let wants = Wants::new(&observe);
         assert_eq!(wants.items.len(), preset.metrics.len() + 1);
-        assert_eq!(wants.items.last().unwrap().start.as_ref().unwrap().0, "process_start_time_seconds");
+        let starts: Vec<&str> = wants.items.last().unwrap().starts.iter().map(|(start, _)| &**start).collect();
+        assert_eq!(starts, ["process_start_time_seconds", "cache_misses_created"]);
         let hits = wants.asked.last().unwrap();
         assert_eq!((hits.of.item, hits.to.len()), (hits.to[0].item, 2));
     }
@@ -340,6 +373,9 @@ mod tests {
         assert!(!takes("pg_stat_database_blks_hit", &[("datname", "other")]));
         // The rows of PostgreSQL's shared objects have no database.
         assert!(!takes("pg_stat_database_blks_hit", &[("datid", "0")]));
+        // A source of which nothing has the label isn't meant: an exporter that is read directly is no instance of a server's.
+        let labelled = Labelled::default();
+        assert_eq!(wants.find_in(&labelled, "pg_settings_max_connections", &Labels::new()).count(), 0);
     }
 
     #[test]

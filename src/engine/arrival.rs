@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     pub scenario: usize,
-    /// The activation that it is due in.
-    pub activation: u64,
+    /// The phase run that it is due in.
+    pub phase_run: u64,
     pub due: Instant,
     /// When a pacer, or a user that had become free, came to it.
     pub handled: Instant,
@@ -20,7 +20,7 @@ pub(super) struct Arrival {
     pub probe: bool,
 }
 
-/// How many arrivals of one scenario may wait; it takes 7 MB to remember them.
+/// How many arrivals of one scenario may wait; they take up to 12 MB.
 const MOST: usize = 100_000;
 
 /// Arrivals of one scenario that wait for a user to become free (`on_busy: {wait: …}`), over all workers: whichever
@@ -45,9 +45,14 @@ impl WaitingRoom {
         true
     }
 
-    /// Whether nobody waits; see [`super::shared::Berth::claim`].
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.length.load(Ordering::SeqCst)
+    }
+
+    /// Whether nobody waits; see [`super::shared::FreeUsers::claim`].
     pub fn is_empty(&self) -> bool {
-        self.length.load(Ordering::SeqCst) == 0
+        self.len() == 0
     }
 
     /// The one that has waited longest, if it is `wanted`.
@@ -73,10 +78,10 @@ impl WaitingRoom {
         (expired, queue.front().map(|(_, expires)| *expires).filter(|expires| *expires > now))
     }
 
-    /// All that wait in this activation leave.
-    pub fn clear(&self, activation: u64) -> Vec<Arrival> {
+    /// All that wait in this phase run leave.
+    pub fn clear(&self, phase_run: u64) -> Vec<Arrival> {
         let mut queue = self.lock();
-        let (gone, stay): (VecDeque<_>, VecDeque<_>) = queue.drain(..).partition(|(arrival, _)| arrival.activation == activation);
+        let (gone, stay): (VecDeque<_>, VecDeque<_>) = queue.drain(..).partition(|(arrival, _)| arrival.phase_run == phase_run);
         *queue = stay;
         self.length.store(queue.len(), Ordering::SeqCst);
         gone.into_iter().map(|(arrival, _)| arrival).collect()
@@ -93,23 +98,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn served_by_due_time_expired_in_order_cleared_by_activation() {
+    fn served_by_due_time_expired_in_order_cleared_by_phase_run() {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
-        let arrival = |activation, due| Arrival {
+        let arrival = |phase_run, due| Arrival {
             scenario: 0,
-            activation,
+            phase_run,
             due: ms(due),
             handled: ms(due),
             lag: Duration::ZERO,
             probe: false,
         };
         let room = WaitingRoom::default();
-        for (activation, due) in [(1, 20), (1, 10), (2, 30), (2, 40)] {
-            assert!(room.enter(arrival(activation, due), ms(due + 100)));
+        for (phase_run, due) in [(1, 20), (1, 10), (2, 30), (2, 40)] {
+            assert!(room.enter(arrival(phase_run, due), ms(due + 100)));
         }
         assert_eq!(room.next(|_| true).map(|a| a.due), Some(ms(10)));
-        assert!(room.next(|a| a.activation == 9).is_none());
+        assert!(room.next(|a| a.phase_run == 9).is_none());
         let (expired, next) = room.expire(ms(125), |_| true);
         assert_eq!(expired.iter().map(|a| a.due).collect::<Vec<_>>(), [ms(20)]);
         assert_eq!(next, Some(ms(130)));

@@ -11,7 +11,7 @@ use super::picker::Who;
 use super::pool::Pool;
 use super::report::Report;
 use super::sink::UserSink;
-use super::user::Slot;
+use super::slot::Slot;
 
 /// The least time from the end of an attempt to start until the next one; twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -30,13 +30,13 @@ pub(super) enum Started {
 }
 
 /// While it lives, its user is at its start or stop: busy, and waited for where its phase drains.
-struct Aside<'a> {
+struct StartStopGuard<'a> {
     pool: &'a Rc<Pool>,
     slot: &'a Slot,
     sink: &'a UserSink,
 }
 
-impl<'a> Aside<'a> {
+impl<'a> StartStopGuard<'a> {
     fn new(pool: &'a Rc<Pool>, slot: &'a Slot, sink: &'a UserSink) -> Self {
         slot.busy.set(true);
         pool.aside();
@@ -44,7 +44,7 @@ impl<'a> Aside<'a> {
     }
 }
 
-impl Drop for Aside<'_> {
+impl Drop for StartStopGuard<'_> {
     fn drop(&mut self) {
         self.sink.detach();
         self.pool.back();
@@ -55,7 +55,7 @@ impl Drop for Aside<'_> {
 
 /// Does a user's start again and again until it succeeds, ever more rarely: a target that is away isn't knocked at by everyone.
 pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &mut User, sink: &UserSink) -> Started {
-    let _aside = Aside::new(pool, slot, sink);
+    let _aside = StartStopGuard::new(pool, slot, sink);
     let Ok(claim) = pool.claim_for_life() else { return Started::Ended };
     let ctx = &pool.ctx;
     let (seed, scenario) = (ctx.shared.plan.seed, pool.scenario as u64);
@@ -66,6 +66,9 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
     for attempt in 0.. {
         // Its phase may be over before it had its first turn: then no record would hold what it does.
         if pool.is_unwanted(slot) {
+            if attempt == 0 {
+                pool.was_there(slot);
+            }
             return Started::Unwanted;
         }
         while pool.holds_back(slot, false) {
@@ -74,17 +77,24 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
                 return Started::Unwanted;
             }
         }
-        if let Some(live) = pool.present() {
-            user.enter_phase(ctx.phase_name(&live));
+        if let Some(recorder) = pool.present() {
+            user.enter_phase(ctx.phase_name(&recorder));
         }
         let (end, _) = flow::carry_out(flow, user, Instant::now(), sink).await;
         sink.detach();
         slot.probe.set(false);
         match end {
             End::Completed => break,
-            // Users under load are never cut short by their sink.
+            // It is cut short where its target is away, or where the user is to go: that has come so far in time.
+            End::CutShort if pool.is_unwanted(slot) => {
+                pool.was_there(slot);
+                return Started::Unwanted;
+            }
             End::Failed | End::CutShort => pool.start_failed(slot, Instant::now()),
-            End::EndUser => return Started::Ended,
+            End::EndUser => {
+                pool.was_there(slot);
+                return Started::Ended;
+            }
             End::Abort(reason) => {
                 ctx.report(Report::Abort(reason));
                 return Started::Ended;
@@ -116,17 +126,17 @@ fn wait(attempt: u32, stream: &mut Stream) -> Duration {
 
 /// Does a user's stop, once, whatever comes of it. It has what is left of its phase's drain.
 pub(super) async fn stop(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &mut User, sink: &UserSink) {
-    let _aside = Aside::new(pool, slot, sink);
+    let _aside = StartStopGuard::new(pool, slot, sink);
     let ctx = &pool.ctx;
     if let Some(at) = slot.cut_at.get() {
         // What was to cut off its iteration is not for this.
         ctx.interrupt_later(at, pool.scenario, slot);
     }
-    let (needs, live) = (&pool.described().rows.stop, pool.newest());
-    if let Some(live) = &live {
-        user.enter_phase(ctx.phase_name(live));
+    let (needs, recorder) = (&pool.described().rows.stop, pool.newest());
+    if let Some(recorder) = &recorder {
+        user.enter_phase(ctx.phase_name(recorder));
     }
-    let Ok(claim) = ctx.picker.claim(needs, live.map_or(0, |live| live.activation.number)) else { return };
+    let Ok(claim) = ctx.picker.claim(needs, recorder.map_or(0, |recorder| recorder.phase_run.number)) else { return };
     user.begin_stop();
     let who = Who { scenario: pool.scenario as u64, user: slot.number, iteration: Who::LIFE };
     ctx.picker.put(needs, claim, who, Layer::Iteration, user.scope_mut());

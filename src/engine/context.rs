@@ -1,4 +1,4 @@
-//! What everything on one worker shares: its timer, its gate, its live activations, its links to the siblings.
+//! What everything on one worker shares: its timer, its gate, its live phase runs, its links to the siblings.
 
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
@@ -13,16 +13,18 @@ use tokio::sync::Notify;
 use crate::load::Share;
 use crate::measure::WorkerGauges;
 
-use super::activation::{Activation, Live, Unsettled};
 use super::arrival::Arrival;
+use super::command::Command;
 use super::gate::Gate;
+use super::overheard::Overheard;
+use super::phase_run::{PhaseRecorder, PhaseRun, Unsettled};
 use super::picker::Picker;
 use super::pool::Pool;
 use super::pulse::Pulse;
-use super::report::{Command, Report};
-use super::shared::{Berth, Port, Shared};
+use super::report::Report;
+use super::shared::{FreeUsers, Shared, WorkerHandle};
+use super::slot::Slot;
 use super::timer::Timer;
-use super::user::Slot;
 
 /// How long after they were asked listeners are asked again what they missed before an edge.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -37,9 +39,12 @@ pub(super) struct Context {
     pub pulse: Pulse,
     pub gauges: Arc<WorkerGauges>,
     pub picker: Picker,
+    pub overheard: Overheard,
     /// The worker's loop should look again.
     pub nudge: Notify,
-    lives: RefCell<Vec<Rc<Live>>>,
+    recorders: RefCell<Vec<Rc<PhaseRecorder>>>,
+    /// While the load stands still: where that is recorded which ends too late for the phase before.
+    pub ahead: RefCell<Option<Rc<PhaseRecorder>>>,
     pools: RefCell<Vec<Weak<Pool>>>,
     interrupts: RefCell<BinaryHeap<Reverse<Interrupt>>>,
 }
@@ -56,7 +61,7 @@ impl Context {
     pub fn new(worker: usize, share: Share, shared: Arc<Shared>, timer: Timer) -> Rc<Self> {
         let gauges = shared.store.gauges.worker();
         let plan = &shared.plan;
-        let picker = Picker::new(&plan.data, plan.seed, shared.stock.clone(), shared.lists.clone(), share);
+        let picker = Picker::new(&plan.data, plan.seed, shared.allocator.clone(), shared.lists.clone(), share);
         Rc::new(Self {
             worker,
             share,
@@ -66,8 +71,10 @@ impl Context {
             pulse: Pulse::new(Instant::now()),
             gauges,
             picker,
+            overheard: Overheard::default(),
             nudge: Notify::new(),
-            lives: RefCell::default(),
+            recorders: RefCell::default(),
+            ahead: RefCell::default(),
             pools: RefCell::default(),
             interrupts: RefCell::default(),
         })
@@ -81,8 +88,8 @@ impl Context {
     }
 
     /// Our users of a scenario, as others see them.
-    pub fn port(&self, scenario: usize) -> &Berth {
-        self.shared.ports[self.worker].scenario(scenario)
+    pub fn handle(&self, scenario: usize) -> &FreeUsers {
+        self.shared.handles[self.worker].scenario(scenario)
     }
 
     pub fn report(&self, report: Report) {
@@ -99,6 +106,13 @@ impl Context {
         }
     }
 
+    /// Whoever reads what is recorded here knows by this clock how long what is under way has lasted.
+    pub fn tell_clock(&self, now: Instant) {
+        let clock = self.pulse.clock(now);
+        self.shared.handles[self.worker].shows.store(clock, atomic::Ordering::Release);
+        self.recorders.borrow().iter().for_each(|recorder| recorder.set.beats(clock));
+    }
+
     /// How long the worker stood still between two moments of which the second has come, in nanoseconds. Whoever asks first after
     /// a pause finds it here: asking is a beat.
     #[inline]
@@ -107,36 +121,36 @@ impl Context {
         self.pulse.paused_within(from, to)
     }
 
-    /// An activation begins here.
-    pub fn open(&self, activation: Arc<Activation>) -> Rc<Live> {
-        let live = Rc::new(Live::new(activation, self.worker, self.shared.reports.clone()));
-        self.lives.borrow_mut().push(live.clone());
-        live
+    /// A phase run begins here.
+    pub fn open(&self, phase_run: Arc<PhaseRun>) -> Rc<PhaseRecorder> {
+        let recorder = Rc::new(PhaseRecorder::new(phase_run, self.worker, Some(self.shared.reports.clone())));
+        self.recorders.borrow_mut().push(recorder.clone());
+        recorder
     }
 
-    /// An activation that never begins here.
-    pub fn skip(&self, activation: &Activation) {
-        let (worker, activation) = (self.worker, activation.number);
-        self.report(Report::Drained { worker, activation });
-        self.report(Report::Released { worker, activation });
+    /// A phase run that never begins here.
+    pub fn skip(&self, phase_run: &PhaseRun) {
+        let (worker, phase_run) = (self.worker, phase_run.number);
+        self.report(Report::Drained { worker, phase_run });
+        self.report(Report::Released { worker, phase_run });
     }
 
     /// What a phase is called.
-    pub fn phase_name(&self, live: &Live) -> &str {
-        &self.shared.plan.phases[live.activation.phase].name
+    pub fn phase_name(&self, recorder: &PhaseRecorder) -> &str {
+        &self.shared.plan.phases[recorder.phase_run.phase].name
     }
 
     /// Claims a free user of a sibling.
-    pub fn claim_elsewhere(&self, scenario: usize) -> Option<&Port> {
-        let ports = &self.shared.ports;
-        let mut siblings = (1..ports.len()).map(|step| &ports[(self.worker + step) % ports.len()]);
-        siblings.find(|port| port.scenario(scenario).claim())
+    pub fn claim_elsewhere(&self, scenario: usize) -> Option<&WorkerHandle> {
+        let handles = &self.shared.handles;
+        let mut siblings = (1..handles.len()).map(|step| &handles[(self.worker + step) % handles.len()]);
+        siblings.find(|handle| handle.scenario(scenario).claim())
     }
 
     /// Hands an arrival to a sibling that has a free user for it.
-    pub fn hand_over(&self, arrival: Arrival, live: &Live) -> bool {
-        while let Some(port) = self.claim_elsewhere(arrival.scenario) {
-            if self.hand_to(port, arrival, live) {
+    pub fn hand_over(&self, arrival: Arrival, recorder: &PhaseRecorder) -> bool {
+        while let Some(handle) = self.claim_elsewhere(arrival.scenario) {
+            if self.hand_to(handle, arrival, recorder) {
                 return true;
             }
         }
@@ -144,30 +158,30 @@ impl Context {
     }
 
     /// Hands an arrival to a sibling, of which a free user was claimed. False if the sibling has failed.
-    pub fn hand_to(&self, port: &Port, arrival: Arrival, live: &Live) -> bool {
-        live.activation.in_transit.fetch_add(1, atomic::Ordering::AcqRel);
-        let handed = Command::Handed { arrival, activation: live.activation.clone() };
-        let sent = port.inbox.send(handed).is_ok();
+    pub fn hand_to(&self, handle: &WorkerHandle, arrival: Arrival, recorder: &PhaseRecorder) -> bool {
+        recorder.phase_run.in_transit.fetch_add(1, atomic::Ordering::AcqRel);
+        let handed = Command::Handed { arrival, phase_run: recorder.phase_run.clone() };
+        let sent = handle.inbox.send(handed).is_ok();
         if !sent {
-            live.activation.in_transit.fetch_sub(1, atomic::Ordering::AcqRel);
+            recorder.phase_run.in_transit.fetch_sub(1, atomic::Ordering::AcqRel);
         }
         sent
     }
 
     /// The target of a scenario is back: whoever is held back for it goes on, on every worker.
     pub fn target_is_back(&self, scenario: usize) {
-        for port in &self.shared.ports {
+        for handle in &self.shared.handles {
             // One that is gone has reported why.
-            let _ = port.inbox.send(Command::Look { scenario });
+            let _ = handle.inbox.send(Command::Look { scenario });
         }
     }
 
     /// Has the siblings look at a scenario again.
     pub fn have_others_look(&self, scenario: usize) {
-        for (worker, port) in self.shared.ports.iter().enumerate() {
+        for (worker, handle) in self.shared.handles.iter().enumerate() {
             if worker != self.worker {
                 // One that is gone has reported why.
-                let _ = port.inbox.send(Command::Look { scenario });
+                let _ = handle.inbox.send(Command::Look { scenario });
             }
         }
     }
@@ -193,8 +207,10 @@ impl Context {
             if let Some(slot) = interrupt.slot.upgrade()
                 && slot.iteration() == interrupt.iteration
                 && slot.cut_at.get() == Some(interrupt.at)
-                && self.pools.borrow()[interrupt.scenario].upgrade().is_some_and(|pool| pool.is_unwanted(&slot))
+                && let Some(pool) = self.pools.borrow()[interrupt.scenario].upgrade()
+                && pool.is_unwanted(&slot)
             {
+                pool.was_missing(&slot);
                 slot.abort();
             }
         }
@@ -202,51 +218,56 @@ impl Context {
 
     /// When to look again, after `since`, whether a phase that is over is no longer waited for.
     pub fn next_look(&self, since: Instant) -> Option<Instant> {
-        self.lives.borrow().iter().filter_map(|live| live.next_look(since)).min()
+        self.recorders.borrow().iter().filter_map(|recorder| recorder.next_look(since)).min()
     }
 
     /// Asks those that listen over an edge what they missed before it, once that is known; answers when to ask again.
     pub fn settle_due(&self, now: Instant) -> Option<Instant> {
         let mut asked = false;
-        for live in self.lives.borrow().iter() {
-            if let Some(unsettled) = live.unsettled().filter(|unsettled| unsettled.next <= now) {
+        for recorder in self.recorders.borrow().iter() {
+            if let Some(unsettled) = recorder.unsettled().filter(|unsettled| unsettled.next <= now) {
                 let pools = self.pools.borrow();
                 let mut all = true;
                 pools.iter().filter_map(Weak::upgrade).for_each(|pool| all &= pool.settle_ears(unsettled.edge, now));
                 let again = Unsettled { next: (now + AGAIN).min(unsettled.last), ..unsettled };
-                live.wait_for_listeners((!all && now < unsettled.last).then_some(again));
+                recorder.wait_for_listeners((!all && now < unsettled.last).then_some(again));
                 asked = true;
             }
         }
         if asked {
             self.check();
         }
-        self.lives.borrow().iter().filter_map(|live| live.unsettled().map(|unsettled| unsettled.next)).min()
+        self.recorders.borrow().iter().filter_map(|recorder| recorder.unsettled().map(|unsettled| unsettled.next)).min()
     }
 
-    /// Looks which activations are drained, and whether the phase's iterations are done; reports each once.
+    /// Looks which phase runs are drained, and whether the phase's iterations are done; reports each once.
     pub fn check(&self) {
         let pools = self.pools.borrow();
         let pools = || pools.iter().filter_map(Weak::upgrade);
         let mut drained = Vec::new();
-        for live in self.lives.borrow().iter() {
-            if !live.is_over() {
-                if live.counts_iterations && !live.done.get() && !pools().any(|pool| pool.iterations_done() == Some(false)) {
-                    live.done.set(true);
-                    self.report(Report::IterationsDone { activation: live.activation.number });
+        for recorder in self.recorders.borrow().iter() {
+            if !recorder.is_over() {
+                if recorder.counts_iterations
+                    && !recorder.done.get()
+                    && !pools().any(|pool| pool.iterations_done() == Some(false))
+                {
+                    recorder.done.set(true);
+                    self.report(Report::IterationsDone { phase_run: recorder.phase_run.number });
                 }
-            } else if live.is_quiet()
-                && (live.unsettled().is_none() || !pools().any(|pool| pool.has_ears()))
-                && !pools().any(|pool| pool.is_draining(live))
+            } else if recorder.is_quiet()
+                && (recorder.unsettled().is_none() || !pools().any(|pool| pool.has_ears()))
+                && !pools().any(|pool| pool.is_draining(recorder))
             {
-                live.drained.set(true);
-                drained.push(live.activation.number);
+                pools().for_each(|pool| pool.settle_record(recorder));
+                pools().for_each(|pool| pool.settle_opening(recorder));
+                recorder.drained.set(true);
+                drained.push(recorder.phase_run.number);
             }
         }
-        for activation in drained {
-            self.lives.borrow_mut().retain(|live| live.activation.number != activation);
-            pools().for_each(|pool| pool.forget(activation));
-            self.report(Report::Drained { worker: self.worker, activation });
+        for phase_run in drained {
+            self.recorders.borrow_mut().retain(|recorder| recorder.phase_run.number != phase_run);
+            pools().for_each(|pool| pool.forget(phase_run));
+            self.report(Report::Drained { worker: self.worker, phase_run });
         }
     }
 }

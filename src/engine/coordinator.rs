@@ -1,11 +1,12 @@
 //! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
 //! request.
 
+mod drains;
 mod leftover;
 mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,14 +14,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 
 use crate::load::{Iterations, Load, Share};
-use crate::measure::{PhaseId, ScenarioId, Set};
+use crate::measure::{ScenarioId, Set};
 use crate::plan::{Phase, Plan, Preparation, Repeat};
 
-use super::activation::{Activation, Budget};
-use super::board::Board;
+use super::command::Command;
 use super::event::{Control, Ending, Event};
-use super::report::{Command, Report};
+use super::phase_run::{Budget, PhaseRun};
+use super::report::Report;
 use super::shared::Shared;
+use super::view::RunView;
 
 /// Edges are published so long ahead, so that every worker has them in time.
 const LEAD: Duration = Duration::from_millis(100);
@@ -30,7 +32,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// See the module.
 pub(super) struct Coordinator {
     pub shared: Arc<Shared>,
-    pub board: Board,
+    pub view: RunView,
     pub share: Share,
     pub threads: Vec<JoinHandle<()>>,
     pub reports: UnboundedReceiver<Report>,
@@ -39,29 +41,31 @@ pub(super) struct Coordinator {
     pub draining: BTreeMap<u64, Turn>,
     /// Why the run ends before its time.
     pub ending: Option<Ending>,
-    /// Activations for which a worker has all its iterations done.
+    /// Phase runs for which a worker has all its iterations done.
     pub done: BTreeMap<u64, usize>,
-    /// Activations whose sources are settled.
+    /// Phase runs whose sources are settled.
     pub settled: Option<u64>,
-    /// Workers whose users are prepared for an activation.
+    /// Workers whose users are prepared for a phase run.
     pub prepared: (u64, usize),
     /// Workers that failed.
     pub gone: BTreeSet<usize>,
-    /// The last activation that began.
+    /// The last phase run that began.
     pub newest: Option<u64>,
     /// No phase begins any more.
     pub over: bool,
-    /// Iterations that are under way, by the records that were told.
-    pub open: i64,
-    /// The load stands still between two phases, and what is under way is held.
+    /// The load stands still between two phases, until the next one begins, and what is under way is held.
     pub held: bool,
+    /// The sets of the next phase, where the load stands still before it.
+    pub ahead: Option<Vec<Arc<Set>>>,
+    /// When what was held was let go of.
+    pub let_go: Option<Instant>,
     /// What is under way is to be cut off.
     pub cut: bool,
 }
 
-/// An activation on its way from its start to having drained.
+/// A phase run on its way from its start to having drained.
 pub(super) struct Turn {
-    activation: Arc<Activation>,
+    phase_run: Arc<PhaseRun>,
     /// Workers on which nothing of it is under way any more.
     drained: BTreeSet<usize>,
     /// Workers that will record nothing into it any more.
@@ -75,11 +79,11 @@ pub(super) struct Turn {
 enum Until {
     /// A time.
     Time(Instant),
-    /// A time, or that all iterations of an activation are done.
+    /// A time, or that all iterations of a phase run are done.
     Iterations(Instant, u64),
-    /// A time, or that all users are prepared for an activation.
+    /// A time, or that all users are prepared for a phase run.
     Prepared(Instant, u64),
-    /// That an activation has drained and its sources are settled.
+    /// That a phase run has drained and its sources are settled.
     Settled(u64),
 }
 
@@ -109,7 +113,7 @@ impl Coordinator {
         let mut repeat = 0;
         let mut before: Option<&Phase> = None;
         // The phase before, where it goes on until users are prepared for the next one.
-        let mut held: Option<Arc<Activation>> = None;
+        let mut held: Option<Arc<PhaseRun>> = None;
         let repeats = match plan.repeat {
             Repeat::Times(times) => times,
             Repeat::Forever => u64::MAX,
@@ -119,29 +123,41 @@ impl Coordinator {
                 let phase = &plan.phases[index];
                 let preparations = plan.preparations(phase, before);
                 let (from, prepares) = (start, !preparations.is_empty());
-                let activation = self.announce(&plan, index, start, number, preparations, false);
+                let phase_run = self.announce(&plan, index, start, number, preparations, None);
                 number += 1;
                 if prepares {
-                    start = self.prepare(&activation, from).await;
+                    start = self.prepare(&phase_run, from).await;
                     if let Some(held) = held.take() {
                         self.over(&held, start).await;
                     }
                 }
                 if self.wait(Until::Time(start)).await == Woken::Ending {
                     self.over = true;
-                    if prepares && from < start {
-                        // What its users did at their start is in its record.
-                        self.begun(&activation, repeat, start).await;
+                    let prepared = prepares && from < start;
+                    if self.held && !prepared {
+                        // It never begins.
+                        let _ = (phase_run.end.set(start), phase_run.gathers.set(repeat));
+                        self.let_go(index, repeat, number).await;
+                        break 'run;
+                    }
+                    if prepared {
+                        // What its users did at their start is in its record, and what was held until then.
+                        self.begun(&phase_run, repeat, start).await;
                     }
                     // A worker that hasn't begun it doesn't begin it; the phase before ends there all the same.
-                    self.end(&activation, start, Vec::new(), false).await;
+                    self.end(&phase_run, start, Vec::new(), false).await;
+                    if self.held {
+                        tokio::time::sleep_until(start.into()).await;
+                        self.lets_go(start);
+                    }
                     break 'run;
                 }
+                self.held = false;
                 self.shared.lists.publish();
                 self.shared.reach.phase_begins(|scenario| has_load(phase, scenario));
-                self.begun(&activation, repeat, start).await;
+                self.begun(&phase_run, repeat, start).await;
                 let full = start + phase.duration;
-                let woken = self.wait(Until::Iterations(full - LEAD.min(phase.duration), activation.number)).await;
+                let woken = self.wait(Until::Iterations(full - LEAD.min(phase.duration), phase_run.number)).await;
                 if woken == Woken::Done {
                     // Nobody remembers any more, and the next phase begins before it can be seen that it has.
                     self.shared.lists.publish();
@@ -158,26 +174,26 @@ impl Coordinator {
                 let goes_on = || (0..plan.scenarios.len()).any(|scenario| stay[scenario] && has_load(phase, scenario));
                 if last || woken == Woken::Ending {
                     self.over = true;
-                    self.end(&activation, end, Vec::new(), false).await;
+                    self.end(&phase_run, end, Vec::new(), false).await;
                     break 'run;
                 } else if plan.observe.settle {
-                    self.end(&activation, end, stay, true).await;
+                    self.end(&phase_run, end, stay, true).await;
+                    self.goes_ahead((index + 1) % plan.phases.len(), number);
                     self.held = true;
-                    if self.wait(Until::Settled(activation.number)).await == Woken::Ending {
+                    if self.wait(Until::Settled(phase_run.number)).await == Woken::Ending {
                         let wraps = index + 1 == plan.phases.len();
                         self.let_go((index + 1) % plan.phases.len(), repeat + u64::from(wraps), number).await;
                         break 'run;
                     }
-                    self.held = false;
                     start = Instant::now() + LEAD;
                 } else if plan.preparations(next, before).is_empty() {
-                    self.over(&activation, end).await;
+                    self.over(&phase_run, end).await;
                     start = end;
                 } else {
                     if woken == Woken::Deadline && goes_on() {
-                        held = Some(activation);
+                        held = Some(phase_run);
                     } else {
-                        self.end(&activation, end, stay, false).await;
+                        self.end(&phase_run, end, stay, false).await;
                     }
                     start = end;
                 }
@@ -195,10 +211,10 @@ impl Coordinator {
         start: Instant,
         number: u64,
         preparations: Vec<(ScenarioId, Preparation)>,
-        gathers: bool,
-    ) -> Arc<Activation> {
+        gathers: Option<u64>,
+    ) -> Arc<PhaseRun> {
         let phase = &plan.phases[index];
-        let workers = self.shared.ports.len();
+        let workers = self.shared.handles.len();
         let budget = |load: &Load| match load {
             Load::Closed { iterations: Some(Iterations::Total(total)), .. } => {
                 Some(Arc::new(Budget::new(self.share.shard_part(*total), workers as u64)))
@@ -206,7 +222,7 @@ impl Coordinator {
             _ => None,
         };
         let prepares = !preparations.is_empty();
-        let activation = Arc::new(Activation {
+        let phase_run = Arc::new(PhaseRun {
             number,
             phase: index,
             begins: if prepares { OnceLock::new() } else { OnceLock::from(start) },
@@ -215,35 +231,35 @@ impl Coordinator {
             preparations,
             prepared: AtomicU64::new(0),
             end: OnceLock::new(),
-            sets: (0..workers).map(|_| self.shared.store.open(PhaseId::at(index))).collect(),
+            sets: self.ahead.take().unwrap_or_else(|| self.open(index)),
             budgets: phase.loads.iter().map(|(_, load)| budget(load)).collect(),
-            gathers,
+            gathers: gathers.map_or_else(OnceLock::new, OnceLock::from),
             counts_iterations: !phase.loads.is_empty()
                 && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
             in_transit: AtomicU64::new(0),
             told: AtomicBool::new(false),
         });
-        let turn = Turn { activation: activation.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), told: false };
+        let turn = Turn { phase_run: phase_run.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), told: false };
         self.draining.insert(number, turn);
-        self.board.post(activation.clone());
+        self.view.post(phase_run.clone());
         if prepares {
-            self.broadcast(|| Command::Prepare { activation: activation.clone(), at: start });
+            self.broadcast(|| Command::Prepare { phase_run: phase_run.clone(), at: start });
         } else {
-            self.broadcast(|| Command::Begin(activation.clone()));
+            self.broadcast(|| Command::Begin(phase_run.clone()));
         }
-        activation
+        phase_run
     }
 
     /// Ends a phase by an edge of its own, where no next phase begins at once.
-    async fn end(&mut self, activation: &Activation, at: Instant, stay: Vec<bool>, pause: bool) {
+    async fn end(&mut self, phase_run: &PhaseRun, at: Instant, stay: Vec<bool>, pause: bool) {
         self.broadcast(|| Command::Edge { at, stay: stay.clone(), pause });
-        self.over(activation, at).await;
+        self.over(phase_run, at).await;
     }
 
-    async fn over(&mut self, activation: &Activation, at: Instant) {
+    async fn over(&mut self, phase_run: &PhaseRun, at: Instant) {
         // Ended once only: here.
-        let _ = activation.end.set(at);
-        self.tell(Event::PhaseEnded { activation: activation.number, at: self.board.wall(at) }).await;
+        let _ = phase_run.end.set(at);
+        self.tell(Event::PhaseEnded { phase_run: phase_run.number, at: self.view.wall(at) }).await;
     }
 
     fn is_draining(&self, number: u64) -> bool {
@@ -253,8 +269,8 @@ impl Coordinator {
     fn is_done(&self, until: Until) -> bool {
         match until {
             Until::Time(_) => false,
-            Until::Iterations(_, number) => self.done.get(&number) == Some(&self.shared.ports.len()),
-            Until::Prepared(_, number) => self.prepared == (number, self.shared.ports.len()),
+            Until::Iterations(_, number) => self.done.get(&number) == Some(&self.shared.handles.len()),
+            Until::Prepared(_, number) => self.prepared == (number, self.shared.handles.len()),
             Until::Settled(number) => self.settled == Some(number) && !self.is_draining(number),
         }
     }
@@ -291,20 +307,20 @@ impl Coordinator {
 
     async fn take_in(&mut self, report: Report) {
         match report {
-            Report::Drained { worker, activation } => {
-                if let Some(turn) = self.draining.get_mut(&activation) {
+            Report::Drained { worker, phase_run } => {
+                if let Some(turn) = self.draining.get_mut(&phase_run) {
                     turn.drained.insert(worker);
                 }
                 self.tell_drained().await;
             }
             Report::Landed => self.tell_drained().await,
-            Report::Prepared { activation } => {
-                let before = if self.prepared.0 == activation { self.prepared.1 } else { 0 };
-                self.prepared = (activation, before + 1);
+            Report::Prepared { phase_run } => {
+                let before = if self.prepared.0 == phase_run { self.prepared.1 } else { 0 };
+                self.prepared = (phase_run, before + 1);
             }
-            Report::IterationsDone { activation } => *self.done.entry(activation).or_default() += 1,
-            Report::Released { worker, activation } => {
-                if let Some(turn) = self.draining.get_mut(&activation) {
+            Report::IterationsDone { phase_run } => *self.done.entry(phase_run).or_default() += 1,
+            Report::Released { worker, phase_run } => {
+                if let Some(turn) = self.draining.get_mut(&phase_run) {
                     turn.released.insert(worker);
                 }
                 self.clean_up();
@@ -330,7 +346,7 @@ impl Coordinator {
 
     fn obey(&mut self, control: Option<Control>) {
         match control {
-            Some(Control::Settled { activation }) => self.settled = Some(activation),
+            Some(Control::Settled { phase_run }) => self.settled = Some(phase_run),
             Some(Control::Abort(reason)) => {
                 self.ending.get_or_insert(Ending::Aborted(reason));
             }
@@ -344,76 +360,6 @@ impl Coordinator {
                     self.broadcast(|| Command::Interrupt);
                 }
             }
-        }
-    }
-
-    /// Tells of every phase that has drained on all workers.
-    async fn tell_drained(&mut self) {
-        let workers = self.shared.ports.len();
-        let ready: Vec<u64> = self
-            .draining
-            .iter()
-            .filter(|(_, turn)| !turn.told && turn.drained.len() == workers)
-            // What was on its way to a worker that failed never comes in.
-            .filter(|(_, turn)| !self.gone.is_empty() || turn.activation.in_transit.load(Ordering::Acquire) == 0)
-            .map(|(number, _)| *number)
-            .collect();
-        for number in ready {
-            self.tell_one_drained(number).await;
-        }
-        self.clean_up();
-    }
-
-    async fn tell_one_drained(&mut self, number: u64) {
-        let Some(turn) = self.draining.get_mut(&number) else { return };
-        turn.told = true;
-        turn.activation.told.store(true, Ordering::Release);
-        let turn = &self.draining[&number];
-        let others = self.draining.values().any(|other| !other.told && Some(other.activation.number) <= self.newest);
-        let ended = turn.activation.end.get().copied().unwrap_or_else(Instant::now);
-        let totals = Set::sum(&self.shared.plan.layout, &turn.activation.sets);
-        self.open += leftover::open(&totals);
-        let event = Event::PhaseDrained {
-            activation: number,
-            phase: PhaseId::at(turn.activation.phase),
-            started: self.board.wall(turn.activation.start()),
-            ended: self.board.wall(ended),
-            elapsed: ended.saturating_duration_since(turn.activation.start()),
-            totals: Box::new(totals),
-            last: self.over && self.newest == Some(number) && !others,
-        };
-        self.tell(event).await;
-    }
-
-    /// Phases that should have drained by now: one connection that hangs can't hold the run.
-    async fn expire_drains(&mut self) {
-        let now = Instant::now();
-        let plan = self.shared.plan.clone();
-        let late: Vec<u64> =
-            self.draining.iter().filter(|(_, turn)| turn.expiry(&plan).is_some_and(|at| at <= now)).map(|(n, _)| *n).collect();
-        for number in late {
-            tracing::warn!(activation = number, "a phase has not drained in its time; it is judged as it stands");
-            self.tell_one_drained(number).await;
-        }
-    }
-
-    fn next_expiry(&self) -> Option<Instant> {
-        self.draining.values().filter_map(|turn| turn.expiry(&self.shared.plan)).min()
-    }
-
-    /// Forgets turns of which nothing is left.
-    fn clean_up(&mut self) {
-        let (workers, store) = (self.shared.ports.len(), &self.shared.store);
-        self.draining.retain(|_, turn| {
-            let over = turn.told && turn.released.len() == workers;
-            if over {
-                // All at once, for an arrival that was in transit to a worker that had released its set is counted in it.
-                turn.activation.sets.iter().for_each(|set| store.retire(set.clone()));
-            }
-            !over
-        });
-        if let Some(oldest) = self.draining.keys().next().copied() {
-            self.done.retain(|number, _| *number >= oldest);
         }
     }
 
@@ -442,30 +388,22 @@ impl Coordinator {
             tracing::error!("a worker's thread could not be joined");
         }
         for turn in self.draining.values() {
-            turn.activation.sets.iter().for_each(|set| self.shared.store.retire(set.clone()));
+            turn.phase_run.sets.iter().for_each(|set| self.shared.store.retire(set.clone()));
         }
         let ending = self.ending.take().unwrap_or(Ending::Completed);
         self.tell(Event::Finished(ending)).await;
     }
 
     fn broadcast(&self, command: impl Fn() -> Command) {
-        for port in &self.shared.ports {
+        for handle in &self.shared.handles {
             // A worker that is gone has reported why.
-            let _ = port.inbox.send(command());
+            let _ = handle.inbox.send(command());
         }
     }
 
     async fn tell(&self, event: Event) {
         // Whoever no longer listens doesn't want to know.
         let _ = self.events.send(event).await;
-    }
-}
-
-impl Turn {
-    /// When it is no longer waited for.
-    fn expiry(&self, plan: &Plan) -> Option<Instant> {
-        let drain = plan.phases[self.activation.phase].drain;
-        self.activation.end.get().filter(|_| !self.told).map(|ended| *ended + drain + DRAIN_GRACE)
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Event {
     /// A phase has begun.
     PhaseStarted {
         /// Counts the turns of phases over the run.
-        activation: u64,
+        phase_run: u64,
         /// Which phase.
         phase: PhaseId,
         /// Which repeat of the profile's phases, from 0.
@@ -30,14 +30,14 @@ pub enum Event {
     /// A phase's time is over; what is under way drains. With `settle` the run waits for [`Control::Settled`].
     PhaseEnded {
         /// The turn.
-        activation: u64,
+        phase_run: u64,
         /// When.
         at: SystemTime,
     },
     /// Nothing of a phase is under way any more.
     PhaseDrained {
         /// The turn.
-        activation: u64,
+        phase_run: u64,
         /// Which phase.
         phase: PhaseId,
         /// When it began.
@@ -46,7 +46,7 @@ pub enum Event {
         ended: SystemTime,
         /// How long its load lasted.
         elapsed: Duration,
-        /// All that it recorded. The board has it until [`super::Board::take_over`].
+        /// All that it recorded. The view has it until [`super::RunView::take_over`].
         totals: Box<Totals>,
         /// No phase follows, and no other is under way: the load stands still from here on.
         last: bool,
@@ -80,6 +80,6 @@ pub enum Control {
     /// Every source has what it needs past the edge at the end of this turn.
     Settled {
         /// The turn.
-        activation: u64,
+        phase_run: u64,
     },
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::Reason;
+use crate::expr::Explanation;
 use crate::flow::Failure;
 use crate::measure::{CheckId, PhaseId, StepId};
 use crate::plan::Plan;
@@ -111,6 +112,21 @@ impl Seen {
     pub fn wants_check(&self, check: CheckId, now: Instant) -> bool {
         may_tell(&mut self.unheld.borrow_mut(), &check, now)
     }
+}
+
+/// Tells the log of a step without samples that could not be done, if that wants it.
+pub(super) fn log_broken(plan: &Plan, phase: &str, detail: &str, seen: &Seen) {
+    let detail = plan.secrets.redact_own(detail);
+    if seen.wants_words(&detail, Instant::now()) {
+        tracing::warn!(profile = %plan.name, phase, %detail, "a step could not be done");
+    }
+}
+
+/// Tells the log how a check failed.
+pub(super) fn log_check(plan: &Plan, phase: &str, check: CheckId, how: &Explanation) {
+    let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
+    let what = if how.is_unclear() { "a check could not be evaluated" } else { "a check failed" };
+    tracing::info!(profile = %plan.name, phase, check, detail = how.show(&plan.secrets), "{what}");
 }
 
 /// Whether there may be a line about `what` now, which is noted in `told`: each once in a while, and not of too many.

@@ -8,13 +8,13 @@ use crate::expr::{Layer, ListId, Lists, Rows, Scope, Symbol, Value};
 use crate::load::Share;
 use crate::plan::{Data, DataSource, Pick};
 
-use super::stock::Stock;
+use super::allocator::RowAllocator;
 
 /// See the module.
 pub(super) struct Picker {
     share: Share,
     seed: u64,
-    stock: Arc<Stock>,
+    allocator: Arc<RowAllocator>,
     lists: Arc<Lists>,
     sources: Vec<Source>,
 }
@@ -55,7 +55,7 @@ impl Who {
 pub(super) type Claim = Option<Box<[u64]>>;
 
 impl Picker {
-    pub fn new(data: &[Data], seed: u64, stock: Arc<Stock>, lists: Arc<Lists>, share: Share) -> Self {
+    pub fn new(data: &[Data], seed: u64, allocator: Arc<RowAllocator>, lists: Arc<Lists>, share: Share) -> Self {
         let source = |data: &Data| Source {
             symbol: data.symbol,
             rows: match &data.source {
@@ -66,7 +66,7 @@ impl Picker {
             turn: Cell::new(0),
             users: data.users,
         };
-        Self { share, seed, stock, lists, sources: data.iter().map(source).collect() }
+        Self { share, seed, allocator, lists, sources: data.iter().map(source).collect() }
     }
 
     /// Whether any of the data can run out.
@@ -77,7 +77,7 @@ impl Picker {
     /// Whether any of the data is known to have run out.
     pub fn is_out(&self, needs: &[usize]) -> bool {
         // A list that users fill as they go may have grown since.
-        let for_good = |data: &usize| matches!(self.sources[*data].rows, From::Table(_)) && self.stock.is_out(*data);
+        let for_good = |data: &usize| matches!(self.sources[*data].rows, From::Table(_)) && self.allocator.is_out(*data);
         needs.iter().any(for_good)
     }
 
@@ -85,16 +85,16 @@ impl Picker {
     ///
     /// # Errors
     /// One of them has run out.
-    pub fn claim(&self, needs: &[usize], activation: u64) -> Result<Claim, RanOut> {
+    pub fn claim(&self, needs: &[usize], phase_run: u64) -> Result<Claim, RanOut> {
         let unique = needs.iter().filter(|data| self.sources[**data].pick == Pick::Unique);
-        let rows: Box<[u64]> = unique.map(|data| self.take(*data, activation).ok_or(RanOut)).collect::<Result<_, _>>()?;
+        let rows: Box<[u64]> = unique.map(|data| self.take(*data, phase_run).ok_or(RanOut)).collect::<Result<_, _>>()?;
         Ok(Some(rows).filter(|rows| !rows.is_empty()))
     }
 
-    fn take(&self, data: usize, activation: u64) -> Option<u64> {
+    fn take(&self, data: usize, phase_run: u64) -> Option<u64> {
         let source = &self.sources[data];
         let share = self.share_of(source);
-        self.stock.take(data, self.len(source), &share, activation)
+        self.allocator.take(data, self.len(source), &share, phase_run)
     }
 
     /// What a user picks becomes its variables.
@@ -186,10 +186,10 @@ mod tests {
     fn picked(data: &Data, shards: u64, workers: u64, each: u64) -> Vec<Vec<u64>> {
         let mut all = Vec::new();
         for shard in 0..shards {
-            let stock = Arc::new(Stock::new(std::slice::from_ref(data), workers as usize));
+            let allocator = Arc::new(RowAllocator::new(std::slice::from_ref(data), workers as usize));
             for worker in 0..workers {
                 let share = Share { shard, shards, worker, workers };
-                let picker = Picker::new(std::slice::from_ref(data), 42, stock.clone(), Arc::default(), share);
+                let picker = Picker::new(std::slice::from_ref(data), 42, allocator.clone(), Arc::default(), share);
                 let user = share.index();
                 let mut scope = Scope::new(Arc::new(Shared::default()), user);
                 let row = |iteration| {

@@ -1,7 +1,13 @@
 //! In which of its sets a phase's record counts what was due: in its time, in its drain, or in a phase before.
 
+use std::rc::Rc;
+
+use super::phase_run::PhaseRecorder;
 use crate::flow::Work;
 use crate::measure::Set;
+
+/// Where work that is under way was recorded as it began, and since when it counts by the worker's clock.
+pub(super) type Standing = (Rc<PhaseRecorder>, Place, u64);
 
 /// When something was due, by the phase in whose record it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +30,10 @@ impl Place {
     }
 }
 
-/// Work begins, or is over.
-pub(super) fn open(set: &Set, work: Work, begins: bool) {
+/// Work begins that counts since `since` by the worker's clock, or is over.
+pub(super) fn open(set: &Set, work: Work, since: u64, begins: bool) {
     match work {
-        Work::Request(step) => set.request_open(step, begins),
-        Work::Group(group) => set.group_open(group, begins),
+        Work::Request(step) => set.request_open(step, since, begins),
+        Work::Group(group) => set.group_open(group, since, begins),
     }
 }

@@ -7,26 +7,27 @@
 mod absence;
 mod arrivals;
 mod decision;
+mod displaced;
 mod held_back;
 mod idle;
 mod late;
 mod listeners;
 mod needs;
+mod opening;
 mod prepare;
+mod unsure;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol};
 use crate::load::OnBusy;
 use crate::measure::ScenarioId;
 use crate::protocol::http;
 
 pub(super) use decision::Decision;
-pub(super) use listeners::Away;
 pub(super) use needs::shared_connections;
 
 use absence::Absence;
@@ -34,14 +35,16 @@ use held_back::HeldBack;
 use idle::Idle;
 use late::Spread;
 use prepare::Preparing;
+use unsure::Unsure;
 
 use self::listeners::Listeners;
-use super::activation::{Budget, Live};
 use super::arrival::Arrival;
 use super::context::Context;
+use super::phase_run::{Budget, PhaseRecorder};
 use super::picker::Claim;
 use super::place::Place as Within;
-use super::user::{self, Slot};
+use super::slot::Slot;
+use super::user;
 
 /// See the module.
 pub(super) struct Pool {
@@ -51,16 +54,22 @@ pub(super) struct Pool {
     /// The connections that this worker's users share, where the profile asks for that.
     pub connections: Option<Rc<http::Pool>>,
     state: RefCell<State>,
-    /// Activations in which the scenario takes part, oldest first.
-    lives: RefCell<Vec<Rc<Live>>>,
+    /// Phase runs in which the scenario takes part, oldest first.
+    recorders: RefCell<Vec<Rc<PhaseRecorder>>>,
     /// How the arrivals stand that the worker came to late.
     late: RefCell<Option<Spread>>,
+    /// When the last arrival was due that found somebody free at once.
+    calm: Cell<Option<Instant>>,
     /// Who does its start for a phase that is to begin.
     preparing: RefCell<Option<Preparing>>,
     /// Who listens, and who can't.
     listeners: Listeners,
     /// Who waits for a target that is away.
     held_back: HeldBack,
+    /// Of whom it isn't known yet whether they were missing.
+    unsure: Unsure,
+    /// When the phase before has drained.
+    drained: Cell<Option<Instant>>,
     /// Iterations that were given out and haven't ended.
     running: Cell<u32>,
     /// Users that are at their start or at their stop.
@@ -131,11 +140,14 @@ impl Pool {
             scenario,
             connections,
             state: RefCell::new(state),
-            lives: RefCell::default(),
+            recorders: RefCell::default(),
             late: RefCell::default(),
+            calm: Cell::new(None),
             preparing: RefCell::default(),
             listeners: Listeners::default(),
             held_back: HeldBack::default(),
+            unsure: Unsure::default(),
+            drained: Cell::new(None),
             running: Cell::new(0),
             aside: Cell::new(0),
             starts,
@@ -147,9 +159,9 @@ impl Pool {
 
     /// A phase begins in which the scenario has load; `prepared` users are there from its start. Users of the phase
     /// before that are not wanted any more have `drain` to end their iteration.
-    pub fn begin(self: &Rc<Self>, live: &Rc<Live>, mode: Mode, prepared: u64, drain: Duration) {
+    pub fn begin(self: &Rc<Self>, recorder: &Rc<PhaseRecorder>, mode: Mode, prepared: u64, drain: Duration) {
         self.prepared();
-        self.lives.borrow_mut().push(live.clone());
+        self.recorders.borrow_mut().push(recorder.clone());
         {
             let mut state = self.state.borrow_mut();
             state.mode = mode;
@@ -159,16 +171,16 @@ impl Pool {
                     *place = Place::Vacant;
                 }
             }
-            self.begin_absence(&mut state, live.activation.start());
+            self.begin_absence(&mut state, recorder.phase_run.start());
         }
         self.short.set(false);
         for local in 0..prepared {
-            self.create(local, live.activation.start(), None);
+            self.create(local, recorder.phase_run.start(), None);
         }
         self.offer();
         for slot in self.tell_all() {
             if self.is_unwanted(&slot) {
-                self.ctx.interrupt_later(live.activation.start() + drain, self.scenario, &slot);
+                self.ctx.interrupt_later(recorder.phase_run.start() + drain, self.scenario, &slot);
             }
         }
     }
@@ -200,13 +212,13 @@ impl Pool {
             let vacant = if self.starts { 0 } else { most.saturating_sub(present.len() as u64) };
             free = vacant + idle.len() as u64;
         }
-        self.ctx.port(self.scenario).reset_free(free);
+        self.ctx.handle(self.scenario).reset_free(free);
     }
 
-    /// The run ends, and what is still done here is recorded in this activation.
-    pub fn gathers(&self, live: &Rc<Live>) {
-        if self.state.borrow().present > 0 {
-            self.lives.borrow_mut().push(live.clone());
+    /// The run ends, and what is still done here is recorded in this phase run, unless there is another that isn't closed.
+    pub fn gathers(&self, recorder: &Rc<PhaseRecorder>) {
+        if self.state.borrow().present > 0 && self.recorders.borrow().is_empty() {
+            self.recorders.borrow_mut().push(recorder.clone());
         }
     }
 
@@ -217,6 +229,9 @@ impl Pool {
             let Mode::Closed { wanted, .. } = &mut state.mode else { return };
             let before = std::mem::replace(wanted, alive);
             self.level_changes(&mut state, at, before, alive);
+            if let Some(absence) = &state.absence {
+                self.leaves_unsure(&state, absence, (at, at + drain), alive..before);
+            }
             before
         };
         for local in before..alive {
@@ -231,23 +246,6 @@ impl Pool {
                 slot.changed.notify_one();
                 self.ctx.interrupt_later(at + drain, self.scenario, slot);
             }
-        }
-    }
-
-    /// The worker stood still, and with it the users of a closed load.
-    pub fn held_up(&self, from: Instant, to: Instant) {
-        let Mode::Closed { wanted, .. } = self.state.borrow().mode else { return };
-        let Some(live) = self.newest() else { return };
-        let to = live.activation.end.get().map_or(to, |end| to.min(*end));
-        let time = to.saturating_duration_since(from.max(live.activation.start()));
-        live.set.held(self.id(), nanos(time).saturating_mul(wanted));
-    }
-
-    /// Tells of connections that have been opening for long.
-    pub fn tell_hanging(&self, now: Instant) {
-        let (state, ctx) = (self.state.borrow(), &self.ctx);
-        for (step, since) in state.places.iter().filter_map(|place| place.slot()?.knock.get()?.under_way()) {
-            ctx.shared.reach.hangs(step, (since, now), |since| ctx.pulse.paused_within(since, now));
         }
     }
 
@@ -275,6 +273,7 @@ impl Pool {
     /// A user is gone: it left, ended itself, or was cut off.
     pub fn gone(&self, slot: &Slot, ended_itself: bool) {
         self.lets_go(slot);
+        self.was_missing(slot);
         let mut state = self.state.borrow_mut();
         let was_idle = state.idle.remove(slot);
         if ended_itself && slot.is_starting() {
@@ -299,10 +298,10 @@ impl Pool {
                 if self.starts {
                     // Whoever comes after it isn't free before it has started.
                     if was_idle {
-                        self.ctx.port(self.scenario).claim();
+                        self.ctx.handle(self.scenario).claim();
                     }
                 } else if !was_idle {
-                    self.ctx.port(self.scenario).add_free();
+                    self.ctx.handle(self.scenario).add_free();
                 }
             }
             Mode::Closed { finished, wanted, most, each, .. } => {
@@ -349,59 +348,59 @@ impl Pool {
         self.slots().iter().for_each(|slot| slot.changed.notify_one());
     }
 
-    /// The activation that something due at `due` belongs to; the newest if its own is forgotten, and the one that is to begin if there is no
+    /// The phase run that something due at `due` belongs to; the newest if its own is forgotten, and the one that is to begin if there is no
     /// other.
-    pub fn live_at(&self, due: Instant) -> Option<Rc<Live>> {
-        let lives = self.lives.borrow();
-        let of_due = lives.iter().rev().find(|live| live.activation.start() <= due).or_else(|| lives.last());
+    pub fn live_at(&self, due: Instant) -> Option<Rc<PhaseRecorder>> {
+        let recorders = self.recorders.borrow();
+        let of_due = recorders.iter().rev().find(|recorder| recorder.phase_run.start() <= due).or_else(|| recorders.last());
         of_due.cloned().or_else(|| self.coming())
     }
 
-    /// Where an iteration that began in `live` is recorded as it ends: there, or if that record is closed already in the newest one, so that
+    /// Where an iteration that began in `recorder` is recorded as it ends: there, or if that record is closed already in the newest one, so that
     /// everything is in one record.
-    pub fn record_of(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
-        if live.is_closed() { self.early(live) } else { (live, Within::InTime) }
+    pub fn record_of(&self, recorder: Rc<PhaseRecorder>) -> (Rc<PhaseRecorder>, Within) {
+        if recorder.is_closed() { self.early(recorder) } else { (recorder, Within::InTime) }
     }
 
-    /// An arrival has its user, and its activation is over: it is in the newest record, as one of a phase before.
+    /// An arrival has its user, and its phase run is over: it is in the newest record, as one of a phase before.
     pub fn came_too_late(&self) {
-        if let Some(live) = self.present() {
-            live.set.early().iteration(self.id(), 0, Outcome::Interrupted);
-            live.set.early().unsent(self.id());
+        if let Some(recorder) = self.present() {
+            recorder.set.early().iteration(self.id(), 0, Outcome::Interrupted);
+            recorder.set.early().unsent(self.id());
         }
     }
 
-    /// Where something of `live` is recorded that is told too late for its record.
-    pub fn early(&self, live: Rc<Live>) -> (Rc<Live>, Within) {
-        (if live.is_closed() { self.present().unwrap_or(live) } else { live }, Within::Early)
+    /// Where something of `recorder` is recorded that is told too late for its record.
+    pub fn early(&self, recorder: Rc<PhaseRecorder>) -> (Rc<PhaseRecorder>, Within) {
+        (if recorder.is_closed() { self.present().unwrap_or(recorder) } else { recorder }, Within::Early)
     }
 
-    /// The newest activation in which the scenario takes part.
-    pub fn newest(&self) -> Option<Rc<Live>> {
-        self.lives.borrow().last().cloned()
+    /// The newest phase run in which the scenario takes part.
+    pub fn newest(&self) -> Option<Rc<PhaseRecorder>> {
+        self.recorders.borrow().last().cloned()
     }
 
     /// The newest one, or the one that its users are prepared for if there is no other.
-    pub fn present(&self) -> Option<Rc<Live>> {
+    pub fn present(&self) -> Option<Rc<PhaseRecorder>> {
         self.newest().or_else(|| self.coming())
     }
 
-    /// The scenario's activation with this number.
-    pub fn live(&self, activation: u64) -> Option<Rc<Live>> {
-        self.lives.borrow().iter().find(|live| live.activation.number == activation).cloned()
+    /// The scenario's phase run with this number.
+    pub fn recorder(&self, phase_run: u64) -> Option<Rc<PhaseRecorder>> {
+        self.recorders.borrow().iter().find(|recorder| recorder.phase_run.number == phase_run).cloned()
     }
 
-    /// An activation is drained: nothing is looked up in it any more.
-    pub fn forget(&self, activation: u64) {
-        self.lives.borrow_mut().retain(|live| live.activation.number != activation);
+    /// A phase run is drained: nothing is looked up in it any more.
+    pub fn forget(&self, phase_run: u64) {
+        self.recorders.borrow_mut().retain(|recorder| recorder.phase_run.number != phase_run);
     }
 
-    /// Whether users that should be gone still do something for this activation. They left with the newest one in which the
+    /// Whether users that should be gone still do something for this phase_run. They left with the newest one in which the
     /// scenario takes part; what they have brought from earlier ones was waited for by their own drains.
-    pub fn is_draining(&self, live: &Live) -> bool {
+    pub fn is_draining(&self, recorder: &PhaseRecorder) -> bool {
         let state = self.state.borrow();
         let busy = self.running.get() > 0 || self.aside.get() > 0 || (self.stops && state.present > 0);
-        let of_newest = || self.newest().is_some_and(|newest| newest.activation.number == live.activation.number);
+        let of_newest = || self.newest().is_some_and(|newest| newest.phase_run.number == recorder.phase_run.number);
         busy && matches!(state.mode, Mode::Away) && of_newest()
     }
 
@@ -420,10 +419,12 @@ impl Pool {
 
     /// Cuts off everything under way.
     pub fn interrupt(&self) {
-        self.end_absence(Instant::now());
+        let now = Instant::now();
+        self.end_absence(now, now);
         self.state.borrow_mut().mode = Mode::Away;
         self.offer();
         for slot in self.slots() {
+            self.was_missing(&slot);
             slot.abort();
         }
     }
@@ -458,7 +459,7 @@ impl Pool {
             return;
         }
         let slot = Slot::new(local, self.ctx.share.user(local), since);
-        slot.late.set(self.late_from(since));
+        self.begin_start(&slot, since);
         // Who has to start isn't free.
         slot.busy.set(mail.is_some() || self.starts);
         if let Some((arrival, rows)) = mail {

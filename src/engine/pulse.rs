@@ -17,6 +17,7 @@ const MOST: usize = 1024;
 /// One for each worker.
 #[derive(Debug)]
 pub(super) struct Pulse {
+    begun: Instant,
     last: Cell<Instant>,
     pauses: RefCell<Gaps<MOST>>,
 }
@@ -24,7 +25,7 @@ pub(super) struct Pulse {
 impl Pulse {
     /// A worker that begins now.
     pub fn new(now: Instant) -> Self {
-        Self { last: Cell::new(now), pauses: RefCell::default() }
+        Self { begun: now, last: Cell::new(now), pauses: RefCell::default() }
     }
 
     /// The worker is at work at `now`. Since when it stood still, if it did.
@@ -40,6 +41,12 @@ impl Pulse {
         }
         self.pauses.borrow_mut().add(last, now, nanos(now - last));
         Some(last)
+    }
+
+    /// What its clock showed at `at`, in nanoseconds since it began: a clock that stands still where the worker does.
+    #[inline]
+    pub fn clock(&self, at: Instant) -> u64 {
+        nanos(at.saturating_duration_since(self.begun)).saturating_sub(self.paused_within(self.begun, at))
     }
 
     /// How long it stood still between two moments, in nanoseconds, as far as its beats tell.
@@ -69,5 +76,6 @@ mod tests {
             [within(0, 250), within(0, 300), within(300, 350), within(260, 9999), within(3401, 9999)],
             [0, 50, 50, 3141, 0]
         );
+        assert_eq!([200, 250, 300, 401, 3401, 3411].map(|at| pulse.clock(ms(at)) / 1_000_000), [200, 250, 250, 250, 250, 260]);
     }
 }

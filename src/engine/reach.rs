@@ -43,6 +43,8 @@ struct Track {
     /// All has to fail for so long.
     after: u64,
     action: Option<&'static str>,
+    /// Of a scenario's target: the only place that it has.
+    place: Option<usize>,
     /// Since when all has failed; 0 if the last was answered.
     since: AtomicU64,
     away: AtomicBool,
@@ -62,6 +64,7 @@ impl Track {
             scenarios: Vec::new(),
             after: nanos(after),
             action,
+            place: None,
             since: AtomicU64::new(0),
             away: AtomicBool::new(false),
             answered: (0..workers).map(|_| Moment::default()).collect(),
@@ -109,6 +112,15 @@ impl Track {
         (!self.away.swap(true, Ordering::AcqRel)).then(|| self.since.load(Ordering::Relaxed).min(since))
     }
 
+    /// It counts as away from now on, unless something of it has answered in the `least` nanoseconds before `at`. Since when nothing has.
+    fn goes_away(&self, at: u64, least: u64) -> Option<u64> {
+        let since = self.since.load(Ordering::Relaxed);
+        (since > 0 && at.saturating_sub(since) >= least).then(|| {
+            self.away.store(true, Ordering::Release);
+            since
+        })
+    }
+
     fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
     }
@@ -127,7 +139,9 @@ impl Reach {
         let scenarios = plan.scenarios.iter().enumerate().filter(|_| action != DeadTargetAction::Continue);
         let track = |(index, scenario): (usize, &crate::plan::Scenario)| {
             let what = format!("the target of `{}`", scenario.name);
-            Track { scenarios: vec![index], ..Track::new(what, after, Some(action.label()), workers) }
+            let mut of_it = places.all.iter().enumerate().filter(|(_, place)| place.scenarios.contains(&index)).map(|(at, _)| at);
+            let place = of_it.next().filter(|_| of_it.next().is_none());
+            Track { scenarios: vec![index], place, ..Track::new(what, after, Some(action.label()), workers) }
         };
         Self {
             origin: (Instant::now(), SystemTime::now()),
@@ -144,7 +158,7 @@ impl Reach {
     #[inline]
     pub fn sampled(&self, worker: usize, scenario: usize, step: StepId, due: Instant, sample: &Sample) -> bool {
         let answered = match (sample.outcome, sample.reason) {
-            (Outcome::Interrupted, _) => false,
+            (Outcome::Interrupted, _) => sample.status > 0,
             (_, None | Some(Reason::Status | Reason::Expect | Reason::Protocol)) => true,
             (_, Some(Reason::Data)) => sample.status > 0,
             (_, Some(_)) => false,
@@ -181,20 +195,32 @@ impl Reach {
     ) -> Option<String> {
         let (due, at) = (self.moment(due), self.moment(at));
         let paused = |since: u64| paused(self.origin.0 + Duration::from_nanos(since));
-        let begins = |track: &Track, since: u64| {
-            let (what, action) = (track.what.clone(), track.action.map(str::to_owned));
+        let begins = |track: &Track, since: u64, action: Option<&str>| {
+            let (what, action) = (track.what.clone(), action.map(str::to_owned));
             self.list.begins(Away { what, since: self.unix(since), until: None, cause: cause(), action });
         };
         if let Some(place) = self.place(step)
             && let Some(since) = place.fails(due, at, paused)
         {
-            begins(place, since);
+            begins(place, since, None);
         }
         let target = self.scenarios.get(scenario)?;
-        let since = target.fails(due, at, paused)?;
+        let place = target.place.map(|place| &self.places[place]);
+        let Some(since) = target.fails(due, at, paused) else {
+            // Others of its place are answered again, and it isn't.
+            if target.is_away() && place.is_some_and(|place| !place.is_away()) {
+                begins(target, target.since.load(Ordering::Relaxed), target.action);
+            }
+            return None;
+        };
         // The request that failed just now was a probe, too.
         self.turns[scenario].store(at + nanos(PROBED_EVERY), Ordering::Relaxed);
-        begins(target, since);
+        let least = target.after.min(nanos(SHOWN_AFTER));
+        match place.and_then(|place| Some((place, place.goes_away(at, least)?))) {
+            // That the scenario's target is away says no more than that its only place is.
+            Some((place, since)) => begins(place, since, target.action),
+            None => begins(target, since, target.action),
+        }
         (self.action == DeadTargetAction::Abort).then(|| {
             let took = show_seconds(Duration::from_nanos(at - since).as_secs_f64());
             format!("{} has not answered for {took}: {} (on_dead_target: {{do: abort}})", target.what, cause())

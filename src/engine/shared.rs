@@ -1,6 +1,6 @@
-//! What the workers and the coordinator of a run share, and nothing that a request touches.
+//! What the workers and the coordinator of a run share. A request touches none of it, unless it had to wait in a queue.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use crate::measure::Store;
 use crate::measure::process::ThreadClock;
 use crate::plan::Plan;
 
+use super::allocator::RowAllocator;
 use super::arrival::WaitingRoom;
 use super::backlog::Backlog;
+use super::carried::{Carried, Options};
+use super::command::Command;
 use super::examples::Examples;
 use super::reach::Reach;
-use super::report::{Command, Report};
-use super::stock::Stock;
-use super::{Carried, Options};
+use super::report::Report;
 
 /// One for each run.
 pub(super) struct Shared {
@@ -27,7 +28,7 @@ pub(super) struct Shared {
     /// What the users of each scenario are made of.
     pub users: Vec<Arc<UserParts>>,
     /// The workers, by index.
-    pub ports: Vec<Port>,
+    pub handles: Vec<WorkerHandle>,
     /// Arrivals that wait for a user, by scenario.
     pub waiting: Vec<WaitingRoom>,
     /// What pauses of the workers left behind, by scenario.
@@ -39,7 +40,7 @@ pub(super) struct Shared {
     /// What users remember; each worker writes its own part.
     pub lists: Arc<Lists>,
     /// Which rows of data are left.
-    pub stock: Arc<Stock>,
+    pub allocator: Arc<RowAllocator>,
 }
 
 /// What comes to each worker, and what they report.
@@ -53,7 +54,7 @@ impl Shared {
         let (report, reports) = unbounded_channel();
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| unbounded_channel()).unzip();
         let shared = Self {
-            ports: inboxes.into_iter().map(|inbox| Port::new(inbox, scenarios)).collect(),
+            handles: inboxes.into_iter().map(|inbox| WorkerHandle::new(inbox, scenarios)).collect(),
             waiting: (0..scenarios).map(|_| WaitingRoom::default()).collect(),
             backlogs: (0..scenarios).map(|_| Mutex::default()).collect(),
             users: (0..scenarios).map(|scenario| Arc::new(carried.shared(&plan, options, scenario))).collect(),
@@ -61,7 +62,7 @@ impl Shared {
             examples: Examples::default(),
             reach: Reach::new(&plan, workers),
             lists: carried.lists.clone(),
-            stock: Arc::new(Stock::new(&plan.data, workers)),
+            allocator: Arc::new(RowAllocator::new(&plan.data, workers)),
             plan,
             store,
         };
@@ -76,16 +77,23 @@ impl Shared {
 }
 
 /// A worker as others see it.
-pub(super) struct Port {
+pub(super) struct WorkerHandle {
     pub inbox: UnboundedSender<Command>,
-    scenarios: Box<[Berth]>,
+    scenarios: Box<[FreeUsers]>,
+    /// What the worker's clock shows, which stands still where the worker does; in nanoseconds.
+    pub shows: AtomicU64,
     /// The clock of its thread, where there is one; the worker sets it as it begins.
     pub clock: OnceLock<ThreadClock>,
 }
 
-impl Port {
+impl WorkerHandle {
     pub fn new(inbox: UnboundedSender<Command>, scenarios: usize) -> Self {
-        Self { inbox, scenarios: (0..scenarios).map(|_| Berth::default()).collect(), clock: OnceLock::new() }
+        Self {
+            inbox,
+            scenarios: (0..scenarios).map(|_| FreeUsers::default()).collect(),
+            shows: AtomicU64::new(0),
+            clock: OnceLock::new(),
+        }
     }
 
     /// The processor time that the worker's thread has used.
@@ -94,7 +102,7 @@ impl Port {
     }
 
     /// The worker's users of a scenario, as others see them.
-    pub fn scenario(&self, scenario: usize) -> &Berth {
+    pub fn scenario(&self, scenario: usize) -> &FreeUsers {
         &self.scenarios[scenario]
     }
 }
@@ -102,12 +110,12 @@ impl Port {
 /// A worker's users of one scenario, as others see them; on a cache line of its own.
 #[derive(Default)]
 #[repr(align(64))]
-pub(super) struct Berth {
+pub(super) struct FreeUsers {
     /// Users that are free or could be created, less those that were claimed.
     free: AtomicI64,
 }
 
-impl Berth {
+impl FreeUsers {
     /// Claims a free user, for this worker or by a sibling.
     ///
     /// A user that becomes free says so before it looks who waits, and who begins to wait says so before looking for a free
@@ -140,7 +148,7 @@ mod tests {
 
     #[test]
     fn as_many_claims_succeed_as_users_are_free() {
-        let berth = Berth::default();
+        let berth = FreeUsers::default();
         berth.reset_free(1000);
         let claims: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..400).filter(|_| berth.claim()).count())).collect();

@@ -1,8 +1,14 @@
 //! Where a user's flow reports to: the sets of the phases that its requests are due in.
 
-use std::cell::{Cell, RefCell};
+mod attached;
+mod delays;
+mod opening;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderMap;
 
 use crate::base::trace::TraceId;
 use crate::base::units::nanos;
@@ -12,42 +18,44 @@ use crate::flow::{Ears, Failure, Finding, Lack, Sink, Stretch, Work};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
 use crate::measure::{
-    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Presence, Sample, Set, StepId, Transfer,
+    CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, PhaseId, Sample, Set, StepId, Transfer,
 };
+use crate::protocol::Sent;
 
-use super::activation::Live;
-use super::examples::ErrorExample;
+use self::opening::BeingOpened;
+use super::examples::{ErrorExample, log_broken, log_check};
 use super::gaps::Gaps;
-use super::place::{Place, open};
-use super::pool::{Away, Pool};
+use super::phase_run::PhaseRecorder;
+use super::place::{Place, Standing, open};
+use super::pool::Pool;
 use super::report::Report;
-use super::user::Slot;
+use super::slot::{Opening, Slot};
+use crate::protocol::Knock;
 
 /// Lags of one iteration that are kept apart.
 const LAGS: usize = 16;
-/// A lag of so few nanoseconds is none: what lies between two iterations of a closed user takes up to that, and no histogram shows it
-/// in a time above 2 ms.
-const LEAST_LAG: u64 = 10_000;
-
-/// One for each user. While its user does something, it holds the activation in which that began, so that a phase
+/// What is read within so many nanoseconds of a pause may have come in it: by then all that had come is read.
+const BEHIND: u64 = 1_000_000_000;
+/// One for each user. While its user does something, it holds the phase run in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
 pub(super) struct UserSink {
     pool: Rc<Pool>,
     slot: Rc<Slot>,
-    attached: RefCell<Option<Rc<Live>>>,
-    /// The activation in which the iteration began.
-    home: RefCell<Option<Rc<Live>>>,
+    attached: RefCell<Option<Rc<PhaseRecorder>>>,
+    /// The phase run in which the iteration began.
+    home: RefCell<Option<Rc<PhaseRecorder>>>,
     /// When the iteration's arrival was due. What is due just then belongs to the arrival's phase: the arrival that is due
     /// exactly at a phase's end counts for that phase, and not for the one that begins there.
     arrival: Cell<Option<Instant>>,
     turned_away: Cell<Option<Instant>>,
+    /// The connection that the user opens, and those of them that the records know of.
+    knock: OnceCell<Knock>,
+    opening: RefCell<Vec<BeingOpened>>,
     /// When the iteration, or a step behind a pause, began later than it was due, and by how much; what a pause of the worker is
     /// to blame for is not among it.
     lags: RefCell<Gaps<LAGS>>,
     /// The iteration lasts until the user is asked to end, and nobody waits for it until then.
     open_ended: Cell<bool>,
-    /// What it should listen to, and can't.
-    away: Away,
 }
 
 impl UserSink {
@@ -59,43 +67,22 @@ impl UserSink {
             home: RefCell::default(),
             arrival: Cell::new(None),
             turned_away: Cell::new(None),
+            knock: OnceCell::new(),
+            opening: RefCell::default(),
             lags: RefCell::default(),
             open_ended: Cell::new(false),
-            away: Away::default(),
         }
     }
 
-    /// An iteration begins in an activation that counts the user as attached already.
-    pub fn adopt(&self, live: Rc<Live>, arrival: Option<Instant>) {
+    /// An iteration begins in a phase run that counts the user as attached already.
+    pub fn adopt(&self, recorder: Rc<PhaseRecorder>, arrival: Option<Instant>) {
         self.detach();
         self.arrival.set(arrival);
         self.lags.borrow_mut().clear();
         self.turned_away.set(None);
-        self.away.next_iteration();
-        *self.attached.borrow_mut() = Some(live.clone());
-        *self.home.borrow_mut() = Some(live);
-    }
-
-    /// What was due at `since` began only at `began`, and the generator is to blame for `lag` of that. What was due with it is longer
-    /// by that.
-    pub fn lagged(&self, since: Instant, began: Instant, lag: Duration) {
-        let own = nanos(lag).saturating_sub(self.delay(since, began));
-        if own > LEAST_LAG {
-            self.lags.borrow_mut().add(since, began, own);
-        }
-    }
-
-    /// What was due then waited in a queue, for a user or a shared connection, until `until`. Answers how much of that a pause of the
-    /// generator left behind.
-    pub fn queued(&self, due: Instant, until: Instant) -> Duration {
-        let ctx = &self.pool.ctx;
-        ctx.shared.backlog(self.pool.scenario).waited(due, until, |from, to| ctx.paused_within(from, to))
-    }
-
-    /// By how much the generator may have made longer what lasted from `from` to `to`, in nanoseconds: it began late, or the worker
-    /// stood still.
-    pub fn delay(&self, from: Instant, to: Instant) -> u64 {
-        self.pool.ctx.paused_within(from, to) + self.lags.borrow().within(from, to)
+        self.slot.away.next_iteration();
+        *self.attached.borrow_mut() = Some(recorder.clone());
+        *self.home.borrow_mut() = Some(recorder);
     }
 
     /// The iteration ends. Answers whether it was counted as under way until now.
@@ -103,60 +90,10 @@ impl UserSink {
         !self.open_ended.take()
     }
 
-    /// The user does nothing for now.
-    pub fn detach(&self) {
-        if let Some(live) = self.attached.borrow_mut().take() {
-            live.detach();
-            if live.is_over() {
-                self.pool.ctx.check();
-            }
-        }
-    }
-
-    /// The user goes on in the present activation of its scenario.
-    fn attach(&self) {
-        self.attach_to(self.pool.live_at(Instant::now()));
-    }
-
-    /// It goes on with what was due at `due`: the record of that phase waits for it, though the phase may be over by now.
-    fn attach_at(&self, due: Instant) {
-        let of_due = if self.is_of_arrival(due) { self.home.borrow().clone() } else { self.pool.live_at(due) };
-        let open = of_due.filter(|live| !live.is_closed());
-        self.attach_to(open.or_else(|| self.pool.live_at(Instant::now())));
-    }
-
-    fn attach_to(&self, live: Option<Rc<Live>>) {
-        if self.open_ended.take()
-            && let Some(home) = &*self.home.borrow()
-        {
-            home.iteration_begins();
-        }
-        let mut attached = self.attached.borrow_mut();
-        let same = match (&*attached, &live) {
-            (Some(held), Some(live)) => Rc::ptr_eq(held, live),
-            _ => false,
-        };
-        if same {
-            return;
-        }
-        if let Some(live) = &live {
-            live.attach();
-        }
-        let before = std::mem::replace(&mut *attached, live);
-        drop(attached);
-        if let Some(before) = before {
-            before.detach();
-            if before.is_over() {
-                self.pool.ctx.check();
-            }
-        }
-    }
-
     /// Nothing answered to what was due at `due`.
     fn is_away(&self, step: StepId, due: Instant, failure: &Failure<'_>) {
         let (ctx, now) = (&self.pool.ctx, Instant::now());
-        let paused = |since: Instant| ctx.paused_within(since, now);
-        let cause = || failure.words(&ctx.shared.plan.secrets);
+        let (paused, cause) = (|since| ctx.paused_within(since, now), || failure.words(&ctx.shared.plan.secrets));
         if let Some(reason) = ctx.shared.reach.fails((self.pool.scenario, step), (due, now), paused, cause) {
             ctx.report(Report::Abort(reason));
         }
@@ -167,32 +104,47 @@ impl UserSink {
         self.arrival.get() == Some(due)
     }
 
-    /// The activation that something due at `due` belongs to, and in which of its sets it counts.
-    fn place_of(&self, due: Instant) -> Option<(Rc<Live>, Place)> {
+    /// The phase run that something due at `due` belongs to, and in which of its sets it counts.
+    fn place_of(&self, due: Instant) -> Option<(Rc<PhaseRecorder>, Place)> {
         // Of an arrival, or its scenario has no phase any more: the one in which the iteration began.
         let of_arrival = self.is_of_arrival(due);
         let home = self.home.borrow();
         let of_due = self.pool.live_at(due).filter(|_| !of_arrival);
-        let live = of_due.or_else(|| home.clone())?;
+        let recorder = of_due.or_else(|| home.clone())?;
         // What is held over its phase's drain counts where it ends.
-        let outlasted = live.is_closed();
+        let outlasted = recorder.is_closed();
         // The record of the phase that it was due in may be forgotten already.
-        let forgotten = || due < live.activation.start() && home.as_ref().is_some_and(|home| home.is_closed());
+        let forgotten = || due < recorder.phase_run.start() && home.as_ref().is_some_and(|home| home.is_closed());
         if outlasted || (!of_arrival && forgotten()) {
-            return Some(self.pool.early(live));
+            return Some(self.pool.early(recorder));
         }
-        let late = !of_arrival && live.activation.end.get().is_some_and(|end| due >= *end);
-        Some((live, if late { Place::Late } else { Place::InTime }))
+        let late = !of_arrival && recorder.phase_run.end.get().is_some_and(|end| due >= *end);
+        Some((recorder, if late { Place::Late } else { Place::InTime }))
     }
 
-    fn live_of(&self, due: Instant) -> Option<Rc<Live>> {
-        self.place_of(due).map(|(live, _)| live)
+    /// What began to be recorded so, and was due at `due`, is over.
+    fn moves(&self, due: Instant, begun: Option<Standing>, step: impl Fn(&Set, u64, bool)) {
+        let Some((recorder, place)) = self.place_of(due) else { return };
+        let set = place.of(&recorder.set);
+        let since = begun.as_ref().map_or(0, |begun| begun.2);
+        if let Some((before, then, _)) = begun.filter(|(before, then, _)| !Rc::ptr_eq(before, &recorder) || *then != place)
+            && !before.is_closed()
+        {
+            // It began just past an edge that nobody had come to yet.
+            step(then.of(&before.set), since, false);
+            step(set, since, true);
+        }
+        step(set, since, false);
+    }
+
+    fn recorder_of(&self, due: Instant) -> Option<Rc<PhaseRecorder>> {
+        self.place_of(due).map(|(recorder, _)| recorder)
     }
 
     /// Records into the set that something due at `due` belongs to.
     fn record(&self, due: Instant, record: impl FnOnce(&Set)) {
-        if let Some((live, place)) = self.place_of(due) {
-            record(place.of(&live.set));
+        if let Some((recorder, place)) = self.place_of(due) {
+            record(place.of(&recorder.set));
         }
     }
 
@@ -201,9 +153,22 @@ impl UserSink {
         self.slot.is_starting() && self.pool.is_kept(&self.slot)
     }
 
+    /// Waits until the user is to end.
+    async fn unwanted(&self) {
+        while !self.pool.is_unwanted(&self.slot) {
+            self.slot.changed.notified().await;
+        }
+    }
+
     /// How long the worker stood still in the last `nanoseconds` before `at`.
     fn paused_for(&self, nanoseconds: u64, at: Instant) -> u64 {
         at.checked_sub(Duration::from_nanos(nanoseconds)).map_or(0, |since| self.pool.ctx.paused_within(since, at))
+    }
+
+    /// The name of the phase run's phase.
+    fn phase_of(&self, recorder: &PhaseRecorder) -> &str {
+        let phases = &self.pool.ctx.shared.plan.layout.phases;
+        phases.get(recorder.phase_run.phase).map_or("", String::as_str)
     }
 
     /// So many connections more are open (or fewer, if negative).
@@ -214,13 +179,15 @@ impl UserSink {
 
 impl Drop for UserSink {
     fn drop(&mut self) {
-        self.pool.nobody_away(&self.away);
+        self.pool.nobody_away(&self.slot.away);
+        let left: Vec<Instant> = self.opening.borrow().iter().map(BeingOpened::began).collect();
+        left.into_iter().for_each(|began| self.no_longer_opens(began));
         self.detach();
     }
 }
 
 impl Sink for UserSink {
-    type Begun = Option<(Rc<Live>, Place)>;
+    type Begun = Option<Standing>;
 
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
         if sample.outcome == Outcome::Ok || sample.status > 0 {
@@ -252,10 +219,18 @@ impl Sink for UserSink {
         self.record(due, |set| set.lost(step));
     }
 
+    fn credentials(&self, sent: &Sent, answer: &HeaderMap) {
+        self.pool.ctx.overheard.credentials(&self.pool.ctx.shared.plan.secrets, sent, answer);
+    }
+
+    fn secrets(&self, found: Vec<String>) {
+        self.pool.ctx.shared.plan.secrets.learn(found);
+    }
+
     fn traced(&self, step: StepId, due: Instant, sample: &Sample, trace: TraceId) {
-        let Some(live) = self.live_of(due) else { return };
+        let Some(recorder) = self.recorder_of(due) else { return };
         let exemplar = Exemplar { trace, value: sample.response as f64 / 1e9, at: unix_time(SystemTime::now()) };
-        self.pool.ctx.shared.store.exemplars.offer(PhaseId::at(live.activation.phase), step, sample.outcome, exemplar);
+        self.pool.ctx.shared.store.exemplars.offer(PhaseId::at(recorder.phase_run.phase), step, sample.outcome, exemplar);
     }
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {
@@ -271,12 +246,18 @@ impl Sink for UserSink {
 
     fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes) {
         self.turned_away.set(None);
+        self.no_longer_opens(at);
         self.record(at, |set| {
             set.connected(self.pool.id(), protocol, times);
             let paused = self.paused_for(times.total, opened);
             set.delayed_connect(self.pool.id(), protocol, Outcome::Ok, times.total, paused);
         });
+        self.pool.carries(protocol, at, opened);
         self.opened(protocol, 1);
+    }
+
+    fn stood(&self, from: Instant, to: Instant) -> Duration {
+        Duration::from_nanos(self.delay(from, to))
     }
 
     fn undone(&self, at: Instant, checks: &[CheckId]) {
@@ -284,33 +265,28 @@ impl Sink for UserSink {
     }
 
     fn begins(&self, work: Work, due: Instant) -> Self::Begun {
-        let begun = self.place_of(due);
-        if let Some((live, place)) = &begun {
-            open(place.of(&live.set), work, true);
-        }
-        begun
+        self.slot.asks(work, due);
+        let (recorder, place) = self.place_of(due)?;
+        let since = self.counts_since(due);
+        open(place.of(&recorder.set), work, since, true);
+        Some((recorder, place, since))
     }
 
     fn ends(&self, work: Work, due: Instant, begun: Self::Begun) {
-        let Some((live, place)) = self.place_of(due) else { return };
-        let set = place.of(&live.set);
-        if let Some((before, then)) = begun.filter(|(before, then)| !Rc::ptr_eq(before, &live) || *then != place)
-            && !before.is_closed()
-        {
-            // It began just past an edge that nobody had come to yet.
-            open(then.of(&before.set), work, false);
-            open(set, work, true);
+        if self.slot.is_answered(work, due) {
+            self.pool.goes_on(&self.slot, Instant::now());
         }
-        open(set, work, false);
+        self.moves(due, begun, |set, since, begins| open(set, work, since, begins));
     }
 
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {
         self.turned_away.set(reason.map(|_| Instant::now()));
+        self.no_longer_opens(at);
         self.record(at, |set| {
+            let paused = self.pool.ctx.paused_within(at, at + lasted);
             let lasted = nanos(lasted);
             let outcome = set.unconnected(self.pool.id(), protocol, reason, lasted);
-            let ended = if reason.is_none() { at + Duration::from_nanos(lasted) } else { at };
-            set.delayed_connect(self.pool.id(), protocol, outcome, lasted, self.paused_for(lasted, ended));
+            set.delayed_connect(self.pool.id(), protocol, outcome, lasted, paused);
         });
     }
 
@@ -333,16 +309,18 @@ impl Sink for UserSink {
         self.pool.listener_left(step, at);
     }
 
+    fn listener_due(&self, step: StepId, due: Instant) {
+        // How long the session of an arrival would last isn't known.
+        let of_arrival = self.arrival.get().is_some();
+        self.slot.opening.set(Some(Opening { step, due, of_arrival, given_up: false }));
+    }
+
     fn listener_came(&self, step: StepId, at: Instant) {
-        self.pool.listener_came(step, at, &self.away);
+        self.pool.listener_came(&self.slot, step, at, |due| self.delay(due, at));
     }
 
     fn listener_refused(&self, step: StepId, due: Instant, at: Instant) {
-        if self.arrival.get().is_some() {
-            self.record(due, |set| set.listeners(step, &Presence { refused: 1, ..Presence::default() }));
-        } else {
-            self.pool.listener_refused(step, due, at, &self.away);
-        }
+        self.refused(step, due, at);
     }
 
     fn passed(&self, step: StepId, at: Instant, passed: &Passed) {
@@ -362,7 +340,12 @@ impl Sink for UserSink {
     }
 
     fn numbered(&self, message: MessageId, at: Instant, numbered: &Numbered) {
-        self.record(at, |set| set.numbered(message, numbered));
+        self.record(at, |set| {
+            set.numbered(message, numbered);
+            if numbered.received > 0 && self.paused_for(BEHIND, at) > 0 {
+                set.behind(message);
+            }
+        });
     }
 
     fn missed(&self, message: MessageId, lack: &Lack) {
@@ -404,38 +387,24 @@ impl Sink for UserSink {
         if failure.reason.is_away() {
             self.is_away(step, due, failure);
         }
-        let Some(live) = self.live_of(due) else { return };
-        let Some(wanted) = live.errors.wants(step, failure.reason, Instant::now()) else { return };
+        let Some(recorder) = self.recorder_of(due) else { return };
+        let Some(wanted) = recorder.errors.wants(step, failure.reason, Instant::now()) else { return };
         let shared = &self.pool.ctx.shared;
-        let example = ErrorExample::of(&shared.plan, PhaseId::at(live.activation.phase), step, failure);
+        let example = ErrorExample::of(&shared.plan, PhaseId::at(recorder.phase_run.phase), step, failure);
         shared.examples.take(&shared.plan, example, wanted);
     }
 
     /// It has no sample of whose errors a report could show examples, so the log is where it is told.
     fn broken(&self, at: Instant, reason: Reason, detail: &str) {
-        let Some(live) = self.live_of(at) else { return };
-        live.set.step_error(self.pool.id(), reason);
-        if live.errors.wants_words(detail, Instant::now()) {
-            let plan = &self.pool.ctx.shared.plan;
-            let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
-            tracing::warn!(profile = %plan.name, phase, detail, "a step could not be done");
-        }
+        let Some(recorder) = self.recorder_of(at) else { return };
+        recorder.set.step_error(self.pool.id(), reason);
+        log_broken(&self.pool.ctx.shared.plan, self.phase_of(&recorder), detail, &recorder.errors);
     }
 
     fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation) {
-        let Some(live) = self.live_of(due) else { return };
-        if !live.errors.wants_check(check, Instant::now()) {
-            return;
-        }
-        let plan = &self.pool.ctx.shared.plan;
-        let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
-        let phase = plan.layout.phases.get(live.activation.phase).map_or("", String::as_str);
-        let how = how();
-        let detail = how.show(&plan.secrets);
-        if how.is_unclear() {
-            tracing::info!(profile = %plan.name, phase, check, detail, "a check could not be evaluated");
-        } else {
-            tracing::info!(profile = %plan.name, phase, check, detail, "a check failed");
+        let Some(recorder) = self.recorder_of(due) else { return };
+        if recorder.errors.wants_check(check, Instant::now()) {
+            log_check(&self.pool.ctx.shared.plan, self.phase_of(&recorder), check, &how());
         }
     }
 
@@ -444,7 +413,15 @@ impl Sink for UserSink {
             return;
         }
         self.detach();
-        self.pool.ctx.timer.sleep_until(at).await;
+        if self.slot.is_starting() {
+            // Nobody waits for the start of a user that is to go.
+            tokio::select! {
+                () = self.pool.ctx.timer.sleep_until(at) => {}
+                () = self.unwanted() => {}
+            }
+        } else {
+            self.pool.ctx.timer.sleep_until(at).await;
+        }
         let lag = Instant::now().saturating_duration_since(at);
         // An iteration whose last step this is doesn't end while the load stands still, when no phase could count it.
         if self.pool.ctx.gate.holds() && !self.pool.is_unwanted(&self.slot) && !self.is_kept_at_start() {
@@ -463,15 +440,22 @@ impl Sink for UserSink {
             home.iteration_ends();
         }
         self.pool.ctx.check();
-        while !self.pool.is_unwanted(&self.slot) {
-            self.slot.changed.notified().await;
-        }
+        self.unwanted().await;
         self.attach();
+    }
+
+    fn is_over(&self) -> bool {
+        // An iteration under way comes to its end. A start that nobody needs any more has none.
+        self.slot.is_starting() && self.pool.is_unwanted(&self.slot)
     }
 
     fn may_knock(&self) -> bool {
         // One request for each turn.
         !self.pool.is_held_back() || self.slot.probe.take()
+    }
+
+    fn hung_up(&self) {
+        self.turned_away.set(Some(Instant::now()));
     }
 
     fn turned_away(&self) -> Option<Instant> {

@@ -15,13 +15,15 @@ use tokio::task::LocalSet;
 use crate::base::Protocol;
 use crate::load::{ArrivalStream, Arrivals, Iterations, Load, Share, UserEdges, user_edges, whole};
 use crate::measure::process::ThreadClock;
+use crate::net::thread;
 
-use super::activation::{Activation, Live, Unsettled};
 use super::arrival::Arrival;
+use super::command::Command;
 use super::context::Context;
+use super::phase_run::{PhaseRecorder, PhaseRun, Unsettled};
 use super::pool::{Mode, Pool};
 use super::pulse::BEAT;
-use super::report::{Command, Report};
+use super::report::Report;
 use super::shared::Shared;
 use super::timer::Timer;
 
@@ -39,7 +41,7 @@ pub(super) fn spawn(
     inbox: UnboundedReceiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("worker-{worker}")).spawn(move || {
+    thread::start(format!("worker-{worker}"), runtime, move |runtime| {
         let reports = shared.reports.clone();
         let work = std::panic::AssertUnwindSafe(|| LocalSet::new().block_on(&runtime, run(worker, share, shared, inbox)));
         let failure = match std::panic::catch_unwind(work) {
@@ -61,12 +63,14 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
     let pulse = tokio::task::spawn_local(async move {
         loop {
             clock.sleep_until(Instant::now() + BEAT).await;
-            heart.beat(Instant::now());
+            let now = Instant::now();
+            heart.beat(now);
+            heart.tell_clock(now);
         }
     });
     if let Some(clock) = ThreadClock::of_this_thread() {
         // Set here only, and once.
-        let _ = ctx.shared.ports[worker].clock.set(clock);
+        let _ = ctx.shared.handles[worker].clock.set(clock);
     }
     loop {
         let next = pacer.step();
@@ -100,13 +104,13 @@ struct Pacer {
     edges: VecDeque<Edge>,
     /// The present phase's schedule of each scenario.
     schedules: Vec<Option<Schedule>>,
-    current: Option<Rc<Live>>,
-    /// The last activation that began here, or never will.
+    current: Option<Rc<PhaseRecorder>>,
+    /// The last phase run that began here, or never will.
     newest: Option<u64>,
     /// Arrivals that siblings handed over which had begun their phase before this worker has.
-    ahead: Vec<(Arrival, Arc<Activation>)>,
+    ahead: Vec<(Arrival, Arc<PhaseRun>)>,
     /// The phase that users are prepared for, and whether it was told that they are.
-    preparing: Option<(Rc<Live>, bool)>,
+    preparing: Option<(Rc<PhaseRecorder>, bool)>,
     /// How long the present phase's iterations may go on beyond its end.
     drain: Duration,
     /// When to look next at what has been silent for long.
@@ -116,8 +120,8 @@ struct Pacer {
 }
 
 enum Edge {
-    Prepare { activation: Arc<Activation>, at: Instant },
-    Begin(Arc<Activation>),
+    Prepare { phase_run: Arc<PhaseRun>, at: Instant },
+    Begin(Arc<PhaseRun>),
     End { at: Instant, stay: Vec<bool>, pause: bool },
 }
 
@@ -131,7 +135,7 @@ enum Schedule {
     Arrivals {
         stream: Peekable<ArrivalStream>,
         start: Instant,
-        activation: u64,
+        phase_run: u64,
         /// Until when the next one waits for a user to become free.
         held: Option<Instant>,
     },
@@ -159,16 +163,16 @@ impl Pacer {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Prepare { activation, at } => self.edges.push_back(Edge::Prepare { activation, at }),
-            Command::Begin(activation) => self.edges.push_back(Edge::Begin(activation)),
+            Command::Prepare { phase_run, at } => self.edges.push_back(Edge::Prepare { phase_run, at }),
+            Command::Begin(phase_run) => self.edges.push_back(Edge::Begin(phase_run)),
             Command::Edge { at, stay, pause } => {
                 // An early end overtakes a phase that was announced: it never begins here.
                 for edge in std::mem::take(&mut self.edges) {
                     match edge {
-                        Edge::Prepare { activation, at: from } if from >= at => self.skip(&activation),
+                        Edge::Prepare { phase_run, at: from } if from >= at => self.skip(&phase_run),
                         // One that users were prepared for ends by this edge.
-                        Edge::Begin(activation) if activation.start() >= at && activation.preparations.is_empty() => {
-                            self.skip(&activation);
+                        Edge::Begin(phase_run) if phase_run.start() >= at && phase_run.preparations.is_empty() => {
+                            self.skip(&phase_run);
                         }
                         edge if edge.at() < at => self.edges.push_back(edge),
                         _ => {}
@@ -176,10 +180,14 @@ impl Pacer {
                 }
                 self.edges.push_back(Edge::End { at, stay, pause });
             }
-            Command::Handed { arrival, activation } if Some(activation.number) > self.newest => {
-                self.ahead.push((arrival, activation));
+            Command::Ahead(phase_run) => {
+                let recorder = PhaseRecorder::new(phase_run, self.ctx.worker, None);
+                *self.ctx.ahead.borrow_mut() = Some(Rc::new(recorder));
             }
-            Command::Handed { arrival, activation } => self.pools[arrival.scenario].take_over(arrival, &activation),
+            Command::Handed { arrival, phase_run } if Some(phase_run.number) > self.newest => {
+                self.ahead.push((arrival, phase_run));
+            }
+            Command::Handed { arrival, phase_run } => self.pools[arrival.scenario].take_over(arrival, &phase_run),
             Command::Look { scenario } => {
                 self.pools[scenario].look();
                 self.ctx.check();
@@ -191,17 +199,17 @@ impl Pacer {
         }
     }
 
-    /// An activation begins, or never will: what siblings handed over for it has waited for that.
-    fn comes_to(&mut self, activation: u64) {
-        self.newest = Some(activation);
-        for (arrival, of) in self.ahead.extract_if(.., |(_, of)| of.number <= activation) {
+    /// A phase run begins, or never will: what siblings handed over for it has waited for that.
+    fn comes_to(&mut self, phase_run: u64) {
+        self.newest = Some(phase_run);
+        for (arrival, of) in self.ahead.extract_if(.., |(_, of)| of.number <= phase_run) {
             self.pools[arrival.scenario].take_over(arrival, &of);
         }
     }
 
-    fn skip(&mut self, activation: &Activation) {
-        self.ctx.skip(activation);
-        self.comes_to(activation.number);
+    fn skip(&mut self, phase_run: &PhaseRun) {
+        self.ctx.skip(phase_run);
+        self.comes_to(phase_run.number);
     }
 
     /// Comes to everything that is due by now; answers when something is due next.
@@ -209,11 +217,12 @@ impl Pacer {
         let now = Instant::now();
         // What came before a pause is still as it was.
         self.ctx.beat(now);
+        self.ctx.tell_clock(now);
         while let Some(edge) = self.edges.front().map(Edge::at).filter(|at| *at <= now) {
             self.advance(edge, now);
             match self.edges.pop_front() {
-                Some(Edge::Prepare { activation, at }) => self.prepare(&activation, at),
-                Some(Edge::Begin(activation)) => self.begin(activation),
+                Some(Edge::Prepare { phase_run, at }) => self.prepare(&phase_run, at),
+                Some(Edge::Begin(phase_run)) => self.begin(phase_run),
                 Some(Edge::End { at, stay, pause }) => self.end(at, &stay, pause),
                 None => {}
             }
@@ -225,15 +234,16 @@ impl Pacer {
             pool.fill_up(now);
             sooner(pool.expire(now));
             sooner(pool.tell_absence(now));
+            sooner(pool.settle_unsure(now));
             sooner(pool.probe(now));
             sooner(pool.prepare_due(now));
             sooner(schedule.as_mut().and_then(Schedule::next));
         }
-        if let Some((live, told @ false)) = &mut self.preparing
+        if let Some((recorder, told @ false)) = &mut self.preparing
             && self.pools.iter().all(|pool| pool.is_prepared(now))
         {
             *told = true;
-            self.ctx.report(Report::Prepared { activation: live.activation.number });
+            self.ctx.report(Report::Prepared { phase_run: recorder.phase_run.number });
         }
         sooner(self.ctx.interrupt_due(now));
         sooner(self.ctx.settle_due(now));
@@ -252,7 +262,8 @@ impl Pacer {
             *at = now + GLANCE;
             let listened = pools.iter().any(|pool| pool.has_ears());
             for pool in pools {
-                pool.tell_hanging(now);
+                pool.tell_opening(now);
+                pool.tell_slow_listeners(now);
                 if listened {
                     pool.tell_listeners(now);
                     pool.settle_ears(now, now);
@@ -272,7 +283,7 @@ impl Pacer {
                         pool.set_alive(alive, *start + at, *drain);
                     }
                 }
-                Some(Schedule::Arrivals { stream, start, activation, held }) => {
+                Some(Schedule::Arrivals { stream, start, phase_run, held }) => {
                     *held = None;
                     while let Some(due) = stream.peek().map(|(_, at)| *start + *at).filter(|due| *due <= until) {
                         // What is due by an edge is given out before it.
@@ -282,8 +293,8 @@ impl Pacer {
                         }
                         stream.next();
                         let lag = now.saturating_duration_since(due);
-                        let (scenario, activation) = (pool.scenario, *activation);
-                        pool.arrive(Arrival { scenario, activation, due, handled: now, lag, probe: false });
+                        let (scenario, phase_run) = (pool.scenario, *phase_run);
+                        pool.arrive(Arrival { scenario, phase_run, due, handled: now, lag, probe: false });
                     }
                     if held.is_none() {
                         pool.is_on_time();
@@ -294,48 +305,48 @@ impl Pacer {
     }
 
     /// Users do their start for a phase. If the present one isn't over it is held at its last level until that phase begins.
-    fn prepare(&mut self, activation: &Arc<Activation>, at: Instant) {
-        let live = self.ctx.open(activation.clone());
-        for (id, preparation) in &activation.preparations {
-            self.pools[id.index()].prepare(&live, *preparation, at);
+    fn prepare(&mut self, phase_run: &Arc<PhaseRun>, at: Instant) {
+        let recorder = self.ctx.open(phase_run.clone());
+        for (id, preparation) in &phase_run.preparations {
+            self.pools[id.index()].prepare(&recorder, *preparation, at);
         }
-        self.preparing = Some((live, false));
+        self.preparing = Some((recorder, false));
         let Some(present) = &self.current else { return };
-        let time = activation.latest.saturating_duration_since(at);
-        for (id, load) in &self.ctx.shared.plan.phases[present.activation.phase].loads {
+        let time = phase_run.latest.saturating_duration_since(at);
+        for (id, load) in &self.ctx.shared.plan.phases[present.phase_run.phase].loads {
             if let Load::Open { arrivals, max_users, .. } = load {
                 let held = arrivals.held(time);
-                self.schedules[id.index()] =
-                    Schedule::arrivals(&self.ctx.share, &held, *max_users, at, present.activation.number);
+                self.schedules[id.index()] = Schedule::arrivals(&self.ctx.share, &held, *max_users, at, present.phase_run.number);
             }
         }
     }
 
-    fn begin(&mut self, activation: Arc<Activation>) {
-        let start = activation.start();
+    fn begin(&mut self, phase_run: Arc<PhaseRun>) {
+        let start = phase_run.start();
         let prepared = self.preparing.take();
         let plan = self.ctx.shared.plan.clone();
-        let phase = &plan.phases[activation.phase];
-        let loads = if activation.gathers { &[][..] } else { &phase.loads };
+        let phase = &plan.phases[phase_run.phase];
+        let loads = if phase_run.gathers.get().is_some() { &[][..] } else { &phase.loads };
         let stays: Vec<bool> = (0..self.pools.len()).map(|scenario| loads.iter().any(|(id, _)| id.index() == scenario)).collect();
         self.end(start, &stays, false);
         let drain = std::mem::replace(&mut self.drain, phase.drain);
-        let live = prepared.map_or_else(|| self.ctx.open(activation.clone()), |(live, _)| live);
-        if activation.gathers {
-            self.pools.iter().for_each(|pool| pool.gathers(&live));
+        let recorder = prepared.map_or_else(|| self.ctx.open(phase_run.clone()), |(recorder, _)| recorder);
+        *self.ctx.ahead.borrow_mut() = None;
+        if phase_run.gathers.get().is_some() {
+            self.pools.iter().for_each(|pool| pool.gathers(&recorder));
         }
         for (id, _) in loads {
-            self.pools[id.index()].hand_over_listeners(Some(&live));
+            self.pools[id.index()].hand_over_listeners(Some(&recorder));
         }
         for (id, _) in loads {
             for protocol in Protocol::ALL {
                 let open = self.ctx.gauges.connections(*id, *protocol);
                 if open > 0 {
-                    live.set.carried(*id, *protocol, open);
+                    recorder.set.carried(*id, *protocol, open);
                 }
             }
         }
-        for ((id, load), budget) in loads.iter().zip(&activation.budgets) {
+        for ((id, load), budget) in loads.iter().zip(&phase_run.budgets) {
             let pool = &self.pools[id.index()];
             match load {
                 Load::Closed { level, iterations, pacing } => {
@@ -355,19 +366,19 @@ impl Pacer {
                         finished: 0,
                     };
                     self.schedules[id.index()] = Some(Schedule::Users { edges, start, drain: phase.drain });
-                    pool.begin(&live, mode, wanted, drain);
+                    pool.begin(&recorder, mode, wanted, drain);
                 }
                 Load::Open { arrivals, users, max_users, in_turn, on_busy } => {
                     let most = self.ctx.share.users(*max_users);
                     self.schedules[id.index()] =
-                        Schedule::arrivals(&self.ctx.share, arrivals, *max_users, start, activation.number);
+                        Schedule::arrivals(&self.ctx.share, arrivals, *max_users, start, phase_run.number);
                     let mode = Mode::Open { most, in_turn: self.ctx.share.users(*in_turn), on_busy: *on_busy };
-                    pool.begin(&live, mode, self.ctx.share.users(*users).min(most), drain);
+                    pool.begin(&recorder, mode, self.ctx.share.users(*users).min(most), drain);
                 }
             }
         }
-        self.current = Some(live);
-        self.comes_to(activation.number);
+        self.current = Some(recorder);
+        self.comes_to(phase_run.number);
         self.ctx.check();
     }
 
@@ -375,23 +386,26 @@ impl Pacer {
     fn end(&mut self, at: Instant, stays: &[bool], pause: bool) {
         let before = self.current.take();
         let patience = self.pools.iter().filter_map(|pool| pool.patience_of_ears()).max();
-        if let Some((live, patience)) = before.as_ref().zip(patience) {
+        if let Some((recorder, patience)) = before.as_ref().zip(patience) {
             let last = at + patience.min(self.drain);
             // What lacks at the edge shows by what comes next.
-            live.wait_for_listeners(Some(Unsettled { edge: at, next: last.min(at + GLANCE), last }));
+            recorder.wait_for_listeners(Some(Unsettled { edge: at, next: last.min(at + GLANCE), last }));
         }
         for (scenario, pool) in self.pools.iter().enumerate() {
             if before.is_some() {
+                pool.drains(at + self.drain);
+                pool.tell_opening(Instant::now());
+                pool.tell_slow_listeners(at);
                 pool.tell_listeners(at);
                 if stays.get(scenario).copied().unwrap_or(false) {
                     pool.hand_over_listeners(None);
                 }
             }
             self.schedules[scenario] = None;
-            pool.end_absence(at);
+            pool.end_absence(at, at + self.drain);
             pool.tell_held_back(at);
-            if let Some(live) = &before {
-                pool.cancel_waiting(live);
+            if let Some(recorder) = &before {
+                pool.cancel_waiting(recorder);
             }
             if !stays.get(scenario).copied().unwrap_or(false) {
                 pool.leave(at, self.drain);
@@ -402,14 +416,19 @@ impl Pacer {
         } else {
             self.ctx.gate.open(at);
         }
-        if let Some(live) = before {
-            live.end(at + self.drain);
+        if let Some(recorder) = before {
+            recorder.end(at + self.drain);
         }
-        if let Some((live, _)) = self.preparing.take() {
+        if let Some((recorder, _)) = self.preparing.take() {
             // The run ends before it begins.
-            let drain = self.ctx.shared.plan.phases[live.activation.phase].drain;
-            self.pools.iter().for_each(|pool| pool.unprepare(at, drain));
-            live.end(at + drain);
+            let drain = self.ctx.shared.plan.phases[recorder.phase_run.phase].drain;
+            for pool in &self.pools {
+                pool.unprepare(at, drain);
+                // What was held until now ends in its record, too.
+                pool.gathers(&recorder);
+            }
+            *self.ctx.ahead.borrow_mut() = None;
+            recorder.end(at + drain.max(self.drain));
         }
         self.ctx.check();
     }
@@ -418,7 +437,7 @@ impl Pacer {
 impl Edge {
     fn at(&self) -> Instant {
         match self {
-            Edge::Begin(activation) => activation.start(),
+            Edge::Begin(phase_run) => phase_run.start(),
             Edge::Prepare { at, .. } | Edge::End { at, .. } => *at,
         }
     }
@@ -426,10 +445,10 @@ impl Edge {
 
 impl Schedule {
     /// This worker's part of some arrivals; none where it has no user for them.
-    fn arrivals(share: &Share, arrivals: &Arrivals, max_users: u64, start: Instant, activation: u64) -> Option<Self> {
+    fn arrivals(share: &Share, arrivals: &Arrivals, max_users: u64, start: Instant, phase_run: u64) -> Option<Self> {
         let modulus = share.arrivals_modulus(max_users);
         let stream = || arrivals.stream(share.index(), modulus).peekable();
-        (share.index() < modulus).then(|| Self::Arrivals { stream: stream(), start, activation, held: None })
+        (share.index() < modulus).then(|| Self::Arrivals { stream: stream(), start, phase_run, held: None })
     }
 
     fn next(&mut self) -> Option<Instant> {

@@ -5,7 +5,7 @@ use protobuf::{UnknownFields, UnknownValueRef};
 
 use prometheus::proto::Bucket;
 
-use super::family::varint;
+use super::varint::varint;
 use crate::measure::exemplars::Exemplar;
 
 /// A bucket's exemplar.

@@ -3,10 +3,11 @@
 //! That crate's messages know classic buckets only. What Prometheus' own definition adds (fields 5 to 13 of its histogram) is put
 //! into the message's unknown fields: protobuf writes them out like any others, and the text encoder doesn't see them.
 
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use protobuf::UnknownFields;
 
 use super::exemplar;
+use super::varint::{varint, zigzag};
 use crate::measure::catalogue::Kind;
 use crate::measure::exemplars::Exemplar;
 use crate::measure::sparse::Spans;
@@ -43,9 +44,18 @@ pub(super) fn family(name: &str, help: &str, kind: Kind, series: Vec<Metric>) ->
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
-    family.set_field_type(super::metric_type(kind));
+    family.set_field_type(metric_type(kind));
     family.set_metric(series);
     family
+}
+
+/// The kind as the `prometheus` crate knows it.
+pub(super) fn metric_type(kind: Kind) -> MetricType {
+    match kind {
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Gauge => MetricType::GAUGE,
+        Kind::Histogram => MetricType::HISTOGRAM,
+    }
 }
 
 /// A counter's series.
@@ -149,18 +159,4 @@ fn spans(buckets: &[(i32, u64)], number: u32, fields: &mut UnknownFields) {
     if !deltas.is_empty() {
         fields.add_length_delimited(number + 1, deltas);
     }
-}
-
-/// Protobuf's encoding of signed numbers: small magnitudes become small numbers.
-fn zigzag(n: i64) -> u64 {
-    ((n << 1) ^ (n >> 63)) as u64
-}
-
-/// Protobuf's encoding of a number: seven bits a byte, the lowest first.
-pub(super) fn varint(mut n: u64, out: &mut Vec<u8>) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
 }

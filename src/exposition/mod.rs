@@ -13,6 +13,7 @@ mod own;
 mod series;
 mod shown;
 mod sums;
+mod varint;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub use own::conflict;
 pub use shown::Shown;
 pub use sums::sums;
 
-use crate::measure::catalogue::{self, Kind};
+use crate::measure::catalogue;
 use crate::measure::process::Process;
 use gather::View;
 
@@ -54,18 +55,13 @@ pub struct ExpositionError {
     source: prometheus::Error,
 }
 
-/// Answers `/metrics` for the profiles that are loaded, given the request's `Accept` and `Accept-Encoding`.
+/// Answers `/metrics` for the profiles that are loaded.
 ///
 /// # Errors
 /// If a family can't be encoded, which no profile can bring about.
-pub fn answer(
-    profiles: &[Arc<Shown>],
-    accept: Option<&str>,
-    accept_encoding: Option<&str>,
-) -> Result<Exposition, ExpositionError> {
-    let format = Format::negotiate(accept);
+pub fn answer(profiles: &[Arc<Shown>], format: Format, gzip: bool) -> Result<Exposition, ExpositionError> {
     let (content_type, body) = (format.content_type(), Vec::with_capacity(FIRST_CAPACITY));
-    if accept_encoding.is_some_and(accepts_gzip) {
+    if gzip {
         let mut encoder = GzEncoder::new(body, Compression::fast());
         render(profiles, format, &mut encoder)?;
         let body = encoder.finish().map_err(|error| failed("", error.into()))?;
@@ -116,15 +112,6 @@ fn write(format: Format, family: &MetricFamily, out: &mut impl Write) -> Result<
 
 fn failed(family: &str, source: prometheus::Error) -> ExpositionError {
     ExpositionError { family: family.to_owned(), source }
-}
-
-/// The kind as the `prometheus` crate knows it.
-fn metric_type(kind: Kind) -> prometheus::proto::MetricType {
-    match kind {
-        Kind::Counter => prometheus::proto::MetricType::COUNTER,
-        Kind::Gauge => prometheus::proto::MetricType::GAUGE,
-        Kind::Histogram => prometheus::proto::MetricType::HISTOGRAM,
-    }
 }
 
 #[cfg(test)]

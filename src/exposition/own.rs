@@ -1,5 +1,6 @@
 //! The families of the profiles' own metrics, and what two profiles may not share.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use prometheus::proto::{Metric as Series, MetricFamily};
@@ -20,30 +21,30 @@ fn kind(own: &OwnMetric) -> Kind {
 
 /// Why profiles can't be shown on the same `/metrics`, if they can't: two of one name, or one metric of two kinds.
 pub fn conflict<'a>(layouts: impl IntoIterator<Item = &'a Arc<Layout>>) -> Option<String> {
-    let mut seen: Vec<&Layout> = Vec::new();
+    let mut profiles: HashSet<&str> = HashSet::new();
+    // Of each metric the first profile that has it, and of each name on /metrics the metric.
+    let mut metrics: HashMap<&str, (&OwnMetric, &str)> = HashMap::new();
+    let mut shown: HashMap<String, &str> = HashMap::new();
     for layout in layouts {
-        for other in &seen {
-            if other.profile == layout.profile {
-                return Some(format!("two profiles are named `{}`; rename one of them", layout.profile));
-            }
-            let mut pairs = layout.own.iter().flat_map(|mine| other.own.iter().map(move |theirs| (mine, theirs)));
-            if let Some((own, _)) = pairs.find(|(mine, theirs)| mine.name == theirs.name && kind(mine) != kind(theirs)) {
-                return Some(format!(
-                    "the metric `{}` has another type in the profile `{}` than in `{}`; rename one of them",
-                    own.name, layout.profile, other.profile
-                ));
-            }
+        if !profiles.insert(&layout.profile) {
+            return Some(format!("two profiles are named `{}`; rename one of them", layout.profile));
         }
-        seen.push(layout);
-        let others = || seen.iter().flat_map(|layout| &layout.own);
         for own in &layout.own {
-            if let Some(other) =
-                others().find(|other| other.name != own.name && names(other).iter().any(|name| names(own).contains(name)))
-            {
+            let (first, profile) = *metrics.entry(&own.name).or_insert((own, &layout.profile));
+            if kind(first) != kind(own) {
                 return Some(format!(
-                    "the metrics `{}` and `{}` would have series of one name on /metrics; rename one of them",
-                    other.name, own.name
+                    "the metric `{}` has another type in the profile `{}` than in `{profile}`; rename one of them",
+                    own.name, layout.profile
                 ));
+            }
+            for name in names(own) {
+                let other = *shown.entry(name).or_insert(&own.name);
+                if other != own.name {
+                    return Some(format!(
+                        "the metrics `{other}` and `{}` would have series of one name on /metrics; rename one of them",
+                        own.name
+                    ));
+                }
             }
         }
     }
@@ -67,26 +68,21 @@ fn names(own: &OwnMetric) -> Vec<String> {
 
 /// The families, by name in the order of their first appearance. Of a name that has several kinds, the first is shown.
 pub(super) fn families(views: &[View]) -> Vec<MetricFamily> {
-    let mut names: Vec<&OwnMetric> = Vec::new();
-    for own in views.iter().flat_map(|view| &view.layout().own) {
-        if !names.iter().any(|known| known.name == own.name) {
-            names.push(own);
+    let mut firsts: Vec<(&OwnMetric, Vec<Series>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for view in views {
+        for (i, own) in view.layout().own.iter().enumerate() {
+            let place = *places.entry(&own.name).or_insert_with(|| {
+                firsts.push((own, Vec::new()));
+                firsts.len() - 1
+            });
+            let (first, found) = &mut firsts[place];
+            if kind(own) == kind(first) {
+                series_of(view, OwnId::at(i), own, found);
+            }
         }
     }
-    names
-        .into_iter()
-        .map(|first| {
-            let mut found = Vec::new();
-            for view in views {
-                for (i, own) in view.layout().own.iter().enumerate() {
-                    if own.name == first.name && kind(own) == kind(first) {
-                        series_of(view, OwnId::at(i), own, &mut found);
-                    }
-                }
-            }
-            family(&first.name, &first.help, kind(first), found)
-        })
-        .collect()
+    firsts.into_iter().map(|(first, found)| family(&first.name, &first.help, kind(first), found)).collect()
 }
 
 /// Adds the series of one profile's metric.

@@ -11,8 +11,8 @@ use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::counters::CounterRow;
 use crate::measure::catalogue::*;
 use crate::measure::gauges::PhaseGauges;
+use crate::measure::outcomes::ByOutcome;
 use crate::measure::process::Process;
-use crate::measure::totals::ByOutcome;
 use crate::measure::{
     Buckets, CheckTotals, ConnectTotals, Direction, GroupId, Layer, MessageTotals, ScenarioTotals, Sparse, StepTotals,
 };
@@ -93,6 +93,7 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         MESSAGE_LISTENING => listening(view, out, |cell| cell.listening),
         MESSAGE_SILENT => listening(view, out, |cell| cell.silent),
         MESSAGES_MISSED => numbered(view, out, |cell| cell.missed),
+        MESSAGES_NUMBERED => numbered(view, out, |cell| cell.received),
         MESSAGES_REPEATED => numbered(view, out, |cell| cell.repeated),
         MESSAGES_REORDERED => numbered(view, out, |cell| cell.reordered),
         REQUEST_ERRORS => view.each_request(|labels, cell, _, _| by_reason(&labels, &cell.reasons, out)),
@@ -128,7 +129,6 @@ pub(super) fn of_profile(metric: &Metric, view: &View, out: &mut Vec<Series>) {
 /// Adds the series of the metrics that show the present or the last run.
 fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
     let (gauges, base) = (&view.store.gauges, &view.base);
-    let flag = |value: bool| f64::from(u8::from(value));
     match *metric {
         USERS => out.extend(view.scenarios().map(|(id, labels)| gauge(labels, gauges.users(id) as f64))),
         USERS_WANTED => out.extend(view.scenarios().map(|(id, labels)| gauge(labels, gauges.users_wanted(id)))),
@@ -149,6 +149,8 @@ fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
             }
         }
         RUN_NEXT => out.extend(gauges.run_next().map(|at| gauge(base.clone(), at))),
+        RUN_COMPLETED => out.extend(gauges.run_completed().map(|at| gauge(base.clone(), at))),
+        RUN_PERIOD => out.extend(gauges.run_period().map(|seconds| gauge(base.clone(), seconds))),
         RUN_START => out.extend(gauges.run_start().map(|at| gauge(base.clone(), at))),
         TARGET_BEFORE => targets(view, out, |row| row.before),
         TARGET_AFTER => targets(view, out, |row| row.after),
@@ -162,16 +164,23 @@ fn of_gauges(metric: &Metric, view: &View, out: &mut Vec<Series>) {
         SLO_MOST => slos(view, out, |row| row.most.or(row.value)),
         SLO_OBJECTIVE => slos(view, out, |row| Some(row.objective)),
         SLO_MET => slos(view, out, |row| row.met.map(flag)),
-        VERDICT => {
-            let verdict = gauges.verdict();
-            out.extend(Verdict::ALL.iter().map(|v| gauge(base.with("verdict", v.label()), flag(verdict == Some(*v)))));
-        }
+        SLO_REQUIRED => required(view, out),
+        VERDICT => out.extend(verdicts(base, gauges.verdict())),
+        RUN_LAST_VERDICT => out.extend(verdicts(base, gauges.last_verdict())),
         GENERATOR_SATURATED => out.push(gauge(base.clone(), flag(gauges.saturated()))),
         RELOAD_SUCCESSFUL => out.extend(gauges.reload().0.map(|ok| gauge(base.clone(), flag(ok)))),
         PROFILE_FAULTS => out.push(counter(base.clone(), gauges.faults() as f64)),
         RELOAD_TIME => out.extend(gauges.reload().1.map(|at| gauge(base.clone(), at))),
         _ => {}
     }
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+fn verdicts(base: &Labels, verdict: Option<Verdict>) -> impl Iterator<Item = Series> {
+    Verdict::ALL.iter().map(move |v| gauge(base.with("verdict", v.label()), flag(verdict == Some(*v))))
 }
 
 fn by_outcome(labels: &Labels, cells: &ByOutcome, buckets: &Buckets, out: &mut Vec<Series>) {
@@ -295,6 +304,15 @@ fn slos(view: &View, out: &mut Vec<Series>, value: impl Fn(&SloResult) -> Option
     for row in &view.rows.slos {
         let labels = view.base.with("slo", &row.name).with("phase", &row.phase).with("requirement", &row.requirement);
         out.extend(value(row).map(|value| gauge(labels, value)));
+    }
+}
+
+fn required(view: &View, out: &mut Vec<Series>) {
+    for row in &view.layout().requirements {
+        let labels = view.base.with("slo", &row.slo).with("phase", &row.phase).with("requirement", &row.requirement);
+        let names = row.scenarios.iter().map(|id| view.layout().scenarios[id.index()].name.as_str());
+        let names: Vec<&str> = if row.scenarios.is_empty() { vec![""] } else { names.collect() };
+        out.extend(names.into_iter().map(|name| gauge(labels.with("scenario", name), flag(row.required))));
     }
 }
 

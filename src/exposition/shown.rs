@@ -45,19 +45,25 @@ impl Shown {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A run begins (Unix seconds): what is left of the last one is cleared.
-    pub fn begin_run(&self, at: f64) {
-        *self.rows() = Rows::default();
+    /// A run begins (Unix seconds): what is left of the last one is cleared, but for the rows of SLOs that are asked for again.
+    pub fn begin_run(&self, at: f64, asked: &[SloResult]) {
+        let mut rows = self.rows();
+        let slos = asked.iter().map(|row| rows.slos.iter().find(|old| is_same(old, row)).unwrap_or(row).clone()).collect();
+        *rows = Rows { slos, ..Rows::default() };
         self.store.gauges.begin_run(at);
+    }
+
+    /// Sets rows of SLOs as they stand while their phase goes on: one that says nothing yet leaves what the last run came to.
+    pub fn follow_slos<'a>(&self, results: impl IntoIterator<Item = &'a SloResult>) {
+        let says = |row: &&SloResult| row.met.is_some() || [row.value, row.least, row.most].iter().any(Option::is_some);
+        self.set_slos(results.into_iter().filter(says));
     }
 
     /// Sets rows of SLOs; those with the same SLO, phase and requirement are replaced.
     pub fn set_slos<'a>(&self, results: impl IntoIterator<Item = &'a SloResult>) {
         let slos = &mut self.rows().slos;
         for row in results {
-            let same =
-                |old: &&mut SloResult| (&old.name, &old.phase, &old.requirement) == (&row.name, &row.phase, &row.requirement);
-            match slos.iter_mut().find(same) {
+            match slos.iter_mut().find(|old| is_same(old, row)) {
                 Some(old) => old.clone_from(row),
                 None => slos.push(row.clone()),
             }
@@ -89,6 +95,11 @@ impl Shown {
     }
 }
 
+/// Whether two rows are of the same SLO, phase and requirement.
+fn is_same(one: &SloResult, other: &SloResult) -> bool {
+    (&one.name, &one.phase, &one.requirement) == (&other.name, &other.phase, &other.requirement)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{counter_row, slo_result};
@@ -112,7 +123,26 @@ mod tests {
         assert_eq!(shown.rows().targets.len(), TARGET_ROWS);
         assert_eq!(shown.set_targets(PhaseId(0), &[counter_row()]), 0);
         assert_eq!(shown.rows().targets.len(), 301);
-        shown.begin_run(1.0);
+        shown.begin_run(1.0, &[]);
         assert!(shown.rows().slos.is_empty() && shown.rows().targets.is_empty());
+    }
+
+    #[test]
+    fn what_the_last_run_came_to_stands_until_it_is_judged_anew() {
+        let shown = shown();
+        let row = |requirement: &str, value, met| SloResult { requirement: requirement.into(), value, met, ..slo_result() };
+        let unknown = |requirement| SloResult { least: None, most: None, ..row(requirement, None, None) };
+        let rows = || shown.rows().slos.iter().map(|row| (row.requirement.clone(), row.value, row.met)).collect::<Vec<_>>();
+        let is = |requirement: &str, value, met| (requirement.to_owned(), value, met);
+        shown.set_slos(&[row("hits > 1%", Some(0.0), Some(false)), row("gone < 1s", Some(2.0), Some(false))]);
+        // The next run asks for something else beside it.
+        shown.begin_run(1.0, &[unknown("hits > 1%"), unknown("p95 < 1s")]);
+        assert_eq!(rows(), [is("hits > 1%", Some(0.0), Some(false)), is("p95 < 1s", None, None)]);
+        // Its end alone can tell the one.
+        shown.follow_slos(&[unknown("hits > 1%"), row("p95 < 1s", Some(0.5), Some(true))]);
+        assert_eq!(rows(), [is("hits > 1%", Some(0.0), Some(false)), is("p95 < 1s", Some(0.5), Some(true))]);
+        // The end of the phase replaces it, also where it isn't known what it came to.
+        shown.set_slos(&[unknown("hits > 1%")]);
+        assert_eq!(rows()[0], is("hits > 1%", None, None));
     }
 }

@@ -6,14 +6,16 @@ use std::process::{Command, Stdio};
 
 use protobuf::{CodedInputStream, Message, UnknownValueRef};
 
+use super::family::metric_type;
 use super::*;
 use crate::base::trace::TraceId;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::counters::{CounterRow, SourceReport};
+use crate::measure::catalogue::Kind;
 use crate::measure::exemplars::Exemplar;
 use crate::measure::{
     CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
-    OwnMetric, Passed, PhaseId, Sample, ScenarioId, ScenarioLayout, Set, StepId, StepLayout, Store, Transfer,
+    OwnMetric, Passed, PhaseId, RequirementLayout, Sample, ScenarioId, ScenarioLayout, Set, StepId, StepLayout, Store, Transfer,
 };
 use crate::verdict::{Requirement, SloResult};
 
@@ -59,10 +61,14 @@ fn layout(profile: &str) -> Layout {
             own("clients", OwnKind::GaugeFrom { metric: "load_connections".into(), matchers }),
         ],
         active: vec![(PhaseId(0), SCENARIO), (PhaseId(1), SCENARIO)],
-        slo_rows: 2,
+        requirements: vec![requirement("p95 < 150ms", true, vec![SCENARIO]), requirement("hits > 1%", false, vec![])],
         target_rows: 1,
         series_limit: 0,
     }
+}
+
+fn requirement(requirement: &str, required: bool, scenarios: Vec<ScenarioId>) -> RequirementLayout {
+    RequirementLayout { slo: "api".into(), phase: "steady".into(), requirement: requirement.into(), required, scenarios }
 }
 
 fn fill(set: &Set) {
@@ -137,9 +143,11 @@ fn filled(profile: &str) -> Arc<Shown> {
     let exemplar = Exemplar { trace: TraceId::of(42), value: 0.1, at: 1234.5 };
     store.exemplars.offer(PhaseId(0), StepId(0), Outcome::Ok, exemplar);
     store.gauges.set_run_next(Some(1060.0));
+    store.gauges.set_run_completed(940.0);
+    store.gauges.set_run_period(Some(std::time::Duration::from_secs(60)));
     store.gauges.set_reload(true, 999.0);
     store.set_sources(&[SourceReport { name: "redis".into(), error: None, warnings: vec![], interval: None }]);
-    store.gauges.set_verdict(Some(Verdict::Inconclusive));
+    store.gauges.set_verdict(Verdict::Inconclusive);
     store.set_slos(&[slo_result()]);
     store.set_targets(PhaseId(1), &[counter_row()]);
     let set = store.open(PhaseId(1));
@@ -192,7 +200,9 @@ fn every_metric_of_the_catalogue_appears_with_its_labels() {
         for series in family.get_metric() {
             let names: BTreeSet<&str> = series.get_label().iter().map(|label| label.name()).collect();
             let names: BTreeSet<&str> = names.into_iter().filter(|name| !name.starts_with("target_")).collect();
-            let missing: Vec<_> = allowed.difference(&names).filter(|name| **name != "group").collect();
+            // What stands in no group, and an SLO that judges no traffic, lack the label.
+            let may_lack = |name: &str| name == "group" || (name == "scenario" && metric.name == "load_slo_required");
+            let missing: Vec<_> = allowed.difference(&names).filter(|name| !may_lack(name)).collect();
             assert!(names.is_subset(&allowed) && missing.is_empty(), "{} has {names:?} for {allowed:?}", metric.name);
             seen.extend(names);
         }
@@ -242,6 +252,9 @@ fn values_can_be_read_back() {
     assert_eq!(at(&format!("drift_bucket{{{scenario},le=\"0\"}}")), 501.0);
     assert_eq!(at(r#"queue_depth{profile="votes",scenario="voters"}"#), 12.0);
     assert_eq!(at(r#"load_verdict{profile="votes",verdict="inconclusive"}"#), 1.0);
+    let last =
+        ["pass", "inconclusive"].map(|verdict| at(&format!("load_run_last_verdict{{profile=\"votes\",verdict=\"{verdict}\"}}")));
+    assert_eq!(last, [0.0, 1.0]);
     let session = r#"profile="votes",scenario="voters",phase="steady",step="GET /a\\b \"c\"\nd""#;
     assert_eq!(at(&format!("load_messages_total{{{session},protocol=\"websocket\",direction=\"received\"}}")), 100.0);
     assert_eq!(at(&format!("load_messages_unparsed_total{{{session},protocol=\"websocket\"}}")), 4.0);
@@ -254,10 +267,14 @@ fn values_can_be_read_back() {
     assert_eq!(at(&format!("load_processing_duration_seconds_sum{{{body}}}")), 0.005);
     let message = format!("{session},message=\"update\"");
     assert_eq!(at(&format!("load_message_latency_seconds_bucket{{{message},le=\"0.2\"}}")), 2.0);
-    let counts = ["messages_missed", "messages_repeated", "messages_reordered", "message_clock_skew"];
-    assert_eq!(counts.map(|name| at(&format!("load_{name}_total{{{message}}}"))), [1.0, 2.0, 3.0, 1.0]);
+    let counts = ["messages_numbered", "messages_missed", "messages_repeated", "messages_reordered", "message_clock_skew"];
+    assert_eq!(counts.map(|name| at(&format!("load_{name}_total{{{message}}}"))), [99.0, 1.0, 2.0, 3.0, 1.0]);
     let target = r#"phase="steady",source="redis",metric="redis_commands_total",target_cmd="get""#;
     assert_eq!(at(&format!("load_target_delta{{profile=\"votes\",{target}}}")), 7.0);
+    let required = |requirement: &str| {
+        at(&format!(r#"load_slo_required{{profile="votes",slo="api",phase="steady",requirement={requirement}}}"#))
+    };
+    assert_eq!((required(r#""p95 < 150ms",scenario="voters""#), required(r#""hits > 1%""#)), (1.0, 0.0));
     // Labels are escaped.
     assert_eq!(
         at(&format!(r#"load_requests_total{{{scenario},step="GET /a\\b \"c\"\nd",group="votes",protocol="websocket"}}"#)),
@@ -464,12 +481,13 @@ fn openmetrics() {
 #[test]
 fn an_answer_is_what_was_asked_for() {
     let stores = [filled("votes")];
-    let plain = answer(&stores, None, None).unwrap();
+    let plain = answer(&stores, Format::negotiate(None), false).unwrap();
     assert_eq!((plain.content_type, plain.gzip), ("text/plain; version=0.0.4; charset=utf-8", false));
-    let packed = answer(&stores, Some("application/openmetrics-text"), Some("gzip, deflate")).unwrap();
+    let openmetrics = Format::negotiate(Some("application/openmetrics-text"));
+    let packed = answer(&stores, openmetrics, accepts_gzip("gzip, deflate")).unwrap();
     assert_eq!((packed.content_type, packed.gzip), ("application/openmetrics-text; version=1.0.0; charset=utf-8", true));
     let mut unpacked = String::new();
     flate2::read::GzDecoder::new(&packed.body[..]).read_to_string(&mut unpacked).unwrap();
     assert!(unpacked.ends_with("# EOF\n") && packed.body.len() * 5 < unpacked.len());
-    assert!(String::from_utf8(answer(&[], None, None).unwrap().body).unwrap().contains("load_exporter_build_info"));
+    assert!(String::from_utf8(answer(&[], Format::Text, false).unwrap().body).unwrap().contains("load_exporter_build_info"));
 }

@@ -4,10 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use minijinja::machinery::ast::Stmt;
-use minijinja::machinery::{parse, parse_expr};
-use minijinja::syntax::SyntaxConfig;
 
+use super::environment::{EnvRead, Reading};
 use super::error::CompileError;
 use super::json::digits;
 use super::library::Library;
@@ -27,15 +25,8 @@ pub struct Compiler {
     read: HashSet<Symbol>,
     /// What was read of `env`.
     env: EnvRead,
-}
-
-/// What expressions read of the environment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EnvRead {
-    /// The variables that they name: `env.KEY`, `env["KEY"]`.
-    pub names: BTreeSet<String>,
-    /// Whether one reads a variable that isn't known before it is evaluated: `env[name]`.
-    pub any: bool,
+    /// The variables of the environment that are set, where that is known.
+    set: Option<BTreeSet<String>>,
 }
 
 impl Default for Compiler {
@@ -50,7 +41,12 @@ const MARKS: [&str; 3] = ["{{", "{%", "{#"];
 impl Compiler {
     /// A compiler that has seen no name yet.
     pub fn new() -> Self {
-        Self { symbols: Symbols::new(), library: Library::new(), read: HashSet::new(), env: EnvRead::default() }
+        Self { symbols: Symbols::new(), library: Library::new(), read: HashSet::new(), env: EnvRead::default(), set: None }
+    }
+
+    /// One for which these variables of the environment are set: reading another is an error.
+    pub fn with_env(set: impl IntoIterator<Item = String>) -> Self {
+        Self { set: Some(set.into_iter().collect()), ..Self::new() }
     }
 
     /// The number of a variable's name, for [`super::Scope`].
@@ -77,15 +73,10 @@ impl Compiler {
             return Ok(Template::Static(text.into()));
         }
         bounded(text, false)?;
-        let wrong = |error: minijinja::Error| syntax_error(&error, text);
-        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(wrong)?;
-        let parsed = parse(text, "template", syntax).map_err(wrong)?;
-        let Stmt::Template(root) = &parsed else {
-            return Err(CompileError::new("not a template", 0..text.len()));
-        };
         let mut lowering = self.lowering(text, names);
-        let mut pieces = lowering.statements(&root.children)?;
+        let mut pieces = lowering.template()?;
         let locals = lowering.slots;
+        lowering.reading.check(self.set.as_ref())?;
         let body = match pieces.pop() {
             Some(Piece::Emit(node)) if pieces.is_empty() => Body::Value(node),
             last => {
@@ -108,10 +99,10 @@ impl Compiler {
             return Err(CompileError::new("an expression stands here without braces", 0..text.len()));
         }
         bounded(text, true)?;
-        let parsed = parse_expr(text).map_err(|error| syntax_error(&error, text))?;
         let mut lowering = self.lowering(text, names);
-        let node = lowering.expression(&parsed)?;
+        let node = lowering.whole()?;
         let locals = lowering.slots;
+        lowering.reading.check(self.set.as_ref())?;
         Ok(Expression(self.program(text, Body::Value(node), locals)))
     }
 
@@ -179,7 +170,8 @@ impl Compiler {
     }
 
     fn template_at(&mut self, text: &str, names: &Names, path: &str) -> Result<Template, CompileError> {
-        self.template(text, names).map_err(|error| CompileError::new(format!("{} (at {path})", error.message), error.range))
+        self.template(text, names)
+            .map_err(|error| CompileError { message: format!("{} (at {path})", error.message).into(), ..error })
     }
 
     fn lowering<'a>(&'a mut self, source: &'a str, names: &'a Names) -> Lowering<'a> {
@@ -188,6 +180,7 @@ impl Compiler {
             symbols: &mut self.symbols,
             read: &mut self.read,
             env: &mut self.env,
+            reading: Reading::default(),
             names,
             library: &self.library,
             locals: Vec::new(),
@@ -224,21 +217,4 @@ impl JsonBuilder {
 /// The text of pieces that are all raw.
 fn joined(pieces: &[Piece]) -> Option<String> {
     pieces.iter().map(|piece| if let Piece::Raw(text) = piece { Some(&**text) } else { None }).collect()
-}
-
-/// The parser's complaint, with what is most often meant.
-fn syntax_error(error: &minijinja::Error, text: &str) -> CompileError {
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let lone_equals = text.match_indices('=').any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        !matches!(before, Some('=' | '!' | '<' | '>')) && !text[at + 1..].starts_with('=')
-    });
-    let hint = match () {
-        () if text.contains("&&") => "; write `and` for &&",
-        () if text.contains("||") => "; write `or` for ||",
-        () if lone_equals && !text.contains('(') => "; comparing is written ==",
-        () => "",
-    };
-    let range = error.range().map_or(0..text.len(), |range| range.start.min(text.len())..range.end.min(text.len()));
-    CompileError::new(format!("{detail}{hint}"), range)
 }

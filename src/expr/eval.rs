@@ -3,6 +3,8 @@
 //! Reading what isn't there gives undefined, at any depth; what may be done with that is in [`super::strict`]. Every walk is
 //! bounded by a number of steps, so that no template can hold up a worker.
 
+use std::ops::Range;
+
 use minijinja::value::ValueKind;
 
 use super::Value;
@@ -10,7 +12,7 @@ use super::error::EvalError;
 use super::library::{apply, ask, keywords};
 use super::program::{Arguments, Body, For, Kind, Node, Piece, Program};
 use super::scope::Scope;
-use super::strict::{self, Comparison, Refused, calculate, is_present, kind_of};
+use super::strict::{self, Comparison, Refused, calculate, is_present, usable};
 use super::text::write_text;
 
 /// How many nodes one evaluation may visit; a few milliseconds' worth.
@@ -33,11 +35,20 @@ pub(super) fn text(program: &Program, scope: &Scope, out: &mut String) -> Result
     Evaluation::new(program, scope).text(out)
 }
 
-/// Evaluates a program and appends its text, which is a URL or a part of one: a `#` of a value is no fragment's beginning.
+/// Evaluates a program and appends its text, which is a URL or a part of one: a `#` of a value is no fragment's beginning, unless the
+/// value is the whole URL.
 pub(super) fn url(program: &Program, scope: &Scope, out: &mut String) -> Result<(), EvalError> {
     let mut evaluation = Evaluation::new(program, scope);
-    evaluation.in_url = true;
-    evaluation.text(out)
+    let whole = out.len();
+    evaluation.hashed = Some(Vec::new());
+    evaluation.text(out)?;
+    for place in evaluation.hashed.into_iter().flatten().rev() {
+        if place != (whole..out.len()) || !out[whole..].contains("://") {
+            let encoded = out[place.clone()].replace('#', "%23");
+            out.replace_range(place, &encoded);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a value holds as a condition; its program is named if that can't be said.
@@ -68,18 +79,25 @@ pub(super) struct Evaluation<'a> {
     scope: &'a Scope,
     locals: Vec<Value>,
     steps: u32,
-    in_url: bool,
+    /// In a URL: where values with a `#` stand in its text.
+    hashed: Option<Vec<Range<usize>>>,
 }
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(program: &'a Program, scope: &'a Scope) -> Self {
-        Self { program, scope, locals: vec![Value::UNDEFINED; program.locals], steps: STEPS, in_url: false }
+        Self { program, scope, locals: vec![Value::UNDEFINED; program.locals], steps: STEPS, hashed: None }
     }
 
     /// Names the part of the source that a refusal is about.
     fn refuse(&self, node: &Node, why: Refused) -> EvalError {
         let part = self.program.source.get(node.from as usize..node.to as usize);
         EvalError::new(part.unwrap_or(&self.program.source), why)
+    }
+
+    /// An error about the value of a node.
+    fn refuse_value(&self, node: &Node, value: &Value, purpose: &str) -> EvalError {
+        let part = self.program.source.get(node.from as usize..node.to as usize);
+        EvalError::of_value(part.unwrap_or(&self.program.source), value, &format!(" and {purpose}"))
     }
 
     fn step(&mut self, node: &Node) -> Result<(), EvalError> {
@@ -146,43 +164,44 @@ impl<'a> Evaluation<'a> {
                 let args = args.iter().map(|arg| self.operand(arg, "can't be passed on")).collect::<Result<Vec<_>, _>>()?;
                 function.call(&args, self.scope)?
             }
-            Kind::List(items) => {
-                Value::from(items.iter().map(|item| self.defined(item)).collect::<Result<Vec<Value>, EvalError>>()?)
-            }
-            Kind::Map(pairs) => {
-                let entries = pairs.iter().map(|[key, value]| {
-                    let key = self.operand(key, "can't be a key")?;
-                    Ok((key, self.defined(value)?))
-                });
-                Value::from_pairs(entries.collect::<Result<Vec<(Value, Value)>, EvalError>>()?)
-            }
+            Kind::List(items) => self.list(items)?,
+            Kind::Map(pairs) => self.mapping(pairs)?,
         })
+    }
+
+    fn list(&mut self, items: &[Node]) -> Result<Value, Trouble> {
+        let list = items.iter().map(|item| self.defined(item)).collect::<Result<Vec<Value>, EvalError>>()?;
+        Ok(strict::bounded(Value::from(list))?)
+    }
+
+    fn mapping(&mut self, pairs: &[[Node; 2]]) -> Result<Value, Trouble> {
+        let entries = pairs.iter().map(|[key, value]| {
+            let key = self.operand(key, "can't be a key")?;
+            Ok((key, self.defined(value)?))
+        });
+        Ok(strict::bounded(Value::from_pairs(entries.collect::<Result<Vec<(Value, Value)>, EvalError>>()?))?)
     }
 
     /// A value that has to be there, to be used as `purpose` says.
     fn operand(&mut self, node: &Node, purpose: &str) -> Result<Value, EvalError> {
-        let value = self.value(node)?;
-        if is_present(&value) { Ok(value) } else { Err(self.refuse(node, format!("is {} and {purpose}", kind_of(&value)))) }
+        let value = usable(self.value(node)?);
+        if is_present(&value) { Ok(value) } else { Err(self.refuse_value(node, &value, purpose)) }
     }
 
     /// A value that may be null but not undefined.
     fn defined(&mut self, node: &Node) -> Result<Value, EvalError> {
         let value = self.value(node)?;
-        if value.is_undefined() {
-            Err(self.refuse(node, "is undefined and can't be put into anything".into()))
-        } else {
-            Ok(value)
-        }
+        if value.is_undefined() { Err(self.refuse_value(node, &value, "can't be put into anything")) } else { Ok(value) }
     }
 
     pub(super) fn truth(&mut self, node: &Node) -> Result<bool, EvalError> {
-        let value = self.value(node)?;
+        let value = usable(self.value(node)?);
         strict::truth(&value).map_err(|why| self.refuse(node, why))
     }
 
     /// `and` (stops at what doesn't hold) and `or` (stops at what holds): the value that decided.
     fn either(&mut self, pair: &[Node; 2], stops: bool) -> Result<Value, EvalError> {
-        let left = self.value(&pair[0])?;
+        let left = usable(self.value(&pair[0])?);
         match strict::truth(&left).map_err(|why| self.refuse(&pair[0], why))? == stops {
             true => Ok(left),
             false => self.value(&pair[1]),
@@ -217,7 +236,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn arguments(&mut self, arguments: &Arguments) -> Result<Vec<Value>, Trouble> {
-        let mut args = arguments.positional.iter().map(|arg| self.value(arg)).collect::<Result<Vec<_>, _>>()?;
+        let mut args = arguments.positional.iter().map(|arg| self.value(arg).map(usable)).collect::<Result<Vec<_>, _>>()?;
         if !arguments.named.is_empty() {
             let named = arguments.named.iter().map(|(name, arg)| Ok((&**name, self.defined(arg)?)));
             args.push(keywords(named.collect::<Result<_, EvalError>>()?));
@@ -228,7 +247,7 @@ impl<'a> Evaluation<'a> {
     /// Of a refused filter or test: the argument that is missing, if it is that, or else the whole.
     fn blame(&self, why: Refused, arguments: &Arguments, args: &[Value]) -> Trouble {
         match arguments.positional.iter().zip(args).find(|(_, value)| !is_present(value)) {
-            Some((node, value)) => Trouble::Within(self.refuse(node, format!("is {} and can't be used here", kind_of(value)))),
+            Some((node, value)) => Trouble::Within(self.refuse_value(node, value, "can't be used here")),
             None => Trouble::Here(why),
         }
     }
@@ -236,6 +255,9 @@ impl<'a> Evaluation<'a> {
     /// Appends the text of a node.
     fn emit(&mut self, node: &Node, out: &mut String) -> Result<(), EvalError> {
         let value = self.value(node)?;
+        if value.is_undefined() {
+            return Err(self.refuse_value(node, &value, "can't be sent"));
+        }
         write_text(&value, out).map_err(|why| self.refuse(node, why))
     }
 
@@ -249,10 +271,10 @@ impl<'a> Evaluation<'a> {
     fn piece(&mut self, node: &Node, out: &mut String) -> Result<(), EvalError> {
         let begun = out.len();
         self.emit(node, out)?;
-        // A whole URL may have a fragment of its own.
-        if self.in_url && out[begun..].contains('#') && !out[begun..].contains("://") {
-            let value = out.split_off(begun);
-            out.push_str(&value.replace('#', "%23"));
+        if let Some(hashed) = &mut self.hashed
+            && out[begun..].contains('#')
+        {
+            hashed.push(begun..out.len());
         }
         Ok(())
     }

@@ -4,19 +4,24 @@
 //! times costs nothing for it. What it finds is shown to people: values are redacted before they are cut, since what is left of a secret that
 //! was cut in two would not be found, and what is named like a secret is never shown.
 
+mod gap;
+
 use minijinja::value::ValueKind;
 
 use super::Value;
 use super::error::EvalError;
 use super::eval::Evaluation;
 use super::functions::Function;
+use super::names::Symbol;
 use super::program::{Body, Kind, Node, Program};
 use super::scope::Scope;
 use super::secrets::secrets_of;
-use super::strict::{Comparison, compare};
+use super::strict::{Comparison, compare, usable};
 use super::template::Expression;
 use super::text::{write_json, write_string};
 use crate::base::secrets::{Naming, Secrets};
+
+pub use gap::Gap;
 
 /// The most characters of a value that are shown.
 const SHOWN: usize = 100;
@@ -30,6 +35,8 @@ const SEARCHED: usize = 64 * 1024;
 pub struct Explanation {
     parts: Vec<Part>,
     unclear: bool,
+    gap: Gap,
+    secrets: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +49,16 @@ impl Explanation {
     /// Whether the expression could not be evaluated.
     pub fn is_unclear(&self) -> bool {
         self.unclear
+    }
+
+    /// How far apart the numbers were that decided.
+    pub fn gap(&self) -> Gap {
+        self.gap
+    }
+
+    /// What was read for it under names of secrets.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// Takes secrets out of the values, which are still whole.
@@ -84,14 +101,28 @@ impl Expression {
     }
 }
 
+/// A status code is the name of an answer, and no number of anything.
+fn is_status(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Attribute(_, name) if &**name == "status")
+}
+
+/// Whether one side is what the run counted, and the other what the target says in its answer.
+fn are_two_counts(left: &Node, right: &Node) -> bool {
+    let of_the_run = |node: &Node| node.any(&|kind| matches!(kind, Kind::Call(Function::Metric | Function::Lost, _)));
+    let of_the_target = |node: &Node| node.any(&|kind| matches!(kind, Kind::Var(Symbol::RESPONSE | Symbol::MESSAGE)));
+    of_the_run(left) && of_the_target(right) || of_the_run(right) && of_the_target(left)
+}
+
 fn explain(program: &Program, scope: &Scope) -> Explanation {
     let source = program.source.trim();
-    let words = |text: String| Explanation { parts: vec![Part::Words(text)], unclear: false };
+    let words =
+        |text: String| Explanation { parts: vec![Part::Words(text)], unclear: false, gap: Gap::NONE, secrets: Vec::new() };
     let Body::Value(node) = &program.body else { return words(format!("{source} did not hold")) };
-    let mut search = Search { program, evaluation: Evaluation::new(program, scope), found: Vec::new() };
+    let mut search = Search { program, evaluation: Evaluation::new(program, scope), found: Vec::new(), secrets: Vec::new() };
     match search.evaluation.truth(node).and_then(|held| if held { Ok(()) } else { search.decided(node, false) }) {
         Err(error) => Explanation { unclear: true, ..words(format!("{source} could not be evaluated: {error}")) },
         Ok(()) => {
+            let gap = search.gap(node, false).unwrap_or(Gap::NONE);
             let mut parts = Vec::new();
             match &search.found[..] {
                 // What is drawn anew may come out otherwise.
@@ -104,7 +135,7 @@ fn explain(program: &Program, scope: &Scope) -> Explanation {
                 parts.push(Part::Words(format!("{and}{source} was ")));
                 parts.extend(sides);
             }
-            Explanation { parts, unclear: false }
+            Explanation { parts, unclear: false, gap, secrets: search.secrets }
         }
     }
 }
@@ -114,6 +145,8 @@ struct Search<'a> {
     evaluation: Evaluation<'a>,
     /// What decided: its source, and what it came to.
     found: Vec<(&'a str, Vec<Part>)>,
+    /// What stands under names of secrets in that.
+    secrets: Vec<String>,
 }
 
 impl<'a> Search<'a> {
@@ -149,11 +182,12 @@ impl<'a> Search<'a> {
     fn compared(&mut self, node: &'a Node, first: &'a Node, rest: &'a [(Comparison, Node)], held: bool) -> Result<(), EvalError> {
         let nodes: Vec<&Node> = std::iter::once(first).chain(rest.iter().map(|(_, node)| node)).collect();
         let naming = nodes.iter().fold(Naming::Open, |naming, node| worse(naming, named(node)));
-        let mut values = vec![self.evaluation.value(first)?];
+        let mut values = vec![self.read(first)?];
         for (place, (op, right)) in rest.iter().enumerate() {
-            let right = self.evaluation.value(right)?;
+            let right = self.read(right)?;
             if !held && !compare(*op, &values[place], &right).unwrap_or(false) {
-                let sides = show(&[values[place].clone(), right], &[*op], naming);
+                let sides = show(&[values[place].clone(), right.clone()], &[*op], naming);
+                values.push(right);
                 let source = if rest.len() == 1 { self.source(node) } else { self.part(nodes[place], nodes[place + 1]) };
                 self.found.push((source, sides));
                 return Ok(());
@@ -165,8 +199,44 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
+    /// How far numbers would have to move for a node to come out otherwise than `held`.
+    fn gap(&mut self, node: &'a Node, held: bool) -> Result<Gap, EvalError> {
+        Ok(match &node.kind {
+            Kind::Not(inner) => self.gap(inner, !held)?,
+            Kind::And(pair) | Kind::Or(pair) if held == matches!(node.kind, Kind::And(_)) => {
+                self.gap(&pair[0], held)?.or(self.gap(&pair[1], held)?)
+            }
+            Kind::And(pair) | Kind::Or(pair) => {
+                let mut most = Gap::default();
+                for side in pair.iter() {
+                    // What can't be evaluated behind the side that ended it says nothing.
+                    if self.evaluation.truth(side).is_ok_and(|truth| truth == held) {
+                        most = most.and(self.gap(side, held)?);
+                    }
+                }
+                most
+            }
+            Kind::Compare(first, rest) if rest.len() == 1 && !is_status(first) && !is_status(&rest[0].1) => {
+                let (left, right) = (self.evaluation.value(first)?, self.evaluation.value(&rest[0].1)?);
+                match (f64::try_from(left), f64::try_from(right)) {
+                    (Ok(left), Ok(right)) if are_two_counts(first, &rest[0].1) => Gap { unread: (left - right).abs(), all: 0.0 },
+                    (Ok(left), Ok(right)) => Gap { all: (left - right).abs(), unread: 0.0 },
+                    _ => Gap::NONE,
+                }
+            }
+            _ => Gap::NONE,
+        })
+    }
+
+    /// The value of a node that is shown.
+    fn read(&mut self, node: &Node) -> Result<Value, EvalError> {
+        let value = usable(self.evaluation.value(node)?);
+        secrets_of(&value, named(node), &mut |secret| self.secrets.push(secret.to_owned()));
+        Ok(value)
+    }
+
     fn leaf(&mut self, node: &'a Node) -> Result<(), EvalError> {
-        let value = self.evaluation.value(node)?;
+        let value = self.read(node)?;
         self.found.push((self.source(node), show(&[value], &[], named(node))));
         Ok(())
     }

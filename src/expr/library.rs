@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::Value;
 use super::response::hex;
 use super::strict::{self, Comparison, Refused};
-use super::text::{percent_encode, to_bytes, to_text, write_json};
+use super::text::{percent_encode, to_bytes, to_text, write_json, write_text};
 
 /// The environment that filters and tests run in, and their names for messages.
 #[derive(Debug)]
@@ -76,6 +76,28 @@ fn check(guard: Guard, args: &[Value]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses what a filter would make of a little, before it does: minijinja's have no bound.
+fn bound(filter: &str, args: &[Value]) -> Result<(), Refused> {
+    let text = |at: usize| args.get(at).and_then(Value::as_str);
+    let number = |at: usize, name: &str| {
+        let named = args.last().and_then(|last| Kwargs::try_from(last.clone()).ok());
+        args.get(at).and_then(Value::as_usize).or_else(|| named?.peek(name).ok())
+    };
+    match (filter, text(0)) {
+        ("replace", Some(all)) => {
+            let (from, to) = (text(1).unwrap_or_default(), text(2).unwrap_or_default());
+            strict::within_limit(all.len().saturating_add(all.matches(from).count().saturating_mul(to.len())))
+        }
+        ("indent", Some(all)) => {
+            let width = number(1, "width").unwrap_or_default();
+            strict::within_limit(all.len().saturating_add(all.lines().count().saturating_mul(width)))
+        }
+        ("list" | "split" | "lines", Some(all)) => strict::within_parts(all.len()),
+        ("batch" | "slice", _) => strict::within_parts(number(1, "count").unwrap_or_default()),
+        _ => Ok(()),
+    }
+}
+
 impl Library {
     pub(super) fn new() -> Arc<Self> {
         let mut environment = Environment::empty();
@@ -95,7 +117,9 @@ impl Library {
         self.environment.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
             let args = args.into_values();
             check(guard, &args)?;
-            inner.call(state, &args)
+            bound(name, &args).map_err(refuse)?;
+            let result = inner.call(state, &args)?;
+            strict::bounded(result).map_err(refuse)
         });
     }
 
@@ -186,8 +210,12 @@ impl Library {
             Ok::<_, Error>(out)
         };
         let join = |value: &Value, separator: Option<String>| {
-            let parts: Result<Vec<String>, Refused> = strict::items(value).and_then(|items| items.iter().map(to_text).collect());
-            Ok::<_, Error>(parts.map_err(refuse)?.join(separator.as_deref().unwrap_or_default()))
+            let mut out = String::new();
+            for (i, item) in strict::items(value).map_err(refuse)?.iter().enumerate() {
+                out.push_str(separator.as_deref().filter(|_| i > 0).unwrap_or_default());
+                write_text(item, &mut out).and_then(|()| strict::within_limit(out.len())).map_err(refuse)?;
+            }
+            Ok::<_, Error>(out)
         };
         let digest = |value: &Value| to_bytes(value).map(|bytes| hex(&Sha256::digest(bytes))).map_err(refuse);
         let base64 = |value: &Value| to_bytes(value).map(|bytes| encode_base64(&bytes)).map_err(refuse);

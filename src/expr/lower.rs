@@ -1,12 +1,14 @@
-//! From minijinja's syntax tree to [`super::program`]: names become numbers, and what doesn't exist is found here.
+//! From a text by minijinja's syntax tree to [`super::program`]: names become numbers, and what doesn't exist is found here. Nothing else
+//! knows that tree.
 
 use std::collections::HashSet;
 
-use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Stmt, UnaryOpKind};
+use minijinja::machinery::{Span, parse, parse_expr};
+use minijinja::syntax::SyntaxConfig;
 
-use super::compile::EnvRead;
-use super::error::CompileError;
+use super::environment::{EnvRead, Reading};
+use super::error::{CompileError, Unknown};
 use super::functions::Function;
 use super::library::Library;
 use super::names::{Names, Symbol, Symbols};
@@ -22,6 +24,8 @@ pub(super) struct Lowering<'a> {
     pub(super) read: &'a mut HashSet<Symbol>,
     /// Takes what is read of the environment.
     pub(super) env: &'a mut EnvRead,
+    /// The same of this text.
+    pub(super) reading: Reading,
     pub(super) names: &'a Names,
     pub(super) library: &'a Library,
     /// The local variables in sight, innermost last.
@@ -35,7 +39,26 @@ pub(super) struct Lowering<'a> {
 type Lowered<T> = Result<T, CompileError>;
 
 impl Lowering<'_> {
-    fn error<T>(&self, message: impl Into<String>, span: Span) -> Lowered<T> {
+    /// All of the text, a template.
+    pub(super) fn template(&mut self) -> Lowered<Vec<Piece>> {
+        let text = self.source;
+        let wrong = |error: minijinja::Error| CompileError::of_syntax(&error, text);
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(wrong)?;
+        let parsed = parse(text, "template", syntax).map_err(wrong)?;
+        let Stmt::Template(root) = &parsed else {
+            return Err(CompileError::new("not a template", 0..text.len()));
+        };
+        self.statements(&root.children)
+    }
+
+    /// All of the text, an expression.
+    pub(super) fn whole(&mut self) -> Lowered<Node> {
+        let text = self.source;
+        let parsed = parse_expr(text).map_err(|error| CompileError::of_syntax(&error, text))?;
+        self.expression(&parsed)
+    }
+
+    fn error<T>(&self, message: impl Into<Box<str>>, span: Span) -> Lowered<T> {
         Err(CompileError::new(message, self.range(span)))
     }
 
@@ -54,7 +77,11 @@ impl Lowering<'_> {
 
     fn unknown<'n, T>(&self, what: &str, name: &str, known: impl IntoIterator<Item = &'n str>, span: Span) -> Lowered<T> {
         let hint = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        self.error_at(format!("unknown {what} `{name}`{hint}"), name, span)
+        self.error_at(format!("unknown {what} `{name}`{hint}"), name, span).map_err(|error| error.of_unknown(Unknown::Other))
+    }
+
+    fn unknown_name<'n, T>(&self, name: &str, known: impl IntoIterator<Item = &'n str>, span: Span) -> Lowered<T> {
+        self.unknown("name", name, known, span).map_err(|error| error.of_unknown(Unknown::Name))
     }
 
     fn node(&self, kind: Kind, span: Span) -> Node {
@@ -92,7 +119,7 @@ impl Lowering<'_> {
     }
 
     /// An expression.
-    pub(super) fn expression(&mut self, expr: &Expr<'_>) -> Lowered<Node> {
+    fn expression(&mut self, expr: &Expr<'_>) -> Lowered<Node> {
         let span = expr.span();
         let kind = match expr {
             Expr::Const(constant) => Kind::Const(constant.value.clone()),
@@ -101,7 +128,7 @@ impl Lowering<'_> {
                 self.check_attribute(&get.expr, get.name, span)?;
                 let any = self.env.any;
                 let of = self.boxed(&get.expr)?;
-                self.note_env(&get.expr, get.name, any);
+                self.note_env(expr, any);
                 Kind::Attribute(of, get.name.into())
             }
             Expr::GetItem(get) => {
@@ -114,9 +141,7 @@ impl Lowering<'_> {
                 }
                 let any = self.env.any;
                 let pair = self.pair(&get.expr, &get.subscript_expr)?;
-                if let Some(name) = name {
-                    self.note_env(&get.expr, name, any);
-                }
+                self.note_env(expr, any);
                 Kind::Item(pair)
             }
             Expr::Slice(slice) => {
@@ -134,21 +159,24 @@ impl Lowering<'_> {
                 let rest = chain.ops.iter().map(|step| Ok((comparison(step.op), self.expression(&step.expr)?)));
                 Kind::Compare(first, rest.collect::<Lowered<_>>()?)
             }
-            Expr::IfExpr(choice) => {
-                let both = self.pair(&choice.test_expr, &choice.true_expr)?;
-                Kind::If(both, choice.false_expr.as_ref().map(|expr| self.boxed(expr)).transpose()?)
-            }
+            Expr::IfExpr(choice) => self.choice(choice)?,
             Expr::Filter(filter) => {
                 if !self.library.filters.contains(&filter.name) {
                     return self.unknown("filter", filter.name, self.library.filters.iter().copied(), span);
                 }
                 let Some(input) = &filter.expr else { return self.error("a filter needs a value before it", span) };
                 self.check_named_helpers(filter.name, &filter.args)?;
+                if matches!(filter.name, "default" | "d") {
+                    self.is_optional(input);
+                }
                 Kind::Filter(filter.name.into(), self.arguments(Some(input), &filter.args, span)?)
             }
             Expr::Test(test) => {
                 if !self.library.tests.contains(&test.name) {
                     return self.unknown("test", test.name, self.library.tests.iter().copied(), span);
+                }
+                if matches!(test.name, "defined" | "undefined") {
+                    self.is_optional(&test.expr);
                 }
                 Kind::Test(test.name.into(), self.arguments(Some(&test.expr), &test.args, span)?)
             }
@@ -183,17 +211,86 @@ impl Lowering<'_> {
             _ => {
                 let locals = self.locals.iter().map(|(name, _)| name.as_str());
                 let known: Vec<&str> = self.names.known().chain(locals).collect();
-                self.unknown("name", name, known, span)
+                self.unknown_name(name, known, span)
             }
         }
     }
 
-    /// Notes that of `env` only this variable was read. `any`: what was known before `of` was lowered.
-    fn note_env(&mut self, of: &Expr<'_>, name: &str, any: bool) {
-        if matches!(of, Expr::Var(var) if var.id == "env" && self.local("env").is_none()) {
-            self.env.any = any;
-            self.env.names.insert(name.to_owned());
+    /// The variable of the environment that an expression is, if it is one by name.
+    fn env_name<'e>(&self, expr: &'e Expr<'_>) -> Option<&'e str> {
+        let (of, name) = match expr {
+            Expr::GetAttr(get) => (&get.expr, get.name),
+            Expr::GetItem(get) => match &get.subscript_expr {
+                Expr::Const(key) => (&get.expr, key.value.as_str()?),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        matches!(of, Expr::Var(var) if var.id == "env" && self.local("env").is_none()).then_some(name)
+    }
+
+    /// Notes that of `env` only this variable was read, if it was. `any`: what was known before the expression was lowered.
+    fn note_env(&mut self, expr: &Expr<'_>, any: bool) {
+        let Some(name) = self.env_name(expr) else { return };
+        self.env.any = any;
+        self.env.names.insert(name.to_owned());
+        let range = self.range(expr.span());
+        self.reading.reads(name, range);
+    }
+
+    /// Notes that the variable of the environment which stands here may be missing, if it is one.
+    fn is_optional(&mut self, expr: &Expr<'_>) {
+        if self.env_name(expr).is_some() {
+            let range = self.range(expr.span());
+            self.reading.is_optional(range);
         }
+    }
+
+    /// The variables of the environment that are surely there where a condition came out so.
+    fn surely_there(&self, condition: &Expr<'_>, holds: bool) -> Vec<String> {
+        match condition {
+            Expr::Test(test) if test.name == if holds { "defined" } else { "undefined" } => {
+                self.env_name(&test.expr).map(str::to_owned).into_iter().collect()
+            }
+            Expr::UnaryOp(unary) if matches!(unary.op, UnaryOpKind::Not) => self.surely_there(&unary.expr, !holds),
+            Expr::BinOp(both) if matches!((&both.op, holds), (BinOpKind::ScAnd, true) | (BinOpKind::ScOr, false)) => {
+                [self.surely_there(&both.left, holds), self.surely_there(&both.right, holds)].concat()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// `a if b else c`
+    fn choice(&mut self, choice: &ast::IfExpr<'_>) -> Lowered<Kind> {
+        let test = self.expression(&choice.test_expr)?;
+        let before = self.reading.enter(self.surely_there(&choice.test_expr, true));
+        let both = Box::new([test, self.expression(&choice.true_expr)?]);
+        self.reading.leave(before);
+        self.reading.enter(self.surely_there(&choice.test_expr, false));
+        let otherwise = choice.false_expr.as_ref().map(|expr| self.boxed(expr)).transpose()?;
+        self.reading.leave(before);
+        Ok(Kind::If(both, otherwise))
+    }
+
+    /// Both sides of `and` (the second where the first holds) or `or` (where it doesn't).
+    fn either(&mut self, binary: &ast::BinOp<'_>, holds: bool) -> Lowered<Box<[Node; 2]>> {
+        let left = self.expression(&binary.left)?;
+        let before = self.reading.enter(self.surely_there(&binary.left, holds));
+        let both = Box::new([left, self.expression(&binary.right)?]);
+        self.reading.leave(before);
+        Ok(both)
+    }
+
+    /// `{% if … %} … {% else %} … {% endif %}`
+    fn branches(&mut self, branch: &ast::IfCond<'_>) -> Lowered<Piece> {
+        let condition = self.expression(&branch.expr)?;
+        let before = self.reading.enter(self.surely_there(&branch.expr, true));
+        let then = self.statements(&branch.true_body)?;
+        self.reading.leave(before);
+        self.reading.enter(self.surely_there(&branch.expr, false));
+        let otherwise = self.statements(&branch.false_body)?;
+        self.reading.leave(before);
+        Ok(Piece::If { condition, then, otherwise })
     }
 
     /// That an attribute is one of those that a variable has, where these are a closed set.
@@ -232,8 +329,8 @@ impl Lowering<'_> {
 
     fn binary(&mut self, binary: &ast::BinOp<'_>) -> Lowered<Kind> {
         let op = match binary.op {
-            BinOpKind::ScAnd => return Ok(Kind::And(self.pair(&binary.left, &binary.right)?)),
-            BinOpKind::ScOr => return Ok(Kind::Or(self.pair(&binary.left, &binary.right)?)),
+            BinOpKind::ScAnd => return Ok(Kind::And(self.either(binary, true)?)),
+            BinOpKind::ScOr => return Ok(Kind::Or(self.either(binary, false)?)),
             BinOpKind::Concat => return Ok(Kind::Concat(self.pair(&binary.left, &binary.right)?)),
             BinOpKind::Add => return self.math(Math::Add, binary),
             BinOpKind::Sub => return self.math(Math::Sub, binary),
@@ -319,7 +416,7 @@ impl Lowering<'_> {
     }
 
     /// The statements of a template.
-    pub(super) fn statements(&mut self, statements: &[Stmt<'_>]) -> Lowered<Vec<Piece>> {
+    fn statements(&mut self, statements: &[Stmt<'_>]) -> Lowered<Vec<Piece>> {
         statements.iter().map(|statement| self.statement(statement)).collect()
     }
 
@@ -327,11 +424,7 @@ impl Lowering<'_> {
         match statement {
             Stmt::EmitRaw(raw) => Ok(Piece::Raw(raw.raw.into())),
             Stmt::EmitExpr(emit) => Ok(Piece::Emit(self.expression(&emit.expr)?)),
-            Stmt::IfCond(branch) => Ok(Piece::If {
-                condition: self.expression(&branch.expr)?,
-                then: self.statements(&branch.true_body)?,
-                otherwise: self.statements(&branch.false_body)?,
-            }),
+            Stmt::IfCond(branch) => self.branches(branch),
             Stmt::Set(set) => {
                 let value = self.expression(&set.expr)?;
                 let Expr::Var(var) = &set.target else {

@@ -12,8 +12,7 @@ use minijinja::value::{Enumerator, Object};
 use serde_json::Value as Json;
 
 use super::Value;
-use super::convert::from_json;
-use super::json::{self, Tree};
+use super::json::{self, Tree, from_json};
 use super::names;
 
 /// What a message holds.

@@ -6,8 +6,9 @@
 //! and ordering unlike types, are errors. Everything compiled is immutable and shared between threads by reference.
 
 mod compile;
-mod convert;
+mod elements;
 mod entropy;
+mod environment;
 mod error;
 mod eval;
 mod explain;
@@ -19,6 +20,7 @@ mod lists;
 mod lower;
 mod message;
 mod names;
+mod number;
 mod program;
 mod response;
 mod rows;
@@ -29,12 +31,14 @@ mod strict;
 mod template;
 mod text;
 
-pub use compile::{Compiler, EnvRead};
-pub use convert::{Elements, elements, from_json};
+pub use compile::Compiler;
+pub use elements::{Elements, elements};
 pub use entropy::unique;
-pub use error::{CompileError, EvalError, ExtractError};
-pub use explain::Explanation;
+pub use environment::EnvRead;
+pub use error::{CompileError, EvalError, ExtractError, Unknown};
+pub use explain::{Explanation, Gap};
 pub use extract::Extract;
+pub use json::from_json;
 pub use lists::{BOUND, Bound, ListId, Lists};
 pub use message::{Content, MessageObject};
 pub use names::{Names, Symbol, bodiless, is_reserved};
@@ -44,7 +48,7 @@ pub use scope::{Layer, Scope, Shared};
 pub use template::{Compiled, Expression, JsonParts, JsonTemplate, Template};
 
 /// A value of an expression: `Send` and `Sync`, cheap to clone.
-pub type Value = minijinja::Value;
+pub use minijinja::Value;
 
 #[cfg(test)]
 mod tests;

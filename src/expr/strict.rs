@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use minijinja::value::ValueKind;
 
 use super::Value;
+use super::number::Digits;
 
 /// Why an operation was refused, as the rest of a sentence that begins with the expression.
 pub(super) type Refused = String;
@@ -30,8 +31,13 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
         ValueKind::Seq | ValueKind::Iterable => "a list",
         ValueKind::Map => "a mapping",
         ValueKind::Invalid => "an invalid value",
-        _ => "an object",
+        _ => value.downcast_object_ref::<Digits>().map_or("an object", Digits::kind),
     }
+}
+
+/// A value to do something with: `-0`, which is kept as it is written, is 0.
+pub(super) fn usable(value: Value) -> Value {
+    if value.downcast_object_ref::<Digits>().is_some_and(Digits::is_zero) { Value::from(0) } else { value }
 }
 
 /// Whether there is a value: neither undefined nor null nor an error in disguise.
@@ -234,7 +240,7 @@ pub(super) fn calculate(op: Math, a: &Value, b: &Value) -> Result<Value, Refused
         (Math::Add, _, _) if is_list(a) && is_list(b) => {
             let mut all = items(a)?;
             all.extend(items(b)?);
-            return Ok(Value::from(all));
+            return bounded(Value::from(all));
         }
         (Math::Mul, ValueKind::String, ValueKind::Number) => return repeat(a, b),
         (Math::Mul, ValueKind::Number, ValueKind::String) => return repeat(b, a),
@@ -252,6 +258,42 @@ fn repeat(text: &Value, times: &Value) -> Result<Value, Refused> {
     let times = times.as_usize().ok_or("repeats a text, but not a whole number of times")?;
     within_limit(text.len().saturating_mul(times))?;
     Ok(Value::from(text.repeat(times)))
+}
+
+/// The most parts that a list or a mapping has, those of its parts counted as often as they stand in it: a list of four of the same list, and
+/// so on, is small in memory, and endless to whoever goes through it.
+pub(super) const PARTS_LIMIT: usize = 1 << 20;
+
+/// A list or a mapping, unless it has too many parts.
+pub(super) fn bounded(value: Value) -> Result<Value, Refused> {
+    let mut left = PARTS_LIMIT;
+    count_parts(&value, &mut left)?;
+    Ok(value)
+}
+
+fn count_parts(value: &Value, left: &mut usize) -> Result<(), Refused> {
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        return Ok(());
+    }
+    let is_map = value.kind() == ValueKind::Map;
+    for item in value.try_iter().map_err(|_| "can't be gone through")? {
+        *left = left.checked_sub(1).ok_or_else(too_many_parts)?;
+        if is_map {
+            count_parts(&value.get_item(&item).map_err(|_| "can't be gone through")?, left)?;
+        } else {
+            count_parts(&item, left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what would have more parts than that.
+pub(super) fn within_parts(parts: usize) -> Result<(), Refused> {
+    if parts > PARTS_LIMIT { Err(too_many_parts()) } else { Ok(()) }
+}
+
+fn too_many_parts() -> Refused {
+    format!("makes a list or a mapping of more than {PARTS_LIMIT} parts")
 }
 
 /// Refuses a text that is longer than any request should be.

@@ -12,8 +12,9 @@ use super::json::Tree;
 use super::names::Symbol;
 use super::program::{Body, Program};
 use super::scope::{Scope, Shared};
-use super::strict::{is_present, kind_of};
+use super::strict::{is_present, kind_of, usable};
 use super::text::{write_escaped, write_json};
+use crate::base::secrets::secrets_of_answer;
 
 /// Text of the profile that may hold `{{ … }}`.
 #[derive(Clone)]
@@ -130,7 +131,7 @@ fn present(program: &Program, value: Value) -> Result<Value, EvalError> {
     if is_present(&value) {
         return Ok(value);
     }
-    Err(EvalError::new(&program.source, format!("is {} and can't be sent", kind_of(&value))))
+    Err(EvalError::of_value(&program.source, &value, " and can't be sent"))
 }
 
 /// An expression, as `if`, `check`, `set` and their like hold.
@@ -151,7 +152,7 @@ impl Expression {
     /// # Errors
     /// An expression that can't be evaluated, or is undefined.
     pub fn truth(&self, scope: &Scope) -> Result<bool, EvalError> {
-        let value = eval::value(&self.0.0, scope)?;
+        let value = usable(eval::value(&self.0.0, scope)?);
         eval::truth(&self.0.0, &value)
     }
 
@@ -160,7 +161,7 @@ impl Expression {
     /// # Errors
     /// An expression that can't be evaluated, or isn't a finite number.
     pub fn number(&self, scope: &Scope) -> Result<f64, EvalError> {
-        let value = eval::value(&self.0.0, scope)?;
+        let value = usable(eval::value(&self.0.0, scope)?);
         let number = Some(&value).filter(|value| value.is_number()).and_then(|value| f64::try_from(value.clone()).ok());
         number.filter(|number| number.is_finite()).ok_or_else(|| {
             let what = if value.is_number() { "not a finite number" } else { kind_of(&value) };
@@ -174,7 +175,7 @@ impl Expression {
     /// # Errors
     /// An expression that can't be evaluated, or is no moment.
     pub fn moment(&self, scope: &Scope) -> Result<f64, EvalError> {
-        let value = eval::value(&self.0.0, scope)?;
+        let value = usable(eval::value(&self.0.0, scope)?);
         timestamp(&value).map_err(|why| EvalError::new(self.source(), why))
     }
 
@@ -183,7 +184,7 @@ impl Expression {
     /// # Errors
     /// An expression that can't be evaluated, or isn't a whole number.
     pub fn whole(&self, scope: &Scope) -> Result<i64, EvalError> {
-        let value = eval::value(&self.0.0, scope)?;
+        let value = usable(eval::value(&self.0.0, scope)?);
         whole(&value).map_err(|why| EvalError::new(self.source(), why))
     }
 
@@ -223,6 +224,18 @@ impl JsonTemplate {
     /// Whether it is the same for every user and every time.
     pub fn is_static(&self) -> bool {
         matches!(self, JsonTemplate::Static(_))
+    }
+
+    /// Whether something under the name of a secret may be rendered into it.
+    pub fn may_tell_secrets(&self) -> bool {
+        let JsonTemplate::Dynamic(parts) = self else { return false };
+        let text = parts.parts.iter().map(|part| match part {
+            JsonPart::Raw(json) => json.as_str(),
+            JsonPart::Value(_) => "\"x\"",
+            // It may be any name.
+            JsonPart::Key(_) => "\"key\"",
+        });
+        !secrets_of_answer(&text.collect::<String>()).is_empty()
     }
 
     /// Its value; where it is one `{{ … }}` alone: with the type that the expression has.

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use minijinja::value::ValueKind;
 
 use super::Value;
-use super::json::Digits;
-use super::strict::{Refused, kind_of};
+use super::number::Digits;
+use super::strict::{Refused, kind_of, within_limit};
 
 /// How deep lists and mappings may be nested.
 const DEPTH: usize = 128;
@@ -73,6 +73,8 @@ fn write_json_at(value: &Value, out: &mut String, depth: usize) -> Result<(), Re
                     out.push(',');
                 }
                 write_json_at(&item, out, depth + 1)?;
+                // The same text may stand in it many times.
+                within_limit(out.len())?;
             }
             out.push(']');
         }
@@ -89,6 +91,7 @@ fn write_json_at(value: &Value, out: &mut String, depth: usize) -> Result<(), Re
                 out.push(':');
                 let item = value.get_item(&key).map_err(|_| "can't be gone through")?;
                 write_json_at(&item, out, depth + 1)?;
+                within_limit(out.len())?;
             }
             out.push('}');
         }
@@ -153,13 +156,5 @@ pub(super) fn write_escaped(text: &str, out: &mut String) {
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.
 pub(super) fn percent_encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 3 / 2);
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+    percent_encoding::percent_encode(bytes, crate::base::names::RESERVED).to_string()
 }

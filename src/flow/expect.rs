@@ -31,7 +31,19 @@ impl Expect {
 
     /// What is wrong with an answer's status.
     pub(super) fn judge_status(&self, status: u16) -> Option<Wrong> {
-        (!self.allows(status)).then(|| (Reason::Status, format!("status {status}")))
+        (!self.allows(status)).then(|| (Reason::Status, format!("status {status}{}", self.instead())))
+    }
+
+    /// What was expected instead, where the profile says so.
+    fn instead(&self) -> String {
+        if self.status == Self::default().status {
+            return String::new();
+        }
+        let range = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
+            (from, to) if from == to => from.to_string(),
+            (from, to) => format!("{from} to {to}"),
+        };
+        format!(" instead of {}", self.status.iter().map(range).collect::<Vec<_>>().join(" or "))
     }
 
     /// What doesn't hold of the answer that `response` is.

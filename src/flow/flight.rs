@@ -1,16 +1,19 @@
 //! What is under way: cut off before it ends, it still leaves a sample, and says what became of its connections.
 
+use std::cell::Cell;
 use std::time::Instant;
 
-use super::sink::{Sink, Work};
+use super::expect::Expect;
+use super::sink::{Sink, Work, why_ended};
 use crate::base::units::nanos;
-use crate::base::{Outcome, Protocol};
+use crate::base::{Outcome, Protocol, Reason};
 use crate::measure::{self, Sample, StepId};
 use crate::net::DialTimes;
-use crate::protocol::http::{Client, Connect, Disconnect, Untold};
+use crate::protocol::Connect;
+use crate::protocol::http::{Client, Disconnect, Unreported};
 
 /// A timed piece of work under way. Dropped before it has landed, it was interrupted, and its sample says how long it had been
-/// until then. What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver;
+/// until then, and which status had come. What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver;
 /// nor whether it was sent, so one that sends something is lost.
 pub(super) struct Flight<'a, S: Sink> {
     sink: &'a S,
@@ -21,6 +24,8 @@ pub(super) struct Flight<'a, S: Sink> {
     /// What it opens a connection of, where it does nothing else.
     opens: Option<Protocol>,
     in_flight: bool,
+    /// The status that has come of its answer, and whether that is an error by itself.
+    answered: Cell<Option<(u16, bool)>>,
     begun: S::Begun,
 }
 
@@ -28,13 +33,13 @@ impl<'a, S: Sink> Flight<'a, S> {
     /// `sends`: something is sent for it that the peer may act on.
     pub(super) fn new(sink: &'a S, step: StepId, due: Instant, sends: bool) -> Self {
         let begun = sink.begins(Work::Request(step), due);
-        Self { sink, step, due, began: Instant::now(), sends, opens: None, in_flight: true, begun }
+        Self { sink, step, due, began: Instant::now(), sends, opens: None, in_flight: true, answered: Cell::new(None), begun }
     }
 
-    /// The opening of a session's connection. TCP sends nothing for it.
-    pub(super) fn opening(sink: &'a S, step: StepId, due: Instant, protocol: Protocol) -> Self {
+    /// The opening of a session's connection, which began at `began`. TCP sends nothing for it.
+    pub(super) fn opening(sink: &'a S, step: StepId, (due, began): (Instant, Instant), protocol: Protocol) -> Self {
         let mut flight = Self::new(sink, step, due, protocol != Protocol::Tcp);
-        flight.opens = Some(protocol);
+        (flight.opens, flight.began) = (Some(protocol), began);
         flight
     }
 
@@ -51,12 +56,13 @@ impl<S: Sink> Drop for Flight<'_, S> {
             return;
         }
         let now = Instant::now();
+        let answered = self.answered.get();
         let sample = Sample {
             response: nanos(now.saturating_duration_since(self.due)),
             service: nanos(now.saturating_duration_since(self.began)),
             outcome: Outcome::Interrupted,
-            reason: None,
-            status: 0,
+            reason: answered.filter(|(_, wrong)| *wrong).map(|_| Reason::Status),
+            status: answered.map_or(0, |(status, _)| status),
             sent: 0,
             received: 0,
         };
@@ -72,39 +78,44 @@ impl<S: Sink> Drop for Flight<'_, S> {
     }
 }
 
-/// A user's HTTP while it does a request. What became of connections is told even where the request is dropped.
+/// A user's HTTP while it does a request. What became of connections, and of the answer, is told even where the request is dropped.
 pub(super) struct Talk<'a, S: Sink> {
     pub(super) http: &'a mut Client,
-    pub(super) sink: &'a S,
+    pub(super) flight: &'a Flight<'a, S>,
+    pub(super) expect: &'a Expect,
 }
 
 impl<S: Sink> Drop for Talk<'_, S> {
     fn drop(&mut self) {
-        tell(self.sink, &self.http.untold());
+        let untold = self.http.untold();
+        if untold.status > 0 {
+            self.flight.answered.set(Some((untold.status, !self.expect.allows(untold.status))));
+        }
+        tell(self.flight.sink, &untold);
     }
 }
 
 /// Tells of connections over HTTP that nobody was told of yet.
-pub(super) fn tell<S: Sink>(sink: &S, untold: &Untold) {
+pub(super) fn tell<S: Sink>(sink: &S, untold: &Unreported) {
     if !untold.is_empty() {
         connections(sink, Instant::now(), &untold.connects, &untold.disconnects);
     }
 }
 
-/// Tells of connections over HTTP that were opened or ended. That counts at `at`; what was cut off counts when it began.
+/// Tells of connections over HTTP that were opened, or ended at `at`.
 pub(super) fn connections<S: Sink>(sink: &S, at: Instant, connects: &[Connect], disconnects: &[Disconnect]) {
-    for connect in connects {
-        match &connect.result {
-            Ok(times) => sink.connected(Protocol::Http, at, connect.at, &connect_times(times)),
-            Err(None) => {
-                let began = connect.at.checked_sub(connect.lasted).unwrap_or(connect.at);
-                sink.unconnected(Protocol::Http, began, None, connect.lasted);
-            }
-            Err(reason) => sink.unconnected(Protocol::Http, at, *reason, connect.lasted),
-        }
-    }
+    connects.iter().for_each(|connect| tell_connect(sink, connect));
     for disconnect in disconnects {
-        sink.disconnected(Protocol::Http, at, disconnect.reason);
+        sink.disconnected(Protocol::Http, at, disconnect.reason.map(|reason| why_ended(sink, at, reason)));
+    }
+}
+
+/// Tells how an attempt to open a connection over HTTP came out.
+pub fn tell_connect<S: Sink>(sink: &S, connect: &Connect) {
+    let began = connect.at.checked_sub(connect.lasted).unwrap_or(connect.at);
+    match &connect.result {
+        Ok(times) => sink.connected(Protocol::Http, began, connect.at, &connect_times(times)),
+        Err(reason) => sink.unconnected(Protocol::Http, began, *reason, connect.lasted),
     }
 }
 

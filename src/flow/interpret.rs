@@ -1,97 +1,19 @@
 //! The interpreter: one iteration of one user, step after step, with the due time of each.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::session::{Session, alongside};
+use super::run::{Nested, Run};
+use super::session::alongside;
 use super::sink::Sink;
 use super::steps;
+use super::stop::Stop;
 use super::types::{End, Flow, OnError, Step, StepKind};
 use super::user::User;
-use crate::base::secrets::{Secrets, secrets_of_answer};
-use crate::base::{Outcome, Reason};
-use crate::expr::{Explanation, Expression};
-use crate::measure::CheckId;
+use crate::base::Outcome;
 use futures_util::FutureExt as _;
-
-/// An iteration under way.
-pub(super) struct Run<'a, S: Sink> {
-    pub(super) user: &'a mut User,
-    pub(super) sink: &'a S,
-    /// When the next timed step is due: with its arrival, then when the step before it ended, thinking included.
-    pub(super) due: Instant,
-    /// When the last request was due, or the last wait was over: what was made of that without any time of its own belongs with it.
-    pub(super) belongs: Instant,
-    /// The session that the steps stand in.
-    pub(super) session: Option<Box<Session<'a, S>>>,
-    /// How long the run was paused so far.
-    pub(super) held: Duration,
-    /// What an attempt of `eventually` found, while there is one.
-    pub(super) attempt: Option<Box<Attempt>>,
-}
-
-/// What happened in an attempt that may be followed by another.
-#[derive(Default)]
-pub(super) struct Attempt {
-    /// Its checks, which are told once it is known to be the last.
-    pub(super) checks: Vec<(CheckId, Instant, Result<(), Explanation>)>,
-    /// The first thing that was not as it should be.
-    pub(super) wrong: Option<String>,
-}
-
-/// A flow under way within a step; in a box, so that what a user's task takes doesn't grow with how deep flows are nested.
-pub(super) type Nested<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + 'a>>;
-
-/// A step that failed.
-pub(super) struct Broken {
-    /// What happened, in words.
-    pub(super) why: String,
-    /// It was given up at a time limit: whatever it stands in would have taken longer.
-    pub(super) timed_out: bool,
-}
-
-impl Broken {
-    /// It failed for anything but its time limit.
-    pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), timed_out: false }
-    }
-
-    /// It failed for that reason.
-    pub(super) fn because(reason: Reason, why: String) -> Self {
-        Self { why, timed_out: reason == Reason::Timeout }
-    }
-
-    fn outcome(&self) -> Outcome {
-        if self.timed_out { Outcome::Timeout } else { Outcome::Error }
-    }
-}
-
-/// Why a flow went no further.
-pub(super) enum Stop {
-    /// A step failed, which ends what it stands in. What that leads to is said by the step around it (a nested flow that fails
-    /// is a step that fails), and by the iteration at last.
-    Failed(Broken),
-    /// The user or the run is to end, and this is how all that it stands in ended: nothing around it changes that.
-    End(End, Outcome),
-}
-
-impl Stop {
-    /// How an iteration or a group ended that went no further for it.
-    pub(super) fn outcome(&self) -> Outcome {
-        match self {
-            Self::Failed(broken) => broken.outcome(),
-            Self::End(_, outcome) => *outcome,
-        }
-    }
-}
-
-impl From<Broken> for Stop {
-    fn from(broken: Broken) -> Self {
-        Self::Failed(broken)
-    }
-}
 
 /// What the user has begun: an iteration, its start or its stop. It was due at `due`, and belongs to the phase that the user
 /// entered last. How it ended, and whether that was well, an error or a time limit.
@@ -129,11 +51,6 @@ pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(),
 }
 
 impl<'a, S: Sink> Run<'a, S> {
-    /// A flow that begins at `due`.
-    pub(super) fn new(user: &'a mut User, sink: &'a S, due: Instant) -> Self {
-        Self { user, sink, due, belongs: due, held: Duration::ZERO, attempt: None, session: None }
-    }
-
     /// The steps of a flow, one after the other.
     pub(super) async fn flow(&mut self, flow: &Flow) -> Result<(), Stop> {
         for (index, step) in flow.steps.iter().enumerate() {
@@ -148,16 +65,6 @@ impl<'a, S: Sink> Run<'a, S> {
     /// A flow within a step.
     fn nested<'s>(&'s mut self, flow: &'s Flow) -> Nested<'s> {
         Box::pin(self.flow(flow))
-    }
-
-    /// Waits until what comes next is due, unless the flow is to end before that.
-    pub(super) async fn wait(&mut self, due: Instant) -> Result<(), Stop> {
-        if self.sink.is_over() {
-            return Err(Stop::End(End::CutShort, Outcome::Interrupted));
-        }
-        (self.due, self.belongs) = (due, due);
-        self.wait_until(due).await?;
-        Ok(())
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
@@ -197,8 +104,8 @@ impl<'a, S: Sink> Run<'a, S> {
                 true => self.nested(&maybe.flow).await,
                 false => Ok(()),
             },
-            StepKind::Repeat(repeat) => steps::turns::repeat(repeat, self).await,
-            StepKind::ForEach(each) => steps::turns::for_each(each, self).await,
+            StepKind::Repeat(repeat) => steps::repeat::repeat(repeat, self).await,
+            StepKind::ForEach(each) => steps::repeat::for_each(each, self).await,
             StepKind::Group(group) => steps::group::run(group, self).await,
             StepKind::Call(flow) => self.nested(flow).await,
             StepKind::Eventually(eventually) => steps::eventually::run(eventually, self).await,
@@ -241,42 +148,6 @@ impl<'a, S: Sink> Run<'a, S> {
             // In a box, since it is rare.
             rest => Box::pin(self.wait(self.due + rest)).await,
         }
-    }
-
-    /// Tells of a check of something that was due at `due`; in an attempt it is kept until that is known to be the last. `sent` gives what
-    /// is secret of what was sent for it.
-    pub(super) fn check(&mut self, check: CheckId, due: Instant, expression: &Expression, sent: &dyn Fn() -> Vec<String>) {
-        let passed = expression.truth(&self.user.scope);
-        let user = &*self.user;
-        let how = || {
-            let mut how = expression.explain(&user.scope);
-            how.redact(|text| {
-                let secrets = user.secrets(text).into_iter().chain(secrets_of_answer(text)).chain(sent());
-                Secrets::new(secrets).redact(text).into_owned()
-            });
-            how
-        };
-        match (&mut self.attempt, passed) {
-            (None, Ok(true)) => self.sink.check(check, due, true),
-            (None, _) => {
-                self.sink.unheld(check, due, &how);
-                self.sink.check(check, due, false);
-            }
-            (Some(attempt), Ok(true)) => attempt.checks.push((check, due, Ok(()))),
-            (Some(attempt), passed) => {
-                attempt.checks.push((check, due, Err(how())));
-                attempt.wrong.get_or_insert_with(|| match passed {
-                    Ok(_) => format!("`{}` did not hold", expression.source()),
-                    Err(error) => error.to_string(),
-                });
-            }
-        }
-    }
-
-    /// A step without samples failed.
-    pub(super) fn broken(&self, reason: Reason, detail: String) -> Broken {
-        self.sink.broken(self.belongs, reason, &detail);
-        Broken::because(reason, detail)
     }
 }
 

@@ -12,15 +12,18 @@ mod expect;
 mod flight;
 mod interpret;
 mod rhythm;
+mod run;
 mod session;
 mod sink;
 mod steps;
+mod stop;
 mod types;
 mod user;
 
 pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
 pub use deck::Deck;
 pub use expect::Expect;
+pub use flight::tell_connect;
 pub use interpret::{carry_out, once};
 pub use rhythm::RETRY;
 pub use session::{

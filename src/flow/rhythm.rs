@@ -8,9 +8,7 @@
 use std::time::Duration;
 
 use super::control::{Choose, ForEach, Repeat, Times};
-use super::interpret::{Run, Stop};
 use super::session::MessageStep;
-use super::sink::Sink;
 use super::types::{Flow, Step, StepKind};
 use super::user::User;
 use crate::base::random::Stream;
@@ -144,16 +142,6 @@ impl<'u> Rhythm<'u> {
             (Some(_), _) => at,
             (None, Some(over)) => at.max(over),
             (None, None) => at.max(paced(rest.begun.max(1))),
-        }
-    }
-}
-
-impl<S: Sink> Run<'_, S> {
-    /// A flow went no further, and these steps of it are left out.
-    pub(super) fn left_out(&mut self, stop: &Stop, steps: &[Step]) {
-        if matches!(stop, Stop::Failed(_)) && !steps.is_empty() {
-            let rest = Rhythm::of(self.user).steps(steps);
-            self.user.rest = self.user.rest.saturating_add(rest);
         }
     }
 }

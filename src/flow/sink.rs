@@ -4,12 +4,15 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+
 use crate::base::secrets::{Secrets, secrets_of_answer};
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Explanation, ListId, Value};
 use crate::flow::session::{Ears, Lack, Stretch};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
+use crate::protocol::Sent;
 
 /// An example of an error. The sink bounds how many are kept, and redacts them.
 #[derive(Clone, Copy)]
@@ -38,8 +41,11 @@ impl Failure<'_> {
         self.all(text, secrets).redact(text).into_owned()
     }
 
+    /// All that is secret in a text; it stays so in others of the run.
     fn all(&self, text: &str, secrets: &Secrets) -> Secrets {
-        secrets.with((self.secrets)(text).into_iter().chain(secrets_of_answer(text)))
+        let found: Vec<String> = (self.secrets)(text).into_iter().chain(secrets_of_answer(text)).collect();
+        secrets.learn(found.iter().cloned());
+        secrets.with(found)
     }
 }
 
@@ -50,6 +56,17 @@ pub enum Work {
     Request(StepId),
     /// A group of steps.
     Group(GroupId),
+}
+
+/// A peer gives up who answers nothing for so long at the soonest; what it said by then is read within as long of a pause.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a connection ended, as was noticed at `at`. Where the generator stood still for a second or more right before that, its peer may have
+/// waited in vain for an answer, and it isn't known who is to blame.
+pub(super) fn why_ended<S: Sink>(sink: &S, at: Instant, reason: Reason) -> Reason {
+    let ended_by_peer = matches!(reason, Reason::Closed | Reason::Reset);
+    let stood = || at.checked_sub(2 * PATIENCE).map_or(Duration::ZERO, |since| sink.stood(since, at));
+    if ended_by_peer && stood() >= PATIENCE { Reason::Local } else { reason }
 }
 
 /// Takes what happens to one virtual user. Nothing here may block or fail. What is told has no default: a sink that leaves it out loses it.
@@ -67,6 +84,10 @@ pub trait Sink {
     fn transfer(&self, step: StepId, due: Instant, transfer: &Transfer);
     /// The request of a [`Sink::sample`] was sent, as far as that is known, and not answered: what it asked for may have been done.
     fn lost(&self, step: StepId, due: Instant);
+    /// Secrets that were sent, and the headers of the answer, which may carry some: never to be shown from here on.
+    fn credentials(&self, sent: &Sent, answer: &HeaderMap);
+    /// Other secrets that came to be known.
+    fn secrets(&self, found: Vec<String>);
     /// The trace that the request of a [`Sink::sample`] was sent with.
     fn traced(&self, step: StepId, due: Instant, sample: &Sample, trace: TraceId);
     /// A check of a request that was due at `due`.
@@ -74,9 +95,9 @@ pub trait Sink {
     /// A group of steps that was due at `at` ended, or was cut off, at `ended`. It took so many nanoseconds of that: pauses of the
     /// run are none of its time.
     fn group(&self, group: GroupId, at: Instant, ended: Instant, nanoseconds: u64, outcome: Outcome);
-    /// A connection was open at `opened`; that counts at `at`.
+    /// A connection was open at `opened`; that counts at `at`, when it began to be opened.
     fn connected(&self, protocol: Protocol, at: Instant, opened: Instant, times: &ConnectTimes);
-    /// A connection could not be opened, after so long; that counts at `at`. Without a reason it was cut off before that was known.
+    /// A connection could not be opened, so long after `at`, when it counts. Without a reason it was cut off before that was known.
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration);
     /// A connection ended; without a reason where this side meant it to.
     fn disconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>);
@@ -104,6 +125,10 @@ pub trait Sink {
     fn unfollow(&self, ears: &Rc<Ears>) {
         let _ = ears;
     }
+    /// The step opens a session that is due at `due`: what comes of it is told next.
+    fn listener_due(&self, step: StepId, due: Instant) {
+        let _ = (step, due);
+    }
     /// A session is open that the step opened. Its end is a [`Sink::session`].
     fn listener_came(&self, step: StepId, at: Instant) {
         let _ = (step, at);
@@ -120,17 +145,22 @@ pub trait Sink {
     fn remember(&self, list: ListId, value: Value);
     /// Tells of an error that was also a [`Sink::sample`].
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
-    /// Tells of a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` holds no values.
+    /// Tells of a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` is without the user's secrets; the plan's may still be in it.
     fn broken(&self, at: Instant, reason: Reason, detail: &str);
     /// A step without samples that began at `at` was cut off: nobody knows whether it could be done, nor whether these checks held.
     fn undone(&self, at: Instant, checks: &[CheckId]);
+    /// By how much the generator itself may have made longer what lasted from `from` to `to`, of which the second has come.
+    fn stood(&self, from: Instant, to: Instant) -> Duration {
+        let _ = (from, to);
+        Duration::ZERO
+    }
     /// Tells how a check failed: it didn't hold, or could not be evaluated. That is worked out when it is asked for, so of a flood
     /// of failures only what is shown costs anything. The user's secrets are taken out, and the plan's are not.
     fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation);
     /// Waits until a moment.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
     /// Whether the flow is to end before its next request or pause, with what is under way done and remembered: asked of what
-    /// is done once for a run, when that is stopped. Users of a load are stopped from outside.
+    /// is done once for a run, when that is stopped, and of the start of a user that is to go. Iterations are stopped from outside.
     fn is_over(&self) -> bool {
         false
     }
@@ -139,6 +169,9 @@ pub trait Sink {
     fn may_knock(&self) -> bool {
         true
     }
+    /// The peer hung up as soon as a connection was open. That it was meant to end so makes it no error; to open the next one at once
+    /// would be a flood all the same.
+    fn hung_up(&self) {}
     /// When the user was turned away, if the last that it heard of a target was that a connection could not be opened, or that the peer
     /// hung up.
     fn turned_away(&self) -> Option<Instant> {

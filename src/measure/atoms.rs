@@ -20,6 +20,11 @@ impl Count {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release);
     }
 
+    /// Takes back `n` of what was added. Only the one writer may call it.
+    pub(super) fn take_back(&self, n: u64) {
+        self.add(n.wrapping_neg());
+    }
+
     /// The value now.
     #[inline]
     pub(super) fn get(&self) -> u64 {

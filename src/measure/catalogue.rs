@@ -126,6 +126,8 @@ metrics! {
         "Messages received that are no JSON, though an expression or extraction asked for it.";
     MESSAGES_MISSED = Counter "load_messages_missed_total" ["scenario", "phase", "step", "message"]
         "Numbered messages that never came to listeners that were connected.";
+    MESSAGES_NUMBERED = Counter "load_messages_numbered_total" ["scenario", "phase", "step", "message"]
+        "Numbered messages that came, each once.";
     MESSAGES_REPEATED = Counter "load_messages_repeated_total" ["scenario", "phase", "step", "message"]
         "Numbered messages that came more than once.";
     MESSAGES_REORDERED = Counter "load_messages_reordered_total" ["scenario", "phase", "step", "message"]
@@ -148,6 +150,10 @@ metrics! {
         "When the present or last run began.";
     RUN_NEXT = Gauge "load_run_next_timestamp_seconds" []
         "When the next run is due by the schedule; absent where none is planned.";
+    RUN_COMPLETED = Gauge "load_run_completed_timestamp_seconds" []
+        "When the last run ended that nothing cut short, as far as stored runs tell also before the daemon began.";
+    RUN_PERIOD = Gauge "load_run_period_seconds" []
+        "The longest time between the ends of two runs by the schedule and the phases' length; absent where no end is planned.";
     TARGET_BEFORE = Gauge "load_target_before" ["phase", "source", "metric"]
         "The value of one of the target's own series at the phase's start.";
     TARGET_AFTER = Gauge "load_target_after" ["phase", "source", "metric"]
@@ -159,17 +165,21 @@ metrics! {
     TARGET_SCRAPE_SUCCESS = Gauge "load_target_scrape_success" ["source"]
         "Whether the source of the target's series could be read last time.";
     SLO_VALUE = Gauge "load_slo_value" ["slo", "phase", "requirement"]
-        "What was measured for a requirement of an SLO.";
+        "What was measured for a requirement of an SLO, in the present run, or in the last one until it is judged anew.";
     SLO_LEAST = Gauge "load_slo_least" ["slo", "phase", "requirement"]
-        "The least that the value of a requirement can be, whatever comes of what isn't known.";
+        "The least that the value of a requirement can be, whatever comes of what isn't known. It stands as long as the value.";
     SLO_MOST = Gauge "load_slo_most" ["slo", "phase", "requirement"]
-        "The most that the value of a requirement can be, whatever comes of what isn't known.";
+        "The most that the value of a requirement can be, whatever comes of what isn't known. It stands as long as the value.";
     SLO_OBJECTIVE = Gauge "load_slo_objective" ["slo", "phase", "requirement"]
         "What a requirement of an SLO asks for.";
     SLO_MET = Gauge "load_slo_met" ["slo", "phase", "requirement"]
-        "Whether a requirement of an SLO was met; absent where that depends on what isn't known.";
+        "Whether a requirement of an SLO was met, in the present run, or in the last one until it is judged anew; absent where that depends on what isn't known.";
+    SLO_REQUIRED = Gauge "load_slo_required" ["slo", "phase", "requirement", "scenario"]
+        "1 for what an SLO requires, 0 for its `target`, which fails no run; a series for each scenario that it judges, with an empty one where it judges none.";
     VERDICT = Gauge "load_verdict" ["verdict"]
         "What the last run came to: 1 for its verdict (`none` where nothing was required), 0 for the others, 0 for all while it runs.";
+    RUN_LAST_VERDICT = Gauge "load_run_last_verdict" ["verdict"]
+        "What the last run that ended came to, also while the next one goes on: 1 for its verdict, 0 for the others, 0 for all before the first has ended.";
     GENERATOR_SATURATED = Gauge "load_generator_saturated" []
         "Whether the generator is its own bottleneck, which makes its figures doubtful.";
     BUILD_INFO = Gauge "load_exporter_build_info" ["version", "os", "arch"]

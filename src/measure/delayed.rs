@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::arith::{each, take};
 use super::hist::Buckets;
-use super::set::Outcomes;
+use super::outcomes::ByOutcome;
+use super::outcomes::Outcomes;
 use super::sparse::Sparse;
-use super::totals::{ByOutcome, each, take};
 use crate::base::Outcome;
 
 /// Delayed samples as they are recorded; nothing is allocated until there is one.

@@ -8,12 +8,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::hist::CLASSIC;
 use super::layout::{Layout, PhaseId, StepId};
 use crate::base::Outcome;
 use crate::base::trace::TraceId;
 
-/// Powers of two from 2^-10 s to 64 s are told apart; what lies below the first is in the first, above the last in one more.
-const SLOTS: usize = 18;
+/// The classic buckets of durations: one for each of their bounds, and one for what lies above the last.
+const SLOTS: usize = (*CLASSIC.end() - *CLASSIC.start() + 2) as usize;
 
 /// One request that was measured, and its trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,8 +43,7 @@ struct Cell {
 
 /// Which slot a response time in seconds belongs to.
 fn slot(value: f64) -> usize {
-    // Not above 2^-10 is slot 0, not above 2^-9 slot 1, and so on.
-    let exponent = value.max(f64::MIN_POSITIVE).log2().ceil() + 10.0;
+    let exponent = value.max(f64::MIN_POSITIVE).log2().ceil() - f64::from(*CLASSIC.start());
     exponent.clamp(0.0, (SLOTS - 1) as f64) as usize
 }
 
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn slots_end_at_powers_of_two() {
-        assert_eq!((slot(0.0), slot(1.0 / 1024.0), slot(1.0 / 1023.0)), (0, 0, 1));
-        assert_eq!((slot(1.0), slot(1.001), slot(64.0), slot(65.0), slot(1e9)), (10, 11, 16, 17, 17));
+        assert_eq!((slot(0.0), slot(1.0 / 4096.0), slot(1.0 / 4095.0)), (0, 0, 1));
+        assert_eq!((slot(1.0), slot(1.001), slot(128.0), slot(129.0), slot(1e9)), (12, 13, 19, 20, 20));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::atoms::Cell;
 use super::layout::{Layout, OwnId, PhaseId, ScenarioId};
@@ -25,6 +26,7 @@ pub struct PhaseGauges {
 struct Tables {
     phases: Vec<PhaseGauges>,
     verdict: Option<Verdict>,
+    last_verdict: Option<Verdict>,
     workers: Vec<Weak<WorkerGauges>>,
 }
 
@@ -37,6 +39,8 @@ pub struct Gauges {
     own: Vec<Cell>,
     run_start: Cell,
     run_next: Cell,
+    run_completed: Cell,
+    run_period: Cell,
     saturated: Cell,
     reload_successful: Cell,
     reload_time: Cell,
@@ -83,6 +87,8 @@ impl Gauges {
             own: cells(layout.own.len() * layout.scenarios.len()),
             run_start: Cell::default(),
             run_next: Cell::default(),
+            run_completed: Cell::default(),
+            run_period: Cell::default(),
             saturated: Cell::default(),
             reload_successful: Cell::default(),
             reload_time: Cell::default(),
@@ -124,6 +130,29 @@ impl Gauges {
     /// When the next run is due by the schedule (Unix seconds).
     pub fn run_next(&self) -> Option<f64> {
         self.run_next.get()
+    }
+
+    /// A run ended that nothing cut short (Unix seconds).
+    pub fn set_run_completed(&self, at: f64) {
+        self.run_completed.set(at);
+    }
+
+    /// When the last run ended that nothing cut short (Unix seconds).
+    pub fn run_completed(&self) -> Option<f64> {
+        self.run_completed.get()
+    }
+
+    /// Sets the longest time between the ends of two runs; none where no end is planned.
+    pub fn set_run_period(&self, period: Option<Duration>) {
+        match period {
+            Some(period) => self.run_period.set(period.as_secs_f64()),
+            None => self.run_period.clear(),
+        }
+    }
+
+    /// The longest time between the ends of two runs (seconds).
+    pub fn run_period(&self) -> Option<f64> {
+        self.run_period.get()
     }
 
     /// A share of the gauges for one worker; it ends when the worker drops it.
@@ -202,13 +231,19 @@ impl Gauges {
     }
 
     /// Sets what the run came to.
-    pub fn set_verdict(&self, verdict: Option<Verdict>) {
-        self.tables().verdict = verdict;
+    pub fn set_verdict(&self, verdict: Verdict) {
+        let mut tables = self.tables();
+        (tables.verdict, tables.last_verdict) = (Some(verdict), Some(verdict));
     }
 
     /// What the last run came to; none before or while it runs.
     pub fn verdict(&self) -> Option<Verdict> {
         self.tables().verdict
+    }
+
+    /// What the last run that ended came to, also while the next one goes on.
+    pub fn last_verdict(&self) -> Option<Verdict> {
+        self.tables().last_verdict
     }
 
     /// Sets whether the generator is its own bottleneck just now.
@@ -280,10 +315,11 @@ mod tests {
         gauges.end_phase(PhaseId(0), 102.0);
         assert_eq!(gauges.phase(PhaseId(0)), PhaseGauges { active: false, start: Some(101.0), end: Some(102.0) });
         gauges.set_saturated(true);
-        gauges.set_verdict(Some(Verdict::Fail));
+        gauges.set_verdict(Verdict::Fail);
         assert!(gauges.saturated() && gauges.verdict() == Some(Verdict::Fail));
         gauges.begin_run(200.0);
         assert!(!gauges.saturated() && gauges.verdict().is_none());
+        assert_eq!(gauges.last_verdict(), Some(Verdict::Fail), "it stands until the next one ends");
         assert_eq!((gauges.phase(PhaseId(0)), gauges.run_start()), (PhaseGauges::default(), Some(200.0)));
     }
 }

@@ -67,6 +67,8 @@ pub struct Heard {
     pub listening: u64,
     /// Nanoseconds of those that lay in a silence.
     pub silent: u64,
+    /// Nanoseconds of those in which the worker itself stood still.
+    pub stood: u64,
     /// The listeners of the step.
     pub listeners: Presence,
 }
@@ -81,6 +83,7 @@ impl Heard {
             alike: self.alike.saturating_sub(earlier.alike),
             listening: self.listening.saturating_sub(earlier.listening),
             silent: self.silent.saturating_sub(earlier.silent),
+            stood: self.stood.saturating_sub(earlier.stood),
             listeners: self.listeners.minus(&earlier.listeners),
         }
     }
@@ -115,7 +118,8 @@ mod tests {
     #[test]
     fn who_could_not_connect_missed_what_the_others_received_on_average() {
         let listeners = Presence { present: 40 * SECOND, away: 10 * SECOND, there: 4, ended: 4, refused: 2 };
-        let heard = Heard { received: 80, alike: 80, missed: 3, listening: 40 * SECOND, silent: SECOND, listeners };
+        let heard =
+            Heard { received: 80, alike: 80, missed: 3, listening: 40 * SECOND, silent: SECOND, listeners, ..Heard::default() };
         // A quarter of the time that others listened, and half as many sessions as there were.
         assert_eq!((heard.missed_unconnected(), heard.missed()), (Some(60), Some(63)));
         assert_eq!(heard.listening_seconds(), (70.0, 31.0));
@@ -145,7 +149,7 @@ mod tests {
         let early = Presence { there: 5, ended: 1, ..Presence::default() };
         let late = Presence { there: 7, ended: 4, ..Presence::default() };
         assert_eq!(late.minus(&early), Presence { there: 6, ended: 3, ..Presence::default() }, "four that stayed, and two more");
-        let heard = Heard { received: 1, missed: 2, alike: 3, listening: 4, silent: 5, listeners: one };
+        let heard = Heard { received: 1, missed: 2, alike: 3, listening: 4, silent: 5, stood: 6, listeners: one };
         assert_eq!((heard.minus(&Heard::default()), heard.minus(&heard)), (heard, Heard::default()));
     }
 }

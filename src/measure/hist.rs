@@ -7,24 +7,24 @@
 //! Beside the buckets, a *split* counts exactly how many of the values in the bucket that holds a bound lie at or below that
 //! bound. A threshold of an SLO thus has an exact count, and one that is consistent with the buckets around it.
 
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::atoms::{Count, Float};
-use super::index::{PER_OCTAVE, SCHEMA, index, upper};
+use super::index::{PER_OCTAVE, Place, SCHEMA, index, upper};
 use super::sparse::Sparse;
 
 /// Durations below 2^-20 s (0.95 µs) count as zero.
 const LEAST_SECONDS: i32 = -20;
 /// Durations above 2^22 s (48 days) count as that: a soak test's session of some days is still told truly.
 const MOST_SECONDS: i32 = 22;
+/// Classic buckets of durations end at the powers of two from 2^-12 s (0.24 ms) to 2^7 s (128 s).
+pub(super) const CLASSIC: RangeInclusive<i32> = -12..=7;
 /// The profile's own values are told apart between 2^-64 and 2^64, of either sign.
 const LEAST_VALUE: i32 = -64;
 /// See [`LEAST_VALUE`].
 const MOST_VALUE: i32 = 64;
-
-/// Where a value lies, in the order of values: its sign, then its bucket (counted downwards for negative values).
-pub(super) type Place = (i32, i32);
 
 /// What histograms of one kind are made of. Recorders of the same series share it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +37,9 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// For durations: classic bounds at the powers of two from 2^-10 s (1 ms) to 64 s, and at each threshold (in seconds).
+    /// For durations: classic bounds at the powers of two of [`CLASSIC`], and at each threshold (in seconds).
     pub fn seconds(thresholds: &[f64]) -> Self {
-        let powers = (-10..=6).map(|e| f64::exp2(f64::from(e)));
+        let powers = CLASSIC.map(|e| f64::exp2(f64::from(e)));
         let thresholds = thresholds.iter().copied();
         Self::new(LEAST_SECONDS, MOST_SECONDS, true, powers.chain(thresholds).collect())
     }
@@ -55,7 +55,7 @@ impl Buckets {
             (from..=to).step_by(step).map(|e| f64::exp2(f64::from(e))).collect()
         };
         match unit {
-            "seconds" => Self::values(&powers(-10, 6, 1)),
+            "seconds" => Self::values(&powers(*CLASSIC.start(), *CLASSIC.end(), 1)),
             "bytes" => Self::values(&powers(6, 30, 2)),
             "bytes_per_second" => Self::values(&powers(12, 34, 2)),
             "ratio" => Self::values(&[0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0]),
@@ -356,8 +356,8 @@ mod tests {
     #[test]
     fn classic_bounds() {
         let buckets = Buckets::seconds(&[0.15, 0.5, f64::INFINITY, -1.0, 0.15]);
-        assert_eq!(buckets.bounds().len(), 18, "17 powers of two and 0.15: {:?}", buckets.bounds());
-        assert_eq!((buckets.bounds()[0], buckets.bounds()[17]), (0.000_976_562_5, 64.0));
+        assert_eq!(buckets.bounds().len(), 21, "20 powers of two and 0.15: {:?}", buckets.bounds());
+        assert_eq!((buckets.bounds()[0], buckets.bounds()[19], buckets.bounds()[20]), (0.000_244_140_625, 64.0, 128.0));
         assert_eq!(buckets.splits.len(), 1, "powers of two need no counter of their own");
     }
 

@@ -13,6 +13,9 @@ pub const SCHEMA: i32 = 6;
 /// Buckets in one octave.
 pub const PER_OCTAVE: usize = 1 << SCHEMA;
 
+/// Where a value lies, in the order of values: its sign, then its bucket (counted downwards for negative values).
+pub(super) type Place = (i32, i32);
+
 const MANTISSA_BITS: u32 = 52;
 const MANTISSA_MASK: u64 = (1 << MANTISSA_BITS) - 1;
 const SLICE_BITS: u32 = SCHEMA as u32 + 1;

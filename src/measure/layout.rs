@@ -81,8 +81,8 @@ pub struct Layout {
     pub trace: bool,
     /// The phases that SLOs judge.
     pub judged: Vec<PhaseId>,
-    /// How many rows of SLOs there can be (an SLO's requirement in a phase is one).
-    pub slo_rows: u64,
+    /// The SLOs' requirements and targets, in each phase that they are judged in.
+    pub requirements: Vec<RequirementLayout>,
     /// How many rows of the target's counters there are thought to be (a series around a phase is one).
     pub target_rows: u64,
     /// How many series the profile may have on `/metrics` (`limits.series`).
@@ -200,6 +200,21 @@ pub struct CheckLayout {
     pub name: String,
 }
 
+/// The labels of one requirement of an SLO in one phase, or in the run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequirementLayout {
+    /// The label `slo`.
+    pub slo: String,
+    /// The label `phase`; empty for the run.
+    pub phase: String,
+    /// The label `requirement`.
+    pub requirement: String,
+    /// Whether a run fails by it; a target is only reported.
+    pub required: bool,
+    /// The scenarios whose traffic it judges.
+    pub scenarios: Vec<ScenarioId>,
+}
+
 /// A metric of the profile's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnMetric {
@@ -266,10 +281,5 @@ impl Layout {
     /// Whether a scenario has load in a phase.
     pub fn is_active(&self, phase: PhaseId, scenario: ScenarioId) -> bool {
         self.active.contains(&(phase, scenario))
-    }
-
-    /// The upper bound of the number of series that this profile can have on `/metrics`, in the classic formats.
-    pub fn series(&self) -> u64 {
-        super::series::bound(self)
     }
 }

@@ -8,13 +8,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arith::{each, less, take};
 use super::atoms::Count;
 use super::delayed::{Delayed, DelayedCell};
 use super::heard::{Heard, Presence};
 use super::hist::Buckets;
-use super::set::{Lazy, Outcomes};
+use super::outcomes::ByOutcome;
+use super::outcomes::{Lazy, Outcomes};
 use super::sparse::Sparse;
-use super::totals::{ByOutcome, each, less, take};
 use crate::base::Outcome;
 
 /// Which way a message went (the label `direction`).
@@ -155,8 +156,10 @@ pub(super) struct MessageCell {
     reordered: Count,
     skewed: Count,
     alike: Count,
+    behind: Count,
     listening: Count,
     silent: Count,
+    stood: Count,
 }
 
 impl MessageCell {
@@ -175,6 +178,15 @@ impl MessageCell {
         if skewed {
             self.skewed.add(1);
         }
+    }
+
+    /// So many nanoseconds of a silence the worker itself stood still.
+    pub(super) fn stood(&self, nanoseconds: u64) {
+        self.stood.add(nanoseconds);
+    }
+
+    pub(super) fn behind(&self) {
+        self.behind.add(1);
     }
 
     pub(super) fn delayed(&self, buckets: &Buckets, nanoseconds: u64, delay: u64) {
@@ -198,8 +210,10 @@ impl MessageCell {
         MessageTotals {
             listeners: Presence::default(),
             silent,
+            stood: self.stood.get(),
             listening: self.listening.get(),
             alike: self.alike.get(),
+            behind: self.behind.get(),
             skewed: self.skewed.get(),
             delayed: self.delayed.totals(buckets),
             latency: self.latency.totals(buckets),
@@ -268,12 +282,18 @@ pub struct MessageTotals {
     /// Of those received, what any other listener of the step would have received as well.
     #[serde(default)]
     pub alike: u64,
+    /// Messages that were read right behind a pause of the generator: nobody knows when they came.
+    #[serde(default)]
+    pub behind: u64,
     /// Nanoseconds in which somebody listened, where a handler has `every`.
     #[serde(default)]
     pub listening: u64,
     /// Nanoseconds of those that lay in a silence.
     #[serde(default)]
     pub silent: u64,
+    /// Nanoseconds of those in which the worker itself stood still.
+    #[serde(default)]
+    pub stood: u64,
     /// The listeners of the step.
     #[serde(default)]
     pub listeners: Presence,
@@ -288,6 +308,7 @@ impl MessageTotals {
             alike: self.alike,
             listening: self.listening,
             silent: self.silent,
+            stood: self.stood,
             listeners: self.listeners,
         }
     }
@@ -302,8 +323,10 @@ impl MessageTotals {
         self.reordered += other.reordered;
         self.skewed += other.skewed;
         self.alike += other.alike;
+        self.behind += other.behind;
         self.listening += other.listening;
         self.silent += other.silent;
+        self.stood += other.stood;
         self.listeners.add(&other.listeners);
     }
 
@@ -316,8 +339,10 @@ impl MessageTotals {
         less(&mut self.reordered, &earlier.reordered);
         less(&mut self.skewed, &earlier.skewed);
         less(&mut self.alike, &earlier.alike);
+        less(&mut self.behind, &earlier.behind);
         less(&mut self.listening, &earlier.listening);
         less(&mut self.silent, &earlier.silent);
+        less(&mut self.stood, &earlier.stood);
         self.listeners = self.listeners.minus(&earlier.listeners);
     }
 }

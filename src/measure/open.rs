@@ -1,17 +1,23 @@
-//! Work that is under way: what of it began, and what of that is over.
+//! Work that is under way: what of it began, what of that is over, and for how long the rest has lasted.
+
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::arith::less;
 use super::atoms::Count;
-use super::totals::less;
+use super::since::Since;
 
 /// Pieces of work as they begin and end: what began and didn't end is under way, or outlasted the drain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Open {
     /// Those that began.
     pub begun: u64,
     /// Those of them that ended, however they did.
     pub over: u64,
+    /// Those that are under way at the moment that this was read: for how many nanoseconds at least, and how many.
+    #[serde(skip)]
+    pub lasting: Vec<(u64, u64)>,
 }
 
 impl Open {
@@ -23,8 +29,10 @@ impl Open {
     pub(super) fn add(&mut self, other: &Self) {
         self.begun += other.begun;
         self.over += other.over;
+        self.lasting.extend(&other.lasting);
     }
 
+    /// Takes away what was there earlier. What is under way is so at the end.
     pub(super) fn take(&mut self, earlier: &Self) {
         less(&mut self.begun, &earlier.begun);
         less(&mut self.over, &earlier.over);
@@ -36,17 +44,28 @@ impl Open {
 pub(super) struct OpenCell {
     begun: Count,
     over: Count,
+    since: OnceLock<Box<Since>>,
 }
 
 impl OpenCell {
+    /// A piece of work begins that counts since `since` by the worker's clock, or is over.
     #[inline]
-    pub(super) fn step(&self, begins: bool) {
-        if begins { &self.begun } else { &self.over }.add(1);
+    pub(super) fn step(&self, since: u64, begins: bool) {
+        let ages = self.since.get_or_init(Box::default);
+        if begins {
+            self.begun.add(1);
+            ages.begins(since);
+        } else {
+            ages.ends(since);
+            self.over.add(1);
+        }
     }
 
-    /// Read against the order of writing: what is over has begun.
-    pub(super) fn totals(&self) -> Open {
+    /// Read against the order of writing: what is over has begun. `now` is the worker's clock; without it nobody knows how long
+    /// anything has lasted.
+    pub(super) fn totals(&self, now: Option<u64>) -> Open {
         let over = self.over.get();
-        Open { begun: self.begun.get(), over }
+        let ages = self.since.get().zip(now);
+        Open { begun: self.begun.get(), over, lasting: ages.map(|(ages, now)| ages.lasting(now)).unwrap_or_default() }
     }
 }

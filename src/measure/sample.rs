@@ -11,9 +11,9 @@ pub struct Sample {
     pub service: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why it failed, if it did.
+    /// Why it failed, if it did; of one that was interrupted, whether the status that had come is an error.
     pub reason: Option<Reason>,
-    /// The status code of the answer; 0 without one.
+    /// The status code of the answer, of which the body may be missing; 0 without one.
     pub status: u16,
     /// Bytes sent.
     pub sent: u64,

@@ -20,8 +20,15 @@ fn histogram(buckets: &Buckets) -> u64 {
     buckets.bounds().len() as u64 + 3
 }
 
+impl Layout {
+    /// The upper bound of the number of series that this profile can have on `/metrics`, in the classic formats.
+    pub fn series(&self) -> u64 {
+        bound(self)
+    }
+}
+
 /// The upper bound for a layout.
-pub(super) fn bound(layout: &Layout) -> u64 {
+fn bound(layout: &Layout) -> u64 {
     let shapes = Shapes::new(layout);
     let protocols = protocols(layout);
     let in_phase = in_phase(layout, &shapes, &protocols);
@@ -37,9 +44,12 @@ pub(super) fn bound(layout: &Layout) -> u64 {
         .sum();
     // Users, users wanted, rate wanted; connections.
     let scenarios: u64 = protocols.iter().map(|protocols| 3 + protocols.len() as u64).sum();
-    // Judged, active, start and end of a phase; the run's start, the next one, saturation, two of reloading, the verdict.
-    let run = 4 * layout.phases.len() as u64 + 5 + Verdict::COUNT as u64;
-    active + own + scenarios + run + 5 * layout.slo_rows + 4 * layout.target_rows.min(TARGET_ROWS as u64)
+    // Judged, active, start and end of a phase; the run's start, the next one, the last end, the period, saturation, two of reloading,
+    // the verdict.
+    let run = 4 * layout.phases.len() as u64 + 7 + 2 * Verdict::COUNT as u64;
+    // Value, its bounds, objective, met; whether it is required, for each of its scenarios.
+    let requirements: u64 = layout.requirements.iter().map(|row| 5 + row.scenarios.len().max(1) as u64).sum();
+    active + own + scenarios + run + requirements + 4 * layout.target_rows.min(TARGET_ROWS as u64)
 }
 
 /// The protocols that each scenario's steps speak, each once.
@@ -86,10 +96,10 @@ fn in_phase(layout: &Layout, shapes: &Shapes, protocols: &[BTreeSet<Protocol>]) 
         add(step.scenario, durations + REASONS + codes + sessions + uploads + downloads + 3);
     }
     for (message, buckets) in layout.messages.iter().zip(&shapes.message) {
-        // With the latency the clocks' skew; of numbers those missed, repeated and reordered.
+        // With the latency the clocks' skew; of numbers those that came, those missed, repeated and reordered.
         let latency = if message.latency { histogram(buckets) + 1 } else { 0 };
         // Of silences the time of listening and that in silence.
-        let count = latency + if message.numbered { 3 } else { 0 } + if message.every { 2 } else { 0 };
+        let count = latency + if message.numbered { 4 } else { 0 } + if message.every { 2 } else { 0 };
         add(layout.scenario_of(message), count);
     }
     layout.checks.iter().for_each(|check| add(check.scenario, 2));

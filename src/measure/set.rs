@@ -6,54 +6,27 @@
 //! Writes are ordered so that a snapshot is consistent: what is due is written first and read last, so due is never less than
 //! what has started, was dropped or cancelled; likewise requests and their errors, checks and their failures.
 
+mod own;
 mod read;
+mod users;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::atoms::{Count, Float};
+use super::atoms::Count;
+use super::cut::CutCell;
 use super::delayed::DelayedCell;
 use super::gauges::Gauges;
 use super::heard::Presence;
-use super::hist::{Buckets, Histogram};
-use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use super::layout::{CheckId, GroupId, Layout, MessageId, PhaseId, ScenarioId, StepId};
 use super::messages::{MessageCell, Numbered, Passed, SessionCell};
 use super::open::OpenCell;
+use super::outcomes::{Lazy, Outcomes};
+use super::own::OwnCell;
 use super::sample::{ConnectTimes, Layer, Sample};
 use super::shapes::Shapes;
-use super::sparse::Sparse;
-use super::totals::ByOutcome;
 use super::transfer::{Transfer, TransferCell};
 use crate::base::{DropReason, Outcome, Protocol, Reason};
-
-/// A histogram for each outcome, made when first touched.
-#[derive(Debug, Default)]
-pub(super) struct Outcomes([OnceLock<Box<Histogram>>; Outcome::COUNT]);
-
-impl Outcomes {
-    #[inline]
-    pub(super) fn record(&self, buckets: &Buckets, outcome: Outcome, nanoseconds: u64) {
-        self.0[outcome.index()].get_or_init(|| Box::new(Histogram::new(buckets))).record_nanos(buckets, nanoseconds);
-    }
-
-    pub(super) fn totals(&self, buckets: &Buckets) -> ByOutcome {
-        std::array::from_fn(|i| self.0[i].get().map(|histogram| histogram.snapshot(buckets)).unwrap_or_default())
-    }
-}
-
-/// A histogram that is made when first touched.
-#[derive(Debug, Default)]
-pub(super) struct Lazy(OnceLock<Box<Histogram>>);
-
-impl Lazy {
-    #[inline]
-    pub(super) fn get(&self, buckets: &Buckets) -> &Histogram {
-        self.0.get_or_init(|| Box::new(Histogram::new(buckets)))
-    }
-
-    pub(super) fn totals(&self, buckets: &Buckets) -> Sparse {
-        self.0.get().map(|histogram| histogram.snapshot(buckets)).unwrap_or_default()
-    }
-}
 
 type Reasons = [Count; Reason::COUNT];
 
@@ -70,6 +43,7 @@ struct StepCell {
     delayed_response: DelayedCell,
     delayed_service: DelayedCell,
     lost: Count,
+    cut: CutCell,
     open: OpenCell,
 }
 
@@ -78,6 +52,7 @@ struct ScenarioCell {
     due: Count,
     started: Count,
     dropped: [Count; DropReason::COUNT],
+    displaced: Count,
     cancelled: Count,
     iterations: Outcomes,
     open: OpenCell,
@@ -99,6 +74,7 @@ struct ConnectCell {
     duration: Lazy,
     timed_out: Lazy,
     cut_off: Lazy,
+    open: OpenCell,
     delayed: DelayedCell,
     layers: [Lazy; 4],
     failures: Reasons,
@@ -110,12 +86,6 @@ struct CheckCell {
     total: Count,
     failed: Count,
     unclear: Count,
-}
-
-#[derive(Debug, Default)]
-struct OwnCell {
-    counter: Float,
-    histogram: Lazy,
 }
 
 /// A delay of so many nanoseconds shows in what a profile makes of a response: a tenth of a second.
@@ -140,6 +110,10 @@ pub struct Set {
     open_groups: Box<[OpenCell]>,
     early: OnceLock<Box<Set>>,
     late: OnceLock<Box<Set>>,
+    /// The worker's clock, in nanoseconds: it stands still where the worker does.
+    now: AtomicU64,
+    /// Grows with each delay that is recorded.
+    delays: Count,
 }
 
 fn boxed<T: Default>(n: usize) -> Box<[T]> {
@@ -162,6 +136,8 @@ impl Set {
             open_groups: boxed(layout.groups.len()),
             early: OnceLock::new(),
             late: OnceLock::new(),
+            delays: Count::new(),
+            now: AtomicU64::new(0),
             layout,
             shapes,
             gauges,
@@ -188,20 +164,25 @@ impl Set {
         set.get_or_init(|| Box::new(new()))
     }
 
-    /// A request begins, or one that had begun is over.
+    /// The worker's clock shows `now`.
+    pub fn beats(&self, now: u64) {
+        self.now.store(now, Ordering::Release);
+    }
+
+    /// A request begins that counts since `since` by the worker's clock, or one that had begun is over.
     #[inline]
-    pub fn request_open(&self, step: StepId, begins: bool) {
-        self.steps[step.index()].get_or_init(Box::default).open.step(begins);
+    pub fn request_open(&self, step: StepId, since: u64, begins: bool) {
+        self.steps[step.index()].get_or_init(Box::default).open.step(since, begins);
     }
 
     /// An iteration begins, or one that had begun is over.
-    pub fn iteration_open(&self, scenario: ScenarioId, begins: bool) {
-        self.scenarios[scenario.index()].open.step(begins);
+    pub fn iteration_open(&self, scenario: ScenarioId, since: u64, begins: bool) {
+        self.scenarios[scenario.index()].open.step(since, begins);
     }
 
     /// A group begins, or one that had begun is over.
-    pub fn group_open(&self, group: GroupId, begins: bool) {
-        self.open_groups[group.index()].step(begins);
+    pub fn group_open(&self, group: GroupId, since: u64, begins: bool) {
+        self.open_groups[group.index()].step(since, begins);
     }
 
     /// Records one sample of a step.
@@ -212,7 +193,9 @@ impl Set {
         if sample.service > 0 {
             cell.service.record(&self.shapes.service[step.index()], sample.outcome, sample.service);
         }
-        if let Some(reason) = sample.reason {
+        if sample.outcome == Outcome::Interrupted {
+            cell.cut.note(sample);
+        } else if let Some(reason) = sample.reason {
             cell.reasons[reason.index()].add(1);
         }
         match sample.status {
@@ -230,6 +213,7 @@ impl Set {
     /// Records that the generator may have made a sample's response time longer by `response` nanoseconds, and its service time by
     /// `service`. To be called after [`Set::sample`].
     pub fn delayed_sample(&self, step: StepId, sample: &Sample, response: u64, service: u64) {
+        self.delays.add(1);
         let cell = self.steps[step.index()].get_or_init(Box::default);
         cell.delayed_response.record(&self.shapes.response[step.index()], sample.outcome, sample.response, response);
         if response >= STALL {
@@ -272,6 +256,11 @@ impl Set {
         self.scenarios[scenario.index()].dropped[reason.index()].add(n);
     }
 
+    /// Counts an arrival that a pause of the generator may have left nobody free for. To be called after [`Set::dropped`].
+    pub fn displaced(&self, scenario: ScenarioId) {
+        self.scenarios[scenario.index()].displaced.add(1);
+    }
+
     /// Counts arrivals that hadn't started when their phase ended.
     pub fn cancelled(&self, scenario: ScenarioId, n: u64) {
         self.scenarios[scenario.index()].cancelled.add(n);
@@ -286,28 +275,9 @@ impl Set {
 
     /// Records that the generator may have made an iteration longer, by `delay` nanoseconds. To be called after [`Set::iteration`].
     pub fn delayed_iteration(&self, scenario: ScenarioId, nanoseconds: u64, outcome: Outcome, delay: u64) {
+        self.delays.add(1);
         let i = scenario.index();
         self.scenarios[i].delayed_iterations.record(&self.shapes.iteration[i], outcome, nanoseconds, delay);
-    }
-
-    /// Closed users were wanted, together for so many nanoseconds. To be called before [`Set::absent`].
-    pub fn wanted(&self, scenario: ScenarioId, nanoseconds: u64) {
-        self.scenarios[scenario.index()].wanted.add(nanoseconds);
-    }
-
-    /// Closed users that the load wanted were gone before their time, together for so many nanoseconds.
-    pub fn absent(&self, scenario: ScenarioId, nanoseconds: u64) {
-        self.scenarios[scenario.index()].absent.add(nanoseconds);
-    }
-
-    /// The worker stood still, and held closed users up for so many nanoseconds together.
-    pub fn held(&self, scenario: ScenarioId, nanoseconds: u64) {
-        self.scenarios[scenario.index()].held.add(nanoseconds);
-    }
-
-    /// Closed users were held back because their target was away, together for so many nanoseconds.
-    pub fn held_back(&self, scenario: ScenarioId, nanoseconds: u64) {
-        self.scenarios[scenario.index()].held_back.add(nanoseconds);
     }
 
     /// Counts an arrival that started so late that it was cut off at once.
@@ -335,6 +305,11 @@ impl Set {
 
     fn connects(&self, scenario: ScenarioId, protocol: Protocol) -> &ConnectCell {
         self.scenarios[scenario.index()].connects[protocol.index()].get_or_init(Box::default)
+    }
+
+    /// A connection is being opened that counts since `since` by the worker's clock, or is so no longer.
+    pub fn connect_open(&self, scenario: ScenarioId, protocol: Protocol, since: u64, begins: bool) {
+        self.connects(scenario, protocol).open.step(since, begins);
     }
 
     /// So many connections were open when the phase began.
@@ -377,6 +352,7 @@ impl Set {
     /// Records that the generator may have made opening a connection longer, by `delay` nanoseconds. To be called after
     /// [`Set::connected`] or [`Set::unconnected`].
     pub fn delayed_connect(&self, scenario: ScenarioId, protocol: Protocol, outcome: Outcome, nanoseconds: u64, delay: u64) {
+        self.delays.add(1);
         let cell = self.connects(scenario, protocol);
         cell.delayed.record(&self.shapes.connect[scenario.index()], outcome, nanoseconds, delay);
     }
@@ -393,6 +369,7 @@ impl Set {
 
     /// Records that the generator may have made a group longer, by `delay` nanoseconds. To be called after [`Set::group`].
     pub fn delayed_group(&self, group: GroupId, nanoseconds: u64, outcome: Outcome, delay: u64) {
+        self.delays.add(1);
         self.delayed_groups[group.index()].record(&self.shapes.group[group.index()], outcome, nanoseconds, delay);
     }
 
@@ -417,6 +394,7 @@ impl Set {
 
     /// Records that the generator may have made a session longer, by `delay` nanoseconds. To be called after [`Set::session`].
     pub fn delayed_session(&self, step: StepId, nanoseconds: u64, outcome: Outcome, delay: u64) {
+        self.delays.add(1);
         self.session_cell(step).delayed(&self.shapes.session[step.index()], outcome, nanoseconds, delay);
     }
 
@@ -435,7 +413,13 @@ impl Set {
     /// Records that the generator may have made a message's latency longer, by `delay` nanoseconds. To be called after
     /// [`Set::latency`].
     pub fn delayed_latency(&self, message: MessageId, nanoseconds: u64, delay: u64) {
+        self.delays.add(1);
         self.message_cell(message).delayed(&self.shapes.message[message.index()], nanoseconds, delay);
+    }
+
+    /// Counts a message that was read right behind a pause of the generator.
+    pub fn behind(&self, message: MessageId) {
+        self.message_cell(message).behind();
     }
 
     /// Counts what became of messages.
@@ -450,29 +434,13 @@ impl Set {
         self.message_cell(message).listened(nanoseconds, silent);
     }
 
+    /// So many nanoseconds of a silence the worker itself stood still.
+    pub fn stood(&self, message: MessageId, nanoseconds: u64) {
+        self.message_cell(message).stood(nanoseconds);
+    }
+
     /// Counts the listeners of a step that opens sessions.
     pub fn listeners(&self, step: StepId, presence: &Presence) {
         self.session_cell(step).listeners(presence);
-    }
-
-    /// Adds to a counter of the profile's own. Counters only grow: what is negative or no number is left out.
-    pub fn count(&self, metric: OwnId, scenario: ScenarioId, n: f64) {
-        if n > 0.0 && n.is_finite() {
-            self.own(metric, scenario).counter.add(n);
-        }
-    }
-
-    /// Observes a value: a histogram of the profile's own takes it up, a gauge becomes it. NaN is left out.
-    pub fn observe(&self, metric: OwnId, scenario: ScenarioId, value: f64) {
-        if matches!(self.layout.own[metric.index()].kind, OwnKind::Gauge) {
-            self.gauges.set_own(metric, scenario, value);
-        } else {
-            let buckets = &self.shapes.own[metric.index()];
-            self.own(metric, scenario).histogram.get(buckets).record(buckets, value);
-        }
-    }
-
-    fn own(&self, metric: OwnId, scenario: ScenarioId) -> &OwnCell {
-        self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get_or_init(Box::default)
     }
 }

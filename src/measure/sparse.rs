@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::hist::Place;
-use super::index::{SCHEMA, coarser, lower, upper};
+use super::index::{Place, SCHEMA, coarser, index, lower, upper};
 
 /// A count for each bucket that isn't empty, ascending by index.
 pub type Spans = Vec<(i32, u64)>;
@@ -63,6 +62,11 @@ impl Sparse {
     /// The sum of the values, in seconds for durations.
     pub fn sum(&self) -> f64 {
         self.time.as_secs_f64() + self.sum
+    }
+
+    /// The sum if each value were at least so much; at most 1.1 % too high.
+    pub fn sum_at_least(&self, least: f64) -> f64 {
+        self.cells().map(|cell| cell.n as f64 * cell.to.max(least)).sum()
     }
 
     /// The mean, if there is a value.
@@ -182,6 +186,27 @@ impl Sparse {
         self.negative = merged(&self.negative, &other.negative);
         self.time = self.time.saturating_add(other.time);
         self.sum += other.sum;
+    }
+
+    /// Without a value, and with the bounds that these know.
+    pub fn emptied(&self) -> Sparse {
+        let splits = self.splits.iter().map(|(bound, place, _)| (*bound, *place, 0)).collect();
+        Sparse { zero_threshold: self.zero_threshold, splits, ..Sparse::default() }
+    }
+
+    /// Adds `n` values of so many nanoseconds.
+    pub fn put(&mut self, nanoseconds: u64, n: u64) {
+        let seconds = nanoseconds as f64 / 1e9;
+        let place = if seconds <= self.zero_threshold { None } else { Some(index(seconds)) };
+        match place {
+            None => self.zero += n,
+            Some(i) => self.positive = merged(&self.positive, &vec![(i, n)]),
+        }
+        let place = place.map_or((0, 0), |i| (1, i));
+        for (_, _, within) in self.splits.iter_mut().filter(|(bound, at, _)| *at == place && seconds <= *bound) {
+            *within += n;
+        }
+        self.time = self.time.saturating_add(Duration::from_nanos(nanoseconds.saturating_mul(n)));
     }
 
     /// What has come since `earlier`, a snapshot of the same series.

@@ -78,8 +78,8 @@ impl Store {
     pub fn retire(&self, set: Arc<Set>) {
         let mut phase = lock(&self.phases[set.phase().index()]);
         if let Some(i) = phase.live.iter().position(|live| Arc::ptr_eq(live, &set)) {
-            let totals = set.totals();
-            phase.retired.add(&totals);
+            // What is still under way ends elsewhere.
+            phase.retired.add(&set.totals().drained());
             phase.live.swap_remove(i);
         }
     }
@@ -291,5 +291,18 @@ mod tests {
         assert_eq!(http.layers.each_ref().map(super::super::Sparse::count), [0, 1, 1, 0]);
         assert_eq!(totals.own(OwnId(0), SCENARIO).counter, 2.5);
         assert_eq!(store.gauges.own(OwnId(1), SCENARIO), Some(7.0));
+    }
+
+    #[test]
+    fn what_outlasts_its_record_ends_elsewhere_and_is_kept_nowhere() {
+        let store = Store::new(layout());
+        for _ in 0..3 {
+            let set = store.open(PHASE);
+            set.request_open(STEP, 0, true);
+            set.beats(1_000_000_000);
+            assert!(!set.totals().step(STEP).open.lasting.is_empty());
+            store.retire(set);
+        }
+        assert_eq!(store.totals(PHASE).step(STEP).open.lasting, []);
     }
 }

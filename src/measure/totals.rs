@@ -4,25 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::arith::{each, less, more, take};
+pub use super::connects::ConnectTotals;
+use super::cut::Cut;
 use super::delayed::Delayed;
 use super::layout::{CheckId, GroupId, Layout, MessageId, OwnId, ScenarioId, StepId};
 use super::messages::{MessageTotals, SessionTotals};
 use super::open::Open;
+use super::outcomes::ByOutcome;
+use super::own::OwnTotals;
 use super::sparse::Sparse;
 use super::transfer::TransferTotals;
 use crate::base::{DropReason, Outcome, Protocol, Reason};
-
-/// A histogram for each outcome, by [`Outcome::index`].
-pub type ByOutcome = [Sparse; Outcome::COUNT];
-
-/// The distribution that latencies are read from: that of [`Outcome::TIMED`].
-pub fn timed(by: &ByOutcome) -> Sparse {
-    let mut sum = Sparse::default();
-    for outcome in Outcome::TIMED {
-        sum.add(&by[outcome.index()]);
-    }
-    sum
-}
 
 /// Everything that was recorded, by the layout's indexes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -85,6 +78,9 @@ pub struct StepTotals {
     /// Requests that were sent, as far as that is known, and not answered: what they asked for may have been done.
     #[serde(default)]
     pub lost: u64,
+    /// Interrupted requests whose status had come.
+    #[serde(default)]
+    pub cut: Cut,
     /// Requests as they begin and end.
     #[serde(default)]
     pub open: Open,
@@ -99,6 +95,9 @@ pub struct ScenarioTotals {
     pub started: u64,
     /// Arrivals that were dropped, by [`DropReason::index`].
     pub dropped: [u64; DropReason::COUNT],
+    /// Of those how many a pause of the generator may have left nobody free for.
+    #[serde(default)]
+    pub displaced: u64,
     /// Arrivals that had not started when their phase ended.
     pub cancelled: u64,
     /// Iterations that ended, by how.
@@ -137,31 +136,6 @@ pub struct ScenarioTotals {
     pub connects: [ConnectTotals; Protocol::COUNT],
 }
 
-/// Connections of one scenario over one protocol.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct ConnectTotals {
-    /// Those that were open when the phase began.
-    #[serde(default)]
-    pub carried: u64,
-    /// How long those took that succeeded.
-    pub duration: Sparse,
-    /// Those that ran into their time limit, by how long that took.
-    #[serde(default)]
-    pub timed_out: Sparse,
-    /// Those that were still being opened when their request was cut off, by how long they had been until then.
-    #[serde(default)]
-    pub cut_off: Sparse,
-    /// Of all three those that the generator delayed.
-    #[serde(default)]
-    pub delayed: Delayed,
-    /// The layers' shares of it, by [`super::Layer`].
-    pub layers: [Sparse; 4],
-    /// Those that failed, by [`Reason::index`].
-    pub failures: [u64; Reason::COUNT],
-    /// Connections that ended unasked, by [`Reason::index`].
-    pub disconnects: [u64; Reason::COUNT],
-}
-
 /// One check's results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CheckTotals {
@@ -172,15 +146,6 @@ pub struct CheckTotals {
     /// How often nobody knows, since what it belongs to was cut off.
     #[serde(default)]
     pub unclear: u64,
-}
-
-/// What one scenario put into one of the profile's own metrics.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct OwnTotals {
-    /// The sum, of a counter.
-    pub counter: f64,
-    /// The values, of a histogram.
-    pub histogram: Sparse,
 }
 
 impl StepTotals {
@@ -209,18 +174,6 @@ impl ScenarioTotals {
     /// Arrivals that are neither started nor dropped nor cancelled yet.
     pub fn waiting(&self) -> u64 {
         self.due.saturating_sub(self.started + self.unstarted())
-    }
-}
-
-impl ConnectTotals {
-    /// Attempts to connect, those among them that failed or were cut off.
-    pub fn attempts(&self) -> u64 {
-        self.duration.count() + self.failures.iter().sum::<u64>() + self.cut_off.count()
-    }
-
-    /// Connections that were open at any time: from before, or opened.
-    pub fn there(&self) -> u64 {
-        self.carried + self.duration.count()
     }
 }
 
@@ -294,6 +247,12 @@ impl Totals {
         &self.own[metric.index() * self.scenarios.len() + scenario.index()]
     }
 
+    /// What a gauge of the profile's own was set to last, over all scenarios that set it; none if nobody did.
+    pub fn own_gauge(&self, metric: OwnId) -> Option<f64> {
+        let scenarios = (0..self.scenarios.len()).map(|scenario| self.own(metric, ScenarioId::at(scenario)));
+        scenarios.filter_map(|own| own.gauge).map(|(_, value)| value).reduce(|sum, value| sum + value)
+    }
+
     /// What all scenarios put into a metric of the profile's own.
     pub fn own_sum(&self, metric: OwnId) -> OwnTotals {
         let mut sum = OwnTotals::default();
@@ -349,6 +308,20 @@ impl Totals {
         }
     }
 
+    /// Once a phase has drained nobody waits for what is still under way.
+    pub fn drained(mut self) -> Totals {
+        let apart = [&mut self.early, &mut self.late].into_iter().flatten();
+        apart.for_each(|apart| **apart = std::mem::take(&mut **apart).drained());
+        let of_scenario = |scenario: &mut ScenarioTotals| {
+            scenario.open.lasting.clear();
+            scenario.connects.iter_mut().for_each(|connects| connects.open.lasting.clear());
+        };
+        self.scenarios.iter_mut().for_each(of_scenario);
+        let steps = self.steps.iter_mut().map(|step| &mut step.open);
+        steps.chain(&mut self.open_groups).for_each(|open| open.lasting.clear());
+        self
+    }
+
     /// What has come since `earlier`, taken from the same phase of the same store.
     pub fn minus(&self, earlier: &Totals) -> Totals {
         let mut rest = self.clone();
@@ -366,12 +339,14 @@ impl Totals {
             mine.delayed_response.take(&theirs.delayed_response);
             mine.delayed_service.take(&theirs.delayed_service);
             less(&mut mine.lost, &theirs.lost);
+            mine.cut.take(&theirs.cut);
             mine.open.take(&theirs.open);
         });
         each(&mut rest.scenarios, &earlier.scenarios, |mine, theirs| {
             less(&mut mine.due, &theirs.due);
             less(&mut mine.started, &theirs.started);
             each(&mut mine.dropped, &theirs.dropped, less);
+            less(&mut mine.displaced, &theirs.displaced);
             less(&mut mine.cancelled, &theirs.cancelled);
             each(&mut mine.iterations, &theirs.iterations, take);
             mine.open.take(&theirs.open);
@@ -384,15 +359,7 @@ impl Totals {
             less(&mut mine.held_back, &theirs.held_back);
             less(&mut mine.unsent, &theirs.unsent);
             take(&mut mine.start_lag, &theirs.start_lag);
-            each(&mut mine.connects, &theirs.connects, |mine, theirs| {
-                take(&mut mine.duration, &theirs.duration);
-                take(&mut mine.timed_out, &theirs.timed_out);
-                take(&mut mine.cut_off, &theirs.cut_off);
-                mine.delayed.take(&theirs.delayed);
-                each(&mut mine.layers, &theirs.layers, take);
-                each(&mut mine.failures, &theirs.failures, less);
-                each(&mut mine.disconnects, &theirs.disconnects, less);
-            });
+            each(&mut mine.connects, &theirs.connects, ConnectTotals::take);
         });
         each(&mut rest.groups, &earlier.groups, |mine, theirs| each(mine, theirs, take));
         each(&mut rest.delayed_groups, &earlier.delayed_groups, Delayed::take);
@@ -404,10 +371,7 @@ impl Totals {
         each(&mut rest.sessions, &earlier.sessions, SessionTotals::take);
         each(&mut rest.messages, &earlier.messages, MessageTotals::take);
         each(&mut rest.transfers, &earlier.transfers, TransferTotals::take);
-        each(&mut rest.own, &earlier.own, |mine, theirs| {
-            mine.counter -= theirs.counter;
-            take(&mut mine.histogram, &theirs.histogram);
-        });
+        each(&mut rest.own, &earlier.own, OwnTotals::take);
         each(&mut rest.open_groups, &earlier.open_groups, Open::take);
         for (mine, theirs) in [(&mut rest.late, &earlier.late), (&mut rest.early, &earlier.early)] {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
@@ -433,6 +397,7 @@ impl StepTotals {
         self.delayed_response.add(&other.delayed_response);
         self.delayed_service.add(&other.delayed_service);
         self.lost += other.lost;
+        self.cut.add(&other.cut);
         self.open.add(&other.open);
     }
 }
@@ -443,6 +408,7 @@ impl ScenarioTotals {
         self.due += other.due;
         self.started += other.started;
         each(&mut self.dropped, &other.dropped, more);
+        self.displaced += other.displaced;
         self.cancelled += other.cancelled;
         each(&mut self.iterations, &other.iterations, Sparse::add);
         self.open.add(&other.open);
@@ -457,44 +423,4 @@ impl ScenarioTotals {
         self.start_lag.add(&other.start_lag);
         each(&mut self.connects, &other.connects, ConnectTotals::add);
     }
-}
-
-impl ConnectTotals {
-    /// Adds another's connections to these.
-    pub fn add(&mut self, other: &ConnectTotals) {
-        self.carried += other.carried;
-        self.duration.add(&other.duration);
-        self.timed_out.add(&other.timed_out);
-        self.cut_off.add(&other.cut_off);
-        self.delayed.add(&other.delayed);
-        each(&mut self.layers, &other.layers, Sparse::add);
-        each(&mut self.failures, &other.failures, more);
-        each(&mut self.disconnects, &other.disconnects, more);
-    }
-}
-
-impl OwnTotals {
-    /// Adds another's values to these.
-    pub fn add(&mut self, other: &OwnTotals) {
-        self.counter += other.counter;
-        self.histogram.add(&other.histogram);
-    }
-}
-
-pub(super) fn each<T>(mine: &mut [T], theirs: &[T], mut f: impl FnMut(&mut T, &T)) {
-    for (mine, theirs) in mine.iter_mut().zip(theirs) {
-        f(mine, theirs);
-    }
-}
-
-fn more(mine: &mut u64, theirs: &u64) {
-    *mine += theirs;
-}
-
-pub(super) fn less(mine: &mut u64, theirs: &u64) {
-    *mine = mine.saturating_sub(*theirs);
-}
-
-pub(super) fn take(mine: &mut Sparse, theirs: &Sparse) {
-    *mine = mine.minus(theirs);
 }

@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arith::take;
 use super::hist::Buckets;
-use super::set::Lazy;
+use super::outcomes::Lazy;
 use super::sparse::Sparse;
-use super::totals::take;
 
 /// The least body whose speed is measured, in bytes.
 pub const LEAST_BODY: u64 = 64 * 1024;

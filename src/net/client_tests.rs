@@ -30,6 +30,27 @@ fn client(change: impl FnOnce(&mut ClientOptions)) -> Client {
 }
 
 #[tokio::test]
+async fn a_time_limit_ends_what_comes_without_an_end() {
+    use std::io::{Read as _, Write as _};
+    for endless in ["HTTP/1.1 199 P\r\n\r\n", "HTTP/1.0 100 X\r\n\r\n"] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let _ = socket.read(&mut [0; 1024]).unwrap();
+            let all = endless.repeat(1000);
+            while socket.write_all(all.as_bytes()).is_ok() {}
+        });
+        let asking = client(|o| o.timeout = Duration::from_millis(100));
+        let asked = std::time::Instant::now();
+        let error = asking.get(&url, &[]).await.unwrap_err();
+        assert_eq!(error.reason, Reason::Timeout, "{endless:?}: {error}");
+        assert!(asked.elapsed() < Duration::from_secs(10), "{endless:?}: {:?}", asked.elapsed());
+        server.join().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn asks_and_is_answered() {
     let (url, server) = serve_once(b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy").await;
     let answer = client(|o| o.headers.push((HeaderName::from_static("x-scope"), HeaderValue::from_static("7"))))

@@ -94,7 +94,11 @@ impl Endpoint {
             .into_iter()
             .flatten()
             .find(|(host, port)| !hosts.iter().any(|allowed| allowed.covers(host, *port)));
-        refused.map_or(Ok(()), |(host, _)| Err(NotAllowed(host.trim_matches(['[', ']']).to_owned())))
+        let Some((host, port)) = refused else { return Ok(()) };
+        let refused = HostPort { host: host.trim_matches(['[', ']']).to_owned(), port: None };
+        // The port is to blame where the host is among them at another one.
+        let port = hosts.iter().any(|allowed| allowed.meets(&refused)).then_some(port);
+        Err(NotAllowed(HostPort { port, ..refused }))
     }
 
     /// Host and port as a proxy is told them: an IPv6 address in brackets.
@@ -112,10 +116,10 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A host that the profile does not allow.
+/// A host that the profile does not allow, with the port if it does at another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("goes to `{0}`, which is not among `limits: {{hosts: …}}`")]
-pub struct NotAllowed(pub String);
+pub struct NotAllowed(pub HostPort);
 
 /// The part of a dial that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

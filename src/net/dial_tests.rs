@@ -85,7 +85,11 @@ fn behind(proxy: &str, host: &str, port: u16) -> Endpoint {
 async fn a_tunnel_leads_to_the_target_and_takes_nothing_of_what_it_says() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     // The target is not resolved here, and its first words come together with the proxy's.
-    let (port, served) = proxy("HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\nhello").await;
+    // Interim answers come before both.
+    let (port, served) = proxy(
+        "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nlink: x\r\n\r\nHTTP/1.1 200 Connection established\r\nvia: test\r\n\r\nhello",
+    )
+    .await;
     let endpoint = behind(&format!("http://ann:secret@127.0.0.1:{port}"), "target.invalid", 443);
     let mut dialing = Dialing::default();
     let mut stream = dial(&endpoint, &mut dialing).await.unwrap();
@@ -106,6 +110,8 @@ async fn a_proxy_that_does_not_connect_says_why() {
         ("", "HTTP/1.1 407 No\r\n\r\n", Reason::Refused, "wants a user and a password"),
         ("ann:secret@", "HTTP/1.1 407 No\r\n\r\n", Reason::Refused, "does not take the user and password"),
         ("", "HTTP/1.0 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", Reason::Refused, "it answered 502"),
+        ("", "HTTP/1.1 103 E\r\n\r\nHTTP/1.1 403 No\r\n\r\n", Reason::Refused, "it answered 403"),
+        ("", Box::leak("HTTP/1.1 199 P\r\n\r\n".repeat(1000).into_boxed_str()), Reason::Refused, "it answered 199"),
         ("", "SSH-2.0-OpenSSH\r\n\r\n", Reason::Protocol, "not HTTP/1.1"),
     ] {
         let (port, served) = proxy(answer).await;

@@ -22,7 +22,7 @@ pub enum Limit {
     #[error("the kernel has no memory for it: ask for less load, or give this machine more memory")]
     Memory,
     /// No thread can be started.
-    #[error("no thread can be started: raise `ulimit -u`")]
+    #[error("no thread can be started: raise the limit of processes (`ulimit -u`, `TasksMax` of systemd, `pids` of a container)")]
     Threads,
     /// The kernel takes no more sockets to watch.
     #[error("no more sockets can be watched: raise fs.epoll.max_user_watches")]

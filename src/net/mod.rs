@@ -8,6 +8,7 @@ pub mod auth;
 pub mod client;
 pub mod dial;
 mod dns;
+mod heard;
 pub mod host_port;
 pub mod local;
 pub mod proxy;
@@ -15,7 +16,9 @@ pub mod route;
 pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod thread;
 pub mod tls;
+mod turn;
 pub mod unpack;
 
 pub use client::AGENT;
@@ -26,3 +29,4 @@ pub use proxy::{Proxy, ProxyError};
 pub use route::{Route, RouteOptions};
 pub use stream::{Meter, Stream};
 pub use tls::{Tls, TlsError, TlsOptions};
+pub use turn::give_way;

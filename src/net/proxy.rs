@@ -13,7 +13,7 @@ use url::Url;
 use super::auth::basic;
 use super::client::{Secret, decoded};
 
-/// The longest head of an answer to `CONNECT`.
+/// The longest head of an answer to `CONNECT`, with those of interim answers before it.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// A proxy that speaks HTTP/1.1 over plain TCP.
@@ -92,11 +92,17 @@ impl Proxy {
         }
         request.push_str("\r\n");
         tcp.write_all(request.as_bytes()).await?;
-        let head = read_head(tcp).await?;
-        let line = head.lines().next().unwrap_or_default();
-        let mut words = line.splitn(3, ' ');
-        let version = words.next().unwrap_or_default();
-        let status = words.next().and_then(|word| word.parse::<u16>().ok()).filter(|_| version.starts_with("HTTP/1."));
+        let mut left = MAX_HEAD;
+        let mut interim = None;
+        let status = loop {
+            let head = read_head(tcp, &mut left).await?;
+            match status_of(&head) {
+                Some(status @ (100 | 102..=199)) if left > 0 => interim = Some(status),
+                // Of those that go on and on the last one stands.
+                None if left == 0 => break interim,
+                status => break status,
+            }
+        };
         Ok(match status {
             Some(200..=299) => Ok(()),
             Some(407) if self.authorization.is_some() => Err(Refusal::Credentials),
@@ -132,12 +138,20 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Reads an answer's head and not a byte more: what follows belongs to the target.
-async fn read_head(tcp: &mut TcpStream) -> io::Result<String> {
+/// The status in an answer's head, if it is one of HTTP/1.
+fn status_of(head: &str) -> Option<u16> {
+    let mut words = head.trim_start().lines().next()?.splitn(3, ' ');
+    let is_http = words.next()?.starts_with("HTTP/1.");
+    words.next()?.parse().ok().filter(|_| is_http)
+}
+
+/// Reads an answer's head and not a byte more: what follows belongs to the target. No more than `left` bytes are read.
+async fn read_head(tcp: &mut TcpStream, left: &mut usize) -> io::Result<String> {
     let mut head = Vec::new();
     let mut seen = [0; 1024];
-    while head.len() < MAX_HEAD {
-        let n = tcp.peek(&mut seen).await?;
+    while *left > 0 {
+        let most = seen.len().min(*left);
+        let n = tcp.peek(&mut seen[..most]).await?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -147,6 +161,7 @@ async fn read_head(tcp: &mut TcpStream) -> io::Result<String> {
         let end = head[from..].windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 4);
         let taken = end.unwrap_or(head.len()) - before;
         tcp.read_exact(&mut seen[..taken]).await?;
+        *left -= taken;
         if let Some(end) = end {
             head.truncate(end);
             break;

@@ -7,13 +7,16 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::heard::Heard;
+use super::turn::{self, Turn};
 
 /// What went over one connection. One writer, the connection itself; relaxed loads and stores are enough.
 #[derive(Debug)]
@@ -28,8 +31,9 @@ pub struct Meter {
     last_sent: AtomicU64,
     /// Whether the last write found the socket's buffer full.
     blocked: AtomicBool,
-    /// Whether what came so far since the last restart is an interim answer of HTTP/1 (1xx), which is not the answer.
-    interim: AtomicBool,
+    /// How far an answer of HTTP/1 has come since the last restart, a [`Heard`].
+    heard: AtomicU8,
+    turn: Turn,
     /// Whether something was written since the last restart.
     wrote: AtomicBool,
     /// Whether a write that fails waits for what the peer has said.
@@ -52,7 +56,8 @@ impl Meter {
             first_received: AtomicU64::new(0),
             last_sent: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
-            interim: AtomicBool::new(false),
+            heard: AtomicU8::new(Heard::NOTHING.0),
+            turn: Turn::default(),
             wrote: AtomicBool::new(false),
             patient: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
@@ -80,7 +85,8 @@ impl Meter {
         self.last_sent.store(0, Relaxed);
         self.wrote.store(false, Relaxed);
         self.patient.store(false, Relaxed);
-        self.interim.store(false, Relaxed);
+        self.heard.store(Heard::NOTHING.0, Relaxed);
+        self.turn.begins_anew();
     }
 
     /// Prepares for a long body, until the next [`Self::restart`]: a write that fails since the peer has closed is held back
@@ -121,7 +127,12 @@ impl Meter {
     /// When the first byte since [`Self::restart`] came; that of interim answers of HTTP/1 (1xx) is none.
     #[inline]
     pub fn first_received(&self) -> Option<Instant> {
-        if self.interim.load(Relaxed) { None } else { self.instant(&self.first_received) }
+        self.instant(&self.first_received)
+    }
+
+    /// Whether the status of an answer of HTTP/1 came since [`Self::restart`].
+    pub fn has_status(&self) -> bool {
+        Heard(self.heard.load(Relaxed)) == Heard::STATUS
     }
 
     /// Whether what was to be sent stands in line before a full socket.
@@ -158,12 +169,15 @@ impl Meter {
         }
     }
 
-    /// Something came; whether all of it so far is interim.
+    /// Something came.
     #[inline]
-    fn came(&self, interim: bool) {
-        if self.first_received.load(Relaxed) == 0 || self.interim.load(Relaxed) {
-            self.first_received.store(self.now(), Relaxed);
-            self.interim.store(interim, Relaxed);
+    fn came(&self, data: &[u8]) {
+        let heard = Heard(self.heard.load(Relaxed)).and(data);
+        self.heard.store(heard.0, Relaxed);
+        if heard.is_interim() {
+            self.first_received.store(0, Relaxed);
+        } else {
+            self.stamp(&self.first_received);
         }
     }
 
@@ -191,27 +205,6 @@ impl Meter {
     }
 }
 
-/// How an interim answer begins, all but 101, after which something else is spoken (RFC 9110, 15.2).
-const INTERIM: &[u8] = b"HTTP/1.1 10";
-
-/// Takes complete interim answers off. Whether nothing but such came, the last of which may not be complete.
-fn is_interim(data: &mut Vec<u8>) -> bool {
-    let mut at = 0;
-    let interim = loop {
-        let rest = &data[at..];
-        let begins = rest.len().min(INTERIM.len());
-        if rest[..begins] != INTERIM[..begins] || rest.get(INTERIM.len()) == Some(&b'1') {
-            break false;
-        }
-        match rest.windows(4).position(|end| end == b"\r\n\r\n") {
-            Some(end) => at += end + 4,
-            None => break true,
-        }
-    };
-    data.drain(..at);
-    interim
-}
-
 /// A socket whose bytes are counted.
 #[derive(Debug)]
 pub(super) struct Counted {
@@ -234,10 +227,24 @@ impl Drop for Counted {
 impl AsyncRead for Counted {
     #[inline]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        Meter::add(&self.meter.received, buf.filled().len() - before);
-        Poll::Ready(Ok(()))
+        let Self { meter, .. } = &*self;
+        if meter.turn.ends(|| meter.now()) {
+            turn::give_way(cx);
+            return Poll::Pending;
+        }
+        let mut part = buf.take(turn::AT_ONCE);
+        let read = Pin::new(&mut self.tcp).poll_read(cx, &mut part);
+        let n = part.filled().len();
+        // SAFETY: `part` is the beginning of what isn't filled of `buf`, and so much of it is.
+        unsafe { buf.assume_init(n) };
+        buf.advance(n);
+        let meter = &self.meter;
+        match read {
+            Poll::Ready(_) => meter.turn.read(n, || meter.now()),
+            Poll::Pending => meter.turn.begins_anew(),
+        }
+        Meter::add(&meter.received, n);
+        read
     }
 }
 
@@ -289,11 +296,6 @@ impl Inner {
     }
 }
 
-/// How much is read at a time behind an interim answer, in bytes.
-const INTERIM_READ: usize = 4096;
-/// What is longer is taken for the answer, in bytes.
-const LONGEST_INTERIM: usize = 256 * 1024;
-
 /// An open connection. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct Stream {
@@ -301,18 +303,15 @@ pub struct Stream {
     meter: Arc<Meter>,
     /// Why a write failed that waits for what the peer has said.
     cut_off: Option<io::ErrorKind>,
-    /// After an interim answer: what came of the next one, and whether others were given a turn, since a peer that sends them without end
-    /// must not hold up a worker.
-    interim: Option<Box<(Vec<u8>, bool)>>,
 }
 
 impl Stream {
     pub(super) fn plain(counted: Counted) -> Self {
-        Self { meter: Arc::clone(&counted.meter), inner: Inner::Plain(counted), cut_off: None, interim: None }
+        Self { meter: Arc::clone(&counted.meter), inner: Inner::Plain(counted), cut_off: None }
     }
 
     pub(super) fn tls(stream: TlsStream<Counted>) -> Self {
-        Self { meter: Arc::clone(&stream.get_ref().0.meter), inner: Inner::Tls(Box::new(stream)), cut_off: None, interim: None }
+        Self { meter: Arc::clone(&stream.get_ref().0.meter), inner: Inner::Tls(Box::new(stream)), cut_off: None }
     }
 
     /// Holds a failed write back where that is wanted: reading goes on, and ends with the same error once there is nothing more
@@ -327,30 +326,6 @@ impl Stream {
             }
             written => written,
         }
-    }
-
-    /// Reads on behind an interim answer: little at a time, and others have a turn in between.
-    #[cold]
-    fn poll_after_interim(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let (begun, yielded) = &mut **self.interim.get_or_insert_default();
-        if !std::mem::replace(yielded, true) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let mut part = ReadBuf::new(buf.initialize_unfilled_to(buf.remaining().min(INTERIM_READ)));
-        ready!(self.inner.poll_read(cx, &mut part))?;
-        *yielded = false;
-        let length = part.filled().len();
-        if length > 0 {
-            begun.extend_from_slice(part.filled());
-            let interim = begun.len() < LONGEST_INTERIM && is_interim(begun);
-            self.meter.came(interim);
-            if !interim {
-                self.interim = None;
-            }
-        }
-        buf.advance(length);
-        Poll::Ready(Ok(()))
     }
 
     /// What went over this connection; it outlives the stream.
@@ -383,20 +358,10 @@ fn is_goodbye(kind: io::ErrorKind) -> bool {
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.meter.interim.load(Relaxed) {
-            return self.poll_after_interim(cx, buf);
-        }
         let before = buf.filled().len();
         ready!(self.inner.poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            let came = &buf.filled()[before..];
-            let mut interim = self.meter.first_received.load(Relaxed) == 0 && came.starts_with(INTERIM);
-            if interim {
-                let mut begun = came.to_vec();
-                interim = is_interim(&mut begun);
-                self.interim = Some(Box::new((begun, false)));
-            }
-            self.meter.came(interim);
+            self.meter.came(&buf.filled()[before..]);
         } else if let Some(kind) = self.cut_off {
             // The peer has said nothing more: what broke the write is what there is to tell.
             return Poll::Ready(Err(kind.into()));
@@ -448,3 +413,7 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -62,7 +62,11 @@ pub fn unpack_some(encoding: &str, body: Bytes, keep: usize, most: usize) -> Res
     // What was packed last is unpacked first.
     while let Some(packing) = layers.pop() {
         let keep = if layers.is_empty() { keep } else { most };
-        if unpacked.bytes.is_empty() || !unpacked.whole {
+        if !unpacked.whole {
+            // What is left of it is still packed.
+            return Ok(Unpacked { bytes: Bytes::new(), whole: false });
+        }
+        if unpacked.bytes.is_empty() {
             break;
         }
         unpacked = packing.open(&unpacked.bytes, keep, most)?;

@@ -14,5 +14,5 @@ pub mod summary;
 mod table;
 
 pub use format::Format;
-pub use progress::Reporter;
+pub use progress::{LogWriter, Reporter};
 pub use style::Style;

@@ -206,7 +206,7 @@ impl Reporter {
 }
 
 /// Standard error, with the progress out of the way while something is written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LogWriter {
     bar: Option<ProgressBar>,
 }

@@ -48,6 +48,15 @@ impl Cell {
     pub(super) fn toned(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }
+
+    /// `✓`, `✗` or `?`.
+    pub(super) fn mark(met: Option<bool>) -> Self {
+        match met {
+            Some(true) => Self::toned("✓", Tone::Good),
+            Some(false) => Self::toned("✗", Tone::Bad),
+            None => Self::toned("?", Tone::Unsure),
+        }
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {
@@ -121,6 +130,13 @@ impl Table {
             }
             out.push('\n');
         }
+    }
+}
+
+/// A line `  name        text`; nothing if the text is empty.
+pub(super) fn line(out: &mut String, name: &str, text: &str, style: Style) {
+    if !text.is_empty() {
+        out.push_str(&format!("  {} {text}\n", style.dim(&format!("{name:<11}"))));
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use super::stages;
-use super::steps::names::nested;
+use super::calls::Calls;
+use super::walk::{flows, nested};
 use crate::base::written::{At, Many, Node};
 use crate::expr::bodiless;
 use crate::profile::Profile;
@@ -17,14 +17,18 @@ use crate::profile::written::{Doing, Step};
 const OF_ITS_ANSWER: [&str; 3] = ["expect", "check", "extract"];
 
 /// The requests, by their nodes, whose answers' bodies an expression reads.
-pub(super) fn read(profile: &Profile) -> HashSet<Node> {
+pub(super) fn read(profile: &Profile, calls: &Calls) -> HashSet<Node> {
+    if calls.are_too_many() {
+        // It is refused, and would take long.
+        return HashSet::new();
+    }
     let tree = &profile.tree;
     // Teardown goes on after an error in any case.
     let catches = tree.mentions("continue") || profile.written.teardown.is_some();
     let attributes = bodiless();
-    let mut bodies = Bodies { profile, attributes, defaults: false, catches, read: HashSet::new(), calling: Vec::new() };
+    let mut bodies = Bodies { profile, calls, attributes, defaults: false, catches, read: HashSet::new(), calling: Vec::new() };
     bodies.defaults = tree.under("defaults").into_iter().any(|node| bodies.names(node, &[]));
-    for flow in stages::flows(&profile.written) {
+    for flow in flows(&profile.written) {
         bodies.flow(flow, false, false);
     }
     bodies.read
@@ -32,6 +36,7 @@ pub(super) fn read(profile: &Profile) -> HashSet<Node> {
 
 struct Bodies<'p> {
     profile: &'p Profile,
+    calls: &'p Calls,
     /// What is known of an answer without its body.
     attributes: Vec<&'static str>,
     /// What all requests have in common reads a body.
@@ -93,8 +98,6 @@ impl Bodies<'_> {
 
     /// The scenario that a step calls, unless it stands in it.
     fn called(&self, step: &Step) -> Option<usize> {
-        let name = step.call.as_ref()?.source.trim();
-        let index = self.profile.written.scenarios.iter().position(|(other, _)| other.value == name)?;
-        (!self.calling.contains(&index)).then_some(index)
+        self.calls.by(step).filter(|index| !self.calling.contains(index))
     }
 }

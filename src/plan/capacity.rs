@@ -127,8 +127,11 @@ fn peak(phase: &Phase, moments: &BTreeSet<Duration>, shards: u64, holding: &[Hol
                 Load::Open { max_users, .. } => (0, *max_users),
             };
             Held {
-                certain: sum.certain + certain * user.certain,
-                possible: sum.possible + possible * user.possible + shared.min(possible),
+                certain: sum.certain.saturating_add(certain.saturating_mul(user.certain)),
+                possible: sum
+                    .possible
+                    .saturating_add(possible.saturating_mul(user.possible))
+                    .saturating_add(shared.min(possible)),
             }
         })
     };
@@ -160,18 +163,21 @@ fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan, phases: &[(&Phase, BTre
         let user = needs.per_user.iter().fold(Held::default(), |sum, (to, held)| {
             // The built-in target holds the other end.
             let ends = if inside(to) { 2 } else { 1 };
-            Held { certain: sum.certain + ends * held.certain, possible: sum.possible + ends * held.possible }
+            Held {
+                certain: sum.certain.saturating_add(ends * held.certain),
+                possible: sum.possible.saturating_add(ends * held.possible),
+            }
         });
         (ScenarioId::at(scenario), user, needs.shared)
     };
     let holding: Vec<Holding> = needs.iter().enumerate().map(of).collect();
     let Some((phase, held)) = highest(phases, resolver.options.shards, &holding) else { return };
-    let certain = held.certain + LEAST_DESCRIPTORS > limit && held.certain > 0;
-    if !certain && held.possible + OWN_DESCRIPTORS <= limit {
+    let certain = held.certain.saturating_add(LEAST_DESCRIPTORS) > limit && held.certain > 0;
+    if !certain && held.possible.saturating_add(OWN_DESCRIPTORS) <= limit {
         return;
     }
     let (verb, count) = if certain { ("holds", held.certain) } else { ("can hold", held.possible) };
-    let wanted = count + OWN_DESCRIPTORS;
+    let wanted = count.saturating_add(OWN_DESCRIPTORS);
     let both = if plan.uses_builtin { ", those of the built-in target among them" } else { "" };
     let message = format!(
         "the phase `{}` {verb} {count} connections at once{both}, and this process may open {limit} files; raise the limit to {wanted} \

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::loads::show_rate;
-use super::types::{Phase, Plan, Repeat, Schedule, Stage};
+use super::types::{Hook, Phase, Plan, Repeat, Schedule};
 use crate::base::units::show_seconds;
 use crate::load::{Canvas, Iterations, Load, OnBusy, Piece, Shape, Spacing, sketch};
 use crate::measure::ScenarioId;
@@ -19,12 +19,12 @@ pub fn describe(plan: &Plan) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
     let _ = head(&mut out, plan);
-    let _ = plan.stages.setup.iter().try_for_each(|stage| one_stage(&mut out, stage));
+    let _ = plan.hooks.setup.iter().try_for_each(|hook| one_hook(&mut out, hook));
     for (index, phase) in plan.phases.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|before| plan.phases.get(before));
         let _ = one_phase(&mut out, plan, phase, before);
     }
-    let _ = [&plan.stages.verify, &plan.stages.teardown].into_iter().flatten().try_for_each(|stage| one_stage(&mut out, stage));
+    let _ = [&plan.hooks.verify, &plan.hooks.teardown].into_iter().flatten().try_for_each(|hook| one_hook(&mut out, hook));
     for scenario in &plan.scenarios {
         let _ = drawings(&mut out, plan, scenario.id, &scenario.name);
     }
@@ -64,8 +64,8 @@ fn head(out: &mut String, plan: &Plan) -> std::fmt::Result {
     writeln!(out, "\n")
 }
 
-fn one_stage(out: &mut String, stage: &Stage) -> std::fmt::Result {
-    writeln!(out, "{}  once, within {}", stage.kind.label(), show_seconds(stage.timeout.as_secs_f64()))
+fn one_hook(out: &mut String, hook: &Hook) -> std::fmt::Result {
+    writeln!(out, "{}  once, within {}", hook.kind.label(), show_seconds(hook.timeout.as_secs_f64()))
 }
 
 fn one_phase(out: &mut String, plan: &Plan, phase: &Phase, before: Option<&Phase>) -> std::fmt::Result {

@@ -9,17 +9,19 @@ use http::{HeaderName, Method};
 use super::multipart;
 use super::network;
 use super::resolver::Resolver;
-use crate::base::secrets::secrets_of_header;
-use crate::base::written::{Entries, Form, Many, Node, Text};
-use crate::expr::{JsonTemplate, Names, Template};
+use crate::base::written::{At, Entries, Form, Many, Node, Text};
+use crate::expr::{JsonTemplate, Names, Template, bodiless};
 use crate::protocol::TIMEOUT;
-use crate::protocol::http::written::{Basic, HttpDefaults, HttpStep, Settings, Version};
+use crate::protocol::http::written::{Auth, Basic, HttpDefaults, HttpStep, Settings, Version};
 use crate::protocol::http::{Body, BuildError, Connections, Request, Spec, split_scheme};
 
 /// The host that the built-in target is put under where it doesn't run, for a check.
 const NOWHERE: &str = "http://127.0.0.1:0";
 /// The body of `base_url: builtin`.
 const BUILTIN: &str = "builtin";
+
+/// What is wrong with an `auth` that has neither of its keys, or both.
+const ONE_OF_AUTH: &str = "`auth` is one of basic: {user: …, password: …} and bearer: token";
 
 /// What stands above a step: the scenario's defaults, then the profile's.
 pub(super) type Above<'a> = [Option<&'a HttpDefaults>; 2];
@@ -121,7 +123,7 @@ pub(super) fn request(
                 .iter()
                 .flat_map(|own| own.iter())
                 .any(|(key, _)| key.value.eq_ignore_ascii_case(name.as_str()))
-                || (by_auth && step.auth.is_some() && *name == AUTHORIZATION)
+                || (by_auth && *name == AUTHORIZATION)
         };
         let sent = spec.headers.iter().map(|(name, _)| name).chain(spec.basic.is_some().then_some(&AUTHORIZATION));
         spec.may_lack = sent.filter(|name| !own(name)).cloned().collect();
@@ -133,9 +135,9 @@ pub(super) fn request(
         Form::Short(_) => true,
         Form::Long(extraction) => extraction.header.is_none(),
     });
-    let that = step.expect.iter().flat_map(|expect| &expect.that).flat_map(|that| &that.0);
-    let checks = step.check.iter().flat_map(|checks| checks.iter()).map(|(_, check)| check);
-    spec.step_reads = extracts || that.chain(checks).any(|expr| names_body(&expr.source));
+    let tree = &resolver.profile.tree;
+    let mut looked_at = ["expect", "check"].into_iter().filter_map(|key| tree.get(at, key));
+    spec.step_reads = extracts || looked_at.any(|node| tree.names_beyond(node, &[], "response", &bodiless()));
     spec.reads_body |= extracts;
     // A mistake of the base is told once, and not again for every step that stands behind it.
     if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
@@ -143,8 +145,7 @@ pub(super) fn request(
     }
     match Request::new(spec) {
         Ok(request) => {
-            let user = request.user().and_then(|value| value.to_str().ok());
-            resolver.credentials.extend(user.into_iter().flat_map(secrets_of_header));
+            resolver.credentials.extend(request.constant_credentials().secrets());
             Some(request)
         }
         Err(error) => {
@@ -160,15 +161,6 @@ pub(super) fn request(
             None
         }
     }
-}
-
-/// Whether an expression reads the body of the answer.
-fn names_body(expression: &str) -> bool {
-    expression.match_indices("response.").any(|(at, begin)| {
-        let name = &expression[at + begin.len()..];
-        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
-        matches!(&name[..end], "json" | "body")
-    })
 }
 
 /// Puts in what paths are put behind. Says whether that is the built-in target; nothing if it can't be used.
@@ -269,6 +261,39 @@ fn repeated_names(resolver: &mut Resolver<'_>, headers: &Entries<Text>) {
     }
 }
 
+/// Whether there is nothing in a header's value, or in `authorization` a scheme without a token.
+fn is_empty(name: &str, value: &Text) -> bool {
+    match value.source.trim() {
+        "" => true,
+        "Bearer" | "Basic" => name.eq_ignore_ascii_case("authorization"),
+        _ => false,
+    }
+}
+
+/// Whether the environment left a value empty.
+fn is_absent(resolver: &Resolver<'_>, name: &str, value: &Text) -> bool {
+    is_empty(name, value) && resolver.profile.is_of_environment(value.at)
+}
+
+/// Whether `auth` says nothing at all: it has no key, or its `basic` has none.
+fn is_bare(resolver: &Resolver<'_>, auth: Node) -> bool {
+    let (profile, tree) = (&resolver.profile, &resolver.profile.tree);
+    match tree.get(auth, "basic") {
+        Some(basic) => ["user", "password"].iter().all(|key| tree.get(basic, key).is_none()) && !profile.is_of_environment(basic),
+        None => tree.get(auth, "bearer").is_none(),
+    }
+}
+
+/// What a layer writes as `auth`, if the environment left anything of it.
+fn written_auth<'s>(resolver: &Resolver<'_>, layer: &Settings<'s>) -> Option<&'s At<Auth>> {
+    layer.auth.filter(|auth| {
+        let basic = auth.value.basic.iter().flat_map(|basic| [&basic.user, &basic.password]).flatten();
+        let mut parts = auth.value.bearer.iter().chain(basic);
+        // A part that is empty where it is wanted isn't there at all.
+        parts.any(|part| !is_absent(resolver, "", part))
+    })
+}
+
 /// The headers of all layers, the nearest to the step first; names in any case.
 pub(super) fn headers(resolver: &mut Resolver<'_>, layers: &[&Entries<Text>], names: &Names) -> Vec<(HeaderName, Template)> {
     let mut found: Vec<(HeaderName, Option<Template>)> = Vec::new();
@@ -283,33 +308,30 @@ pub(super) fn headers(resolver: &mut Resolver<'_>, layers: &[&Entries<Text>], na
         if found.iter().any(|(other, _)| *other == name) {
             continue;
         }
-        // What the environment left empty counts as absent, and so does a token of nothing.
-        let empty = match value.source.trim() {
-            "" => name == AUTHORIZATION || resolver.profile.is_of_environment(value.at),
-            "Bearer" | "Basic" => name == AUTHORIZATION,
-            _ => false,
-        };
+        // Such a one is left out, and that of the defaults with it.
+        let empty = is_absent(resolver, name.as_str(), value) || name == AUTHORIZATION && is_empty(name.as_str(), value);
         let template = if empty { None } else { resolver.template(value, names) };
         found.push((name, template));
     }
     found.into_iter().filter_map(|(name, template)| template.map(|template| (name, template))).collect()
 }
 
-/// Who asks, by the nearest layer that says it: as `auth`, or as a header. Whether it is the former.
+/// Who asks, by the nearest layer that says it: as `auth`, or as a header. Whether that is the first layer's `auth`.
 fn auth(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>], names: &Names) -> bool {
-    let header = |layer: &Settings<'_>| {
-        let mut keys = layer.headers.iter().flat_map(|headers| headers.iter()).map(|(key, _)| key);
-        keys.find(|key| key.value.eq_ignore_ascii_case("authorization")).map(|key| key.at)
-    };
     let mut found = None;
-    for layer in layers {
-        let (auth, header) = (layer.auth, header(layer));
-        if let (Some(_), Some(at)) = (auth, header) {
-            resolver.error(at, "`auth` and the header `authorization` are one thing; write one of them");
+    for (place, layer) in layers.iter().enumerate() {
+        let mut headers = layer.headers.iter().flat_map(|headers| headers.iter());
+        let header = headers.find(|(key, _)| key.value.eq_ignore_ascii_case("authorization"));
+        if let (Some(_), Some((key, _))) = (layer.auth, header) {
+            resolver.error(key.at, "`auth` and the header `authorization` are one thing; write one of them");
         }
-        found = found.or(auth.map(Some)).or(header.map(|_| None));
+        if let Some(auth) = layer.auth.filter(|auth| is_bare(resolver, auth.at)) {
+            resolver.error(auth.at, ONE_OF_AUTH);
+        }
+        let auth = written_auth(resolver, layer).map(|auth| Some((place, auth)));
+        found = found.or(auth).or(header.map(|_| None));
     }
-    let Some(Some(auth)) = found else { return false };
+    let Some(Some((place, auth))) = found else { return false };
     spec.headers.retain(|(name, _)| *name != AUTHORIZATION);
     match (&auth.value.basic, &auth.value.bearer) {
         (Some(Basic { user, password }), None) => {
@@ -339,11 +361,9 @@ fn auth(resolver: &mut Resolver<'_>, spec: &mut Spec, layers: &[Settings<'_>], n
             };
             spec.headers.extend(value.map(|value| (AUTHORIZATION, value)));
         }
-        // A token that the environment left empty.
-        (None, None) => {}
-        _ => resolver.error(auth.at, "`auth` is one of basic: {user: …, password: …} and bearer: token"),
+        _ => resolver.error(auth.at, ONE_OF_AUTH),
     }
-    true
+    place == 0
 }
 
 fn body(resolver: &mut Resolver<'_>, at: Node, step: &HttpStep, names: &Names) -> Body {

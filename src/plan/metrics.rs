@@ -24,7 +24,7 @@ pub(super) fn with_totals(resolver: &Resolver<'_>, layout: &Layout, names: Names
 }
 
 /// The names that `metric(name)` answers: counters, the counts and sums of histograms, and what the profile's own gauges stand
-/// at. Wanted by verify, teardown and SLOs over a `value`.
+/// at. One with `from` isn't among them: it is worked out for each scrape. Wanted by verify, teardown and SLOs over a `value`.
 fn totals(layout: &Layout) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |name: &str, histogram: bool| {
@@ -34,7 +34,7 @@ fn totals(layout: &Layout) -> Vec<String> {
             names.push(name.to_owned());
         }
     };
-    for own in &layout.own {
+    for own in layout.own.iter().filter(|own| !matches!(own.kind, OwnKind::GaugeFrom { .. })) {
         add(&own.name, matches!(own.kind, OwnKind::Histogram { .. }));
     }
     for metric in catalogue::ALL.iter().filter(|metric| metric.name.starts_with("load_")) {

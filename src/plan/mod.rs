@@ -8,32 +8,34 @@ mod capacity;
 mod connect;
 mod data;
 mod describe;
+mod hooks;
 mod http;
 mod loads;
 mod metrics;
 mod multipart;
 mod network;
 mod observe;
+mod options;
 mod preparation;
 mod resolve;
 mod resolver;
 mod schedule;
 mod slos;
-mod stages;
 mod steps;
 mod types;
 mod variables;
+mod walk;
 mod warnings;
 
 pub use describe::describe;
+pub use options::{Builtin, Options};
 pub use preparation::Preparation;
-pub use resolve::{load, load_text, resolve};
-pub use resolver::{Builtin, Options};
+pub use resolve::{load, load_text, read_in_part, resolve};
 #[cfg(test)]
 mod tests;
 
 pub use types::{
-    Cron, DRAIN, Data, DataSource, DeadTargetAction, Limits, OnDeadTarget, OnRestart, Phase, Pick, Plan, Repeat, SERIES_LIMIT,
-    STAGE_TIMEOUT, Scenario, ScenarioRows, Schedule, Stage, StageKind, Stages,
+    Cron, DRAIN, Data, DataSource, DeadTargetAction, HOOK_TIMEOUT, Hook, HookKind, Hooks, Limits, OnDeadTarget, OnRestart, Phase,
+    Pick, Plan, Repeat, SERIES_LIMIT, Scenario, ScenarioRows, Schedule,
 };
-pub use variables::{Variables, read_in_part, unread};
+pub use variables::{Variables, unread};

@@ -44,8 +44,15 @@ pub(super) fn observe(resolver: &mut Resolver<'_>) -> Observe {
             timeout: exporter.timeout.as_ref(),
             tls: exporter.tls.as_ref(),
         };
-        let access = access(resolver, url, with);
-        sources.extend(access.map(|access| Source { name: name.clone(), kind: SourceKind::Exporter, access }));
+        let Some(access) = access(resolver, url, with) else { continue };
+        let same = |source: &&Source| source.kind == SourceKind::Exporter && source.access.reads_the_same(&access);
+        if let Some(same) = sources.iter().find(same) {
+            let said =
+                format!("`{}` has this URL, too, and what is read there would count twice; leave one of them out", same.name);
+            resolver.error(url.at, said);
+            continue;
+        }
+        sources.push(Source { name: name.clone(), kind: SourceKind::Exporter, access });
     }
     let counters = written.counters.iter().flatten().filter_map(|counter| wanted(resolver, counter.at, &counter.value)).collect();
     let ratios =

@@ -5,12 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::resolver::{Options, Resolver};
+use super::options::Options;
+use super::resolver::Resolver;
 use super::types::{DEAD_AFTER, Limits, OnDeadTarget, OnRestart, Plan, Repeat, SERIES_LIMIT, Scenario};
 use super::variables::Variables;
-use super::{capacity, data, loads, metrics, observe, schedule, slos, stages, steps, warnings};
+use super::{capacity, data, hooks, loads, metrics, observe, schedule, slos, steps, walk, warnings};
 use crate::base::files::plain;
-use crate::base::names::is_profile_name;
+use crate::base::names::{LONGEST_PROFILE_NAME, is_profile_name};
 use crate::expr::{Names, Symbol, Value, from_json, is_reserved};
 use crate::measure::{Layout, ScenarioId, ScenarioLayout};
 use crate::net::HostPort;
@@ -80,7 +81,13 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     let mut resolver = Resolver::new(profile, options);
     let written = &profile.written;
     let name = written.name.source.trim().to_owned();
-    if !is_profile_name(&name) {
+    if name.len() > LONGEST_PROFILE_NAME {
+        let message = format!(
+            "a profile's name has at most {LONGEST_PROFILE_NAME} letters, since runs are stored under it; this one has {}",
+            name.len()
+        );
+        resolver.error(written.name.at, message);
+    } else if !is_profile_name(&name) {
         resolver.error(written.name.at, format!("`{name}` can't name a profile; it has small letters, digits and `-`"));
     }
     let mut layout = Layout {
@@ -92,9 +99,9 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         ..Layout::default()
     };
     let (vars, mut names) = vars(&mut resolver);
-    stages::lists(&mut resolver, &mut names);
+    hooks::lists(&mut resolver, &mut names);
     data::data(&mut resolver, &mut names);
-    stages::left_by_setup(&resolver, &mut names);
+    hooks::left_by_setup(&resolver, &mut names);
     let mut flows = Vec::new();
     for (index, (scenario, _)) in written.scenarios.iter().enumerate() {
         debug_assert_eq!(index, layout.scenarios.len());
@@ -126,7 +133,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
             Scenario { id, name: scenario_names[index].clone(), start, start_within, flow, stop, rows, max_users }
         })
         .collect();
-    let stages = stages::stages(&mut resolver, &mut layout, &names);
+    let hooks = hooks::hooks(&mut resolver, &mut layout, &names);
     let data = data::with_users(std::mem::take(&mut resolver.data), &scenarios);
     for host in written.limits.iter().flat_map(|limits| limits.hosts.iter()).flat_map(|hosts| &hosts.0) {
         if let Err(message) = HostPort::parse(&host.source) {
@@ -141,7 +148,7 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
         scenarios,
         data,
         phases,
-        stages,
+        hooks,
         lists: std::mem::take(&mut resolver.lists),
         repeat: match written.repeat.map(|repeat| repeat.value) {
             None => Repeat::Times(1),
@@ -181,9 +188,13 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     (Some(plan), resolver.diagnostics)
 }
 
-/// The variables that a profile reads, in so far as it can be resolved.
-pub(super) fn variables(profile: &Profile) -> Variables {
-    all(profile, Options::default()).0.map_or_else(Variables::default, |plan| plan.variables)
+/// The variables that a profile reads which is wrong, as far as that is known.
+pub fn read_in_part(path: &Path, env: &Env, sets: &[(String, String)]) -> Variables {
+    let Some(profile) = profile::read(path, env, sets).profile else { return Variables { any: true, ..Variables::default() } };
+    let mut variables = all(&profile, Options::default()).0.map_or_else(Variables::default, |plan| plan.variables);
+    // What could not be read may read them, too.
+    variables.any |= profile.damage.lost("include") || profile.tree.mentions("env");
+    variables
 }
 
 /// Of everything that was read.
@@ -206,8 +217,8 @@ fn vars(resolver: &mut Resolver<'_>) -> (Vec<(Symbol, Value)>, Names) {
     let mut names = Names::new();
     let mut vars = Vec::new();
     let mut set = BTreeSet::new();
-    for flow in stages::flows(&resolver.profile.written) {
-        steps::names::each(flow, &mut |step| set.extend(steps::names::sets(step).into_iter().map(|name| name.value)));
+    for flow in walk::flows(&resolver.profile.written) {
+        walk::each(flow, &mut |step| set.extend(walk::sets(step).into_iter().map(|name| name.value)));
     }
     for (name, value) in resolver.profile.written.vars.iter().flat_map(|vars| vars.iter()) {
         if is_reserved(&name.value) {

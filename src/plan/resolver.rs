@@ -1,51 +1,21 @@
 //! What all parts of resolving share: the profile, the compiler, and the problems found so far.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::bodies;
-use super::calls::only_called;
+use super::calls::Calls;
+use super::options::{Builtin, Options};
 use super::types::Data;
 use crate::base::names::nearest;
 use crate::base::written::{Expr, Node, Text};
-use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, Value};
+use crate::expr::{CompileError, Compiler, Expression, Names, Symbol, Template, Unknown, Value};
 use crate::measure::StepId;
 use crate::net::{HostPort, Route, RouteOptions, Tls, TlsOptions};
 use crate::profile::{Diagnostic, Profile};
-
-/// What a plan is made for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// How many generators share the run; 0 and 1 are one alone.
-    pub shards: u64,
-    /// Where the built-in target listens; nothing where the plan is only checked.
-    pub builtin: Option<Builtin>,
-    /// Whether the plan is to be carried out on this machine: what it surely can't bear is then an error, otherwise a warning.
-    pub enforce: bool,
-}
-
-/// Where the built-in target listens.
-#[derive(Debug, Clone, Copy)]
-pub struct Builtin {
-    /// For HTTP, WebSocket and Socket.IO.
-    pub http: SocketAddr,
-    /// For plain TCP.
-    pub tcp: SocketAddr,
-}
-
-impl Builtin {
-    /// Whether it listens at this place.
-    pub(super) fn is_at(builtin: Option<Self>, host: &str, port: u16) -> bool {
-        match builtin {
-            Some(builtin) => [builtin.http, builtin.tcp].iter().any(|at| at.port() == port && at.ip().to_string() == host),
-            // Where it doesn't run, its place is held by a port that nobody has.
-            None => port == 0,
-        }
-    }
-}
 
 /// The state of resolving one profile.
 pub(super) struct Resolver<'p> {
@@ -73,8 +43,8 @@ pub(super) struct Resolver<'p> {
     pub timeouts: BTreeMap<StepId, Duration>,
     /// The scenarios that others call.
     pub called: BTreeSet<usize>,
-    /// Those of them that are looked at only where they are called.
-    pub only_called: BTreeSet<usize>,
+    /// Who calls whom.
+    pub calls: Calls,
     /// Who calls the scenario whose steps are looked at, where it is one of these.
     pub call: Option<String>,
     /// Whether the text of the profile names the digest of an answer.
@@ -100,11 +70,12 @@ impl<'p> Resolver<'p> {
     }
 
     pub fn new(profile: &'p Profile, options: Options) -> Self {
+        let calls = Calls::new(&profile.written);
         Self {
             profile,
             options,
             diagnostics: Vec::new(),
-            compiler: Compiler::new(),
+            compiler: Compiler::with_env(profile.env.iter().map(|(name, _)| name.to_owned())),
             constants: Vec::new(),
             tls: HashMap::new(),
             routes: HashMap::new(),
@@ -115,10 +86,10 @@ impl<'p> Resolver<'p> {
             lists: Vec::new(),
             timeouts: BTreeMap::new(),
             called: BTreeSet::new(),
-            only_called: only_called(&profile.written),
             call: None,
             names_sha256: profile.tree.mentions("response.sha256"),
-            bodies: bodies::read(profile),
+            bodies: bodies::read(profile, &calls),
+            calls,
             told: HashSet::new(),
             data: Vec::new(),
             data_digest: 0,
@@ -189,8 +160,8 @@ impl<'p> Resolver<'p> {
         // A name that is unknown may have been set by a step that could not be read.
         let damage = &self.profile.damage;
         let lost = damage.within("scenarios") || damage.lost("vars") || damage.within("data") || damage.lost("metrics");
-        let consequent = lost && message.starts_with("unknown ");
-        if let Some(call) = self.call.as_ref().filter(|_| message.starts_with("unknown name ")) {
+        let consequent = lost && error.unknown.is_some();
+        if let Some(call) = self.call.as_ref().filter(|_| error.unknown == Some(Unknown::Name)) {
             message = format!("{message} ({call})");
         }
         self.push(Diagnostic { consequent, ..Diagnostic::error(place, message) });

@@ -1,6 +1,7 @@
 //! A profile's text in, a plan out: what its keys mean.
 
 mod bodies;
+mod empty;
 mod scale;
 
 use std::path::Path;
@@ -244,6 +245,26 @@ fn slos_find_their_steps_phases_and_thresholds() {
     assert_eq!(layout.steps[2].thresholds, [0.1, 0.25, 0.5, 1.0]);
     assert_eq!(layout.steps[2].service_thresholds, [2.0]);
     assert_eq!(layout.scenarios[0].iteration_thresholds, [3.0]);
+    let rows = |slo: &str, requirement: &str| -> Vec<_> {
+        let of = layout.requirements.iter().filter(|row| row.slo == slo && row.requirement == requirement);
+        of.map(|row| (row.phase.as_str(), row.required, row.scenarios.iter().map(|id| id.index()).collect::<Vec<_>>())).collect()
+    };
+    assert_eq!(rows("all", "errors < 1%"), [("p", true, vec![0, 1]), ("q", true, vec![0, 1])]);
+    assert_eq!(rows("all", "within(100ms) > 90%"), [("p", false, vec![0, 1]), ("q", false, vec![0, 1])]);
+    assert_eq!(rows("of-b", "p95 < 1s"), [("q", true, vec![1])]);
+    assert_eq!(rows("iterations", "p50 < 3s"), [("", true, vec![0])]);
+}
+
+#[test]
+fn a_target_that_is_required_too_is_required() {
+    let plan = plan(
+        "{a: {flow: [{http: {get: /}}]}}",
+        "[{name: p, duration: 10s, load: {a: {users: 1}}}]",
+        "slos: [{name: all, require: [p95 < 1s, p95 < 1s], target: [p95 < 1s, p50 < 1s]}, {name: sum, value: 1 + 1, require: value > 1}]",
+    );
+    let rows: Vec<_> =
+        plan.layout.requirements.iter().map(|row| (&*row.requirement, row.required, row.scenarios.len())).collect();
+    assert_eq!(rows, [("p95 < 1s", true, 1), ("p50 < 1s", false, 1), ("value > 1", true, 0)]);
 }
 
 #[test]
@@ -353,7 +374,7 @@ slos: [{name: all, value: metric('load_requests_total'), require: value > 0}]";
         load_text(Path::new("t.yml"), text.to_owned(), &Env::default(), &[], options)
     };
     let (plan, _) = load(1).unwrap();
-    let verify = plan.stages.verify.as_ref().unwrap();
+    let verify = plan.hooks.verify.as_ref().unwrap();
     // Its labels stand behind those of scenarios and phases, and nothing that judges traffic knows of it.
     assert_eq!((verify.scenario.index(), verify.phase.index()), (plan.scenarios.len(), plan.phases.len()));
     assert!(plan.layout.is_active(verify.phase, verify.scenario) && plan.layout.phases[1] == "verify");

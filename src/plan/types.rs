@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::resolver::Builtin;
+use super::options::Builtin;
 use super::variables::Variables;
 use crate::base::Secrets;
 use crate::counters::Observe;
@@ -34,7 +34,7 @@ pub struct Plan {
     /// The phases in order, by [`PhaseId`]; at least one.
     pub phases: Vec<Phase>,
     /// What is done once for the whole run.
-    pub stages: Stages,
+    pub hooks: Hooks,
     /// The lists that steps fill, by [`crate::expr::ListId`].
     pub lists: Vec<(String, Symbol)>,
     /// How often the phases run within one run.
@@ -74,6 +74,15 @@ impl Plan {
     /// Whether a connection to this place leads to the built-in target.
     pub fn leads_inside(&self, to: &Endpoint) -> bool {
         self.uses_builtin && Builtin::is_at(self.builtin, &to.host, to.port)
+    }
+
+    /// How long the phases of a run take; none where they are repeated until the run is stopped.
+    pub fn planned(&self) -> Option<Duration> {
+        let once: Duration = self.phases.iter().map(|phase| phase.duration).sum();
+        match self.repeat {
+            Repeat::Forever => None,
+            Repeat::Times(times) => u32::try_from(times).ok().and_then(|times| once.checked_mul(times)),
+        }
     }
 }
 
@@ -190,34 +199,34 @@ impl Phase {
 
 /// What is done once for the whole run.
 #[derive(Debug, Default)]
-pub struct Stages {
+pub struct Hooks {
     /// Before the first phase.
-    pub setup: Option<Stage>,
+    pub setup: Option<Hook>,
     /// After the last phase.
-    pub verify: Option<Stage>,
+    pub verify: Option<Hook>,
     /// At the very end, however the run went.
-    pub teardown: Option<Stage>,
+    pub teardown: Option<Hook>,
 }
 
-impl Stages {
+impl Hooks {
     /// One of them, if the profile has it.
-    pub fn get(&self, kind: StageKind) -> Option<&Stage> {
+    pub fn get(&self, kind: HookKind) -> Option<&Hook> {
         match kind {
-            StageKind::Setup => self.setup.as_ref(),
-            StageKind::Verify => self.verify.as_ref(),
-            StageKind::Teardown => self.teardown.as_ref(),
+            HookKind::Setup => self.setup.as_ref(),
+            HookKind::Verify => self.verify.as_ref(),
+            HookKind::Teardown => self.teardown.as_ref(),
         }
     }
 
     /// Those that the profile has, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Stage> {
+    pub fn iter(&self) -> impl Iterator<Item = &Hook> {
         [&self.setup, &self.verify, &self.teardown].into_iter().flatten()
     }
 }
 
 /// Which of the blocks that are done once for the whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StageKind {
+pub enum HookKind {
     /// Before the first phase.
     Setup,
     /// After the last phase.
@@ -226,7 +235,7 @@ pub enum StageKind {
     Teardown,
 }
 
-impl StageKind {
+impl HookKind {
     /// Its name: the labels `scenario` and `phase` of what it does.
     pub const fn label(self) -> &'static str {
         match self {
@@ -248,9 +257,9 @@ impl StageKind {
 
 /// Steps that are done once for the whole run. Its labels stand behind those of the scenarios and phases; it has no load.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Hook {
     /// Which.
-    pub kind: StageKind,
+    pub kind: HookKind,
     /// Its label `scenario`, beyond the plan's scenarios.
     pub scenario: ScenarioId,
     /// Its label `phase`, beyond the plan's phases.
@@ -345,13 +354,13 @@ pub struct Limits {
     pub hosts: Vec<String>,
 }
 
-/// Series on /metrics at most, where the profile says nothing. An HTTP step has about 200 in each phase, none of which can be left
+/// Series on /metrics at most, where the profile says nothing. An HTTP step has about 220 in each phase, hardly any of which can be left
 /// out until something happens: `rate()` needs them at 0 before, and a sum over outcomes the same buckets of each. Twenty steps over
-/// seven phases come to some 30,000.
+/// seven phases come to some 33,000.
 pub const SERIES_LIMIT: u64 = 50_000;
 /// How long every request of a scenario has to fail until its target counts as dead, where the profile says nothing.
 pub const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How long a phase drains, where the profile says nothing.
 pub const DRAIN: Duration = Duration::from_secs(30);
 /// How long set-up, verify and teardown may take, where the profile says nothing.
-pub const STAGE_TIMEOUT: Duration = Duration::from_secs(300);
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(300);

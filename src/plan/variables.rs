@@ -1,12 +1,9 @@
 //! Which variables of the environment a profile reads, and which of those that `--set` gives nobody does.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use super::resolve;
 use crate::base::names::nearest;
 use crate::expr::EnvRead;
-use crate::profile::{self, Env};
 
 /// How many names a message lists where none is near.
 const LISTED: usize = 12;
@@ -25,15 +22,6 @@ impl Variables {
     pub(super) fn new(named: &BTreeSet<String>, read: &EnvRead) -> Self {
         Self { names: named | &read.names, any: read.any }
     }
-}
-
-/// The variables that a profile reads which is wrong, as far as that is known.
-pub fn read_in_part(path: &Path, env: &Env, sets: &[(String, String)]) -> Variables {
-    let Some(profile) = profile::read(path, env, sets).profile else { return Variables { any: true, ..Variables::default() } };
-    let mut variables = resolve::variables(&profile);
-    // What could not be read may read them, too.
-    variables.any |= profile.damage.lost("include") || profile.tree.mentions("env");
-    variables
 }
 
 /// What is wrong with `--set`: keys that none of the profiles reads, a line for each. Nothing if each is read.
@@ -69,6 +57,8 @@ fn line(key: &str, names: &BTreeSet<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::read_in_part;
+    use crate::profile::Env;
 
     fn profile(names: &[&str], any: bool) -> Variables {
         Variables { names: names.iter().map(|name| (*name).to_owned()).collect(), any }
@@ -90,8 +80,8 @@ mod tests {
         assert!(of("{thinks: 1s}", "BAES") && of("{think: 1s}", "OTHER"));
         assert!(!of("{thinks: 1s}", "BASE"));
         assert!(!of("{thinks: 1s, if: env.OTHER == 1}", "OTHER"), "it may be read where the profile could not be");
-        std::fs::write(&path, ":").unwrap();
-        assert!(!read_in_part(&path, &Env::default(), &[]).names.contains("X"));
+        std::fs::write(&path, "[").unwrap();
+        assert!(read_in_part(&path, &Env::default(), &[]).any, "what can't be parsed may read anything");
         std::fs::remove_file(&path).unwrap();
     }
 

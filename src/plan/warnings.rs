@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::calls::loaded;
 use super::loads::{Pace, show_rate};
 use super::resolver::Resolver;
-use super::types::{DataSource, Phase, Pick, Plan, Repeat};
+use super::types::{DataSource, Phase, Pick, Plan, Repeat, Scenario};
 use crate::base::units::show_seconds;
 use crate::base::written::{Flat, Node};
 use crate::flow::StepKind;
@@ -30,7 +30,7 @@ pub(super) fn look(resolver: &mut Resolver<'_>, plan: &Plan, paces: &[Pace]) {
 /// A profile that requires nothing: its runs have no verdict.
 fn unjudged(resolver: &mut Resolver<'_>, plan: &Plan) {
     let wrong = resolver.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    if !wrong && plan.stages.verify.is_none() && !plan.slos.iter().any(|slo| !slo.require.is_empty()) {
+    if !wrong && plan.hooks.verify.is_none() && !plan.slos.iter().any(|slo| !slo.require.is_empty()) {
         let at = resolver.profile.written.name.at;
         let message = "nothing is required of a run, so its verdict is `none` however it goes; add slos: [{name: api, require: [errors < 1%, p95 < 500ms]}]";
         resolver.warn(at, message);
@@ -40,8 +40,7 @@ fn unjudged(resolver: &mut Resolver<'_>, plan: &Plan) {
 /// Hosts of `connect_to` to which no step goes: probably they are misspelt. Where a step goes isn't known of all of them.
 fn moved(resolver: &mut Resolver<'_>, plan: &Plan) {
     let (mut used, mut anywhere): (BTreeSet<(String, u16)>, bool) = (BTreeSet::new(), false);
-    let of_scenarios = plan.scenarios.iter().flat_map(|one| [one.start.as_ref(), Some(&one.flow), one.stop.as_ref()]);
-    for flow in of_scenarios.flatten().chain(plan.stages.iter().map(|stage| &stage.flow)) {
+    for flow in plan.scenarios.iter().flat_map(Scenario::flows).chain(plan.hooks.iter().map(|hook| &hook.flow)) {
         flow.each(&mut |step| {
             let endpoint = match &step.kind {
                 StepKind::Http(http) if http.request.spec().redirects == 0 => http.request.endpoint().cloned(),
@@ -201,7 +200,7 @@ fn series(resolver: &mut Resolver<'_>, plan: &Plan) {
     let limit = plan.layout.series_limit;
     if series > limit {
         let profile = &resolver.profile.written;
-        let each = "about 200 for each step in each phase";
+        let each = "about 220 for each step in each phase";
         match profile.limits.as_ref().and_then(|limits| limits.series) {
             Some(written) => resolver.error(
                 written.at,
@@ -260,8 +259,8 @@ fn data(resolver: &mut Resolver<'_>, plan: &Plan) {
         let for_life = plan.scenarios.iter().filter(|scenario| scenario.rows.start.contains(&index));
         let for_iterations = plan.scenarios.iter().filter(|scenario| scenario.rows.flow.contains(&index));
         let for_stops = plan.scenarios.iter().filter(|scenario| scenario.rows.stop.contains(&index));
-        let in_stages = plan.stages.iter().any(|stage| stage.rows.contains(&index));
-        if !in_stages && for_life.clone().chain(for_iterations.clone()).chain(for_stops).next().is_none() {
+        let in_hooks = plan.hooks.iter().any(|hook| hook.rows.contains(&index));
+        if !in_hooks && for_life.clone().chain(for_iterations.clone()).chain(for_stops).next().is_none() {
             resolver.warn(at, format!("nothing uses the data `{name}`"));
         }
         let DataSource::Table(table) = &data.source else { continue };

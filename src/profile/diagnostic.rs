@@ -278,5 +278,5 @@ pub(crate) fn redact(diagnostics: &mut [Diagnostic], secrets: &Secrets) {
 pub(super) fn told(place: Option<&Place>, message: &str, secrets: &Secrets) -> String {
     let is_secret =
         place.is_some_and(|place| place.file.shown().get(place.range.clone()) != place.file.text.get(place.range.clone()));
-    if is_secret { secrets.redact(message) } else { secrets.redact_own(message) }.into_owned()
+    if is_secret { secrets.redact_about(message) } else { secrets.redact_own(message) }.into_owned()
 }

@@ -1,26 +1,52 @@
 //! A file's text as an excerpt may show it: secrets blanked byte for byte, so that lines and columns stay.
 
-use crate::base::secrets::{Naming, is_secret_header};
+use crate::base::secrets::{Naming, is_secret_header, secrets_of_url};
 
-/// Blanks, by looks alone, what follows a key named like a secret: for a file that is not YAML at all.
+/// Blanks, by looks alone, what follows a key named like a secret, in its line and in those that belong to it, and what is secret in
+/// URLs: for a file that is not YAML at all.
 pub(super) fn by_line(text: &str) -> String {
     let mut shown = text.as_bytes().to_vec();
     let mut start = 0;
+    // Where the key of a secret stands whose value is behind its line, and whether some of that was found.
+    let mut under: Option<(usize, bool)> = None;
     for line in text.split_inclusive('\n') {
-        let mut from = 0;
-        while let Some(colon) = line[from..].find(':').map(|at| at + from) {
-            let mut before = line[..colon].char_indices().rev();
-            let key_start =
-                before.find(|(_, c)| !c.is_ascii_alphanumeric() && *c != '_' && *c != '-').map_or(0, |(at, c)| at + c.len_utf8());
-            if naming(&line[key_start..colon]) != Naming::Open {
-                blank(&mut shown[start + colon + 1..start + line.trim_end().len()]);
-                break;
+        let body = line.trim_end();
+        let indent = body.len() - body.trim_start().len();
+        if let Some((of_key, found)) = under.filter(|_| indent < body.len()) {
+            let belongs = !found || indent > of_key || (indent == of_key && body[indent..].starts_with("- "));
+            under = belongs.then_some((of_key, true));
+            if belongs {
+                blank(&mut shown[start + value_of(body)..start + body.len()]);
             }
-            from = colon + 1;
+        }
+        let keys = body.match_indices(':').map(|(colon, _)| colon);
+        if let Some(colon) = keys.into_iter().find(|colon| naming(key_before(&body[..*colon])) != Naming::Open) {
+            if body[colon + 1..].trim_start_matches([' ', '|', '>', '-', '+', '[', '{']).is_empty() {
+                under = Some((indent, false));
+            }
+            blank(&mut shown[start + colon + 1..start + body.len()]);
+        }
+        for word in body.split([' ', '\t', '"', '\'']) {
+            let at = start + (word.as_ptr() as usize - body.as_ptr() as usize);
+            secrets_of_url(word).into_iter().for_each(|(place, _)| blank(&mut shown[at + place.start..at + place.end]));
         }
         start += line.len();
     }
     finish(shown, text)
+}
+
+/// The key before a colon, perhaps in quotes: its last word, if it has several.
+fn key_before(text: &str) -> &str {
+    let text = text.trim_end().trim_end_matches(['"', '\'']);
+    let mut before = text.char_indices().rev();
+    let start = before.find(|(_, c)| !c.is_ascii_alphanumeric() && *c != '_' && *c != '-').map_or(0, |(at, c)| at + c.len_utf8());
+    &text[start..]
+}
+
+/// Where the value of a line begins: behind its key, if it has one.
+fn value_of(line: &str) -> usize {
+    let colon = line.match_indices(':').map(|(at, _)| at + 1).find(|at| line[*at..].is_empty() || line[*at..].starts_with(' '));
+    colon.unwrap_or(0)
 }
 
 /// Blanks these ranges of the text, but for `{{ … }}` and the names of variables in them.
@@ -83,6 +109,23 @@ mod tests {
         let shown = by_line(text);
         assert_eq!(shown.len(), text.len());
         assert!(!shown.contains("abc") && !shown.contains('ä') && shown.contains("k.pem") && shown.contains("a: 1"));
+    }
+
+    #[test]
+    fn by_looks_in_whatever_form() {
+        for (text, shown) in [
+            (r#"vars: {a: b, "my_password": "Q-22", c: [}"#, r#"vars: {a: b, "my_password": "****", ** *}"#),
+            (r#"{"name": "t", "api_key" : "J-11"} "x": 1}"#, r#"{"name": "t", "api_key" : "****"} "*"* *}"#),
+            ("url: 'http://u:PW@h/'\nx: }", "url: 'http://u:**@h/'\nx: }"),
+            ("get: /p?a=1&token=T1 }", "get: /p?a=1&token=** }"),
+            ("http_proxy: ann:PW@127.0.0.1:1", "http_proxy: ann:**@127.0.0.1:1"),
+            ("password:\n  abc\n\n  def\nname: n", "password:\n  ***\n\n  ***\nname: n"),
+            ("tokens:\n- abc\n- def\nname: n", "tokens:\n* ***\n* ***\nname: n"),
+            ("a:\n  secret: |\n    abc: d\n  b: c", "a:\n  secret: *\n    abc: *\n  b: c"),
+            ("\"token\":\n\"abc\"\nx: y", "\"token\":\n\"***\"\nx: y"),
+        ] {
+            assert_eq!(by_line(text), shown);
+        }
     }
 
     #[test]

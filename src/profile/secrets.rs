@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use super::masks;
 use super::tree::{Kind, Tree};
-use crate::base::secrets::{Naming, basic_password, secrets_of_url};
+use crate::base::secrets::{Naming, basic_password, secrets_of_cookies, secrets_of_header, secrets_of_url};
 use crate::base::written::Node;
 
 /// Keys under which the profile's author gives names to values.
 const VALUES: [&str; 8] = ["vars", "json", "form", "query", "headers", "args", "list", "remember"];
+/// Those of them whose values stand in a mapping. Written as a text or a list, `name: value` or `name=value`, they are a mistake.
+const MAPPINGS: [&str; 4] = ["vars", "form", "query", "headers"];
 /// Keys under which they name something else, or what is under the names are expressions and paths.
 const NAMES: [&str; 12] =
     ["scenarios", "metrics", "data", "ratios", "split", "load", "match", "check", "count", "record", "extract", "cookies"];
@@ -28,6 +30,10 @@ enum Keys {
     Expressions,
     /// Names of values.
     Values,
+    /// The same, but written with their values in one text.
+    Pairs,
+    /// The language's own, of the parts of an upload: each says its name beside its value.
+    Parts,
 }
 
 /// What was found.
@@ -53,8 +59,13 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
         }
         let source = tree.files[file].text.get(range.clone()).unwrap_or_default();
         for (place, secret) in secrets_of_url(&scalar.text) {
-            let written = &scalar.text[place];
-            found.ranges.extend(source.find(written).map(|at| range.start + at..range.start + at + written.len()));
+            let written = &scalar.text[place.clone()];
+            // Where the text stands as it is its place is known; escaped or folded, all that reads so is hidden.
+            let starts: Vec<usize> = match source.find(scalar.text.as_str()) {
+                Some(whole) => vec![whole + place.start],
+                None => source.match_indices(written).map(|(at, _)| at).collect(),
+            };
+            found.ranges.extend(starts.into_iter().map(|at| range.start + at..range.start + at + written.len()));
             found.secrets.push(secret);
         }
     }
@@ -68,9 +79,9 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
         match &tree.entry(node).kind {
             Kind::Scalar(_) => scalar(tree, node, keys, naming, &mut found),
             Kind::List(items) => rest.extend(items.iter().map(|item| (*item, keys, naming))),
-            Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(key, value)| {
-                // A part of an upload says its name beside its value.
-                if tree.key(*key) == "value"
+            Kind::Map { entries, dropped, .. } => rest.extend(entries.iter().chain(dropped).map(|(key, value)| {
+                if keys == Keys::Parts
+                    && tree.key(*key) == "value"
                     && let Some(name) = tree.get(node, "name")
                 {
                     return (*value, Keys::Own, masks::naming(tree.as_written(name)));
@@ -89,8 +100,10 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
 
 /// What is known of the value under a key.
 fn below(tree: &Tree, key: &str, value: Node, keys: Keys, naming: Naming) -> (Keys, Naming) {
-    let scalar = tree.scalar(value).is_some();
+    let is_map = matches!(tree.entry(value).kind, Kind::Map { .. });
+    let has = |own: &[&str]| own.iter().any(|own| tree.get(value, own).is_some());
     match keys {
+        Keys::Pairs => (Keys::Values, masks::naming(key)),
         Keys::Values if naming == Naming::Open => (Keys::Values, masks::naming(key)),
         Keys::Values => (Keys::Values, naming.within(key)),
         Keys::Expressions => (Keys::Expressions, masks::naming(key)),
@@ -99,16 +112,25 @@ fn below(tree: &Tree, key: &str, value: Node, keys: Keys, naming: Naming) -> (Ke
             Some(_) => (Keys::Own, masks::naming(key)),
             None => (Keys::Own, Naming::Open),
         },
-        Keys::Own => match key {
+        Keys::Own | Keys::Parts => match key {
+            "multipart" => (Keys::Parts, Naming::Open),
             // Of HTTP, whose keys are the language's own; that of Socket.IO has names of the author's.
-            "auth" if ["basic", "bearer"].iter().any(|own| tree.get(value, own).is_some()) => (Keys::Own, Naming::Open),
+            "auth" if has(&["basic", "bearer"]) => (Keys::Own, Naming::Open),
             "auth" => (Keys::Values, Naming::Secret),
+            "basic_auth" if has(&["username", "password", "password_file"]) => (Keys::Own, Naming::Open),
+            "basic" if !is_map => (Keys::Values, Naming::Secret),
             "list" => (Keys::Values, naming),
             "data" => (Keys::Rows, Naming::Open),
             "set" => (Keys::Expressions, Naming::Open),
+            key if MAPPINGS.contains(&key) && !is_map => (Keys::Pairs, Naming::Open),
             key if VALUES.contains(&key) => (Keys::Values, Naming::Open),
             key if NAMES.contains(&key) => (Keys::Names, Naming::Open),
-            key => (Keys::Own, if scalar { masks::naming(key) } else { Naming::Open }),
+            key if tree.scalar(value).is_some() => (Keys::Own, masks::naming(key)),
+            // What is the profile's own to use, by aliases.
+            key if key.starts_with("x-") => (Keys::Own, Naming::Open),
+            // It is to be a scalar; whatever stands there instead, the secret is somewhere in it.
+            key if masks::naming(key) != Naming::Open => (Keys::Values, Naming::Secret),
+            _ => (Keys::Own, Naming::Open),
         },
     }
 }
@@ -118,6 +140,17 @@ fn scalar(tree: &mut Tree, node: Node, keys: Keys, naming: Naming, found: &mut F
     let Kind::Scalar(scalar) = &mut tree.entry_mut(node).kind else { return };
     let whole = scalar.text.trim().to_owned();
     let written = scalar.original.as_ref().map_or(whole.as_str(), |original| original.text.as_str());
+    if keys == Keys::Pairs {
+        let pairs = whole.split(['\n', '&']).filter_map(|pair| pair.split_once([':', '=']));
+        let secrets: Vec<&str> =
+            pairs.filter(|(name, value)| masks::naming(name.trim()).hides(value)).map(|(_, value)| value.trim()).collect();
+        if !secrets.is_empty() {
+            scalar.secret = true;
+            found.ranges.push(range);
+            found.secrets.extend(secrets.into_iter().flat_map(secrets_of_header));
+        }
+        return;
+    }
     // An expression or a switch under such a name is no secret itself.
     let varies = written.starts_with("{{") && written.ends_with("}}");
     if !naming.hides(&whole) || varies || matches!(whole.as_str(), "true" | "false") {
@@ -132,6 +165,7 @@ fn scalar(tree: &mut Tree, node: Node, keys: Keys, naming: Naming, found: &mut F
     };
     scalar.secret = true;
     found.ranges.push(range);
+    found.secrets.extend(secrets_of_cookies(&whole).map(str::to_owned));
     if !whole.contains("{{") {
         let bare = whole.split_once(' ').filter(|(scheme, _)| scheme.len() <= 7).map(|(_, token)| token.to_owned());
         found.secrets.extend(bare);
@@ -219,6 +253,45 @@ phases: []
             "flow",
         ];
         assert_eq!(hidden(text, &[&secret[..], &open].concat()), secret);
+    }
+
+    #[test]
+    fn cookies_of_a_header_are_values_of_their_own() {
+        let text = "
+defaults: {http: {headers: {cookie: \"a=COOKval-FF66; lang=en; b={{ token }}; c=second-VALUE-1\", x-session-cookie: \"sid=LITERAL-1; Path=/\"}}}
+scenarios: {}
+phases: []
+";
+        let secret = ["COOKval-FF66", "second-VALUE-1", "LITERAL-1"];
+        assert_eq!(hidden(text, &[&secret[..], &["lang", "en", "sid", "Path", "token"]].concat()), secret);
+    }
+
+    #[test]
+    fn what_has_another_shape_than_it_should_is_hidden_as_a_whole() {
+        for text in [
+            "observe: {prometheus: {url: http://a, bearer_token: [HIDDEN-1]}}",
+            "observe: {prometheus: {url: http://a, bearer_token: {file: {name: HIDDEN-1}}}}",
+            "observe: {prometheus: {url: http://a, basic_auth: {username: ann-open, password: [[HIDDEN-1]]}}}",
+            "observe: {prometheus: {url: http://a, basic_auth: [ann, HIDDEN-1]}}",
+            "observe: {prometheus: {url: \"ann:HIDDEN-1@prom:9090\"}}",
+            "defaults: {http: {auth: {bearer: [HIDDEN-1]}}}",
+            "defaults: {http: {auth: {basic: \"u:HIDDEN-1\"}}}",
+            "defaults: {http: {auth: {basic: [ann-other, HIDDEN-1]}}}",
+            "defaults: {http: {headers: [\"authorization: Bearer HIDDEN-1\"]}}",
+            "defaults: {http: {headers: \"accept: ann-open\\nauthorization: Bearer HIDDEN-1\"}}",
+            "defaults: {http: {headers: [{authorization: HIDDEN-1}]}}",
+            "defaults: {http: {query: \"a=ann-open&access_token=HIDDEN-1\"}}",
+            "defaults: {http: {form: [\"password=HIDDEN-1\"]}}",
+            "defaults: {http: {base_url: \"u:HIDDEN-1@127.0.0.1:1\"}}",
+            "http_proxy: \"ann:HIDDEN-1@127.0.0.1:3128\"",
+        ] {
+            let text = format!("name: t\nscenarios: 5\n{text}\n");
+            let loaded = crate::profile::read_text(Path::new("t.yml"), Some(text.clone()), &Env::default(), &[]);
+            let told: String = loaded.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+            assert!(!told.contains("HIDDEN-1") && !loaded.diagnostics.is_empty(), "{text}: {told}");
+            let shown = loaded.diagnostics.iter().find_map(|diagnostic| diagnostic.place.as_ref()).unwrap().file.shown();
+            assert!(!shown.contains("HIDDEN-1"), "{shown}");
+        }
     }
 
     #[test]

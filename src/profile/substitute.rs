@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::tree::Substituted;
+use crate::base::names;
 use crate::base::secrets::Naming;
 
 /// How many `${…}` may stand in one another.
@@ -187,10 +188,8 @@ fn variable(inner: &str, base: usize, env: &Env, out: &mut Outcome) -> Result<()
         _ if form.is_empty() => match value {
             Some(value) => insert(value, out),
             None => {
-                return Err(Mistake {
-                    range: whole,
-                    message: format!("the variable {name} is not set; set it, or write ${{{name}:-default}}"),
-                });
+                let message = names::unset(name, env.iter().map(|(name, _)| name));
+                return Err(Mistake { range: whole, message });
             }
         },
         Some(":-") => match filled {

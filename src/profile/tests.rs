@@ -117,6 +117,25 @@ fn the_command_line_goes_over_the_environment_and_what_is_empty_is_absent() {
 }
 
 #[test]
+fn a_value_beside_a_name_is_secret_by_what_stands_around_it() {
+    let text = minimal(
+        "vars: {token: {name: x, value: by-the-token}, plain: {name: password, value: open-plain}}
+slos: [{name: auth, value: metric('open_total'), require: value > 0}]
+setup: {flow: [{http: {post: 'http://admin:admin@h/', name: up, multipart: [{name: password, value: by-the-part}, {name: x, value: open-part}]}}]}
+",
+    );
+    let profile = read_with(&text, &[], &[]).profile.unwrap();
+    for secret in ["by-the-token", "by-the-part"] {
+        assert_eq!(profile.secrets.redact(secret), "***", "{secret}");
+    }
+    for open in ["open-plain", "metric('open_total')", "open-part"] {
+        assert_eq!(profile.secrets.redact(open), open);
+    }
+    let shown = profile.tree.files[0].shown();
+    assert!(shown.contains("http://admin:*****@h/") && !shown.contains("by-the-"), "{shown}");
+}
+
+#[test]
 fn secrets_are_known_by_their_variables_keys_and_urls() {
     let text = minimal(
         "observe:
@@ -142,6 +161,36 @@ vars: {a: '${SOME_SECRET:-the-default}'}
     for secret in ["in-the-", "literal-token", "the-default", "unused", "by-its-header"] {
         assert!(!debug.contains(secret), "{debug}");
     }
+}
+
+#[test]
+fn what_is_not_taken_shows_no_secret_either() {
+    let text = minimal(
+        "vars: {token: first-secret, token: second-secret}
+defaults: {http: {headers: {authorization: Bearer third-secret, authorization: Bearer fourth-secret}, headers: {x-api-key: fifth-secret}}}
+x-base: &base {plain: open-base}
+x-merged: {password: sixth-secret, <<: *base, <<: {password: seventh-secret, url: 'http://ann:eighth-secret@h/'}, [x]: {pass: ninth-secret}}
+x-key:
+  ? {password: tenth-secret}
+  : x
+x-twice: {<<: {password: eleventh-secret, password: twelfth-secret}}
+x-nested: {<<: [[{password: thirteenth-secret}]]}
+",
+    );
+    let loaded = read_with(&text, &[], &[]);
+    let shown = Problems::new(loaded.diagnostics).render(false);
+    assert!(shown.matches("stands twice").count() >= 4 && shown.matches("a key is a text here").count() == 2, "{shown}");
+    assert!(shown.contains("`<<` merges a mapping"), "{shown}");
+    assert!(!shown.contains("-secret"), "{shown}");
+}
+
+#[test]
+fn a_control_character_is_told_with_what_to_write() {
+    let loaded = read_with(&minimal("vars: {x: a\u{1f}b}\n"), &[], &[]);
+    let shown = Problems::new(loaded.diagnostics).render(false);
+    assert!(shown.contains("control character") && shown.contains("\"\\u001f\""), "{shown}");
+    let loaded = read_with(&minimal("vars: {x: \"a\\u001fb\"}\n"), &[], &[]);
+    assert_eq!(texts(&loaded), Vec::<String>::new());
 }
 
 #[test]

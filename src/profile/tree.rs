@@ -80,7 +80,19 @@ pub(super) struct Substituted {
 pub(super) enum Kind {
     Scalar(ScalarNode),
     List(Vec<Node>),
-    Map { entries: Vec<(Node, Node)>, removed: Vec<String> },
+    Map {
+        entries: Vec<(Node, Node)>,
+        removed: Vec<String>,
+        /// What isn't taken, since its key stands there already or is no text. It may hold secrets all the same.
+        dropped: Vec<(Node, Node)>,
+    },
+}
+
+impl Kind {
+    /// A mapping without a key.
+    pub(super) fn map() -> Self {
+        Kind::Map { entries: Vec::new(), removed: Vec::new(), dropped: Vec::new() }
+    }
 }
 
 #[derive(Clone)]
@@ -108,7 +120,7 @@ impl std::fmt::Debug for Tree {
 impl Tree {
     /// A tree without a node but the document, which is an empty mapping until it is read.
     pub(super) fn new() -> Self {
-        let root = Entry { file: 0, range: 0..0, kind: Kind::Map { entries: Vec::new(), removed: Vec::new() }, flow: false };
+        let root = Entry { file: 0, range: 0..0, kind: Kind::map(), flow: false };
         Self { files: Vec::new(), nodes: vec![root], damaged: BTreeSet::new() }
     }
 
@@ -173,7 +185,7 @@ impl Tree {
                 Kind::List(items) => {
                     items.remove(at);
                 }
-                Kind::Map { entries, removed } => {
+                Kind::Map { entries, removed, .. } => {
                     entries.remove(at);
                     removed.push(key);
                 }
@@ -183,7 +195,8 @@ impl Tree {
         found
     }
 
-    /// All nodes from this one down that are values, not keys; each once, in the order in which they were made.
+    /// All nodes from this one down that are values, not keys, those that aren't taken included; each once, in the order in which they were
+    /// made.
     pub(super) fn below(&self, node: Node) -> BTreeSet<Node> {
         let mut found = BTreeSet::new();
         let mut rest = vec![node];
@@ -193,7 +206,7 @@ impl Tree {
             }
             match &self.entry(node).kind {
                 Kind::List(items) => rest.extend(items),
-                Kind::Map { entries, .. } => rest.extend(entries.iter().map(|(_, value)| *value)),
+                Kind::Map { entries, dropped, .. } => rest.extend(entries.iter().chain(dropped).map(|(_, value)| *value)),
                 Kind::Scalar(_) => {}
             }
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::tree::{Kind, Tree};
 use crate::base::written::Node;
-use crate::expr::json::long_integer;
+use crate::expr::json::odd_number;
 
 impl Tree {
     /// The value at a node. With `template` its texts are templates, in which what came from the environment is escaped.
@@ -79,7 +79,7 @@ pub(super) fn plain(text: &str) -> Plain<'_> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
         return Plain::Text(text);
     }
-    if let Ok(number) = text.parse() {
+    if let Some(number) = text.parse().ok().or_else(|| in_another_base(text)) {
         return Plain::Unsigned(number);
     }
     if let Ok(number) = text.parse() {
@@ -91,14 +91,55 @@ pub(super) fn plain(text: &str) -> Plain<'_> {
     }
 }
 
-/// The same as JSON.
+/// A number as YAML's core schema writes one in another base: `0x1F`, `0o17`.
+pub(super) fn in_another_base(text: &str) -> Option<u64> {
+    let (base, digits) = match text.get(..2)? {
+        "0x" => (16, &text[2..]),
+        "0o" => (8, &text[2..]),
+        _ => return None,
+    };
+    u64::from_str_radix(digits, base).ok().filter(|_| !digits.starts_with('+'))
+}
+
+/// The same as JSON. A number that JSON's numbers could not keep stays as it is written.
 fn value(text: &str, otherwise: &str) -> Value {
+    let unsigned = text.strip_prefix('+').filter(|rest| !rest.starts_with('-'));
+    if let Some(odd) = odd_number(unsigned.unwrap_or(text)) {
+        return odd;
+    }
     match plain(text) {
         Plain::Null => Value::Null,
         Plain::Bool(value) => Value::Bool(value),
         Plain::Unsigned(number) => number.into(),
         Plain::Signed(number) => number.into(),
-        Plain::Float(number) => long_integer(text).unwrap_or_else(|| Number::from_f64(number).map_or(Value::Null, Value::Number)),
+        Plain::Float(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
         Plain::Text(_) => Value::from(otherwise),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_json_could_not_keep_stays_as_it_is_written() {
+        for text in ["-0", "1E400", "1E-400", "18446744073709551616"] {
+            assert_eq!(Some(value(text, text)), odd_number(text), "{text}");
+        }
+        assert_eq!(Some(value("+1E400", "+1E400")), odd_number("1E400"));
+        // Two signs make a text.
+        assert_eq!(value("+-0", "+-0"), Value::from("+-0"));
+        assert_eq!(value("+-1E400", "+-1E400"), Value::from("+-1E400"));
+        assert_eq!(value("+5", "+5"), Value::from(5));
+    }
+
+    #[test]
+    fn numbers_in_another_base() {
+        for (text, number) in [("0x1F", 31), ("0xff", 255), ("0o17", 15), ("017", 17)] {
+            assert_eq!(value(text, text), Value::from(number), "{text}");
+        }
+        for text in ["0x", "0o8", "0X1F", "-0x1F", "0x+1", "0xG", "0b1", "0x10000000000000000"] {
+            assert_eq!(value(text, text), Value::from(text), "{text}");
+        }
     }
 }

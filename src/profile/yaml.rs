@@ -79,9 +79,15 @@ impl Builder<'_> {
         let line_start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
         let flow = error.info().contains("flow") && line.contains(['{', '[']);
+        let control = line.chars().find(|c| c.is_control() && !c.is_whitespace());
         let message = format!("this is not YAML: {}", error.info());
         let diagnostic = self.error(at..at + 1, message);
-        if line.contains(['{', '[']) && line.contains("${") {
+        if let Some(control) = control {
+            let code = u32::from(control);
+            let help =
+                format!("take this control character out, or write \"\\u{code:04x}\" in double quotes, where a value wants it");
+            diagnostic.help = Some(help);
+        } else if line.contains(['{', '[']) && line.contains("${") {
             diagnostic.help = Some("`${…}` wants quotes in flow style: {duration: \"${DURATION}\"}".into());
         } else if line.contains(['{', '[']) && line.contains("{{") {
             diagnostic.help = Some("`{{ … }}` wants quotes: {id: \"{{ id }}\"}".into());
@@ -114,8 +120,7 @@ impl Builder<'_> {
             }
             Event::MappingStart(style, anchor, tag) => {
                 self.no_tag(tag.as_deref(), &range);
-                let kind = Kind::Map { entries: Vec::new(), removed: Vec::new() };
-                let node = self.add(kind, range, style == StructureStyle::Flow);
+                let node = self.add(Kind::map(), range, style == StructureStyle::Flow);
                 return self.start(node, anchor);
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -207,12 +212,14 @@ impl Builder<'_> {
         let entries = std::mem::take(entries);
         let mut seen: HashMap<String, Range<usize>> = HashMap::new();
         let mut kept: Vec<(Node, Node)> = Vec::new();
+        let mut dropped = Vec::new();
         let mut merged = Vec::new();
         for (key, value) in entries {
             let range = self.tree.entry(key).range.clone();
             let Some(scalar) = self.tree.scalar(key) else {
                 let diagnostic = self.error(range, "a key is a text here, not a list or a mapping");
                 diagnostic.help = Some("a value that starts with `{{` wants quotes: \"{{ … }}\"".into());
+                dropped.extend([(key, key), (key, value)]);
                 continue;
             };
             if scalar.plain && scalar.text == "<<" {
@@ -223,6 +230,7 @@ impl Builder<'_> {
             if let Some(first) = seen.get(&text) {
                 let line = self.text[..first.start].matches('\n').count() + 1;
                 self.error(range, format!("the key `{text}` stands twice; its first is in line {line}"));
+                dropped.push((key, value));
                 continue;
             }
             seen.insert(text, range);
@@ -235,21 +243,27 @@ impl Builder<'_> {
             };
             for source in sources {
                 let range = self.tree.entry(source).range.clone();
-                let Kind::Map { entries, .. } = &self.tree.entry(source).kind else {
+                let Kind::Map { entries, dropped: inner, .. } = &self.tree.entry(source).kind else {
                     self.error(range, "`<<` merges a mapping or a list of mappings");
+                    dropped.push((source, source));
                     continue;
                 };
-                for (key, value) in entries.clone() {
+                let (entries, inner) = (entries.clone(), inner.clone());
+                dropped.extend(inner);
+                for (key, value) in entries {
                     let text = self.tree.key(key).to_owned();
-                    if let std::collections::hash_map::Entry::Vacant(e) = seen.entry(text) {
-                        e.insert(range.clone());
-                        kept.push((key, value));
+                    match seen.entry(text) {
+                        std::collections::hash_map::Entry::Vacant(e) => {
+                            e.insert(range.clone());
+                            kept.push((key, value));
+                        }
+                        std::collections::hash_map::Entry::Occupied(_) => dropped.push((key, value)),
                     }
                 }
             }
         }
-        if let Kind::Map { entries, .. } = &mut self.tree.entry_mut(node).kind {
-            *entries = kept;
+        if let Kind::Map { entries, dropped: others, .. } = &mut self.tree.entry_mut(node).kind {
+            (*entries, *others) = (kept, dropped);
         }
     }
 
@@ -266,8 +280,8 @@ impl Builder<'_> {
                     *item = self.copy(*item, depth + 1)?;
                 }
             }
-            Kind::Map { entries, .. } => {
-                for (key, value) in entries {
+            Kind::Map { entries, dropped, .. } => {
+                for (key, value) in entries.iter_mut().chain(dropped) {
                     (*key, *value) = (self.copy(*key, depth + 1)?, self.copy(*value, depth + 1)?);
                 }
             }

@@ -6,10 +6,80 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use super::http::Stage;
-use super::session::{Attempt, ConnectTimes, Connection, OpenError};
-use crate::base::Reason;
 use crate::base::units::show_seconds;
-use crate::net::{Dialing, Endpoint, Meter, Stream, dial};
+use crate::base::{Outcome, Reason};
+use crate::net::{DialTimes, Dialing, Endpoint, Meter, Stream, dial};
+
+/// How long the parts of opening a connection took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnectTimes {
+    /// From the start to the end of the last part that was over.
+    pub total: Duration,
+    /// Resolving the name; absent where an address was written.
+    pub dns: Option<Duration>,
+    /// The TCP handshake.
+    pub tcp: Duration,
+    /// The TLS handshake; absent without TLS.
+    pub tls: Option<Duration>,
+    /// The protocol's own handshake; absent where there is none, or it did not end well.
+    pub handshake: Option<Duration>,
+}
+
+impl ConnectTimes {
+    /// The times of a dial, before a handshake.
+    fn of(dial: DialTimes) -> Self {
+        Self { total: dial.total, dns: dial.dns, tcp: dial.tcp, tls: dial.tls, handshake: None }
+    }
+}
+
+/// What came of opening a connection.
+#[derive(Debug)]
+pub struct Attempt<C> {
+    /// The connection, or why there is none.
+    pub result: Result<C, OpenError>,
+    /// How long the parts took, once TCP (and TLS, if it is spoken) connected; absent if it did not.
+    pub times: Option<ConnectTimes>,
+    /// When the handshake's first byte was sent (for TCP, which sends none: when it was connected); absent if it came not so far.
+    pub sent_at: Option<Instant>,
+    /// When it was over.
+    pub ended: Instant,
+    /// The status of the handshake's answer, 101 where all went well; 0 without one.
+    pub status: u16,
+    /// The headers of that answer.
+    pub headers: HeaderMap,
+    /// Bytes sent on the wire so far.
+    pub sent: u64,
+    /// Bytes received on the wire so far.
+    pub received: u64,
+}
+
+impl<C> Attempt<C> {
+    /// The same with what `of` makes of the connection.
+    pub(super) fn map<D>(self, of: impl FnOnce(C) -> D) -> Attempt<D> {
+        let Self { result, times, sent_at, ended, status, headers, sent, received } = self;
+        Attempt { result: result.map(of), times, sent_at, ended, status, headers, sent, received }
+    }
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct OpenError {
+    /// The label under which it is counted.
+    pub reason: Reason,
+    /// `Timeout` or `Error`.
+    pub outcome: Outcome,
+    /// What happened in words, without secrets.
+    pub detail: String,
+}
+
+impl OpenError {
+    /// An error of this reason; a timeout if that is what it is.
+    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        let outcome = if reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Error };
+        Self { reason, outcome, detail: detail.into() }
+    }
+}
 
 /// What is under way.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +178,7 @@ impl Opening {
     }
 
     /// The attempt.
-    pub fn finish(mut self, result: Result<Connection, OpenError>) -> Attempt {
+    pub fn finish<C>(mut self, result: Result<C, OpenError>) -> Attempt<C> {
         let ended = Instant::now();
         self.settle();
         Attempt {

@@ -8,23 +8,22 @@
 //! [`Connection::send`] is polled. Whoever holds a connection polls `next` whenever it has nothing else to do. A future of this
 //! module may be dropped at any await; a dropped connection closes its socket, without a goodbye unless [`Connection::leave`] said one.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
 use super::http::Cookies;
-use super::{inbox, socketio, tcp, websocket};
-use crate::base::{Outcome, Protocol, Reason};
+use super::sent::Sent;
+use super::{opening, socketio, tcp, websocket};
+use crate::base::Protocol;
 use crate::expr::{EvalError, Scope};
-use crate::net::{DialTimes, Endpoint};
+use crate::net::Endpoint;
 
-/// Text that is cheap to clone: a slice of what was read.
-pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;
+pub use super::message::{Incoming, IncomingKind, Lost, MAX_MESSAGE, Outgoing, Text};
+pub use super::opening::{ConnectTimes, OpenError};
 
-/// The longest message that is taken where nothing else is said, in bytes.
-pub const MAX_MESSAGE: usize = 1024 * 1024;
+/// What came of opening a connection.
+pub type Attempt = opening::Attempt<Connection>;
 
 /// A `connect` as resolved, by protocol.
 #[derive(Debug, Clone)]
@@ -99,76 +98,13 @@ impl Prepared {
         }
     }
 
-    /// The credentials that were rendered into its headers: never to be shown.
-    pub fn credentials(&self) -> Vec<HeaderValue> {
+    /// What must not be shown of it.
+    pub fn credentials(&self) -> Sent {
         match self {
             Prepared::WebSocket(prepared) => prepared.credentials(),
             Prepared::SocketIo(prepared) => prepared.credentials(),
-            Prepared::Tcp(_) => Vec::new(),
+            Prepared::Tcp(_) => Sent::default(),
         }
-    }
-}
-
-/// How long the parts of opening a connection took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ConnectTimes {
-    /// From the start to the end of the last part that was over.
-    pub total: Duration,
-    /// Resolving the name; absent where an address was written.
-    pub dns: Option<Duration>,
-    /// The TCP handshake.
-    pub tcp: Duration,
-    /// The TLS handshake; absent without TLS.
-    pub tls: Option<Duration>,
-    /// The protocol's own handshake; absent where there is none, or it did not end well.
-    pub handshake: Option<Duration>,
-}
-
-impl ConnectTimes {
-    /// The times of a dial, before a handshake.
-    pub(super) fn of(dial: DialTimes) -> Self {
-        Self { total: dial.total, dns: dial.dns, tcp: dial.tcp, tls: dial.tls, handshake: None }
-    }
-}
-
-/// What came of opening a connection.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The connection, or why there is none.
-    pub result: Result<Connection, OpenError>,
-    /// How long the parts took, once TCP (and TLS, if it is spoken) connected; absent if it did not.
-    pub times: Option<ConnectTimes>,
-    /// When the handshake's first byte was sent (for TCP, which sends none: when it was connected); absent if it came not so far.
-    pub sent_at: Option<Instant>,
-    /// When it was over.
-    pub ended: Instant,
-    /// The status of the handshake's answer, 101 where all went well; 0 without one.
-    pub status: u16,
-    /// The headers of that answer.
-    pub headers: HeaderMap,
-    /// Bytes sent on the wire so far.
-    pub sent: u64,
-    /// Bytes received on the wire so far.
-    pub received: u64,
-}
-
-/// Why a connection could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct OpenError {
-    /// The label under which it is counted.
-    pub reason: Reason,
-    /// `Timeout` or `Error`.
-    pub outcome: Outcome,
-    /// What happened in words, without secrets.
-    pub detail: String,
-}
-
-impl OpenError {
-    /// An error of this reason; a timeout if that is what it is.
-    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        let outcome = if reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Error };
-        Self { reason, outcome, detail: detail.into() }
     }
 }
 
@@ -177,9 +113,9 @@ impl OpenError {
 pub async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
     // Boxed, since a handshake's future is large and a user is held for long.
     match prepared {
-        Prepared::WebSocket(prepared) => Box::pin(websocket::open(*prepared, cookies)).await,
-        Prepared::SocketIo(prepared) => Box::pin(socketio::open(*prepared, cookies)).await,
-        Prepared::Tcp(prepared) => Box::pin(tcp::open(*prepared)).await,
+        Prepared::WebSocket(prepared) => Box::pin(websocket::open(*prepared, cookies)).await.map(Connection::WebSocket),
+        Prepared::SocketIo(prepared) => Box::pin(socketio::open(*prepared, cookies)).await.map(Connection::SocketIo),
+        Prepared::Tcp(prepared) => Box::pin(tcp::open(*prepared)).await.map(Connection::Tcp),
     }
 }
 
@@ -282,117 +218,5 @@ impl Connection {
             Connection::SocketIo(connection) => connection.traffic(),
             Connection::Tcp(connection) => connection.traffic(),
         }
-    }
-}
-
-/// A message to be sent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outgoing {
-    /// Text: a text message; on Socket.IO the event `message`; on TCP its bytes, framed.
-    Text(Text),
-    /// Bytes, likewise.
-    Binary(Bytes),
-    /// An event of Socket.IO.
-    Event {
-        /// Its name.
-        event: String,
-        /// Its arguments. `{"_placeholder": true, "num": n}` stands for the n-th attachment, as on the wire.
-        args: Vec<Json>,
-        /// Bytes among the arguments.
-        attachments: Vec<Bytes>,
-        /// The number under which an acknowledgement is wanted; the caller's to choose, each once a connection.
-        ack: Option<u64>,
-    },
-    /// The answer to an event of the peer's that wants one.
-    Ack {
-        /// The number that the event carried.
-        id: u64,
-        /// The arguments.
-        args: Vec<Json>,
-        /// Bytes among them.
-        attachments: Vec<Bytes>,
-    },
-}
-
-/// A message that came.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incoming {
-    /// When its last frame was read.
-    pub at: Instant,
-    /// The same, by the clock of the world.
-    pub wall: SystemTime,
-    /// What it is.
-    pub kind: IncomingKind,
-}
-
-/// What came.
-#[derive(Debug, Clone, PartialEq)]
-pub enum IncomingKind {
-    /// Text; on TCP a message whose bytes are UTF-8.
-    Text(Text),
-    /// Bytes.
-    Binary(Bytes),
-    /// An event of Socket.IO.
-    Event {
-        /// Its name.
-        event: String,
-        /// Its arguments. `{"_placeholder": true, "num": n}` stands for the n-th attachment, as on the wire.
-        args: Vec<Json>,
-        /// Bytes among the arguments.
-        attachments: Vec<Bytes>,
-        /// The number to acknowledge it under, if the peer wants that.
-        ack: Option<u64>,
-    },
-    /// The acknowledgement of an event that was sent.
-    Ack {
-        /// The number that was sent with it.
-        id: u64,
-        /// The arguments.
-        args: Vec<Json>,
-        /// Bytes among them.
-        attachments: Vec<Bytes>,
-    },
-}
-
-impl Incoming {
-    /// A message that was read just now.
-    pub(super) fn now(kind: IncomingKind) -> Self {
-        Self { at: Instant::now(), wall: SystemTime::now(), kind }
-    }
-
-    /// About how many bytes it holds.
-    pub fn size(&self) -> usize {
-        inbox::size(self)
-    }
-}
-
-/// The end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct Lost {
-    /// `closed` where the peer ended it properly or just closed the socket, `reset`, `timeout`, `protocol`, `tls`, …
-    pub reason: Reason,
-    /// WebSocket's close code, where the peer sent one.
-    pub code: Option<u16>,
-    /// The peer ended it as its protocol has it: by a close frame, a DISCONNECT, or the end of its stream between two messages.
-    pub proper: bool,
-    /// What happened in words, without what the messages held.
-    pub detail: String,
-}
-
-impl Lost {
-    /// An end that isn't as the protocol has it.
-    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, code: None, proper: false, detail: detail.into() }
-    }
-
-    /// The peer ended it as its protocol has it.
-    pub(super) fn by_peer(detail: impl Into<String>) -> Self {
-        Self { proper: true, ..Self::new(Reason::Closed, detail) }
-    }
-
-    /// This side has closed the connection.
-    pub(super) fn by_us() -> Self {
-        Self::new(Reason::Closed, "this side has closed the connection")
     }
 }

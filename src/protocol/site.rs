@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::http::written::Version;
 use super::http::{Address, AddressError, Base, Cookies, TWO_USERS, Way, push_query, split_scheme};
-use crate::base::secrets::{carries_secret, is_secret_header};
+use super::sent::Sent;
+use crate::base::secrets::{carries_secret, is_secret_header, secrets_of_form};
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::{AGENT, Endpoint, HostPort, Route, Tls};
 
@@ -79,9 +80,11 @@ impl std::fmt::Debug for Visit {
 }
 
 impl Visit {
-    /// The headers that carry credentials.
-    pub fn credentials(&self) -> Vec<HeaderValue> {
-        self.headers.iter().filter(|(name, _)| carries_secret(name.as_str())).map(|(_, value)| value.clone()).collect()
+    /// What must not be shown of it.
+    pub fn credentials(&self) -> Sent {
+        let headers = self.headers.iter().filter(|(name, _)| carries_secret(name.as_str())).map(|(_, value)| value.clone());
+        let values = secrets_of_form(self.address.path.query().unwrap_or_default());
+        Sent { headers: headers.collect(), values }
     }
 
     /// Adds the user's cookies, if they are to go along.
@@ -209,7 +212,7 @@ fn base(text: &str, way: &Way) -> Result<Base, String> {
 fn resolve(base: Option<&Base>, text: &str, query: &str, way: &Way) -> Result<Address, String> {
     if base.is_none() && split_scheme(text).is_none() {
         return Err(
-            "is a path, and there is no `base_url` to put before it; write the whole URL, like ws://127.0.0.1:8081/ws".into()
+            "is a path, and this protocol's `defaults` have no `base_url` to put before it; add one there, or write the whole URL, like ws://127.0.0.1:8081/ws".into()
         );
     }
     let text = as_http(text);

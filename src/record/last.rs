@@ -5,14 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use chrono::{NaiveDateTime, Utc};
-
-use super::storage::{LOCK, is_running};
+use super::name::started;
+use super::storage::{FOREGROUND, LOCK, is_running};
 use super::{RecordError, Run, Storage, list, read};
 
 /// Marks a finished run that the end of the daemon cut short.
 const CUT: &str = "cut";
-/// How many of the newest runs are looked at; others of the storage path may be of other profiles.
+/// How many of a profile's newest runs are looked at.
 const LOOKED_AT: usize = 1000;
 
 /// What is stored of a profile.
@@ -22,6 +21,8 @@ pub struct Last {
     pub cut: Option<SystemTime>,
     /// The last run that came to its end, and its directory.
     pub finished: Option<(PathBuf, Run)>,
+    /// When the last run ended that nothing cut short (Unix seconds).
+    pub completed: Option<f64>,
 }
 
 impl Storage {
@@ -32,10 +33,7 @@ impl Storage {
     pub fn last(&self, profile: &str) -> Result<Last, RecordError> {
         let mut last = Last::default();
         let mut newest = true;
-        for entry in list::newest(self.root(), LOOKED_AT)? {
-            if !of_profile(&entry.run, profile) {
-                continue;
-            }
+        for entry in list::newest(self.root(), LOOKED_AT, SystemTime::now(), |run| of_profile(run, profile))? {
             let run = if entry.finished { read(&entry.path).ok() } else { None };
             let mine = match &run {
                 Some(run) => run.profile == profile,
@@ -49,7 +47,10 @@ impl Storage {
             }
             newest = false;
             if let Some(run) = run {
-                last.finished = Some((entry.path, run));
+                last.completed = run.stopped.is_none().then_some(run.ended);
+                last.finished.get_or_insert((entry.path, run));
+            }
+            if last.completed.is_some() {
                 break;
             }
         }
@@ -78,16 +79,12 @@ fn of_profile(run: &str, profile: &str) -> bool {
     })
 }
 
-/// Whether a run that didn't come to its end was one of a profile, as its lock file says.
+/// Whether a run that didn't come to its end was a daemon's of a profile, as its lock file says.
 fn began_for(directory: &Path, profile: &str) -> bool {
-    fs::read_to_string(directory.join(LOCK)).is_ok_and(|text| text.lines().nth(1).is_none_or(|name| name == profile))
-}
-
-/// When a run began, by its name.
-fn started(run: &str) -> Option<SystemTime> {
-    let (start, _) = run.split_once('-')?;
-    let parsed = NaiveDateTime::parse_from_str(start, "%Y%m%dT%H%M%SZ").ok()?;
-    Some(parsed.and_local_timezone(Utc).single()?.into())
+    fs::read_to_string(directory.join(LOCK)).is_ok_and(|text| {
+        let mut lines = text.lines().skip(1);
+        lines.next().is_none_or(|name| name == profile) && lines.next() != Some(FOREGROUND)
+    })
 }
 
 #[cfg(test)]
@@ -124,14 +121,23 @@ mod tests {
         drop(storage.begin("votes", at(300)).unwrap());
         assert_eq!(last("votes"), (Some(at(300)), Some(first)));
         assert_eq!(last("votes-2").0, None);
+        // One of somebody's at a terminal is no daemon's to begin again.
+        drop(storage.clone().in_foreground().begin("votes", at(310)).unwrap());
+        assert_eq!(last("votes").0, Some(at(300)));
+        // Those of others are no reason to forget it, however many there are.
+        for number in 0..=LOOKED_AT {
+            std::fs::create_dir(root.path().join(format!("{}-other", super::super::name::stamp(at(320 + number as u64)))))
+                .unwrap();
+        }
+        assert_eq!(last("votes").0, Some(at(300)));
         // A run of another process goes on.
-        let going = storage.begin("votes", at(400)).unwrap();
+        let going = storage.begin("votes", at(4000)).unwrap();
         assert_eq!(last("votes").0, Some(at(300)));
         drop(going);
-        let stopped = finish(&storage, "votes", 500);
+        let stopped = finish(&storage, "votes", 5000);
         assert_eq!(last("votes"), (None, Some(stopped.clone())));
         mark_cut(&stopped).unwrap();
-        assert_eq!(last("votes"), (Some(at(500)), Some(stopped)));
+        assert_eq!(last("votes"), (Some(at(5000)), Some(stopped)));
         assert!(Storage::new("/nowhere/at/all", 1).last("votes").unwrap().finished.is_none());
     }
 }

@@ -8,10 +8,13 @@ use std::collections::BinaryHeap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::RecordError;
+use super::name::{is_run_name, stamp};
 
+/// The file of the results: where it is, a run came to its end.
+pub(super) const RUN: &str = "run.json";
 /// The prefix of a run that is being removed; what a crash leaves of it goes at the next occasion.
 const REMOVING: &str = ".removing-";
 
@@ -30,23 +33,14 @@ pub struct Entry {
     pub finished: bool,
 }
 
-/// Whether `name` is a run's: `20261120T144403Z-votes`. Nothing else under a storage path is ever touched.
-pub(super) fn is_run_name(name: &str) -> bool {
-    let Some((start, profile)) = name.split_once('-') else { return false };
-    let bytes = start.as_bytes();
-    bytes.len() == 16
-        && bytes.iter().enumerate().all(|(i, byte)| match i {
-            8 => *byte == b'T',
-            15 => *byte == b'Z',
-            _ => byte.is_ascii_digit(),
-        })
-        && crate::base::names::is_profile_name(profile)
-}
+/// Names lead the clock by so much at most, where it was set back. What is named later began by a clock that was wrong.
+pub(super) const AHEAD: Duration = Duration::from_secs(86_400);
 
-/// What runs are ordered by: their start, then how many started before them in the same second, then the name.
-fn order(name: &str) -> (String, usize, String) {
+/// What runs are ordered by: their start, then how many started before them in the same second, then the name. Those that start later than
+/// `latest` come first.
+fn order(name: &str, latest: &str) -> (bool, String, usize, String) {
     let (start, profile) = name.split_once('-').unwrap_or((name, ""));
-    (start.to_owned(), profile.len(), profile.to_owned())
+    (start <= latest, start.to_owned(), profile.len(), profile.to_owned())
 }
 
 /// Calls `each` with the name of every run under `root`. A storage path that isn't there has none.
@@ -69,11 +63,20 @@ fn scan(root: &Path, mut each: impl FnMut(String)) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// The newest `limit` runs under `root`, newest first.
-pub(super) fn newest(root: &Path, limit: usize) -> Result<Vec<Entry>, RecordError> {
+/// The newest `limit` runs under `root` as of `now` whose names are `wanted`, newest first.
+pub(super) fn newest(
+    root: &Path,
+    limit: usize,
+    now: SystemTime,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Entry>, RecordError> {
     let mut kept = BinaryHeap::new();
+    let latest = stamp(now + AHEAD);
     scan(root, |name| {
-        kept.push(Reverse(order(&name)));
+        if !wanted(&name) {
+            return;
+        }
+        kept.push(Reverse(order(&name, &latest)));
         if kept.len() > limit {
             kept.pop();
         }
@@ -82,20 +85,21 @@ pub(super) fn newest(root: &Path, limit: usize) -> Result<Vec<Entry>, RecordErro
     names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names
         .into_iter()
-        .map(|(start, _, profile)| {
+        .map(|(_, start, _, profile)| {
             let run = format!("{start}-{profile}");
             let path = root.join(&run);
-            Entry { finished: path.join(super::storage::RUN).is_file(), run, path }
+            Entry { finished: path.join(RUN).is_file(), run, path }
         })
         .collect())
 }
 
-/// Removes the oldest runs until `keep` are left, those excepted that `is_running`. A run that came to its end never goes in favour
+/// Removes the oldest runs as of `now` until `keep` are left, those excepted that `is_running`. A run that came to its end never goes in favour
 /// of one that didn't. Answers how many went.
 ///
 /// A run is first renamed, so that no reader finds half of one.
-pub(super) fn prune(root: &Path, keep: usize, is_running: impl Fn(&Path) -> bool) -> Result<usize, RecordError> {
+pub(super) fn prune(root: &Path, keep: usize, now: SystemTime, is_running: impl Fn(&Path) -> bool) -> Result<usize, RecordError> {
     finish_removals(root)?;
+    let latest = stamp(now + AHEAD);
     let mut best = BinaryHeap::new();
     let mut removed = 0;
     let mut failure = None;
@@ -105,10 +109,10 @@ pub(super) fn prune(root: &Path, keep: usize, is_running: impl Fn(&Path) -> bool
         if is_running(&path) {
             return;
         }
-        let finished = path.join(super::storage::RUN).is_file();
-        best.push(Reverse((finished, order(&name))));
+        let finished = path.join(RUN).is_file();
+        best.push(Reverse((finished, order(&name, &latest))));
         if best.len() > keep
-            && let Some(Reverse((_, (start, _, profile)))) = best.pop()
+            && let Some(Reverse((_, (_, start, _, profile)))) = best.pop()
         {
             match remove(root, &format!("{start}-{profile}")) {
                 Ok(()) => removed += 1,
@@ -153,8 +157,13 @@ fn finish_removals(root: &Path) -> Result<(), RecordError> {
 mod tests {
     use super::*;
 
+    /// A time after all of these runs began.
+    fn later() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)
+    }
+
     fn runs(root: &Path) -> Vec<String> {
-        newest(root, usize::MAX).unwrap().into_iter().map(|entry| entry.run).collect()
+        newest(root, usize::MAX, later(), |_| true).unwrap().into_iter().map(|entry| entry.run).collect()
     }
 
     fn with(names: &[&str]) -> tempfile::TempDir {
@@ -166,14 +175,6 @@ mod tests {
     }
 
     #[test]
-    fn a_run_s_name() {
-        assert!(is_run_name("20261120T144403Z-votes") && is_run_name("20261120T144403Z-live-votes-2"));
-        for other in ["20261120T144403Z", "20261120T144403Z-", "votes", "20261120X144403Z-votes", "20261120T144403Z-Votes"] {
-            assert!(!is_run_name(other), "{other}");
-        }
-    }
-
-    #[test]
     fn newest_first_and_the_second_of_a_second_after_the_first() {
         let root = with(&["20261120T144403Z-a", "20261120T144403Z-a-10", "20261120T144403Z-a-2", "20251120T144403Z-b"]);
         fs::write(root.path().join("20261120T144403Z-a/run.json"), "{}").unwrap();
@@ -181,30 +182,40 @@ mod tests {
             runs(root.path()),
             ["20261120T144403Z-a-10", "20261120T144403Z-a-2", "20261120T144403Z-a", "20251120T144403Z-b"]
         );
-        let two = newest(root.path(), 3).unwrap();
+        let two = newest(root.path(), 3, later(), |_| true).unwrap();
         assert_eq!(two.len(), 3);
         assert!(two[2].finished && !two[0].finished);
-        assert_eq!(newest(&root.path().join("nowhere"), 9).unwrap(), []);
+        assert_eq!(newest(&root.path().join("nowhere"), 9, later(), |_| true).unwrap(), []);
     }
 
     #[test]
     fn retention_takes_the_oldest_but_never_a_running_one_nor_what_isn_t_a_run() {
         let root = with(&["20260101T000000Z-a", "20260102T000000Z-a", "20260103T000000Z-b", "20260104T000000Z-a", "notes"]);
         fs::write(root.path().join("20260102T000000Z-a/run.json"), "{}").unwrap();
-        let removed = prune(root.path(), 2, |path| path.ends_with("20260101T000000Z-a")).unwrap();
+        let removed = prune(root.path(), 2, later(), |path| path.ends_with("20260101T000000Z-a")).unwrap();
         assert_eq!(removed, 1);
         // The one of the second of January came to its end; two newer ones were cut off.
         assert_eq!(runs(root.path()), ["20260104T000000Z-a", "20260102T000000Z-a", "20260101T000000Z-a"]);
         assert!(root.path().join("notes").is_dir());
-        assert_eq!(prune(root.path(), 3, |_| false).unwrap(), 0);
-        assert_eq!(prune(root.path(), 1, |_| false).unwrap(), 2);
+        assert_eq!(prune(root.path(), 3, later(), |_| false).unwrap(), 0);
+        assert_eq!(prune(root.path(), 1, later(), |_| false).unwrap(), 2);
         assert_eq!(runs(root.path()), ["20260102T000000Z-a"]);
+    }
+
+    #[test]
+    fn runs_of_a_clock_that_was_wrong_by_far_are_the_oldest() {
+        let root = with(&["20260102T120000Z-a", "20260103T110000Z-a", "20260104T113000Z-a", "20310101T000000Z-a"]);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_353_400); // 2026-01-02, 11:30
+        let names: Vec<String> = newest(root.path(), 9, now, |_| true).unwrap().into_iter().map(|entry| entry.run).collect();
+        assert_eq!(names, ["20260103T110000Z-a", "20260102T120000Z-a", "20310101T000000Z-a", "20260104T113000Z-a"]);
+        assert_eq!(prune(root.path(), 1, now, |_| false).unwrap(), 3);
+        assert_eq!(runs(root.path()), ["20260103T110000Z-a"]);
     }
 
     #[test]
     fn what_a_crash_left_of_a_removal_goes() {
         let root = with(&[".removing-20260101T000000Z-a", ".removing-mine"]);
-        prune(root.path(), 5, |_| false).unwrap();
+        prune(root.path(), 5, later(), |_| false).unwrap();
         assert!(!root.path().join(".removing-20260101T000000Z-a").exists());
         assert!(root.path().join(".removing-mine").exists());
     }

@@ -11,6 +11,7 @@ mod error;
 mod histograms;
 mod last;
 mod list;
+mod name;
 mod progress;
 mod redact;
 mod run;
@@ -26,9 +27,10 @@ pub use histograms::{
 };
 pub use last::{Last, mark_cut};
 pub use list::Entry;
+pub use name::run_name;
 pub use progress::Progress;
 pub use run::{
-    Check, Connections, CounterRow, ErrorSample, Gap, Generator, Group, Latency, Message, Metric, Phase, Run, Scenario, Sessions,
-    SloResult, Source, Speed, Stage, StageCheck, Step, Transfer, Unit, VERSION, Value,
+    Check, Connections, CounterRow, ErrorSample, Gap, Generator, Group, Hook, HookCheck, Latency, Message, Metric, Phase, Run,
+    Scenario, Sessions, SloResult, Source, Speed, Step, Transfer, Unit, VERSION, Value,
 };
-pub use storage::{RunDirectory, Storage, read, read_histograms, run_name};
+pub use storage::{RunDirectory, Storage, read, read_histograms};

@@ -256,7 +256,7 @@ fn steady() -> Phase {
 }
 
 /// A failed run with a warm-up that isn't judged and a phase that breached.
-fn stages() -> Vec<Stage> {
+fn hooks() -> Vec<Hook> {
     let step = |scenario: &str, step: &str, requests, failed| Step {
         scenario: scenario.into(),
         step: step.into(),
@@ -273,23 +273,23 @@ fn stages() -> Vec<Stage> {
     let unheld = "response.json.last > first was 3 > 4";
     let check = |name: &str, passed, failed| {
         let detail = (failed > 0).then(|| unheld.to_owned());
-        StageCheck { name: name.into(), step: Some("ledger".into()), passed, failed, detail }
+        HookCheck { name: name.into(), step: Some("ledger".into()), passed, failed, detail }
     };
-    let stage = |name: &str, started, ended| Stage { name: name.into(), started, ended, ok: true, ..Stage::default() };
+    let hook = |name: &str, started, ended| Hook { name: name.into(), started, ended, ok: true, ..Hook::default() };
     vec![
-        Stage { steps: vec![step("setup", "create", 10_000, 0)], ..stage("setup", 1_795_185_808.0, 1_795_185_812.9) },
-        Stage {
+        Hook { steps: vec![step("setup", "create", 10_000, 0)], ..hook("setup", 1_795_185_808.0, 1_795_185_812.9) },
+        Hook {
             checks: vec![check("every_vote_once", 1, 0), check("in_order", 2, 1)],
             steps: vec![step("verify", "ledger", 3, 0)],
             ok: false,
             error: Some(format!("the check `in_order` of the step `ledger` failed 1 of 3 times: {unheld}.")),
-            ..stage("verify", 1_795_186_444.0, 1_795_186_444.25)
+            ..hook("verify", 1_795_186_444.0, 1_795_186_444.25)
         },
-        Stage {
+        Hook {
             steps: vec![step("teardown", "delete", 10_000, 1)],
             ok: false,
             error: Some("step `delete` failed (refused): Connection refused.".into()),
-            ..stage("teardown", 1_795_186_445.0, 1_795_186_449.5)
+            ..hook("teardown", 1_795_186_445.0, 1_795_186_449.5)
         },
     ]
 }
@@ -348,7 +348,7 @@ pub(crate) fn run() -> Run {
             saturated: false,
         },
         phases: vec![steady(), warm_up].into_iter().rev().collect(),
-        stages: stages(),
+        hooks: hooks(),
         slos: vec![slo("overall", "p99 < 350ms", Some(0.244), 0.35, Unit::Seconds, Some(true))],
     }
 }

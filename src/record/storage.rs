@@ -5,14 +5,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
-
+use super::list::RUN;
+use super::name::{self, is_run_name, run_name};
 use super::{Entry, Histograms, RecordError, Run, VERSION, list, redact, write};
 
-/// The file of the results.
-pub(super) const RUN: &str = "run.json";
 /// The file of the distributions.
 const HISTOGRAMS: &str = "histograms.json";
 /// The file for people.
@@ -30,12 +28,19 @@ static BEGUN: AtomicU64 = AtomicU64::new(0);
 pub struct Storage {
     root: PathBuf,
     keep: usize,
+    /// Whether its runs are somebody's at a terminal, which no daemon begins again.
+    foreground: bool,
 }
 
 impl Storage {
     /// Runs under `root`, of which the newest `keep` stay.
     pub fn new(root: impl Into<PathBuf>, keep: usize) -> Self {
-        Self { root: root.into(), keep }
+        Self { root: root.into(), keep, foreground: false }
+    }
+
+    /// The same for runs that aren't a daemon's.
+    pub fn in_foreground(self) -> Self {
+        Self { foreground: true, ..self }
     }
 
     /// The storage path.
@@ -53,13 +58,14 @@ impl Storage {
             io::ErrorKind::AlreadyExists => RecordError::NotDirectory { path: self.root.clone(), source },
             _ => RecordError::io("making", &self.root, source),
         })?;
-        let base = run_name(profile, started);
+        let base = run_name(profile, self.after_others(started));
         // It has its name once it is locked: another process that looks for old runs never finds it without its lock.
         let number = BEGUN.fetch_add(1, Ordering::Relaxed);
         let unnamed = self.root.join(format!("{}{}-{number}-{base}", list::BEGINNING, std::process::id()));
         let begin = || {
             fs::create_dir(&unnamed).map_err(|source| RecordError::io("making", &unnamed, source))?;
-            lock(&unnamed, profile).map_err(|source| RecordError::io("writing and locking", &unnamed.join(LOCK), source))
+            lock(&unnamed, profile, self.foreground)
+                .map_err(|source| RecordError::io("writing and locking", &unnamed.join(LOCK), source))
         };
         let named =
             begin().and_then(|lock| self.name(&unnamed, &base).map(|(run, path)| RunDirectory { run, path, _lock: lock }));
@@ -68,6 +74,16 @@ impl Storage {
             let _ = fs::remove_dir_all(&unnamed);
         }
         named
+    }
+
+    /// When a run starts, as its name is to say: after all that are there. Where the clock was set back that is a little after the newest.
+    fn after_others(&self, started: SystemTime) -> SystemTime {
+        let newest = list::newest(&self.root, 1, started, |_| true).ok();
+        let newest = newest.and_then(|runs| name::started(&runs.first()?.run));
+        match newest {
+            Some(newest) if newest > started && newest <= started + list::AHEAD => newest + Duration::from_secs(1),
+            _ => started,
+        }
     }
 
     /// Gives a directory the first free name.
@@ -91,13 +107,13 @@ impl Storage {
     /// # Errors
     /// What the system says to reading the storage path. One that isn't there has no runs.
     pub fn list(&self, limit: usize) -> Result<Vec<Entry>, RecordError> {
-        list::newest(&self.root, limit)
+        list::newest(&self.root, limit, SystemTime::now(), |_| true)
     }
 
     /// The directory of the run `run`, if that is a run's name and the directory is there.
     pub fn find(&self, run: &str) -> Option<PathBuf> {
         let path = self.root.join(run);
-        (list::is_run_name(run) && path.is_dir()).then_some(path)
+        (is_run_name(run) && path.is_dir()).then_some(path)
     }
 
     /// Removes the oldest runs that are too many, and tells how many: first those that didn't come to their end, never one that is
@@ -106,21 +122,19 @@ impl Storage {
     /// # Errors
     /// The last failure to remove one; the others are removed all the same.
     pub fn prune(&self) -> Result<usize, RecordError> {
-        list::prune(&self.root, self.keep, is_running)
+        list::prune(&self.root, self.keep, SystemTime::now(), is_running)
     }
 }
 
-/// The identifier of a run of `profile` that starts at `started`, where no other of the same second has it.
-pub fn run_name(profile: &str, started: SystemTime) -> String {
-    format!("{}-{profile}", DateTime::<Utc>::from(started).format("%Y%m%dT%H%M%SZ"))
-}
+/// What the lock file of a run has behind the profile's name where the run isn't a daemon's.
+pub(super) const FOREGROUND: &str = "foreground";
 
-/// Writes and locks a run's lock file; it holds the number of the process and the profile's name. The system releases the lock when the process
+/// Writes and locks a run's lock file; it holds the number of the process, the profile's name, and whether it isn't a daemon's. The system releases the lock when the process
 /// ends, however it ends.
-fn lock(directory: &Path, profile: &str) -> io::Result<File> {
+fn lock(directory: &Path, profile: &str, foreground: bool) -> io::Result<File> {
     let mut file = OpenOptions::new().create(true).append(true).open(directory.join(LOCK))?;
     // A disk that is full takes an empty file, but not one with a text.
-    writeln!(file, "{}\n{profile}", std::process::id())?;
+    writeln!(file, "{}\n{profile}{}", std::process::id(), if foreground { format!("\n{FOREGROUND}") } else { String::new() })?;
     file.sync_all()?;
     match file.lock() {
         // On a file system without locks the run isn't guarded from another process' retention, but it goes on.
@@ -165,7 +179,7 @@ impl RunDirectory {
         summary: &str,
         redact: &dyn Fn(&str) -> Cow<'_, str>,
     ) -> Result<PathBuf, RecordError> {
-        // Somebody may have made room on a full disk.
+        // Somebody may have removed the directory to make room on a full disk.
         fs::create_dir_all(&self.path).map_err(|source| RecordError::io("making", &self.path, source))?;
         write::atomically(&self.path, HISTOGRAMS, |out| write_json(out, histograms, redact, false))?;
         write::atomically(&self.path, SUMMARY, |out| out.write_all(redact(summary).as_bytes()))?;
@@ -229,8 +243,6 @@ fn read_json<T: serde::de::DeserializeOwned>(directory: &Path, name: &'static st
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::sample;
     use super::*;
 
@@ -257,6 +269,21 @@ mod tests {
         assert_eq!(names, ["histograms.json", "run.json", "summary.txt"]);
         assert_eq!(storage.find("20261120T144403Z-votes"), Some(path));
         assert_eq!(storage.find("../runs"), None);
+    }
+
+    #[test]
+    fn a_run_s_name_comes_after_all_others_whatever_the_clock_was_set_to() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::new(root.path(), 3);
+        let name = |seconds: u64| storage.begin("votes", at(seconds)).unwrap().run().to_owned();
+        assert_eq!(
+            [name(7200), name(3600), name(3601)],
+            ["19700101T020000Z-votes", "19700101T020001Z-votes", "19700101T020002Z-votes"]
+        );
+        assert_eq!(name(7203), "19700101T020003Z-votes");
+        // A clock that was wrong by far leads none that is right.
+        assert_eq!([name(900_000), name(7204)], ["19700111T100000Z-votes", "19700101T020004Z-votes"]);
+        assert_eq!(storage.list(1).unwrap()[0].run, "19700111T100000Z-votes");
     }
 
     #[test]
@@ -334,6 +361,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         // /dev/full takes no byte.
         std::os::unix::fs::symlink("/dev/full", directory.path().join(LOCK)).unwrap();
-        assert_eq!(lock(directory.path(), "votes").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(lock(directory.path(), "votes", false).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{Addresses, Shared, http, tcp};
+use crate::net;
 
 /// How many connections may wait to be accepted: thousands of users start at once.
 const BACKLOG: u32 = 4096;
@@ -88,7 +89,7 @@ fn spawn<F>(number: usize, runtime: Runtime, work: impl FnOnce(Connections) -> F
 where
     F: Future<Output = (Connections, Seat)>,
 {
-    thread::Builder::new().name(format!("target-{number}")).spawn(move || {
+    net::thread::start(format!("target-{number}"), runtime, move |runtime| {
         let seat = runtime.block_on(async {
             let (mut connections, seat) = work(JoinSet::new()).await;
             // What is left after the time of grace is closed with the runtime.

@@ -10,6 +10,7 @@ mod fanout;
 mod freeze;
 mod http;
 mod listen;
+mod socket;
 mod socketio;
 mod tcp;
 mod websocket;

@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use super::Shared;
 use super::counts::{Kind, Session};
 use super::fanout::{Event, Hub, Topic};
-use super::http::Socket;
+use super::socket::Socket;
 use super::websocket::next;
 use crate::base::units::parse_duration;
 

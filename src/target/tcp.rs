@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::Shared;
 use super::counts::{Kind, Session};
 use super::fanout::{Event, Hub, Topic};
-use super::http::Open;
+use super::socket::Open;
 use super::websocket::next;
 
 /// What is read at once.

@@ -11,7 +11,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 use super::Shared;
 use super::counts::{Kind, Session};
 use super::fanout::{Event, Hub, Topic};
-use super::http::{Line, Socket};
+use super::socket::Socket;
 use crate::base::units::parse_size;
 
 /// What is read at once, and what an idle session holds.
@@ -137,7 +137,7 @@ pub(super) async fn accepted(socket: Socket, rest: Bytes) -> WebSocketStream<Soc
 pub(super) async fn serve(
     mut socket: WebSocketStream<Socket>,
     ask: Ask,
-    line: &Line,
+    reset: &AtomicBool,
     shared: &Arc<Shared>,
     stopping: watch::Receiver<bool>,
 ) {
@@ -152,7 +152,7 @@ pub(super) async fn serve(
         End::Stopped => CloseFrame { code: CloseCode::Away, reason: "".into() },
         End::Fault(Fault::Drop) => return,
         End::Fault(Fault::Reset) => {
-            line.reset.store(true, Relaxed);
+            reset.store(true, Relaxed);
             return;
         }
         End::Fault(Fault::Close(code)) => CloseFrame { code: code.into(), reason: "".into() },

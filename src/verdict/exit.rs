@@ -13,7 +13,7 @@ pub enum Exit {
     Inconclusive,
     /// 130: someone interrupted it, and nothing had failed until then.
     Interrupted,
-    /// 4: the run could not be carried out (set-up failed, the target was never reached).
+    /// 4: the run could not be carried out (set-up failed, no connection to the target came up).
     NotCarriedOut,
     /// 2: the profile or the command line is wrong, so nothing was run.
     Usage,

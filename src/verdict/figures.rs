@@ -2,14 +2,15 @@
 //! [`super::known`]'s.
 
 mod part;
+mod so_far;
 
 use std::collections::BTreeMap;
 
-use self::part::Part;
+use self::part::{Part, own_doing};
 use super::slo::{Of, Traffic};
 use crate::base::{DropReason, Outcome, Reason};
-use crate::measure::totals::ByOutcome;
-use crate::measure::{Delayed, Heard, Layout, OwnKind, ScenarioId, Sparse, StepId, Totals};
+use crate::measure::outcomes::ByOutcome;
+use crate::measure::{Cut, Delayed, Heard, Layout, OwnKind, ScenarioId, Sparse, StepId, Totals};
 
 /// What an extract needs beside the subject and the totals.
 #[derive(Debug, Clone, Copy)]
@@ -97,10 +98,22 @@ pub struct Figures {
     /// Timeouts of what the generator delayed: whether the target was in time isn't known.
     pub(super) delayed_timeouts: u64,
     pub(super) interrupted: u64,
+    /// Interrupted requests whose status had come.
+    pub(super) cut: Cut,
     /// Begun and not over; of a part of a phase at its end, less those at its beginning.
     pub(super) open: i64,
     /// Whether it is known what is begun and not over.
     pub(super) counts_open: bool,
+    /// What is under way: for how many nanoseconds at least, and how many.
+    lasting: Vec<(u64, u64)>,
+    /// Of a part of a phase as a requirement sees it: what may yet end in time.
+    pub(super) young: u64,
+    /// It is a part of a phase, and the load goes on.
+    pub(super) partial: bool,
+    /// Times count from when something was sent; since when that was, nobody knows of what is under way.
+    of_service: bool,
+    /// What the generator delayed so much that it may have been due in a part of the phase before.
+    pub(super) stalled: u64,
     pub(super) reasons: [u64; Reason::COUNT],
     /// Steps without a request that could not be done, and those that were cut off.
     pub(super) step_errors: u64,
@@ -111,8 +124,9 @@ pub struct Figures {
     /// Checks of requests that were interrupted, which nobody evaluated; and of those that had no answer for what the generator did
     /// itself.
     pub(super) unclear_checks: u64,
-    /// Arrivals due, those dropped, and those cancelled.
-    pub(super) arrivals: [u64; 3],
+    /// Arrivals due, those dropped, those cancelled, and how many of those dropped a pause of the generator may have left nobody
+    /// free for.
+    pub(super) arrivals: [u64; 4],
     /// Connections opened, those that ended unasked, and those of them that this machine's own limits ended.
     pub(super) connections: [u64; 3],
     /// Connections that were open when the phase began.
@@ -121,8 +135,9 @@ pub struct Figures {
     pub(super) heard: Vec<Heard>,
     /// `all` are requests, which have answers.
     pub(super) answers: bool,
-    /// `all` are messages.
+    /// `all` are messages, or sessions.
     pub(super) of_messages: bool,
+    pub(super) of_sessions: bool,
     /// The sum of a counter of the profile's own; `None` for other subjects.
     pub(super) counter: Option<f64>,
     /// The longest time limit of a request of the subject, in seconds; 0 where nothing limits it.
@@ -145,6 +160,8 @@ impl Figures {
         let mut figures = Self::all_of(subject, totals, extent);
         if let Some(early) = totals.early.as_ref().filter(|_| !extent.counts_early()) {
             figures = figures.minus(&Self::all_of(subject, early, extent));
+            // It is no part of a phase, but all that counts of it.
+            figures.parts.iter_mut().for_each(|part| part.each = None);
         }
         if extent.over {
             // What outlasted the drain has no answer here.
@@ -152,15 +169,18 @@ impl Figures {
             figures.all += left;
             figures.interrupted += left;
             figures.open -= left as i64;
+            figures.lasting.clear();
         }
         figures
     }
 
     fn all_of(subject: &Traffic, totals: &Totals, extent: Extent<'_>) -> Self {
-        let of_messages = subject.of == Of::MessageLatency;
+        let (of_messages, of_sessions) = (subject.of == Of::MessageLatency, subject.of == Of::Session);
         let answers = matches!(subject.of, Of::Response | Of::Service);
-        let counts_open = answers || matches!(subject.of, Of::Iteration | Of::Group);
-        let mut figures = Self { timeout: subject.timeout, of_messages, answers, counts_open, ..Self::default() };
+        let counts_open = answers || matches!(subject.of, Of::Connect | Of::Iteration | Of::Group);
+        let of_service = subject.of == Of::Service;
+        let mut figures =
+            Self { timeout: subject.timeout, of_messages, of_sessions, answers, counts_open, of_service, ..Self::default() };
         for id in &subject.scenarios {
             let before = figures.counted();
             figures.scenario(subject, *id, totals, extent.layout);
@@ -182,7 +202,9 @@ impl Figures {
                 for step in steps().map(|id| totals.step(id)) {
                     // What was never sent has no service time, so the counts come from response times.
                     self.count(&step.response, paused(&step.delayed_service));
-                    self.open += step.open.under_way();
+                    self.goes_on(&step.open);
+                    self.cut.add(&step.cut);
+                    self.stalled += step.stalled;
                     match subject.of {
                         Of::Service => self.time(&step.service, &step.delayed_service),
                         _ => self.time(&step.response, &step.delayed_response),
@@ -209,6 +231,7 @@ impl Figures {
                         times.add(outcome, measured, &connects.delayed);
                     }
                     self.all += connects.attempts();
+                    self.goes_on(&connects.open);
                     self.errors += failed;
                     self.timeouts += connects.failures[Reason::Timeout.index()];
                     self.delayed_timeouts += paused(&connects.delayed);
@@ -218,14 +241,18 @@ impl Figures {
             }
             Of::Iteration => {
                 self.count(&scenario.iterations, 0);
-                self.open += scenario.open.under_way();
+                self.goes_on(&scenario.open);
+                self.stalled += scenario.delayed_iterations.count();
                 self.time(&scenario.iterations, &scenario.delayed_iterations);
                 self.blame(&scenario.iterations, id, totals, layout);
             }
             Of::Group => {
                 for group in subject.groups.iter().filter(|group| layout.groups[group.index()].scenario == id) {
                     self.count(totals.group(*group), 0);
-                    self.open += totals.open_groups.get(group.index()).map_or(0, |open| open.under_way());
+                    if let Some(open) = totals.open_groups.get(group.index()) {
+                        self.goes_on(open);
+                    }
+                    self.stalled += totals.delayed_group(*group).count();
                     self.time(totals.group(*group), totals.delayed_group(*group));
                     self.blame(totals.group(*group), id, totals, layout);
                 }
@@ -255,6 +282,7 @@ impl Figures {
                 self.good.add(Outcome::Ok, &message.latency, &message.delayed);
                 // One that never came, or whose time of publication isn't known, came within no time.
                 self.all += message.latency.count().max(message.received) + message.missed;
+                self.stalled += message.delayed.count().max(message.behind);
             }
             self.heard.push(message.heard());
         }
@@ -275,6 +303,7 @@ impl Figures {
         self.arrivals[0] += scenario.due;
         self.arrivals[1] += scenario.dropped.iter().sum::<u64>();
         self.arrivals[2] += scenario.cancelled;
+        self.arrivals[3] += scenario.displaced;
         for connects in subject.protocols.iter().map(|protocol| &scenario.connects[protocol.index()]) {
             self.carried += connects.carried;
             self.connections[0] += connects.duration.count();
@@ -302,15 +331,15 @@ impl Figures {
     }
 
     /// How much there is of what an iteration does: items, checks, and the growth of a counter.
-    fn counted(&self) -> (u64, u64, f64) {
-        (self.all, self.checks.0, self.counter.unwrap_or(0.0))
+    fn counted(&self) -> (u64, u64, f64, i64) {
+        (self.all, self.checks.0, self.counter.unwrap_or(0.0), self.open)
     }
 
     /// Notes what a scenario did, where what was there `before` came from others, and what its load asked for.
-    fn part(&mut self, subject: &Traffic, id: ScenarioId, totals: &Totals, extent: Extent<'_>, before: (u64, u64, f64)) {
+    fn part(&mut self, subject: &Traffic, id: ScenarioId, totals: &Totals, extent: Extent<'_>, before: (u64, u64, f64, i64)) {
         let of = subject.of;
         let scenario = totals.scenario(id);
-        let (all, checks, counter) = self.counted();
+        let (all, checks, counter, open) = self.counted();
         let count = |outcome: Outcome| scenario.iterations[outcome.index()].count();
         let (interrupted, failed) = (count(Outcome::Interrupted), count(Outcome::Error) + count(Outcome::Timeout));
         let iterations: u64 = scenario.iterations.iter().map(Sparse::count).sum();
@@ -324,12 +353,13 @@ impl Figures {
                 unfinished = (unfinished + count(Outcome::Timeout)).min(interrupted + failed);
             }
         }
-        // Arrivals that started and sent nothing: their worker stood still until they were cut off, or until nobody kept their record.
-        let mut unsent = 0;
-        if !matches!(of, Of::Iteration | Of::Own(_)) {
-            let begun = iterations + scenario.open.under_way().max(0) as u64;
-            unsent = scenario.unsent + if extent.over { scenario.started.saturating_sub(begun) } else { 0 };
-        }
+        // Arrivals that started and that no record has: their worker stood still until that was closed. What came too late for a phase
+        // before isn't of this one.
+        let early = totals.early.as_ref().filter(|_| !extent.counts_early()).map_or(0, |early| early.scenario(id).unsent);
+        let begun = iterations as i64 + scenario.open.under_way() - early as i64;
+        let lost = if extent.over { (scenario.started as i64 - begun).max(0) as u64 } else { 0 };
+        // Those that were cut off at once are interrupted iterations already.
+        let unsent = lost + if matches!(of, Of::Iteration | Of::Own(_)) { 0 } else { scenario.unsent };
         // What broke on this machine's own limits in another step left out the subject's steps behind it.
         if matches!(of, Of::Response | Of::Service) {
             let steps = totals.steps.iter().zip(&extent.layout.steps).enumerate();
@@ -338,19 +368,31 @@ impl Figures {
         }
         self.held += scenario.held as f64 / 1e9;
         let dead = scenario.dropped[DropReason::DeadTarget.index()];
+        // What an SLO of its own judges is left to that, but for what a pause displaced, which that can't judge either.
+        let dropped = scenario.unstarted() - dead;
+        let unjudged = if extent.covered.contains(&id) { scenario.displaced } else { dropped };
+        // What an iteration adds to a counter, those say that came to their end.
+        let ended = match (of, count(Outcome::Ok)) {
+            (Of::Own(_), whole @ 1..) => whole,
+            _ => iterations - unfinished.min(iterations),
+        };
         self.parts.push(Part {
             all: all - before.0,
             checks: checks - before.1,
             counter: counter - before.2,
+            open: open - before.3,
+            each: None,
             started: scenario.started.saturating_sub(unsent),
-            unstarted: unsent + if extent.covered.contains(&id) { 0 } else { scenario.unstarted() - dead },
+            unstarted: unsent + unjudged.min(dropped),
             dead,
+            dead_unjudged: if extent.covered.contains(&id) { 0 } else { dead },
             wanted: scenario.wanted,
             absent: scenario.absent,
             held: scenario.held,
             held_back: scenario.held_back,
-            ended: iterations - unfinished.min(iterations),
+            ended,
             unfinished,
+            idle: iterations == 0 && scenario.open.begun == 0,
             under_way: scenario.started.saturating_sub(iterations) as i64,
         });
     }
@@ -379,6 +421,7 @@ impl Figures {
         rest.good = self.good.minus(&earlier.good);
         rest.timed_out = self.timed_out.minus(&earlier.timed_out);
         rest.cut_off = self.cut_off.minus(&earlier.cut_off);
+        rest.cut.take(&earlier.cut);
         for (code, n) in &mut rest.codes {
             less(n, earlier.codes.get(code).copied().unwrap_or(0));
         }
@@ -392,6 +435,7 @@ impl Figures {
             (&mut rest.step_errors, earlier.step_errors),
             (&mut rest.undone, earlier.undone),
             (&mut rest.shortened, earlier.shortened),
+            (&mut rest.stalled, earlier.stalled),
             (&mut rest.checks.0, earlier.checks.0),
             (&mut rest.checks.1, earlier.checks.1),
             (&mut rest.unclear_checks, earlier.unclear_checks),
@@ -432,15 +476,6 @@ impl Figures {
 /// Timeouts that were reached while the worker stood still.
 fn paused(delayed_service: &Delayed) -> u64 {
     delayed_service.measured[Outcome::Timeout.index()].count()
-}
-
-/// Requests of a scenario that broke on this machine's own limits, and requests and messages that the generator delayed so much that
-/// it shows in what a profile makes of them.
-fn own_doing(id: ScenarioId, totals: &Totals, layout: &Layout) -> u64 {
-    let of_scenario = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario == id);
-    let requests: u64 = of_scenario.map(|(step, _)| step.reasons[Reason::Local.index()] + step.stalled).sum();
-    let of_messages = totals.messages.iter().zip(&layout.messages).filter(|(_, message)| layout.scenario_of(message) == id);
-    requests + of_messages.map(|(message, _)| message.delayed.count()).sum::<u64>()
 }
 
 fn less(mine: &mut u64, theirs: u64) {

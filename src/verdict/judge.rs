@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::drift::LEAST_TIME;
 use super::exit::combine;
 use super::figures::{Extent, Figures};
+use super::found::{Found, depends};
 use super::known::{Known, Pace};
 use super::outside::Outside;
-use super::requirement::{Measure, Requirement, Tally};
+use super::requirement::{Comparison, Measure, Requirement, Tally};
 use super::result::{Judgement, SloResult};
 use super::slo::{Of, Over, Slo, Subject, Traffic, covered};
 use super::watch::{LEAST_SAMPLES, Watches};
@@ -45,30 +46,7 @@ impl Inputs<'_> {
     fn pace(&self, slo: &Slo) -> Pace {
         // Arrivals that a slow generator misses are counted.
         let limited = self.saturated && slo.is_limited(self.phase.map(|phase| phase.0));
-        Pace { seconds: self.duration.as_secs_f64(), limited }
-    }
-}
-
-/// What was found of a requirement: what is known of its value, or why nothing is; and what is to be said of it.
-pub(super) struct Found {
-    known: Option<Known>,
-    note: Option<String>,
-    /// It can't be judged here, and neither passes nor fails.
-    unjudged: bool,
-}
-
-impl Found {
-    pub(super) fn known(known: Known, note: Option<String>) -> Self {
-        Self { known: Some(known), note, unjudged: false }
-    }
-
-    /// It can't be judged here, and neither passes nor fails.
-    pub(super) fn unjudged(reason: impl Into<String>) -> Self {
-        Self { unjudged: true, ..Self::missing(reason) }
-    }
-
-    pub(super) fn missing(reason: impl Into<String>) -> Self {
-        Self { known: None, note: Some(reason.into()), unjudged: false }
+        Pace { seconds: self.duration.as_secs_f64(), limited, stood: None }
     }
 }
 
@@ -77,7 +55,7 @@ pub fn judge(slos: &[Slo], inputs: &Inputs<'_>, mut watches: Watches) -> Judgeme
     if !inputs.judged {
         return Judgement::default();
     }
-    watches.finish(inputs.duration, inputs.totals);
+    watches.finish(inputs.duration, inputs.totals, inputs.over);
     let applies = |slo: &Slo| match inputs.phase {
         Some((phase, _)) => slo.applies_to(phase),
         None => slo.over == Over::Run,
@@ -136,9 +114,10 @@ fn measured(
     watches: &Watches,
 ) -> Found {
     if let Of::Gauge(id) = traffic.of {
-        return match inputs.outside.gauges.get(&id) {
-            Some(value) => Found::known(Known::exactly(requirement, *value), None),
-            None => Found::missing("it was never set"),
+        return match inputs.totals.own_gauge(id) {
+            Some(value) => Found::known(Known::exactly(requirement, value), None),
+            None if inputs.phase.is_some() => Found::missing("nothing set it in this phase"),
+            None => Found::missing("nothing set it in the judged phases"),
         };
     }
     if requirement.measure == Measure::Drift && inputs.duration < LEAST_TIME {
@@ -167,12 +146,6 @@ fn measured(
         found.note = Some(reason.to_owned());
     }
     found
-}
-
-/// What an answer depends on: `between 0% and 90%: 450 arrivals were dropped, were cancelled or sent nothing`.
-pub(super) fn depends(requirement: &Requirement, known: &Known, doubt: &str) -> String {
-    let between = requirement.unit.show_between(known.least, known.most);
-    if doubt.is_empty() { between } else { format!("{between}: {doubt}") }
 }
 
 fn no_data(requirement: &Requirement, of: Of, figures: &Figures, pace: Pace) -> String {
@@ -211,8 +184,10 @@ fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches, requi
             at(mark.last),
             if mark.recovered { ", then it recovered" } else { "" }
         );
-        // How fast a closed load would have been in each of them nobody knows.
-        if pace.limited && requirement.measure == Measure::Rate {
+        // How much more a closed load would have done in each of them nobody knows.
+        let more_mends = matches!(requirement.comparison, Comparison::Above | Comparison::AtLeast | Comparison::Equal)
+            && matches!(requirement.measure, Measure::Rate | Measure::Value | Measure::Count(Tally::Requests));
+        if pace.limited && more_mends {
             let note = format!("{note}; the generator itself was the bottleneck");
             return Found::known(known(None), Some(note));
         }

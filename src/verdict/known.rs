@@ -39,9 +39,6 @@ impl Known {
     }
 }
 
-/// In a mean, what nothing bounds took so many times the objective.
-const LONGEST: f64 = 10.0;
-
 /// What of the load a phase, or the run, can't say by its totals alone.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pace {
@@ -49,6 +46,8 @@ pub struct Pace {
     pub seconds: f64,
     /// The generator was the bottleneck of a closed load: more would have been done by a faster one.
     pub limited: bool,
+    /// Of a part of a phase, for how many of these seconds the generator stood still. Of a whole phase that shows in its totals.
+    pub stood: Option<f64>,
 }
 
 /// A share: how much surely counts, how much more may, and of how much.
@@ -89,10 +88,12 @@ impl Figures {
                 let value = self.times().min()?;
                 let least = self.least().filter_map(|times| times.min()).reduce(f64::min);
                 let least = least.filter(|_| self.never() == 0.0 && self.blamed == 0).unwrap_or(0.0);
-                between(value, least, self.good.most.min().unwrap_or(f64::INFINITY))
+                let most = self.good.most.min().filter(|_| self.shortened == 0).unwrap_or(f64::INFINITY);
+                between(value, least, most)
             }
-            Measure::Value => self.counter.and_then(|sum| {
-                let more = self.unmade().counter + sum * self.unmade().held;
+            // Where nothing was begun that could have counted, that nothing was counted says nothing.
+            Measure::Value => self.counter.filter(|sum| *sum > 0.0 || !self.is_idle()).and_then(|sum| {
+                let more = self.unmade().counter + self.more_if_it_had_not_stood(sum, requirement, pace);
                 let most = if pace.limited && !requirement.met(sum) { f64::INFINITY } else { sum + more };
                 // What the generator broke itself may have been counted as well.
                 between(sum, (sum - self.blamed as f64).max(0.0), most)
@@ -107,9 +108,12 @@ impl Figures {
                 let counted = self.share(tally, Pace::default()).seen;
                 let pace = Pace { limited: pace.limited && !requirement.met(counted.0 as f64), ..pace };
                 let share = self.share(tally, pace);
-                let known =
-                    Known::between(requirement, share.seen.0 as f64, share.known as f64, share.known as f64 + share.unknown);
-                (counted.1 > 0 || (tally == Tally::Requests && known.met != Some(true))).then_some(known)
+                let least = (share.known as f64 - self.made_up_for(requirement, pace)).max(0.0);
+                let more = self.more_if_it_had_not_stood(share.seen.0 as f64, requirement, pace);
+                let known = Known::between(requirement, share.seen.0 as f64, least, share.known as f64 + share.unknown + more);
+                // That nothing at all was done is too little.
+                let nothing = matches!(tally, Tally::Requests | Tally::Success) && known.met != Some(true);
+                (counted.1 > 0 || nothing).then_some(known)
             }
             Measure::Rate => {
                 let unmade = self.unmade();
@@ -124,14 +128,15 @@ impl Figures {
                     _ => {
                         let under_way = if self.counts_open { self.open as f64 } else { unmade.under_way };
                         let begun = ((self.all - self.late.0.min(self.all)) as f64 + under_way).max(0.0);
-                        (begun, (begun - local).max(0.0), unmade.items)
+                        (begun, (begun - local - self.made_up_for(requirement, pace)).max(0.0), self.undone_items())
                     }
                 };
                 if pace.seconds <= 0.0 {
                     return None;
                 }
                 let missed = pace.limited && !requirement.met(done / pace.seconds);
-                let most = if missed { f64::INFINITY } else { done * (1.0 + unmade.held) + more };
+                let more = more + self.more_if_it_had_not_stood(done, requirement, pace) + self.unheard();
+                let most = if missed { f64::INFINITY } else { done + more };
                 let known = Known::between(requirement, done / pace.seconds, least / pace.seconds, most / pace.seconds);
                 // Nothing at all is too little; and no data where little was wanted.
                 (done > 0.0 || known.met != Some(true)).then_some(known)
@@ -155,6 +160,28 @@ impl Figures {
             Measure::Value | Measure::Count(_) | Measure::Rate | Measure::Silent => u64::MAX,
             Measure::Within(_) => self.all,
         }
+    }
+
+    /// How much more than `done` it would have been if the generator had not stood still; a requirement that asks for less doesn't
+    /// depend on it.
+    fn more_if_it_had_not_stood(&self, done: f64, requirement: &Requirement, pace: Pace) -> f64 {
+        if matches!(requirement.comparison, Comparison::Below | Comparison::AtMost) {
+            return 0.0;
+        }
+        let share = match pace.stood {
+            None => self.unmade().held,
+            // Of so little nobody can tell the rest, and what was due meanwhile may not have been begun yet.
+            Some(stood) if 2.0 * stood >= pace.seconds => f64::INFINITY,
+            Some(stood) => stood / (pace.seconds - stood),
+        };
+        if share.is_finite() { done * share } else { f64::INFINITY }
+    }
+
+    /// How much of what was done in a part of a phase may have been due before it, and waited until the generator went on; a requirement
+    /// that asks for more doesn't depend on it.
+    fn made_up_for(&self, requirement: &Requirement, pace: Pace) -> f64 {
+        let asks_for_more = matches!(requirement.comparison, Comparison::Above | Comparison::AtLeast);
+        if asks_for_more || pace.stood.is_none() { 0.0 } else { self.stalled as f64 }
     }
 
     /// The least that each of the times can have been, by how they ended.
@@ -184,18 +211,49 @@ impl Figures {
         let times = self.heard.iter().map(Heard::listening_seconds);
         let (listening, silent) = times.fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
         // A pause of the generator is a silence to it, and makes those around it longer.
-        let least = (silent - 2.0 * self.held).max(0.0);
+        let least = (silent - 2.0 * self.stood_silent()).max(0.0);
         (listening > 0.0).then(|| (silent / listening, if self.deaf > 0 { 0.0 } else { least / listening }))
+    }
+
+    /// Seconds of silences in which the worker itself stood still, of all listeners together.
+    fn stood_silent(&self) -> f64 {
+        self.heard.iter().map(|heard| heard.stood as f64 / 1e9).sum()
     }
 
     /// What has no time at all: it broke on this machine's own limits, was given up before it could be timed, or was never done.
     fn never(&self) -> f64 {
-        (self.reasons[Reason::Local.index()] + self.untimed()) as f64 + self.unmade().items
+        (self.reasons[Reason::Local.index()] + self.untimed()) as f64 + self.undone_items()
     }
 
-    /// Timeouts, and what was cut off, whose time nobody recorded: it outlasted its phase's drain.
+    /// What was never done, for want of users, or because the target was away.
+    fn undone_items(&self) -> f64 {
+        let unmade = self.unmade();
+        unmade.items + unmade.withheld
+    }
+
+    /// What has no time though it isn't known to have failed.
     fn untimed(&self) -> u64 {
-        self.timeouts.saturating_sub(self.timed_out.count()) + self.interrupted.saturating_sub(self.cut_off.count())
+        self.unsent_timeouts() + self.outlasted()
+    }
+
+    /// Timeouts without a time of the sort: of service time those that were never sent.
+    fn unsent_timeouts(&self) -> u64 {
+        self.timeouts.saturating_sub(self.timed_out.count())
+    }
+
+    /// What was interrupted and has no time, since it went on beyond its phase's drain.
+    fn outlasted(&self) -> u64 {
+        self.interrupted.saturating_sub(self.cut_off.count())
+    }
+
+    /// Messages that listeners may have heard, or sessions that there may have been, had connections not broken on this machine's own
+    /// limits; infinite where nobody can say.
+    fn unheard(&self) -> f64 {
+        match self.deaf {
+            deaf if self.of_sessions => deaf as f64,
+            1.. if self.of_messages => self.missed_unconnected().map_or(f64::INFINITY, |n| n as f64),
+            _ => 0.0,
+        }
     }
 
     /// How many ended well that left out nothing for this machine's own limits.
@@ -211,8 +269,9 @@ impl Figures {
         let all = times.count() as f64 + never;
         // What has no time at all is at the lower end where it is good, and at the upper end where it is bad.
         // So may be a value of the profile's own that the generator made larger.
-        let low = never + self.blamed as f64;
-        let least = if low >= q * all { 0.0 } else { self.all_least().quantile((q * all - low) / times.count() as f64)? };
+        // What may yet end in time is so where it is good; where it is bad that shows later.
+        let (low, of) = (never + (self.blamed + self.young) as f64, q * (all + self.young as f64));
+        let least = if low >= of { 0.0 } else { self.all_least().quantile((of - low) / times.count() as f64)? };
         let most = match q * all / self.surely_whole() {
             share if share <= 1.0 => self.good.most.quantile(share)?,
             _ => f64::INFINITY,
@@ -239,31 +298,38 @@ impl Figures {
         let Some(((within, surely), perhaps)) = counts else { return Some(known) };
         let follow = |reached: bool, value: f64| if reached { value.min(objective) } else { value.max(objective) };
         let surely = (surely as f64 - self.shortened as f64).max(0.0);
-        let reached = [perhaps as f64 + never + self.blamed as f64 >= q * all, surely >= q * all];
+        let below = matches!(requirement.comparison, Comparison::Below | Comparison::AtMost);
+        // What is under way mends a breach by ending in time, or by lasting longer, whichever is asked for.
+        let (in_time, longer) = if below { (self.young as f64, 0.0) } else { (0.0, self.young as f64) };
+        let perhaps = perhaps as f64 + never + self.blamed as f64 + in_time;
+        let reached = [perhaps >= q * (all + in_time), surely >= q * (all + longer)];
         known.value = follow(within as f64 >= q * times.count() as f64, known.value);
         known.least = follow(reached[0], known.least).min(known.value);
         known.most = follow(reached[1], known.most).max(known.value);
-        let below = matches!(requirement.comparison, Comparison::Below | Comparison::AtMost);
         known.met = (reached[0] == reached[1]).then_some(reached[0] == below);
         Some(known)
     }
 
-    /// The least and the most that the mean can be: an unknown time is what had elapsed, or its time limit; where that is below the
-    /// objective, ten times the objective.
+    /// The least and the most that the mean can be. An unknown time counts as what had elapsed in the good case, and as its time limit, or
+    /// the objective if that is longer, in the bad case. Without a time limit nothing bounds it.
     fn mean(&self, requirement: &Requirement) -> Option<(f64, f64)> {
         let all = self.times().count() as f64 + self.never();
         let least = if self.blamed > 0 { 0.0 } else { self.least().map(|times| times.sum()).sum::<f64>() };
-        if all.is_infinite() {
-            return Some((0.0, f64::INFINITY));
+        let least = if all.is_infinite() { 0.0 } else { least / (all + self.young as f64) };
+        let unknown = self.unanswered() as f64 + self.never() + self.shortened as f64;
+        if unknown == 0.0 {
+            return (all > 0.0).then(|| (least, self.good.most.sum() / all));
         }
-        // Where no time limit goes beyond the objective, many that are just as long would still be below it.
-        let objective = requirement.objective;
-        let longest = if self.timeout > objective { self.timeout } else { LONGEST * objective };
-        let elapsed = self.timed_out.most.sum() + self.cut_off.most.sum();
+        // Where nothing was answered, nothing tells what an answer takes.
+        if all.is_infinite() || self.timeout == 0.0 || self.surely_whole() == 0.0 {
+            return Some((least, f64::INFINITY));
+        }
+        let longest = self.timeout.max(requirement.objective);
         let most = self.good.most.sum()
-            + elapsed.max(self.unanswered() as f64 * longest)
+            + self.timed_out.most.sum_at_least(longest)
+            + self.cut_off.most.sum_at_least(longest)
             + (self.never() + self.shortened as f64) * longest;
-        (all > 0.0).then_some((least / all, most / all))
+        Some((least, most / all))
     }
 
     /// The mean, the greatest or the least, as if delays of the generator were all that isn't known.
@@ -294,7 +360,8 @@ impl Figures {
         // Who could not connect for this machine's own limits may have missed nothing.
         let untimed = untimed - if self.deaf > 0 { unconnected.unwrap_or(0).min(untimed) } else { 0 };
         let longer = (longer - self.blamed as f64).max(0.0);
-        let most = if of.is_finite() { 1.0 - (longer + (failed + untimed) as f64) / of } else { 1.0 };
+        let worse = longer + (failed + untimed) as f64;
+        let most = if of.is_finite() { 1.0 - worse / (of + self.young as f64) } else { 1.0 };
         // Of those that could not connect nobody may know how many they missed.
         let least = if unconnected.is_none() { 0.0 } else { surely / of };
         Some(Known::between(requirement, value, least, most.max(0.0)))
@@ -315,11 +382,21 @@ impl Figures {
             of: all as f64 + self.unmade().items,
             seen: (seen, all.saturating_sub(local)),
         };
-        let answers = |known: u64, seen: u64| of_all(tried, known, seen);
+        // How it would have failed that was not sent to a target that is away nobody knows.
+        let withheld = self.unmade().withheld;
+        let anyhow = |share: Share| Share { unknown: share.unknown + withheld, of: share.of + withheld, ..share };
+        let answers = |known: u64, seen: u64| anyhow(of_all(tried, known, seen));
+        // An `eventually` is no request. `sure` of what was interrupted is known.
+        let of_requests = |known: u64, seen: u64, sure: u64| {
+            let share = of_all(self.all, known, seen);
+            anyhow(Share { unknown: unknown - (self.undone + sure.min(self.interrupted)) as f64, ..share })
+        };
+        // Interrupted after a status had come that is an error.
+        let wrong = self.cut.wrong.min(self.interrupted);
         let plain = |n: u64, of: u64| Share { known: n, unknown: 0.0, of: of as f64, seen: (n, of) };
         match tally {
             Tally::Requests => {
-                let more = self.unmade().items + self.all as f64 * self.unmade().held;
+                let more = self.undone_items() + self.unheard();
                 let known = self.all.saturating_sub(local);
                 Share {
                     known,
@@ -328,14 +405,15 @@ impl Figures {
                 }
             }
             Tally::Errors => {
-                let errors = (self.errors + self.step_errors).saturating_sub(local) + unsent;
-                of_all(tried + unsent, errors.saturating_sub(self.delayed_timeouts), errors)
+                let errors = (self.errors + self.step_errors + wrong).saturating_sub(local) + unsent;
+                let share = of_all(tried + unsent, errors.saturating_sub(self.delayed_timeouts), errors);
+                Share { unknown: unknown - wrong as f64, ..share }
             }
             Tally::Success => {
                 let good = self.all.saturating_sub(self.errors + self.interrupted);
-                of_all(tried + unsent, good, good)
+                Share { unknown: unknown - wrong as f64, ..of_all(tried + unsent, good, good) }
             }
-            Tally::Timeouts => of_all(self.all, self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts),
+            Tally::Timeouts => of_requests(self.timeouts.saturating_sub(self.delayed_timeouts), self.timeouts, 0),
             Tally::Because(Reason::Local) => plain(local, tried),
             Tally::Because(reason) => {
                 let count = self.reasons[reason.index()];
@@ -344,7 +422,7 @@ impl Figures {
             }
             Tally::Status(from, to) => {
                 let count = self.codes.range(from..=to).map(|code| code.1).sum();
-                of_all(self.all, count, count)
+                of_requests(count, count, self.cut.answered)
             }
             Tally::Checks => {
                 let unknown = self.unclear_checks as f64 + self.unmade().checks;
@@ -352,7 +430,12 @@ impl Figures {
                 Share { known: seen.0, unknown, of: seen.1 as f64 + unknown, seen }
             }
             // Nobody knows whether a user would have come free for one that still waited at the end.
-            Tally::Dropped => Share { unknown: self.arrivals[2] as f64, ..plain(self.arrivals[1], self.arrivals[0]) },
+            Tally::Dropped => {
+                let [due, dropped, cancelled, displaced] = self.arrivals;
+                // A pause of the generator may have left nobody free for these.
+                let displaced = displaced.min(dropped);
+                Share { known: dropped - displaced, unknown: (cancelled + displaced) as f64, ..plain(dropped, due) }
+            }
             Tally::Disconnects => {
                 let [opened, ended, local] = self.connections;
                 Share { unknown: local as f64, ..plain(ended.saturating_sub(local), opened + self.carried) }

@@ -9,6 +9,7 @@
 mod drift;
 mod exit;
 mod figures;
+mod found;
 mod judge;
 mod known;
 mod outside;
@@ -18,6 +19,7 @@ mod result;
 mod saturation;
 mod slo;
 mod watch;
+mod worked;
 
 pub use crate::base::Verdict;
 pub use drift::{Drift, Growth, LEAST_EFFECTIVE, LEAST_SAMPLES_OF_A_POINT, LEAST_TIME};
@@ -31,3 +33,4 @@ pub use result::{Judgement, SloResult};
 pub use saturation::{BUSY_SHARE, DROPPED_SHARE, Effort, LAG_SHARE, LAGS, LEAST_STARTS, Starts, busy_share, saturation};
 pub use slo::{Of, Over, Server, Several, Slo, Subject, Traffic};
 pub use watch::{Breach, LEAST_SAMPLES, LEAST_SAMPLES_TO_ABORT, Watches};
+pub use worked::{Totalled, Worked, totalled};

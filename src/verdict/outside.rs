@@ -1,14 +1,16 @@
-//! Requirements on what others found: values of the target's counters, answers to PromQL, expressions, gauges.
+//! Requirements on what others found: values of the target's counters, answers to PromQL, expressions.
 
 use std::collections::BTreeMap;
 
-use super::judge::Found;
+use super::found::{Found, depends};
 use super::known::Known;
 use super::requirement::{Measure, Requirement};
 use super::slo::{Server, Several, Slo, Subject};
-use crate::counters::systems::{Absence, Systems, Unknown, ValueSeries, Values, named};
+use super::worked::Worked;
+use crate::base::units::show_seconds;
+use crate::counters::ValueSeries;
+use crate::counters::systems::{Systems, Unknown, Values, named};
 use crate::counters::{Answered, Query};
-use crate::measure::OwnId;
 
 /// Values that others found, for SLOs over them. What isn't here is missing, and so inconclusive.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,9 +20,7 @@ pub struct Outside {
     /// The answers to PromQL queries, by the query.
     pub promql: BTreeMap<String, Result<Answered, String>>,
     /// The values of expressions, by the expression as written.
-    pub expressions: BTreeMap<String, Result<f64, String>>,
-    /// The profile's own gauges.
-    pub gauges: BTreeMap<OwnId, f64>,
+    pub expressions: BTreeMap<String, Result<Worked, String>>,
 }
 
 impl Outside {
@@ -30,8 +30,11 @@ impl Outside {
             Subject::Server(server) => self.server(requirement, server, slo.optional),
             Subject::Promql(query) => self.promql(requirement, query, slo.optional),
             Subject::Value(expression) => match self.expressions.get(expression) {
-                Some(Ok(value)) if !value.is_finite() => Found::missing("the value is not a number"),
-                Some(Ok(value)) => Found::known(Known::exactly(requirement, *value), None),
+                Some(Ok(worked)) if !worked.value.is_finite() => Found::missing("the value is no finite number"),
+                Some(Ok(Worked { value, least, most, doubt })) => {
+                    let known = Known::between(requirement, *value, *least, *most);
+                    Found::known(known, known.met.is_none().then(|| depends(requirement, &known, doubt)))
+                }
                 Some(Err(reason)) => Found::missing(reason.clone()),
                 None => Found::missing("the expression wasn't evaluated"),
             },
@@ -41,12 +44,12 @@ impl Outside {
 
     fn server(&self, requirement: &Requirement, server: &Server, optional: bool) -> Found {
         let all = self.values.systems(&server.value);
-        let nowhere = all.is_none_or(|all| matches!(all.none, Some(Absence::Nowhere(_))));
-        if optional && nowhere {
+        let meant = all.map(|all| if server.matchers.is_empty() { all.clone() } else { all.matching(&server.matchers) });
+        if optional && meant.as_ref().is_none_or(Systems::are_left_out) {
             return not_observed();
         }
-        let Some(all) = all else { return Found::missing("there is no source that was read") };
-        let meant = if server.matchers.is_empty() { all.clone() } else { all.matching(&server.matchers) };
+        let Some(mut meant) = meant else { return Found::missing("there is no source that was read") };
+        meant.unknown.retain(|unknown| !(optional && unknown.left_out));
         if server.systems != Several::Sum {
             return Seen { what: "systems", systems: &meant, several: server.systems, note: None }.judge(requirement);
         }
@@ -78,14 +81,21 @@ fn not_observed() -> Found {
     Found::unjudged("not observed: its source is left out")
 }
 
+/// Whether the requirement is about what a level was between the edges.
+fn is_between(requirement: &Requirement, series: &ValueSeries) -> bool {
+    series.samples > 0 && matches!(requirement.measure, Measure::Min | Measure::Max | Measure::Mean)
+}
+
 /// What is known of one series. What was seen of a level between the edges is what was seen, but where it had no number it may have
-/// been any; an increase or a ratio has the bounds of its value.
-fn known(requirement: &Requirement, series: &ValueSeries) -> Known {
-    let (all, any) = (f64::NEG_INFINITY..=f64::INFINITY, series.blank > 0);
+/// been any, and so where it was seen once (`once`: its row says so already); an increase or a ratio has the bounds of its value.
+fn known(requirement: &Requirement, series: &ValueSeries, once: bool) -> Known {
+    let all = f64::NEG_INFINITY..=f64::INFINITY;
+    let any = series.blank > 0 || series.hole > 0.0 || series.samples == 1 && !once;
     let (level, open) = match requirement.measure {
         Measure::Min => (series.min, f64::NEG_INFINITY..=series.min),
         Measure::Max => (series.max, series.max..=f64::INFINITY),
         Measure::Mean => (series.avg, all),
+        _ if series.ended > 0.0 => (series.value, all),
         _ => (series.value, series.least..=series.most),
     };
     let bounds = match requirement.measure {
@@ -114,7 +124,10 @@ impl Seen<'_> {
     /// One that surely fails is enough; the worst is shown. What hides others, or makes all of it unsure, leaves no pass.
     fn judge(&self, requirement: &Requirement) -> Found {
         let Systems { known: series, unknown, partial, .. } = self.systems;
-        let all: Vec<(&ValueSeries, Known)> = series.iter().map(|series| (series, known(requirement, series))).collect();
+        let all: Vec<(&ValueSeries, Known)> = {
+            let once = self.note.is_some();
+            series.iter().map(|series| (series, known(requirement, series, once))).collect()
+        };
         // One that surely fails comes first, then one of which nobody can say, then the worst.
         let badness = |known: &Known| {
             let surely = match known.met {
@@ -133,23 +146,25 @@ impl Seen<'_> {
         let Some((worst, known)) = worst else { return Found::missing(hidden.as_deref().unwrap_or(self.systems.missing())) };
         if known.value.is_nan() {
             let whose = if worst.labels.is_empty() { String::new() } else { format!(" for {}", named(&worst.labels)) };
-            return Found::missing(format!("the value is not a number{whose}"));
+            return Found::missing(format!("the value is no finite number{whose}"));
         }
         let alone = series.len() == 1 && unknown.is_empty();
         let whose = (!alone).then(|| format!("of {} {}, {}", series.len(), self.what, named(&worst.labels)));
         let in_part = partial.as_ref().map(|partial| format!("the answer is partial: {partial}"));
         let some = |met: bool| all.iter().any(|(_, known)| known.met == Some(met));
         let disagree = self.several == Several::Agree && some(true) && some(false);
-        let between = || requirement.unit.show_between(known.least, known.most);
+        let bounded = known.least.is_finite() || known.most.is_finite();
+        let between = || bounded.then(|| requirement.unit.show_between(known.least, known.most));
+        let seen = is_between(requirement, worst).then(|| seen(worst.samples)).filter(|_| self.note.is_none());
         let (met, notes) = match known.met {
             _ if in_part.is_some() => (None, vec![in_part, whose]),
             Some(false) if disagree => (None, vec![Some(disagreement(requirement, &all, worst))]),
             Some(false) => (Some(false), vec![whose]),
-            None => (None, vec![Some(between()), lost(worst), blank(worst), whose, hidden]),
+            None => (None, vec![between(), lost(worst), blank(worst), away(requirement, worst), whose, hidden]),
             Some(true) if hidden.is_some() => (None, vec![hidden]),
             Some(true) => (Some(true), Vec::new()),
         };
-        let notes: Vec<String> = notes.into_iter().flatten().chain(self.note.map(str::to_owned)).collect();
+        let notes: Vec<String> = notes.into_iter().flatten().chain(seen).chain(self.note.map(str::to_owned)).collect();
         Found::known(Known { met, ..*known }, (!notes.is_empty()).then(|| notes.join("; ")))
     }
 }
@@ -158,14 +173,36 @@ impl Seen<'_> {
 fn lost(series: &ValueSeries) -> Option<String> {
     match series.lost {
         0.0 => None,
-        f64::INFINITY => Some("it started again after it had stood still, and what it counted between is lost".to_owned()),
-        most => Some(format!("it started again, and up to {most:.0} that it counted before is lost")),
+        f64::INFINITY => Some(
+            "it started again, went away or was not read in time, had not been seen to move before that, and nothing bounds what was lost"
+                .to_owned(),
+        ),
+        most => Some(format!("it started again or went away, and up to {most:.0} that it counted before is lost")),
+    }
+}
+
+/// How often a level was seen.
+fn seen(samples: u64) -> String {
+    match samples {
+        1 => "it was seen once, which says nothing of what it was between".to_owned(),
+        samples => format!("it was seen {samples} times"),
     }
 }
 
 /// What of a value was no number.
 fn blank(series: &ValueSeries) -> Option<String> {
     (series.blank > 0).then(|| format!("{} of its samples are no number (NaN or infinite)", series.blank))
+}
+
+/// When a level wasn't seen.
+fn away(requirement: &Requirement, series: &ValueSeries) -> Option<String> {
+    match is_between(requirement, series) {
+        true => (series.hole > 0.0).then(|| format!("it wasn't there for {}", show_seconds(series.hole))),
+        false => (series.ended > 0.0).then(|| {
+            let (value, before) = (requirement.unit.show(series.value), show_seconds(series.ended));
+            format!("it has no value at the end; the last one, {value}, is from {before} before it")
+        }),
+    }
 }
 
 /// What hides systems, as far as a message should be long.

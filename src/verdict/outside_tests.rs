@@ -4,7 +4,7 @@ use super::super::slo::tests::slo;
 use super::super::{Inputs, Of, SloResult, Watches, judge};
 use super::*;
 use crate::base::Verdict;
-use crate::counters::{Answered, Matcher};
+use crate::counters::{Absence, Answered, Matcher};
 use crate::measure::{Layout, PhaseId, Totals};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,12 @@ fn unsure(instance: &str, value: f64, least: f64, most: f64) -> ValueSeries {
 }
 
 fn away(source: &str) -> Unknown {
-    Unknown { labels: vec![("source".into(), source.into())], direct: true, why: format!("{source} can't be read: refused") }
+    Unknown {
+        labels: vec![("source".into(), source.into())],
+        direct: true,
+        why: format!("{source} can't be read: refused"),
+        left_out: false,
+    }
 }
 
 fn hiding(unknown: Vec<Unknown>, known: Vec<ValueSeries>) -> Systems {
@@ -168,12 +173,38 @@ fn what_has_no_number_or_no_sample_passes_nothing() {
     assert_eq!(comes_to("avg < 60%", level(0.5, 3), vec![]).0, Verdict::Inconclusive);
     assert_eq!(comes_to("value < 60%", level(0.5, 3), vec![]).0, Verdict::Pass);
     assert_eq!(comes_to("value < 60%", level(f64::NAN, 3), vec![]).0, Verdict::Inconclusive);
-    let unseen =
-        Unknown { labels: vec![("instance".into(), "b".into())], direct: false, why: "it has no sample in the phase".into() };
+    // One that died has no value at the end, and its peak is at least what was seen.
+    let died = || ValueSeries { hole: 32.0, ended: 32.0, samples: 7, ..level(0.5, 0) };
+    let (verdict, why) = comes_to("value < 80%", died(), vec![]);
+    assert_eq!(
+        (verdict, &*why),
+        (Verdict::Inconclusive, "it has no value at the end; the last one, 50%, is from 32.0s before it")
+    );
+    let (verdict, why) = comes_to("max < 80%", died(), vec![]);
+    assert_eq!((verdict, &*why), (Verdict::Inconclusive, "70% or more; it wasn't there for 32.0s; it was seen 7 times"));
+    assert_eq!(
+        (comes_to("min > 10%", died(), vec![]).0, comes_to("avg > 10%", died(), vec![]).0),
+        (Verdict::Inconclusive, Verdict::Inconclusive)
+    );
+    assert_eq!(
+        (comes_to("max < 60%", died(), vec![]).0, comes_to("min > 30%", died(), vec![]).0),
+        (Verdict::Fail, Verdict::Fail)
+    );
+    // The last scrape alone was lost.
+    let late = || ValueSeries { ended: 2.0, samples: 7, ..ValueSeries::exact(vec![], 0.5) };
+    assert_eq!(
+        (comes_to("value < 80%", late(), vec![]).0, comes_to("max < 80%", late(), vec![]).0),
+        (Verdict::Inconclusive, Verdict::Pass)
+    );
+    let unseen = Unknown {
+        labels: vec![("instance".into(), "b".into())],
+        why: "it has no sample in the phase".into(),
+        ..Unknown::default()
+    };
     let (verdict, why) = comes_to("max < 80%", level(0.5, 0), vec![unseen]);
     assert_eq!((verdict, why.as_str()), (Verdict::Inconclusive, "instance=b: it has no sample in the phase"));
     let expression = |value: f64| {
-        let expressions = [("x".to_owned(), Ok(value))].into_iter().collect();
+        let expressions = [("x".to_owned(), Ok(Worked::exactly(value)))].into_iter().collect();
         let outside = Outside { expressions, ..Outside::default() };
         row(&outside, Slo { subject: Subject::Value("x".into()), ..slo(Of::Response, &["value > 1"]) }).verdict
     };
@@ -181,9 +212,37 @@ fn what_has_no_number_or_no_sample_passes_nothing() {
 }
 
 #[test]
+fn a_level_that_was_seen_once_is_not_known_between_and_how_often_it_was_seen_is_said() {
+    let comes_to = |require: &str, samples: u64, note: Option<&str>| {
+        let series = ValueSeries { samples, ..ValueSeries::exact(vec![], 0.5) };
+        let answer = Answered { series: vec![series], note: note.map(str::to_owned), ..Answered::default() };
+        let query = Query::parse("redis_connected_clients").unwrap();
+        let promql = [(query.text.clone(), Ok(answer))].into_iter().collect();
+        let slo = Slo { subject: Subject::Promql(query), ..slo(Of::Response, &[require]) };
+        let row = row(&Outside { promql, ..Outside::default() }, slo);
+        (row.verdict, row.reason.unwrap_or_default())
+    };
+    for require in ["max < 80%", "min > 30%", "avg < 60%"] {
+        let (verdict, why) = comes_to(require, 1, None);
+        assert_eq!(verdict, Verdict::Inconclusive, "{require}");
+        assert!(why.contains("it was seen once, which says nothing of what it was between"), "{why}");
+        assert_eq!(comes_to(require, 2, None), (Verdict::Pass, "it was seen 2 times".to_owned()));
+        // Its row says so already.
+        assert_eq!(comes_to(require, 1, Some("evaluated once")), (Verdict::Pass, "evaluated once".to_owned()));
+    }
+    // The peak is at least what was seen, and at the end that is the value.
+    assert_eq!((comes_to("max < 40%", 1, None).0, comes_to("min > 60%", 1, None).0), (Verdict::Fail, Verdict::Fail));
+    assert_eq!(comes_to("value < 80%", 1, None), (Verdict::Pass, String::new()));
+}
+
+#[test]
 fn what_a_reset_may_have_hidden_is_told_with_its_size() {
     let told = |lost: f64| comes_to(&Systems::of(vec![ValueSeries { lost, ..unsure("a:1", 0.9, 0.5, 1.0) }]), Several::Agree);
-    assert!(told(f64::INFINITY).1.contains("it started again after it had stood still"));
+    assert!(
+        told(f64::INFINITY)
+            .1
+            .contains("it started again, went away or was not read in time, had not been seen to move before that")
+    );
     let (verdict, why) = told(1200.0);
     assert!(verdict == Verdict::Inconclusive && why.contains("up to 1200 that it counted before is lost"), "{why}");
 }
@@ -202,6 +261,32 @@ fn what_is_optional_and_left_out_is_not_judged() {
     assert_eq!(of(idle, true).verdict, Verdict::Inconclusive);
     assert_eq!(of(hiding(vec![away("redis")], vec![]), true).verdict, Verdict::Inconclusive);
     assert_eq!(of(Systems::of(vec![system("a:1", 0.1)]), true).verdict, Verdict::Fail);
+    // Another source has systems of it, and none that `match` picks.
+    let picked = |systems: Systems, optional| {
+        let outside = Outside { values: [(VALUE.to_owned(), systems)].into_iter().collect(), ..Outside::default() };
+        row(&outside, of_server(Several::Agree, &[("source", "redis-a")], optional)).verdict
+    };
+    let other = |name: &str, value| ValueSeries::exact(vec![("source".into(), name.into())], value);
+    let incomplete = |mut systems: Systems| {
+        systems.incomplete = true;
+        systems
+    };
+    for value in [0.1, 0.9] {
+        assert_eq!(picked(incomplete(Systems::of(vec![other("redis-b", value)])), true), Verdict::None);
+        // No source is left out, so that `match` is mistaken.
+        assert_eq!(picked(Systems::of(vec![other("redis-b", value)]), true), Verdict::Inconclusive);
+        assert_eq!(picked(Systems::of(vec![other("redis-b", value)]), false), Verdict::Inconclusive);
+    }
+    assert_eq!(picked(Systems::of(vec![other("redis-a", 0.1)]), true), Verdict::Fail);
+    assert_eq!(picked(incomplete(hiding(vec![away("redis-b")], vec![])), true), Verdict::None);
+    assert_eq!(picked(hiding(vec![away("redis-a")], vec![]), true), Verdict::Inconclusive);
+    // What may be of a source that is left out isn't missed beside others.
+    let left_out = || Unknown { why: "no metric has the label".into(), left_out: true, ..Unknown::default() };
+    assert_eq!(of(hiding(vec![left_out()], vec![]), true).verdict, Verdict::None);
+    for (optional, verdict) in [(true, Verdict::Pass), (false, Verdict::Inconclusive)] {
+        assert_eq!(of(hiding(vec![left_out()], vec![system("a:1", 0.9)]), optional).verdict, verdict);
+        assert_eq!(of(hiding(vec![left_out(), away("redis")], vec![]), optional).verdict, Verdict::Inconclusive);
+    }
     // Nothing at all is observed.
     assert_eq!(row(&Outside::default(), of_server(Several::Agree, &[], true)).verdict, Verdict::None);
     assert_eq!(row(&Outside::default(), of_server(Several::Agree, &[], false)).verdict, Verdict::Inconclusive);

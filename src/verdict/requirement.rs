@@ -182,10 +182,11 @@ impl Unit {
 
     /// From where to where a value may lie: `between 0% and 90%`, `500ms or more`.
     pub fn show_between(self, least: f64, most: f64) -> String {
-        if most.is_finite() {
-            format!("between {} and {}", self.show(least), self.show(most))
-        } else {
-            format!("{} or more", self.show(least))
+        match (least.is_finite(), most.is_finite()) {
+            (true, true) => format!("between {} and {}", self.show(least), self.show(most)),
+            (false, true) => format!("{} or less", self.show(most)),
+            (false, false) => "any value".to_owned(),
+            (true, false) => format!("{} or more", self.show(least)),
         }
     }
 }

@@ -123,7 +123,7 @@ pub enum Of {
 
 impl Of {
     /// As it is written after `of:`.
-    fn name(self, layout: &Layout) -> String {
+    pub fn name(self, layout: &Layout) -> String {
         match self {
             Self::Response => "response".into(),
             Self::Service => "service".into(),
@@ -137,10 +137,11 @@ impl Of {
     }
 }
 
-/// The scenarios whose dropped arrivals an SLO on `dropped` judges in a phase, or in every phase of the run.
+/// The scenarios whose dropped arrivals an SLO on `dropped` judges in a phase, or in every phase of the run. One over windows leaves out those
+/// with few arrivals.
 pub(super) fn covered(slos: &[Slo], phase: Option<PhaseId>) -> Vec<ScenarioId> {
     let mut covered: Vec<ScenarioId> = Vec::new();
-    for slo in slos.iter().filter(|slo| slo.require.iter().any(of_arrivals)) {
+    for slo in slos.iter().filter(|slo| slo.window.is_none() && slo.require.iter().any(of_arrivals)) {
         let covers = match (&slo.over, phase) {
             (Over::Run, _) => true,
             (Over::Phases(phases), Some(phase)) => phases.contains(&phase),
@@ -185,15 +186,37 @@ impl Slo {
     ///
     /// # Errors
     /// What doesn't suit it, and what would.
-    pub fn fits(&self, layout: &Layout) -> Result<(), String> {
+    pub fn fits(&self, layout: &Layout) -> Result<(), Misfit> {
         let measured = matches!(&self.subject, Subject::Traffic(traffic) if !matches!(traffic.of, Of::Gauge(_)));
         if !measured && (self.window.is_some() || self.abort_after.is_some()) {
-            return Err(
-                "`window` and `abort_after` need something that is measured request by request, not a single value".into()
+            return unfit(
+                "`window` and `abort_after` need something that is measured request by request, not a single value".into(),
             );
         }
-        self.require.iter().chain(&self.target).try_for_each(|requirement| self.subject.suits(requirement, layout))
+        self.require.iter().chain(&self.target).try_for_each(|requirement| {
+            let suits = self.subject.suits(requirement, layout);
+            suits.map_err(|misfit| Misfit { requirement: Some(requirement.text.clone()), ..misfit })
+        })
     }
+}
+
+/// Why a requirement doesn't suit its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Which one, as it is written; none where it is the whole SLO.
+    pub requirement: Option<String>,
+    /// The subject has nothing to judge; that may be in a part of the profile that could not be read.
+    pub lacking: bool,
+    /// What doesn't suit, and what would.
+    pub message: String,
+}
+
+fn unfit<T>(message: String) -> Result<T, Misfit> {
+    Err(Misfit { requirement: None, lacking: false, message })
+}
+
+fn lacking<T>(message: String) -> Result<T, Misfit> {
+    unfit(message).map_err(|misfit: Misfit| Misfit { lacking: true, ..misfit })
 }
 
 impl Subject {
@@ -201,25 +224,25 @@ impl Subject {
     ///
     /// # Errors
     /// Why it doesn't, and what would.
-    pub fn suits(&self, requirement: &Requirement, layout: &Layout) -> Result<(), String> {
+    pub fn suits(&self, requirement: &Requirement, layout: &Layout) -> Result<(), Misfit> {
         let text = &requirement.text;
         let traffic = match self {
             Self::Server(Server { systems: Several::Sum, .. }) => {
                 return match requirement.measure {
                     Measure::Value => Ok(()),
-                    _ => Err(format!("`{text}` doesn't suit systems that are added up; write `value` and a comparison")),
+                    _ => unfit(format!("`{text}` doesn't suit systems that are added up; write `value` and a comparison")),
                 };
             }
             Self::Server(_) | Self::Promql(_) => {
                 return match requirement.measure {
                     Measure::Value | Measure::Min | Measure::Max | Measure::Mean => Ok(()),
-                    _ => Err(format!("`{text}` doesn't suit a value of the target; there are value, min, max and avg")),
+                    _ => unfit(format!("`{text}` doesn't suit a value of the target; there are value, min, max and avg")),
                 };
             }
             Self::Value(_) => {
                 return match requirement.measure {
                     Measure::Value => Ok(()),
-                    _ => Err(format!("`{text}` doesn't suit an expression; write `value` and a comparison")),
+                    _ => unfit(format!("`{text}` doesn't suit an expression; write `value` and a comparison")),
                 };
             }
             Self::Traffic(traffic) => traffic,
@@ -231,11 +254,11 @@ impl Subject {
     }
 }
 
-fn wants_seconds(requirement: &Requirement) -> Result<(), String> {
+fn wants_seconds(requirement: &Requirement) -> Result<(), Misfit> {
     if requirement.unit == Unit::Seconds {
         Ok(())
     } else {
-        Err(format!("`{requirement}` compares a time; write a duration with its unit, like 500ms or 2s"))
+        unfit(format!("`{requirement}` compares a time; write a duration with its unit, like 500ms or 2s"))
     }
 }
 
@@ -244,35 +267,35 @@ fn numbered(layout: &Layout, message: MessageId) -> bool {
 }
 
 /// Whether a requirement suits a distribution of times.
-fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, layout: &Layout) -> Result<(), String> {
+fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, layout: &Layout) -> Result<(), Misfit> {
     let name = &of.name(layout);
     match requirement.measure {
         Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min => wants_seconds(requirement),
-        Measure::Value => Err(format!("`{requirement}` doesn't suit `{name}`, which has many values; write p95, mean or max")),
+        Measure::Value => unfit(format!("`{requirement}` doesn't suit `{name}`, which has many values; write p95, mean or max")),
         Measure::Ratio(tally) | Measure::Count(tally) => match tally {
             Tally::Status(..) if !matches!(of, Of::Response | Of::Service) => {
-                Err(format!("`{requirement}` needs requests, and `of: {name}` has none; leave `of` out"))
+                unfit(format!("`{requirement}` needs requests, and `of: {name}` has none; leave `of` out"))
             }
-            Tally::Missed if !traffic.messages.iter().any(|id| numbered(layout, *id)) => Err(format!(
+            Tally::Missed if !traffic.messages.iter().any(|id| numbered(layout, *id)) => lacking(format!(
                 "`{requirement}` has nothing to judge: no message within the subject is numbered; add sequence: message.json.seq"
             )),
             // Of a message that never came nobody knows why.
             Tally::Requests | Tally::Checks | Tally::Dropped | Tally::Missed | Tally::Disconnects => match tally {
                 Tally::Checks if traffic.checks.is_empty() => {
-                    Err(format!("`{requirement}` has nothing to judge: there is no check within the subject"))
+                    lacking(format!("`{requirement}` has nothing to judge: there is no check within the subject"))
                 }
                 _ => Ok(()),
             },
             _ if of == Of::MessageLatency => {
-                Err(format!("`{requirement}` doesn't suit messages, which come or don't; write `missed`, or leave `of` out"))
+                unfit(format!("`{requirement}` doesn't suit messages, which come or don't; write `missed`, or leave `of` out"))
             }
-            Tally::Because(_) if matches!(of, Of::Iteration | Of::Group | Of::Session) => {
-                Err(format!("`{requirement}` doesn't suit `{name}`, whose failures have no reason of their own; write `errors`"))
-            }
+            Tally::Because(_) if matches!(of, Of::Iteration | Of::Group | Of::Session) => unfit(format!(
+                "`{requirement}` doesn't suit `{name}`, whose failures have no reason of their own; write `errors`"
+            )),
             _ => Ok(()),
         },
         Measure::Silent if !traffic.messages.iter().any(|id| layout.messages.get(id.index()).is_some_and(|one| one.every)) => {
-            Err(format!(
+            lacking(format!(
                 "`{requirement}` has nothing to judge: no handler within the subject says how often its messages come; add every: 1s"
             ))
         }
@@ -281,22 +304,22 @@ fn suits_timed(requirement: &Requirement, of: Of, traffic: &Traffic, layout: &La
 }
 
 /// Whether a requirement suits a metric of the profile's own.
-fn suits_own(requirement: &Requirement, kind: Option<&OwnKind>) -> Result<(), String> {
-    let unsuited = |what: &str, right: &str| Err(format!("`{requirement}` doesn't suit {what}; there are {right}"));
+fn suits_own(requirement: &Requirement, kind: Option<&OwnKind>) -> Result<(), Misfit> {
+    let other = |what: &str, right: &str| unfit(format!("`{requirement}` doesn't suit {what}; there are {right}"));
     match (kind, requirement.measure) {
-        (None, _) => Err(format!("`{requirement}` is about a metric that the profile doesn't have")),
+        (None, _) => unfit(format!("`{requirement}` is about a metric that the profile doesn't have")),
         (Some(OwnKind::Counter), Measure::Value | Measure::Rate) => Ok(()),
-        (Some(OwnKind::Counter), _) => unsuited("a counter", "value and rate"),
+        (Some(OwnKind::Counter), _) => other("a counter", "value and rate"),
         (Some(OwnKind::Gauge | OwnKind::GaugeFrom { .. }), Measure::Value) => Ok(()),
-        (Some(OwnKind::Gauge | OwnKind::GaugeFrom { .. }), _) => unsuited("a gauge", "no others than value"),
+        (Some(OwnKind::Gauge | OwnKind::GaugeFrom { .. }), _) => other("a gauge", "no others than value"),
         (Some(OwnKind::Histogram { unit, .. }), measure) => match measure {
             Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min if unit == "seconds" => wants_seconds(requirement),
             Measure::Quantile(_) | Measure::Mean | Measure::Max | Measure::Min if requirement.unit == Unit::Seconds => {
-                Err(format!("`{requirement}` compares with a time, and the metric's unit isn't seconds"))
+                unfit(format!("`{requirement}` compares with a time, and the metric's unit isn't seconds"))
             }
-            Measure::Within(_) if unit != "seconds" => Err(format!("`{requirement}` needs a metric whose unit is seconds")),
+            Measure::Within(_) if unit != "seconds" => unfit(format!("`{requirement}` needs a metric whose unit is seconds")),
             Measure::Value | Measure::Ratio(_) | Measure::Count(_) | Measure::Silent => {
-                unsuited("a histogram", "p50 to p99.9, mean, max, min, within, rate and drift")
+                other("a histogram", "p50 to p99.9, mean, max, min, within, rate and drift")
             }
             _ => Ok(()),
         },
@@ -399,6 +422,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn windows_cover_no_drops() {
+        let whole = slo(Of::Response, &["dropped < 1%"]);
+        let windows = Slo { window: Some(Duration::from_secs(1)), ..whole.clone() };
+        let scenarios = match &whole.subject {
+            Subject::Traffic(traffic) => traffic.scenarios.clone(),
+            _ => unreachable!(),
+        };
+        assert_eq!(covered(&[whole], Some(PhaseId(0))), scenarios);
+        assert_eq!(covered(&[windows], Some(PhaseId(0))), []);
+    }
+
+    #[test]
     fn requirements_that_dont_suit_say_what_would() {
         let own = |id| Of::Own(OwnId(id));
         let cases = [
@@ -432,11 +467,11 @@ pub(crate) mod tests {
             (own(9), "value < 3", "`value < 3` is about a metric that the profile doesn't have"),
         ];
         for (of, text, message) in cases {
-            assert_eq!(hearing(of, &[text]).fits(&layout()).unwrap_err(), message);
+            assert_eq!(hearing(of, &[text]).fits(&layout()).unwrap_err().message, message);
         }
-        assert!(slo(Of::Response, &["missed < 1%"]).fits(&layout()).unwrap_err().contains("is numbered"));
-        assert!(slo(Of::Response, &["silent < 1%"]).fits(&layout()).unwrap_err().contains("add every: 1s"));
+        assert!(slo(Of::Response, &["missed < 1%"]).fits(&layout()).unwrap_err().message.contains("is numbered"));
+        assert!(slo(Of::Response, &["silent < 1%"]).fits(&layout()).unwrap_err().message.contains("add every: 1s"));
         let server = Slo { subject: server("x.y"), window: Some(Duration::from_secs(1)), ..slo(Of::Response, &[]) };
-        assert!(server.fits(&layout()).unwrap_err().contains("`window`"));
+        assert!(server.fits(&layout()).unwrap_err().message.contains("`window`"));
     }
 }

@@ -1,12 +1,13 @@
 //! SLOs followed while the load runs: windows that slide by a tenth, `abort_after`, and drift.
 //!
 //! Every SLO that needs it keeps a ring of at most eleven extracts ([`Figures`]) of what was measured since the start; a window is
-//! the difference between the newest and the one that is its length old. What becomes of the windows is kept as counts and
-//! the worst value, so that memory doesn't grow with the length of a run.
+//! the difference between the newest and the one that is its length old. What is under way at its end and has lasted as long as the
+//! objective is part of it, too. What becomes of the windows is kept as counts and the worst value, so that memory doesn't grow with
+//! the length of a run.
 
 use super::drift::{Drift, LEAST_SAMPLES_OF_A_POINT};
 use super::figures::{Extent, Figures};
-use super::judge::depends;
+use super::found::depends;
 use super::known::{Known, Pace};
 use super::requirement::{Measure, Requirement};
 use super::slo::{Over, Slo, Subject, Traffic, covered};
@@ -16,12 +17,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The fewest samples of a window that is judged.
+/// The fewest samples of a window that is judged, unless the target is why there are no more.
 pub const LEAST_SAMPLES: u64 = 100;
 
 /// The fewest samples on which a run is aborted: an error rate is plain sooner than a quantile, and a target that answers
 /// nothing at a low rate must not be knocked at for hours.
 pub const LEAST_SAMPLES_TO_ABORT: u64 = 10;
+
+/// The generator tells that it goes on every so often; what is shorter is no pause.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// A window slides by its length divided by this; a ring holds one snapshot more.
 const SLIDES: usize = 10;
@@ -55,7 +59,7 @@ pub(super) struct Mark {
     /// The ends of the first and the last window that breached.
     pub first: Duration,
     pub last: Duration,
-    /// Whether the last window judged was met.
+    /// Whether the last window judged was met, and one that ended while the load went on.
     pub recovered: bool,
 }
 
@@ -64,12 +68,55 @@ pub(super) struct Mark {
 struct Ring {
     span: Duration,
     next: Duration,
-    snapshots: VecDeque<(Duration, Figures)>,
+    snapshots: VecDeque<Snapshot>,
+}
+
+/// What was measured up to a moment, and how long each worker had stood still by then.
+#[derive(Debug, Clone, Default)]
+struct Snapshot {
+    at: Duration,
+    stood: Arc<[Duration]>,
+    figures: Figures,
+}
+
+/// What was measured between two moments.
+struct Window {
+    length: Duration,
+    /// For how long of that the workers stood still, on average.
+    stood: Duration,
+    figures: Figures,
+}
+
+impl Snapshot {
+    fn since(&self, earlier: &Self) -> Window {
+        let length = self.at.saturating_sub(earlier.at);
+        // Each for itself: the pause of one among many is one, too.
+        let paused = self.stood.iter().enumerate().map(|(worker, stood)| {
+            let stood = stood.saturating_sub(earlier.stood.get(worker).copied().unwrap_or_default());
+            if stood > PAUSE { stood.min(length) } else { Duration::ZERO }
+        });
+        let stood = paused.sum::<Duration>() / self.stood.len().max(1) as u32;
+        Window { length, stood, figures: self.figures.minus(&earlier.figures) }
+    }
+}
+
+impl Window {
+    fn pace(&self) -> Pace {
+        Pace { seconds: self.length.as_secs_f64(), limited: false, stood: Some(self.stood.as_secs_f64()) }
+    }
+
+    /// As a requirement sees it, if there is enough to judge by: so many samples, or what the target kept from becoming more.
+    fn judged_by(&self, requirement: &Requirement, least: u64) -> Option<Figures> {
+        let figures = self.figures.so_far(requirement);
+        let samples = figures.samples(requirement.measure);
+        let enough = samples >= least || samples > 0 && self.figures.is_kept_waiting(self.length.as_secs_f64());
+        enough.then_some(figures)
+    }
 }
 
 impl Ring {
     fn new(span: Duration) -> Self {
-        let ring = Self { span, next: Duration::ZERO, snapshots: VecDeque::from([(Duration::ZERO, Figures::default())]) };
+        let ring = Self { span, next: Duration::ZERO, snapshots: VecDeque::from([Snapshot::default()]) };
         Self { next: ring.step(), ..ring }
     }
 
@@ -78,24 +125,26 @@ impl Ring {
         (self.span.saturating_add(Duration::from_nanos(SLIDES as u64 - 1)) / SLIDES as u32).max(Duration::from_nanos(1))
     }
 
-    /// Takes what was measured up to `t`; the window that ends there, with its length, if one is full.
-    fn push(&mut self, t: Duration, figures: Figures) -> Option<(Duration, Figures)> {
-        let window = self.window(t, &figures);
-        self.next = t.saturating_add(self.step());
-        self.snapshots.push_back((t, figures));
+    /// Takes what was measured; the window that ends there, if one is full.
+    fn push(&mut self, mut now: Snapshot) -> Option<Window> {
+        let window = self.window(&now);
+        self.next = now.at.saturating_add(self.step());
+        // Of what is under way only the newest says anything.
+        now.figures.forget_lasting();
+        self.snapshots.push_back(now);
         if self.snapshots.len() > SLIDES + 1 {
             self.snapshots.pop_front();
         }
         window
     }
 
-    /// The window up to `t`, forgetting what no later one needs.
-    fn window(&mut self, t: Duration, figures: &Figures) -> Option<(Duration, Figures)> {
-        while self.snapshots.get(1).is_some_and(|second| second.0.saturating_add(self.span) <= t) {
+    /// The window up to now, forgetting what no later one needs.
+    fn window(&mut self, now: &Snapshot) -> Option<Window> {
+        while self.snapshots.get(1).is_some_and(|second| second.at.saturating_add(self.span) <= now.at) {
             self.snapshots.pop_front();
         }
-        let (start, oldest) = self.snapshots.front()?;
-        (start.saturating_add(self.span) <= t).then(|| (t - *start, figures.minus(oldest)))
+        let oldest = self.snapshots.front()?;
+        (oldest.at.saturating_add(self.span) <= now.at).then(|| now.since(oldest))
     }
 }
 
@@ -137,6 +186,8 @@ pub struct Watches {
     covered: Vec<ScenarioId>,
     /// They are followed over the run.
     run: bool,
+    /// How long each worker had stood still when that was reported last, and for how long of the time that is followed.
+    stood: Option<(Vec<Duration>, Arc<[Duration]>)>,
 }
 
 impl Watches {
@@ -187,7 +238,29 @@ impl Watches {
             layout: layout.clone(),
             covered: covered(slos, phase),
             run: phase.is_none(),
+            stood: None,
         }
+    }
+
+    /// Each worker has stood still for so long since it began. To be reported as the time begins, and before it is looked at what was
+    /// measured.
+    pub fn stands(&mut self, stood: &[Duration]) {
+        let Some((last, within)) = &mut self.stood else { return self.skips(stood) };
+        if last != stood {
+            let since = last.iter().zip(stood).map(|(last, stood)| stood.saturating_sub(*last));
+            *within = within.iter().zip(since).map(|(within, since)| *within + since).collect();
+            *last = stood.to_vec();
+        }
+    }
+
+    /// The same at the end of a time that isn't followed: what they stood still meanwhile is in no window.
+    pub fn skips(&mut self, stood: &[Duration]) {
+        let within = self.stood.take().map_or_else(|| stood.iter().map(|_| Duration::ZERO).collect(), |(_, within)| within);
+        self.stood = Some((stood.to_vec(), within));
+    }
+
+    fn stood(&self) -> Arc<[Duration]> {
+        self.stood.as_ref().map_or_else(Arc::default, |(_, within)| within.clone())
     }
 
     /// When [`Watches::tick`] is wanted next, in time of the phase; `None` if nothing is followed.
@@ -200,20 +273,22 @@ impl Watches {
     /// bottleneck, and is asked only where that may decide.
     pub fn tick(&mut self, t: Duration, totals: &Totals, saturated: &dyn Fn() -> bool) -> Option<Breach> {
         let extent = Extent { layout: &self.layout, covered: &self.covered, run: self.run, over: false };
+        let stood = self.stood();
         let due = self.watches.iter_mut().filter(|watch| watch.next().is_some_and(|next| next <= t));
         // Every one that is due takes its snapshot, whether or not another aborts.
         due.fold(None, |breach, watch| {
             let figures = Figures::of(&watch.subject, totals, extent);
-            breach.or(watch.tick(t, figures, saturated))
+            breach.or(watch.tick(Snapshot { at: t, stood: stood.clone(), figures }, saturated))
         })
     }
 
-    /// The last window, once the time is over (`t`) and what was under way has drained.
-    pub(super) fn finish(&mut self, t: Duration, totals: &Totals) {
-        let extent = Extent { layout: &self.layout, covered: &self.covered, run: self.run, over: true };
+    /// The last window, once the time is over (`t`); and whether what was under way has drained.
+    pub(super) fn finish(&mut self, t: Duration, totals: &Totals, over: bool) {
+        let extent = Extent { layout: &self.layout, covered: &self.covered, run: self.run, over };
+        let stood = self.stood();
         for watch in &mut self.watches {
             let figures = Figures::of(&watch.subject, totals, extent);
-            watch.finish(t, &figures);
+            watch.finish(&Snapshot { at: t, stood: stood.clone(), figures });
         }
     }
 
@@ -244,64 +319,67 @@ impl Watch {
         rings.chain(self.drift.iter().map(|stretches| stretches.next)).min()
     }
 
-    fn tick(&mut self, t: Duration, figures: Figures, saturated: &dyn Fn() -> bool) -> Option<Breach> {
+    fn tick(&mut self, now: Snapshot, saturated: &dyn Fn() -> bool) -> Option<Breach> {
+        let t = now.at;
         if let Some(stretches) = self.drift.as_mut().filter(|stretches| stretches.next <= t) {
-            stretches.take(t, &figures);
+            stretches.take(t, &now.figures);
         }
         if self.window.as_ref().is_some_and(|ring| ring.next <= t)
-            && let Some((length, window)) = self.window.as_mut().and_then(|ring| ring.push(t, figures.clone()))
+            && let Some(window) = self.window.as_mut().and_then(|ring| ring.push(now.clone()))
         {
-            self.judge(t, length, &window);
+            self.judge(t, &window, false);
         }
         let ring = self.abort.as_mut().filter(|ring| ring.next <= t)?;
-        let (length, window) = ring.push(t, figures)?;
+        let window = ring.push(now)?;
         if self.aborted.is_some() {
             return None;
         }
         let breached = self.require.iter().enumerate().find_map(|(i, requirement)| {
-            let enough = window.samples(requirement.measure) >= LEAST_SAMPLES_TO_ABORT;
-            let breach = |pace| window.known(requirement, pace).filter(|known| enough && known.met == Some(false));
-            let known = breach(pace(length))?;
+            let figures = window.judged_by(requirement, LEAST_SAMPLES_TO_ABORT)?;
+            let breach = |pace| figures.known(requirement, pace).filter(|known| known.met == Some(false));
+            let known = breach(window.pace())?;
             // Only what is sure ends a run: a faster generator may have made more of a closed load.
-            let sure = !self.limited || breach(Pace { limited: true, ..pace(length) }).is_some() || !saturated();
+            let sure = !self.limited || breach(Pace { limited: true, ..window.pace() }).is_some() || !saturated();
             sure.then_some((i, requirement, known))
         });
         let (i, requirement, known) = breached?;
         let reason = format!(
             "{requirement} was {} over the last {} at {}, which ended the run",
             requirement.unit.show(known.value),
-            show_seconds(length.as_secs_f64()),
+            show_seconds(window.length.as_secs_f64()),
             show_seconds(t.as_secs_f64())
         );
         self.aborted = Some((i, reason.clone(), known));
         Some(Breach { slo: self.name.clone(), reason })
     }
 
-    fn finish(&mut self, t: Duration, figures: &Figures) {
+    fn finish(&mut self, now: &Snapshot) {
+        let t = now.at;
         if let Some(stretches) = self.drift.as_mut().filter(|stretches| stretches.last.0 + stretches.every / 2 < t) {
-            stretches.take(t, figures);
+            stretches.take(t, &now.figures);
         }
         let Some(ring) = &mut self.window else { return };
         // A time shorter than the window is one window by itself.
-        let window = ring.window(t, figures).or_else(|| {
-            let (start, oldest) = ring.snapshots.front().filter(|oldest| oldest.0.is_zero())?;
-            Some((t.saturating_sub(*start), figures.minus(oldest)))
+        let window = ring.window(now).or_else(|| {
+            let oldest = ring.snapshots.front().filter(|oldest| oldest.at.is_zero())?;
+            Some(now.since(oldest))
         });
-        if let Some((length, window)) = window {
-            self.judge(t, length, &window);
+        if let Some(window) = window {
+            self.judge(t, &window, true);
         }
     }
 
-    /// Judges the window of this length that ends at `t`.
-    fn judge(&mut self, t: Duration, length: Duration, window: &Figures) {
+    /// Judges the window that ends at `t`; with what the `drain` brought, where it is the last one. A load that is over shows nothing of a
+    /// recovery.
+    fn judge(&mut self, t: Duration, window: &Window, drain: bool) {
         for (requirement, mark) in self.require.iter().chain(&self.target).zip(&mut self.marks) {
-            if window.samples(requirement.measure) < LEAST_SAMPLES {
+            let Some(figures) = window.judged_by(requirement, LEAST_SAMPLES) else {
                 mark.small += 1;
                 continue;
-            }
-            let Some(known) = window.known(requirement, pace(length)) else { continue };
+            };
+            let Some(known) = figures.known(requirement, window.pace()) else { continue };
             mark.judged += 1;
-            mark.recovered = known.met != Some(false);
+            mark.recovered = known.met == Some(true) && (mark.recovered || !drain);
             let badness = |known: Known| {
                 let sure = known.met.map_or(1, |met| if met { 0 } else { 2 });
                 (sure, requirement.comparison.badness(known.value, requirement.objective))
@@ -314,7 +392,7 @@ impl Watch {
                 let (windows, doubt) = mark.unsure.get_or_insert_default();
                 *windows += 1;
                 if worst {
-                    *doubt = depends(requirement, &known, &window.doubt(requirement, pace(length)));
+                    *doubt = depends(requirement, &known, &figures.doubt(requirement, window.pace()));
                 }
             }
             if known.met == Some(false) {
@@ -326,10 +404,6 @@ impl Watch {
             }
         }
     }
-}
-
-fn pace(length: Duration) -> Pace {
-    Pace { seconds: length.as_secs_f64(), limited: false }
 }
 
 impl Stretches {

@@ -82,6 +82,10 @@ impl Books {
                 // What those missed that could not connect is known in the end only.
                 let missed = count(&message["missed"]) - message["missed_unconnected"].as_u64().unwrap_or(0);
                 self.may_show("load_messages_missed_total", &labels, missed);
+                // Of messages without numbers there is no such series.
+                if metric(&self.page, "load_messages_numbered_total", &labels).is_some() {
+                    self.shows("load_messages_numbered_total", &labels, count(&message["received"]));
+                }
                 for key in ["repeated", "reordered"] {
                     self.may_show(&format!("load_messages_{key}_total"), &labels, count(&message[key]));
                 }

@@ -32,8 +32,18 @@ pub fn dashboards() -> Vec<(String, Value)> {
 }
 
 /// What stands for each variable of a dashboard: everything there is.
-fn filled(query: &str, variables: &BTreeSet<String>) -> String {
-    let mut query = query.replace("$__rate_interval", "20s").replace("$__range", "1m").replace("$objective", "99.9");
+fn filled(query: &str, variables: &BTreeSet<String>, shown: &str) -> String {
+    let seconds = |length: &str| -> u64 {
+        let (number, unit) = length.split_at(length.len() - 1);
+        number.parse::<u64>().unwrap()
+            * ["s", "m", "h"].iter().position(|one| *one == unit).map_or(0, |power| 60u64.pow(power as u32))
+    };
+    let mut query = query
+        .replace("$__range_s", &seconds(shown).to_string())
+        .replace("$__rate_interval", "20s")
+        .replace("$__range", shown)
+        .replace("$__interval", "5s")
+        .replace("$objective", "99.9");
     for name in variables {
         query = query.replace(&format!("\"${name}\""), "\".*\"");
     }
@@ -41,13 +51,51 @@ fn filled(query: &str, variables: &BTreeSet<String>) -> String {
     query
 }
 
+fn variables(dashboard: &Value) -> BTreeSet<String> {
+    let list = dashboard["templating"]["list"].as_array().unwrap();
+    list.iter().map(|variable| variable["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
+    dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row")
+}
+
+/// What a panel asks over `shown` (`5m`): each column of a table and its query, or each legend and its query.
+pub fn columns(name: &str, title: &str, shown: &str) -> Vec<(String, String)> {
+    let all = dashboards();
+    let dashboard = &all.iter().find(|(file, _)| file == name).unwrap_or_else(|| panic!("no dashboard {name}")).1;
+    let panel = panels(dashboard).find(|panel| panel["title"] == title).unwrap_or_else(|| panic!("{name} has no panel {title}"));
+    let renamed = panel["transformations"].as_array().map(|all| &all.last().unwrap()["options"]["renameByName"]);
+    let column = |target: &Value| {
+        let named = renamed.map(|names| &names[format!("Value #{}", target["refId"].as_str().unwrap())]);
+        named.unwrap_or(&target["legendFormat"]).as_str().unwrap().to_owned()
+    };
+    let query = |target: &Value| filled(target["expr"].as_str().unwrap(), &variables(dashboard), shown);
+    panel["targets"].as_array().unwrap().iter().map(|target| (column(target), query(target))).collect()
+}
+
+/// Every legend of a dashboard's curves and bars that stands for labels, with its query.
+pub fn legends(name: &str, dashboard: &Value) -> Vec<(Asked, String)> {
+    let mut all = Vec::new();
+    for panel in panels(dashboard) {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let legend = target["legendFormat"].as_str().unwrap();
+            if legend.contains("{{") && legend != "{{le}}" {
+                let query = filled(target["expr"].as_str().unwrap(), &variables(dashboard), "1m");
+                all.push((Asked { place: format!("{name} / {}", panel["title"].as_str().unwrap()), query }, legend.to_owned()));
+            }
+        }
+    }
+    all
+}
+
 /// Every query of a dashboard's panels, variables and annotations.
 pub fn queries(name: &str, dashboard: &Value) -> Vec<Asked> {
     let list = dashboard["templating"]["list"].as_array().unwrap();
-    let variables: BTreeSet<String> = list.iter().map(|variable| variable["name"].as_str().unwrap().to_owned()).collect();
-    let asked = |place: String, query: &str| Asked { place: format!("{name} / {place}"), query: filled(query, &variables) };
+    let variables = variables(dashboard);
+    let asked = |place: String, query: &str| Asked { place: format!("{name} / {place}"), query: filled(query, &variables, "1m") };
     let mut all = Vec::new();
-    for panel in dashboard["panels"].as_array().unwrap() {
+    for panel in panels(dashboard) {
         for target in panel["targets"].as_array().into_iter().flatten() {
             all.push(asked(panel["title"].as_str().unwrap().to_owned(), target["expr"].as_str().unwrap()));
         }
@@ -79,7 +127,7 @@ pub fn rules(path: &str) -> (Vec<Asked>, BTreeSet<String>) {
 }
 
 /// What other programs expose, as their exporters name it.
-const FOREIGN: &[&str] = &["redis_", "pg_"];
+const FOREIGN: &[&str] = &["redis_", "pg_", "node_"];
 /// What Prometheus itself adds.
 const PROMETHEUS: &[&str] = &["up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"];
 /// Labels that Prometheus adds to every series, or to a histogram's buckets.

@@ -52,11 +52,14 @@ impl Postgres {
         let mut command = ordinary("postgres");
         command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"]).arg(dir.path());
         command.args(["-c", "autovacuum=off", "-c", "fsync=off"]).current_dir(dir.path());
+        // As many servers have it: it counts nothing in `pg_stat_database`.
+        command.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
         // SIGQUIT: at once, and its children too.
         let mut service = Service::start(&mut command, dir.path()).ends_by(libc::SIGQUIT);
         service.until(|| psql_at(port, "postgres", "SELECT 1").is_ok());
         let postgres = Self { port, _service: service, _dir: dir };
         postgres.psql("postgres", "CREATE DATABASE shop");
+        postgres.psql("postgres", "CREATE EXTENSION pg_stat_statements");
         postgres
     }
 

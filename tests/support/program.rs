@@ -175,6 +175,11 @@ impl Running {
         body
     }
 
+    /// Waits until it says that it is ready.
+    pub fn is_ready(&mut self) {
+        self.until("being ready", |running| (http::get(running.port, "/-/ready")?.0 == 200).then_some(()));
+    }
+
     /// The sum of the series of a metric that have these labels.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         metric(&self.page("/metrics"), name, labels)

@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use redis::aio::ConnectionManager;
 use tokio_postgres::NoTls;
 
@@ -12,6 +13,9 @@ use crate::faults::Faults;
 use crate::files::Files;
 use crate::metrics::Metrics;
 use crate::schema;
+
+/// So long the first connection may take.
+const START_WAIT: Duration = Duration::from_secs(10);
 
 /// The application; cheap to clone.
 #[derive(Clone)]
@@ -61,7 +65,9 @@ impl App {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StartError::Database(error.to_string()))?;
-        let mut client = pool.get().await.map_err(|error| StartError::Database(describe(&error)))?;
+        // `POOL_WAIT` is for requests: a short one keeps nobody from starting.
+        let patient = Timeouts { wait: None, create: Some(START_WAIT), recycle: None };
+        let mut client = pool.timeout_get(&patient).await.map_err(|error| StartError::Database(describe(&error)))?;
         schema::create(&mut client, config.seed_rows).await.map_err(database_error)?;
         drop(client);
 

@@ -3,8 +3,11 @@
 //! A text from outside loses every secret in it, however it is encoded ([`Secrets::redact`]). The program's own sentences hold such texts in
 //! double quotes; what else stands in them are words and names, and they are left as they are where a secret is such a word or a part of
 //! such a name ([`Secrets::redact_own`]): `password: load` hides no "load".
+//!
+//! Some secrets are known from the profile, others come to be known while a run goes on ([`Secrets::learn`]), for all who share them.
 
 mod answers;
+mod learned;
 mod names;
 mod searched;
 mod urls;
@@ -18,10 +21,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use learned::Learned;
+
 pub use answers::secrets_of_answer;
 pub use names::Naming;
 pub use searched::Searched;
-pub use urls::{percent_decoded, secrets_of_url};
+pub use urls::{percent_decoded, secrets_of_form, secrets_of_url};
 
 /// What stands in place of a secret.
 pub const HIDDEN: &str = "***";
@@ -46,13 +51,22 @@ pub fn is_secret_cookie(value: &str) -> bool {
     value.len() >= LEAST_COOKIE
 }
 
+/// The value of a cookie that is written `name=value`, without quotes around it.
+fn cookie_value(pair: &str) -> Option<&str> {
+    Some(pair.split_once('=')?.1.trim().trim_matches('"'))
+}
+
+/// The values of cookies that are written one behind the other; those of templates are left alone.
+pub fn secrets_of_cookies(value: &str) -> impl Iterator<Item = &str> {
+    value.split(';').filter_map(cookie_value).filter(|value| is_secret_cookie(value) && !value.contains("{{"))
+}
+
 /// What is secret in the value of a header that carries credentials: all of it, the token behind its scheme, and the values
 /// of its cookies.
 pub fn secrets_of_header(value: &str) -> Vec<String> {
     let token = value.split_once(' ').map(|(_, token)| token.trim());
-    let cookies =
-        value.split(';').filter_map(|part| Some(part.split_once('=')?.1.trim())).filter(|value| is_secret_cookie(value));
-    let parts = [value].into_iter().chain(token).chain(cookies).filter(|secret| !secret.is_empty()).map(str::to_owned);
+    let parts =
+        [value].into_iter().chain(token).chain(secrets_of_cookies(value)).filter(|secret| !secret.is_empty()).map(str::to_owned);
     parts.chain(basic_password(value)).collect()
 }
 
@@ -65,10 +79,21 @@ pub fn basic_password(value: &str) -> Option<String> {
     Some(if password.is_empty() { user } else { password }).filter(|secret| !secret.is_empty()).map(str::to_owned)
 }
 
-/// The secrets of a profile. Cheap to clone; prints nothing of what it holds.
+/// What is secret in the value of a header that carries credentials, in an answer: of a cookie its value only.
+pub fn secrets_of_answered_header(name: &str, value: &str) -> Vec<String> {
+    if !name.eq_ignore_ascii_case("set-cookie") {
+        return secrets_of_header(value);
+    }
+    let cookie = value.split(';').next().and_then(cookie_value);
+    cookie.filter(|value| is_secret_cookie(value)).map(str::to_owned).into_iter().collect()
+}
+
+/// The secrets of a profile, and those that its runs come to know. Cheap to clone; prints nothing of what it holds.
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: Arc<[Known]>,
+    /// Shared with all that were made of the same.
+    learned: Arc<Learned>,
     /// Names of the profile's own.
     names: Arc<BTreeSet<String>>,
 }
@@ -83,7 +108,7 @@ struct Known {
 
 impl Known {
     fn new(text: String, names: &BTreeSet<String>) -> Self {
-        let common = is_common(&text) || names.iter().any(|name| name.contains(&text));
+        let common = is_common_or_named(&text, names);
         Self { text, common }
     }
 }
@@ -105,51 +130,73 @@ impl Secrets {
     pub fn with(&self, others: impl IntoIterator<Item = String>) -> Self {
         let others = others.into_iter().filter(|text| hides(text)).map(|text| Known::new(text, &self.names));
         let values: BTreeSet<Known> = self.values.iter().cloned().chain(others).collect();
-        Self { values: values.into_iter().collect(), names: self.names.clone() }
+        Self { values: values.into_iter().collect(), ..self.clone() }
     }
 
     /// The same, where these are names of the profile's own.
     pub fn beside(&self, names: impl IntoIterator<Item = String>) -> Self {
         let names: BTreeSet<String> = self.names.iter().cloned().chain(names).collect();
         let values = self.values.iter().map(|known| Known::new(known.text.clone(), &names)).collect();
-        Self { values, names: Arc::new(names) }
+        Self { values, names: Arc::new(names), learned: self.learned.clone() }
     }
 
-    /// How many there are.
+    /// Keeps these secret, too, from now on and for all who share them. What is short is left out: it could be a part of any text.
+    pub fn learn(&self, values: impl IntoIterator<Item = String>) {
+        for text in values {
+            if text.trim().len() >= SHORT && hides(&text) && self.values.iter().all(|known| known.text != text) {
+                self.learned.add(text, |text| is_common_or_named(text, &self.names));
+            }
+        }
+    }
+
+    /// Changes when some of what was learned is about to be forgotten: what is still in use is to be told again.
+    pub fn generation(&self) -> u64 {
+        self.learned.generation()
+    }
+
+    /// How many there are, without those that were learned.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.values.is_empty() && self.learned.is_empty()
     }
 
     /// A text from outside with `***` in the place of every secret, in whatever encoding. A short one goes only where it stands as a word of
     /// its own.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.without(text, |_, _| true)
+        self.without(text, &|_, _| true)
     }
 
     /// A sentence of the program's own likewise. Outside of double quotes what could be one of its words, or is part of a name of the
     /// profile's, stays.
     pub fn redact_own<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.without(text, |known, place| !known.common || stands_in_quotes(text, place.start))
+        self.without(text, &|is_common, place| !is_common || stands_in_quotes(text, place.start))
     }
 
-    fn without<'a>(&self, text: &'a str, goes: impl Fn(&Known, &Range<usize>) -> bool) -> Cow<'a, str> {
+    /// A sentence of the program's own about a value that is secret: it may repeat it between backticks, too.
+    pub fn redact_about<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let in_backticks = |place: &Range<usize>| text[..place.start].matches('`').count() % 2 == 1;
+        self.without(text, &|is_common, place| !is_common || in_backticks(place) || stands_in_quotes(text, place.start))
+    }
+
+    fn without<'a>(&self, text: &'a str, goes: &dyn Fn(bool, &Range<usize>) -> bool) -> Cow<'a, str> {
         if self.is_empty() || text.is_empty() {
             return Cow::Borrowed(text);
         }
         let searched = Searched::new(text);
         let mut places = Vec::new();
-        for known in self.values.iter() {
-            searched.find(&known.text, known.text.len() < SHORT, &mut |place| {
-                if goes(known, &place) {
+        let mut find = |secret: &str, is_common: bool| {
+            searched.find(secret, secret.len() < SHORT, &mut |place| {
+                if goes(is_common, &place) {
                     places.push(place);
                 }
             });
-        }
+        };
+        self.values.iter().for_each(|known| find(&known.text, known.common));
+        self.learned.each(&mut find);
         if places.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -172,15 +219,30 @@ impl Secrets {
 const SHORT: usize = 6;
 /// The longest word that the program may have in a sentence.
 const LONGEST_WORD: usize = 14;
+/// The longest number, with a `p` before it or not, that it may have beside other words.
+const LONGEST_NUMBER: usize = 4;
+/// A secret of more words stands in no sentence of the program's.
+const MOST_WORDS: usize = 3;
 
 fn hides(value: &str) -> bool {
     value.trim().len() >= 3 && !matches!(value.trim(), "true" | "false" | "yes" | "off" | "null" | "none")
 }
 
-/// Whether a secret could be a word, or a number, of a sentence.
+/// Whether a secret could be a word or a number of a sentence, or a few of them.
 fn is_common(text: &str) -> bool {
-    let text = text.trim();
-    text.parse::<f64>().is_ok() || text.len() <= LONGEST_WORD && text.chars().all(char::is_alphabetic)
+    let words: Vec<&str> = text.split([' ', '_']).filter(|word| !word.is_empty()).take(MOST_WORDS + 1).collect();
+    let is_word = |word: &&str| {
+        let number = word.strip_prefix('p').unwrap_or(word);
+        // A long number among other words is one that was made: `bot_123456789`.
+        let may_be_long = words.len() == 1 && number == *word;
+        number.parse::<f64>().is_ok() && (may_be_long || word.len() <= LONGEST_NUMBER)
+            || word.len() <= LONGEST_WORD && word.chars().all(char::is_alphabetic)
+    };
+    (1..=MOST_WORDS).contains(&words.len()) && words.iter().all(is_word)
+}
+
+fn is_common_or_named(text: &str, names: &BTreeSet<String>) -> bool {
+    is_common(text) || names.iter().any(|name| name.contains(text))
 }
 
 /// Whether what begins there stands between double quotes, in its line.
@@ -209,6 +271,7 @@ mod tests {
     fn of_a_header_the_token_and_the_cookies_are_secret_on_their_own() {
         assert_eq!(secrets_of_header("Bearer abcdef"), ["Bearer abcdef", "abcdef"]);
         assert_eq!(secrets_of_header("lang=en; sid=0123456789"), ["lang=en; sid=0123456789", "sid=0123456789", "0123456789"]);
+        assert_eq!(secrets_of_header("sid=\"0123456789\""), ["sid=\"0123456789\"", "0123456789"]);
         assert_eq!(secrets_of_header("plain"), ["plain"]);
         assert_eq!(secrets_of_header("Basic YW5uOnBAc3M="), ["Basic YW5uOnBAc3M=", "YW5uOnBAc3M=", "p@ss"]);
         assert_eq!(secrets_of_header("Basic YW5uOnAxMjM="), ["Basic YW5uOnAxMjM=", "YW5uOnAxMjM=", "p123"]);
@@ -237,7 +300,54 @@ mod tests {
         let own = "the load `read-login-2` took 500 ms and said \"no load 500 login-2\": s3cret-x";
         assert_eq!(secrets.redact_own(own), "the load `read-login-2` took 500 ms and said \"no *** *** ***\": ***");
         assert_eq!(secrets.redact("load 500 login-2"), "*** *** ***");
+        // Quotes of others stand escaped among theirs.
+        let quoted = format!("it said {:?}", "wrong \"load\" and load");
+        assert_eq!(secrets.redact_own(&quoted), r#"it said "wrong \"***\" and ***""#);
         assert_eq!(secrets.with(["checkout".to_owned()]).redact_own("checkout, \"checkout\""), "checkout, \"***\"");
+    }
+
+    #[test]
+    fn a_few_words_of_the_program_stay_as_one_does_and_a_passphrase_goes() {
+        let words = ["status 500", "held_back", "took longer than", "p95", "4 of 5"].map(str::to_owned);
+        let phrase = "correct horse battery staple".to_owned();
+        for made in ["sk_live_4242424242", "bot_123456789", "p45211234"] {
+            assert_eq!(Secrets::new([made.to_owned()]).redact_own(&format!("it said {made} so")), "it said *** so");
+        }
+        assert_eq!(Secrets::new(["45211234".to_owned()]).redact_own("45211234 of \"45211234\""), "45211234 of \"***\"");
+        let secrets = Secrets::new(words.iter().cloned().chain([phrase.clone()]));
+        for word in &words {
+            let own = format!("it {word} so: \"{word}\"");
+            assert_eq!(secrets.redact_own(&own), format!("it {word} so: \"***\""));
+            assert_eq!(secrets.redact(word), "***");
+        }
+        assert_eq!(secrets.redact_own(&phrase), "***");
+        let about = Secrets::new(["text".to_owned()]);
+        assert_eq!(
+            about.redact_about("`text` is no number, this is the text \"text\""),
+            "`***` is no number, this is the text \"***\""
+        );
+    }
+
+    #[test]
+    fn what_is_learned_is_secret_for_all_who_share_it() {
+        let plan = Secrets::new(["hunter2".to_owned()]).beside(["checkout-1".to_owned()]);
+        let other = plan.clone();
+        plan.with(["of-one-answer".to_owned()]).learn(["abc-def".to_owned(), "short".to_owned(), "checkout".to_owned()]);
+        assert_eq!(other.redact("hunter2 abc-def short of-one-answer"), "*** *** short of-one-answer");
+        assert_eq!(other.redact_own("checkout says \"checkout\""), "checkout says \"***\"");
+        assert_eq!(Secrets::default().redact("abc-def"), "abc-def");
+        let none = Secrets::default();
+        none.learn(["learned-alone".to_owned()]);
+        assert_eq!(none.redact("learned-alone"), "***");
+    }
+
+    #[test]
+    fn of_a_cookie_in_an_answer_its_value_is_secret() {
+        let cookie = "sid=0123456789; Path=/account-pages; Domain=shop.example; HttpOnly";
+        assert_eq!(secrets_of_answered_header("set-cookie", cookie), ["0123456789"]);
+        assert_eq!(secrets_of_answered_header("set-cookie", "sid=\"0123456789\"; Path=/"), ["0123456789"]);
+        assert_eq!(secrets_of_answered_header("set-cookie", "lang=en"), Vec::<String>::new());
+        assert_eq!(secrets_of_answered_header("authorization", "Bearer abcdef"), ["Bearer abcdef", "abcdef"]);
     }
 
     /// What each encoding makes of a text.

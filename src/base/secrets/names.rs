@@ -66,6 +66,9 @@ const MEASURES: [&str; 25] = [
     "type",
 ];
 
+/// What stands before `key` where that opens nothing.
+const OPEN_KEYS: [&str; 7] = ["idempotency", "cache", "surrogate", "partition", "foreign", "sort", "websocket"];
+
 /// The shell's own variable: where it stands, and so a part of every path that a message tells.
 const WORKING_DIRECTORY: &str = "PWD";
 
@@ -88,6 +91,12 @@ impl Naming {
         }
         let words: Vec<String> = words(name).collect();
         if words.last().is_some_and(|last| MEASURES.contains(&last.as_str())) {
+            return Self::Open;
+        }
+        if let [.., before, last] = &words[..]
+            && matches!(last.as_str(), "key" | "keys")
+            && OPEN_KEYS.contains(&before.as_str())
+        {
             return Self::Open;
         }
         let named = |word: &str| WORDS.contains(&word) || ENDS.iter().any(|end| word.ends_with(end));
@@ -165,6 +174,8 @@ mod tests {
             "authtoken",
             "DBPASSWORD",
             "privateKey",
+            "primaryKey",
+            "AZURE_PRIMARY_KEY",
             "session.cookie",
             "x-authorization",
             "user_jwt",
@@ -207,6 +218,10 @@ mod tests {
             "cookie_max",
             "key_seconds",
             "secrets_ratio",
+            // Keys that open nothing.
+            "Idempotency-Key",
+            "x-cache-key",
+            "foreignKeys",
         ];
         for name in open {
             assert_eq!(Naming::of(name), Naming::Open, "{name}");

@@ -6,9 +6,7 @@
 
 use std::ops::Range;
 
-/// The most views of one text; decoding within decoding ends there.
-const MOST: usize = 16;
-/// How deep encodings may lie within each other, Base64 not counted.
+/// How deep encodings may lie within each other, Base64 not counted: 21 views at most, before Base64.
 const DEPTH: usize = 2;
 /// So many bytes of a secret are looked up in the filter at once. No secret is shorter.
 const GRAM: usize = 3;
@@ -32,8 +30,7 @@ impl Searched {
             for at in from..to {
                 for decode in [percent, form, escapes, entities] {
                     let decoded = View::decoded(&views[at], decode);
-                    views
-                        .extend(decoded.filter(|view| views.len() < MOST && views.iter().all(|other| other.bytes != view.bytes)));
+                    views.extend(decoded.filter(|view| views.iter().all(|other| other.bytes != view.bytes)));
                 }
             }
             from = to;

@@ -11,7 +11,7 @@ mod contract;
 
 use std::time::Duration;
 
-use super::observe::Kind;
+use super::kind::Kind;
 
 /// Most series of one metric in one source that are listed; how many more there are is said. Values are made of all.
 pub const SERIES_OF_A_METRIC: usize = 100;
@@ -54,6 +54,8 @@ pub struct Preset {
     pub name: &'static str,
     /// What all its metrics begin with.
     pub prefix: &'static str,
+    /// The gauge by which its exporter says whether it could read the system; none: the exporter is the system.
+    pub up: Option<&'static str>,
     /// The metrics whose increase is reported.
     pub metrics: &'static [Metric],
     /// Counters of the exporter that are reported where a profile asks for them.
@@ -66,7 +68,7 @@ pub struct Preset {
     pub starts: &'static [Start],
     /// How long after an event the exporter may still not tell it: once the system is idle, and while it is busy.
     pub late: (Duration, Duration),
-    /// Which of its metrics are told late, by the beginning of their names.
+    /// Which of its counters are told late, by the beginning of their names.
     pub late_prefix: &'static str,
     /// What the exporter itself causes in the system.
     pub own_effect: &'static str,
@@ -170,8 +172,15 @@ impl Preset {
         self.values.iter().map(|value| format!("{}.{}", self.name, value.name)).collect()
     }
 
-    /// Whether its exporter tells this metric late.
+    /// Whether it knows a metric of this name, or its exporter tells by it that it is there.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let listed = self.metrics.iter().any(|metric| metric.names.contains(&name)) || self.further.contains(&name);
+        listed || self.up == Some(name)
+    }
+
+    /// Whether its exporter tells this metric late. A gauge is of the moment.
     pub(super) fn is_late(&self, metric: &str) -> bool {
-        !self.late.0.is_zero() && metric.starts_with(self.late_prefix)
+        let gauge = self.metrics.iter().any(|known| known.kind == Kind::Gauge && known.names.contains(&metric));
+        !self.late.0.is_zero() && metric.starts_with(self.late_prefix) && !gauge
     }
 }

@@ -8,6 +8,7 @@ use super::{Dialect, Formula, Metric, Preset, Start, Term, Value};
 pub static PRESET: Preset = Preset {
     name: "node",
     prefix: "node_",
+    up: None,
     metrics: &[
         // The second name of each is that of node_exporter before 0.16.
         Metric::counter(&["node_cpu_seconds_total", "node_cpu"]),

@@ -9,6 +9,7 @@ use super::{Dialect, Formula, Metric, Preset, Term, Value};
 pub static PRESET: Preset = Preset {
     name: "pgbouncer",
     prefix: "pgbouncer_",
+    up: Some("pgbouncer_up"),
     metrics: &[
         Metric::gauge(&["pgbouncer_pools_client_active_connections"]),
         Metric::gauge(&["pgbouncer_pools_client_waiting_connections"]),

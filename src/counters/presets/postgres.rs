@@ -2,7 +2,8 @@
 //!
 //! Its counters lack `_total`, which an exporter that answers in OpenMetrics would add; up to 0.12 they carry a label
 //! `server`. A backend of PostgreSQL 15 and later hands in its statistics at most once a second, an idle one up to 10 s after its last
-//! transaction (`PGSTAT_MIN_INTERVAL`, `PGSTAT_IDLE_INTERVAL`).
+//! transaction (`PGSTAT_MIN_INTERVAL`, `PGSTAT_IDLE_INTERVAL`). One of 15.18 was seen to keep the rest for minutes, where its first
+//! transaction came more than a second after it was connected, and to hand it in at its end. Nobody but PostgreSQL knows of those.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::{Dialect, Formula, Metric, Preset, Start, Term, Value};
 pub static PRESET: Preset = Preset {
     name: "postgres",
     prefix: "pg_",
+    up: Some("pg_up"),
     metrics: &[
         Metric::counter(&["pg_stat_database_xact_commit", "pg_stat_database_xact_commit_total"]),
         Metric::counter(&["pg_stat_database_xact_rollback", "pg_stat_database_xact_rollback_total"]),

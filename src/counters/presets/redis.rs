@@ -8,6 +8,7 @@ use super::{Dialect, Formula, Metric, Preset, Start, Term, Value};
 pub static PRESET: Preset = Preset {
     name: "redis",
     prefix: "redis_",
+    up: Some("redis_up"),
     metrics: &[
         Metric::counter(&["redis_commands_processed_total"]),
         Metric::counter(&["redis_connections_received_total"]),

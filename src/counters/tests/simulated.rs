@@ -1,6 +1,7 @@
 //! A simulated Redis that restarts and forgets its statistics, behind a simulated Prometheus that scrapes it: whatever happens, the true
 //! increase lies within the reported ±, and the phases' deltas add up to the run's.
 
+use crate::measure::Clock;
 use std::time::UNIX_EPOCH;
 
 use proptest::prelude::*;
@@ -157,11 +158,14 @@ async fn observed(world: World) -> Vec<[Vec<Option<(f64, f64)>>; 3]> {
     let url = server(move |request| served.answer(request, base)).await;
     let metric = |metric: &str| Wanted::Metric { metric: metric.into(), matchers: Vec::new(), kind: None };
     let access = Access::new(&url).unwrap();
-    let observer = Observer::new(Observe {
-        sources: vec![Source { name: "it".into(), kind: SourceKind::Prometheus, access }],
-        counters: vec![metric("redis_keyspace_hits_total"), metric("redis_commands_total")],
-        ..Observe::default()
-    });
+    let observer = Observer::new(
+        Observe {
+            sources: vec![Source { name: "it".into(), kind: SourceKind::Prometheus, access }],
+            counters: vec![metric("redis_keyspace_hits_total"), metric("redis_commands_total")],
+            ..Observe::default()
+        },
+        Clock::default(),
+    );
     let mut edges = vec![0.0];
     world.phases.iter().for_each(|length| edges.push(edges.last().unwrap() + length));
     let mut readings = Vec::new();

@@ -2,13 +2,25 @@
 
 use super::{Format, Sample};
 use crate::base::names::is_metric_name;
-use crate::counters::report::Labels;
+use crate::counters::labels::Labels;
 
 /// The metric's name that a line begins with, whatever follows it.
-pub(super) fn name(line: &str) -> Option<&str> {
+pub(super) fn name(line: &str) -> Option<String> {
     let line = line.trim_start_matches([' ', '\t']);
+    if let Some(quoted) = line.strip_prefix('{') {
+        let mut cursor = Cursor::new(quoted);
+        cursor.blanks();
+        return cursor.take('"').then(|| cursor.quoted().ok()).flatten();
+    }
     let end = line.find(['{', ' ', '\t']).unwrap_or(line.len());
-    is_metric_name(&line[..end]).then_some(&line[..end])
+    is_metric_name(&line[..end]).then(|| line[..end].to_owned())
+}
+
+/// The name in a `# TYPE`; one that needs it is quoted.
+pub(super) fn unquoted(name: &str) -> String {
+    let mut cursor = Cursor::new(name);
+    let quoted = cursor.take('"').then(|| cursor.quoted().ok()).flatten();
+    quoted.filter(|_| cursor.rest.is_empty()).unwrap_or_else(|| name.to_owned())
 }
 
 /// A place in a line.
@@ -21,16 +33,24 @@ impl<'a> Cursor<'a> {
         Self { rest: line }
     }
 
-    /// `name{label="value",…} value [timestamp] [# exemplar]`
+    /// `name{label="value",…} value [timestamp] [# exemplar]`; a name that isn't one of letters, digits and underscores is quoted, and within
+    /// the braces: `{"name",label="value",…}`.
     pub(super) fn sample(mut self, format: Format) -> Result<Sample, String> {
         self.blanks();
         let name = self.word(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
-        if !is_metric_name(name) {
+        let bare = is_metric_name(name);
+        if !(bare || name.is_empty() && self.rest.starts_with('{')) {
             return Err("a metric's name is expected".into());
         }
         let blank = self.blanks();
         let braces = self.take('{');
-        let labels = if braces { self.labels()? } else { Vec::new() };
+        let (quoted, labels) = if braces { self.labels()? } else { (None, Vec::new()) };
+        let name = match (bare, quoted) {
+            (true, None) => name.to_owned(),
+            (false, Some(quoted)) => quoted,
+            (true, Some(_)) => return Err("it has two names".into()),
+            (false, None) => return Err("a metric's name is expected".into()),
+        };
         if !self.blanks() && !blank && !braces {
             return Err("a blank is expected after the name".into());
         }
@@ -45,25 +65,34 @@ impl<'a> Cursor<'a> {
             self.exemplar()?;
         }
         if self.rest.is_empty() {
-            Ok(Sample { name: name.to_owned(), labels, value, timestamp })
+            Ok(Sample { name, labels, value, timestamp })
         } else {
             Err("there is more than a value and a time".into())
         }
     }
 
-    /// The rest of `{label="value",…}`, sorted.
-    fn labels(&mut self) -> Result<Labels, String> {
-        let mut labels = Labels::new();
+    /// The rest of `{label="value",…}`, sorted, and the metric's name where that is among them.
+    fn labels(&mut self) -> Result<(Option<String>, Labels), String> {
+        let (mut labels, mut metric) = (Labels::new(), None);
         loop {
             self.blanks();
             if self.take('}') {
                 break;
             }
-            let name = self.word(|c| c.is_ascii_alphanumeric() || c == '_');
-            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            let quoted = self.take('"');
+            let name = match quoted {
+                true => self.quoted()?,
+                false => self.word(|c| c.is_ascii_alphanumeric() || c == '_').to_owned(),
+            };
+            if name.is_empty() || !quoted && name.starts_with(|c: char| c.is_ascii_digit()) {
                 return Err("a label's name is expected".into());
             }
             self.blanks();
+            if quoted && metric.is_none() && self.rest.starts_with([',', '}']) {
+                metric = Some(name);
+                self.take(',');
+                continue;
+            }
             if !self.take('=') {
                 return Err("`=` is expected after a label's name".into());
             }
@@ -71,7 +100,7 @@ impl<'a> Cursor<'a> {
             if !self.take('"') {
                 return Err("a label's value must begin with `\"`".into());
             }
-            labels.push((name.to_owned(), self.quoted()?));
+            labels.push((name, self.quoted()?));
             self.blanks();
             if !self.take(',') && !self.rest.starts_with('}') {
                 return Err("`,` or `}` is expected after a label".into());
@@ -83,7 +112,7 @@ impl<'a> Cursor<'a> {
         }
         // An empty value is the same as no label.
         labels.retain(|(_, value)| !value.is_empty());
-        Ok(labels)
+        Ok((metric, labels))
     }
 
     /// The rest of a quoted text with `\\`, `\"` and `\n`.

@@ -9,8 +9,8 @@ mod line;
 use std::collections::{HashMap, HashSet};
 
 use super::error::beginning;
-use super::observe::Kind;
-use super::report::Labels;
+use super::kind::Kind;
+use super::labels::Labels;
 use line::Cursor;
 
 /// Which grammar a text is in.
@@ -25,7 +25,7 @@ pub enum Format {
 /// A whole scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Exposition {
-    /// Every sample, in order.
+    /// Every sample, in order, but for the metrics of which a line can't be read.
     pub samples: Vec<Sample>,
     /// What is odd about it, in order.
     pub odd: Vec<Odd>,
@@ -124,7 +124,7 @@ impl Exposition {
     pub fn parse(text: &str, format: Format) -> Result<Self, ParseError> {
         let mut exposition = Self::default();
         let mut seen = HashSet::new();
-        let mut ended = false;
+        let (mut ended, mut unread) = (false, None);
         let mut number = 0;
         let mut rest = text;
         while !rest.is_empty() {
@@ -159,8 +159,13 @@ impl Exposition {
                     Ok(_) => odd(format!("the series `{}` is there twice; the first counts", beginning(line))),
                     Err(message) => {
                         let message = format!("{message} in `{}`", beginning(line));
-                        let Some(name) = line::name(line) else { return Err(at(message)) };
-                        exposition.odd.push(Odd { line: number, message, lost: Some(name.to_owned()) });
+                        let lost = line::name(line);
+                        // Braces begin a line whose name isn't one of those that are asked for.
+                        if lost.is_none() && !line.trim_start_matches([' ', '\t']).starts_with('{') {
+                            return Err(at(message));
+                        }
+                        unread = unread.or_else(|| Some(at(message.clone())));
+                        exposition.odd.push(Odd { line: number, message, lost });
                     }
                 }
             }
@@ -169,22 +174,27 @@ impl Exposition {
             return Err(ParseError { line: number, message: "the text was cut off: it doesn't end with `# EOF`".into() });
         }
         // A page for people may begin like a metric, too.
-        if let Some(odd) = exposition.odd.iter().find(|odd| odd.lost.is_some()).filter(|_| exposition.samples.is_empty()) {
-            return Err(ParseError { line: odd.line, message: odd.message.clone() });
+        if let Some(error) = unread.filter(|_| exposition.samples.is_empty()) {
+            return Err(error);
         }
+        // Which of its series the line is of nobody knows: without it a sum over them would be too little.
+        let lost: HashSet<&str> = exposition.odd.iter().filter_map(|odd| odd.lost.as_deref()).collect();
+        exposition.samples.retain(|sample| !lost.contains(&*sample.name));
         Ok(exposition)
     }
 
-    /// The first line that can't be read and that is of a metric that is wanted.
-    pub fn refused(&self, wanted: impl Fn(&str) -> bool) -> Option<ParseError> {
-        let lost = self.odd.iter().find(|odd| odd.lost.as_ref().is_some_and(|name| wanted(name)))?;
-        Some(ParseError { line: lost.line, message: lost.message.clone() })
+    /// Makes excerpts of what is odd. A name that an excerpt would change isn't repeated: it is too long, or has a secret in it.
+    pub fn shorten(&mut self, excerpt: impl Fn(&str) -> String) {
+        for odd in &mut self.odd {
+            odd.message = excerpt(&odd.message);
+            odd.lost = odd.lost.take().filter(|lost| excerpt(lost) == *lost);
+        }
     }
 
     /// What is odd, in words.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.odd.iter().map(|odd| {
-            let left_out = if odd.lost.is_some() { "; the line was left out" } else { "" };
+            let left_out = odd.lost.as_ref().map_or_else(String::new, |metric| format!("; {metric} is left out"));
             format!("line {}: {}{left_out}", odd.line, odd.message)
         })
     }
@@ -199,7 +209,7 @@ impl Exposition {
             return Err(format!("`#{}` should be `# TYPE name type`", beginning(comment)));
         };
         let kind = Type::parse(kind, format).ok_or_else(|| format!("`{}` is not a type", beginning(kind)))?;
-        if *self.types.entry(name.to_owned()).or_insert(kind) == kind {
+        if *self.types.entry(line::unquoted(name)).or_insert(kind) == kind {
             return Ok(());
         }
         Err(format!("`{}` has two types; the first counts", beginning(name)))

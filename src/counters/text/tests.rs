@@ -68,18 +68,51 @@ fn what_prometheus_reads_over_is_odd_and_read_all_the_same() {
         assert_eq!((got.samples.len(), got.samples[0].value, got.odd.len()), (samples, 1.0, 1), "{text}");
         let warnings: Vec<String> = got.warnings().collect();
         assert!(warnings[0].contains(message), "{warnings:?}");
-        assert_eq!(got.refused(|_| true), None);
+        assert_eq!(got.odd[0].lost, None);
     }
     assert_eq!(parse("# TYPE a gauge\n# TYPE a counter\na 1\n").unwrap().kind_of("a"), Some(Kind::Gauge));
 }
 
 #[test]
 fn a_line_that_cant_be_read_spoils_its_metric_only() {
-    let got = parse("a 1\nb{x=\"y} 2\nc 3\n").unwrap();
+    // All of it: of which series the line is nobody knows.
+    let got = parse("a 1\nb{x=\"y} 2\nb{x=\"z\"} 4\nc 3\n").unwrap();
     assert_eq!(got.samples.iter().map(|sample| sample.value).collect::<Vec<_>>(), [1.0, 3.0]);
-    assert_eq!(got.refused(|name| name != "b"), None);
-    assert_eq!(got.refused(|name| name == "b").unwrap().line, 2);
-    assert!(got.warnings().next().unwrap().contains("line 2: a label's value isn't closed"));
+    assert_eq!((got.odd[0].line, got.odd[0].lost.as_deref()), (2, Some("b")));
+    let warning = got.warnings().next().unwrap();
+    assert!(warning.contains("line 2: a label's value isn't closed") && warning.ends_with("; b is left out"), "{warning}");
+}
+
+#[test]
+fn names_of_any_characters_are_read_and_what_can_not_be_spoils_no_other() {
+    let got = parse(
+        "# TYPE \"app.http.requests\" counter\n{\"app.http.requests\",p=\"a\"} 1\na{\"b.c\"=\"d\"} 2\n{ \"x y\" } 3\n{\"up_total\",p=\"b\"} 4\n",
+    );
+    let got = got.unwrap();
+    let read: Vec<_> = got.samples.iter().map(|sample| (sample.name.as_str(), sample.labels.clone(), sample.value)).collect();
+    let expected = [
+        ("app.http.requests", labels(&[("p", "a")]), 1.0),
+        ("a", labels(&[("b.c", "d")]), 2.0),
+        ("x y", Labels::new(), 3.0),
+        ("up_total", labels(&[("p", "b")]), 4.0),
+    ];
+    assert_eq!((read.as_slice(), got.odd.len()), (&expected[..], 0));
+    assert_eq!(got.kind_of("app.http.requests"), Some(Kind::Counter));
+    let got = parse("a 1\n{\"b.c\",p=} 2\n{\"b.c\"} 2\n{p=\"x\"} 3\na{\"b\"} 4\n").unwrap();
+    assert_eq!(got.samples.len(), 0, "{got:?}");
+    let lost: Vec<_> = got.odd.iter().map(|odd| (odd.line, odd.lost.as_deref())).collect();
+    assert_eq!(lost, [(2, Some("b.c")), (4, None), (5, Some("a"))]);
+    assert!(parse("{\"error\":\"not found\"}\n").is_err() && parse("{}\n").is_err());
+}
+
+#[test]
+fn a_name_that_an_excerpt_would_change_is_not_repeated() {
+    let long = "b".repeat(300);
+    let mut got = parse(&format!("a 1\n{long} x\nhunter2 x\nc x\n")).unwrap();
+    got.shorten(|text| text.replace("hunter2", "***").chars().take(200).collect());
+    assert_eq!(got.odd.iter().map(|odd| odd.lost.as_deref()).collect::<Vec<_>>(), [None, None, Some("c")]);
+    let warnings: Vec<String> = got.warnings().collect();
+    assert!(warnings.iter().all(|warning| warning.len() < 250 && !warning.contains("hunter2")), "{warnings:?}");
 }
 
 #[test]
@@ -173,8 +206,12 @@ proptest! {
             for format in [Format::Text, Format::OpenMetrics] {
                 if let Ok(got) = Exposition::parse(&text, format) {
                     let filled = text.lines().map(|l| l.trim_matches([' ', '\t'])).filter(|l| !l.is_empty() && !l.starts_with('#'));
-                    let left_out = got.odd.iter().filter(|odd| odd.lost.is_some() || odd.message.contains("twice"));
-                    prop_assert_eq!(got.samples.len() + left_out.count(), filled.count());
+                    // Where a line is lost, so are the others of its metric.
+                    let lost: HashSet<&str> = got.odd.iter().filter_map(|odd| odd.lost.as_deref()).collect();
+                    let kept = |line: &str| line::name(line).is_none_or(|name| !lost.contains(&*name));
+                    let twice = |odd: &&Odd| odd.lost.is_none() && odd.message.contains("is there twice");
+                    let twice = got.odd.iter().filter(twice).filter(|odd| text.lines().nth(odd.line - 1).is_some_and(kept));
+                    prop_assert_eq!(got.samples.len() + twice.count(), filled.filter(|line| kept(line)).count());
                 }
             }
         }

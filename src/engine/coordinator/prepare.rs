@@ -4,39 +4,39 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Coordinator, LEAD, Until, Woken};
-use crate::engine::activation::Activation;
+use crate::engine::command::Command;
 use crate::engine::event::Event;
-use crate::engine::report::Command;
+use crate::engine::phase_run::PhaseRun;
 use crate::load::Share;
 use crate::measure::PhaseId;
 
 impl Coordinator {
     /// How many of the first `users` are on this machine.
     pub(super) fn here(&self, users: u64) -> u64 {
-        let workers = 0..self.shared.ports.len() as u64;
+        let workers = 0..self.shared.handles.len() as u64;
         workers.map(|worker| Share { worker, ..self.share }.users(users)).sum()
     }
 
     /// Waits until the users of a phase are prepared, who begin their start at `from`. Answers when its clock begins; where the run
     /// ends meanwhile no worker is told of that.
-    pub(super) async fn prepare(&mut self, activation: &Arc<Activation>, from: Instant) -> Instant {
-        self.tell(Event::PhasePrepares { phase: PhaseId::at(activation.phase), users: activation.to_prepare }).await;
-        let last = activation.latest.checked_sub(LEAD).unwrap_or(from);
-        let ends = self.wait(Until::Prepared(last, activation.number)).await == Woken::Ending;
+    pub(super) async fn prepare(&mut self, phase_run: &Arc<PhaseRun>, from: Instant) -> Instant {
+        self.tell(Event::PhasePrepares { phase: PhaseId::at(phase_run.phase), users: phase_run.to_prepare }).await;
+        let last = phase_run.latest.checked_sub(LEAD).unwrap_or(from);
+        let ends = self.wait(Until::Prepared(last, phase_run.number)).await == Woken::Ending;
         let start = if ends { Instant::now() } else { (Instant::now() + LEAD).max(from) };
-        let start = *activation.begins.get_or_init(|| start.min(activation.latest));
+        let start = *phase_run.begins.get_or_init(|| start.min(phase_run.latest));
         if !ends {
-            self.broadcast(|| Command::Begin(activation.clone()));
+            self.broadcast(|| Command::Begin(phase_run.clone()));
         }
         start
     }
 
     /// A phase has begun.
-    pub(super) async fn begun(&mut self, activation: &Activation, repeat: u64, start: Instant) {
-        self.newest = Some(activation.number);
-        let phase = PhaseId::at(activation.phase);
-        let at = self.board.wall(start);
-        let ends = self.board.wall(start + self.shared.plan.phases[activation.phase].duration);
-        self.tell(Event::PhaseStarted { activation: activation.number, phase, repeat, at, ends }).await;
+    pub(super) async fn begun(&mut self, phase_run: &PhaseRun, repeat: u64, start: Instant) {
+        self.newest = Some(phase_run.number);
+        let phase = PhaseId::at(phase_run.phase);
+        let at = self.view.wall(start);
+        let ends = self.view.wall(start + self.shared.plan.phases[phase_run.phase].duration);
+        self.tell(Event::PhaseStarted { phase_run: phase_run.number, phase, repeat, at, ends }).await;
     }
 }

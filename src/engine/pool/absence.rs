@@ -1,14 +1,18 @@
-//! Closed users that the load wants and that are gone before their time, or don't get past their `start`: what they would have sent is
-//! missing, and nothing tells whether the target would have borne it.
+//! Closed users that the load wants and that are gone before their time, don't get past their `start`, or hang in what they asked for in an
+//! earlier phase: what they would have sent is missing, and nothing tells whether the target would have borne it.
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::{Mode, Place, Pool, State};
 use crate::base::units::nanos;
-use crate::engine::user::Slot;
+use crate::engine::slot::Slot;
 
 /// How often it is told of those who are missing for long.
 const TOLD: Duration = Duration::from_secs(1);
+/// What was asked for before an edge is waited for so long at least, however short the drain is.
+const EVERYDAY: Duration = Duration::from_secs(1);
 
 /// Who is missing in the present phase, while its load is a closed one.
 pub(super) struct Absence {
@@ -20,9 +24,30 @@ pub(super) struct Absence {
     counted: Instant,
     /// When to tell of all again.
     next: Instant,
+    /// The time missed that was told of a load that is a number of iterations: it is taken back if they are all done in the end.
+    told_of: u64,
+    /// When the phase began.
+    start: Instant,
+    /// When to look who still waits for what it asked for before that.
+    look: Option<Instant>,
+    /// Whether there is anyone.
+    hanging: bool,
 }
 
 impl Absence {
+    fn new(start: Instant) -> Self {
+        let (told, counted, next) = (start, start, start + TOLD);
+        Self { gone: 0, told, counted, next, told_of: 0, start, look: None, hanging: false }
+    }
+
+    /// Looks at who may hang: what it asked for before the phase should have been answered by now.
+    fn look_at(&mut self, slot: &Slot) {
+        if slot.hangs.get().is_none() && !slot.is_starting() && slot.asked_before(self.start) {
+            slot.hangs.set(Some(slot.grace.get().0));
+        }
+        self.hanging |= slot.hangs.get().is_some();
+    }
+
     /// The time of `wanted` users up to `at` that wasn't told.
     fn tell_wanted(&mut self, at: Instant, wanted: u64) -> u64 {
         let time = nanos(at.saturating_duration_since(self.counted)).saturating_mul(wanted);
@@ -37,11 +62,23 @@ impl Absence {
     }
 }
 
-/// A user that isn't through its start for so long that it is missing: the time until `at` that wasn't told.
+/// A user that isn't through its start for so long that it is missing, or that hangs: the time until `at` that wasn't told.
 fn tell_late(slot: &Slot, at: Instant) -> u64 {
-    let Some(late) = slot.late.get() else { return 0 };
-    slot.late.set(Some(late.max(at)));
-    nanos(at.saturating_duration_since(late))
+    let tell = |missing: &Cell<Option<Instant>>| {
+        let Some(since) = missing.get() else { return 0 };
+        missing.set(Some(since.max(at)));
+        nanos(at.saturating_duration_since(since))
+    };
+    tell(&slot.late) + tell(&slot.hangs)
+}
+
+/// A user is wanted from `at` on: what came before that is none of the phase's.
+fn counts_from(slot: &Slot, at: Instant) {
+    for missing in [&slot.late, &slot.hangs] {
+        missing.set(missing.get().map(|since| since.max(at)));
+    }
+    let (since, until) = slot.grace.get();
+    slot.grace.set((since.max(at), until));
 }
 
 /// How many of these have ended themselves.
@@ -56,62 +93,132 @@ fn between(places: &[Place], from: u64, to: u64) -> &[Place] {
 }
 
 impl Pool {
-    /// From when a user counts as missing that begins its start at `since`; never, if it has none.
-    pub(super) fn late_from(&self, since: Instant) -> Option<Instant> {
-        self.starts.then(|| since + self.described().start_within)
+    /// A user begins its start at `since`, if it has one.
+    pub(super) fn begin_start(&self, slot: &Slot, since: Instant) {
+        let late = self.starts.then(|| since + self.described().start_within);
+        slot.late.set(late);
+        slot.grace.set((since, late.unwrap_or(since)));
     }
 
     /// A phase begins at `start`.
     pub(super) fn begin_absence(&self, state: &mut State, start: Instant) {
         let closed = matches!(state.mode, Mode::Closed { .. });
-        state.absence = closed.then_some(Absence { gone: 0, told: start, counted: start, next: start + TOLD });
+        let mut absence = Absence::new(start);
+        absence.look = self.drained.get().map(|drained| drained.max(start + EVERYDAY));
         for slot in state.places.iter().filter_map(Place::slot) {
-            slot.late.set(slot.late.get().map(|late| late.max(start)));
+            counts_from(slot, start);
+            absence.hanging |= slot.hangs.get().is_some();
+        }
+        state.absence = closed.then_some(absence);
+    }
+
+    /// A phase is over, and has drained at `at`.
+    pub fn drains(&self, at: Instant) {
+        self.drained.set(Some(at));
+    }
+
+    /// The present phase, if there is one, is over at `at`, and has drained at `drained`.
+    pub fn end_absence(&self, at: Instant, drained: Instant) {
+        let mut state = self.state.borrow_mut();
+        self.tell_all_missing(&mut state, at);
+        let (Some(absence), Mode::Closed { wanted, .. }) = (state.absence.take(), &state.mode) else { return };
+        if !self.is_all_done(&state, &absence) {
+            self.leaves_unsure(&state, &absence, (at, drained), 0..*wanted);
+        } else if let Some(recorder) = self.newest() {
+            recorder.set.made_up(self.id(), absence.told_of);
         }
     }
 
-    /// The present phase, if there is one, is over at `at`.
-    pub fn end_absence(&self, at: Instant) {
+    /// What these users do at `at`, when the load asks for them no longer, may never end: that is known at `drained`.
+    pub(super) fn leaves_unsure(&self, state: &State, absence: &Absence, (at, drained): (Instant, Instant), users: Range<u64>) {
+        for slot in between(&state.places, users.start, users.end).iter().filter_map(Place::slot) {
+            let (since, until) = slot.grace.get();
+            let waits = slot.hangs.get().is_none() && slot.asked_before(absence.start);
+            let (until, known) = match absence.look {
+                _ if slot.is_starting() => (until.min(at), drained),
+                Some(look) if waits => (at, look),
+                _ => continue,
+            };
+            if until > since {
+                self.is_unsure(slot, nanos(until - since), known);
+            }
+        }
+    }
+
+    /// When it is due, looks who still waits for what it asked for before the phase; answers when to look.
+    fn look_who_hangs(&self, state: &mut State, now: Instant) -> Option<Instant> {
+        let State { mode: Mode::Closed { wanted, .. }, places, absence: Some(absence), .. } = state else { return None };
+        // Behind a pause what has come is read first.
+        let look = absence.look? + Duration::from_nanos(self.ctx.pulse.paused_within(absence.start, now));
+        if now < look {
+            return Some(look);
+        }
+        absence.look = None;
+        between(places, 0, *wanted).iter().filter_map(Place::slot).for_each(|slot| absence.look_at(slot));
+        None
+    }
+
+    /// What a user of whom that was of interest had asked for is over.
+    pub fn goes_on(&self, slot: &Slot, at: Instant) {
         let mut state = self.state.borrow_mut();
-        self.tell_all_missing(&mut state, at);
-        state.absence = None;
+        let start = state.absence.as_ref().map(|absence| absence.start);
+        // Its start is over when it says so.
+        if slot.is_starting() || start.is_some_and(|start| slot.asked_before(start)) {
+            return;
+        }
+        if let (Some(_), Mode::Closed { wanted, .. }) = (&state.absence, &state.mode)
+            && slot.local < *wanted
+        {
+            self.missed(&mut state, tell_late(slot, at));
+        }
+        drop(state);
+        slot.hangs.set(None);
+        slot.unsure.set(false);
+        self.was_there(slot);
     }
 
     /// Tells now and then of those who are missing; answers when to ask again.
     pub fn tell_absence(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state.borrow_mut();
+        let look = self.look_who_hangs(&mut state, now);
         let absence = state.absence.as_mut()?;
-        if absence.gone == 0 && (!self.starts || self.aside.get() == 0) {
+        if absence.gone == 0 && !absence.hanging && (!self.starts || self.aside.get() == 0) {
             absence.told = absence.told.max(now);
-            return None;
+            return look;
         }
         if absence.next <= now {
             absence.next = now + TOLD;
             self.tell_all_missing(&mut state, now);
         }
-        state.absence.as_ref().map(|absence| absence.next)
+        state.absence.as_ref().map(|absence| absence.next).into_iter().chain(look).min()
     }
 
     fn tell_all_missing(&self, state: &mut State, at: Instant) {
-        let State { mode: Mode::Closed { wanted, total, .. }, places, absence, .. } = state else { return };
+        let State { mode: Mode::Closed { wanted, .. }, places, absence, .. } = &mut *state else { return };
         let Some(missing) = absence else { return };
         self.wanted(missing.tell_wanted(at, *wanted));
-        if total.as_ref().is_some_and(|budget| budget.is_done()) {
-            // What they would have done was done by others.
-            *absence = None;
-            return;
-        }
         let mut time = missing.tell_gone(at);
-        if self.starts {
-            let starting = between(places, 0, *wanted).iter().filter_map(Place::slot);
-            time += starting.map(|slot| tell_late(slot, at)).sum::<u64>();
+        if self.starts || missing.hanging {
+            let late = between(places, 0, *wanted).iter().filter_map(Place::slot);
+            time += late.map(|slot| tell_late(slot, at)).sum::<u64>();
         }
-        self.missed(time);
+        self.missed(state, time);
+    }
+
+    /// Whether the load is a number of iterations, and all of them are done or under way: whoever was missing, nothing of it is.
+    fn is_all_done(&self, State { mode, places, .. }: &State, absence: &Absence) -> bool {
+        let Mode::Closed { wanted, each, total, .. } = mode else { return false };
+        let Some(recorder) = self.newest() else { return false };
+        let done = |each: u64| {
+            let has_done = |place: &Place| place.slot().is_none_or(|slot| slot.done_in(recorder.phase_run.number) >= each);
+            *wanted > 0 && absence.gone == 0 && places.len() as u64 >= *wanted && between(places, 0, *wanted).iter().all(has_done)
+        };
+        total.as_ref().is_some_and(|budget| budget.is_done()) || each.is_some_and(done)
     }
 
     /// The level changes at `at`: who has no place in it isn't missed.
     pub(super) fn level_changes(&self, state: &mut State, at: Instant, before: u64, after: u64) {
-        let State { places, absence: Some(absence), .. } = state else { return };
+        let State { places, absence: Some(absence), .. } = &mut *state else { return };
         self.wanted(absence.tell_wanted(at, before));
         let mut time = absence.tell_gone(at);
         if after < before {
@@ -123,30 +230,35 @@ impl Pool {
             let coming = between(places, before, after);
             absence.gone += ended(coming);
             for slot in coming.iter().filter_map(Place::slot) {
-                slot.late.set(slot.late.get().map(|late| late.max(at)));
+                counts_from(slot, at);
+                if absence.look.is_none() {
+                    absence.look_at(slot);
+                }
             }
         }
-        self.missed(time);
+        self.missed(state, time);
     }
 
     /// A user has its start behind it.
     pub fn is_up(&self, slot: &Slot, at: Instant) {
-        let state = self.state.borrow();
+        let mut state = self.state.borrow_mut();
         if let (Some(_), Mode::Closed { wanted, .. }) = (&state.absence, &state.mode)
             && slot.local < *wanted
         {
-            self.missed(tell_late(slot, at));
+            self.missed(&mut state, tell_late(slot, at));
         }
+        drop(state);
+        self.was_there(slot);
         self.came_through(slot);
         slot.late.set(None);
     }
 
     /// A user is gone whose place was its own; whether it ended itself.
     pub(super) fn leaves(&self, state: &mut State, slot: &Slot, ended_itself: bool) {
-        let State { mode: Mode::Closed { wanted, each, .. }, absence: Some(absence), .. } = state else { return };
-        let Some(live) = self.newest().filter(|_| slot.local < *wanted) else { return };
+        let State { mode: Mode::Closed { wanted, each, .. }, absence: Some(absence), .. } = &mut *state else { return };
+        let Some(recorder) = self.newest().filter(|_| slot.local < *wanted) else { return };
         let now = Instant::now();
-        let done = each.is_some_and(|each| slot.done_in(live.activation.number) >= each);
+        let done = each.is_some_and(|each| slot.done_in(recorder.phase_run.number) >= each);
         let mut time = tell_late(slot, now);
         if ended_itself && !done {
             time += absence.tell_gone(now);
@@ -155,27 +267,32 @@ impl Pool {
             // The worker's loop comes to it from here on.
             self.ctx.nudge.notify_one();
         }
-        self.missed(time);
+        self.missed(state, time);
     }
 
     /// An attempt of a user's start failed at `at`: it is missing from then on.
     pub fn start_failed(&self, slot: &Slot, at: Instant) {
         slot.late.set(Some(slot.late.get().map_or(at, |late| late.min(at))));
+        let (since, until) = slot.grace.get();
+        slot.grace.set((since, until.min(at)));
     }
 
     fn wanted(&self, time: u64) {
         if time > 0
-            && let Some(live) = self.newest()
+            && let Some(recorder) = self.newest()
         {
-            live.set.wanted(self.id(), time);
+            recorder.set.wanted(self.id(), time);
         }
     }
 
-    fn missed(&self, time: u64) {
-        if time > 0
-            && let Some(live) = self.newest()
+    /// Users were missing for so long. Where the load is a number of iterations others may do theirs yet.
+    pub(super) fn missed(&self, state: &mut State, time: u64) {
+        let Some(recorder) = self.newest().filter(|_| time > 0) else { return };
+        recorder.set.absent(self.id(), time);
+        if let State { mode: Mode::Closed { each, total, .. }, absence: Some(absence), .. } = state
+            && (each.is_some() || total.is_some())
         {
-            live.set.absent(self.id(), time);
+            absence.told_of += time;
         }
     }
 }

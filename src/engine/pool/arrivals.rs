@@ -6,76 +6,78 @@ use std::time::{Duration, Instant};
 
 use super::{Mode, Pool};
 use crate::base::DropReason;
-use crate::engine::activation::{Activation, Live};
 use crate::engine::arrival::{Arrival, WaitingRoom};
+use crate::engine::phase_run::{PhaseRecorder, PhaseRun};
 use crate::engine::picker::RanOut;
 use crate::engine::report::Report;
 use crate::load::OnBusy;
 
 impl Pool {
-    /// Arrivals of an activation that is over and that nobody took.
-    pub fn cancel_waiting(&self, live: &Live) {
-        let gone = self.ctx.shared.waiting[self.scenario].clear(live.activation.number);
-        live.set.cancelled(self.id(), gone.len() as u64);
+    /// Arrivals of a phase run that is over and that nobody took.
+    pub fn cancel_waiting(&self, recorder: &PhaseRecorder) {
+        let gone = self.ctx.shared.waiting[self.scenario].clear(recorder.phase_run.number);
+        recorder.set.cancelled(self.id(), gone.len() as u64);
     }
 
     /// An arrival is due here.
     pub fn arrive(self: &Rc<Self>, arrival: Arrival) {
-        let Some(live) = self.live(arrival.activation) else { return };
-        live.set.due(self.id(), 1);
+        let Some(recorder) = self.recorder(arrival.phase_run) else { return };
+        recorder.set.due(self.id(), 1);
         if self.can_run_out && self.ctx.picker.is_out(&self.described().rows.flow) {
-            live.set.dropped(self.id(), DropReason::Data, 1);
+            recorder.set.dropped(self.id(), DropReason::Data, 1);
             return;
         }
+        self.looks_late(&arrival);
         let mut arrival = arrival;
         if self.is_held_back() {
             arrival.probe = self.ctx.shared.reach.takes_turn(self.scenario, arrival.handled);
             if !arrival.probe {
-                live.set.dropped(self.id(), DropReason::DeadTarget, 1);
+                recorder.set.dropped(self.id(), DropReason::DeadTarget, 1);
                 return;
             }
         }
-        if self.ctx.port(self.scenario).claim() {
-            self.give(arrival, &live);
+        if self.ctx.handle(self.scenario).claim() {
+            self.was_free_for(&arrival);
+            self.give(arrival, &recorder);
         } else {
-            self.find_another(arrival, &live);
+            self.find_another(arrival, &recorder);
         }
     }
 
     /// Nobody here is free for an arrival: a sibling's user, else it waits or is dropped.
-    fn find_another(self: &Rc<Self>, arrival: Arrival, live: &Live) {
-        if live.is_over() {
-            live.set.cancelled(self.id(), 1);
+    fn find_another(self: &Rc<Self>, arrival: Arrival, recorder: &PhaseRecorder) {
+        if recorder.is_over() {
+            recorder.set.cancelled(self.id(), 1);
             return;
         }
-        if self.ctx.hand_over(arrival, live) {
+        if self.ctx.hand_over(arrival, recorder) {
             return;
         }
         self.prepare_one_more(arrival.due);
         let Mode::Open { on_busy: OnBusy::Wait(limit), .. } = self.state.borrow().mode else {
-            live.set.dropped(self.id(), self.why_nobody(), 1);
+            self.drop_one(recorder);
             return;
         };
         if !self.room().enter(arrival, arrival.due + limit) {
-            live.set.dropped(self.id(), self.why_nobody(), 1);
+            self.drop_one(recorder);
             return;
         }
         // Somebody may have become free before it could be seen that one waits.
         self.serve_waiting();
         while !self.room().is_empty()
-            && let Some(port) = self.ctx.claim_elsewhere(self.scenario)
+            && let Some(handle) = self.ctx.claim_elsewhere(self.scenario)
         {
             let next = self.next_waiting();
-            let handed = next.as_ref().is_some_and(|(arrival, live)| self.ctx.hand_to(port, *arrival, live));
+            let handed = next.as_ref().is_some_and(|(arrival, recorder)| self.ctx.hand_to(handle, *arrival, recorder));
             match next {
-                Some((arrival, live)) if !handed => {
+                Some((arrival, recorder)) if !handed => {
                     if !self.room().enter(arrival, arrival.due + limit) {
-                        live.set.dropped(self.id(), self.why_nobody(), 1);
+                        self.drop_one(&recorder);
                     }
                 }
                 Some(_) => {}
                 None => {
-                    port.scenario(self.scenario).add_free();
+                    handle.scenario(self.scenario).add_free();
                     break;
                 }
             }
@@ -84,61 +86,61 @@ impl Pool {
 
     /// Gives those who wait to users of ours that are free.
     pub(super) fn serve_waiting(self: &Rc<Self>) {
-        while !self.room().is_empty() && self.ctx.port(self.scenario).claim() {
-            let Some((arrival, live)) = self.next_waiting() else {
-                self.ctx.port(self.scenario).add_free();
+        while !self.room().is_empty() && self.ctx.handle(self.scenario).claim() {
+            let Some((arrival, recorder)) = self.next_waiting() else {
+                self.ctx.handle(self.scenario).add_free();
                 return;
             };
             // It waited for a user, not for us.
             let handled = arrival.due.max(Instant::now());
-            self.give(Arrival { handled, lag: Duration::ZERO, ..arrival }, &live);
+            self.give(Arrival { handled, lag: Duration::ZERO, ..arrival }, &recorder);
         }
     }
 
-    fn room(&self) -> &WaitingRoom {
+    pub(super) fn room(&self) -> &WaitingRoom {
         &self.ctx.shared.waiting[self.scenario]
     }
 
     /// The one that has waited longest. One of a phase that is over here is left to the worker that let it wait, which will
     /// cancel it.
-    fn next_waiting(&self) -> Option<(Arrival, Rc<Live>)> {
-        let of = |arrival: &Arrival| self.live(arrival.activation).filter(|live| !live.is_over());
+    fn next_waiting(&self) -> Option<(Arrival, Rc<PhaseRecorder>)> {
+        let of = |arrival: &Arrival| self.recorder(arrival.phase_run).filter(|recorder| !recorder.is_over());
         let arrival = self.room().next(|arrival| of(arrival).is_some())?;
         Some((arrival, of(&arrival)?))
     }
 
     /// Another worker claimed a free user of ours.
-    pub fn take_over(self: &Rc<Self>, arrival: Arrival, activation: &Activation) {
+    pub fn take_over(self: &Rc<Self>, arrival: Arrival, phase_run: &PhaseRun) {
         let open = matches!(self.state.borrow().mode, Mode::Open { .. });
-        match self.live(arrival.activation).filter(|_| open) {
-            Some(live) => self.give(arrival, &live),
-            None => activation.sets[self.ctx.worker].cancelled(self.id(), 1),
+        match self.recorder(arrival.phase_run).filter(|_| open) {
+            Some(recorder) => self.give(arrival, &recorder),
+            None => phase_run.sets[self.ctx.worker].cancelled(self.id(), 1),
         }
-        let before = activation.in_transit.fetch_sub(1, Ordering::AcqRel);
+        let before = phase_run.in_transit.fetch_sub(1, Ordering::AcqRel);
         if before == 1 {
             self.ctx.report(Report::Landed);
         }
     }
 
     /// Gives a claimed user the arrival.
-    fn give(self: &Rc<Self>, arrival: Arrival, live: &Live) {
+    fn give(self: &Rc<Self>, arrival: Arrival, recorder: &PhaseRecorder) {
         let idle = self.state.borrow_mut().idle.take();
         let vacant = if idle.is_none() && !self.starts { self.vacant_place() } else { None };
         if idle.is_none() && vacant.is_none() {
             // The claim was older than the present phase.
-            self.find_another(arrival, live);
+            self.find_another(arrival, recorder);
             return;
         }
         // It may have waited since before the target was away.
         let rows = match self.is_held_back() && !arrival.probe {
             true => Err(DropReason::DeadTarget),
-            false => self.claim_rows(live).map_err(|RanOut| DropReason::Data),
+            false => self.claim_rows(recorder).map_err(|RanOut| DropReason::Data),
         };
-        let Ok(rows) = rows.inspect_err(|reason| live.set.dropped(self.id(), *reason, 1)) else {
+        let Ok(rows) = rows.inspect_err(|reason| recorder.set.dropped(self.id(), *reason, 1)) else {
             if let Some(slot) = idle {
                 self.state.borrow_mut().idle.put_back(slot);
             }
-            self.ctx.port(self.scenario).add_free();
+            self.ctx.handle(self.scenario).add_free();
             return;
         };
         if let Some(slot) = idle {
@@ -150,7 +152,7 @@ impl Pool {
         } else if let Some(local) = vacant {
             self.create(local, arrival.due, Some((arrival, rows)));
         }
-        self.started(live);
+        self.started(recorder);
     }
 
     /// Where users have to start before they are free, another one does so for the arrivals to come.
@@ -164,7 +166,7 @@ impl Pool {
     }
 
     /// Why no user is free for an arrival.
-    fn why_nobody(&self) -> DropReason {
+    pub(super) fn why_nobody(&self) -> DropReason {
         match self.short.get() {
             true => DropReason::Data,
             false if self.is_held_back() => DropReason::DeadTarget,
@@ -172,19 +174,19 @@ impl Pool {
         }
     }
 
-    /// An arrival has its user. It keeps its activation from being drained until that user takes it up.
-    fn started(&self, live: &Live) {
-        live.set.started(self.id(), 1);
-        live.attach();
+    /// An arrival has its user. It keeps its phase run from being drained until that user takes it up.
+    fn started(&self, recorder: &PhaseRecorder) {
+        recorder.set.started(self.id(), 1);
+        recorder.attach();
         self.running.set(self.running.get() + 1);
     }
 
     /// Arrivals that have waited as long as they may; and when that will be so for the next one.
     pub fn expire(&self, now: Instant) -> Option<Instant> {
-        let (expired, next) = self.room().expire(now, |arrival| self.live(arrival.activation).is_some());
+        let (expired, next) = self.room().expire(now, |arrival| self.recorder(arrival.phase_run).is_some());
         for arrival in expired {
-            if let Some(live) = self.live(arrival.activation) {
-                live.set.dropped(self.id(), self.why_nobody(), 1);
+            if let Some(recorder) = self.recorder(arrival.phase_run) {
+                self.drop_one(&recorder);
             }
         }
         next

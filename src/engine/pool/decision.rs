@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::arrival::Arrival;
 use super::super::picker::RanOut;
-use super::super::user::Slot;
+use super::super::slot::Slot;
 use super::{Mode, Pool};
 
 /// What a user does next.
@@ -34,7 +34,7 @@ impl Pool {
             // Who is kept for a phase that is to begin is told when it does.
             return if self.is_kept(slot) { Decision::Wait } else { Decision::Leave };
         }
-        let Some(live) = self.newest() else {
+        let Some(recorder) = self.newest() else {
             // Its phase has drained and the next one hasn't begun: who takes part in that waits for it.
             let stays = !matches!(self.state.borrow().mode, Mode::Away);
             return if stays && self.ctx.gate.is_closed() { Decision::Paused } else { Decision::Leave };
@@ -49,7 +49,7 @@ impl Pool {
                 }
                 state.idle.add(slot.clone());
                 drop(state);
-                self.ctx.port(self.scenario).add_free();
+                self.ctx.handle(self.scenario).add_free();
                 self.frees();
                 self.serve_waiting();
                 match slot.mail.take() {
@@ -59,14 +59,14 @@ impl Pool {
             }
             Mode::Closed { .. } if self.ctx.gate.is_closed() => Decision::Paused,
             Mode::Closed { pacing, each, total, claimed, holds, finished, .. } => {
-                let done = slot.done_in(live.activation.number);
+                let done = slot.done_in(recorder.phase_run.number);
                 if each.is_some_and(|each| done >= each) {
                     if !slot.finished.replace(true) {
                         *finished += 1;
                     }
                     return Decision::Wait;
                 }
-                let floor = live.activation.start().max(self.ctx.gate.opened_at());
+                let floor = recorder.phase_run.start().max(self.ctx.gate.opened_at());
                 let due = slot.next_due(*pacing).max(floor);
                 // Mostly it is due when the last one ended, and no clock has to be asked.
                 if due > slot.last_end() && due > Instant::now() {
@@ -84,7 +84,7 @@ impl Pool {
                     }
                     *holds = true;
                 }
-                match self.claim_rows(&live) {
+                match self.claim_rows(&recorder) {
                     Ok(rows) => slot.rows.set(rows),
                     Err(RanOut) => return Decision::End,
                 }

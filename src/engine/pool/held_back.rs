@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Pool;
 use crate::base::units::nanos;
-use crate::engine::user::Slot;
+use crate::engine::slot::Slot;
 
 /// How often it is told of those who are held back for long.
 const TOLD: Duration = Duration::from_secs(1);
@@ -94,9 +94,9 @@ impl Pool {
         state.told = Some(told.max(at));
         let time = nanos(at.saturating_duration_since(told)).saturating_mul(state.iterating);
         if time > 0
-            && let Some(live) = self.newest()
+            && let Some(recorder) = self.newest()
         {
-            live.set.held_back(self.id(), time);
+            recorder.set.held_back(self.id(), time);
         }
     }
 }

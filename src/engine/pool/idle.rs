@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::engine::user::Slot;
+use crate::engine::slot::Slot;
 
 /// The first users take turns, whoever has been idle longest first: they are different people. Those beyond them are taken only where
 /// none of the first is free, whoever was busy last first, so that no more of them keep a connection than the load needs.

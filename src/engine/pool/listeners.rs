@@ -1,18 +1,22 @@
 //! Who of a pool's users listens, and who should and can't: what that adds to the records of the phases.
 //!
-//! A user of a closed load whose session could not be opened is away from when that was due until it next connects, or ends. Of an arrival it
-//! isn't known how long its session would have lasted: it counts as one session.
+//! A user of a closed load whose session could not be opened, or not for long, is away from when that was due until it next connects, or ends.
+//! Of an arrival it isn't known how long its session would have lasted: it counts as one session.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::Pool;
+use super::{Place, Pool};
 use crate::base::units::nanos;
-use crate::engine::activation::Live;
+use crate::engine::phase_run::PhaseRecorder;
+use crate::engine::slot::{Away, Opening, Slot};
 use crate::flow::{Ears, Finding};
 use crate::measure::{MessageId, Numbered, Presence, StepId};
+
+/// Who waits longer for its session is away until it is open. A handshake takes its time on any day, and who is there misses nothing by that.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Default)]
@@ -31,37 +35,18 @@ struct Attending {
     told: Instant,
 }
 
-/// The steps that one user can't connect to.
-#[derive(Default)]
-pub(in crate::engine) struct Away {
-    /// Each with the iteration in which that was so last.
-    steps: RefCell<Vec<(StepId, u64)>>,
-    iteration: Cell<u64>,
-}
-
-impl Away {
-    /// Another iteration begins.
-    pub fn next_iteration(&self) {
-        self.iteration.set(self.iteration.get() + 1);
-    }
-
-    /// One that could not be connected to.
-    fn begins(&self, step: StepId) {
-        self.steps.borrow_mut().push((step, self.iteration.get()));
-    }
-
-    /// The steps that this user is no longer away from, now that it tries to connect to one: that one, and those of earlier iterations.
-    fn ended_by(&self, step: StepId) -> Vec<StepId> {
-        let iteration = self.iteration.get();
-        let mut steps = self.steps.borrow_mut();
-        steps.extract_if(.., |(other, then)| *other == step || *then < iteration).map(|(step, _)| step).collect()
-    }
-}
-
 impl Pool {
-    /// A session is open.
-    pub fn listener_came(&self, step: StepId, at: Instant, away: &Away) {
-        away.ended_by(step).into_iter().for_each(|step| self.change(step, at, |of| of.away -= 1));
+    /// A session is open. The generator itself is to blame for some of the time since it was due.
+    pub fn listener_came(&self, slot: &Slot, step: StepId, at: Instant, delay: impl Fn(Instant) -> u64) {
+        let ended = slot.away.ended_by(step);
+        let opening = slot.opening.take().filter(|opening| !opening.of_arrival && !ended.contains(&step));
+        if let Some(Opening { due, .. }) = opening {
+            let from = due + Duration::from_nanos(delay(due));
+            if at.saturating_duration_since(from) > SLOW {
+                self.was_away(step, from, at);
+            }
+        }
+        ended.into_iter().for_each(|step| self.change(step, at, |of| of.away -= 1));
         self.change(step, at, |of| of.present += 1);
         self.count(&Presence { there: 1, ..Presence::default() }, step);
     }
@@ -76,17 +61,54 @@ impl Pool {
     pub fn listener_refused(&self, step: StepId, due: Instant, at: Instant, away: &Away) {
         let ended = away.ended_by(step);
         if !ended.contains(&step) {
-            self.count(&Presence { away: nanos(at.saturating_duration_since(due)), ..Presence::default() }, step);
+            self.was_away(step, due, at);
         }
         ended.into_iter().for_each(|step| self.change(step, at, |of| of.away -= 1));
         self.change(step, at, |of| of.away += 1);
         away.begins(step);
     }
 
+    /// Whoever has waited for its session for long is away from it.
+    pub fn tell_slow_listeners(&self, at: Instant) {
+        let state = self.state.borrow();
+        for slot in state.places.iter().filter_map(Place::slot) {
+            let slow = |opening: &Opening| !opening.of_arrival && !slot.away.is_from(opening.step);
+            let Some(Opening { step, due, .. }) = slot.opening.get().filter(slow) else { continue };
+            let from = due + Duration::from_nanos(self.ctx.pulse.paused_within(due, at));
+            if at.saturating_duration_since(from) > SLOW {
+                self.was_away(step, from, at);
+                self.change(step, at, |of| of.away += 1);
+                slot.away.begins(step);
+            }
+        }
+    }
+
+    /// A user of a closed load was away, of which it wasn't told: each phase has its part of that, but those whose record is closed.
+    fn was_away(&self, step: StepId, from: Instant, to: Instant) {
+        let oldest = self.recorders.borrow().first().map(|recorder| recorder.phase_run.start());
+        let from = oldest.map_or(from, |oldest| from.max(oldest));
+        self.parts(from, to, |recorder, from, to| {
+            let away = nanos(to.duration_since(from));
+            recorder.set.listeners(step, &Presence { away, ..Presence::default() });
+        });
+    }
+
+    /// The part of a time that each phase has whose record isn't forgotten; what is before the oldest is its own.
+    fn parts(&self, from: Instant, to: Instant, mut take: impl FnMut(&PhaseRecorder, Instant, Instant)) {
+        let recorders = self.recorders.borrow();
+        for (place, recorder) in recorders.iter().enumerate() {
+            let from = if place > 0 { from.max(recorder.phase_run.start()) } else { from };
+            let to = recorders.get(place + 1).map_or(to, |next| to.min(next.phase_run.start()));
+            if from < to {
+                take(recorder, from, to);
+            }
+        }
+    }
+
     /// A user is gone.
     pub fn nobody_away(&self, away: &Away) {
         let now = Instant::now();
-        away.steps.take().into_iter().for_each(|(step, _)| self.change(step, now, |of| of.away -= 1));
+        away.end().into_iter().for_each(|step| self.change(step, now, |of| of.away -= 1));
     }
 
     /// Records the time of all listeners up to a moment.
@@ -96,10 +118,10 @@ impl Pool {
     }
 
     /// Those who are there at an edge go on from one phase to the next.
-    pub fn hand_over_listeners(&self, to: Option<&Live>) {
+    pub fn hand_over_listeners(&self, to: Option<&PhaseRecorder>) {
         for (step, of) in self.listeners.steps.borrow().iter().filter(|(_, of)| of.present > 0) {
             match to {
-                Some(live) => live.set.listeners(*step, &Presence { there: of.present, ..Presence::default() }),
+                Some(recorder) => recorder.set.listeners(*step, &Presence { there: of.present, ..Presence::default() }),
                 None => self.count(&Presence { ended: of.present, ..Presence::default() }, *step),
             }
         }
@@ -120,9 +142,9 @@ impl Pool {
 
     fn count(&self, presence: &Presence, step: StepId) {
         if *presence != Presence::default()
-            && let Some(live) = self.newest()
+            && let Some(recorder) = self.newest()
         {
-            live.set.listeners(step, presence);
+            recorder.set.listeners(step, presence);
         }
     }
 
@@ -164,48 +186,25 @@ impl Pool {
     /// Records a finding into the phases that it belongs to. What belongs to one whose record is closed counts in the oldest that
     /// isn't. False if there is none.
     pub fn find(&self, message: MessageId, finding: &Finding) -> bool {
-        let lives = self.lives.borrow();
-        let mut missed = 0;
-        for (place, live) in lives.iter().enumerate() {
-            let from = if place > 0 { Some(live.activation.start()) } else { None };
-            let to = lives.get(place + 1).map(|next| next.activation.start());
-            match finding {
-                Finding::Missed(lack) => {
-                    let by = to.map_or(lack.count, |to| lack.before(to));
+        let recorders = self.recorders.borrow();
+        match finding {
+            Finding::Missed(lack) => {
+                let mut missed = 0;
+                for (place, recorder) in recorders.iter().enumerate() {
+                    let by = recorders.get(place + 1).map_or(lack.count, |next| lack.before(next.phase_run.start()));
                     if by > missed {
-                        live.set.numbered(message, &Numbered { missed: by - missed, ..Numbered::default() });
+                        recorder.set.numbered(message, &Numbered { missed: by - missed, ..Numbered::default() });
                         missed = by;
                     }
                 }
-                Finding::Listened(stretch) => {
-                    let from = from.map_or(stretch.from, |from| from.max(stretch.from));
-                    let to = to.map_or(stretch.to, |to| to.min(stretch.to));
-                    if from < to {
-                        live.set.listened(message, nanos(to.duration_since(from)), stretch.silent);
-                    }
-                }
             }
+            Finding::Listened(stretch) => self.parts(stretch.from, stretch.to, |recorder, from, to| {
+                recorder.set.listened(message, nanos(to.duration_since(from)), stretch.silent);
+                if stretch.silent {
+                    recorder.set.stood(message, self.ctx.paused_within(from, to));
+                }
+            }),
         }
-        !lives.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_away_is_so_until_it_tries_again_in_another_iteration_or_at_that_step() {
-        let away = Away::default();
-        away.next_iteration();
-        assert!(away.ended_by(StepId(1)).is_empty());
-        away.begins(StepId(1));
-        assert!(away.ended_by(StepId(2)).is_empty(), "two sessions side by side");
-        away.begins(StepId(2));
-        assert_eq!(away.ended_by(StepId(1)), [StepId(1)]);
-        away.begins(StepId(1));
-        away.next_iteration();
-        assert_eq!(away.ended_by(StepId(3)), [StepId(2), StepId(1)], "another turn, another room");
-        assert!(away.ended_by(StepId(1)).is_empty());
+        !recorders.is_empty()
     }
 }

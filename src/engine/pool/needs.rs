@@ -1,9 +1,9 @@
 //! What a pool's users need besides their turn: rows of data, time for their start and stop, shared connections.
 
 use super::Pool;
-use crate::engine::activation::Live;
+use crate::engine::phase_run::PhaseRecorder;
 use crate::engine::picker::{Claim, RanOut, Who};
-use crate::engine::user::Slot;
+use crate::engine::slot::Slot;
 use crate::expr::Layer;
 use crate::flow::{Flow, StepKind, User};
 use crate::plan::Scenario;
@@ -11,14 +11,14 @@ use crate::protocol::http::Connections;
 
 impl Pool {
     /// The rows that an iteration needs and that can run out.
-    pub(super) fn claim_rows(&self, live: &Live) -> Result<Claim, RanOut> {
-        if self.can_run_out { self.ctx.picker.claim(&self.described().rows.flow, live.activation.number) } else { Ok(None) }
+    pub(super) fn claim_rows(&self, recorder: &PhaseRecorder) -> Result<Claim, RanOut> {
+        if self.can_run_out { self.ctx.picker.claim(&self.described().rows.flow, recorder.phase_run.number) } else { Ok(None) }
     }
 
     /// The rows that a user needs for its life and that can run out. Whoever finds none can't start.
     pub fn claim_for_life(&self) -> Result<Claim, RanOut> {
-        let activation = self.present().map_or(0, |live| live.activation.number);
-        let claimed = self.ctx.picker.claim(&self.described().rows.start, activation);
+        let phase_run = self.present().map_or(0, |recorder| recorder.phase_run.number);
+        let claimed = self.ctx.picker.claim(&self.described().rows.start, phase_run);
         if claimed.is_err() {
             self.short.set(true);
         }

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Pool;
-use crate::engine::activation::Live;
-use crate::engine::user::Slot;
+use crate::engine::phase_run::PhaseRecorder;
+use crate::engine::slot::Slot;
 use crate::plan::Preparation;
 
 /// Those of one worker for one phase. They stay until it begins, whatever the load asks for until then.
 pub(super) struct Preparing {
-    live: Rc<Live>,
+    recorder: Rc<PhaseRecorder>,
     plan: Preparation,
     /// When the first of all begins.
     at: Instant,
@@ -24,13 +24,13 @@ pub(super) struct Preparing {
 
 impl Pool {
     /// From `at` on users do their start for a phase that begins once they have.
-    pub fn prepare(&self, live: &Rc<Live>, plan: Preparation, at: Instant) {
+    pub fn prepare(&self, recorder: &Rc<PhaseRecorder>, plan: Preparation, at: Instant) {
         let (from, end) = (self.ctx.share.users(plan.from), self.ctx.share.users(plan.to));
         let there =
             self.slots().into_iter().filter(|slot| (from..end).contains(&slot.local) && !slot.is_starting()).count() as u64;
-        live.activation.prepared.fetch_add(there, Ordering::Relaxed);
+        recorder.phase_run.prepared.fetch_add(there, Ordering::Relaxed);
         let left = end.saturating_sub(from) - there;
-        *self.preparing.borrow_mut() = Some(Preparing { live: live.clone(), plan, at, next: from, end, left });
+        *self.preparing.borrow_mut() = Some(Preparing { recorder: recorder.clone(), plan, at, next: from, end, left });
     }
 
     /// Users begin their start in their turn; answers when to ask again.
@@ -69,15 +69,16 @@ impl Pool {
             && (self.ctx.share.users(preparing.plan.from)..preparing.end).contains(&slot.local)
         {
             preparing.left = preparing.left.saturating_sub(1);
-            preparing.live.activation.prepared.fetch_add(1, Ordering::Relaxed);
+            preparing.recorder.phase_run.prepared.fetch_add(1, Ordering::Relaxed);
             // The worker's loop tells of it.
             self.ctx.nudge.notify_one();
         }
     }
 
-    /// The phase that its users are prepared for, where they aren't in any other.
-    pub(super) fn coming(&self) -> Option<Rc<Live>> {
-        self.preparing.borrow().as_ref().map(|preparing| preparing.live.clone())
+    /// The phase that its users are prepared for, or that comes next after the load has stood still.
+    pub(super) fn coming(&self) -> Option<Rc<PhaseRecorder>> {
+        let prepared = self.preparing.borrow().as_ref().map(|preparing| preparing.recorder.clone());
+        prepared.or_else(|| self.ctx.ahead.borrow().clone())
     }
 
     /// The phase begins.
@@ -89,7 +90,7 @@ impl Pool {
     pub fn unprepare(&self, at: Instant, drain: Duration) {
         let Some(preparing) = self.preparing.borrow_mut().take() else { return };
         // What they still do is recorded there.
-        self.lives.borrow_mut().push(preparing.live);
+        self.recorders.borrow_mut().push(preparing.recorder);
         for slot in self.tell_all() {
             if slot.is_starting() {
                 slot.abort();

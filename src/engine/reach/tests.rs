@@ -9,7 +9,8 @@ use crate::profile::Env;
 const SECOND: u64 = 1_000_000_000;
 
 fn reach(text: &str) -> Reach {
-    match load_text(Path::new("t.yml"), format!("name: t\n{text}"), &Env::default(), &[], Options::default()) {
+    let env = Env::from_iter([("HOST", "three.test")]);
+    match load_text(Path::new("t.yml"), format!("name: t\n{text}"), &env, &[], Options::default()) {
         Ok((plan, _)) => Reach::new(&plan, 2),
         Err(problems) => panic!("{problems}"),
     }
@@ -96,6 +97,48 @@ fn each_place_and_each_scenarios_target_is_looked_at_by_itself() {
 }
 
 #[test]
+fn scenarios_of_one_place_are_told_of_once() {
+    let of = |after: &str| {
+        reach(&format!(
+            "on_dead_target: {{after: {after}, do: back_off}}\n\
+             scenarios: {{a: {{flow: {{http: {{get: \"http://one.test/a\", name: a}}}}}}, b: {{flow: {{http: {{get: \"http://one.test/b\", name: b}}}}}}}}\n\
+             phases: [{{name: p, duration: 1s, load: {{a: {{users: 1}}, b: {{users: 1}}}}}}]\n"
+        ))
+    };
+    let actions = |reach: &Reach| reach.take().into_iter().map(|away| (away.what, away.action)).collect::<Vec<_>>();
+    let place = |action: Option<&str>| vec![("http://one.test:80".to_owned(), action.map(str::to_owned))];
+    for (after, last) in [("10s", 12), ("1s", 3)] {
+        let reach = of(after);
+        for second in 1..=last {
+            fails(&reach, 0, 0, second);
+            fails(&reach, 1, 1, second);
+        }
+        assert!(reach.holds_back(0) && reach.holds_back(1));
+        assert_eq!(actions(&reach), place(Some("back_off")), "after {after}");
+        for second in last..=20 {
+            fails(&reach, 0, 0, second);
+        }
+        assert_eq!(actions(&reach), place(Some("back_off")));
+        // One answer, and all of it is back.
+        answers(&reach, 1, 1, 21);
+        answers(&reach, 0, 0, 21);
+        assert_eq!(told(&reach), ["http://one.test:80 back"]);
+        assert!(!reach.holds_back(0) && !reach.holds_back(1) && told(&reach).is_empty());
+    }
+    // One of them is answered, and the other isn't.
+    let reach = of("10s");
+    (1..=12).for_each(|second| [0, 1].into_iter().for_each(|one| drop(fails(&reach, one, one, second))));
+    answers(&reach, 1, 1, 13);
+    fails(&reach, 0, 0, 14);
+    assert_eq!(told(&reach), ["http://one.test:80 back", "the target of `a` away"]);
+    answers(&reach, 0, 0, 15);
+    assert_eq!(told(&reach), ["the target of `a` back"]);
+    let reach = of("10s");
+    (1..=6).for_each(|second| drop(fails(&reach, 0, 0, second)));
+    assert_eq!(actions(&reach), place(None), "what is done about it comes later");
+}
+
+#[test]
 fn what_answered_badly_answered() {
     let reach = reach(TWO);
     let sample = |outcome, reason, status| Sample { response: 1, service: 1, outcome, reason, status, sent: 0, received: 0 };
@@ -112,6 +155,7 @@ fn what_answered_badly_answered() {
         (Outcome::Error, Some(Reason::Refused), 0, false),
         (Outcome::Timeout, Some(Reason::Timeout), 0, false),
         (Outcome::Interrupted, None, 0, false),
+        (Outcome::Interrupted, None, 200, true),
     ] {
         fails(&reach, 0, 0, 1);
         fails(&reach, 0, 0, 11);

@@ -112,13 +112,13 @@ async fn no_snapshot_has_more_outcomes_than_arrivals_while_workers_pass_them_on(
         "[{name: a, duration: 1500ms, load: {s: {rate: 2500/s, max_users: 2, on_busy: {wait: 2ms}}}}]",
     );
     let going = Going::start(plan, workers(3));
-    let (store, board, over) = (going.store.clone(), going.run.board.clone(), Arc::<AtomicBool>::default());
+    let (store, view, over) = (going.store.clone(), going.run.view.clone(), Arc::<AtomicBool>::default());
     let stop = over.clone();
     let watch = std::thread::spawn(move || {
         let mut snapshots = 0;
         while !stop.load(Ordering::Acquire) {
             let stored = Some(store.totals(PhaseId(0)));
-            for totals in [stored, board.totals(0)].into_iter().flatten() {
+            for totals in [stored, view.totals(0)].into_iter().flatten() {
                 let s = &totals.scenarios[0];
                 assert!(s.due >= settled(s), "due {} < {}", s.due, settled(s));
                 snapshots += 1;

@@ -81,14 +81,24 @@ struct Case {
     repeat: u64,
     workers: usize,
     /// When it is told to end, if it is.
-    told: Option<(u64, Control)>,
+    told: Option<(When, Control)>,
+}
+
+/// When a run is told to end.
+#[derive(Debug, Clone, Copy)]
+enum When {
+    /// So many milliseconds after its beginning.
+    At(u64),
+    /// So many after the end of the first phase's drain, where with `settle` the load is about to be paused.
+    Drained(u64),
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let start =
         prop_oneof![2 => Just(None), 1 => Just(Some(Does::Answers)), 1 => Just(Some(Does::Slow)), 1 => Just(Some(Does::Fails))];
     let phase = (30u64..200, prop_oneof![Just(0u64), Just(20), Just(80)], proptest::option::weighted(0.8, load()), any::<bool>());
-    let told = proptest::option::weighted(0.3, (10u64..500, prop_oneof![Just(Control::Stop), Just(Control::Interrupt)]));
+    let when = prop_oneof![(10u64..500).prop_map(When::At), (0u64..8).prop_map(When::Drained)];
+    let told = proptest::option::weighted(0.4, (when, prop_oneof![Just(Control::Stop), Just(Control::Interrupt)]));
     let flow = proptest::collection::vec(step(), 1..5);
     let phases = proptest::collection::vec(phase, 1..4);
     (flow, start, any::<bool>(), phases, any::<bool>(), 1u64..3, 1usize..4, told).prop_map(
@@ -137,18 +147,38 @@ impl Case {
         let text = self.written(&address);
         let mut going = Going::start(plan(&server, &text), workers(self.workers));
         let control = going.run.control.clone();
+        let (tell, ended) = tokio::sync::oneshot::channel::<Instant>();
+        let drain = self.phases[0].1;
         let told = async {
-            if let Some((ms, how)) = &self.told {
-                tokio::time::sleep(Duration::from_millis(*ms)).await;
+            if let Some((when, how)) = &self.told {
+                match *when {
+                    When::At(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                    When::Drained(ms) => {
+                        // One that fails has no end of a phase to wait for.
+                        let Ok(edge) = ended.await else { return std::future::pending().await };
+                        tokio::time::sleep_until((edge + Duration::from_millis(drain + ms)).into()).await;
+                    }
+                }
                 // It may have ended by itself.
                 let _ = control.send(how.clone()).await;
             }
             std::future::pending::<()>().await;
         };
-        let ended = async { while going.next().await.is_none() {} };
-        tokio::select! { () = told => {}, () = ended => {} }
+        let events = async {
+            // A run that was told to end before has none.
+            let mut tell = Some(tell);
+            while going.next().await.is_none() {
+                if let Some((_, at)) = going.ended.first()
+                    && let Some(tell) = tell.take()
+                {
+                    let left = at.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+                    let _ = tell.send(Instant::now() + left);
+                }
+            }
+        };
+        tokio::select! { () = told => {}, () = events => {} }
         let Going { mut drained, started, store, plan, .. } = going;
-        drained.sort_by_key(|drained| drained.activation);
+        drained.sort_by_key(|drained| drained.phase_run);
         let done = Done { ending: Ending::Completed, drained, started, store, plan };
         // What outlasts its phase counts where it ends.
         done.check_arrivals(false);

@@ -99,7 +99,8 @@ async fn a_worker_that_was_late_opens_no_more_connections_than_the_load_needs() 
     const RATE: u64 = 400;
     for count in [1, 2] {
         let server = Server::start();
-        let phases = format!("[{{name: a, duration: 4s, load: {{s: {{rate: {RATE}/s, max_users: 4000}}}}}}]");
+        // No edge comes near: what is due by an edge is given out before it, with a user for each.
+        let phases = format!("[{{name: a, duration: 60s, load: {{s: {{rate: {RATE}/s, max_users: 4000}}}}}}]");
         let mut going = Going::start(simple(&server, "/", &phases), workers(count));
         going.until_started(0).await;
         for _ in 0..3 {
@@ -108,11 +109,14 @@ async fn a_worker_that_was_late_opens_no_more_connections_than_the_load_needs() 
             (0..count).for_each(|worker| going.stall(worker, Duration::from_millis(500)));
             until("what was due meanwhile is asked for", || server.seen().len() as u64 > before + RATE / 2).await;
         }
+        let connections = server.connections();
+        assert!(connections < 100, "{connections} connections, {count} workers");
+        going.tell(Control::Stop).await;
         let done = going.finish().await;
         done.check();
         let s = done.drained[0].s();
-        assert_eq!((s.due, s.started), (4 * RATE, 4 * RATE));
-        assert!(server.connections() < 100, "{} connections, {count} workers", server.connections());
+        assert_eq!(s.due, s.started + s.cancelled);
+        assert!(s.started > 3 * RATE / 2, "{} started", s.started);
         // They began late, and it is told that the generator was.
         assert!(s.start_lag.quantile(1.0).unwrap() > 0.4, "{:?}", s.start_lag);
     }

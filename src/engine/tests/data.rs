@@ -34,10 +34,10 @@ async fn unique_rows_are_used_once_over_workers_and_shards_and_then_arrivals_are
         for shard in 0..shards {
             let plan = rows(&server, &format!("{{{}, pick: unique}}", list(31)), phases);
             let going = Going::start(plan, Options { workers: count, shard, shards });
-            let board = going.run.board.clone();
+            let view = going.run.view.clone();
             let done = going.finish().await;
             done.check();
-            assert_eq!(board.ran_out(1), [0], "{count} workers, {shards} shards");
+            assert_eq!(view.ran_out(1), [0], "{count} workers, {shards} shards");
             due += done.sum(|s| s.due);
             started += done.sum(|s| s.started);
             dropped += done.sum(without_data);
@@ -55,11 +55,11 @@ async fn closed_users_end_where_no_row_is_left() {
     let phases = "phases: [{name: a, duration: 700ms, load: {s: {users: 4}}}, {name: b, duration: 200ms, load: {s: {users: 4}}}]";
     let plan = rows(&server, &format!("{{{}, pick: unique}}", list(37)), phases);
     let going = Going::start(plan, workers(3));
-    let (store, board) = (going.store.clone(), going.run.board.clone());
+    let (store, view) = (going.store.clone(), going.run.view.clone());
     until("users have ended", || picked(&server).len() == 37 && store.gauges.users(ScenarioId(0)) == 0).await;
     let done = going.finish().await;
     done.check();
-    assert_eq!((board.ran_out(0), done.sum(|s| ended(s, Outcome::Ok)), done.ending), (vec![0], 37, Ending::Completed));
+    assert_eq!((view.ran_out(0), done.sum(|s| ended(s, Outcome::Ok)), done.ending), (vec![0], 37, Ending::Completed));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,10 +71,10 @@ async fn data_that_is_just_enough_has_not_run_out() {
         let phases = format!("phases: [{{name: a, duration: {duration}, load: {{s: {{{load}}}}}}}]");
         let plan = rows(&server, &format!("{{{}, pick: unique}}", list(40)), &phases);
         let going = Going::start(plan, workers(2));
-        let board = going.run.board.clone();
+        let view = going.run.view.clone();
         let done = going.finish().await;
         done.check();
-        assert_eq!((iterations(done.drained[0].s()), board.ran_out(0)), (40, vec![]), "{load}");
+        assert_eq!((iterations(done.drained[0].s()), view.ran_out(0)), (40, vec![]), "{load}");
         assert!(done.drained[0].elapsed < Duration::from_secs(50));
     }
 }

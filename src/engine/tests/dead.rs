@@ -37,8 +37,7 @@ fn refused(scenario: &ScenarioTotals, protocol: Protocol) -> u64 {
 
 /// Waits until the scenario's target is away.
 async fn until_away(going: &Going) {
-    until("it is away", || going.run.board.away().iter().any(|away| away.what == "the target of `s`" && away.until.is_none()))
-        .await;
+    until("it is away", || going.run.view.away().iter().any(|away| away.action.is_some() && away.until.is_none())).await;
 }
 
 /// How often somebody knocks in the time.
@@ -53,7 +52,7 @@ async fn knocks(going: &Going, protocol: Protocol, time: Duration) -> u64 {
 async fn until_back(going: &Going) -> f64 {
     let mut at = 0.0;
     until("it is back", || {
-        at = going.run.board.away().iter().find_map(|away| away.until).unwrap_or(0.0);
+        at = going.run.view.away().iter().find_map(|away| away.until).unwrap_or(0.0);
         at > 0.0
     })
     .await;
@@ -196,7 +195,7 @@ async fn a_target_whose_connections_hang_is_away_before_a_time_limit_is_over() {
         let what = what.replace("ADDRESS", &address);
         let mut found = Vec::new();
         until("it is shown", || {
-            found = going.run.board.away();
+            found = going.run.view.away();
             !found.is_empty()
         })
         .await;

@@ -10,6 +10,11 @@ fn requests(done: &Done) -> Vec<u64> {
     done.drained.iter().map(|drained| drained.totals.steps[0].requests()).collect()
 }
 
+/// How many requests were cut off.
+fn cut_off(done: &Done) -> u64 {
+    done.drained.iter().map(|drained| drained.totals.steps[0].count(Outcome::Interrupted)).sum()
+}
+
 fn cut(done: &Done) -> Vec<u64> {
     done.drained.iter().map(|drained| ended(drained.s(), Outcome::Interrupted)).collect()
 }
@@ -66,6 +71,74 @@ async fn who_is_cut_off_at_the_end_of_a_drain_counts_in_its_phase() {
     let done = carry_out(simple(&server, "/hold", phases), workers(2)).await;
     assert_eq!(cut(&done), [2, 1]);
     assert_eq!(requests(&done), [2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_request_that_is_cut_off_in_its_body_the_status_is_known() {
+    let server = Server::start();
+    for (flow, codes, wrong) in [
+        ("http: {get: /half/200, name: get}", &[(200, 3)][..], 0),
+        ("http: {get: /half/503, name: get}", &[(503, 3)], 3),
+        ("http: {get: /half/503, name: get, expect: {status: 503}}", &[(503, 3)], 0),
+        ("http: {get: /half/200, name: get, version: 1.1, connections: {shared: 3}}", &[(200, 3)], 0),
+        // What a redirect leads to isn't known, and what never answered has no status.
+        ("http: {get: /half/302, name: get, redirects: 2}", &[], 0),
+        ("http: {get: /hold, name: get}", &[], 0),
+    ] {
+        let rest = format!(
+            "scenarios: {{s: {{flow: {{{flow}}}}}}}\nphases: [{{name: a, duration: 200ms, drain: 100ms, load: {{s: {{users: 3}}}}}}]"
+        );
+        let done = carry_out(plan(&server, &rest), workers(2)).await;
+        let step = &done.drained[0].totals.steps[0];
+        assert_eq!((step.count(Outcome::Interrupted), step.errors()), (3, 0), "{flow}");
+        assert_eq!(step.codes.clone().into_iter().collect::<Vec<_>>(), codes, "{flow}");
+        assert_eq!((step.cut.answered, step.cut.wrong), (codes.iter().map(|code| code.1).sum::<u64>(), wrong), "{flow}");
+    }
+}
+
+/// A stop at each moment around the end of a settled phase's drain: whether a worker has closed its record by then, nobody else knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_ended_as_its_load_is_paused_counts_what_was_under_way() {
+    let mut runs = tokio::task::JoinSet::new();
+    for (drain, count, after) in [0, 20]
+        .into_iter()
+        .flat_map(|drain| [1, 2].map(|count| (drain, count)))
+        .flat_map(|(drain, count)| (0..12).map(move |ms| (drain, count, ms)))
+    {
+        runs.spawn(async move {
+            let server = Server::start();
+            let plan = plan(
+                &server,
+                &format!(
+                    "metrics: {{begun_total: {{type: counter, help: Iterations.}}}}\nobserve: {{settle: true}}\n\
+                     scenarios: {{s: {{flow: [{{count: {{begun_total: 1}}}}, {{repeat: {{while: 'true', flow: [{{think: 3ms}}, {{http: {{get: /wait/3, name: r}}}}]}}}}]}}}}\n\
+                     phases: [{{name: a, duration: 150ms, drain: {drain}ms, load: {{s: {{users: 3}}}}}}, {{name: b, duration: 60s, drain: 100ms, load: {{s: {{users: 3}}}}}}]"
+                ),
+            );
+            let mut going = Going::start(plan, workers(count));
+            going.settles = false;
+            let edge = going.until_ended(0).await;
+            tokio::time::sleep_until((edge + Duration::from_millis(drain + after)).into()).await;
+            going.tell(Control::Stop).await;
+            let done = going.finish().await;
+            done.check_sums();
+            let begun: f64 = done.drained.iter().map(|drained| drained.totals.own(OwnId(0), ScenarioId(0)).counter).sum();
+            let about = format!("{count} workers, {after} ms after {drain} ms");
+            // A worker that comes late may have begun fewer.
+            assert_eq!(begun as u64, done.sum(iterations), "{about}");
+            assert!((1..=3).contains(&done.sum(iterations)), "{about}");
+            // What was cut off may not have come so far.
+            let (told, cut) = (requests(&done).iter().sum::<u64>(), cut_off(&done));
+            let seen = server.seen().len() as u64;
+            assert!((seen..=seen + cut).contains(&told), "{told} of {seen}, {cut} cut off, {about}");
+        });
+        if runs.len() >= 4 {
+            runs.join_next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

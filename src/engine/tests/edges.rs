@@ -46,7 +46,7 @@ async fn only_what_nothing_follows_is_told_as_the_last() {
     while going.drained.is_empty() {
         assert_eq!(going.next().await, None);
     }
-    assert_eq!(going.drained[0].activation, 1);
+    assert_eq!(going.drained[0].phase_run, 1);
     server.release();
     let done = going.finish().await;
     done.check();
@@ -165,7 +165,7 @@ async fn settling_waits_for_the_drain_and_holds_the_load() {
     assert_eq!(server.seen().len(), before, "nothing is sent");
     assert_eq!(going.started, [0], "the next phase waits for the sources");
     going.settles = true;
-    going.tell(Control::Settled { activation: 0 }).await;
+    going.tell(Control::Settled { phase_run: 0 }).await;
     let done = going.finish().await;
     done.check();
     assert_eq!((done.ending.clone(), done.started.len()), (Ending::Completed, 2));

@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 
 use super::super::arrival::Arrival;
-use super::super::report::Command;
+use super::super::command::Command;
 use super::*;
 
 const PHASES: &str = "[{name: a, duration: 250ms, load: {s: {users: 3}, o: {rate: 100/s, max_users: 4, on_busy: {wait: 1s}}}}, \
@@ -44,7 +44,7 @@ async fn a_run_can_be_stopped_and_cut_off_at_any_time() {
                 assert_eq!(ending, Ending::Stopped);
                 timing.await.unwrap();
                 let Going { mut drained, started, store, plan, .. } = going;
-                drained.sort_by_key(|drained| drained.activation);
+                drained.sort_by_key(|drained| drained.phase_run);
                 Done { ending, drained, started, store, plan }.check();
             });
             if runs.len() >= 8 {
@@ -132,12 +132,12 @@ async fn a_worker_that_panics_fails_the_run() {
     let mut going = Going::start(simple(&server, "/", phases), workers(2));
     going.until_started(0).await;
     let begun = Instant::now();
-    let shared = &going.run.board.shared;
+    let shared = &going.run.view.shared;
     let now = Instant::now();
-    let arrival = Arrival { scenario: 99, activation: 0, due: now, handled: now, lag: Duration::ZERO, probe: false };
-    let activation = going.run.board.lock()[0].clone();
-    let handed = Command::Handed { arrival, activation };
-    assert!(shared.ports[1].inbox.send(handed).is_ok());
+    let arrival = Arrival { scenario: 99, phase_run: 0, due: now, handled: now, lag: Duration::ZERO, probe: false };
+    let phase_run = going.run.view.lock()[0].clone();
+    let handed = Command::Handed { arrival, phase_run };
+    assert!(shared.handles[1].inbox.send(handed).is_ok());
     let done = going.finish().await;
     assert!(matches!(&done.ending, Ending::Failed(why) if why.contains("worker 1")), "{:?}", done.ending);
     assert_eq!(done.drained.len(), 1, "what was recorded is told");

@@ -12,6 +12,7 @@ mod delays;
 mod drains;
 mod edges;
 mod ends;
+mod listeners;
 mod preparing;
 mod rhythm;
 mod server;
@@ -56,7 +57,7 @@ fn workers(workers: usize) -> Options {
 /// A phase that has drained.
 #[derive(Debug)]
 struct Drained {
-    activation: u64,
+    phase_run: u64,
     phase: usize,
     elapsed: Duration,
     totals: Totals,
@@ -76,9 +77,10 @@ struct Going {
     plan: Arc<Plan>,
     store: Arc<Store>,
     drained: Vec<Drained>,
-    /// Phases that have started, by activation.
+    /// Phases that have started, by phase run.
     started: Vec<u64>,
-    ended: Vec<u64>,
+    /// When the time of phases is over, by phase run, as far as that is known.
+    ended: Vec<(u64, std::time::SystemTime)>,
     settles: bool,
 }
 
@@ -110,12 +112,12 @@ impl Going {
         let event = tokio::time::timeout(PATIENCE, self.run.events.recv()).await.expect("an event in time");
         match event.expect("an event before the end") {
             Event::PhasePrepares { .. } => {}
-            Event::PhaseStarted { activation, .. } => self.started.push(activation),
-            Event::PhaseEnded { activation, .. } => self.ended.push(activation),
-            Event::PhaseDrained { activation, phase, elapsed, totals, last, .. } => {
-                self.drained.push(Drained { activation, phase: phase.index(), elapsed, totals: *totals, last });
+            Event::PhaseStarted { phase_run, .. } => self.started.push(phase_run),
+            Event::PhaseEnded { phase_run, at } => self.ended.push((phase_run, at)),
+            Event::PhaseDrained { phase_run, phase, elapsed, totals, last, .. } => {
+                self.drained.push(Drained { phase_run, phase: phase.index(), elapsed, totals: *totals, last });
                 if self.settles {
-                    self.tell(Control::Settled { activation }).await;
+                    self.tell(Control::Settled { phase_run }).await;
                 }
             }
             Event::Finished(ending) => return Some(ending),
@@ -125,18 +127,27 @@ impl Going {
 
     /// The worker stands still for a while.
     fn stall(&self, worker: usize, time: Duration) {
-        let port = &self.run.board.shared.ports[worker];
-        port.inbox.send(super::report::Command::Stall(time)).unwrap();
+        let port = &self.run.view.shared.handles[worker];
+        port.inbox.send(super::command::Command::Stall(time)).unwrap();
     }
 
     async fn tell(&self, control: Control) {
         let _ = self.run.control.send(control).await;
     }
 
-    async fn until_started(&mut self, activation: u64) {
-        while !self.started.contains(&activation) {
+    async fn until_started(&mut self, phase_run: u64) {
+        while !self.started.contains(&phase_run) {
             assert_eq!(self.next().await, None);
         }
+    }
+
+    /// Waits until it is known when a phase's time is over.
+    async fn until_ended(&mut self, phase_run: u64) -> Instant {
+        while !self.ended.iter().any(|(number, _)| *number == phase_run) {
+            assert_eq!(self.next().await, None);
+        }
+        let at = self.ended.iter().find(|(number, _)| *number == phase_run).unwrap().1;
+        Instant::now() + at.duration_since(std::time::SystemTime::now()).unwrap_or_default()
     }
 
     async fn finish(mut self) -> Done {
@@ -146,7 +157,7 @@ impl Going {
             }
         };
         let Self { mut drained, started, store, plan, .. } = self;
-        drained.sort_by_key(|drained| drained.activation);
+        drained.sort_by_key(|drained| drained.phase_run);
         Done { ending, drained, started, store, plan }
     }
 }
@@ -175,11 +186,12 @@ impl Done {
     /// What is shown is what was told.
     fn check_sums(&self) {
         let newest = self.started.iter().max();
-        let last: Vec<u64> = self.drained.iter().filter(|drained| drained.last).map(|drained| drained.activation).collect();
+        let last: Vec<u64> = self.drained.iter().filter(|drained| drained.last).map(|drained| drained.phase_run).collect();
         assert!(last.is_empty() || newest == Some(&last[0]) && last.len() == 1, "nothing follows the last: {last:?}");
         let mut sum = Totals::empty(&self.plan.layout);
         for drained in &self.drained {
-            sum.add(&drained.totals);
+            // Since when what outlasts it is under way, is kept nowhere.
+            sum.add(&drained.totals.clone().drained());
         }
         let mut stored = Totals::empty(&self.plan.layout);
         (0..self.plan.phases.len()).for_each(|phase| stored.add(&self.store.totals(PhaseId::at(phase))));

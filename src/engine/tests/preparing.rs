@@ -24,12 +24,12 @@ async fn arrivals_are_due_once_all_users_have_started() {
         let plan = prepared(&server, "/wait/50", &format!("[{{name: a, duration: 500ms, load: {{s: {{{load}}}}}}}]"));
         let begun = Instant::now();
         let mut going = Going::start(plan, workers(count));
-        until("they are told of", || going.run.board.preparing().is_some_and(|preparing| preparing.users == 25)).await;
-        assert_eq!(going.run.board.phases(), [], "its clock hasn't begun");
+        until("they are told of", || going.run.view.preparing().is_some_and(|preparing| preparing.users == 25)).await;
+        assert_eq!(going.run.view.phases(), [], "its clock hasn't begun");
         going.until_started(0).await;
         // The last of them begins after 24/50 s, and takes 50 ms.
         assert!(begun.elapsed() > Duration::from_millis(530), "{:?}", begun.elapsed());
-        assert_eq!(going.run.board.preparing(), None);
+        assert_eq!(going.run.view.preparing(), None);
         let done = going.finish().await;
         done.check();
         assert!(server.seen()[..25].iter().all(|seen| seen.path == "/wait/50"));
@@ -50,9 +50,9 @@ async fn the_phase_before_is_held_at_its_last_level_where_a_scenario_goes_on() {
     let (store, before) = (going.store.clone(), Instant::now());
     until("the load goes on", || store.totals(PhaseId(1)).scenarios[1].started > 40).await;
     assert!(before.elapsed() > Duration::from_millis(200), "as often as at its end");
-    let wanted = going.run.board.scenarios()[1].rate_wanted;
+    let wanted = going.run.view.scenarios()[1].rate_wanted;
     assert!((99.0..=100.0).contains(&wanted), "{wanted}");
-    let phases = going.run.board.phases();
+    let phases = going.run.view.phases();
     assert!(phases.len() == 2 && !phases[1].draining, "the phase goes on: {phases:?}");
     server.release();
     going.until_started(2).await;
@@ -157,7 +157,7 @@ async fn a_run_that_is_stopped_meanwhile_ends_at_once_and_is_whole() {
         assert_eq!((all, server.count("/do")), (5, 0), "{first}: what was cut off is told, and no arrival comes");
         let last = done.drained.last().unwrap();
         assert!(last.elapsed <= Duration::from_millis(100), "{:?}", last.elapsed);
-        assert_eq!(last.activation as usize + 1, done.started.len(), "a phase whose users did something is told of");
+        assert_eq!(last.phase_run as usize + 1, done.started.len(), "a phase whose users did something is told of");
     }
 }
 

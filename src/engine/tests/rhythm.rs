@@ -136,6 +136,36 @@ async fn a_session_that_breaks_off_is_not_opened_more_often() {
     }
 }
 
+/// Sessions whose end is meant to be, and how often each of two users connects in 1.2 s at the most where the peer hangs up at once.
+const MEANT: &[(&str, u64)] = &[
+    ("{<[{hold: }], close: {expect: end}>}", 13),
+    ("{<[listen], close: {expect: end}>}", 13),
+    ("{repeat: {for: 1h, flow: [{<[{hold: }], close: {expect: end}>}]}}", 13),
+    ("{<[{hold: 500ms}], close: {expect: end}>}", 3),
+    // A connection that is brought back as soon as it may be.
+    ("{<[{hold: }], close: {expect: end}, reconnect: {after: 0s, times: 3}>}", 13),
+    ("{<[{hold: }], reconnect: {after: 0s, times: 3}>, on_error: continue}", 13),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_hangs_up_at_once_is_not_flooded_though_it_was_meant_to() {
+    let server = Server::start();
+    for (flow, most) in MEANT {
+        let (address, connects, peer) = hangs_up().await;
+        let flow = flow.replace('<', &format!("tcp: {{connect: '{address}', name: t, session: ")).replace('>', "}");
+        let rest = format!(
+            "scenarios: {{s: {{flow: [{flow}]}}}}\nphases: [{{name: a, duration: 1200ms, drain: 0s, load: {{s: {{users: 2}}}}}}]"
+        );
+        let done = carry_out(plan(&server, &rest), workers(1)).await;
+        let connects = connects.load(std::sync::atomic::Ordering::SeqCst);
+        assert!((2..=2 * most).contains(&connects), "{connects} connects of {flow}");
+        if flow.contains("end}}") && !flow.contains("repeat") {
+            assert_eq!(ended(done.drained[0].s(), Outcome::Error), 0, "{flow}");
+        }
+        peer.abort();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wait_ends_where_the_load_does_and_is_no_time_of_the_iteration() {
     let server = Server::start();

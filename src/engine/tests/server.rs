@@ -26,7 +26,8 @@ struct Book {
     open: AtomicU64,
 }
 
-/// Answers `/wait/20` after 20 ms, `/hold…` once it is released, `/refuse…` with 503 until then, everything else at once. Sets a cookie of the first path
+/// Answers `/wait/20` after 20 ms, `/hold…` once it is released, `/refuse…` with 503 until then, everything else at once; of `/half/503` it sends
+/// the head with that status, and the body once it is released. Sets a cookie of the first path
 /// that a jar without one asks for.
 pub(super) struct Server {
     pub(super) url: String,
@@ -113,10 +114,17 @@ async fn answer_all(mut stream: TcpStream, book: &Book, mut hold: watch::Receive
         let cookie = head.lines().find_map(|line| line.strip_prefix("cookie: ")).map(str::to_owned);
         let jar = cookie.is_none().then(|| format!("set-cookie: first={}; Path=/\r\n", path.trim_matches('/').replace('/', "-")));
         book.seen.lock().unwrap().push(Seen { connection, path: path.clone(), cookie });
+        let half = path.strip_prefix("/half/");
+        if let Some(status) = half {
+            stream
+                .write_all(format!("HTTP/1.1 {status} Half\r\nlocation: /wait/0\r\ncontent-length: 2\r\n\r\n").as_bytes())
+                .await
+                .ok()?;
+        }
         let wait = async {
             if let Some(ms) = path.strip_prefix("/wait/") {
                 tokio::time::sleep(Duration::from_millis(ms.parse().unwrap())).await;
-            } else if path.starts_with("/hold") {
+            } else if path.starts_with("/hold") || half.is_some() {
                 let _ = hold.wait_for(|held| !held).await;
             }
         };
@@ -128,7 +136,8 @@ async fn answer_all(mut stream: TcpStream, book: &Book, mut hold: watch::Receive
             gone = stream.peek(&mut one) => if !matches!(gone, Ok(n) if n > 0) { return None },
         }
         let status = if path.starts_with("/refuse") && *hold.borrow() { "503 No" } else { "200 OK" };
-        let answer = format!("HTTP/1.1 {status}\r\n{}content-length: 2\r\n\r\nok", jar.unwrap_or_default());
+        let head = format!("HTTP/1.1 {status}\r\n{}content-length: 2\r\n\r\n", jar.unwrap_or_default());
+        let answer = if half.is_some() { "ok".to_owned() } else { head + "ok" };
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }

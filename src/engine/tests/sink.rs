@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::*;
 use crate::base::Protocol;
-use crate::engine::activation::Activation;
 use crate::engine::context::Context;
+use crate::engine::phase_run::PhaseRun;
 use crate::engine::pool::Mode;
 use crate::engine::sink::UserSink;
+use crate::engine::slot::Slot;
 use crate::engine::timer::Timer;
-use crate::engine::user::Slot;
 use crate::flow::Sink;
 use crate::load::OnBusy;
 use crate::measure::{ConnectTimes, Delayed, GroupId, MessageId, Sample, Sparse, StepId};
@@ -42,7 +42,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let set = store.open(PhaseId(0));
-        let activation = Arc::new(Activation {
+        let phase_run = Arc::new(PhaseRun {
             number: 1,
             phase: 0,
             begins: OnceLock::from(start),
@@ -53,12 +53,12 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
             end: OnceLock::new(),
             sets: vec![set.clone()],
             budgets: vec![None],
-            gathers: false,
+            gathers: OnceLock::new(),
             counts_iterations: false,
             in_transit: AtomicU64::new(0),
             told: AtomicBool::new(false),
         });
-        let live = ctx.open(activation);
+        let live = ctx.open(phase_run);
         pool.begin(&live, Mode::Open { most: 0, in_turn: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);
         let sink = UserSink::new(pool.clone(), Slot::new(0, 0, start));
         live.attach();

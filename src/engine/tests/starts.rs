@@ -135,6 +135,33 @@ async fn a_start_is_tried_again_until_it_succeeds_and_arrivals_find_nobody_befor
     assert_eq!(samples(&done, "stop"), 3, "arrivals had a third one prepared");
 }
 
+/// A start that would go on for long after its first request.
+const LONG: &[&str] = &[
+    "{think: 10m}, {http: {get: /never, name: n}}",
+    "{repeat: {while: 'true', flow: [{http: {get: /wait/20, name: w}}]}}, {http: {get: /never, name: n}}",
+    "{repeat: {times: 3, every: 10m, flow: [{set: {x: 1}}]}}, {http: {get: /never, name: n}}",
+    "{eventually: {within: 10m, every: 1s, flow: [{http: {get: /refuse, name: r}}]}}",
+    "{group: {name: g, flow: [{think: 10m}, {http: {get: /never, name: n}}]}}",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_the_start_of_a_user_that_is_to_go() {
+    for rest in LONG {
+        let phases = "phases: [{name: a, duration: 10m, drain: 60s, load: {s: {users: 3}}}]";
+        let server = Server::start();
+        let start = format!("{{http: {{get: '/start/{{{{ who }}}}', name: start}}}}, {rest}");
+        let going = Going::start(with_start(&server, &start, phases), workers(2));
+        until("they are at their start", || server.count("/start") == 3).await;
+        let since = Instant::now();
+        going.tell(Control::Stop).await;
+        let done = going.finish().await;
+        // A request under way is answered at once or within 20 ms.
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?} for {rest}", since.elapsed());
+        done.check();
+        assert_eq!((server.count("/never"), server.count("/do"), iterations(done.drained[0].s())), (0, 0, 0), "{rest}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn arrivals_wait_for_users_that_start() {
     for count in [1, 2, 3] {
@@ -240,7 +267,7 @@ async fn a_row_of_the_start_is_its_users_for_life() {
          phases: [{name: a, duration: 600ms, load: {s: {users: 5, pacing: 20ms}}}, {name: b, duration: 300ms, load: {s: {rate: 30/s, max_users: 6}}}]",
     );
     let going = Going::start(plan, workers(2));
-    let board = going.run.board.clone();
+    let view = going.run.view.clone();
     let done = going.finish().await;
     done.check();
     let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -252,7 +279,7 @@ async fn a_row_of_the_start_is_its_users_for_life() {
     for life in of.values() {
         assert!(life[0] == "start" && life.last().unwrap() == "stop" && life.len() > 3, "{life:?}");
     }
-    assert_eq!(board.ran_out(0), [0]);
+    assert_eq!(view.ran_out(0), [0]);
     // Whoever arrives while all three are busy is dropped since no more users can start.
     assert_eq!(done.drained[1].s().due, 9);
 }

@@ -1,8 +1,13 @@
 //! Why checks fail, as a reader meets it.
 
 use super::super::tests::Bench;
+use super::super::{Response, Scope, Shared};
+use super::Gap;
 use crate::base::Secrets;
+use bytes::Bytes;
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn why(bench: &mut Bench, text: &str) -> String {
     let expression = bench.compiler.expression(text, &bench.names).unwrap();
@@ -105,6 +110,21 @@ fn what_is_named_like_a_secret_is_never_shown() {
 }
 
 #[test]
+fn what_it_read_under_names_of_secrets_is_told_of() {
+    let mut bench = Bench::answered(200, r#"{"token": "t-12345", "state": "open-1", "pin": {"password": 471147}}"#);
+    for (text, secrets) in [
+        ("response.json.token == 1", &["t-12345"][..]),
+        ("response.json.token == 'constant'", &["t-12345"]),
+        ("response.json.state == 'x' or response.json.pin == 1", &["471147"]),
+        ("response.json.state == 'x'", &[]),
+        ("response.json.token is number", &["t-12345"]),
+    ] {
+        let expression = bench.compiler.expression(text, &bench.names).unwrap();
+        assert_eq!(expression.explain(&bench.scope).secrets(), secrets, "{text}");
+    }
+}
+
+#[test]
 fn it_changes_no_choice_that_follows() {
     let mut bench = Bench::new();
     bench.scope.begin_iteration(3);
@@ -115,4 +135,56 @@ fn it_changes_no_choice_that_follows() {
     assert!(expression.explain(&bench.scope).show(&Secrets::default()).contains("> 10 was "));
     let rest: Vec<String> = (0..2).map(|_| bench.text("{{ random_int(0, 1000000) }}").unwrap()).collect();
     assert_eq!(rest, expected[1..]);
+}
+
+#[test]
+fn how_far_numbers_would_have_to_move() {
+    let mut bench = Bench::answered(503, r#"{"total": 98, "errors": 40, "status_count": 97, "name": "ann"}"#);
+    bench.set("a", 100);
+    let all = |all: Option<f64>| all.map_or(Gap::NONE, |all| Gap { all, unread: 0.0 });
+    for (text, gap) in [
+        ("response.json.total >= a", Some(2.0)),
+        ("response.json.total > 98", Some(0.0)),
+        ("not (response.json.total < a)", Some(2.0)),
+        // All that failed has to come out otherwise, or one of two that would do.
+        ("response.json.total >= a and response.json.errors == 0", Some(40.0)),
+        ("response.json.total >= a and response.status == 503", Some(2.0)),
+        ("response.json.total >= a or response.json.name == 'bob'", Some(2.0)),
+        ("response.json.total >= a and response.json.name == 'bob'", None),
+        // A status is the name of an answer; a number of answers is none.
+        ("response.status == 200", None),
+        ("response.json.status_count >= a", Some(3.0)),
+        ("response.json.name == 'bob'", None),
+    ] {
+        let expression = bench.compiler.expression(text, &bench.names).unwrap();
+        assert_eq!(expression.explain(&bench.scope).gap(), all(gap), "{text}");
+    }
+}
+
+#[test]
+fn what_was_never_sent_is_in_neither_of_two_counts() {
+    let mut bench = Bench::new();
+    bench.names = bench.names.with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
+    let metrics = Some(BTreeMap::from([("votes_total".to_owned(), 100.0)]));
+    bench.scope = Scope::new(Arc::new(Shared { metrics, ..Shared::default() }), 0);
+    bench.scope.set_response(Response { status: 200, body: Bytes::from_static(br#"{"total": 98}"#), ..Response::default() });
+    for (text, gap) in [
+        ("response.json.total == metric('votes_total')", Gap { all: 0.0, unread: 2.0 }),
+        ("metric('votes_total') - 1 <= response.json.total", Gap { all: 0.0, unread: 1.0 }),
+        ("response.json.total >= 99", Gap { all: 1.0, unread: 0.0 }),
+        ("metric('votes_total') >= 105", Gap { all: 5.0, unread: 0.0 }),
+        ("response.json.total == metric('votes_total') and response.json.total >= 99", Gap { all: 1.0, unread: 2.0 }),
+        ("response.json.total == metric('votes_total') or response.json.total >= 99", Gap { all: 1.0, unread: 0.0 }),
+    ] {
+        let expression = bench.compiler.expression(text, &bench.names).unwrap();
+        assert_eq!(expression.explain(&bench.scope).gap(), gap, "{text}");
+    }
+}
+
+#[test]
+fn a_gap_is_bridged_where_there_is_enough_of_both() {
+    let gap = Gap { all: 3.0, unread: 0.0 };
+    assert!(gap.is_bridged_by(3.0, 0.0) && !gap.is_bridged_by(2.0, 2.0));
+    assert!(!gap.and(Gap { all: 0.0, unread: 1.0 }).is_bridged_by(3.0, 0.0));
+    assert!(!Gap::NONE.is_bridged_by(1e300, 1e300) && Gap::default().is_bridged_by(0.0, 0.0));
 }

@@ -3,6 +3,7 @@
 //! A reader that takes everything would silently shift the columns of whatever comes after a forgotten quote.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::{Columns, Flaw, Starts, TOLD};
 use crate::base::names::is_name;
@@ -90,11 +91,15 @@ pub(super) fn index(text: &str) -> Result<(Columns, Starts), Vec<Flaw>> {
         return Err(vec![Flaw::at(bytes, at, "this file is empty; its first line names the columns")]);
     }
     let mut columns = Vec::new();
+    let mut names = HashSet::new();
     let mut flaws = Vec::new();
     loop {
         let field = read(bytes, at).map_err(misplaced)?;
         let name = unquoted(text, &field);
-        if let Some(message) = wrong_name(&name, &columns) {
+        // A flaw knows its line and column, which takes a look at all before it.
+        if flaws.len() < TOLD
+            && let Some(message) = wrong_name(&name, columns.len() + 1, !names.insert(name.clone()))
+        {
             flaws.push(Flaw::at(bytes, at, message));
         }
         columns.push(name.into());
@@ -104,7 +109,6 @@ pub(super) fn index(text: &str) -> Result<(Columns, Starts), Vec<Flaw>> {
         }
     }
     if !flaws.is_empty() {
-        flaws.truncate(TOLD);
         return Err(flaws);
     }
     // As many rows as lines, unless fields have several lines.
@@ -141,12 +145,12 @@ fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// What is wrong with the name of a column.
-fn wrong_name(name: &str, before: &[Box<str>]) -> Option<String> {
+/// What is wrong with the name of a column; whether there is another of that name.
+fn wrong_name(name: &str, column: usize, again: bool) -> Option<String> {
     if name.trim().is_empty() {
-        return Some(format!("column {} has no name; the file's first line names the columns", before.len() + 1));
+        return Some(format!("column {column} has no name; the file's first line names the columns"));
     }
-    if before.iter().any(|other| **other == *name) {
+    if again {
         return Some(format!("two columns are called `{name}`"));
     }
     let hint = if name.contains([';', '\t']) { "; the fields of a line are separated by commas" } else { "" };

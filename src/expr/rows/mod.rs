@@ -11,7 +11,7 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object};
 
 use super::Value;
-use super::convert::from_json;
+use super::json::from_json;
 
 /// What is wrong with a file of data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Bench;
-use crate::expr::{CompileError, Extract, is_reserved};
+use crate::expr::{CompileError, Compiler, Extract, Names, is_reserved};
 
 fn refused(text: &str) -> CompileError {
     let mut bench = Bench::new();
@@ -29,7 +29,7 @@ fn names_that_do_not_exist() {
         ("message.text", "message", "`message` is known inside of a session only"),
     ] {
         let error = refused(text);
-        assert_eq!(error.message, message);
+        assert_eq!(&*error.message, message);
         assert!(text[error.range.clone()].contains(part.trim_matches('\'')), "{text}: {:?}", &text[error.range]);
     }
 }
@@ -77,7 +77,7 @@ fn names_grow_where_they_are_known() {
     bench.names = bench.names.with_index().with_message().with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
     assert!(bench.compiler.expression("index + 1 if message.text is defined else metric('votes_total')", &bench.names).is_ok());
     let error = bench.compiler.expression("metric('vote_total')", &bench.names).unwrap_err();
-    assert_eq!(error.message, "unknown metric `vote_total`; did you mean `votes_total`?");
+    assert_eq!(&*error.message, "unknown metric `vote_total`; did you mean `votes_total`?");
     assert!(is_reserved("response") && is_reserved("loop") && !is_reserved("token"));
 }
 
@@ -107,6 +107,60 @@ fn extraction() {
     for bad in [Extract::json("id", false, false), Extract::header("a b", false), Extract::regex("(", false)] {
         assert!(!bad.unwrap_err().message.is_empty());
     }
+}
+
+#[test]
+fn a_variable_of_the_environment_that_is_not_set_is_an_error_unless_it_is_asked_for() {
+    let compiler = || Compiler::with_env(["BASE_URL", "TOKEN"].map(str::to_owned));
+    let names = Names::new();
+    for text in [
+        "env.BASE_URL ~ env['TOKEN']",
+        "env.OTHER | default('x')",
+        "env['OTHER'] | d('x') | upper",
+        "env.OTHER is defined",
+        "env.OTHER if env.OTHER is defined else 1",
+        "env[user] is defined",
+        "env.OTHER is not defined or env.OTHER == 'x'",
+        "env.OTHER is defined and env.BASE_URL is defined and env.OTHER",
+        "1 if not (env.OTHER is defined) else env.OTHER",
+        "1 if env.OTHER is undefined or env.BASE_URL == '' else env.OTHER",
+    ] {
+        assert!(compiler().expression(text, &names).is_ok(), "{text}");
+        assert!(compiler().template(&format!("a {{{{ {text} }}}}"), &names).is_ok(), "{text}");
+    }
+    let wrong = |text: &str| compiler().template(text, &names).unwrap_err();
+    assert_eq!(&*wrong("{{ env.COLOUR }}").message, "the variable COLOUR is not set; set it, or write ${COLOUR:-default}");
+    assert!(
+        wrong("{{ env.TOKNE }}").message.starts_with("the variable TOKNE is not set; did you mean `TOKEN`? If not, set it, "),
+        "{:?}",
+        wrong("{{ env.TOKNE }}")
+    );
+    for text in [
+        "{{ env['NOPE'] }}",
+        "{% if env.NOPE %}x{% endif %}",
+        "{{ env.NOPE | upper }}",
+        "{{ sha256(env.NOPE) }}",
+        "{{ env.A | default(env.NOPE) }}",
+        "{{ env.NOPE | default(env.NOPE) }}",
+        "{{ env.NOPE }}-{{ env.NOPE | default('a') }}",
+        "{{ env.NOPE if env.NOPE is not none else 'd' }}",
+        "{{ env.NOPE }}-{{ env.NOPE is defined }}",
+        "{{ env.NOPE is defined }}-{{ env.NOPE }}",
+        "{{ env.NOPE is defined or env.NOPE }}",
+        "{{ env.NOPE if env.NOPE is not defined else 1 }}",
+        "{{ 1 if env.NOPE is defined else env.NOPE }}",
+        "{{ env.NOPE if env.NOPE is defined or user else 1 }}",
+        "{% if env.NOPE is defined %}{% else %}{{ env.NOPE }}{% endif %}",
+        "{% if env.NOPE is defined %}{% endif %}{{ env.NOPE }}",
+    ] {
+        assert!(wrong(text).message.contains("the variable NOPE is not set"), "{text}");
+    }
+    let guarded = "{% if env.NOPE is defined %}{{ env.NOPE }}{% endif %}";
+    assert!(compiler().template(guarded, &names).is_ok());
+    let text = "a {{ user ~ env.NOPE }}";
+    assert_eq!(&text[wrong(text).range], "env.NOPE");
+    let json = serde_json::json!({"a": ["{{ env.NOPE }}"]});
+    assert!(compiler().json(&json, &names).unwrap_err().message.ends_with("(at $.a[0])"));
 }
 
 #[test]

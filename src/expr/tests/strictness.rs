@@ -292,3 +292,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_not_there_yet_is_told_from_what_is_wrong() {
+    let mut bench = Bench::new();
+    bench.set("a", 1);
+    for text in ["{{ nothing }}", "x={{ nothing }}", "{{ nothing + 1 }}", "{{ nothing | upper }}", "{{ [nothing] }}"] {
+        assert!(bench.text(text).unwrap_err().is_of_undefined(), "{text}");
+    }
+    for text in ["{{ a - 'x' }}", "{{ [a] | int }}"] {
+        assert!(!bench.text(text).unwrap_err().is_of_undefined(), "{text}");
+    }
+}

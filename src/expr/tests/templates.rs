@@ -80,6 +80,48 @@ fn nothing_runs_for_ever() {
 }
 
 #[test]
+fn little_makes_nothing_without_a_bound() {
+    let mut bench = Bench::new();
+    let mut refused = |text: &str| bench.value(text).err().map_or_else(String::new, |error| error.to_string());
+    for text in
+        ["('a' * 10000000) | replace('a', 'b' * 1000000)", "'a\nb' | indent(1000000000)", "'a\nb' | indent(width=1000000000)"]
+    {
+        assert!(refused(text).contains("16 MiB"), "{text}");
+    }
+    for text in ["('a' * 10000000) | list", "[1] | batch(1000000000, 0)", "[1] | slice(1000000000)"] {
+        assert!(refused(text).contains("1048576 parts"), "{text}");
+    }
+    for text in ["['a' * 16000000, 'b' * 16000000] | tojson", "['a' * 16000000, 'b' * 16000000] | join(',')"] {
+        assert!(refused(text).contains("16 MiB"), "{text}");
+    }
+}
+
+#[test]
+fn lists_of_the_same_lists_are_bounded_however_they_are_made() {
+    for twice in [
+        "[a, a, a, a]",
+        "{'x': a, 'y': a, 'z': a}",
+        "a + a",
+        "a | zip(a, a)",
+        "[a] | chain([a, a]) | list",
+        "[a, a, a] | batch(2)",
+    ] {
+        let mut bench = Bench::new();
+        bench.set_json("a", json!([1, 2, 3, 4]));
+        let mut turns = 0;
+        let error = loop {
+            match bench.value(twice) {
+                Ok(value) => bench.set("a", value),
+                Err(error) => break error.to_string(),
+            }
+            turns += 1;
+            assert!(turns < 30, "{twice}");
+        };
+        assert!(error.contains("1048576 parts"), "{twice}: {error}");
+    }
+}
+
+#[test]
 fn errors_name_the_expression_and_no_value() {
     let mut bench = Bench::new();
     bench.set("a", "hunter2");
@@ -127,4 +169,50 @@ fn errors_name_the_expression_and_no_value() {
     }
     let long = format!("a > {}", "1 + ".repeat(200) + "1");
     assert!(bench.value(&long).unwrap_err().to_string().chars().count() < 250);
+}
+
+#[test]
+fn a_hash_of_a_value_ends_no_url_unless_the_value_is_all_of_it() {
+    let mut bench = Bench::new();
+    bench.set("a", "http://x/y#frag");
+    bench.set("b", "x#y#");
+    for (template, sent) in [
+        ("/1?next={{ a }}&sig=7", "/1?next=http://x/y%23frag&sig=7"),
+        ("/2/{{ a }}/tail", "/2/http://x/y%23frag/tail"),
+        ("{{ a }}?b={{ b }}", "http://x/y%23frag?b=x%23y%23"),
+        ("{{ a }}{{ '/z' }}", "http://x/y%23frag/z"),
+        ("{{ b }}", "x%23y%23"),
+        ("/{{ b }}#own", "/x%23y%23#own"),
+        ("{{ a }}", "http://x/y#frag"),
+        ("{% if true %}{{ a }}{% endif %}", "http://x/y#frag"),
+    ] {
+        let template = bench.compiler.template(template, &bench.names).unwrap();
+        let mut out = String::from("before ");
+        template.url(&bench.scope, &mut out).unwrap();
+        assert_eq!(out, format!("before {sent}"));
+    }
+}
+
+#[test]
+fn minus_zero_is_passed_on_as_it_is_and_is_zero_in_what_is_done_with_it() {
+    use crate::expr::Extract;
+    let mut bench = Bench::answered(200, r#"{"neg": -0, "list": [-0]}"#);
+    let found = |path| Extract::json(path, false, true).unwrap().from_response(bench.scope.response().unwrap()).unwrap().unwrap();
+    let (neg, list) = (found("$.neg"), found("$.list"));
+    bench.set("a", neg);
+    bench.set("b", list);
+    assert_eq!(bench.json(json!({"n": "{{ a }}", "l": "{{ b }}"})).unwrap(), r#"{"n":-0,"l":[-0]}"#);
+    assert_eq!(bench.text("/{{ a }}/{{ a - 1 }}/{{ a | abs }}/{{ -a }}/{{ 'y' if a else 'n' }}").unwrap(), "/-0/-1/0/0/n");
+    for held in ["a == 0", "a < 1", "a is number", "not a", "a in [0]"] {
+        assert_eq!(bench.truth(held), Ok(true), "{held}");
+    }
+}
+
+#[test]
+fn a_number_beyond_all_calculation_is_called_one() {
+    let mut bench = Bench::answered(200, r#"{"big": 1427247692705959881058285969449495136382746624, "small": 1E-400}"#);
+    let mut why = |text: &str| bench.value(text).unwrap_err().to_string();
+    let told = why("response.json.big - 1");
+    assert_eq!(told, "`response.json.big - 1` calculates with a number too large to calculate with and a number");
+    assert!(why("response.json.small < 1").contains("a number too small to calculate with"));
 }

@@ -1,17 +1,18 @@
 //! What is done with each message that comes.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::hearing::{Hearing, Stream};
+use super::ears::Stream;
+use super::hearing::Hearing;
 use super::lack::Lack;
+use super::life::Handled;
 use super::types::{Handler, Handlers};
 use crate::base::Reason;
 use crate::base::units::nanos;
 use crate::expr::{Content, EvalError, ExtractError, MessageObject, Scope};
-use crate::flow::interpret::Run;
+use crate::flow::run::Run;
 use crate::flow::sink::Sink;
 use crate::measure::{MessageId, Numbered};
 use crate::protocol::session::{Incoming, IncomingKind};
@@ -24,13 +25,6 @@ const CROWDED: &str = "`sequence` has more senders than are followed (256 by one
 pub(in crate::flow) struct Listening<'l, 'a, S: Sink> {
     pub(in crate::flow) on: &'l Handlers,
     pub(in crate::flow) hearing: Hearing<'a, S>,
-}
-
-/// A message that the handlers have seen.
-pub(super) struct Handled {
-    pub message: Arc<MessageObject>,
-    /// It was told that it holds no JSON.
-    pub unparsed: bool,
 }
 
 /// What a message holds, for expressions.

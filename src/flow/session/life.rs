@@ -1,21 +1,32 @@
 //! A session from its connect to its end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handle::Handled;
+use http::HeaderMap;
+
 use super::hearing::Hearing;
-use super::kept::Kept;
+use super::queue::BoundedQueue;
 use super::types::SessionStep;
-use crate::base::secrets::secrets_of_header;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
+use crate::expr::MessageObject;
+use crate::expr::json::Tree;
 use crate::flow::flight::Flight;
-use crate::flow::interpret::Broken;
-use crate::flow::sink::{Failure, Sink};
+use crate::flow::rhythm::RETRY;
+use crate::flow::sink::{Failure, Sink, why_ended};
+use crate::flow::stop::Broken;
 use crate::flow::user::User;
 use crate::measure::{self, Passed, Sample};
 use crate::protocol::Knock;
 use crate::protocol::session::{self as driver, Attempt, ConnectTimes, Connection, Incoming, Lost};
+
+/// A message that the handlers have seen.
+pub(super) struct Handled {
+    pub(super) message: Arc<MessageObject>,
+    /// It has been reported as not JSON.
+    pub(super) unparsed: bool,
+}
 
 /// An open session. Dropped before [`Session::finish`], it was interrupted.
 pub(in crate::flow) struct Session<'a, S: Sink> {
@@ -30,12 +41,14 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     /// A step needed the connection when it was gone for good.
     over: bool,
     /// What was read while something else was awaited. Beyond what it has room for the peer has to wait.
-    ahead: Kept<Incoming>,
+    ahead: BoundedQueue<Incoming>,
     /// What came while an acknowledgement was awaited, and no `receive` has looked at.
-    pub(super) unseen: Kept<(Instant, Handled)>,
+    pub(super) unseen: BoundedQueue<(Instant, Handled)>,
     /// What `on` follows.
     pub(super) hearing: Hearing<'a, S>,
     since: Instant,
+    /// When it was last tried to connect.
+    tried: Instant,
     /// When this side said goodbye: what was sent later was owed to nobody.
     closing: Option<Instant>,
     /// Bytes sent and received that the sink knows of.
@@ -53,6 +66,7 @@ impl<'a, S: Sink> Session<'a, S> {
         sink: &'a S,
         due: Instant,
     ) -> (Instant, Result<Box<Self>, Broken>) {
+        sink.listener_due(step.id, due);
         let (ended, connected) = connect(step, user, sink, due).await;
         match &connected {
             Ok(_) => sink.listener_came(step.id, ended),
@@ -67,10 +81,11 @@ impl<'a, S: Sink> Session<'a, S> {
                 lost: None,
                 parted: false,
                 over: false,
-                ahead: Kept::new(step.connector.max_message()),
-                unseen: Kept::new(step.connector.max_message()),
+                ahead: BoundedQueue::new(step.connector.max_message()),
+                unseen: BoundedQueue::new(step.connector.max_message()),
                 hearing: Hearing::new(&step.on, sink, &user.parts.sequences, ended),
                 since: ended,
+                tried: ended,
                 closing: None,
                 acks: 0,
                 outcome: Outcome::Interrupted,
@@ -184,8 +199,9 @@ impl<'a, S: Sink> Session<'a, S> {
 
     /// Answers the event of this number.
     pub(super) fn acknowledge(&mut self, at: Instant, id: u64, args: &[u8]) {
-        // A list by the way it was made.
-        let args = serde_json::from_slice(args).unwrap_or_default();
+        let Some(serde_json::Value::Array(args)) = Tree::parse(args).map(Tree::exact) else {
+            return self.tell_error(at, Reason::Template, "`ack` is no list of JSON");
+        };
         if self.connection.as_mut().is_some_and(|connection| connection.acknowledge(id, args)) {
             self.passed(at, 1, 0);
         }
@@ -203,9 +219,12 @@ impl<'a, S: Sink> Session<'a, S> {
     }
 
     /// The connection ended, and nobody had asked it to; or the peer ended it as it was meant to, or as this side had ended its own.
-    pub(super) fn lose(&mut self, lost: Lost) {
+    pub(super) fn lose(&mut self, mut lost: Lost) {
         let over = matches!(&self.connection, Some(Connection::Tcp(connection)) if connection.is_over());
         let expected = self.step.closing.expected.covers(&lost);
+        if expected && !over && self.tried.elapsed() < RETRY {
+            self.sink.hung_up();
+        }
         if over || (expected && self.step.reconnect.is_none()) {
             self.parted = true;
             self.closing.get_or_insert_with(Instant::now);
@@ -214,6 +233,11 @@ impl<'a, S: Sink> Session<'a, S> {
         }
         let now = Instant::now();
         self.passed(now, 0, 0);
+        let reason = why_ended(self.sink, now, lost.reason);
+        if reason != lost.reason {
+            lost.detail.push_str(", and the generator had stood still just before");
+            lost.reason = reason;
+        }
         if self.connection.take().is_some() {
             self.sink.disconnected(self.step.protocol(), now, (!expected).then_some(lost.reason));
         }
@@ -256,9 +280,15 @@ impl<'a, S: Sink> Session<'a, S> {
         self.sink.failure(self.step.id, began, &failure);
     }
 
+    /// When it may be connected anew at the earliest.
+    pub(super) fn next_try(&self) -> Instant {
+        self.tried + RETRY
+    }
+
     /// Connects anew. What was followed goes on, or begins anew where its numbers do.
     pub(super) async fn reopen(&mut self, user: &mut User, due: Instant) -> bool {
-        let (_, connected) = connect(self.step, user, self.sink, due).await;
+        let (ended, connected) = connect(self.step, user, self.sink, due).await;
+        self.tried = ended;
         let Ok(connection) = connected else { return false };
         self.told = connection.traffic();
         self.connection = Some(connection);
@@ -320,20 +350,22 @@ impl<S: Sink> Drop for Session<'_, S> {
 }
 
 /// A connection of a session that is being opened.
-struct Knocking(Knock);
+struct Knocking {
+    knock: Knock,
+    since: Instant,
+}
 
 impl Knocking {
     fn at(step: &SessionStep, user: &User) -> Self {
         let knock = user.knock();
         knock.is_for(step.id);
-        knock.begins();
-        Self(knock)
+        Self { since: knock.begins(), knock }
     }
 }
 
 impl Drop for Knocking {
     fn drop(&mut self) {
-        self.0.ends();
+        self.knock.ends();
     }
 }
 
@@ -362,9 +394,9 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
         }
     };
     let credentials = prepared.credentials();
-    let flight = Flight::opening(sink, step.id, due, protocol);
-    let began = Instant::now();
     let knocking = Knocking::at(step, user);
+    let began = knocking.since;
+    let flight = Flight::opening(sink, step.id, (due, began), protocol);
     let attempt = driver::open(prepared, Some(user.http.jar())).await;
     drop(knocking);
     flight.landed();
@@ -375,6 +407,7 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
         (Some(sent_at), _) => ended.saturating_duration_since(sent_at),
         (None, _) => Duration::ZERO,
     };
+    sink.credentials(&credentials, &HeaderMap::new());
     let (outcome, reason) = match &result {
         Ok(_) => (Outcome::Ok, None),
         Err(error) => (error.outcome, Some(error.reason)),
@@ -386,15 +419,12 @@ async fn connect<S: Sink>(step: &SessionStep, user: &mut User, sink: &S, due: In
     }
     match result {
         Ok(connection) => {
-            sink.connected(protocol, ended, ended, &layers(&times.unwrap_or_default()));
+            sink.connected(protocol, began, ended, &layers(&times.unwrap_or_default()));
             (ended, Ok(connection))
         }
         Err(error) => {
-            sink.unconnected(protocol, ended, Some(error.reason), ended.saturating_duration_since(began));
-            let secrets = |text: &str| {
-                let sent = credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header);
-                user.secrets(text).into_iter().chain(sent).collect()
-            };
+            sink.unconnected(protocol, began, Some(error.reason), ended.saturating_duration_since(began));
+            let secrets = |text: &str| user.secrets(text).into_iter().chain(credentials.secrets()).collect();
             let failure = Failure { reason: error.reason, status, detail: &error.detail, body: b"", secrets: &secrets };
             sink.failure(step.id, due, &failure);
             let why = format!("step `{}` failed ({}): {}", step.name, error.reason, error.detail);

@@ -4,18 +4,19 @@
 //! goes to the handlers of the connection and of the `listen` that runs, with the moment of its receipt. A loss is told at
 //! that moment, once: as the sample of what waited for a message, else as one of the session's own step.
 
+mod ears;
 mod handle;
 mod hearing;
-mod kept;
 mod lack;
 mod life;
 mod marks;
 mod pump;
+mod queue;
 mod sequence;
 mod silence;
 mod types;
 
-pub use hearing::{Ears, Finding};
+pub use ears::{Ears, Finding};
 pub use lack::Lack;
 pub use marks::Sequences;
 pub use silence::Stretch;

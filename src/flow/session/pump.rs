@@ -4,14 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use super::handle::{Handled, Listening};
-use super::life::Session;
+use super::handle::Listening;
+use super::life::{Handled, Session};
 use super::types::Awaited;
 use crate::base::units::{nanos, show_seconds};
 use crate::base::{Outcome, Reason};
 use crate::flow::flight::Flight;
-use crate::flow::interpret::{Broken, Run};
+use crate::flow::run::Run;
 use crate::flow::sink::{Failure, Sink};
+use crate::flow::stop::Broken;
 use crate::measure::Sample;
 use crate::protocol::session::{IncomingKind, Lost, Outgoing};
 
@@ -149,7 +150,7 @@ impl<'a, S: Sink> Run<'a, S> {
         let Self { user, sink, session: Some(session), .. } = self else { return Err(Broken::new("")) };
         let Some(reconnect) = session.step.reconnect.filter(|_| !session.is_over()) else { return Err(session.gone()) };
         for _ in 0..reconnect.times {
-            let at = Instant::now() + reconnect.after.draw(&mut user.scope.random());
+            let at = (Instant::now() + reconnect.after.draw(&mut user.scope.random())).max(session.next_try());
             tokio::select! {
                 biased;
                 _ = stop.as_mut() => return Ok(Recovered::Stopped),

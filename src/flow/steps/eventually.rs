@@ -1,11 +1,15 @@
 //! `eventually`: attempts until one has no failed check and no failed step, and is over in time. Only the last one's checks are told.
+//!
+//! Pauses of the generator leave the time for as many attempts as without them. Whether one that held only in that time would have held
+//! before, nobody knows.
 
 use std::time::Instant;
 
 use crate::base::Reason;
 use crate::flow::control::Eventually;
-use crate::flow::interpret::{Attempt, Broken, Nested, Run, Stop};
+use crate::flow::run::{Attempt, Nested, Run};
 use crate::flow::sink::Sink;
+use crate::flow::stop::{Broken, Stop};
 use crate::measure::CheckId;
 
 pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut Run<'_, S>) -> Nested<'s> {
@@ -14,15 +18,20 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
         let outer = run.attempt.take();
         let mut number = 0;
         let mut waiting = Waiting { sink: run.sink, at: start, checks: Vec::new(), nested: outer.is_some(), over: false };
+        let mut unclear = false;
         let (done, last) = loop {
             run.attempt = Some(Box::default());
             let done = run.flow(&eventually.flow).await;
             let attempt = run.attempt.take().unwrap_or_default();
             waiting.checks = attempt.checks.iter().map(|(check, ..)| *check).collect();
             let over = start + (run.held - held) + eventually.within;
+            let stood = run.sink.stood(start, Instant::now());
             let why = match done {
                 Ok(()) => match &attempt.wrong {
-                    None if run.due <= over => break (Ok(()), attempt),
+                    None if run.due <= over + stood => {
+                        unclear = run.due > over;
+                        break (Ok(()), attempt);
+                    }
                     None => "it held, but too late".to_owned(),
                     Some(why) => why.clone(),
                 },
@@ -32,7 +41,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             run.user.rest = std::time::Duration::ZERO;
             number += 1;
             let next = (start + (run.held - held) + eventually.every.saturating_mul(number)).max(run.due);
-            if next > over {
+            if next > over + stood {
                 let why = run.user.redact(&why);
                 let within = humantime::format_duration(eventually.within);
                 let broken = run.broken(Reason::Expect, format!("eventually: {within} were not enough: {why}"));
@@ -42,15 +51,17 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
                 break (Err(stop), attempt);
             }
         };
-        waiting.over = true;
+        waiting.over = !unclear;
         run.attempt = outer;
-        report(*last, run);
+        if !unclear || waiting.nested {
+            report(*last, run);
+        }
         done
     })
 }
 
-/// One that waits for it to hold. Dropped before that is known, it was cut off: the checks of its last attempt are unclear. One within
-/// another is that one's.
+/// One that waits for it to hold. Dropped before that is known, it was cut off, or a pause of the generator hid it: the checks of the last
+/// attempt that ended are unclear. One within another is that one's.
 struct Waiting<'a, S: Sink> {
     sink: &'a S,
     at: Instant,

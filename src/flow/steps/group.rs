@@ -5,8 +5,9 @@ use std::time::Instant;
 use crate::base::Outcome;
 use crate::base::units::nanos;
 use crate::flow::control::Group;
-use crate::flow::interpret::{Nested, Run, Stop};
+use crate::flow::run::{Nested, Run};
 use crate::flow::sink::{Sink, Work};
+use crate::flow::stop::Stop;
 use crate::measure::GroupId;
 
 pub(in crate::flow) fn run<'s, S: Sink>(group: &'s Group, run: &'s mut Run<'_, S>) -> Nested<'s> {

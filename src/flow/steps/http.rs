@@ -2,20 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
-
-use crate::base::secrets::secrets_of_header;
 use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Reason};
 use crate::expr::{Response, Value};
 use crate::flow::expect::Wrong;
 use crate::flow::flight::{Flight, Talk, connections};
-use crate::flow::interpret::{Broken, Run};
+use crate::flow::run::Run;
 use crate::flow::session::alongside;
 use crate::flow::sink::{Failure, Sink};
+use crate::flow::stop::Broken;
 use crate::flow::types::HttpStep;
 use crate::measure::{LEAST_BODY, Sample, Transfer};
+use crate::protocol::Sent;
 use crate::protocol::http::{Exchange, Uploaded};
 
 pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>) -> Result<(), Broken> {
@@ -28,7 +27,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 let credentials = step.request.credentials(&prepared);
                 user.http.knock().is_for(step.id);
                 let flight = Flight::new(run.sink, step.id, due, true);
-                let talk = Talk { http: &mut user.http, sink: run.sink };
+                let talk = Talk { http: &mut user.http, flight: &flight, expect: &step.expect };
                 let exchange = match &mut run.session {
                     None => talk.http.perform(&step.request, prepared, user.pool.as_deref()).await,
                     Some(session) => {
@@ -36,6 +35,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                         Box::pin(alongside(session, Box::pin(exchange))).await
                     }
                 };
+                drop(talk);
                 flight.landed();
                 Ok((exchange, credentials, trace))
             }
@@ -45,6 +45,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
     match exchange {
         Ok((exchange, credentials, trace)) => {
             run.due = exchange.ended;
+            run.sink.credentials(&credentials, &exchange.headers);
             connections(run.sink, exchange.ended, &exchange.connects, &exchange.disconnects);
             if let Some(detail) = &exchange.stray {
                 // No error of this request, and yet what a report should show.
@@ -66,7 +67,7 @@ pub(in crate::flow) async fn run<S: Sink>(step: &HttpStep, run: &mut Run<'_, S>)
                 downloaded: 0,
                 processing: Duration::ZERO,
                 lost: false,
-                credentials: Vec::new(),
+                credentials: Sent::default(),
                 trace: None,
             };
             let wrong = Some((error.reason(), error.to_string()));
@@ -90,8 +91,7 @@ struct Exchanged {
     processing: Duration,
     /// It was sent and not answered.
     lost: bool,
-    /// Of the headers that were sent: not to be shown.
-    credentials: Vec<HeaderValue>,
+    credentials: Sent,
     /// The trace that it was sent with.
     trace: Option<TraceId>,
 }
@@ -118,7 +118,7 @@ fn answered<S: Sink>(
     step: &HttpStep,
     due: Instant,
     exchange: Exchange,
-    (credentials, trace): (Vec<HeaderValue>, Option<TraceId>),
+    (credentials, trace): (Sent, Option<TraceId>),
     run: &mut Run<'_, S>,
 ) -> Result<(), Broken> {
     let (service, lost) = (exchange.service(), exchange.is_lost());
@@ -196,9 +196,7 @@ fn conclude<S: Sink>(
     if outcome == Outcome::Ok && (exchanged.uploaded.is_some() || step.request.spec().discard_body) {
         sink.transfer(step.id, due, &exchanged.transfer(step.request.spec().discard_body));
     }
-    let sent = || -> Vec<String> {
-        exchanged.credentials.iter().filter_map(|value| value.to_str().ok()).flat_map(secrets_of_header).collect()
-    };
+    let sent = || -> Vec<String> { exchanged.credentials.secrets().collect() };
     if let Some((reason, detail)) = &wrong {
         let secrets = |text: &str| run.user.secrets(text).into_iter().chain(sent()).collect();
         let failure = Failure { reason: *reason, status: exchanged.status, detail, body: &body, secrets: &secrets };

@@ -1,8 +1,9 @@
 //! `count` and `record`: metrics of the profile's own. They belong with the request before them, or with the end of the wait before them.
 
 use crate::base::Reason;
-use crate::flow::interpret::{Broken, Run};
+use crate::flow::run::Run;
 use crate::flow::sink::Sink;
+use crate::flow::stop::Broken;
 use crate::flow::types::Amounts;
 
 pub(in crate::flow) fn count<S: Sink>(amounts: &Amounts, run: &mut Run<'_, S>) -> Result<(), Broken> {

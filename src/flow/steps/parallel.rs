@@ -11,8 +11,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::turns::Turns;
-use crate::flow::interpret::{Attempt, Run, Stop};
+use crate::flow::run::{Attempt, Run};
 use crate::flow::sink::Sink;
+use crate::flow::stop::Stop;
 use crate::flow::types::Flow;
 use crate::flow::user::User;
 

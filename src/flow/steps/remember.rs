@@ -2,8 +2,9 @@
 
 use crate::base::Reason;
 use crate::expr::{JsonTemplate, ListId};
-use crate::flow::interpret::{Broken, Run};
+use crate::flow::run::Run;
 use crate::flow::sink::Sink;
+use crate::flow::stop::Broken;
 
 pub(in crate::flow) fn run<S: Sink>(values: &[(ListId, JsonTemplate)], run: &mut Run<'_, S>) -> Result<(), Broken> {
     for (list, template) in values {

@@ -9,11 +9,12 @@ use bytes::Bytes;
 
 use crate::base::{Outcome, Protocol};
 use crate::expr::json::Tree;
-use crate::flow::interpret::{Broken, Run, Stop};
+use crate::flow::run::Run;
 use crate::flow::session::{
     CloseStep, EmitStep, Hearing, Lasting, ListenStep, Listening, MessageStep, SendStep, Session, SessionStep,
 };
 use crate::flow::sink::Sink;
+use crate::flow::stop::{Broken, Stop};
 use crate::flow::types::Think;
 use crate::protocol::session::Outgoing;
 

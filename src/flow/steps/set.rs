@@ -2,8 +2,9 @@
 
 use crate::base::Reason;
 use crate::expr::Symbol;
-use crate::flow::interpret::{Broken, Run};
+use crate::flow::run::Run;
 use crate::flow::sink::Sink;
+use crate::flow::stop::Broken;
 use crate::flow::types::SetValue;
 
 pub(in crate::flow) fn run<S: Sink>(values: &[(Symbol, SetValue)], run: &mut Run<'_, S>) -> Result<(), Broken> {

@@ -1,77 +1,19 @@
-//! `repeat` and `for_each`: turns, one after the other or by several users at the same time.
+//! The turns of a repetition: which is next, when it is due, and whether there is another.
 
 use std::time::{Duration, Instant};
 
 use crate::base::Reason;
 use crate::base::units::nanos;
-use crate::expr::{Elements, Expression, Symbol, Value, elements};
-use crate::flow::control::{ForEach, Repeat, Times};
-use crate::flow::interpret::{Broken, Nested, Run, Stop};
-use crate::flow::rhythm::{Rest, Rhythm};
+use crate::expr::{Elements, Expression, Symbol, Value};
+use crate::flow::control::Repeat;
+use crate::flow::rhythm::{RETRY, Rest, Rhythm};
+use crate::flow::run::Run;
 use crate::flow::sink::Sink;
+use crate::flow::stop::{Broken, Stop};
 use crate::flow::types::Flow;
-
-use super::parallel;
-use crate::flow::rhythm::RETRY;
 
 /// So many turns in a row in which no time passes, of a repetition that has no number of turns, are taken for a mistake.
 const IDLE: u32 = if cfg!(test) { 10_000 } else { 1_000_000 };
-
-pub(in crate::flow) fn repeat<'s, S: Sink>(repeat: &'s Repeat, run: &'s mut Run<'_, S>) -> Nested<'s> {
-    Box::pin(async move {
-        let limit = match &repeat.times {
-            None => None,
-            Some(Times::Always(times)) => Some(*times),
-            Some(Times::Drawn(template)) => {
-                let value =
-                    template.value(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("repeat: {error}")))?;
-                let times = Some(&value).filter(|value| value.is_number()).and_then(|value| u64::try_from(value.clone()).ok());
-                Some(
-                    times.ok_or_else(|| {
-                        run.broken(Reason::Template, "repeat: `times` is not a whole number from 0 on".to_owned())
-                    })?,
-                )
-            }
-        };
-        let turns = Turns {
-            limit,
-            condition: repeat.condition.as_ref(),
-            lasting: repeat.lasting,
-            every: repeat.every,
-            until_asked: repeat.until_asked,
-            ..Turns::new(run)
-        };
-        all(turns, repeat.users, &repeat.flow, run).await
-    })
-}
-
-pub(in crate::flow) fn for_each<'s, S: Sink>(each: &'s ForEach, run: &'s mut Run<'_, S>) -> Nested<'s> {
-    Box::pin(async move {
-        let list =
-            each.list.value(&run.user.scope).map_err(|error| run.broken(Reason::Template, format!("for_each: {error}")))?;
-        let Some(items) = elements(&list) else {
-            return Err(run.broken(Reason::Template, format!("for_each: `{}` is not a list", each.list.source())).into());
-        };
-        let turns = Turns { limit: list.len().map(|n| n as u64), items: Some((each.variable, items)), ..Turns::new(run) };
-        all(turns, each.users, &each.flow, run).await
-    })
-}
-
-/// All turns.
-async fn all<S: Sink>(mut turns: Turns<'_>, users: u32, flow: &Flow, run: &mut Run<'_, S>) -> Result<(), Stop> {
-    if users > 1 {
-        return parallel::run(turns, users, flow, run).await;
-    }
-    while let Some(turn) = turns.next(run)? {
-        if let Err(stop) = turn.run(flow, run).await {
-            turns.left_out(&stop, users, flow, run);
-            return Err(stop);
-        }
-        // Where nothing is ever waited for, the worker's other users still have their turns.
-        tokio::task::coop::consume_budget().await;
-    }
-    Ok(())
-}
 
 /// What is left to do.
 pub(super) struct Turns<'f> {
@@ -113,6 +55,23 @@ impl<'f> Turns<'f> {
             last: None,
             idle: 0,
         }
+    }
+
+    /// Those of `repeat`, at most `limit` of them.
+    pub(super) fn of_repeat<S: Sink>(repeat: &'f Repeat, limit: Option<u64>, run: &Run<'_, S>) -> Self {
+        Self {
+            limit,
+            condition: repeat.condition.as_ref(),
+            lasting: repeat.lasting,
+            every: repeat.every,
+            until_asked: repeat.until_asked,
+            ..Self::new(run)
+        }
+    }
+
+    /// One for each item of a list, whose length may be known.
+    pub(super) fn of_items<S: Sink>(variable: Symbol, items: Elements, length: Option<usize>, run: &Run<'_, S>) -> Self {
+        Self { limit: length.map(|n| n as u64), items: Some((variable, items)), ..Self::new(run) }
     }
 
     /// The index of the next turn.

@@ -49,8 +49,11 @@ async fn expectations() {
         (Outcome::Ok, None, 404),
     ];
     assert_eq!(book.outcomes(), expected);
-    let details =
-        ["`response.json.id == 'other'` does not hold", "`response.json.nope` is undefined and can't be compared", "status 201"];
+    let details = [
+        "`response.json.id == 'other'` does not hold",
+        "`response.json.nope` is undefined and can't be compared",
+        "status 201 instead of 200",
+    ];
     assert_eq!(book.details(), details);
 }
 

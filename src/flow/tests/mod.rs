@@ -14,6 +14,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -24,6 +25,7 @@ use crate::base::{Outcome, Protocol, Reason};
 use crate::expr::{Compiler, Explanation, Extract, ListId, Names, Shared, Symbol, Value};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 use crate::net::testing::request;
+use crate::protocol::Sent;
 use crate::protocol::http::{Request, Spec};
 
 /// How one iteration ended, which was due at `due`.
@@ -220,6 +222,10 @@ impl Sink for Book {
     fn lost(&self, step: StepId, _: Instant) {
         self.tell(Told::Lost(step.0));
     }
+
+    fn credentials(&self, _: &Sent, _: &HeaderMap) {}
+
+    fn secrets(&self, _: Vec<String>) {}
 
     fn traced(&self, step: StepId, _: Instant, _: &Sample, trace: TraceId) {
         self.tell(Told::Traced(step.0, trace));

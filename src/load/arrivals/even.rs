@@ -4,7 +4,6 @@
 //! the next. A due time is a function of n and the shape alone, never a sum of gaps, so that nothing drifts.
 //! Bursts are merged in: they number before an arrival of the rate that is due at the same nanosecond.
 
-use super::sorted;
 use crate::load::{Shape, whole};
 use std::time::Duration;
 
@@ -52,6 +51,7 @@ fn count_while(rate: &Shape, early: impl Fn(Duration) -> bool) -> u64 {
 }
 
 impl Even {
+    /// A worker's arrivals; `bursts` in the order of their times.
     pub(super) fn new(rate: &Shape, bursts: &[(Duration, u64)], index: u64, modulus: u64) -> Self {
         let total = whole(rate.total_area());
         let mut runs = vec![];
@@ -62,7 +62,7 @@ impl Even {
                 first = first.saturating_add(count);
             }
         };
-        for (at, count) in sorted(bursts) {
+        for &(at, count) in bursts {
             let before = count_while(rate, |due| due < at);
             push(before - under_rate, None, under_rate);
             push(count, Some(at), 0);

@@ -73,12 +73,15 @@ impl Arrivals {
     /// The arrivals with `n mod modulus = index`, ascending: their numbers and due times. None if `index` isn't below
     /// `modulus`.
     pub fn stream(&self, index: u64, modulus: u64) -> ArrivalStream {
+        // In the order of their times, the empty ones left out.
+        let mut bursts: Vec<_> = self.bursts.iter().copied().filter(|burst| burst.1 > 0).collect();
+        bursts.sort_by_key(|burst| burst.0);
         let inner = if index >= modulus {
             Inner::None
         } else {
             match self.spacing {
-                Spacing::Even => Inner::Even(Even::new(&self.rate, &self.bursts, index, modulus)),
-                Spacing::Poisson { seed } => Inner::Poisson(Poisson::new(&self.rate, &self.bursts, seed, index, modulus)),
+                Spacing::Even => Inner::Even(Even::new(&self.rate, &bursts, index, modulus)),
+                Spacing::Poisson { seed } => Inner::Poisson(Poisson::new(&self.rate, bursts, seed, index, modulus)),
             }
         };
         ArrivalStream { inner }
@@ -108,13 +111,6 @@ impl Iterator for ArrivalStream {
             Inner::Poisson(poisson) => poisson.next(),
         }
     }
-}
-
-/// Bursts in the order of their times, the empty ones left out.
-fn sorted(bursts: &[(Duration, u64)]) -> Vec<(Duration, u64)> {
-    let mut bursts: Vec<_> = bursts.iter().copied().filter(|burst| burst.1 > 0).collect();
-    bursts.sort_by_key(|burst| burst.0);
-    bursts
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! Processes, 1975, chapter 4). So ramps need no thinning, and every number drawn is used.
 //! Each worker draws the whole stream of the seed and keeps its own: the numbering is the same everywhere.
 
-use super::sorted;
 use crate::base::random::Stream;
 use crate::load::Shape;
 use std::time::Duration;
@@ -29,8 +28,8 @@ pub(super) struct Poisson {
 }
 
 impl Poisson {
-    pub(super) fn new(rate: &Shape, bursts: &[(Duration, u64)], seed: u64, index: u64, modulus: u64) -> Self {
-        let mut bursts = sorted(bursts);
+    /// A worker's arrivals; `bursts` in the order of their times.
+    pub(super) fn new(rate: &Shape, mut bursts: Vec<(Duration, u64)>, seed: u64, index: u64, modulus: u64) -> Self {
         bursts.reverse();
         let random = Stream::keyed(&[seed]);
         let mut poisson =
@@ -48,7 +47,7 @@ impl Poisson {
 
     pub(super) fn due_by(rate: &Shape, bursts: &[(Duration, u64)], seed: u64, t: Duration) -> u64 {
         let burst = bursts.iter().filter(|burst| burst.0 <= t).fold(0u64, |sum, burst| sum.saturating_add(burst.1));
-        let mut all = Self::new(rate, &[], seed, 0, 1);
+        let mut all = Self::new(rate, Vec::new(), seed, 0, 1);
         let mut count = 0;
         while all.due.is_some_and(|due| due <= t) {
             count += 1;

@@ -1,16 +1,20 @@
 //! A set as it is read, while its worker may be writing: what was written first is read last.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use super::{ScenarioCell, Set, StepCell};
 use crate::measure::atoms::Count;
 use crate::measure::layout::Layout;
 use crate::measure::messages::{MessageTotals, SessionTotals};
-use crate::measure::open::OpenCell;
+use crate::measure::own::OwnTotals;
 use crate::measure::shapes::Shapes;
-use crate::measure::totals::{CheckTotals, ConnectTotals, OwnTotals, ScenarioTotals, StepTotals, Totals};
+use crate::measure::totals::{CheckTotals, ConnectTotals, ScenarioTotals, StepTotals, Totals};
 use crate::measure::transfer::TransferTotals;
+
+/// So often a set is read again whose worker records delays meanwhile.
+const TRIES: usize = 8;
 
 impl Set {
     /// What several workers have recorded of one phase so far. Workers pass arrivals on, so that what was due on one may have
@@ -28,9 +32,11 @@ impl Set {
 
     /// What has been recorded so far.
     pub fn totals(&self) -> Totals {
-        let mut totals = self.own_totals();
-        let apart = |set: &OnceLock<Box<Set>>| set.get().map(|set| Box::new(set.own_totals()));
-        let (late, early) = (apart(&self.late), apart(&self.early));
+        let now = Some(self.now.load(Ordering::Acquire));
+        let mut totals = self.own_totals(now);
+        let apart = |set: &OnceLock<Box<Set>>, now| set.get().map(|set| Box::new(set.own_totals(now)));
+        // What was due in a phase before is none of what this one waits for.
+        let (late, early) = (apart(&self.late, now), apart(&self.early, None));
         for part in late.iter().chain(&early) {
             totals.add(part);
         }
@@ -38,11 +44,25 @@ impl Set {
         totals
     }
 
-    fn own_totals(&self) -> Totals {
+    /// A delay is written a moment after the sample that it belongs to. A sample without it would seem to be the target's doing: where any
+    /// was written meanwhile, all is read again.
+    fn own_totals(&self, now: Option<u64>) -> Totals {
+        let mut tries = 0;
+        loop {
+            let before = self.delays.get();
+            let totals = self.read(now);
+            tries += 1;
+            if tries == TRIES || self.delays.get() == before {
+                return totals;
+            }
+        }
+    }
+
+    fn read(&self, now: Option<u64>) -> Totals {
         let shapes = &self.shapes;
         Totals {
-            steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i)).collect(),
-            scenarios: self.scenarios.iter().enumerate().map(|(i, cell)| scenario(cell, shapes, i)).collect(),
+            steps: self.steps.iter().enumerate().map(|(i, cell)| step(cell.get().map(|cell| &**cell), shapes, i, now)).collect(),
+            scenarios: self.scenarios.iter().enumerate().map(|(i, cell)| scenario(cell, shapes, i, now)).collect(),
             delayed_groups: self.delayed_groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
             groups: self.groups.iter().zip(&shapes.group).map(|(cell, buckets)| cell.totals(buckets)).collect(),
             checks: self
@@ -82,11 +102,12 @@ impl Set {
                     Some(cell) => OwnTotals {
                         counter: cell.counter.get(),
                         histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
+                        gauge: cell.set_at.get().zip(cell.gauge.get()),
                     },
                     None => OwnTotals::default(),
                 })
                 .collect(),
-            open_groups: self.open_groups.iter().map(OpenCell::totals).collect(),
+            open_groups: self.open_groups.iter().map(|cell| cell.totals(now)).collect(),
             early: None,
             late: None,
         }
@@ -97,13 +118,14 @@ fn read<const N: usize>(counts: &[Count; N]) -> [u64; N] {
     std::array::from_fn(|i| counts[i].get())
 }
 
-fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
+fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize, now: Option<u64>) -> StepTotals {
     let Some(cell) = cell else { return StepTotals::default() };
     // Read against the order of writing, so that neither errors nor answers nor service times exceed the requests.
     let stalled = cell.stalled.get();
     let delayed_service = cell.delayed_service.totals(&shapes.service[i]);
     let delayed_response = cell.delayed_response.totals(&shapes.response[i]);
-    let open = cell.open.totals();
+    let open = cell.open.totals(now);
+    let cut = cell.cut.totals();
     let (lost, received, sent) = (cell.lost.get(), cell.received.get(), cell.sent.get());
     let mut codes = BTreeMap::new();
     for (class, counts) in cell.codes.iter().enumerate() {
@@ -116,16 +138,17 @@ fn step(cell: Option<&StepCell>, shapes: &Shapes, i: usize) -> StepTotals {
     let reasons = read(&cell.reasons);
     let service = cell.service.totals(&shapes.service[i]);
     let response = cell.response.totals(&shapes.response[i]);
-    StepTotals { response, service, reasons, codes, sent, received, lost, stalled, delayed_response, delayed_service, open }
+    StepTotals { response, service, reasons, codes, sent, received, lost, cut, stalled, delayed_response, delayed_service, open }
 }
 
-fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
+fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize, now: Option<u64>) -> ScenarioTotals {
+    let displaced = cell.displaced.get();
     let (started, dropped, cancelled) = (cell.started.get(), read(&cell.dropped), cell.cancelled.get());
     let due = cell.due.get();
     let delayed_iterations = cell.delayed_iterations.totals(&shapes.iteration[i]);
     ScenarioTotals {
         delayed_iterations,
-        open: cell.open.totals(),
+        open: cell.open.totals(now),
         absent: cell.absent.get(),
         wanted: cell.wanted.get(),
         held: cell.held.get(),
@@ -134,6 +157,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         due,
         started,
         dropped,
+        displaced,
         cancelled,
         iterations: cell.iterations.totals(&shapes.iteration[i]),
         step_errors: read(&cell.step_errors),
@@ -142,6 +166,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize) -> ScenarioTotals {
         connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
             None => ConnectTotals::default(),
             Some(cell) => ConnectTotals {
+                open: cell.open.totals(now),
                 delayed: cell.delayed.totals(&shapes.connect[i]),
                 carried: cell.carried.get(),
                 duration: cell.duration.totals(&shapes.connect[i]),

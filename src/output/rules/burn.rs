@@ -5,14 +5,18 @@ use std::time::Duration;
 use super::promql::Selection;
 use super::windows::Pair;
 use crate::base::Protocol;
-use crate::measure::Layout;
+use crate::measure::{Layout, catalogue};
 use crate::verdict::{Comparison, Measure, Of, Requirement, Tally, Traffic, Unit};
 
 /// Below so many events in the long window a ratio says nothing.
 const LEAST: f64 = 100.0;
 
-const CONNECTS: &str = "load_connects_total";
-const CONNECT_FAILURES: &str = "load_connect_failures_total";
+const CONNECTS: &str = catalogue::CONNECTS.name;
+const CONNECT_FAILURES: &str = catalogue::CONNECT_FAILURES.name;
+/// The histogram of connections that came up; it has no outcomes.
+const OF_CONNECT: &str = catalogue::CONNECT_DURATION.name;
+const ANSWERED: &str = "outcome!=\"error\"";
+const GOOD: &str = "outcome=\"ok\"";
 
 /// An error budget.
 pub(super) struct Burn {
@@ -64,10 +68,10 @@ impl Burn {
             Some(by_scenario()?.with(&super::any_of("protocol", &protocols)))
         };
         let (own, histogram, of) = match traffic.of {
-            Of::Response => (by_step()?, "load_response_duration_seconds", "requests"),
-            Of::Service => (by_step()?, "load_service_duration_seconds", "requests"),
-            Of::Connect => (by_protocol()?, "load_connect_duration_seconds", "connects"),
-            Of::Iteration => (by_scenario()?, "load_iteration_duration_seconds", "iterations"),
+            Of::Response => (by_step()?, catalogue::RESPONSE_DURATION.name, "requests"),
+            Of::Service => (by_step()?, catalogue::SERVICE_DURATION.name, "requests"),
+            Of::Connect => (by_protocol()?, OF_CONNECT, "connects"),
+            Of::Iteration => (by_scenario()?, catalogue::ITERATION_DURATION.name, "iterations"),
             // Their histograms have no exact bound at an SLO's threshold.
             _ => return None,
         };
@@ -121,8 +125,8 @@ impl Burn {
         let requests = matches!(of, Of::Response | Of::Service);
         let (all, failed) = match of {
             Of::Connect => (CONNECTS, CONNECT_FAILURES),
-            Of::Iteration => ("load_iterations_total", "load_iterations_failed_total"),
-            _ => ("load_requests_total", "load_request_errors_total"),
+            Of::Iteration => (catalogue::ITERATIONS.name, catalogue::ITERATIONS_FAILED.name),
+            _ => (catalogue::REQUESTS.name, catalogue::REQUEST_ERRORS.name),
         };
         let part = |metric, matcher: Option<String>, all| Bad::Part { metric, matcher, all };
         let by_reason = |reason: &str| Some(format!("reason={}", super::quoted(reason)));
@@ -130,7 +134,7 @@ impl Burn {
             (Tally::Errors, true) => (own, part(failed, None, all), "fail".to_owned()),
             (Tally::Success, false) if of == Of::Connect => (own, part(failed, None, all), "fail".to_owned()),
             (Tally::Success, false) => {
-                let metric = if requests { "load_response_duration_seconds" } else { "load_iteration_duration_seconds" };
+                let metric = if requests { catalogue::RESPONSE_DURATION.name } else { catalogue::ITERATION_DURATION.name };
                 (own, Bad::NotOk { metric }, "do not succeed".to_owned())
             }
             (Tally::Timeouts, true) if of != Of::Iteration => {
@@ -141,64 +145,56 @@ impl Burn {
             }
             (Tally::Status(first, last), true) if requests => {
                 let words = format!("are answered {}", range(first, last));
-                (own, part("load_http_responses_total", Some(codes(first, last)), all), words)
+                (own, part(catalogue::HTTP_RESPONSES.name, Some(codes(first, last)), all), words)
             }
             (Tally::Status(first, last), false) if requests => {
-                let bad = Bad::NotPart { metric: "load_http_responses_total", matcher: codes(first, last), all };
+                let bad = Bad::NotPart { metric: catalogue::HTTP_RESPONSES.name, matcher: codes(first, last), all };
                 (own, bad, format!("are not answered {}", range(first, last)))
             }
             (Tally::Checks, false) => {
-                (by_check()?, part("load_check_failures_total", None, "load_checks_total"), "do not hold".to_owned())
+                (by_check()?, part(catalogue::CHECK_FAILURES.name, None, catalogue::CHECKS.name), "do not hold".to_owned())
             }
-            (Tally::Dropped, true) => {
-                (by_scenario()?, part("load_arrivals_dropped_total", None, "load_arrivals_due_total"), "are dropped".to_owned())
-            }
+            (Tally::Dropped, true) => (
+                by_scenario()?,
+                part(catalogue::ARRIVALS_DROPPED.name, None, catalogue::ARRIVALS_DUE.name),
+                "are dropped".to_owned(),
+            ),
             (Tally::Disconnects, true) => (by_protocol()?, Bad::Disconnects, "end unasked".to_owned()),
             _ => return None,
         };
         Some((selection, bad, words))
     }
 
-    /// What part of all is bad, over a window.
+    /// What part of all is bad, over a window; all is what [`Burn::volume`] counts.
     pub fn ratio(&self, window: Duration) -> String {
         let series = &self.selection;
-        let answered = series.with("outcome!=\"error\"");
-        let good = series.with("outcome=\"ok\"");
+        let all = format!("({} > 0)", self.volume(window));
         match &self.bad {
-            Bad::Above { metric: metric @ "load_connect_duration_seconds", bound } => {
-                format!("1 - {} / ({} > 0)", series.below(metric, *bound, window), series.count(metric, window))
+            Bad::Above { metric, bound } | Bad::NotWithin { metric, bound } if *metric == OF_CONNECT => {
+                format!("1 - {} / {all}", series.below(metric, *bound, window))
             }
-            Bad::Above { metric, bound } => {
-                format!("1 - {} / ({} > 0)", answered.below(metric, *bound, window), answered.count(metric, window))
-            }
-            Bad::NotWithin { metric: metric @ "load_connect_duration_seconds", bound } => {
-                format!("1 - {} / ({} > 0)", series.below(metric, *bound, window), series.rate(CONNECTS, window))
-            }
-            Bad::NotWithin { metric, bound } => {
-                format!("1 - {} / ({} > 0)", good.below(metric, *bound, window), series.count(metric, window))
-            }
-            Bad::NotOk { metric } => format!("1 - {} / ({} > 0)", good.count(metric, window), series.count(metric, window)),
-            Bad::Part { metric, matcher, all } => {
+            Bad::Above { metric, bound } => format!("1 - {} / {all}", series.with(ANSWERED).below(metric, *bound, window)),
+            Bad::NotWithin { metric, bound } => format!("1 - {} / {all}", series.with(GOOD).below(metric, *bound, window)),
+            Bad::NotOk { metric } => format!("1 - {} / {all}", series.with(GOOD).count(metric, window)),
+            Bad::Part { metric, matcher, .. } => {
                 let part = matcher.as_ref().map_or_else(|| series.clone(), |matcher| series.with(matcher));
-                format!("{} / ({} > 0)", part.rate(metric, window), series.rate(all, window))
+                format!("{} / {all}", part.rate(metric, window))
             }
-            Bad::NotPart { metric, matcher, all } => {
-                format!("1 - {} / ({} > 0)", series.with(matcher).rate(metric, window), series.rate(all, window))
-            }
-            Bad::Disconnects => format!("{} / ({} > 0)", series.rate("load_disconnects_total", window), self.volume(window)),
+            Bad::NotPart { metric, matcher, .. } => format!("1 - {} / {all}", series.with(matcher).rate(metric, window)),
+            Bad::Disconnects => format!("{} / {all}", series.rate(catalogue::DISCONNECTS.name, window)),
         }
     }
 
-    /// How many of all there are, a second.
+    /// How many of all there are, a second: of those that can be bad, and of no others.
     pub fn volume(&self, window: Duration) -> String {
+        let series = &self.selection;
         match &self.bad {
-            Bad::Above { metric, .. } | Bad::NotWithin { metric, .. } | Bad::NotOk { metric } => {
-                self.selection.count(metric, window)
-            }
-            Bad::Part { all, .. } | Bad::NotPart { all, .. } => self.selection.rate(all, window),
-            Bad::Disconnects => {
-                format!("({} - {})", self.selection.rate(CONNECTS, window), self.selection.rate(CONNECT_FAILURES, window))
-            }
+            // A connection that didn't come up isn't within any time.
+            Bad::NotWithin { metric, .. } if *metric == OF_CONNECT => series.rate(CONNECTS, window),
+            Bad::Above { metric, .. } if *metric != OF_CONNECT => series.with(ANSWERED).count(metric, window),
+            Bad::Above { metric, .. } | Bad::NotWithin { metric, .. } | Bad::NotOk { metric } => series.count(metric, window),
+            Bad::Part { all, .. } | Bad::NotPart { all, .. } => series.rate(all, window),
+            Bad::Disconnects => format!("({} - {})", series.rate(CONNECTS, window), series.rate(CONNECT_FAILURES, window)),
         }
     }
 

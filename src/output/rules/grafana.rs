@@ -1,43 +1,43 @@
-//! A provisioning file of Grafana's alerting: a query, its last value, a threshold.
+//! A provisioning file of Grafana's alerting: a query, its last value, whether there is one.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Value, json};
 
 use super::prometheus::yaml;
-use super::{Burn, Objective, Pair};
+use super::{Links, Objective};
 use crate::plan::Plan;
 
 /// The data source's uid, as `grafana/provisioning/datasources` gives it.
 const SOURCE: &str = "prometheus";
 
 /// The file's text.
-pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>]) -> String {
+pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>], links: Links<'_>) -> String {
     let mut rules = Vec::new();
     for objective in objectives {
-        let burning = |burn: &Burn, pair: &Pair| {
-            burn.burning(pair, &burn.ratio(pair.long), &burn.ratio(pair.short), &burn.volume(pair.long))
-        };
-        for alert in objective.alerts(plan, burning) {
+        for alert in objective.alerts(plan) {
+            let texts = alert.annotations("$values.B.Value", links);
+            let annotations: BTreeMap<_, _> = texts.iter().map(|(name, text)| (name, escaped(text))).collect();
             let title = format!("{} {} {}: {}", alert.name, plan.name, objective.slo.name, objective.requirement.text);
             rules.push(json!({
                 "uid": uid(&title),
                 "title": title,
                 "condition": "C",
-                "data": data(&alert.expr),
+                "data": data(&escaped(&alert.expr)),
                 "noDataState": "OK",
                 "execErrState": "Error",
                 "for": "0s",
                 "isPaused": false,
-                "labels": {"severity": alert.severity, "profile": plan.name, "slo": objective.slo.name,
-                           "requirement": objective.requirement.text},
-                "annotations": {"summary": escaped(&alert.summary), "description": escaped(&alert.description)},
+                "labels": objective.labels(plan, &alert),
+                "annotations": annotations,
             }));
         }
     }
     let head = format!(
         "# Alerts on the SLOs of the profile `{}`, made from it: make them anew when it changes.\n\
-         #   load-exporter rules PROFILE --format grafana > grafana/provisioning/alerting/{}.yml\n",
+         #   load-exporter rules PROFILE --format grafana > grafana/provisioning/alerting/{}.yml\n\
+         # They compare what Prometheus records: load-exporter rules PROFILE --format recording\n",
         plan.name, plan.name
     );
     let group =
@@ -45,15 +45,13 @@ pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>]) -> String {
     head + &yaml(&json!({"apiVersion": 1, "groups": [group]}))
 }
 
-/// The query has a result where the alert is due and none where all is well, whatever its value; hence `* 0 + 1`.
+/// The query has a result where the alert is due and none where all is well, whatever its value.
 fn data(expr: &str) -> Value {
     let of = |name: &str, source: &str, model: Value| json!({"refId": name, "relativeTimeRange": {"from": 600, "to": 0}, "datasourceUid": source, "model": model});
-    let query = json!({"refId": "A", "expr": format!("({expr}) * 0 + 1"), "instant": true, "range": false});
+    let query = json!({"refId": "A", "expr": expr, "instant": true, "range": false});
     let reduce = json!({"refId": "B", "type": "reduce", "expression": "A", "reducer": "last"});
-    let condition = json!([{"type": "query", "evaluator": {"type": "gt", "params": [0]}, "operator": {"type": "and"},
-                            "query": {"params": ["B"]}, "reducer": {"type": "last", "params": []}}]);
-    let threshold = json!({"refId": "C", "type": "threshold", "expression": "B", "conditions": condition});
-    json!([of("A", SOURCE, query), of("B", "__expr__", reduce), of("C", "__expr__", threshold)])
+    let there = json!({"refId": "C", "type": "math", "expression": "is_number($$B)"});
+    json!([of("A", SOURCE, query), of("B", "__expr__", reduce), of("C", "__expr__", there)])
 }
 
 /// At most 40 characters, the same for the same alert.
@@ -63,9 +61,7 @@ fn uid(title: &str) -> String {
     format!("load-slo-{:016x}", hasher.finish())
 }
 
-/// Grafana expands `$NAME` in its files, and its own query says 1 whatever the value was.
+/// Grafana expands `$NAME` in its files.
 fn escaped(text: &str) -> String {
-    text.replace("{{ $value | humanizePercentage }} of", "Too many of")
-        .replace("It is {{ $value }} just now.", "The query tells by how much.")
-        .replace('$', "$$")
+    text.replace('$', "$$")
 }

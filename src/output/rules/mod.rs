@@ -17,6 +17,8 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
+use serde_json::{Value, json};
+
 use crate::measure::PhaseId;
 use crate::plan::Plan;
 use crate::verdict::{Comparison, Measure, Over, Requirement, Slo, Subject};
@@ -30,16 +32,35 @@ use windows::{Pair, Windows};
 pub enum RulesFormat {
     /// A rule file of Prometheus.
     Prometheus,
-    /// A provisioning file of Grafana's alerting.
+    /// The recording rules of that file alone, for a Prometheus whose alerts Grafana evaluates.
+    Recording,
+    /// A provisioning file of Grafana's alerting, on what these record.
     Grafana,
 }
 
+/// Where alerts lead.
+#[derive(Debug, Clone, Copy)]
+pub struct Links<'a> {
+    /// The page with a section for each alert.
+    pub runbooks: &'a str,
+    /// Grafana's address.
+    pub grafana: &'a str,
+}
+
+/// The defaults, as `grafana/definition/alerts.py` has them too.
+impl Default for Links<'_> {
+    fn default() -> Self {
+        Self { runbooks: "docs/runbooks.md", grafana: "http://127.0.0.1:3000" }
+    }
+}
+
 /// The rules of a plan's SLOs, as the text of a file.
-pub fn rules(plan: &Plan, format: RulesFormat) -> String {
+pub fn rules(plan: &Plan, format: RulesFormat, links: Links<'_>) -> String {
     let objectives = objectives(plan);
     match format {
-        RulesFormat::Prometheus => prometheus::text(plan, &objectives),
-        RulesFormat::Grafana => grafana::text(plan, &objectives),
+        RulesFormat::Prometheus => prometheus::text(plan, &objectives, Some(links)),
+        RulesFormat::Recording => prometheus::text(plan, &objectives, None),
+        RulesFormat::Grafana => grafana::text(plan, &objectives, links),
     }
 }
 
@@ -114,13 +135,25 @@ fn watch(plan: &Plan, slo: &Slo, requirement: &Requirement, phases: &str) -> Wat
 }
 
 impl Objective<'_> {
-    /// The alerts; `burn` writes the expression of burning by one pair of windows.
-    fn alerts(&self, plan: &Plan, burning: impl Fn(&Burn, &Pair) -> String) -> Vec<Alert> {
+    /// The labels of its alerts. `of` says what is measured, so that a latency of the generator's can be told from a level of the target.
+    fn labels(&self, plan: &Plan, alert: &Alert) -> Value {
+        let of = match &self.slo.subject {
+            Subject::Traffic(traffic) => traffic.of.name(&plan.layout),
+            Subject::Server(_) => "server".to_owned(),
+            Subject::Promql(_) => "promql".to_owned(),
+            Subject::Value(_) => "value".to_owned(),
+        };
+        json!({"severity": alert.severity, "profile": plan.name, "slo": self.slo.name, "requirement": self.requirement.text, "of": of})
+    }
+
+    /// The alerts.
+    fn alerts(&self, plan: &Plan) -> Vec<Alert> {
         let (profile, slo, requirement) = (&plan.name, &self.slo.name, &self.requirement.text);
         let mut alerts = Vec::new();
         match &self.watch {
             Watch::Burn(burn) => {
-                let of = |pairs: &[Pair]| pairs.iter().map(|pair| burning(burn, pair)).collect::<Vec<_>>().join(" or ");
+                let burning = |pair: &Pair| prometheus::burning(plan, self, burn, pair);
+                let of = |pairs: &[Pair]| pairs.iter().map(&burning).collect::<Vec<_>>().join(" or ");
                 let allowed = format!("{} of {} may", percentage(burn.budget), burn.of);
                 alerts.push(Alert {
                     name: "LoadSloBudgetBurns",
@@ -155,8 +188,9 @@ impl Objective<'_> {
         alerts.push(Alert {
             name: "LoadSloMissed",
             severity: "ticket",
+            // What the last run came to stands while the next one goes on; one scrape that fails ends nothing.
             expr: format!(
-                "min by (job, profile, phase) (load_slo_met{{profile={},slo={},requirement={}}}) == 0",
+                "min by (job, instance, profile, phase) (last_over_time(load_slo_met{{profile={},slo={},requirement={}}}[5m])) == 0",
                 quoted(profile),
                 quoted(slo),
                 quoted(requirement)
@@ -165,6 +199,22 @@ impl Objective<'_> {
             description: "load_slo_value has what was measured, and the run's summary.txt what was beside it.".to_owned(),
         });
         alerts
+    }
+}
+
+impl Alert {
+    /// What tells a person of it; `value` is how its value is written.
+    fn annotations(&self, value: &str, links: Links<'_>) -> [(&'static str, String); 4] {
+        let anchor = self.name.to_lowercase();
+        [
+            ("summary", self.summary.clone()),
+            ("description", self.description.replace("$value", value)),
+            ("runbook_url", format!("{}#{anchor}", links.runbooks)),
+            (
+                "dashboard",
+                format!("{}/d/load-exporter-slo?var-profile={{{{ $labels.profile }}}}", links.grafana.trim_end_matches('/')),
+            ),
+        ]
     }
 }
 

@@ -1,33 +1,34 @@
 //! A rule file of Prometheus: what every alert needs is recorded once, the alerts compare.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::windows::written;
-use super::{Burn, Objective, Watch};
+use super::{Burn, Links, Objective, Pair, Watch};
 use crate::plan::Plan;
 
-/// The file's text.
-pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>]) -> String {
+/// How often the rules are evaluated (seconds).
+const INTERVAL: u64 = 15;
+/// Longer windows are built from what is recorded over the shortest one: over the raw series they would cost too much.
+const RAW: Duration = Duration::from_secs(3600);
+
+/// The file's text, with alerts that lead somewhere or without alerts.
+pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>], alerts: Option<Links<'_>>) -> String {
     let mut rules = Vec::new();
     for objective in objectives {
         if let Watch::Burn(burn) = &objective.watch {
-            rules.extend(recorded(objective, burn));
+            rules.extend(recorded(plan, objective, burn));
         }
     }
-    for objective in objectives {
-        let burning = |burn: &Burn, pair: &super::Pair| {
-            let of = |kind: &str, window| format!("{}{{{}}}", name(kind, window), identity(plan, objective));
-            let long = of("bad:ratio", pair.long);
-            burn.burning(pair, &long, &of("bad:ratio", pair.short), &of("events:", pair.long))
-        };
-        for alert in objective.alerts(plan, burning) {
+    for (objective, links) in objectives.iter().filter_map(|objective| Some((objective, alerts?))) {
+        for alert in objective.alerts(plan) {
             rules.push(json!({
                 "alert": alert.name,
                 "expr": alert.expr,
-                "labels": {"severity": alert.severity, "slo": objective.slo.name, "requirement": objective.requirement.text},
-                "annotations": {"summary": alert.summary, "description": alert.description},
+                "labels": objective.labels(plan, &alert),
+                "annotations": alert.annotations("$value", links).into_iter().collect::<BTreeMap<_, _>>(),
             }));
         }
     }
@@ -36,26 +37,58 @@ pub(super) fn text(plan: &Plan, objectives: &[Objective<'_>]) -> String {
          #   load-exporter rules PROFILE > rules.yml\n",
         plan.name
     );
-    let groups =
-        if rules.is_empty() { json!([]) } else { json!([{"name": format!("load-exporter-{}", plan.name), "rules": rules}]) };
+    let groups = if rules.is_empty() {
+        json!([])
+    } else {
+        json!([{"name": format!("load-exporter-{}", plan.name), "interval": written(Duration::from_secs(INTERVAL)), "rules": rules}])
+    };
     head + &yaml(&json!({"groups": groups}))
 }
 
 /// The recording rules of one objective.
-fn recorded(objective: &Objective<'_>, burn: &Burn) -> Vec<Value> {
+///
+/// Over the shortest window, and any other of at most [`RAW`], they look at the series themselves.
+fn recorded(plan: &Plan, objective: &Objective<'_>, burn: &Burn) -> Vec<Value> {
     let labels = json!({"slo": objective.slo.name, "requirement": objective.requirement.text});
     let rule = |kind, window, expr| json!({"record": name(kind, window), "expr": expr, "labels": labels});
+    let of = |kind, window| series(plan, objective, kind, window);
     let windows = objective.windows.all();
-    let ratios = windows.iter().map(|window| rule("bad:ratio", *window, burn.ratio(*window)));
-    let mut long: Vec<Duration> = objective.windows.page.iter().chain(&objective.windows.ticket).map(|pair| pair.long).collect();
-    long.sort_unstable();
-    long.dedup();
-    ratios.chain(long.into_iter().map(|window| rule("events:", window, burn.volume(window)))).collect()
+    let Some(shortest) = windows.first().copied() else { return Vec::new() };
+    let (raw, long): (Vec<Duration>, Vec<Duration>) = windows.iter().partition(|window| **window <= RAW || **window == shortest);
+    let mut rules = Vec::new();
+    for window in raw {
+        rules.push(rule(BAD_PART, window, burn.ratio(window)));
+        rules.push(rule(EVENTS, window, burn.volume(window)));
+    }
+    if !long.is_empty() {
+        rules.push(rule(BAD, shortest, format!("{} * {}", of(BAD_PART, shortest), of(EVENTS, shortest))));
+    }
+    for window in long {
+        let sum = |kind| format!("sum_over_time({}[{}])", of(kind, shortest), written(window));
+        rules.push(rule(BAD_PART, window, format!("{} / ({} > 0)", sum(BAD), sum(EVENTS))));
+        rules.push(rule(EVENTS, window, format!("{} * {INTERVAL} / {}", sum(EVENTS), window.as_secs())));
+    }
+    rules
+}
+
+/// The condition of one pair of windows.
+pub(super) fn burning(plan: &Plan, objective: &Objective<'_>, burn: &Burn, pair: &Pair) -> String {
+    let of = |kind, window| series(plan, objective, kind, window);
+    burn.burning(pair, &of(BAD_PART, pair.long), &of(BAD_PART, pair.short), &of(EVENTS, pair.long))
+}
+
+/// What part of the events is bad, how many bad ones there are a second, and how many in all.
+const BAD_PART: &str = "bad:ratio_";
+const BAD: &str = "bad:";
+const EVENTS: &str = "events:";
+
+/// What is recorded of an objective over a window.
+fn series(plan: &Plan, objective: &Objective<'_>, kind: &str, window: Duration) -> String {
+    format!("{}{{{}}}", name(kind, window), identity(plan, objective))
 }
 
 fn name(kind: &str, window: Duration) -> String {
-    let underscore = if kind.ends_with(':') { "" } else { "_" };
-    format!("load_slo:{kind}{underscore}rate{}", written(window))
+    format!("load_slo:{kind}rate{}", written(window))
 }
 
 fn identity(plan: &Plan, objective: &Objective<'_>) -> String {

@@ -14,7 +14,7 @@ fn plan_of(file: &str) -> Plan {
 #[test]
 fn every_requirement_is_watched() {
     let plan = plan_of("config/votes.yml");
-    let text = rules(&plan, RulesFormat::Prometheus);
+    let text = rules(&plan, RulesFormat::Prometheus, Links::default());
     for slo in &plan.slos {
         for requirement in &slo.require {
             assert!(text.contains(&format!("requirement: {}", requirement.text)) || text.contains(&requirement.text), "{text}");
@@ -49,8 +49,36 @@ fn a_burn_is_what_the_requirement_says() {
 #[test]
 fn grafana_gets_the_same_alerts() {
     let plan = plan_of("config/votes.yml");
-    let (prometheus, grafana) = (rules(&plan, RulesFormat::Prometheus), rules(&plan, RulesFormat::Grafana));
+    let (prometheus, grafana) =
+        (rules(&plan, RulesFormat::Prometheus, Links::default()), rules(&plan, RulesFormat::Grafana, Links::default()));
     assert_eq!(prometheus.matches("alert: ").count(), grafana.matches("title: ").count());
-    assert!(!grafana.contains("load_slo:"), "it has no recording rules");
+    assert!(!grafana.contains("rate("), "what is dear is recorded");
+    let recording = rules(&plan, RulesFormat::Recording, Links::default());
+    assert_eq!(recording.matches("record: ").count(), prometheus.matches("record: ").count());
+    assert!(!recording.contains("alert: "));
+    assert!(grafana.contains("{{ $$values.B.Value | humanizePercentage }}"), "{grafana}");
     assert!(!grafana.contains(" $labels") && grafana.contains("$$labels"), "{grafana}");
+}
+
+#[test]
+fn alerts_lead_where_they_are_told_to() {
+    let plan = plan_of("config/votes.yml");
+    let links = Links { runbooks: "https://runbooks.example/load", grafana: "https://grafana.example/" };
+    for format in [RulesFormat::Prometheus, RulesFormat::Grafana] {
+        let text = rules(&plan, format, links);
+        assert!(text.contains("https://runbooks.example/load#loadslomissed") && !text.contains("docs/runbooks.md"), "{text}");
+        assert!(text.contains("https://grafana.example/d/load-exporter-slo") && !text.contains("127.0.0.1"), "{text}");
+    }
+}
+
+#[test]
+fn a_latency_can_be_told_from_a_level_of_the_target() {
+    let plan = plan_of("config/votes.yml");
+    let objectives = objectives(&plan);
+    for (slo, of) in [("api", "response"), ("arrivals", "response"), ("cache", "server"), ("pool", "promql")] {
+        for objective in objectives.iter().filter(|objective| objective.slo.name == slo) {
+            let alerts = objective.alerts(&plan);
+            assert!(alerts.iter().all(|alert| objective.labels(&plan, alert)["of"] == of), "{slo}");
+        }
+    }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::style::{Style, clean, cut};
-use super::super::table::{Align, Cell, Table, Tone};
-use super::{line, mark};
+use super::super::table::{Align, Cell, Table, Tone, line};
 use crate::base::Outcome;
 use crate::base::figures::{NONE, count, optional, rate, ratio, seconds};
 use crate::record::{Connections, Phase, Scenario, Step, Unit};
@@ -250,7 +249,7 @@ pub(super) fn checks(out: &mut String, phase: &Phase, style: Style) {
             0 => format!("of {}", count(check.total)),
             failures => format!("{} of {} failed", count(failures), count(check.total)),
         };
-        table.row(vec![mark(met), clean(&check.check).into(), place.into(), held.into(), failures.into()]);
+        table.row(vec![Cell::mark(met), clean(&check.check).into(), place.into(), held.into(), failures.into()]);
     }
     if !table.is_empty() {
         table.render(out, 2, style);

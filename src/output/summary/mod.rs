@@ -2,9 +2,9 @@
 //!
 //! The terminal shows it with colours, `summary.txt` is the same without them.
 
+mod hooks;
 mod load;
 mod sessions;
-mod stages;
 mod target;
 mod transfers;
 
@@ -23,7 +23,7 @@ const AWAY_SHOWN: usize = 10;
 pub fn text(run: &Run, style: Style) -> String {
     let mut out = String::new();
     head(&mut out, run, style);
-    stages::stages(&mut out, run, true, style);
+    hooks::hooks(&mut out, run, true, style);
     let repeated = run.phases.iter().any(|phase| phase.repeat > 0);
     for phase in &run.phases {
         one_phase(&mut out, phase, &run.reasons, repeated, style);
@@ -32,7 +32,7 @@ pub fn text(run: &Run, style: Style) -> String {
         out.push_str(&format!("\n{}\n\n", style.bold("over the whole run")));
         slos(&mut out, &run.slos, &run.reasons, style);
     }
-    stages::stages(&mut out, run, false, style);
+    hooks::hooks(&mut out, run, false, style);
     target::notes(&mut out, &run.phases, style);
     generator(&mut out, &run.generator, style);
     out
@@ -52,28 +52,12 @@ fn tone(verdict: Verdict) -> Tone {
     }
 }
 
-/// `✓`, `✗` or `?`.
-fn mark(met: Option<bool>) -> Cell {
-    match met {
-        Some(true) => Cell::toned("✓", Tone::Good),
-        Some(false) => Cell::toned("✗", Tone::Bad),
-        None => Cell::toned("?", Tone::Unsure),
-    }
-}
-
 /// The mark of a requirement; a target never fails.
 fn mark_of(slo: &SloResult) -> Cell {
     match slo.met {
         Some(false) if slo.target => Cell::toned("✗", Tone::Unsure),
         None if slo.verdict == Verdict::None => Cell::toned(figures::NONE, Tone::Plain),
-        met => mark(met),
-    }
-}
-
-/// A line `  name        text`; nothing if the text is empty.
-fn line(out: &mut String, name: &str, text: &str, style: Style) {
-    if !text.is_empty() {
-        out.push_str(&format!("  {} {text}\n", style.dim(&format!("{name:<11}"))));
+        met => Cell::mark(met),
     }
 }
 

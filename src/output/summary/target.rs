@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::style::{Style, clean};
-use super::super::table::{Align, Cell, Table, Tone};
-use super::line;
+use super::super::table::{Align, Cell, Table, Tone, line};
 use crate::base::figures::{count, number, optional};
 use crate::counters::Kind;
 use crate::record::{CounterRow, Phase};

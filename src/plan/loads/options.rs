@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Builder, DEFAULT_MAX_USERS, Pace, Part};
+use super::{Builder, DEFAULT_MAX_USERS, MOST_AT_ONCE, Pace, Part};
 use crate::base::written::{Form, Node};
 use crate::load::{Arrivals, Iterations, Load, OnBusy, Shape, Spacing, prepared_users};
 use crate::profile::written;
@@ -62,7 +62,10 @@ impl Builder<'_, '_> {
             if max.value == 0 {
                 self.resolver.error(max.at, "`max_users: 0` would drop every arrival; allow at least one");
             }
-            options.max_users = options.max_users.max(Some(self.count(max.value, part).max(1)));
+            if max.value > MOST_AT_ONCE {
+                self.resolver.error(max.at, format!("no machine has so many users; `max_users` is {MOST_AT_ONCE} at most"));
+            }
+            options.max_users = options.max_users.max(Some(self.count(max.value.min(MOST_AT_ONCE), part).max(1)));
             options.at = max.at;
         }
         if let Some(arrivals) = load.arrivals {

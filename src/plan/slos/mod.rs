@@ -15,10 +15,10 @@ use crate::base::written::{Many, Of as Written, Ratio};
 use crate::counters::Observe;
 use crate::expr::Expression;
 use crate::load::Load;
-use crate::measure::{Layout, OwnId, OwnKind, PhaseId, StepId};
+use crate::measure::{Layout, OwnKind, PhaseId, RequirementLayout, StepId};
 use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Tally, Traffic, Unit};
 
-use subject::One;
+use subject::{One, gauge_from};
 
 /// The shortest window that is judged.
 const LEAST_WINDOW: Duration = Duration::from_secs(1);
@@ -46,18 +46,37 @@ pub(super) fn slos(resolver: &mut Resolver<'_>, layout: &mut Layout, phases: &[P
         }
         found.slos.extend(resolved);
     }
-    layout.slo_rows = found
-        .slos
-        .iter()
-        .map(|slo| {
-            let phases = match &slo.over {
-                Over::Phases(phases) => phases.len(),
-                Over::Run => 1,
-            };
-            (phases * (slo.require.len() + slo.target.len())) as u64
-        })
-        .sum();
+    layout.requirements = rows(&found.slos, layout);
     found
+}
+
+/// What `/metrics` shows of the SLOs, each set of labels once: what is required comes before what is aimed at.
+fn rows(slos: &[Slo], layout: &Layout) -> Vec<RequirementLayout> {
+    let mut rows: Vec<RequirementLayout> = Vec::new();
+    for slo in slos {
+        let phases = match &slo.over {
+            Over::Phases(phases) => phases.iter().copied().map(Some).collect(),
+            Over::Run => vec![None],
+        };
+        let mut scenarios = match &slo.subject {
+            Subject::Traffic(traffic) => traffic.scenarios.clone(),
+            _ => Vec::new(),
+        };
+        scenarios.sort_unstable();
+        scenarios.dedup();
+        let all = slo.require.iter().map(|one| (one, true)).chain(slo.target.iter().map(|one| (one, false)));
+        for (requirement, required) in all {
+            for phase in phases.iter().filter(|phase| slo.judges(requirement, **phase)) {
+                let phase = phase.and_then(|phase| layout.phases.get(phase.index())).cloned().unwrap_or_default();
+                let (slo, requirement) = (slo.name.clone(), requirement.text.clone());
+                let same = |row: &RequirementLayout| (&row.slo, &row.phase, &row.requirement) == (&slo, &phase, &requirement);
+                if !rows.iter().rev().take_while(|row| row.slo == slo).any(same) {
+                    rows.push(RequirementLayout { slo, phase, requirement, required, scenarios: scenarios.clone() });
+                }
+            }
+        }
+    }
+    rows
 }
 
 impl One<'_, '_> {
@@ -96,14 +115,13 @@ impl One<'_, '_> {
                 abort_after: self.length(slo.abort_after.as_ref()),
                 optional,
             };
-            if let Err(message) = one.fits(self.layout) {
-                // At the requirement that it is about, which the message names first.
-                let all = slo.require.iter().chain(&slo.target).flat_map(|list| &list.0);
-                let at = all.into_iter().find(|r| message.contains(&r.value.text)).map_or(self.at(), |r| r.at);
-                if message.contains("nothing to judge") {
-                    self.resolver.lacking(at, message);
+            if let Err(misfit) = one.fits(self.layout) {
+                let mut all = slo.require.iter().chain(&slo.target).flat_map(|list| &list.0);
+                let at = all.find(|r| misfit.requirement.as_ref() == Some(&r.value.text)).map_or(self.at(), |r| r.at);
+                if misfit.lacking {
+                    self.resolver.lacking(at, misfit.message);
                 } else {
-                    self.resolver.error(at, message);
+                    self.resolver.error(at, misfit.message);
                 }
                 continue;
             }
@@ -260,10 +278,6 @@ impl One<'_, '_> {
             );
         }
     }
-}
-
-fn gauge_from(layout: &Layout, own: OwnId) -> bool {
-    layout.own.get(own.index()).is_some_and(|own| matches!(own.kind, OwnKind::GaugeFrom { .. }))
 }
 
 /// Whether the load of a phase contains what the SLO is about.

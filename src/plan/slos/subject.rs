@@ -1,6 +1,5 @@
 //! What an SLO judges: its names to indexes.
 
-use super::gauge_from;
 use crate::base::Protocol;
 use crate::base::units::show_seconds;
 use crate::base::written::{At, Many, Node, Scalar};
@@ -350,4 +349,8 @@ impl One<'_, '_> {
 /// Whether a group is one of these, or stands in one of them.
 pub(super) fn is_within(name: &str, groups: &[String]) -> bool {
     groups.iter().any(|group| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+pub(super) fn gauge_from(layout: &Layout, own: OwnId) -> bool {
+    layout.own.get(own.index()).is_some_and(|own| matches!(own.kind, OwnKind::GaugeFrom { .. }))
 }

@@ -7,13 +7,9 @@ use crate::base::written::{At, Expr, Node, Scalar};
 use crate::expr::Expression;
 use crate::flow::{Choose, Deck, Eventually, Flow, Group, Maybe, StepKind};
 use crate::measure::{GroupId, GroupLayout};
+use crate::plan::calls::{DEEPEST, MOST_CALLS};
 use crate::plan::loads::{LONGEST, Pace};
 use crate::profile::written::{self, OnError, Steps};
-
-/// The most calls that a scenario's flow comes to: those of scenarios that call each other multiply.
-const MOST_CALLS: u32 = 1000;
-/// How deep scenarios may call each other.
-const DEEPEST: usize = 64;
 
 impl<'a, 'p: 'a> Builder<'a, 'p> {
     /// A nested flow, and what it takes.
@@ -95,7 +91,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     pub(super) fn call(&mut self, call: &'a Scalar) -> Option<StepKind> {
         let scenarios = &self.resolver.profile.written.scenarios;
         let name = call.source.trim();
-        let Some(index) = scenarios.iter().position(|(other, _)| other.value == name) else {
+        let Some(index) = self.resolver.calls.of(call) else {
             let known: Vec<&str> = scenarios.iter().map(|(name, _)| name.value.as_str()).collect();
             self.resolver.unknown(call.at, "scenario", name, known);
             return None;
@@ -108,8 +104,9 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             self.resolver.error(call.at, message);
             return None;
         }
+        let cost = self.resolver.calls.cost(index);
         self.calls += 1;
-        if self.calls > MOST_CALLS || self.calling.len() >= DEEPEST {
+        if self.calls + cost.calls > MOST_CALLS || self.calling.len() as u64 + cost.depth >= DEEPEST {
             let message = format!("the calls of a scenario come to {MOST_CALLS} at most, and to {DEEPEST} within each other");
             self.resolver.error(call.at, message);
             return None;
@@ -121,7 +118,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let layers = std::mem::replace(&mut self.layers, layers);
         self.calling.push(index);
         let caller = &self.layout.scenarios[self.id.index()].name;
-        let place = self.resolver.only_called.contains(&index).then(|| format!("where `{caller}` calls `{name}`"));
+        let place = self.resolver.calls.only_called.contains(&index).then(|| format!("where `{caller}` calls `{name}`"));
         let around = std::mem::replace(&mut self.resolver.call, place);
         let (flow, pace) = self.inside(&scenario.flow);
         self.resolver.call = around;

@@ -2,7 +2,7 @@
 
 mod control;
 mod http;
-pub(super) mod names;
+mod names;
 mod own;
 mod pause;
 mod remember;
@@ -50,7 +50,7 @@ pub(super) fn flow<'a, 'p: 'a>(
     let of_start = builder.names.clone();
     builder.know(&scenario.flow);
     // What is only called is looked at where it is called: it is no flow of its own.
-    let only_called = builder.resolver.only_called.contains(&id.index());
+    let only_called = builder.resolver.calls.only_called.contains(&id.index());
     let flow = if only_called { Flow::default() } else { builder.flow(&scenario.flow) };
     rows.flow = builder.rows(&rows.start);
     let pace = std::mem::take(&mut builder.pace);
@@ -124,7 +124,7 @@ pub(super) struct Builder<'a, 'p> {
     /// The scenarios whose flows stand around, the called ones too.
     calling: Vec<usize>,
     /// How many calls there were so far.
-    calls: u32,
+    calls: u64,
     /// How many choices there were so far.
     choices: u32,
     /// The label `group` of what stands in a group.

@@ -13,7 +13,7 @@ fn plan(scenarios: &str, rest: &str) -> Plan {
         "name: test\ndefaults: {{on_error: continue, http: {{base_url: \"http://127.0.0.1:8080\", timeout: 5s}}}}\nscenarios: {scenarios}\n\
          phases: [{{name: one, duration: 10s, load: {{a: {{users: 1}}}}}}]\n{rest}"
     );
-    match load_text(Path::new("test.yml"), text, &Env::default(), &[], Options::default()) {
+    match load_text(Path::new("test.yml"), text, &Env::from_iter([("NEXT", "/next")]), &[], Options::default()) {
         Ok((plan, _)) => plan,
         Err(problems) => panic!("{problems}"),
     }

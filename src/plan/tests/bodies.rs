@@ -11,7 +11,7 @@ fn kept(scenarios: &str, rest: &str) -> String {
         ),
         &[],
     );
-    let stages = [&plan.stages.setup, &plan.stages.verify, &plan.stages.teardown];
+    let stages = [&plan.hooks.setup, &plan.hooks.verify, &plan.hooks.teardown];
     let flows = plan.scenarios.iter().flat_map(|scenario| scenario.flows());
     let mut kept = Vec::new();
     for flow in flows.chain(stages.into_iter().flatten().map(|stage| &stage.flow)) {

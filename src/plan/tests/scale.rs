@@ -40,7 +40,7 @@ slos: [{{name: w, window: 60s, require: p95 < 1s}}]"
             });
             times
         };
-        let stages = [plan.stages.setup.as_ref().unwrap(), plan.stages.teardown.as_ref().unwrap()];
+        let stages = [plan.hooks.setup.as_ref().unwrap(), plan.hooks.teardown.as_ref().unwrap()];
         let secs: Vec<u64> = plan.phases.iter().flat_map(|phase| [phase.duration.as_secs(), phase.drain.as_secs()]).collect();
         let loads: Vec<(u64, u64)> = (0..5)
             .map(|phase| match load_of(plan, phase, 0) {

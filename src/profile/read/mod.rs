@@ -4,21 +4,20 @@
 //! and the next pass goes on without it, until one succeeds; what is only missing because it was taken out is not told.
 //! Unknown and missing keys are told for a whole mapping at once: the known ones are in the JSON Schema of the same type.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::de::{self, DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::diagnostic::Diagnostic;
 use super::tree::{Kind, Tree};
-use crate::base::names::nearest;
 use crate::base::written::Node;
 
+mod fault;
+mod keys;
 mod reader;
 
+use fault::Notes;
 use reader::Reader;
 
 /// Reads a type from the node, takes out of the tree what can't be read, and tells why.
@@ -71,7 +70,7 @@ impl Damage {
     }
 
     fn look(&mut self, tree: &Tree, top: Node) {
-        let Kind::Map { entries, removed } = &tree.entry(top).kind else { return };
+        let Kind::Map { entries, removed, .. } = &tree.entry(top).kind else { return };
         self.lost.extend(removed.iter().cloned());
         for (key, value) in entries {
             if tree.damaged.contains(value) {
@@ -92,123 +91,4 @@ impl Damage {
     pub fn within(&self, part: &str) -> bool {
         self.lost(part) || self.within.contains(part)
     }
-}
-
-/// What has been reported so far.
-#[derive(Default)]
-struct Notes {
-    diagnostics: RefCell<Vec<Diagnostic>>,
-    reported: RefCell<BTreeSet<(Node, String)>>,
-    /// Mappings with a key that was probably meant to be this one.
-    misspelt: RefCell<BTreeSet<(Node, String)>>,
-}
-
-impl Notes {
-    /// Reports a problem once. What stands after a newline is the hint.
-    fn report(&self, tree: &Tree, node: Node, message: &str) {
-        if !self.reported.borrow_mut().insert((node, message.to_owned())) {
-            return;
-        }
-        let (message, help) = message.split_once('\n').map_or((message, None), |(message, help)| (message, Some(help)));
-        let mut diagnostic = Diagnostic::error(tree.place(node), message);
-        diagnostic.help = help.map(str::to_owned);
-        self.diagnostics.borrow_mut().push(diagnostic);
-    }
-}
-
-/// Why a value can't be read.
-#[derive(Debug)]
-struct Fault {
-    /// Nothing if it has been reported, or follows from what has been.
-    message: Option<String>,
-    node: Option<Node>,
-}
-
-impl Fault {
-    fn new(node: Node, message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), node: Some(node) }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message.as_deref().unwrap_or("already reported"))
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl de::Error for Fault {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: Some(message.to_string()), node: None }
-    }
-
-    fn missing_field(_: &'static str) -> Self {
-        // Told for the whole mapping beforehand.
-        Self { message: None, node: None }
-    }
-
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(not_among(variant, expected.iter().copied()))
-    }
-}
-
-/// "`x` is none of …", with the nearest if there is one.
-pub(super) fn not_among<'a>(text: &str, expected: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match nearest(text, expected.clone()) {
-        Some(name) => format!("`{text}` is not known here; did you mean `{name}`?"),
-        None => {
-            let list: Vec<String> = expected.into_iter().map(|name| format!("`{name}`")).collect();
-            format!("`{text}` is not known here; it is one of {}", list.join(", "))
-        }
-    }
-}
-
-/// The keys of a written type, as its schema tells them.
-#[derive(Default)]
-struct Keys {
-    known: Vec<String>,
-    required: Vec<String>,
-}
-
-/// The keys of all written types by their names.
-fn keys_of(name: &str) -> Option<&'static Keys> {
-    static KEYS: OnceLock<BTreeMap<String, Keys>> = OnceLock::new();
-    let all = KEYS.get_or_init(|| {
-        let schema = super::described();
-        let names = |value: Option<&serde_json::Value>| -> Vec<String> {
-            match value {
-                Some(serde_json::Value::Object(map)) => map.keys().cloned().collect(),
-                Some(serde_json::Value::Array(list)) => list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
-                _ => Vec::new(),
-            }
-        };
-        let keys =
-            |schema: &serde_json::Value| Keys { known: names(schema.get("properties")), required: names(schema.get("required")) };
-        let mut all = BTreeMap::new();
-        if let Some(serde_json::Value::Object(definitions)) = schema.get("$defs") {
-            all.extend(definitions.iter().map(|(name, schema)| (name.clone(), keys(schema))));
-        }
-        all.insert("Profile".to_owned(), keys(&schema));
-        all
-    });
-    all.get(name)
-}
-
-/// A written type as a person calls it.
-fn words(name: &str) -> String {
-    // Those that stand once, under a key of their own, are called by it.
-    if matches!(name, "Prometheus" | "Observe" | "Limits" | "Tls" | "Scale" | "Defaults" | "Expect" | "Connections") {
-        return format!("`{}`", name.to_ascii_lowercase());
-    }
-    let mut words = String::new();
-    for (at, c) in name.char_indices() {
-        if c.is_ascii_uppercase() && at > 0 {
-            words.push(' ');
-        }
-        words.push(c.to_ascii_lowercase());
-    }
-    let words = words.replace("slo", "SLO");
-    let article = if words.starts_with(['a', 'e', 'i', 'o', 'h', 'S']) { "an" } else { "a" };
-    format!("{article} {words}")
 }

@@ -1,13 +1,16 @@
 //! The deserializer over nodes.
 
+use std::borrow::Cow;
+
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 
-use super::{Fault, Keys, Notes, keys_of, words};
+use super::fault::{Fault, Notes};
+use super::keys::{Keys, keys_of, words};
 use crate::base::names::nearest;
 use crate::base::written::{Node, ask};
 use crate::profile::tree::{Kind, Tree};
-use crate::profile::values::{Plain, plain};
+use crate::profile::values::{Plain, in_another_base, plain};
 
 /// Reads one node.
 #[derive(Clone, Copy)]
@@ -85,7 +88,8 @@ impl<'t> Reader<'t> {
         if matches!(plain(&scalar.text), Plain::Null) {
             return Err(self.nothing());
         }
-        scalar.text.parse().map_err(|_| self.wanted(what))
+        let text = in_another_base(&scalar.text).map_or(Cow::Borrowed(&*scalar.text), |number| number.to_string().into());
+        text.parse().map_err(|_| self.wanted(what))
     }
 
     /// Puts the place to a fault that has none yet.

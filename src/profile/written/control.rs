@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Weight;
+use super::load::Weight;
 use super::step::Step;
 use crate::base::written::{At, Expr, Many, Name, Of, Ratio, Scalar, Text};
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Rate, Weight};
 use crate::base::units;
 use crate::base::written::{At, Flat, Form, Named, NotYet, Of, Parsed};
 
@@ -194,5 +193,37 @@ mod tests {
         }
         assert!(UserLevel::parse("50/s").unwrap_err().contains("under `rate`"));
         assert!(RateLevel::parse("50").unwrap_err().contains("50/s"));
+    }
+}
+
+/// A rate: `50/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rate(pub f64);
+
+impl Parsed for Rate {
+    const NAME: &'static str = "Rate";
+    const DESCRIPTION: &'static str = "A rate: a number a second, a minute or an hour.";
+    const EXAMPLES: &'static [&'static str] = &["50/s", "30/m", "7200/h"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        units::parse_rate(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// A weight among others.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Weight(pub f64);
+
+impl Parsed for Weight {
+    const NAME: &'static str = "Weight";
+    const DESCRIPTION: &'static str = "A weight: a number above 0; what counts is its share of their sum.";
+    const EXAMPLES: &'static [&'static str] = &["50", "0.5"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+        match number.filter(|weight| weight.is_finite() && *weight >= 0.0) {
+            Some(weight) => Ok(Self(weight)),
+            None => Err(format!("`{text}` is not a weight; write a number, like 50")),
+        }
     }
 }

@@ -18,7 +18,8 @@ use serde::Deserialize;
 pub use control::{Branch, Eventually, ForEach, Group, Maybe, Repetition, Steps};
 pub use data::{Data, Pick};
 pub use load::{
-    AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, RateLevel, Stage, UserLevel, UsersOrder, WaitOrDrop,
+    AmountLevel, Arrivals, Level, Load, OnBusy, OnBusyWait, PhaseLoad, Rate, RateLevel, Stage, UserLevel, UsersOrder, WaitOrDrop,
+    Weight,
 };
 pub use metrics::{Metric, MetricType};
 pub use observe::{BasicAuth, Counter, Exporter, Observe, ObservedKind, Prometheus, RatioOf};
@@ -206,38 +207,6 @@ pub struct Limits {
     pub series: Option<At<u64>>,
     /// The only hosts that may be loaded.
     pub hosts: Option<Many<Scalar>>,
-}
-
-/// A rate: `50/s`.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Rate(pub f64);
-
-impl Parsed for Rate {
-    const NAME: &'static str = "Rate";
-    const DESCRIPTION: &'static str = "A rate: a number a second, a minute or an hour.";
-    const EXAMPLES: &'static [&'static str] = &["50/s", "30/m", "7200/h"];
-
-    fn parse(text: &str) -> Result<Self, String> {
-        crate::base::units::parse_rate(text).map(Self).map_err(|error| error.to_string())
-    }
-}
-
-/// A weight among others.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Weight(pub f64);
-
-impl Parsed for Weight {
-    const NAME: &'static str = "Weight";
-    const DESCRIPTION: &'static str = "A weight: a number above 0; what counts is its share of their sum.";
-    const EXAMPLES: &'static [&'static str] = &["50", "0.5"];
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
-        match number.filter(|weight| weight.is_finite() && *weight >= 0.0) {
-            Some(weight) => Ok(Self(weight)),
-            None => Err(format!("`{text}` is not a weight; write a number, like 50")),
-        }
-    }
 }
 
 /// How often the phases run.

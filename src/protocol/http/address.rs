@@ -1,17 +1,22 @@
 //! URLs as they go on the wire: the origin to connect to, and the path and query to ask for.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::{Position, Url};
 
 use super::written::Version;
+use crate::base::names::RESERVED;
 use crate::net::auth::basic;
 use crate::net::client::decoded;
 use crate::net::dial::NotAllowed;
 use crate::net::{Alpn, Endpoint, Route, Tls};
+
+/// What a path can't carry.
+const UNFIT: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 /// A text that is no URL to send a request to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -269,18 +274,8 @@ fn path_and_query(text: &str) -> Result<PathAndQuery, AddressError> {
 
 /// Appends a path as it may stand on the wire: what HTTP cannot carry is percent-encoded, what is encoded already is kept.
 fn encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'#' => return,
-            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..=0x20 | 0x7f.. => percent(byte, out),
-            _ => out.push(char::from(byte)),
-        }
-    }
-}
-
-fn percent(byte: u8, out: &mut String) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "%{byte:02X}");
+    let path = text.split_once('#').map_or(text, |(path, _)| path);
+    out.extend(utf8_percent_encode(path, UNFIT));
 }
 
 /// Appends `name=value` to a query, both percent-encoded but for the unreserved characters of RFC 3986.
@@ -288,18 +283,9 @@ pub(crate) fn push_query(out: &mut String, name: &str, value: &str) {
     if !out.is_empty() {
         out.push('&');
     }
-    component(name, out);
+    out.extend(utf8_percent_encode(name, RESERVED));
     out.push('=');
-    component(value, out);
-}
-
-fn component(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => percent(byte, out),
-        }
-    }
+    out.extend(utf8_percent_encode(value, RESERVED));
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, HOST, PROXY_AUTHORIZATI
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
-use super::address::Address;
+use super::address::{Address, AddressError};
 use super::alarm::Alarm;
 use super::body::Payload;
 use super::connection::{Connection, Outgoing};
@@ -18,13 +18,13 @@ use super::cookies::Jar;
 use super::decode::Wanted;
 use super::exchange::Exchange;
 use super::failure::Failure;
-use super::home::{Home, Out};
-use super::http2::Line;
+use super::http2::H2Connection;
 use super::pool::Pool;
 use super::prepared::Prepared;
-use super::progress::{Progress, Untold};
+use super::progress::{Progress, Unreported};
 use super::received::BEGINNING;
 use super::request::{Request, allowed};
+use super::source::{CheckedOut, ConnectionSource};
 use super::spec::{Connections, Spec};
 use super::transfer::exchange;
 use super::{decode, redirect};
@@ -40,11 +40,11 @@ pub struct Client {
     #[allow(clippy::vec_box, reason = "a connection is 784 bytes and changes hands twice a request")]
     connections: Vec<Box<Connection>>,
     /// Those that take many requests at once; they are never taken out.
-    lines: Vec<Line>,
+    lines: Vec<H2Connection>,
     /// Connections that were dropped with a request, and of which nobody has been told yet.
     lost: usize,
     /// What the requests that were dropped could not tell any more.
-    untold: Untold,
+    untold: Unreported,
     knock: Knock,
     alarm: Alarm,
 }
@@ -77,9 +77,9 @@ impl Client {
 
     /// Forgets the cookies and closes the connections, for the end of the user. Returns what nobody was told of, these closed
     /// connections among it.
-    pub fn close(&mut self) -> Untold {
+    pub fn close(&mut self) -> Unreported {
         self.jar = Jar::default();
-        let lines = self.lines.drain(..).filter(Line::tell).count();
+        let lines = self.lines.drain(..).filter(H2Connection::tell).count();
         let closed = self.connections.len() + lines;
         self.connections.clear();
         let mut untold = self.untold();
@@ -89,7 +89,7 @@ impl Client {
 
     /// What a request that was dropped could not tell of connections. To be asked for at once, since what was still being opened lasts
     /// until then.
-    pub fn untold(&mut self) -> Untold {
+    pub fn untold(&mut self) -> Unreported {
         self.untold.dropped(&self.knock);
         self.untold.closed(std::mem::take(&mut self.lost));
         std::mem::take(&mut self.untold)
@@ -114,14 +114,14 @@ impl Client {
         let result = {
             let mut work = pin!(async {
                 let mut home = match (spec.connections, pool) {
-                    (Connections::Fresh, _) => Home::Fresh(Out { open: false, lost }),
+                    (Connections::Fresh, _) => ConnectionSource::Fresh(CheckedOut { open: false, lost }),
                     (Connections::Shared(_), Some(pool)) => {
                         let many = due.address.origin.may_be_http2();
                         let mut lease = if many { pool.visit() } else { pool.lease().await };
                         progress.closed(lease.take_lost());
-                        Home::Pool(lease)
+                        ConnectionSource::Pool(lease)
                     }
-                    _ => Home::User { connections, lines, out: Out { open: false, lost } },
+                    _ => ConnectionSource::User { connections, lines, out: CheckedOut { open: false, lost } },
                 };
                 follow(&mut home, jar, spec, &mut due, &mut progress).await
             });
@@ -152,13 +152,14 @@ struct Due {
 
 /// The request and the redirects that follow it.
 async fn follow(
-    home: &mut Home<'_>,
+    home: &mut ConnectionSource<'_>,
     jar: &mut Jar,
     spec: &Spec,
     due: &mut Due,
     progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
     let mut redirects = 0;
+    progress.follows = spec.redirects > 0;
     loop {
         // What a redirect may need again; without redirects the headers are moved.
         let again = (spec.redirects > 0).then(|| (due.headers.clone(), due.body.clone()));
@@ -170,9 +171,8 @@ async fn follow(
         let written = |host: &&HeaderValue| spec.cookies && **host != due.address.origin.host;
         let host = due.headers.get(HOST).filter(written).cloned().map(Box::new);
         let outgoing = outgoing(due);
-        progress.answered = false;
+        progress.sends();
         let answer = exchange(home, spec, &due.address, outgoing, progress).await?;
-        progress.answered = true;
         if spec.cookies {
             jar.store(&progress.headers, &due.address, host.as_deref());
         }
@@ -189,7 +189,7 @@ async fn follow(
         };
         let to = to
             .and_then(|to| allowed(spec, &to).map(|()| to))
-            .map_err(|error| Failure::new(Reason::Protocol, format!("the answer redirects to what {error}")))?;
+            .map_err(|error| Failure::new(Reason::Protocol, led_astray(&error)))?;
         if redirects == spec.redirects {
             return Err(Failure::new(Reason::Protocol, format!("more than {redirects} redirects (`redirects: {redirects}`)")));
         }
@@ -199,6 +199,16 @@ async fn follow(
         (due.headers, due.body) = (headers, if without_body { Payload::empty() } else { body });
         redirect::strip(&mut due.headers, &due.address, &to, without_body);
         (due.method, due.address) = (next, to);
+    }
+}
+
+/// A sentence about a redirect that can't be followed.
+fn led_astray(error: &AddressError) -> String {
+    match error {
+        AddressError::Host(refused) => {
+            format!("the answer redirects to `{}`, which is not among `limits: {{hosts: …}}`", refused.0)
+        }
+        error => format!("the answer redirects to an address that {error}"),
     }
 }
 

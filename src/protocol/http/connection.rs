@@ -13,12 +13,12 @@ use hyper_util::rt::TokioIo;
 use super::address::Origin;
 use super::body::Payload;
 use super::exchange::Stage;
-use super::failure::Failure;
+use super::failure::{Failure, MAX_HEADERS};
 use super::gate::Gate;
 use super::received::{Collector, Received};
 use super::upload::Tally;
 use crate::base::Reason;
-use crate::net::{DialError, Dialing, Meter, Stream};
+use crate::net::{DialError, Dialing, Meter, Stream, give_way};
 
 /// What goes over a connection.
 pub(super) type Outgoing = http::Request<Payload>;
@@ -27,11 +27,11 @@ pub(super) type Outgoing = http::Request<Payload>;
 /// so soon does so while the request is on its way, and nothing could tell.
 const IDLE: Duration = Duration::from_millis(1);
 
-/// The most headers that an answer may have. hyper's own limit is 100.
-pub(super) const MAX_HEADERS: usize = 256;
-
 /// How much of an upload may stand in the socket's buffer without being on its way, in bytes.
 const UNSENT: u32 = 256 * 1024;
+
+/// How much of a body is taken before others have their turn, in pieces: a read may have brought thousands of them.
+const MOST_FRAMES: usize = 128;
 
 /// An open connection to an origin.
 #[derive(Debug)]
@@ -91,6 +91,8 @@ impl Connection {
     /// Whether an idle connection can take a request, as far as this side can know.
     pub fn is_usable(&mut self) -> bool {
         if self.last_used.elapsed() > IDLE {
+            // The peer had its pause: what it has said meanwhile is read at once.
+            self.meter.restart();
             // With TLS there may be a session ticket to read, so there only hyper can tell.
             let readable = !self.origin.is_secure() && self.meter.is_readable();
             self.driver.poll(&mut Context::from_waker(Waker::noop()));
@@ -172,7 +174,7 @@ impl Connection {
         let Self { driver, gate, .. } = self;
         let mut step = |cx: &mut Context<'_>| {
             let mut driven = false;
-            loop {
+            for _ in 0..MOST_FRAMES {
                 if incoming.is_end_stream() {
                     return Poll::Ready(Ok(()));
                 }
@@ -195,6 +197,8 @@ impl Connection {
                 }
                 driven = false;
             }
+            give_way(cx);
+            Poll::Pending
         };
         poll_fn(|cx| gate.poll(cx, &mut step)).await?;
         Ok(collector.finish())

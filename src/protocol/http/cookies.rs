@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::convert::Infallible;
 
-use cookie_store::{Cookie, CookieStore};
+use cookie_store::{Cookie, CookieDomain, CookieStore};
 use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
@@ -36,6 +36,30 @@ fn site(address: &Address, host: Option<&HeaderValue>) -> Option<Url> {
     Some(url)
 }
 
+/// Second levels that registries of countries sell names under (`co.uk`).
+const SOLD_UNDER: [&str; 7] = ["ac", "co", "com", "edu", "gov", "net", "org"];
+
+/// Whether names of strangers end in this domain, as far as that can be known without the list of all such domains.
+fn is_public(domain: &str) -> bool {
+    match domain.rsplit_once('.') {
+        None => true,
+        Some((second, country)) => country.len() == 2 && SOLD_UNDER.contains(&second),
+    }
+}
+
+/// A cookie is never for all that ends in a public domain; a host of that very name may set one for itself (RFC 6265, 5.3).
+fn within_one_site(mut cookie: Cookie<'static>, url: &Url) -> Option<Cookie<'static>> {
+    if let CookieDomain::Suffix(domain) = &cookie.domain
+        && is_public(domain)
+    {
+        if url.host_str() != Some(domain) {
+            return None;
+        }
+        cookie.domain = CookieDomain::host_only(url).ok()?;
+    }
+    Some(cookie)
+}
+
 /// The jar.
 #[derive(Debug, Default)]
 pub struct Jar {
@@ -53,11 +77,12 @@ impl Jar {
         for value in headers.get_all(SET_COOKIE) {
             // What a browser would ignore is ignored: a broken cookie, one for another site.
             let Ok(Ok(cookie)) = value.to_str().map(|text| Cookie::parse(text, &url)) else { continue };
+            let Some(cookie) = within_one_site(cookie.into_owned(), &url) else { continue };
             if store.iter_any().count() >= MAX_COOKIES {
                 forget_expired(store);
             }
             if store.iter_any().count() < MAX_COOKIES || is_kept(store, &cookie) {
-                let _ = store.insert(cookie.into_owned(), &url);
+                let _ = store.insert(cookie, &url);
             }
         }
     }
@@ -158,6 +183,28 @@ mod tests {
         assert_eq!(sent(Some("shop.test")).unwrap(), "deep=3; z=4; b=1; a=2; c=5");
         assert_eq!(sent(Some("shop.test:8080")).unwrap(), "deep=3; z=4; b=1; a=2; c=5", "cookies know no port");
         assert_eq!((sent(None), sent(Some("other.test"))), (None, None));
+    }
+
+    #[test]
+    fn no_cookie_is_for_strangers() {
+        let sent = |from: &str, cookie: &'static str, to: &str| {
+            let mut jar = Jar::default();
+            jar.store(&HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static(cookie))]), &address(from), None);
+            let mut headers = HeaderMap::new();
+            jar.add(&mut headers, &address(to));
+            headers.contains_key(COOKIE)
+        };
+        for (domain, from, to) in [
+            ("a=1; Domain=com", "http://shop.com/", "http://other.com/"),
+            ("a=1; Domain=.CO.uk", "http://shop.co.uk/", "http://other.co.uk/"),
+        ] {
+            assert!(!sent(from, domain, to) && !sent(from, domain, from), "{domain}");
+        }
+        assert!(sent("http://a.shop.com/", "a=1; Domain=shop.com", "http://b.shop.com/"));
+        assert!(sent("http://a.co.example/", "a=1; Domain=co.example", "http://b.co.example/"));
+        // A host of such a name, for itself alone.
+        assert!(sent("http://localhost/", "a=1; Domain=localhost", "http://localhost/"));
+        assert!(!sent("http://localhost/", "a=1; Domain=localhost", "http://shop.localhost/"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use http::HeaderMap;
 
 use super::upload::Uploaded;
 use crate::base::{Outcome, Reason};
-use crate::net::{self, DialTimes, Meter};
+use crate::net::{self, Meter};
+use crate::protocol::Connect;
 
 /// The part of a request that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +55,6 @@ impl Stage {
     }
 }
 
-/// An attempt to open a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connect {
-    /// When it was over.
-    pub at: Instant,
-    /// How long it had lasted by then.
-    pub lasted: Duration,
-    /// How long its parts took, or why there is none; without a reason where the request was dropped meanwhile.
-    pub result: Result<DialTimes, Option<Reason>>,
-}
-
 /// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disconnect {
@@ -104,8 +94,8 @@ pub struct Exchange {
     pub body_bytes: u64,
     /// The SHA-256 in hex of a complete body that wasn't kept, if that was asked for.
     pub sha256: Option<String>,
-    /// Whether the last answer came to its end, whatever became of it then.
-    pub answered: bool,
+    /// Whether the request, or the one that the last redirect asked for, was sent and no answer came to its end, not even a wrong one.
+    pub unanswered: bool,
     /// How far the upload came, if the request was one.
     pub upload: Option<Box<Uploaded>>,
     /// What an idle connection had that this request was to go over, and that belongs to no answer: it went over another.
@@ -125,6 +115,6 @@ impl Exchange {
     /// Whether it was sent and not answered, so that the target may have done what it asks for. A target that refuses a stream
     /// hasn't.
     pub fn is_lost(&self) -> bool {
-        self.sent_at.is_some() && !self.answered && self.reason != Some(Reason::Refused)
+        self.unanswered && self.reason != Some(Reason::Refused)
     }
 }

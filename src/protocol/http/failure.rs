@@ -3,21 +3,30 @@
 use std::error::Error;
 use std::io;
 
-use super::connection::MAX_HEADERS;
 use super::exchange::Stage;
 use crate::base::Reason;
 use crate::net::dial::{explain, reason_of};
+
+/// The most headers that an answer may have. hyper's own limit is 100.
+pub(super) const MAX_HEADERS: usize = 256;
 
 /// Why a request has no complete answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub reason: Reason,
     pub detail: String,
+    /// Whether the peer's answer is there, and can't be taken for what is wrong with it.
+    pub malformed: bool,
 }
 
 impl Failure {
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), malformed: false }
+    }
+
+    /// An answer that can't be taken for what is wrong with it.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self { malformed: true, ..Self::new(Reason::Protocol, detail) }
     }
 
     /// A body that was to be read is longer than may be kept. `what` says of which size it is.
@@ -36,9 +45,9 @@ impl Failure {
             source = cause.source();
         }
         if error.is_parse_too_large() {
-            Self::new(Reason::Protocol, format!("the answer has more than {MAX_HEADERS} headers, or they are too long"))
+            Self::malformed(format!("the answer has more than {MAX_HEADERS} headers, or they are too long"))
         } else if error.is_parse() {
-            Self::new(Reason::Protocol, format!("the answer is not HTTP/1.1: {error}"))
+            Self::malformed(format!("the answer is not HTTP/1.1: {error}"))
         } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
             Self::ended(stage)
         } else {

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
+use crate::net::give_way;
+
 /// Wake-ups go to the task.
 const OPEN: u8 = 0;
 /// Polling goes on; nothing has been signalled.
@@ -70,7 +72,7 @@ impl Gate {
                 return polled;
             }
         }
-        cx.waker().wake_by_ref();
+        give_way(cx);
         Poll::Pending
     }
 }

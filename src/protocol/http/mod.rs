@@ -17,7 +17,6 @@ mod decode;
 mod exchange;
 mod failure;
 mod gate;
-mod home;
 mod http2;
 mod pool;
 mod prepared;
@@ -25,6 +24,7 @@ mod progress;
 mod received;
 mod redirect;
 mod request;
+mod source;
 mod spec;
 mod transfer;
 mod upload;
@@ -34,19 +34,15 @@ pub(crate) use address::{Address, Base, push_query, split_scheme};
 pub use address::{AddressError, Origin, Way};
 pub use client::Client;
 pub use cookies::Jar as Cookies;
-pub use exchange::{Connect, Disconnect, Exchange, Stage};
+pub use exchange::{Disconnect, Exchange, Stage};
 pub(crate) use failure::Failure;
 pub use pool::Pool;
 pub use prepared::Prepared;
-pub use progress::Untold;
+pub use progress::Unreported;
 pub use request::Request;
 pub(crate) use spec::TWO_USERS;
-pub use spec::{Body, BuildError, Connections, Spec};
+pub use spec::{Body, BuildError, Connections, MAX_BODY, Spec};
 pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
-
-/// The longest body that is kept, in bytes, where the profile says nothing (`max_body`). A user holds at most one, so this bounds a
-/// worker's memory by its users. Where nothing of the profile reads bodies, long ones aren't kept at all.
-pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

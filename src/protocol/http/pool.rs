@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::address::Origin;
 use super::connection::Connection;
-use super::http2::{Line, Ticket};
+use super::http2::{H2Connection, StreamPermit};
 
 /// At most so many connections, handed out first come, first served; those waiting wait within their request's time.
 ///
@@ -24,7 +24,7 @@ struct State {
     /// The one idle for longest in front: it is used next, so that none is left to the peer's idle timeout.
     idle: VecDeque<Box<Connection>>,
     /// Connections that take many requests at once.
-    lines: Vec<Line>,
+    lines: Vec<H2Connection>,
     /// Connections that were dropped with their request, and of which nobody has been told yet.
     lost: usize,
 }
@@ -94,7 +94,7 @@ impl Lease<'_> {
 
     /// A line to `origin`, if one is idle or there may be no more; otherwise the right to open one, or to use one of those that
     /// take one request at a time.
-    pub async fn board(&mut self, origin: &Origin) -> Option<Ticket> {
+    pub async fn reserve(&mut self, origin: &Origin) -> Option<StreamPermit> {
         loop {
             if let Some(ticket) = self.line(origin) {
                 self.permit = None;
@@ -108,23 +108,23 @@ impl Lease<'_> {
     }
 
     /// The line that carries least, unless it carries something and one more may be opened.
-    fn line(&self, origin: &Origin) -> Option<Ticket> {
+    fn line(&self, origin: &Origin) -> Option<StreamPermit> {
         let state = self.pool.state();
         let fitting = state.lines.iter().filter(|line| line.origin().shares_connections_with(origin));
         let least = fitting.min_by_key(|line| line.load())?;
         let others = self.pool.size - self.pool.permits.available_permits() - usize::from(self.permit.is_some());
         let full = state.lines.len() + others >= self.pool.size;
-        (least.load() == 0 || full).then(|| least.board())
+        (least.load() == 0 || full).then(|| least.reserve())
     }
 
     /// Adds a line that was opened; the right to open another is given back.
-    pub fn keep(&mut self, line: &Line) {
+    pub fn keep(&mut self, line: &H2Connection) {
         self.pool.state().lines.push(line.clone());
         self.permit = None;
     }
 
     /// Takes a line out.
-    pub fn forget(&mut self, line: &Line) {
+    pub fn forget(&mut self, line: &H2Connection) {
         self.pool.state().lines.retain(|other| !other.is(line));
     }
 

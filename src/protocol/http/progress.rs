@@ -4,39 +4,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, response};
 
 use super::connection::Connection;
-use super::exchange::{Connect, Disconnect, Exchange, Stage};
+use super::exchange::{Disconnect, Exchange, Stage};
 use super::failure::Failure;
-use super::http2::{Line, Ticket};
+use super::http2::{H2Connection, StreamPermit};
+use super::redirect;
 use super::upload::Tally;
 use crate::base::units::show_seconds;
 use crate::base::{Outcome, Reason};
 use crate::net::{DialTimes, Dialing, Meter};
-use crate::protocol::Knock;
+use crate::protocol::{Connect, Knock};
 
-/// What became of connections, and nobody has been told yet. Kept by the user, since a request may be dropped.
+/// What became of connections and of an answer, and nobody has been told yet. Kept by the user, since a request may be dropped.
 #[derive(Debug, Default)]
-pub struct Untold {
+pub struct Unreported {
+    /// The status of the answer that was being read; 0 if there was none.
+    pub status: u16,
     /// Connections that were opened, or not.
     pub connects: Vec<Connect>,
     /// Connections that ended.
     pub disconnects: Vec<Disconnect>,
 }
 
-impl Untold {
-    /// Whether there is nothing to tell.
+impl Unreported {
+    /// Whether there is nothing to tell of connections.
     pub fn is_empty(&self) -> bool {
         self.connects.is_empty() && self.disconnects.is_empty()
-    }
-
-    /// An attempt to open a connection is over.
-    fn dialled(&mut self, knock: &Knock, result: Result<DialTimes, Option<Reason>>) {
-        if let Some(since) = knock.ends() {
-            let at = Instant::now();
-            self.connects.push(Connect { at, lasted: at.saturating_duration_since(since), result });
-        }
     }
 
     /// Connections that this side closed.
@@ -46,7 +41,8 @@ impl Untold {
 
     /// The request was dropped: what it was still opening ends with it.
     pub(super) fn dropped(&mut self, knock: &Knock) {
-        self.dialled(knock, Err(None));
+        knock.dialled(Err(None));
+        self.connects.extend(knock.untold());
     }
 }
 
@@ -57,9 +53,9 @@ pub(super) struct Progress<'c> {
     /// The connection in use, with what its meter said when this request began.
     pub meter: Option<(Arc<Meter>, u64, u64)>,
     /// The connection in use where it takes many requests at once, and whether it is for this one only.
-    pub line: Option<(Line, bool)>,
-    /// Since when the connection in use had been idle, if it had served before.
-    idle_since: Option<Instant>,
+    pub line: Option<(H2Connection, bool)>,
+    /// For how long the connection in use had been idle, if it had served before.
+    idle: Option<Duration>,
     pub sent_at: Option<Instant>,
     pub first_received: Option<Instant>,
     pub sent: u64,
@@ -68,7 +64,9 @@ pub(super) struct Progress<'c> {
     pub headers: HeaderMap,
     pub body_bytes: u64,
     pub sha256: Option<Box<str>>,
-    /// Whether the answer to what was sent last came to its end.
+    /// Whether something was sent of the request: the first, or the one that the last redirect asked for.
+    pub asked: bool,
+    /// Whether the answer to it came to its end, or is known to be wrong.
     pub answered: bool,
     /// Whether only the beginning of the body is kept.
     pub cut: bool,
@@ -77,18 +75,20 @@ pub(super) struct Progress<'c> {
     pub stray: Option<Box<str>>,
     /// What is sent as it is made, if that is sent.
     pub upload: Option<Arc<Tally>>,
-    pub untold: &'c mut Untold,
+    /// Whether redirects are followed.
+    pub follows: bool,
+    pub untold: &'c mut Unreported,
     knock: &'c Knock,
 }
 
 impl<'c> Progress<'c> {
-    pub fn new(untold: &'c mut Untold, knock: &'c Knock) -> Self {
+    pub fn new(untold: &'c mut Unreported, knock: &'c Knock) -> Self {
         Self {
             stage: Stage::Pool,
             dialing: Dialing::default(),
             meter: None,
             line: None,
-            idle_since: None,
+            idle: None,
             sent_at: None,
             first_received: None,
             sent: 0,
@@ -97,11 +97,13 @@ impl<'c> Progress<'c> {
             headers: HeaderMap::new(),
             body_bytes: 0,
             sha256: None,
+            asked: false,
             answered: false,
             cut: false,
             processing: Duration::ZERO,
             stray: None,
             upload: None,
+            follows: false,
             untold,
             knock,
         }
@@ -112,6 +114,22 @@ impl<'c> Progress<'c> {
         self.untold.closed(count);
     }
 
+    /// A request is about to be sent: the first, or one that a redirect asks for.
+    pub fn sends(&mut self) {
+        (self.asked, self.answered, self.idle) = (false, false, None);
+        (self.status, self.untold.status) = (0, 0);
+    }
+
+    /// The head of an answer has come.
+    pub fn answers(&mut self, head: response::Parts) {
+        self.stage = Stage::Body;
+        self.status = head.status.as_u16();
+        // A redirect that is followed is not what the request is answered with.
+        self.untold.status = if self.follows && redirect::leads_on(head.status, &head.headers) { 0 } else { self.status };
+        self.headers = head.headers;
+        self.body_bytes = 0;
+    }
+
     /// An attempt to open a connection begins.
     pub fn dials(&mut self) {
         self.stage = Stage::Dial(crate::net::Stage::Dns);
@@ -120,7 +138,7 @@ impl<'c> Progress<'c> {
 
     /// It is over.
     pub fn dialled(&mut self, result: Result<DialTimes, Reason>) {
-        self.untold.dialled(self.knock, result.map_err(Some));
+        self.knock.dialled(result.map_err(Some));
     }
 
     pub fn disconnected(&mut self, reason: Option<Reason>) {
@@ -147,14 +165,14 @@ impl<'c> Progress<'c> {
         let meter = Arc::clone(&connection.meter);
         let (sent, received) = if is_new { (0, 0) } else { (meter.sent(), meter.received()) };
         self.meter = Some((meter, sent, received));
-        self.idle_since = (!is_new).then(|| connection.last_used());
+        self.idle = (!is_new).then(|| connection.last_used().elapsed());
         self.stage = Stage::Send;
     }
 
     /// A connection that takes many requests at once is in use from here, perhaps for this one only.
-    pub fn boards(&mut self, ticket: &Ticket, fresh: bool) {
+    pub fn boards(&mut self, ticket: &StreamPermit, fresh: bool) {
         self.line = Some((ticket.line().clone(), fresh));
-        self.idle_since = ticket.idle_since();
+        self.idle = ticket.idle_since().map(|since| since.elapsed());
     }
 
     /// The connection is no longer in use: its figures are taken over.
@@ -169,6 +187,7 @@ impl<'c> Progress<'c> {
             self.sent += meter.sent() - sent;
             self.received += meter.received() - received;
             self.sent_at = self.sent_at.or(meter.first_sent());
+            self.asked |= meter.first_sent().is_some();
             self.first_received = meter.first_received();
             self.processing = match (meter.last_sent(), self.first_received) {
                 (Some(sent), Some(received)) => received.saturating_duration_since(sent),
@@ -200,18 +219,15 @@ impl<'c> Progress<'c> {
         };
         self.settle();
         // A failure after the answer is not the connection's.
-        let idle_since = self.idle_since.filter(|_| !self.answered);
-        let detail = detail.map(|detail| match (idle_since, self.sent_at) {
-            (Some(since), Some(sent_at)) => {
-                let idle = show_seconds(sent_at.saturating_duration_since(since).as_secs_f64());
-                format!("{detail}; the connection had been idle for {idle}")
-            }
-            _ => detail,
+        let idle = self.idle.filter(|_| self.asked && !self.answered);
+        let detail = detail.map(|detail| match idle {
+            Some(idle) => format!("{detail}; the connection had been idle for {}", show_seconds(idle.as_secs_f64())),
+            None => detail,
         });
         if self.upload.as_ref().is_some_and(|tally| !tally.is_complete()) {
             self.processing = Duration::ZERO;
         }
-        let Untold { connects, disconnects } = std::mem::take(self.untold);
+        let Unreported { disconnects, .. } = std::mem::take(self.untold);
         let wait = match (self.sent_at, self.first_received) {
             (Some(sent), Some(received)) => received.saturating_duration_since(sent),
             _ => Duration::ZERO,
@@ -231,10 +247,10 @@ impl<'c> Progress<'c> {
             received: self.received,
             body_bytes: self.body_bytes,
             sha256: self.sha256.map(String::from),
-            answered: self.answered,
+            unanswered: self.asked && !self.answered,
             stray: self.stray,
             upload: self.upload.map(|tally| Box::new(tally.uploaded())),
-            connects,
+            connects: self.knock.untold(),
             disconnects,
         }
     }
@@ -261,5 +277,32 @@ impl<'c> Progress<'c> {
         }
         let limit = show_seconds(limit.as_secs_f64());
         format!("timed out after {limit} while {}", self.stage.doing())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_known_of_each_answer_that_is_not_followed() {
+        for (follows, status, location, known) in [
+            (true, 200, "/x", 200),
+            (true, 300, "/x", 300),
+            (true, 302, "", 302),
+            (true, 302, "/x", 0),
+            (true, 304, "/x", 304),
+            (false, 302, "/x", 302),
+        ] {
+            let (mut untold, knock) = (Unreported::default(), Knock::default());
+            let mut progress = Progress::new(&mut untold, &knock);
+            progress.follows = follows;
+            let mut answer = http::Response::builder().status(status);
+            if !location.is_empty() {
+                answer = answer.header("location", location);
+            }
+            progress.answers(answer.body(()).unwrap().into_parts().0);
+            assert_eq!(untold.status, known, "{status} {location}");
+        }
     }
 }

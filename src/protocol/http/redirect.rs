@@ -3,7 +3,7 @@
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::address::{Address, AddressError, Way};
 use crate::base::secrets::carries_secret;
@@ -15,13 +15,19 @@ pub(super) fn target(
     from: &Address,
     way: &Way,
 ) -> Option<Result<Address, AddressError>> {
-    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let location = headers.get(LOCATION)?;
+    let location = location(status, headers)?;
     let text = String::from_utf8_lossy(location.as_bytes());
     let joined = from.url()?.join(&text).map_err(|error| AddressError::Invalid(error.to_string()));
     Some(joined.and_then(|url| Address::of(&url, way)))
+}
+
+/// Whether an answer is one that is followed, where redirects are.
+pub(super) fn leads_on(status: StatusCode, headers: &HeaderMap) -> bool {
+    location(status, headers).is_some()
+}
+
+fn location(status: StatusCode, headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(LOCATION).filter(|_| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))
 }
 
 /// The method to go on with: 303 is a GET; 301 and 302 make a GET of a POST, as everyone does; 307 and 308 change nothing.
@@ -56,7 +62,6 @@ pub(super) fn strip(headers: &mut HeaderMap, from: &Address, to: &Address, witho
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn methods_by_status() {

@@ -15,10 +15,11 @@ use super::body::Payload;
 use super::decode::ACCEPTED;
 use super::prepared::{Prepared, Rendered};
 use super::spec::{Body, BuildError, Connections, Spec, TWO_USERS};
-use crate::base::secrets::carries_secret;
+use crate::base::secrets::{Naming, carries_secret, secrets_of_answer, secrets_of_form};
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::auth::basic;
 use crate::net::{AGENT, Endpoint};
+use crate::protocol::Sent;
 
 /// A request that is ready to be rendered.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct Request {
     dynamic: Vec<(HeaderName, Template)>,
     /// Those of them that carry credentials.
     credentials: Vec<HeaderName>,
+    /// Whether values under names of secrets are rendered into the body.
+    body_tells: bool,
     host_written: bool,
     /// Whether the profile says who asks, beside the URL.
     user_written: bool,
@@ -90,7 +93,13 @@ impl Request {
         let host_written = spec.headers.iter().any(|(name, _)| name == HOST);
         let credentials =
             dynamic.iter().map(|(name, _)| name).filter(|name: &&HeaderName| carries_secret(name.as_str())).cloned().collect();
-        let mut request = Self { base: None, address: None, headers, dynamic, credentials, host_written, user_written, spec };
+        let body_tells = match &spec.body {
+            Body::Form(fields) => fields.iter().any(|(name, value)| !value.is_static() && Naming::of(name) != Naming::Open),
+            Body::Json(template) => template.may_tell_secrets(),
+            Body::Empty | Body::Static(_) | Body::Text(_) | Body::Multipart(_) => false,
+        };
+        let (base, address) = (None, None);
+        let mut request = Self { base, address, headers, dynamic, credentials, body_tells, host_written, user_written, spec };
         request.resolve_static()?;
         Ok(request)
     }
@@ -157,18 +166,37 @@ impl Request {
         Some(&origin.endpoint)
     }
 
-    /// The credentials that were rendered into its headers; those that are static are known to the plan.
-    pub fn credentials(&self, prepared: &Prepared<'_>) -> Vec<HeaderValue> {
-        let Rendered::Now(headers) = &prepared.headers else { return Vec::new() };
+    /// The credentials that were rendered; those that are static are known to the plan.
+    pub fn credentials(&self, prepared: &Prepared<'_>) -> Sent {
+        let mut values = match &prepared.address {
+            Rendered::Once(_) => Vec::new(),
+            Rendered::Now(address) => secrets_of_query(address),
+        };
+        match (&self.spec.body, &prepared.body) {
+            (Body::Form(_), Payload::Once(form)) if self.body_tells => {
+                values.extend(secrets_of_form(&String::from_utf8_lossy(form)));
+            }
+            (Body::Json(_), Payload::Once(json)) if self.body_tells => {
+                values.extend(secrets_of_answer(&String::from_utf8_lossy(json)));
+            }
+            (Body::Multipart(multipart), Payload::Streamed(upload)) => values.extend(multipart.secrets(upload)),
+            _ => {}
+        }
+        let Rendered::Now(headers) = &prepared.headers else { return Sent { headers: Vec::new(), values } };
         let user = headers.get(AUTHORIZATION).filter(|user| self.headers.get(AUTHORIZATION) != Some(user));
         let user = user.filter(|_| !self.credentials.contains(&AUTHORIZATION));
-        self.credentials.iter().flat_map(|name| headers.get_all(name)).chain(user).cloned().collect()
+        let headers = self.credentials.iter().flat_map(|name| headers.get_all(name)).chain(user).cloned().collect();
+        Sent { headers, values }
     }
 
     /// The credentials that are the same for all users and don't stand in the profile as they are sent.
-    pub fn user(&self) -> Option<&HeaderValue> {
+    pub fn constant_credentials(&self) -> Sent {
         let base = || self.base.as_ref()?.origin.user.as_ref();
-        self.headers.get(AUTHORIZATION).or_else(base)
+        let user = self.headers.get(AUTHORIZATION).or_else(base);
+        Sent {
+            headers: user.cloned().into_iter().collect(),
+            values: self.address.as_ref().map(secrets_of_query).unwrap_or_default(),
+        }
     }
 
     /// Renders it for the user whose scope it is. Where all is static nothing is allocated.
@@ -292,6 +320,11 @@ impl Request {
             }
         }
     }
+}
+
+/// The values under names of secrets in a query.
+fn secrets_of_query(address: &Address) -> Vec<String> {
+    address.path.query().map(secrets_of_form).unwrap_or_default()
 }
 
 /// Whether the profile's `limits: {hosts}` let a request go there.

@@ -6,12 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 
-use super::MAX_BODY;
 use super::address::{AddressError, Way};
 use super::upload::Multipart;
 use crate::expr::{JsonTemplate, Template};
 use crate::net::HostPort;
 use crate::protocol::TIMEOUT;
+
+/// The longest body that is kept, in bytes, where the profile says nothing (`max_body`). A user holds at most one, so this bounds a
+/// worker's memory by its users. Where nothing of the profile reads bodies, long ones aren't kept at all.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// What a request carries.
 #[derive(Clone, Default)]

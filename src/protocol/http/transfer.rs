@@ -11,10 +11,10 @@ use super::address::{Address, Origin};
 use super::connection::{Connection, Outgoing, Unanswered};
 use super::exchange::Stage;
 use super::failure::Failure;
-use super::home::Home;
-use super::http2::{self, Broken, Line, Over, Ticket};
+use super::http2::{self, Broken, H2Connection, Over, StreamPermit};
 use super::progress::Progress;
 use super::received::{Collector, Use};
+use super::source::ConnectionSource;
 use super::spec::{Connections, Spec};
 use super::written::Version;
 use crate::base::Reason;
@@ -22,7 +22,7 @@ use crate::net::{DialError, Dialing, dial, dial_to_proxy};
 
 /// One request and its answer, on a connection that is open or has to be opened.
 pub(super) async fn exchange(
-    home: &mut Home<'_>,
+    home: &mut ConnectionSource<'_>,
     spec: &Spec,
     address: &Address,
     mut outgoing: Outgoing,
@@ -62,7 +62,10 @@ pub(super) async fn exchange(
             }
             Err(unanswered) => {
                 let failure = match unanswered {
-                    Unanswered::Failed(failure) => progress.of_upload(failure),
+                    Unanswered::Failed(failure) => {
+                        progress.answered = failure.malformed && connection.meter.has_status();
+                        progress.of_upload(failure)
+                    }
                     Unanswered::Unsent(_) => Failure::ended(Stage::Send),
                 };
                 progress.settle();
@@ -83,14 +86,14 @@ enum Boarded {
 
 /// Sends a request over a line that is open, if there is one to use.
 async fn boarded(
-    home: &mut Home<'_>,
+    home: &mut ConnectionSource<'_>,
     spec: &Spec,
     address: &Address,
     mut outgoing: Outgoing,
     progress: &mut Progress<'_>,
 ) -> Boarded {
     loop {
-        let Some(ticket) = home.board(&address.origin).await else { return Boarded::NoLine(Box::new(outgoing)) };
+        let Some(ticket) = home.reserve(&address.origin).await else { return Boarded::NoLine(Box::new(outgoing)) };
         match on_line(home, spec, &ticket, address, outgoing, progress).await {
             Ok(answer) => return Boarded::Answered(Ok(answer)),
             // The peer had closed it before: another is found or opened, unseen.
@@ -102,14 +105,14 @@ async fn boarded(
 
 /// Sends a request over a line that was opened for it.
 async fn on_new_line(
-    home: &mut Home<'_>,
+    home: &mut ConnectionSource<'_>,
     spec: &Spec,
-    line: Line,
+    line: H2Connection,
     address: &Address,
     outgoing: Outgoing,
     progress: &mut Progress<'_>,
 ) -> Result<Bytes, Failure> {
-    let ticket = line.board();
+    let ticket = line.reserve();
     drop(line);
     home.keep(ticket.line());
     on_line(home, spec, &ticket, address, outgoing, progress).await.map_err(|broken| match broken {
@@ -119,9 +122,9 @@ async fn on_new_line(
 }
 
 async fn on_line(
-    home: &mut Home<'_>,
+    home: &mut ConnectionSource<'_>,
     spec: &Spec,
-    ticket: &Ticket,
+    ticket: &StreamPermit,
     address: &Address,
     outgoing: Outgoing,
     progress: &mut Progress<'_>,
@@ -130,7 +133,10 @@ async fn on_line(
     let fresh = spec.connections == Connections::Fresh;
     progress.boards(ticket, fresh);
     let result = http2::exchange(ticket, address, outgoing, Use::of(spec), progress).await.map_err(|broken| match broken {
-        Broken::Failed(failure, over) => Broken::Failed(progress.of_upload(failure), over),
+        Broken::Failed(failure, over) => {
+            progress.answered = failure.malformed;
+            Broken::Failed(progress.of_upload(failure), over)
+        }
         unsent @ Broken::Unsent(..) => unsent,
     });
     // Whether it is over, and why where that wasn't announced.
@@ -153,6 +159,7 @@ async fn on_line(
         }
     }
     result.and_then(|received| {
+        progress.answered = true;
         progress.body_bytes = received.bytes;
         progress.sha256 = received.sha256;
         progress.cut = received.cut;
@@ -165,10 +172,10 @@ enum Opened {
     /// For one request at a time.
     One(Box<Connection>),
     /// For many.
-    Many(Line),
+    Many(H2Connection),
 }
 
-async fn open(home: &mut Home<'_>, origin: &Arc<Origin>, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
+async fn open(home: &mut ConnectionSource<'_>, origin: &Arc<Origin>, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
     if home.make_room() {
         progress.disconnected(None);
     }
@@ -220,7 +227,7 @@ fn announces_close(head: &response::Parts, body: &Incoming) -> bool {
 }
 
 async fn receive(
-    home: &mut Home<'_>,
+    home: &mut ConnectionSource<'_>,
     spec: &Spec,
     mut connection: Box<Connection>,
     response: http::Response<Incoming>,
@@ -228,19 +235,18 @@ async fn receive(
 ) -> Result<Bytes, Failure> {
     let (head, incoming) = response.into_parts();
     let meant = spec.connections == Connections::Fresh || announces_close(&head, &incoming);
-    progress.stage = Stage::Body;
-    progress.status = head.status.as_u16();
-    progress.headers = head.headers;
-    progress.body_bytes = 0;
+    progress.answers(head);
     let early = progress.upload.as_ref().filter(|tally| !tally.is_complete());
     if let Some(tally) = early
-        && !head.status.is_success()
+        && !(200..300).contains(&progress.status)
     {
         // The target has made up its mind: what is left of the body would be sent for nothing (RFC 9110, 9.3).
         tally.stop();
     }
     let collector = Collector::new(Use::of(spec), &progress.headers);
     let result = connection.read(incoming, collector).await;
+    // Whatever comes behind its end, and whatever becomes of it.
+    progress.answered = result.is_ok();
     let kept = match early {
         // Boxed: it is rare.
         Some(tally) if result.is_ok() && !tally.is_stopped() => {

@@ -7,18 +7,37 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::Sleep;
 
-use super::engine::Heartbeat;
 use super::packet::{self, Packet};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
-use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing, Text};
+use crate::protocol::message::{Incoming, IncomingKind, Lost, Outgoing, Text};
+use crate::protocol::patience::{READING, within};
 use crate::protocol::websocket::{self, Message};
 
 /// How much may wait to be sent when another ping comes.
 const MAX_UNREAD: usize = 1000;
+
+/// How often the server pings, and for how long it may be late: what the open packet says of it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Heartbeat {
+    /// In milliseconds.
+    #[serde(rename = "pingInterval")]
+    interval: u32,
+    /// In milliseconds.
+    #[serde(rename = "pingTimeout")]
+    timeout: u32,
+}
+
+impl Heartbeat {
+    /// For how long a server that lives may say nothing.
+    pub fn limit(self) -> Duration {
+        Duration::from_millis(u64::from(self.interval) + u64::from(self.timeout))
+    }
+}
 
 /// An open connection to a namespace. The server's pings are answered while it is polled.
 #[derive(Debug)]
@@ -49,19 +68,27 @@ struct Silence {
     limit: Duration,
     heard: Instant,
     alarm: Pin<Box<Sleep>>,
+    /// Its time is out, and it is read once more until the alarm goes off.
+    reads: bool,
 }
 
 impl Silence {
-    /// Ready once nothing has come for too long.
+    fn new(limit: Duration, heard: Instant) -> Self {
+        Self { limit, heard, alarm: Box::pin(tokio::time::sleep_until((heard + limit).into())), reads: false }
+    }
+
+    /// Ready once nothing has come for too long, and nothing lies unread.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
-            let until = self.heard + self.limit;
-            if Instant::now() >= until {
+            let (now, until) = (Instant::now(), self.heard + self.limit);
+            let late = now.saturating_duration_since(self.alarm.deadline().into_std()) > READING;
+            if now >= until && self.reads && !late {
                 return Poll::Ready(());
             }
+            self.reads = now >= until;
             // Moved only when it goes off: much may come between two pings.
-            self.alarm.as_mut().reset(until.into());
+            self.alarm.as_mut().reset(until.max(now + if self.reads { READING } else { Duration::ZERO }).into());
         }
     }
 }
@@ -89,8 +116,7 @@ impl Connection {
         timeout: Duration,
         max_message: usize,
     ) -> Self {
-        let (limit, heard) = (heartbeat.limit(), Instant::now());
-        let silence = Silence { limit, heard, alarm: Box::pin(tokio::time::sleep(limit)) };
+        let silence = Silence::new(heartbeat.limit(), Instant::now());
         let (unsent, current, partial) = (VecDeque::new(), None, None);
         Self { carrier, namespace, unsent, current, partial, silence, timeout, max_message }
     }
@@ -128,9 +154,9 @@ impl Connection {
 
     async fn flush(&mut self) -> Result<(), Lost> {
         let limit = self.timeout;
-        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_flush(cx))).await {
-            Ok(result) => result,
-            Err(_) => {
+        match within(limit, poll_fn(|cx| self.poll_flush(cx))).await {
+            Some(result) => result,
+            None => {
                 let limit = show_seconds(limit.as_secs_f64());
                 Err(self.carrier.lose(Lost::new(Reason::Timeout, format!("the peer did not take a message within {limit}"))))
             }
@@ -163,7 +189,7 @@ impl Connection {
                     return Err(self.carrier.lose(Lost::by_peer("the server disconnected the namespace")));
                 }
                 Err(Packet::Refused(reason)) => {
-                    let detail = format!("the server took its consent to the namespace back: \"{reason}\"");
+                    let detail = format!("the server took its consent to the namespace back: {reason:?}");
                     return Err(self.carrier.lose(Lost::new(Reason::Protocol, detail)));
                 }
                 // CONNECT's answer once more does no harm.
@@ -313,4 +339,26 @@ fn kind_of(packet: Packet, attachments: Vec<Bytes>) -> Result<IncomingKind, Pack
 /// A packet of Socket.IO as a message of Engine.IO.
 fn message(packet: &str) -> Message {
     Message::Text(format!("4{packet}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_given_up_before_what_lies_unread_is_read() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (limit, began) = (Duration::from_millis(800), Instant::now());
+        // The thread stood still for two seconds, and the timer goes off before anything is read.
+        let mut silence = Silence::new(limit, began.checked_sub(Duration::from_secs(2)).unwrap());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(silence.poll(&mut cx).is_pending(), "what came meanwhile may lie there");
+        silence.heard = Instant::now();
+        tokio::time::sleep(READING * 2).await;
+        assert!(silence.poll(&mut cx).is_pending(), "it did");
+        // Of another nothing came.
+        let mut silence = Silence::new(limit, began.checked_sub(limit).unwrap());
+        poll_fn(|cx| silence.poll(cx)).await;
+        assert!(began.elapsed() >= READING);
+    }
 }

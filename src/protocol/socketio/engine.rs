@@ -1,38 +1,18 @@
 //! The handshakes: Engine.IO's by WebSocket or by polling, then CONNECT to the namespace.
 
-use std::time::Duration;
-
 use http::uri::PathAndQuery;
 use serde::Deserialize;
 
-use super::connection::Connection;
+use super::connection::{Connection, Heartbeat};
 use super::packet::{self, Packet};
 use super::polling::Poller;
 use super::{DEFAULT_PATH, Prepared, Transport};
 use crate::base::Reason;
 use crate::protocol::http::Cookies;
-use crate::protocol::opening::Opening;
-use crate::protocol::session::{self, Attempt, IncomingKind, Lost, OpenError, Outgoing};
+use crate::protocol::message::{IncomingKind, Lost, Outgoing};
+use crate::protocol::opening::{Attempt, OpenError, Opening};
 use crate::protocol::site::Visit;
 use crate::protocol::websocket;
-
-/// How often the server pings, and for how long it may be late: what the open packet says of it.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Heartbeat {
-    /// In milliseconds.
-    #[serde(rename = "pingInterval")]
-    interval: u32,
-    /// In milliseconds.
-    #[serde(rename = "pingTimeout")]
-    timeout: u32,
-}
-
-impl Heartbeat {
-    /// For how long a server that lives may say nothing.
-    pub fn limit(self) -> Duration {
-        Duration::from_millis(u64::from(self.interval) + u64::from(self.timeout))
-    }
-}
 
 /// The open packet.
 #[derive(Debug, Deserialize)]
@@ -49,12 +29,12 @@ struct Open {
 const VERSION_2: &str = "the server speaks Socket.IO 2, and only versions 3 and 4 are supported; upgrade the server";
 
 /// Dials, shakes hands and connects to the namespace.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     let limit = prepared.timeout;
     let mut opening = Opening::new();
     let result = tokio::time::timeout(limit, connect(prepared, cookies, &mut opening)).await;
     let result = result.unwrap_or_else(|_| Err(opening.timed_out(limit)));
-    opening.finish(result.map(|connection| session::Connection::SocketIo(Box::new(connection))))
+    opening.finish(result.map(Box::new))
 }
 
 async fn connect(prepared: Prepared, mut cookies: Option<&mut Cookies>, opening: &mut Opening) -> Result<Connection, OpenError> {
@@ -110,8 +90,9 @@ async fn consent(mut connection: Connection, opening: &mut Opening) -> Result<Co
             Ok(connection)
         }
         Packet::Connected { sid: false } => Err(broken(VERSION_2)),
+        // As a handshake that is answered with 401: the server is there, and says no.
         Packet::Refused(reason) => {
-            Err(OpenError::new(Reason::Refused, format!("the server refused the namespace (CONNECT_ERROR): \"{reason}\"")))
+            Err(OpenError::new(Reason::Status, format!("the server refused the namespace (CONNECT_ERROR): {reason:?}")))
         }
         Packet::Disconnected => Err(OpenError::new(Reason::Closed, "the server disconnected instead of answering CONNECT")),
         // Nothing of the namespace comes before its consent.

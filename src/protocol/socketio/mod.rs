@@ -12,12 +12,14 @@ mod polling;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use super::TIMEOUT;
 use super::http::Cookies;
-use super::session::{Attempt, MAX_MESSAGE};
+use super::message::MAX_MESSAGE;
+use super::opening::Attempt;
+use super::sent::Sent;
 use super::site::{Site, SiteError, Visit};
+use crate::base::secrets::secrets_of_answer;
 use crate::expr::{EvalError, JsonTemplate, Scope, Template};
 
 pub use connection::Connection;
@@ -104,14 +106,17 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The credentials in its headers.
-    pub fn credentials(&self) -> Vec<HeaderValue> {
-        self.visit.credentials()
+    /// What must not be shown of it.
+    pub fn credentials(&self) -> Sent {
+        let mut sent = self.visit.credentials();
+        let auth = self.auth.iter().map(|auth| String::from_utf8_lossy(auth));
+        sent.values.extend(auth.flat_map(|auth| secrets_of_answer(&auth)));
+        sent
     }
 }
 
 /// Dials, shakes hands and connects to the namespace.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     engine::open(prepared, cookies).await
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use crate::expr::json::{self, Tree};
-use crate::protocol::session::Outgoing;
+use crate::protocol::message::Outgoing;
 
 /// The most attachments that a packet may have: more is taken for an attack.
 const MAX_ATTACHMENTS: usize = 1024;

@@ -16,8 +16,7 @@ use hyper_util::rt::TokioIo;
 use crate::base::Reason;
 use crate::net::{Meter, Stream};
 use crate::protocol::http::{Cookies, Failure, Stage};
-use crate::protocol::opening::Opening;
-use crate::protocol::session::OpenError;
+use crate::protocol::opening::{OpenError, Opening};
 use crate::protocol::site::Visit;
 
 /// What stands between packets in a body.
@@ -82,7 +81,7 @@ impl<'c> Poller<'c> {
         self.meter.restart();
         let meter = Arc::clone(&self.meter);
         let failed = |error: &hyper::Error, stage| {
-            let Failure { reason, detail } = Failure::of(error, stage);
+            let Failure { reason, detail, .. } = Failure::of(error, stage);
             OpenError::new(reason, detail)
         };
         self.ready().await;
@@ -111,7 +110,7 @@ impl<'c> Poller<'c> {
             let said = serde_json::from_slice::<serde_json::Value>(&read).ok();
             let said = said.as_ref().and_then(|said| said.get("message")?.as_str()).unwrap_or_default();
             let said: String = said.chars().filter(|c| !c.is_control()).take(100).collect();
-            let said = if said.is_empty() { said } else { format!(" (\"{said}\")") };
+            let said = if said.is_empty() { said } else { format!(" ({said:?})") };
             return Err(OpenError::new(Reason::Status, format!("the server answered the polling with {status}{said}")));
         }
         Ok(read.freeze())

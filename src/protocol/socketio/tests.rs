@@ -50,7 +50,7 @@ async fn rest(mut peer: Peer) -> Vec<String> {
     said
 }
 
-async fn open(url: &str, change: impl FnOnce(&mut Connector)) -> Attempt {
+async fn open(url: &str, change: impl FnOnce(&mut Connector)) -> session::Attempt {
     let mut connector = Connector::new(Template::literal(url));
     connector.timeout = PLENTY;
     change(&mut connector);
@@ -111,7 +111,7 @@ async fn nonsense_in_the_handshake_is_told() {
         (&[OPEN, "40"][..], Reason::Protocol, "Socket.IO 2"),
         (&[OPEN, r#"42["early"]"#][..], Reason::Protocol, "before it answered"),
         (&[OPEN, "41"][..], Reason::Closed, "instead of answering"),
-        (&[OPEN, r#"44{"message":"no\u0007 entry"}"#][..], Reason::Refused, "no entry"),
+        (&[OPEN, r#"44{"message":"no\u0007 entry"}"#][..], Reason::Status, "no entry"),
         (&[OPEN, "1"][..], Reason::Closed, "Engine.IO's close"),
     ] {
         let (url, _server) = serve(move |mut peer| async move {

@@ -16,8 +16,9 @@ use crate::base::units::show_seconds;
 use crate::net::dial::{explain, reason_of};
 use crate::net::{Meter, Stream};
 use crate::protocol::inbox::Inbox;
-use crate::protocol::opening::Opening;
-use crate::protocol::session::{self, Attempt, Incoming, IncomingKind, Lost, OpenError, Outgoing, Text};
+use crate::protocol::message::{Incoming, IncomingKind, Lost, Outgoing, Text};
+use crate::protocol::opening::{Attempt, OpenError, Opening};
+use crate::protocol::patience::within;
 
 /// What is read at once, and what an idle connection holds.
 const READ_BUFFER: usize = 4096;
@@ -25,12 +26,12 @@ const READ_BUFFER: usize = 4096;
 const KEPT_BUFFER: usize = 4 * READ_BUFFER;
 
 /// Dials.
-pub(super) async fn open(prepared: Prepared) -> Attempt {
+pub(super) async fn open(prepared: Prepared) -> Attempt<Box<Connection>> {
     let limit = prepared.timeout;
     let mut opening = Opening::new();
     let result = tokio::time::timeout(limit, connect(prepared, &mut opening)).await;
     let result = result.unwrap_or_else(|_| Err(opening.timed_out(limit)));
-    opening.finish(result.map(|connection| session::Connection::Tcp(Box::new(connection))))
+    opening.finish(result.map(Box::new))
 }
 
 async fn connect(prepared: Prepared, opening: &mut Opening) -> Result<Connection, OpenError> {
@@ -76,7 +77,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Sends a message in its frame; see [`session::Connection::send`].
+    /// Sends a message in its frame; see [`crate::protocol::session::Connection::send`].
     ///
     /// # Errors
     /// The connection was lost, the peer did not take the message in time, or the frame cannot carry it.
@@ -114,9 +115,9 @@ impl Connection {
     /// Writes what is left, and with `last` ends the sending side: both in the one time limit.
     async fn write(&mut self, what: &str, last: bool) -> Result<(), Lost> {
         let limit = self.timeout;
-        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_write(cx, last))).await {
-            Ok(result) => result,
-            Err(_) => {
+        match within(limit, poll_fn(|cx| self.poll_write(cx, last))).await {
+            Some(result) => result,
+            None => {
                 let limit = show_seconds(limit.as_secs_f64());
                 Err(self.lose(Lost::new(Reason::Timeout, format!("the peer {what} within {limit}"))))
             }
@@ -166,7 +167,7 @@ impl Connection {
         Pin::new(stream).poll_shutdown(cx).map_err(|error| self.fail(&error))
     }
 
-    /// The next message; see [`session::Connection::next`].
+    /// The next message; see [`crate::protocol::session::Connection::next`].
     ///
     /// # Errors
     /// The connection was lost, or the peer closed its sending side.
@@ -228,14 +229,14 @@ impl Connection {
         }
     }
 
-    /// Closes the sending side; see [`session::Connection::goodbye`].
+    /// Closes the sending side; see [`crate::protocol::session::Connection::goodbye`].
     pub async fn goodbye(&mut self) {
         if self.lost.is_some() || self.finish().await.is_err() {
             self.stream = None;
         }
     }
 
-    /// What still comes, up to the end of the peer's sending; see [`session::Connection::parting`].
+    /// What still comes, up to the end of the peer's sending; see [`crate::protocol::session::Connection::parting`].
     pub async fn parting(&mut self) -> Option<Incoming> {
         self.stream.as_ref()?;
         let message = poll_fn(|cx| match self.inbox.pop() {
@@ -256,7 +257,7 @@ impl Connection {
         self.lose(Lost::by_us());
     }
 
-    /// Ends the sending side without waiting; see [`session::Connection::leave`].
+    /// Ends the sending side without waiting; see [`crate::protocol::session::Connection::leave`].
     pub fn leave(&mut self) {
         if let Self { stream: Some(stream), lost: None, .. } = self
             && self.unsent.is_empty()

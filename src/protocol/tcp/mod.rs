@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TIMEOUT;
-use super::session::{Attempt, MAX_MESSAGE};
+use super::message::MAX_MESSAGE;
+use super::opening::Attempt;
 use crate::expr::{EvalError, Scope, Template};
 use crate::net::{Endpoint, HostPort, Route, Tls};
 
@@ -89,7 +90,7 @@ pub struct Prepared {
 }
 
 /// Dials.
-pub(super) async fn open(prepared: Prepared) -> Attempt {
+pub(super) async fn open(prepared: Prepared) -> Attempt<Box<Connection>> {
     connection::open(prepared).await
 }
 

@@ -28,7 +28,7 @@ where
     (address, tokio::spawn(async move { script(listener.accept().await.unwrap().0).await }))
 }
 
-async fn attempt(address: &str, change: impl FnOnce(&mut Connector)) -> Attempt {
+async fn attempt(address: &str, change: impl FnOnce(&mut Connector)) -> session::Attempt {
     let mut connector = Connector::new(Template::literal(address));
     connector.timeout = PLENTY;
     change(&mut connector);

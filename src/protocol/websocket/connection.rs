@@ -19,7 +19,8 @@ use crate::base::units::show_seconds;
 use crate::net::dial::{explain, reason_of};
 use crate::net::{Meter, Stream};
 use crate::protocol::inbox::Inbox;
-use crate::protocol::session::{Incoming, IncomingKind, Lost, Outgoing, Text};
+use crate::protocol::message::{Incoming, IncomingKind, Lost, Outgoing, Text};
+use crate::protocol::patience::within;
 
 /// What is read at once, and what an idle connection holds: ten thousand of them are to be cheap.
 const READ_BUFFER: usize = 2048;
@@ -74,9 +75,9 @@ impl Connection {
         let bytes = message.len() as u64;
         let mut message = Some(message);
         let limit = self.timeout;
-        match tokio::time::timeout(limit, poll_fn(|cx| self.poll_send(cx, &mut message))).await {
-            Ok(result) => result.map(|()| bytes),
-            Err(_) => {
+        match within(limit, poll_fn(|cx| self.poll_send(cx, &mut message))).await {
+            Some(result) => result.map(|()| bytes),
+            None => {
                 let limit = show_seconds(limit.as_secs_f64());
                 Err(self.lose(Lost::new(Reason::Timeout, format!("the peer did not take a message within {limit}"))))
             }

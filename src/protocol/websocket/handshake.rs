@@ -23,20 +23,19 @@ use super::connection::Connection;
 use crate::base::Reason;
 use crate::net::Stream;
 use crate::protocol::http::{Cookies, Failure, Stage};
-use crate::protocol::opening::Opening;
-use crate::protocol::session::{self, Attempt, OpenError};
+use crate::protocol::opening::{Attempt, OpenError, Opening};
 use crate::protocol::site::Visit;
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Dials and shakes hands.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     let limit = prepared.timeout;
     let mut opening = Opening::new();
     let result = tokio::time::timeout(limit, connect(prepared, cookies, &mut opening)).await;
     let result = result.unwrap_or_else(|_| Err(opening.timed_out(limit)));
-    opening.finish(result.map(|connection| session::Connection::WebSocket(Box::new(connection))))
+    opening.finish(result.map(Box::new))
 }
 
 /// The same, for whoever has more to do before the connection is open.

@@ -9,11 +9,11 @@ mod handshake;
 
 use std::time::Duration;
 
-use http::HeaderValue;
-
 use super::TIMEOUT;
 use super::http::Cookies;
-use super::session::{Attempt, MAX_MESSAGE};
+use super::message::MAX_MESSAGE;
+use super::opening::Attempt;
+use super::sent::Sent;
 use super::site::{Site, SiteError, Visit};
 use crate::expr::{EvalError, Scope, Template};
 
@@ -85,13 +85,13 @@ pub struct Prepared {
 
 impl Prepared {
     /// The credentials in its headers.
-    pub fn credentials(&self) -> Vec<HeaderValue> {
+    pub fn credentials(&self) -> Sent {
         self.visit.credentials()
     }
 }
 
 /// Dials and shakes hands.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     handshake::open(prepared, cookies).await
 }
 

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use super::super::histograms::{GroupHistograms, MetricHistogram, PhaseHistograms, ScenarioHistograms, StepHistograms};
 use super::super::run::{Check, Connections, Group, Latency, Metric, Scenario, Step};
-use super::{PhaseInput, counts};
+use super::PhaseInput;
 use crate::base::{DropReason, Outcome, Protocol, Reason};
 use crate::load::{Load, Spacing};
-use crate::measure::totals::{ByOutcome, timed};
+use crate::measure::outcomes::{ByOutcome, timed};
 use crate::measure::{CheckId, ConnectTotals, GroupId, OwnId, OwnKind, ScenarioId, ScenarioTotals, Sparse, StepId, StepTotals};
+
+/// Counts by label, without those that are 0.
+fn counts<'a>(of: impl IntoIterator<Item = (&'a str, u64)>) -> BTreeMap<String, u64> {
+    of.into_iter().filter(|(_, n)| *n > 0).map(|(label, n)| (label.to_owned(), n)).collect()
+}
 
 /// The distribution over every outcome.
 fn all(by: &ByOutcome) -> Sparse {
@@ -218,7 +223,7 @@ pub(super) fn by_outcome(by: &ByOutcome) -> BTreeMap<String, Sparse> {
     each.filter(|(_, one)| !one.is_empty()).collect()
 }
 
-/// Every distribution that isn't empty.
+/// Every distribution that isn't empty, but for those of sessions and long bodies.
 pub(super) fn histograms(input: &PhaseInput<'_>) -> PhaseHistograms {
     let mut out = PhaseHistograms {
         name: input.layout.phases.get(input.phase.index()).cloned().unwrap_or_default(),
@@ -270,7 +275,5 @@ pub(super) fn histograms(input: &PhaseInput<'_>) -> PhaseHistograms {
             }
         }
     }
-    super::sessions::histograms(input, &mut out);
-    super::transfers::histograms(input, &mut out);
     out
 }

@@ -6,11 +6,10 @@ mod observed;
 mod sessions;
 mod transfers;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::histograms::PhaseHistograms;
-use super::run::{Check, ErrorSample, Generator, Phase, Stage, StageCheck};
+use super::run::{Check, ErrorSample, Generator, Hook, HookCheck, Phase};
 use super::{Histograms, Run, VERSION};
 use crate::counters::Observed;
 use crate::load::Load;
@@ -95,7 +94,7 @@ pub fn phase(input: &PhaseInput<'_>) -> Phase {
 
 /// What is known of a set-up, a verify or a teardown once it is over.
 #[derive(Debug, Clone, Copy)]
-pub struct StageInput<'a> {
+pub struct HookInput<'a> {
     /// The names behind the indexes.
     pub layout: &'a Layout,
     /// Its label `phase`.
@@ -116,8 +115,8 @@ pub struct StageInput<'a> {
     pub error: Option<&'a str>,
 }
 
-/// The stage as `run.json` has it.
-pub fn stage(input: &StageInput<'_>) -> Stage {
+/// The hook as `run.json` has it.
+pub fn hook(input: &HookInput<'_>) -> Hook {
     let measured = PhaseInput {
         layout: input.layout,
         phase: input.phase,
@@ -133,14 +132,14 @@ pub fn stage(input: &StageInput<'_>) -> Stage {
         judgement: &Judgement::default(),
         saturated: false,
     };
-    let check = |(id, check): (CheckId, Check)| StageCheck {
+    let check = |(id, check): (CheckId, Check)| HookCheck {
         name: check.check,
         step: check.step,
         passed: check.total.saturating_sub(check.failures),
         failed: check.failures,
         detail: input.unheld.iter().find(|(unheld, _)| *unheld == id).map(|(_, how)| how.clone()),
     };
-    Stage {
+    Hook {
         name: input.layout.phases.get(input.phase.index()).cloned().unwrap_or_default(),
         started: input.started,
         ended: input.ended,
@@ -158,7 +157,10 @@ pub fn stage(input: &StageInput<'_>) -> Stage {
 
 /// The phase's distributions as `histograms.json` has them.
 pub fn histograms(input: &PhaseInput<'_>) -> PhaseHistograms {
-    measured::histograms(input)
+    let mut out = measured::histograms(input);
+    sessions::histograms(input, &mut out);
+    transfers::histograms(input, &mut out);
+    out
 }
 
 /// The distributions of a run.
@@ -183,11 +185,6 @@ pub fn generator(workers: u64, cpu_before: Duration, elapsed: Duration, saturate
         memory_bytes: now.resident_peak,
         saturated,
     }
-}
-
-/// Counts by label, without those that are 0.
-fn counts<'a>(of: impl IntoIterator<Item = (&'a str, u64)>) -> BTreeMap<String, u64> {
-    of.into_iter().filter(|(_, n)| *n > 0).map(|(label, n)| (label.to_owned(), n)).collect()
 }
 
 #[cfg(test)]

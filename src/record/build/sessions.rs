@@ -4,7 +4,7 @@ use super::super::histograms::{MessageHistogram, PhaseHistograms, SessionHistogr
 use super::super::run::{Message, Sessions};
 use super::PhaseInput;
 use super::measured::{by_outcome, latency, outcomes, scenario_name, step_name};
-use crate::measure::totals::timed;
+use crate::measure::outcomes::timed;
 use crate::measure::{Direction, MessageId, MessageTotals, SessionTotals, StepId};
 
 /// The steps that open sessions, of scenarios that have load in the phase or of which something was measured.

@@ -3,10 +3,10 @@
 //! The contract: seconds and Unix times as numbers, ratios from 0 to 1, sizes in bytes; what could not be measured is
 //! `null`, never 0. Within one `version` keys are only ever added, so a reader ignores what it doesn't know.
 
+mod hook;
 mod judged;
 mod measured;
 mod sessions;
-mod stage;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
@@ -17,10 +17,10 @@ pub use crate::base::Away;
 
 pub use crate::counters::CounterRow;
 pub use crate::verdict::{SloResult, Unit};
+pub use hook::{Hook, HookCheck};
 pub use judged::{Source, Value};
 pub use measured::{Check, Connections, ErrorSample, Group, Latency, Metric, Scenario, Step};
 pub use sessions::{Message, Sessions};
-pub use stage::{Stage, StageCheck};
 pub use transfer::{Speed, Transfer};
 
 /// The version of `run.json` that this program writes and reads.
@@ -59,8 +59,8 @@ pub struct Run {
     #[serde(default)]
     pub generator: Generator,
     /// What was done once for the whole run: `setup`, `verify`, `teardown`, as far as the run came to them.
-    #[serde(default)]
-    pub stages: Vec<Stage>,
+    #[serde(default, rename = "stages")]
+    pub hooks: Vec<Hook>,
     /// The phases in their order; of a profile that repeats them, the last hundred repeats.
     pub phases: Vec<Phase>,
     /// SLOs over the whole run.

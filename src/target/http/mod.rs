@@ -17,27 +17,24 @@ mod page;
 mod payload;
 mod route;
 
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::socket::{Open, Socket};
 use super::{Shared, socketio, websocket};
 
 /// What a connection and the requests on it share.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+struct Line {
     /// Whether the socket is to be closed with a reset.
-    pub reset: AtomicBool,
+    reset: Arc<AtomicBool>,
     /// The upgrade that was agreed to.
     upgrade: Mutex<Option<(OnUpgrade, Ask)>>,
 }
@@ -52,8 +49,8 @@ enum Ask {
 /// Serves one connection to its end, or to the end of the request in flight once `stopping` changes.
 pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
     let open = Open::new(Arc::clone(&shared));
-    let line = Arc::new(Line::default());
-    let io = TokioIo::new(Socket { tcp: socket, line: Arc::clone(&line) });
+    let line = Line::default();
+    let io = TokioIo::new(Socket::new(socket, Arc::clone(&line.reset)));
     // Boxed, so that a session that stays open doesn't hold what only HTTP needs.
     let service = service_fn(|request| page::answer(request, &shared, &line));
     let connection = http1::Builder::new().auto_date_header(false).pipeline_flush(true).serve_connection(io, service);
@@ -75,73 +72,9 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: 
     {
         let socket = websocket::accepted(parts.io.into_inner(), parts.read_buf).await;
         match ask {
-            Ask::Websocket(ask) => websocket::serve(socket, ask, &line, &shared, stopping).await,
+            Ask::Websocket(ask) => websocket::serve(socket, ask, &line.reset, &shared, stopping).await,
             Ask::Socketio(ask) => socketio::serve(socket, ask, &shared, stopping).await,
         }
     }
     drop(open);
-}
-
-/// Counts a connection while it is open.
-pub(super) struct Open(Arc<Shared>);
-
-impl Open {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        shared.counts.connections.fetch_add(1, Relaxed);
-        shared.counts.open.fetch_add(1, Relaxed);
-        Self(shared)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.counts.open.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A socket that can be told to close with a reset.
-#[derive(Debug)]
-pub(super) struct Socket {
-    tcp: TcpStream,
-    line: Arc<Line>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.line.reset.load(Relaxed) {
-            let _ = self.tcp.set_zero_linger();
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.line.reset.load(Relaxed) {
-            // A goodbye before the reset would be taken for the answer.
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
 }

@@ -212,7 +212,7 @@ async fn socket_io_acknowledges_echoes_and_publishes() {
         connection.send(Outgoing::Event { event: "leave".into(), args: vec![], attachments: vec![], ack: None }).await.unwrap();
         assert_eq!(lost(connection).await.reason, Reason::Closed);
     }
-    assert_eq!(enter(&target, "/refused", |_| {}).await.result.unwrap_err().reason, Reason::Refused);
+    assert_eq!(enter(&target, "/refused", |_| {}).await.result.unwrap_err().reason, Reason::Status);
     let polling = enter(&target, "/", |connector| connector.transport = socketio::Transport::Polling).await;
     let (status, error) = (polling.status, polling.result.unwrap_err());
     assert_eq!((status, error.reason, error.detail.contains("Transport unknown")), (400, Reason::Status, true), "{error}");

@@ -1,6 +1,8 @@
 //! What one scenario did of an SLO's subject, what its load asked for, and what of that was never done.
 
 use super::Figures;
+use crate::base::Reason;
+use crate::measure::{Layout, ScenarioId, Totals};
 
 /// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -9,22 +11,38 @@ pub(in crate::verdict) struct Part {
     pub all: u64,
     pub checks: u64,
     pub counter: f64,
+    /// Begun and not over, of the subject.
+    pub open: i64,
+    /// What an arrival does, of a part of a phase: as the phase's arrivals did so far.
+    pub each: Option<Each>,
     /// Arrivals that started, and those that were dropped or cancelled and no SLO of their own judges.
     pub started: u64,
     pub unstarted: u64,
-    /// Arrivals that were dropped because the target was away.
+    /// Arrivals that were dropped because the target was away, and those of them that no SLO of their own judges.
     pub dead: u64,
+    pub dead_unjudged: u64,
     /// Nanoseconds of closed users: wanted, gone before their time, held up by pauses of their worker, held back because the target was
     /// away.
     pub wanted: u64,
     pub absent: u64,
     pub held: u64,
     pub held_back: u64,
-    /// Iterations that came to their end by themselves, and those that could not record a value of the profile's own.
+    /// Iterations that came to their end by themselves, and those that lack the subject: they could not record
+    /// a value of the profile's own, or another step broke on this machine's own limits before.
     pub ended: u64,
     pub unfinished: u64,
+    /// No iteration of it has begun.
+    pub idle: bool,
     /// Iterations of arrivals that are under way; of a part of a phase, at its end less those at its beginning.
     pub under_way: i64,
+}
+
+/// What an arrival does on average: of the subject, checks, and the growth of a counter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::verdict) struct Each {
+    items: f64,
+    checks: f64,
+    counter: f64,
 }
 
 impl Part {
@@ -34,17 +52,28 @@ impl Part {
             all: less(self.all, earlier.all),
             checks: less(self.checks, earlier.checks),
             counter: self.counter - earlier.counter,
+            open: self.open - earlier.open,
+            each: self.each(),
             started: less(self.started, earlier.started),
             unstarted: less(self.unstarted, earlier.unstarted),
             dead: less(self.dead, earlier.dead),
+            dead_unjudged: less(self.dead_unjudged, earlier.dead_unjudged),
             wanted: less(self.wanted, earlier.wanted),
             absent: less(self.absent, earlier.absent),
             held: less(self.held, earlier.held),
             held_back: less(self.held_back, earlier.held_back),
             ended: less(self.ended, earlier.ended),
             unfinished: less(self.unfinished, earlier.unfinished),
+            idle: self.idle,
             under_way: self.under_way - earlier.under_way,
         }
+    }
+
+    /// What an arrival does; none where none has started.
+    fn each(&self) -> Option<Each> {
+        let share = |of: f64| of / self.started as f64;
+        let items = self.all as f64 + self.open.max(0) as f64;
+        (self.started > 0).then(|| Each { items: share(items), checks: share(self.checks as f64), counter: share(self.counter) })
     }
 
     /// How long closed users were there, and not held back.
@@ -52,29 +81,36 @@ impl Part {
         self.wanted.saturating_sub(self.absent + self.held_back)
     }
 
-    /// What was never sent because the target was away: it would have failed, too. An arrival counts as those that started, and time as
-    /// that in which users were at work.
+    /// What was never sent because the target was away: it would have failed, too.
     fn unsent(&self) -> f64 {
-        let each = if self.started > 0 { self.all as f64 / self.started as f64 } else { 1.0 };
-        let share = if self.at_work() > 0 { self.held_back as f64 / self.at_work() as f64 } else { 0.0 };
-        self.dead as f64 * each + self.all as f64 * share
+        self.withheld(self.dead, self.all as f64, 1.0)
     }
 
-    /// What is missing, by the share of what is there: for each arrival that started, each second of a user that was there, each
-    /// iteration that ended. Where nothing is there nobody can say.
-    fn missing(&self, there: f64) -> f64 {
+    /// What was never done because the target was away, for so many arrivals and the time of users, where so much was done. An arrival
+    /// counts as those that started, and time as that in which users were at work; `each` where none started.
+    fn withheld(&self, arrivals: u64, there: f64, each: f64) -> f64 {
+        let each = if self.started > 0 { there / self.started as f64 } else { each };
+        let share = if self.at_work() > 0 { self.held_back as f64 / self.at_work() as f64 } else { 0.0 };
+        arrivals as f64 * each + there * share
+    }
+
+    /// What is missing, by what an arrival does, or by the share of what is there: for each arrival that started, each second of a user
+    /// that was there, each iteration that ended. Where nothing is there nobody can say.
+    fn missing(&self, there: f64, each: Option<f64>) -> f64 {
         let part = |missing: u64, of: u64| match (missing, of) {
             (0, _) => 0.0,
             (_, 0) => f64::INFINITY,
             (missing, of) => missing as f64 / of as f64,
         };
-        let present = self.at_work();
-        let missing = part(self.unstarted, self.started) + part(self.absent, present) + part(self.unfinished, self.ended);
-        match (missing > 0.0, there > 0.0) {
+        let of_arrivals = each.filter(|each| *each > 0.0).map(|each| self.unstarted as f64 * each);
+        let unstarted = if of_arrivals.is_none() { part(self.unstarted, self.started) } else { 0.0 };
+        let missing = unstarted + part(self.absent, self.at_work()) + part(self.unfinished, self.ended);
+        let rest = match (missing > 0.0, there > 0.0) {
             (false, _) => 0.0,
             (true, false) => f64::INFINITY,
             (true, true) => missing * there,
-        }
+        };
+        of_arrivals.unwrap_or(0.0) + rest
     }
 }
 
@@ -85,7 +121,8 @@ pub(in crate::verdict) struct Unmade {
     pub arrivals: u64,
     /// How long closed users were gone before their time, together, in seconds.
     pub absent: f64,
-    /// Iterations that could not record a value of the profile's own: they were cut off, or the generator itself broke them.
+    /// Iterations that lack the subject: they could not record a value of the profile's own, or another step broke on this machine's own
+    /// limits before.
     pub unfinished: u64,
     /// What those arrivals, users and iterations would have done of the subject (requests, iterations, …); infinite where nobody can say.
     pub items: f64,
@@ -93,6 +130,8 @@ pub(in crate::verdict) struct Unmade {
     pub checks: f64,
     /// What a counter of the profile's own would have grown by.
     pub counter: f64,
+    /// What was never done because the target was away. What is due then has failed; of what failed how, and after what time, nobody knows.
+    pub withheld: f64,
     /// By what part more would have been done if pauses of the workers had not held closed users up: only rates and counts depend on it.
     pub held: f64,
     /// What was begun in a part of a phase and ends in a later one, less what was begun in an earlier one.
@@ -100,6 +139,12 @@ pub(in crate::verdict) struct Unmade {
 }
 
 impl Figures {
+    /// By how many seconds the generator itself may have made the times longer, together.
+    pub(in crate::verdict) fn delay(&self) -> f64 {
+        let times = [&self.good, &self.timed_out, &self.cut_off];
+        times.map(|times| if times.delayed() > 0 { times.most.sum() - times.least().sum() } else { 0.0 }).iter().sum()
+    }
+
     /// What the load asked for and never got.
     pub(in crate::verdict) fn unmade(&self) -> Unmade {
         let mut unmade = Unmade::default();
@@ -107,12 +152,18 @@ impl Figures {
             unmade.arrivals += part.unstarted;
             unmade.absent += part.absent as f64 / 1e9;
             unmade.unfinished += part.unfinished;
-            unmade.items += part.missing(part.all as f64);
+            unmade.items += part.missing(part.all as f64, part.each.map(|each| each.items));
+            unmade.withheld += part.withheld(part.dead_unjudged, part.all as f64, 1.0);
             if part.checks > 0 {
-                unmade.checks += part.missing(part.checks as f64);
+                unmade.checks += part.missing(part.checks as f64, part.each.map(|each| each.checks));
+                unmade.checks += part.withheld(part.dead_unjudged, part.checks as f64, 0.0);
             }
-            if part.counter > 0.0 {
-                unmade.counter += part.missing(part.counter);
+            // Where no iteration came to its end nobody knows what one adds.
+            if part.counter > 0.0 || part.ended == 0 {
+                unmade.counter += part.missing(part.counter, part.each.map(|each| each.counter));
+                let nobody = part.counter == 0.0 && part.dead_unjudged + part.held_back > 0;
+                let each = if nobody { f64::INFINITY } else { part.withheld(part.dead_unjudged, part.counter, 0.0) };
+                unmade.counter += each;
             }
             let at_work = part.at_work().saturating_sub(part.held);
             if part.held > 0 {
@@ -125,8 +176,22 @@ impl Figures {
         unmade
     }
 
+    /// Whether nothing was begun that could have counted.
+    pub(in crate::verdict) fn is_idle(&self) -> bool {
+        self.parts.iter().all(|part| part.idle)
+    }
+
     /// What was never sent because the target was away.
     pub(in crate::verdict) fn unsent(&self) -> u64 {
         self.parts.iter().map(Part::unsent).sum::<f64>().round() as u64
     }
+}
+
+/// Requests of a scenario that broke on this machine's own limits, and requests and messages that the generator delayed so much that
+/// it shows in what a profile makes of them.
+pub(super) fn own_doing(id: ScenarioId, totals: &Totals, layout: &Layout) -> u64 {
+    let of_scenario = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario == id);
+    let requests: u64 = of_scenario.map(|(step, _)| step.reasons[Reason::Local.index()] + step.stalled).sum();
+    let of_messages = totals.messages.iter().zip(&layout.messages).filter(|(_, message)| layout.scenario_of(message) == id);
+    requests + of_messages.map(|(message, _)| message.delayed.count().max(message.behind)).sum::<u64>()
 }

@@ -2,10 +2,11 @@
 
 use super::super::requirement::Unit;
 use super::super::slo::tests::{server, slo};
+use super::super::worked::Worked;
 use super::*;
 use crate::base::{Outcome, Protocol, Reason};
 use crate::counters::{Answered, Query, ValueSeries};
-use crate::measure::{CheckLayout, OwnId, Sample, ScenarioId, ScenarioLayout, StepId, StepLayout, Store};
+use crate::measure::{CheckLayout, OwnId, OwnTotals, Sample, ScenarioId, ScenarioLayout, StepId, StepLayout, Store};
 use std::sync::Arc;
 
 /// `good` answers of 10 ms and `bad` errors.
@@ -155,7 +156,7 @@ fn every_series_must_meet_it_and_the_worst_is_told() {
     for (answer, reason) in [
         (answer(vec![]), "no series was returned"),
         (Err("Prometheus answered 503".into()), "Prometheus answered 503"),
-        (answer(vec![series("a", f64::NAN)]), "the value is not a number for instance=a"),
+        (answer(vec![series("a", f64::NAN)]), "the value is no finite number for instance=a"),
     ] {
         case.outside.promql.insert(query.into(), answer);
         let judgement = case.judge(&[on(subject.clone(), &["value < 55%"])]);
@@ -167,6 +168,7 @@ fn every_series_must_meet_it_and_the_worst_is_told() {
 fn values_that_nobody_found_are_inconclusive() {
     let own = |of| Subject::Traffic(Traffic { steps: vec![], checks: vec![], ..super::super::slo::tests::traffic(of) });
     let mut case = Case::new(100, 0);
+    case.totals.own = vec![OwnTotals::default()];
     let slos = [
         on(server("redis.hit_ratio"), &["value > 80%"]),
         on(Subject::Value("metric('a') / metric('b')".into()), &["value > 1"]),
@@ -174,8 +176,8 @@ fn values_that_nobody_found_are_inconclusive() {
     ];
     let judgement = case.judge(&slos);
     assert!(judgement.slos.iter().all(|slo| slo.verdict == Verdict::Inconclusive && slo.reason.is_some()));
-    case.outside.expressions.insert("metric('a') / metric('b')".into(), Ok(2.0));
-    case.outside.gauges.insert(OwnId(0), 7.0);
+    case.outside.expressions.insert("metric('a') / metric('b')".into(), Ok(Worked::exactly(2.0)));
+    case.totals.own = vec![OwnTotals { gauge: Some((1.0, 7.0)), ..OwnTotals::default() }];
     let verdicts: Vec<_> = case.judge(&slos[1..]).slos.iter().map(|slo| slo.verdict).collect();
     assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail]);
 }

@@ -6,7 +6,7 @@ use crate::base::figures::count as show_count;
 use crate::base::units::show_seconds;
 use crate::measure::Sparse;
 use crate::verdict::figures::{Figures, Times};
-use crate::verdict::requirement::{Measure, Requirement, Tally};
+use crate::verdict::requirement::{Comparison, Measure, Requirement, Tally};
 
 const NOBODY_CONNECTED: &str = "nobody could connect to a step, so that what was missed there isn't known";
 
@@ -17,10 +17,12 @@ impl Figures {
         let local = self.reasons[Reason::Local.index()];
         let all = show_count(self.all);
         let cut_off = if self.answers { ["had no answer"; 2] } else { ["was cut off", "were cut off"] };
-        let no_answer = cut_off.map(|cut_off| format!("of {all} {cut_off} when the drain ended"));
+        let when = if self.partial { "by then" } else { "when the drain ended" };
+        let no_answer = cut_off.map(|cut_off| format!("of {all} {cut_off} {when}"));
         let own_limits = ["broke on this machine's own limits"; 2];
         let blamed = ["request was", "requests were"].map(|what| format!("{what} broken or delayed by the generator itself"));
         let connections = ["connection", "connections"].map(|what| format!("{what} broke on this machine's own limits"));
+        let unheard = if self.of_messages || self.of_sessions { self.deaf } else { 0 };
         let mut unmade = true;
         match requirement.measure {
             Measure::Quantile(_) | Measure::Within(_) | Measure::Mean | Measure::Max | Measure::Min | Measure::Drift => {
@@ -37,10 +39,10 @@ impl Figures {
                     false if delays => times.delayed(),
                     false => 0,
                 };
-                say(&mut doubts, within(&self.cut_off.least()), &no_answer);
+                say(&mut doubts, within(&self.cut_off.least()) + self.outlasted(), &no_answer);
                 say(
                     &mut doubts,
-                    within(&self.timed_out.least()) + self.untimed(),
+                    within(&self.timed_out.least()) + self.unsent_timeouts(),
                     &[format!("of {all} was given up at its time limit"), format!("of {all} were given up at their time limit")],
                 );
                 say(
@@ -55,12 +57,19 @@ impl Figures {
                     &["was", "were"].map(|be| format!("{be} made shorter by this machine's own limits")),
                 );
                 say(&mut doubts, self.blamed, &blamed);
+                say(&mut doubts, self.young, &["was still under way", "were still under way"]);
+                if self.all == 0 || (self.of_messages && matches!(requirement.measure, Measure::Within(_))) {
+                    say(&mut doubts, unheard, &connections);
+                }
                 if self.of_messages && self.missed_unconnected().is_none() {
                     doubts.push(NOBODY_CONNECTED.to_owned());
                 }
             }
             Measure::Ratio(tally) | Measure::Count(tally) => match tally {
-                Tally::Requests => say(&mut doubts, local, &own_limits),
+                Tally::Requests => {
+                    say(&mut doubts, local, &own_limits);
+                    say(&mut doubts, unheard, &connections);
+                }
                 Tally::Checks => say(
                     &mut doubts,
                     self.unclear_checks,
@@ -68,6 +77,11 @@ impl Figures {
                 ),
                 Tally::Dropped => {
                     say(&mut doubts, self.arrivals[2], &["arrival was cancelled", "arrivals were cancelled"]);
+                    say(
+                        &mut doubts,
+                        self.arrivals[3],
+                        &["arrival was", "arrivals were"].map(|be| format!("{be} dropped behind a pause of the generator")),
+                    );
                     unmade = false;
                 }
                 Tally::Disconnects => {
@@ -83,10 +97,17 @@ impl Figures {
                 }
                 Tally::Because(Reason::Local) => unmade = false,
                 Tally::Errors | Tally::Success | Tally::Timeouts | Tally::Because(_) | Tally::Status(..) => {
-                    say(&mut doubts, self.interrupted, &no_answer);
+                    // Of some the status had come.
+                    let sure = match tally {
+                        Tally::Errors | Tally::Success => self.cut.wrong,
+                        Tally::Status(..) => self.cut.answered,
+                        _ => 0,
+                    };
+                    say(&mut doubts, self.interrupted.saturating_sub(sure), &no_answer);
+                    let undone = if matches!(tally, Tally::Timeouts | Tally::Status(..)) { 0 } else { self.undone };
                     say(
                         &mut doubts,
-                        self.undone,
+                        undone,
                         &["`eventually` was", "`eventually` were"].map(|be| format!("{be} cut off when the drain ended")),
                     );
                     say(
@@ -102,9 +123,7 @@ impl Figures {
             },
             Measure::Rate => {
                 say(&mut doubts, local, &own_limits);
-                if self.unmade().held > 0.0 {
-                    doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
-                }
+                say(&mut doubts, unheard, &connections);
                 if pace.limited {
                     doubts.push("the generator itself was the bottleneck".to_owned());
                 }
@@ -112,28 +131,58 @@ impl Figures {
             Measure::Value => say(&mut doubts, self.blamed, &blamed),
             Measure::Silent => {
                 say(&mut doubts, self.deaf, &connections);
-                if self.held > 0.0 {
-                    doubts.push(format!("pauses of the generator lasted {} for its users together", show_seconds(self.held)));
+                let stood = self.stood_silent();
+                if stood > 0.0 {
+                    doubts.push(format!("pauses of the generator lasted {} for its listeners together", show_seconds(stood)));
                 }
                 unmade = false;
             }
+        }
+        if matches!(requirement.measure, Measure::Count(_) | Measure::Rate | Measure::Value) {
+            self.say_stood(&mut doubts, requirement, pace);
         }
         if unmade {
             say(
                 &mut doubts,
                 self.unmade().arrivals,
-                &["arrival was dropped, was cancelled or sent nothing", "arrivals were dropped, were cancelled or sent nothing"],
+                &["arrival was dropped or cancelled, or sent nothing", "arrivals were dropped or cancelled, or sent nothing"],
             );
-            say(
-                &mut doubts,
-                self.unmade().unfinished,
-                &["iteration could not record a value", "iterations could not record a value"],
+            let failed = matches!(
+                requirement.measure,
+                Measure::Within(_)
+                    | Measure::Ratio(Tally::Errors | Tally::Success)
+                    | Measure::Count(Tally::Errors | Tally::Success)
             );
+            let withheld = if failed { 0.0 } else { self.unmade().withheld.ceil() };
+            say(&mut doubts, withheld as u64, &["was", "were"].map(|be| format!("{be} held back while the target was away")));
+            let lacking = match self.answers {
+                true => "broke on this machine's own limits before this step",
+                false => "could not record a value",
+            };
+            say(&mut doubts, self.unmade().unfinished, &["iteration", "iterations"].map(|what| format!("{what} {lacking}")));
             if self.unmade().absent > 0.0 {
                 doubts.push(format!("users were missing for {} together", show_seconds(self.unmade().absent)));
             }
         }
         doubts.join("; ")
+    }
+
+    /// Tells of pauses of the generator: where more would have been done without, or where less would have been left for later.
+    fn say_stood(&self, doubts: &mut Vec<String>, requirement: &Requirement, pace: Pace) {
+        if matches!(requirement.comparison, Comparison::Below | Comparison::AtMost) {
+            if pace.stood.is_some() && requirement.measure != Measure::Value {
+                let waited = ["was due earlier and waited for the generator", "were due earlier and waited for the generator"];
+                say(doubts, self.stalled, &waited);
+            }
+            return;
+        }
+        match pace.stood {
+            Some(stood) if stood > 0.0 => doubts.push(format!("the generator stood still for {} of it", show_seconds(stood))),
+            None if self.unmade().held > 0.0 => {
+                doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
+            }
+            _ => {}
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_EN
 use http::{HeaderValue, Method, Request, Version};
 use hyper::body::Body;
 
+use super::connection::{H2Connection, StreamPermit};
 use super::failure::{Over, outage};
-use super::line::{Line, Ticket};
 use super::send::{Stopped, Upload};
 use crate::base::Reason;
 use crate::protocol::http::address::Address;
@@ -32,7 +32,7 @@ pub(in crate::protocol::http) enum Broken {
 
 /// Sends the request and reads the answer. Dropped, it resets the stream.
 pub(in crate::protocol::http) async fn exchange(
-    ticket: &Ticket,
+    ticket: &StreamPermit,
     address: &Address,
     outgoing: Outgoing,
     what: Use,
@@ -59,6 +59,7 @@ pub(in crate::protocol::http) async fn exchange(
     let without_body = body.is_end_stream();
     progress.stage = if without_body { Stage::FirstByte } else { Stage::Send };
     progress.sent_at = progress.sent_at.or(Some(Instant::now()));
+    progress.asked = true;
     let (response, stream) = sender.send_request(head, without_body).map_err(|error| failed(&error, Stage::Send))?;
     let mut upload = Upload::new(stream, body);
     if without_body {
@@ -79,10 +80,7 @@ pub(in crate::protocol::http) async fn exchange(
     };
     let (head, mut stream) = response.into_parts();
     progress.first_received = Some(Instant::now());
-    progress.stage = Stage::Body;
-    progress.status = head.status.as_u16();
-    progress.headers = head.headers;
-    progress.body_bytes = 0;
+    progress.answers(head);
     let early = progress.upload.clone().filter(|tally| !tally.is_complete());
     if let Some(tally) = &early
         && !(200..300).contains(&progress.status)
@@ -112,7 +110,7 @@ pub(in crate::protocol::http) async fn exchange(
 /// Sends on; ready only if the body itself cannot be made.
 fn send<B: Body<Data = Bytes>>(
     upload: &mut Upload<B>,
-    line: &Line,
+    line: &H2Connection,
     progress: &mut Progress<'_>,
     cx: &mut Context<'_>,
 ) -> Poll<Failure> {

@@ -11,11 +11,13 @@
 
 use h2::Reason as Code;
 
-use super::line::MAX_HEADERS;
 use super::watched::End;
 use crate::base::Reason;
 use crate::protocol::http::exchange::Stage;
 use crate::protocol::http::failure::Failure;
+
+/// The longest headers of an answer, in bytes, as generous as with HTTP/1.1.
+pub(super) const MAX_HEADERS: u32 = 256 * 1024;
 
 /// What a failure means for its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub(super) fn outage(error: &h2::Error, end: Option<&End>, stage: Stage) -> Outa
     let code = error.reason().unwrap_or(Code::NO_ERROR);
     let name = format!("{code:?}");
     let of = |reason, detail: String, over| Outage { failure: Failure::new(reason, detail), over };
+    let malformed = |detail| Outage { failure: Failure::malformed(detail), over: Over::No };
     if error.is_io() {
         let failure = match end {
             Some(End::Broken(reason, text)) => Failure::new(*reason, format!("the connection broke while {doing}: {text}")),
@@ -63,10 +66,9 @@ pub(super) fn outage(error: &h2::Error, end: Option<&End>, stage: Stage) -> Outa
         // The library says no more of headers that are too long.
         (true, _, false) if code == Code::PROTOCOL_ERROR => {
             let most = MAX_HEADERS / 1024;
-            let what = format!("the answer breaks the rules of HTTP/2, or has more than {most} KiB of headers ({name})");
-            of(Reason::Protocol, what, Over::No)
+            malformed(format!("the answer breaks the rules of HTTP/2, or has more than {most} KiB of headers ({name})"))
         }
-        (true, _, false) => of(Reason::Protocol, format!("the answer breaks the rules of HTTP/2 ({name})"), Over::No),
+        (true, _, false) => malformed(format!("the answer breaks the rules of HTTP/2 ({name})")),
         (_, true, false) if code == Code::ENHANCE_YOUR_CALM => {
             let what = format!("the peer sends headers, resets or frames without a use, more than is taken ({name})");
             of(Reason::Protocol, what, Over::Lost)

@@ -15,12 +15,14 @@ struct Case {
     method: Method,
     /// The status and the body, or why there is none.
     found: Result<(u16, &'static str), (Reason, &'static str)>,
+    /// Whether an answer came all the same.
+    came: bool,
     /// How the connection ended: `Some(None)` as announced, none if it stays.
     ended: Option<Option<Reason>>,
 }
 
 fn good(answer: &str, status: u16, body: &'static str, ended: Option<Option<Reason>>) -> Case {
-    Case { answer: answer.into(), method: Method::GET, found: Ok((status, body)), ended }
+    Case { answer: answer.into(), method: Method::GET, found: Ok((status, body)), came: true, ended }
 }
 
 /// 200 with the body `ok`, whose connection stays.
@@ -34,7 +36,12 @@ fn announced(answer: &str) -> Case {
 }
 
 fn bad(answer: &str, reason: Reason, says: &'static str) -> Case {
-    Case { answer: answer.into(), method: Method::GET, found: Err((reason, says)), ended: Some(Some(reason)) }
+    Case { answer: answer.into(), method: Method::GET, found: Err((reason, says)), came: false, ended: Some(Some(reason)) }
+}
+
+/// An answer that came, and with which something is wrong.
+fn wrong(answer: &str, says: &'static str) -> Case {
+    Case { came: true, ..bad(answer, Reason::Protocol, says) }
 }
 
 const STAYS: Option<Option<Reason>> = None;
@@ -84,12 +91,12 @@ fn cases() -> Vec<Case> {
         good("HTTP/1.1 799 X\r\ncontent-length: 2\r\n\r\nok", 799, "ok", STAYS),
         fine(&many(101)),
         fine(&many(250)),
-        bad(&many(300), Reason::Protocol, "more than 256 headers"),
-        bad(&format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(600_000)), Reason::Protocol, "or they are too long"),
-        bad("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok!", Reason::Protocol, "is not HTTP/1.1"),
-        bad("HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok", Reason::Protocol, "is not HTTP/1.1"),
-        bad("HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok", Reason::Protocol, "is not HTTP/1.1"),
-        bad("HTTP/1.1 200 OK\r\nx y: 1\r\ncontent-length: 2\r\n\r\nok", Reason::Protocol, "is not HTTP/1.1"),
+        wrong(&many(300), "more than 256 headers"),
+        wrong(&format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(600_000)), "or they are too long"),
+        wrong("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok!", "is not HTTP/1.1"),
+        wrong("HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok", "is not HTTP/1.1"),
+        wrong("HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok", "is not HTTP/1.1"),
+        wrong("HTTP/1.1 200 OK\r\nx y: 1\r\ncontent-length: 2\r\n\r\nok", "is not HTTP/1.1"),
         bad("HTTP/1.1 20 OK\r\n\r\n", Reason::Protocol, "is not HTTP/1.1"),
         bad("HTTP/2.0 200 OK\r\n\r\n", Reason::Protocol, "is not HTTP/1.1"),
         bad("<html>\r\n\r\n", Reason::Protocol, "is not HTTP/1.1"),
@@ -103,22 +110,11 @@ fn cases() -> Vec<Case> {
         bad("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n", Reason::Protocol, "is not HTTP/1.1"),
         bad("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nok", Reason::Protocol, "is not HTTP/1.1"),
         // Bytes behind an answer.
-        bad("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokay", Reason::Protocol, "belong to no answer"),
-        bad("HTTP/1.1 204 No\r\n\r\nok", Reason::Protocol, "belong to no answer"),
-        bad(
-            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-            Reason::Protocol,
-            "belong to no answer",
-        ),
-        bad(
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nmore",
-            Reason::Protocol,
-            "belong to no answer",
-        ),
-        Case {
-            method: Method::HEAD,
-            ..bad("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Reason::Protocol, "belong to no answer")
-        },
+        wrong("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokay", "belong to no answer"),
+        wrong("HTTP/1.1 204 No\r\n\r\nok", "belong to no answer"),
+        wrong("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "belong to no answer"),
+        wrong("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nmore", "belong to no answer"),
+        Case { method: Method::HEAD, ..wrong("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "belong to no answer") },
     ]
 }
 
@@ -161,6 +157,8 @@ async fn each_odd_answer_is_what_it_is() {
                 assert!(detail.contains(says), "{shown:?}: {detail}");
             }
         }
+        // An answer that came is not lost, whatever came behind it and whatever is wrong with its headers.
+        assert_eq!(exchange.is_lost(), !case.came, "{shown:?}");
         let disconnects: Vec<_> = case.ended.iter().map(|reason| Disconnect { reason: *reason }).collect();
         assert_eq!(exchange.disconnects, disconnects, "{shown:?}");
         let next = perform(&mut client, &get(&url, |_| {})).await;
@@ -172,7 +170,11 @@ async fn each_odd_answer_is_what_it_is() {
 
 #[tokio::test]
 async fn bytes_behind_an_answer_that_come_late_end_the_connection() {
-    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    late_behind("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    late_behind("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+}
+
+async fn late_behind(ok: &'static str) {
     let (answered, mut late) = tokio::sync::mpsc::channel::<()>(1);
     let (url, server) = serve(vec![
         script(move |mut peer| async move {
@@ -204,44 +206,60 @@ async fn bytes_behind_an_answer_that_come_late_end_the_connection() {
 }
 
 #[tokio::test]
-async fn interim_answers_are_no_first_byte_and_a_time_limit_ends_them() {
+async fn interim_answers_are_no_first_byte() {
     let pause = Duration::from_millis(60);
-    let (url, _server) = serve(vec![
-        script(move |mut peer| async move {
-            peer.request().await;
-            peer.say("HTTP/1.1 103 Early\r\n\r\n").await;
+    for interim in [
+        "HTTP/1.1 103 Early\r\n\r\n",
+        "HTTP/1.1 110 X\r\n\r\n",
+        "HTTP/1.1 199 X\r\na: b\r\n\r\n",
+        "HTTP/1.0 100 X\r\n\r\n",
+        "\r\nHTTP/1.1 103 Early\r\n\r\n",
+        "HTTP/1.1 103 Early\nlink: </a>\n\n",
+    ] {
+        let (url, _server) = serve(vec![script(move |mut peer| async move {
+            peer.answer(interim).await;
             tokio::time::sleep(pause).await;
             peer.answer_now().await
-        }),
-        script(|mut peer| async move {
-            peer.request().await;
-            loop {
-                let hints = "HTTP/1.1 103 Early\r\nlink: </a>\r\n\r\n".repeat(1000);
-                if peer.socket.write_all(hints.as_bytes()).await.is_err() {
-                    return String::new();
-                }
-            }
-        }),
-    ])
-    .await;
-    let exchange = perform(&mut Client::new(), &get(&url, |_| {})).await;
-    assert_eq!((exchange.outcome, exchange.status), (Outcome::Ok, 200), "{:?}", exchange.detail);
-    assert!(exchange.wait >= pause, "{:?}", exchange.wait);
-    let limit = Duration::from_secs(1);
-    let request = get(&url, |spec| spec.timeout = limit);
-    let mut client = Client::new();
-    // Others have their turn between little and little.
-    let mut turns = 0;
-    let exchange = {
-        let mut endless = std::pin::pin!(perform(&mut client, &request));
-        std::future::poll_fn(|cx| {
-            turns += 1;
-            endless.as_mut().poll(cx)
-        })
-        .await
-    };
-    assert_eq!((exchange.outcome, exchange.status), (Outcome::Timeout, 0), "{:?}", exchange.detail);
-    assert!(exchange.received <= turns * 100_000, "{} bytes in {turns} turns", exchange.received);
+        })])
+        .await;
+        let exchange = perform(&mut Client::new(), &get(&url, |_| {})).await;
+        assert_eq!((exchange.outcome, exchange.status), (Outcome::Ok, 200), "{interim:?}: {:?}", exchange.detail);
+        assert!(exchange.wait >= pause && exchange.processing >= pause, "{interim:?}: {:?}", exchange.wait);
+    }
+}
+
+#[tokio::test]
+async fn a_time_limit_ends_what_comes_without_an_end_and_others_have_their_turn() {
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (head, endless) in [
+        ("", "HTTP/1.1 103 Early\r\nlink: </a>\r\n\r\n"),
+        ("", "HTTP/1.1 199 P\r\n\r\n"),
+        ("", "HTTP/1.0 100 X\r\n\r\n"),
+        (chunked, "0000000000000000"),
+        (chunked, "1\r\nx\r\n"),
+    ] {
+        let (url, server) = serve(vec![script(move |mut peer| async move {
+            peer.answer(head).await;
+            let all = endless.repeat(1000);
+            while peer.socket.write_all(all.as_bytes()).await.is_ok() {}
+            String::new()
+        })])
+        .await;
+        let request = get(&url, |spec| spec.timeout = Duration::from_millis(300));
+        let mut client = Client::new();
+        let mut turns = 0;
+        let exchange = {
+            let mut endless = std::pin::pin!(perform(&mut client, &request));
+            std::future::poll_fn(|cx| {
+                turns += 1;
+                endless.as_mut().poll(cx)
+            })
+            .await
+        };
+        assert_eq!(exchange.outcome, Outcome::Timeout, "{endless:?}: {:?}", exchange.detail);
+        assert!(exchange.received <= turns * 100_000, "{endless:?}: {} bytes in {turns} turns", exchange.received);
+        server.abort();
+    }
 }
 
 #[tokio::test]

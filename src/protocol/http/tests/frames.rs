@@ -81,6 +81,11 @@ impl Peer {
         while self.next(u8::MAX).await > 0 {}
     }
 
+    /// Sends nothing more.
+    pub async fn finish(&mut self) {
+        let _ = self.socket.shutdown().await;
+    }
+
     /// Closes with a reset.
     pub fn reset(self) {
         self.socket.set_zero_linger().unwrap();

@@ -8,7 +8,8 @@ use super::server::{answers, script, serve};
 use super::*;
 use crate::base::{Outcome, Reason};
 use crate::net::HostPort;
-use crate::protocol::http::{Body, Connect};
+use crate::protocol::Connect;
+use crate::protocol::http::Body;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -254,13 +255,51 @@ async fn another_origin_is_not_told_secrets() {
     assert!(here.contains("authorization: Bearer t\r\n") && here.contains("cookie: own=1\r\n"));
     assert!(!there.contains("authorization") && !there.contains("cookie"), "{there}");
     assert!(there.contains(&format!("host: {}\r\n", other.trim_start_matches("http://"))));
-    let (url, _server) = answers(&["HTTP/1.1 302 X\r\nlocation: http://192.0.2.1/\r\ncontent-length: 0\r\n\r\n"]).await;
-    let fenced = get(&url, |spec| {
-        spec.redirects = 1;
-        spec.hosts = Some(Arc::new([HostPort::parse("127.0.0.1").unwrap()]));
-    });
-    let exchange = perform(&mut Client::new(), &fenced).await;
-    assert!(exchange.detail.unwrap().contains("`192.0.2.1`, which is not among `limits: {hosts: …}`"));
+}
+
+#[tokio::test]
+async fn a_redirect_that_cannot_be_followed_is_told_in_a_sentence() {
+    for (location, said) in [
+        ("http://192.0.2.1/", "the answer redirects to `192.0.2.1`, which is not among `limits: {hosts: …}`"),
+        ("http://127.0.0.1:1/", "the answer redirects to `127.0.0.1:1`, which is not among `limits: {hosts: …}`"),
+        ("ftp://127.0.0.1/", "the answer redirects to an address that must begin with http:// or https://"),
+    ] {
+        let answer = format!("HTTP/1.1 302 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let (url, _server) = answers(&[&answer]).await;
+        let fenced = get(&url, |spec| {
+            spec.redirects = 1;
+            spec.hosts = Some(Arc::new([HostPort::parse(url.trim_start_matches("http://")).unwrap()]));
+        });
+        let exchange = perform(&mut Client::new(), &fenced).await;
+        assert_eq!(exchange.detail.as_deref(), Some(said));
+        assert!(!exchange.is_lost());
+    }
+}
+
+#[tokio::test]
+async fn a_hop_that_was_never_sent_is_not_lost_and_says_nothing_of_the_connection_before() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // One that closes without a word as soon as somebody has said something.
+    let (silent, _silent) = serve(vec![script(|peer| async move {
+        peer.socket.readable().await.unwrap();
+        String::new()
+    })])
+    .await;
+    for (location, reason) in [
+        ("http://nonexistent.invalid/".to_owned(), Reason::Dns),
+        (format!("http://{closed}/"), Reason::Refused),
+        (silent.replace("http://", "https://"), Reason::Tls),
+    ] {
+        let answer = format!("HTTP/1.1 302 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let (url, _server) = answers(&[OK, &answer]).await;
+        let mut client = Client::new();
+        assert_eq!(perform(&mut client, &get(&url, |_| {})).await.status, 200);
+        let exchange = perform(&mut client, &get(&url, |spec| spec.redirects = 2)).await;
+        let detail = exchange.detail.clone().unwrap();
+        assert_eq!(exchange.reason, Some(reason), "{detail}");
+        assert!(!detail.contains("idle") && exchange.sent_at.is_some(), "{detail}");
+        assert!(!exchange.is_lost(), "{detail}");
+    }
 }
 
 #[test]

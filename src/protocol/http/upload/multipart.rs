@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::{File, Seed, Segment, Source, Upload};
+use crate::base::secrets::Naming;
 use crate::base::units::parse_size;
 use crate::expr::{EvalError, Scope, Template, unique};
 use crate::net::Limit;
@@ -137,7 +138,23 @@ impl Multipart {
     }
 }
 
+impl Multipart {
+    /// The secrets in a body that [`Self::render`] made.
+    pub(in crate::protocol::http) fn secrets<'m>(&'m self, upload: &'m Upload) -> impl Iterator<Item = String> + 'm {
+        // Each stands behind a head of its own.
+        let contents = upload.source.segments.iter().skip(1).step_by(2);
+        self.parts.iter().zip(contents).filter_map(|(part, (segment, _))| part.secret(segment))
+    }
+}
+
 impl Part {
+    /// What it sends, if that is a secret by its name and not known from the profile.
+    fn secret(&self, segment: &Segment) -> Option<String> {
+        let (Content::Value(value), Segment::Text(text)) = (&self.content, segment) else { return None };
+        let text = std::str::from_utf8(text).ok().filter(|_| !value.is_static())?;
+        self.name.as_static().filter(|name| Naming::of(name).hides(text)).map(|_| text.to_owned())
+    }
+
     /// What it sends, and the file name that follows from it.
     fn content(&self, scope: &Scope) -> Result<(Segment, Option<String>), EvalError> {
         let mut text = String::new();

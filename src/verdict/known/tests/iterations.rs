@@ -43,7 +43,18 @@ fn arrivals_that_started_too_late_to_send_anything_count_like_those_that_never_s
         assert_eq!(recorder.met(text), None, "{text}");
     }
     assert_eq!((recorder.met("p50 < 100ms"), recorder.met("errors < 40%")), (Some(true), Some(true)));
-    assert_eq!(recorder.doubt("errors < 15%"), "23 arrivals were dropped, were cancelled or sent nothing");
+    assert_eq!(recorder.doubt("errors < 15%"), "23 arrivals were dropped or cancelled, or sent nothing");
+    // Ten of them are interrupted iterations; the others would have been iterations, too.
+    let of_iterations = |text: &str| {
+        let subject = Traffic { of: Of::Iteration, ..recorder.subject.clone() };
+        recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap()
+    };
+    assert_eq!((of_iterations("errors < 15%").met, of_iterations("errors < 40%").met), (None, Some(true)));
+    // What came too late for a phase before hides none of this one's.
+    (0..13).for_each(|_| recorder.set.early().iteration(USERS, 0, Outcome::Interrupted));
+    (0..13).for_each(|_| recorder.set.early().unsent(USERS));
+    assert_eq!(recorder.met("errors < 15%"), None);
+    assert_eq!(recorder.doubt("errors < 15%"), "23 arrivals were dropped or cancelled, or sent nothing");
 }
 
 #[test]
@@ -58,4 +69,20 @@ fn a_distribution_lacks_what_a_time_limit_ended() {
     assert_eq!(met("p95 < 500ms"), Some(true));
     (0..40).for_each(|_| recorder.set.iteration(USERS, 1000 * MS, Outcome::Timeout));
     assert_eq!((met("p95 < 500ms"), met("max < 500ms"), met("p40 < 500ms")), (None, None, Some(true)));
+}
+
+#[test]
+fn an_iteration_that_was_cut_off_may_have_counted_as_much_as_one_that_came_to_a_good_end() {
+    // Ten counted one each, five broke before, five were cut off.
+    let recorder = Recorder::new(0.0);
+    for (n, outcome) in [(10, Outcome::Ok), (5, Outcome::Error), (5, Outcome::Interrupted)] {
+        (0..n).for_each(|_| recorder.set.iteration(USERS, MS, outcome));
+    }
+    recorder.set.count(OwnId(0), USERS, 10.0);
+    let subject = Traffic { of: Of::Own(OwnId(0)), ..recorder.subject.clone() };
+    let known = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap();
+    assert_eq!((known("value < 13").least, known("value < 13").most), (10.0, 15.0));
+    for (text, met) in [("value < 13", None), ("value >= 13", None), ("value < 16", Some(true)), ("value >= 16", Some(false))] {
+        assert_eq!(known(text).met, met, "{text}");
+    }
 }

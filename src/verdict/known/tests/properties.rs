@@ -169,6 +169,50 @@ proptest! {
         prop_assert!(!turned && (known(0.0).is_some() || known(wider).is_none()));
     }
 
+    /// A window whose generator stood still longer, and of which it is known of what is under way for less long that it is: likewise. What
+    /// isn't known yet to be longer than the objective counts at a later end.
+    #[test]
+    fn a_window_of_which_less_is_known_turns_no_answer_round(
+        happenings in prop::collection::vec(happening(), 0..40),
+        open in prop::collection::vec((0u64..4000, 0u64..4000), 1..20),
+        stood_ms in 0u64..9000,
+        longer_ms in 0u64..3000,
+    ) {
+        let window = |ages: &dyn Fn(&(u64, u64)) -> u64| {
+            let recorder = play(&happenings);
+            open.iter().for_each(|open| recorder.set.request_open(StepId(0), (10_000 - ages(open)) * MS, true));
+            recorder.set.beats(10_000 * MS);
+            recorder
+        };
+        let known = |recorder: &Recorder, text: &str, stood: u64| {
+            let requirement = Requirement::parse(text).unwrap();
+            let pace = Pace { stood: Some(stood as f64 / 1e3), ..PACE };
+            recorder.so_far().so_far(&requirement).known(&requirement, pace)
+        };
+        let (clear, unclear) = (window(&|open| open.0), window(&|open| open.0.saturating_sub(open.1)));
+        for text in REQUIREMENTS {
+            let Some(now) = known(&clear, text, stood_ms) else { continue };
+            if let Some(stood) = known(&clear, text, stood_ms + longer_ms) {
+                prop_assert!(stood.met == now.met || stood.met.is_none() && now.met.is_some(), "{text}: {now:?}, then {stood:?}");
+            }
+            if let Some(less) = known(&unclear, text, stood_ms) {
+                prop_assert!(now.met != Some(true) || less.met == Some(true) || text.contains('>'), "{text}: {now:?}, then {less:?}");
+            }
+        }
+        // A breach stands, whatever becomes of what may yet end in time.
+        let ended = window(&|open| open.0);
+        for text in ["p50 < 500ms", "p95 < 500ms", "within(500ms) > 50%", "mean < 500ms"] {
+            let Some(breach) = known(&clear, text, 0).filter(|known| known.met == Some(false)) else { continue };
+            let young = open.iter().filter(|open| open.0 < 400).count() as u64;
+            let later = Recorder { set: ended.set.clone(), store: ended.store.clone(), subject: ended.subject.clone() };
+            open.iter().filter(|open| open.0 < 400).for_each(|open| later.set.request_open(StepId(0), (10_000 - open.0) * MS, false));
+            later.good(young, 450);
+            let after = known(&later, text, 0).unwrap();
+            prop_assert_eq!(after.met, Some(false), "{}: {:?}, then {:?}", text, breach, after);
+            break;
+        }
+    }
+
     /// A request of which there is no sample, since its arrival was dropped: likewise.
     #[test]
     fn a_missing_sample_never_turns_an_answer_round(happenings in prop::collection::vec(happening(), 2..40), missing in 1usize..20) {

@@ -1,0 +1,42 @@
+//! What a series counted up to a sample, in a form that is exact to the unit.
+
+use serde::{Deserialize, Serialize};
+
+use super::hidden::Resets;
+use super::kind::Kind;
+
+/// What was counted up to a sample: its value, and what was counted before the counter began at 0 the last time. The two are kept
+/// apart, for near 2^53 their sum isn't exact to the unit. The zero of the scale is a counter's value 0 before its first sample;
+/// whether that first sample was counted since it came up isn't sure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sums {
+    pub(super) time: f64,
+    pub(super) value: f64,
+    /// What comes to the value: at least, most likely, and at most.
+    pub(super) base: [f64; 3],
+    pub(super) resets: u64,
+    pub(super) open: Resets,
+}
+
+/// The places in [`Sums::base`].
+pub(super) const LEAST: usize = 0;
+pub(super) const LIKELY: usize = 1;
+pub(super) const MOST: usize = 2;
+
+impl Sums {
+    /// A series' first sample, which may not have been counted since it came up.
+    pub(super) fn first(kind: Kind, (time, value): (f64, f64)) -> Self {
+        let unsure = if kind == Kind::Counter { -value } else { 0.0 };
+        Self { time, value, base: [unsure, 0.0, 0.0], ..Self::default() }
+    }
+
+    /// What was counted since an earlier sample.
+    pub(super) fn since(&self, earlier: &Self, bound: usize) -> f64 {
+        (self.value - earlier.value) + (self.base[bound] - earlier.base[bound])
+    }
+
+    /// All that was counted, most likely.
+    pub(super) fn total(&self) -> f64 {
+        self.value + self.base[LIKELY]
+    }
+}

@@ -1,0 +1,276 @@
+//! Basic authentication by the web config file's bcrypt hashes.
+//!
+//! A hash takes a tenth of a second of a processor on purpose. So one is worked out at a time, few may wait for that, answers are
+//! remembered, and a user who doesn't exist takes as long as one who does.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::change::{Authenticated, Certified};
+use super::config::{RateLimit, WebConfig};
+
+/// Answers that are remembered.
+const REMEMBERED: usize = 256;
+/// How many requests may wait for a hash to be worked out.
+const WAITING: usize = 64;
+
+/// Credentials and the hash that they were compared with, in a form that tells neither.
+type Proof = [u8; 32];
+
+#[derive(Clone)]
+struct Guard {
+    path: Arc<Path>,
+    answers: Arc<Mutex<Vec<(Proof, bool)>>>,
+    places: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
+    /// When the next request may come by `rate_limit`.
+    next: Arc<Mutex<Option<Instant>>>,
+}
+
+/// What is made of a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Admission {
+    /// Everyone may come in.
+    Open,
+    /// It is one of the users.
+    Known,
+    Unknown,
+    /// Too many wait already.
+    Busy,
+}
+
+/// Lets only users of the web config file through, if it names any.
+pub(super) fn guard(router: Router, config: Option<PathBuf>) -> Router {
+    match config {
+        None => router,
+        Some(path) => router.layer(from_fn_with_state(Guard::new(&path), check)),
+    }
+}
+
+async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let path = guard.path.clone();
+    let config = match tokio::task::spawn_blocking(move || WebConfig::read(&path)).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the web config file can't be used");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    let further = config.http_server_config.headers.clone();
+    let mut response = match config.rate_limit {
+        Some(limit) if guard.is_too_soon(limit, Instant::now()) => {
+            (StatusCode::TOO_MANY_REQUESTS, "more requests came than `rate_limit` allows\n").into_response()
+        }
+        _ => guard.answer(config, given.as_deref(), request, next).await,
+    };
+    for (name, value) in further {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+impl Guard {
+    fn new(path: &Path) -> Self {
+        let (places, turn) = (Arc::new(Semaphore::new(WAITING)), Arc::new(Semaphore::new(1)));
+        Self { path: path.into(), answers: Arc::default(), places, turn, next: Arc::default() }
+    }
+
+    /// Whether a request comes sooner than it may. Of `burst` that come after a while none does.
+    fn is_too_soon(&self, limit: RateLimit, now: Instant) -> bool {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = limit.interval * limit.burst.saturating_sub(1);
+        let earliest = now.checked_sub(ahead).unwrap_or(now);
+        let due = next.map_or(earliest, |next| next.max(earliest));
+        let soon = due > now;
+        if !soon {
+            *next = Some(due + limit.interval);
+        }
+        soon
+    }
+
+    async fn answer(&self, config: WebConfig, given: Option<&str>, mut request: Request, next: Next) -> Response {
+        let certified = request.extensions().get::<Certified>().is_some();
+        match self.admits(config, given, certified).await {
+            admission @ (Admission::Open | Admission::Known) => {
+                if admission == Admission::Known {
+                    request.extensions_mut().insert(Authenticated);
+                }
+                next.run(request).await
+            }
+            Admission::Unknown => {
+                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"load-exporter\"")], "unauthorized\n")
+                    .into_response()
+            }
+            Admission::Busy => {
+                let words = "too many requests wait for their password to be verified\n";
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], words).into_response()
+            }
+        }
+    }
+
+    async fn admits(&self, config: WebConfig, given: Option<&str>, certified: bool) -> Admission {
+        if config.basic_auth_users.is_empty() {
+            return match (config.requires_certificates(), certified) {
+                (false, _) => Admission::Open,
+                (true, true) => Admission::Known,
+                // The connection is older than that they are required.
+                (true, false) => Admission::Unknown,
+            };
+        }
+        let Some((name, password)) = given.and_then(credentials) else { return Admission::Unknown };
+        // The hash is part of what is remembered: a changed password is asked for anew.
+        let hash = config.basic_auth_users.get(&name).map(String::as_str).unwrap_or_default();
+        let proof: Proof = Sha256::digest(format!("{name}\0{password}\0{hash}")).into();
+        let admission = |known: bool| if known { Admission::Known } else { Admission::Unknown };
+        if let Some(known) = self.remembered(&proof) {
+            return admission(known);
+        }
+        let Ok(place) = self.places.clone().try_acquire_owned() else { return Admission::Busy };
+        // It is never closed.
+        let Ok(turn) = self.turn.clone().acquire_owned().await else { return Admission::Busy };
+        if let Some(known) = self.remembered(&proof) {
+            return admission(known);
+        }
+        let guard = self.clone();
+        let verified = tokio::task::spawn_blocking(move || {
+            let known = config.admits(&name, &password);
+            guard.remember(proof, known);
+            // Held until here: whoever asked may have gone, and the next one still has to wait.
+            drop((place, turn));
+            known
+        });
+        admission(verified.await.unwrap_or(false))
+    }
+
+    fn remember(&self, proof: Proof, known: bool) {
+        let mut answers = self.answers();
+        if answers.len() >= REMEMBERED {
+            // Those who may come in come again; guesses don't.
+            let at = answers.iter().position(|(_, known)| !known).unwrap_or(0);
+            answers.remove(at);
+        }
+        answers.push((proof, known));
+    }
+
+    fn remembered(&self, proof: &Proof) -> Option<bool> {
+        self.answers().iter().find(|(known, _)| known == proof).map(|(_, answer)| *answer)
+    }
+
+    fn answers(&self) -> std::sync::MutexGuard<'_, Vec<(Proof, bool)>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn credentials(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_from_the_header() {
+        let header = format!("basic {}", STANDARD.encode("prometheus:a:b"));
+        assert_eq!(credentials(&header), Some(("prometheus".to_owned(), "a:b".to_owned())));
+        assert_eq!(credentials("Bearer x"), None);
+        assert_eq!(credentials("Basic ???"), None);
+    }
+
+    fn basic(name: &str, password: &str) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+    }
+
+    fn guarded(password: &str, cost: u32) -> (tempfile::TempDir, Guard) {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = Guard::new(&folder.path().join("web.yml"));
+        write(&guard, password, cost);
+        (folder, guard)
+    }
+
+    fn write(guard: &Guard, password: &str, cost: u32) {
+        let hash = bcrypt::hash(password, cost).unwrap();
+        std::fs::write(&guard.path, format!("basic_auth_users: {{prometheus: {hash}}}\n")).unwrap();
+    }
+
+    async fn admits(guard: &Guard, given: Option<&str>) -> Admission {
+        guard.admits(WebConfig::read(&guard.path).unwrap(), given, false).await
+    }
+
+    #[test]
+    fn requests_come_by_their_interval_and_a_burst_after_a_while() {
+        let guard = Guard::new(Path::new("web.yml"));
+        let start = Instant::now();
+        let limit = RateLimit { interval: Duration::from_millis(100), burst: 3 };
+        let passes = |ms| !guard.is_too_soon(limit, start + Duration::from_millis(ms));
+        let passed: Vec<u64> = [0, 1, 2, 3, 50, 100, 101, 1000, 1001, 1002, 1003].into_iter().filter(|ms| passes(*ms)).collect();
+        assert_eq!(passed, [0, 1, 2, 100, 1000, 1001, 1002]);
+    }
+
+    #[tokio::test]
+    async fn a_changed_password_is_asked_for_anew() {
+        let (_folder, guard) = guarded("one", 4);
+        let one = basic("prometheus", "one");
+        for _ in 0..2 {
+            assert_eq!(admits(&guard, Some(&one)).await, Admission::Known);
+        }
+        assert_eq!(guard.answers().len(), 1);
+        assert_eq!(admits(&guard, None).await, Admission::Unknown);
+        write(&guard, "two", 4);
+        assert_eq!(admits(&guard, Some(&one)).await, Admission::Unknown);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_and_goes_keeps_the_next_one_waiting_until_the_hash_is_done() {
+        let (_folder, guard) = guarded("right", 10);
+        let right = basic("prometheus", "right");
+        let asked = tokio::time::timeout(Duration::from_millis(1), admits(&guard, Some(&right))).await;
+        assert!(asked.is_err(), "a hash of this cost takes longer");
+        while guard.turn.available_permits() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!((guard.answers().len(), guard.places.available_permits()), (1, WAITING), "the answer is kept all the same");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_guesses_waits_its_turn_or_is_sent_away_and_pushes_nobody_out() {
+        let (_folder, guard) = guarded("right", 8);
+        let right = basic("prometheus", "right");
+        assert_eq!(admits(&guard, Some(&right)).await, Admission::Known);
+        let guess = |number: usize| {
+            let (guard, name) = (guard.clone(), if number.is_multiple_of(2) { "prometheus" } else { "nobody" });
+            async move { admits(&guard, Some(&basic(name, &number.to_string()))).await }
+        };
+        let answers = futures_util::future::join_all((0..WAITING + 30).map(guess)).await;
+        let count = |wanted: Admission| answers.iter().filter(|answer| **answer == wanted).count();
+        assert_eq!((count(Admission::Unknown), count(Admission::Busy)), (WAITING, 30));
+        for number in 0..REMEMBERED {
+            guard.answers().push(([number as u8; 32], false));
+        }
+        guess(1000).await;
+        assert!(guard.answers().iter().any(|(_, known)| *known), "who may come in is remembered");
+    }
+}
