@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::counters::cut::Gap;
 
 fn flowing(time: f64) -> At {
     At::flowing(time, 0.0)

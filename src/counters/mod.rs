@@ -8,6 +8,7 @@
 
 mod amount;
 mod api;
+mod cut;
 pub mod error;
 mod exporter;
 mod folded;
@@ -35,6 +36,7 @@ mod starts;
 mod sums;
 pub mod systems;
 pub mod text;
+mod track;
 mod tracker;
 mod twice;
 mod values;

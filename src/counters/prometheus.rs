@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::api::{Api, unix};
+use super::cut::At;
 use super::error::{SourceError, note};
 use super::exporter::EVERY;
 use super::http::Access;
-use super::increase::{At, Fold};
+use super::increase::Fold;
 use super::intervals::Intervals;
 use super::kind::Kind;
 use super::labels::{Labels, NAME, label};

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::api::unix;
+use super::cut::Cut;
 use super::error::SourceError;
-use super::increase::Cut;
 use super::kind::Kind;
 use super::labels::Labels;
 use super::meter::Levels;

@@ -8,7 +8,6 @@ use crate::counters::api::Target;
 use crate::counters::error::SourceError;
 use crate::counters::folded::Folded;
 use crate::counters::hidden::Hidden;
-use crate::counters::increase::Track;
 use crate::counters::labels::Labels;
 use crate::counters::meter::Levels;
 use crate::counters::observe::{Matcher, Observe, Ratio, Wanted};
@@ -16,6 +15,7 @@ use crate::counters::part::Between;
 use crate::counters::presets;
 use crate::counters::report::{Blank, SourceReading};
 use crate::counters::seen::Looked;
+use crate::counters::track::Track;
 use crate::counters::twice::of_one_address;
 use crate::counters::values::{LevelOf, ValueSeries};
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Series, unix};
+use super::cut::At;
 use super::error::SourceError;
-use super::increase::{At, Fold};
+use super::increase::Fold;
 use super::kind::Kind;
 use super::labels::{Labels, target};
 use super::meter::Meter;

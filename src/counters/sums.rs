@@ -23,6 +23,9 @@ pub(super) const LEAST: usize = 0;
 pub(super) const LIKELY: usize = 1;
 pub(super) const MOST: usize = 2;
 
+/// Where counters that count modulo 2^53 begin again, since beyond it a float doesn't hold every whole number.
+pub(super) const WRAP: f64 = 9_007_199_254_740_992.0;
+
 impl Sums {
     /// A series' first sample, which may not have been counted since it came up.
     pub(super) fn first(kind: Kind, (time, value): (f64, f64)) -> Self {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::increase::{At, Cut, Fold, Track};
+use super::cut::{At, Cut};
+use super::increase::Fold;
 use super::kind::Kind;
 use super::labels::Labels;
 use super::meter::{Levels, Meter};
@@ -13,6 +14,7 @@ use super::seen::{Looked, look};
 use super::select::{Best, keep};
 use super::starts::{SERIES_REMEMBERED, Starts};
 use super::text::{Exposition, Sample};
+use super::track::Track;
 use super::values::{Found, LevelMeters, LevelOf, no_counter};
 use super::want::{Labelled, Wants};
 

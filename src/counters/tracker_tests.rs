@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::counters::increase::Gap;
+use crate::counters::cut::Gap;
 use crate::counters::observe::{Observe, Wanted};
 use crate::counters::presets;
 use crate::counters::text::Format;

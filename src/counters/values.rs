@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::amount::{Amount, Whole, ratio};
+use super::cut::Gap;
 use super::hidden::Hidden;
-use super::increase::{Gap, Track};
 use super::kind::Kind;
 use super::labels::{Labels, SOURCE, TARGET, label};
 use super::meter::{Levels, Meter};
+use super::track::Track;
 use super::want::{Asked, Sum, Wants};
 
 /// One series of an item in one source, over one phase.

@@ -89,8 +89,8 @@ pub(super) struct RunDriver {
     pub(super) plan: Arc<Plan>,
     pub(super) store: Arc<Shown>,
     pub(super) observer: Option<Arc<Observer>>,
-    /// The reading that the next phase begins with, where the load stood still.
-    pub(super) settled: Option<observing::Pending>,
+    /// The reading that the next phase begins with.
+    pub(super) edge: Option<observing::Pending>,
     /// What the judged phases came to together, where SLOs over the run need it and it is waited for.
     pub(super) whole: Option<WholeRun>,
     pub(super) turns: BTreeMap<u64, PhaseBook>,
@@ -145,7 +145,7 @@ impl RunDriver {
         let planned = plan.phases.iter().filter(|phase| phase.judge).map(|phase| phase.duration).sum();
         Self {
             observer: (!plan.observe.is_empty()).then(|| Observer::new(plan.observe.clone(), clock)),
-            settled: None,
+            edge: None,
             whole: looks_outside(&plan.slos).then(WholeRun::default),
             turns: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -228,7 +228,7 @@ impl RunDriver {
                 return false;
             }
         }
-        self.settled = Some(reading);
+        self.edge = Some(reading);
         true
     }
 
@@ -337,7 +337,8 @@ impl RunDriver {
                 self.progress.phase_duration = described.duration.as_secs_f64();
                 self.progress.note = None;
                 self.show(update);
-                let before = self.settled.take().or_else(|| self.before(at));
+                let before = self.edge.take();
+                let before = before.or_else(|| Some(read_at(self.observer.as_ref()?, at, Traffic::Flowing)));
                 let mut watches = Watches::of_phase(&self.plan.slos, &self.plan.layout, phase, described.duration);
                 watches.skips(&view.stood());
                 if described.judge {
@@ -371,6 +372,7 @@ impl RunDriver {
                     update(Update::Say("Waiting until every source has a sample past the phase's end.".to_owned()));
                 } else if let Some(observer) = &self.observer {
                     turn.after = Some(read_at(observer, at, Traffic::Flowing));
+                    self.edge.clone_from(&turn.after);
                 }
             }
             Event::PhaseDrained { phase_run, phase, started, ended, elapsed, totals, last } => {
@@ -378,13 +380,6 @@ impl RunDriver {
             }
             Event::Finished(_) => {}
         }
-    }
-
-    /// The reading before a phase: the one after the phase that ended when it began, if there is one.
-    fn before(&self, at: SystemTime) -> Option<observing::Pending> {
-        let observer = self.observer.as_ref()?;
-        let previous = self.turns.values().next_back().and_then(|turn| turn.after.clone());
-        Some(previous.unwrap_or_else(|| read_at(observer, at, Traffic::Flowing)))
     }
 
     pub(super) fn phase_drained(
@@ -396,7 +391,6 @@ impl RunDriver {
         view: &RunView,
         control: &Sender<Control>,
     ) {
-        let totals = totals.drained();
         self.drained.add(&totals);
         view.take_over(phase_run);
         // A phase that was announced and never began has nothing to say.
@@ -436,7 +430,7 @@ impl RunDriver {
             _ => read_at(&observer, self.carried.clock.now(), if still { Traffic::Still } else { Traffic::Ended }),
         };
         if still {
-            self.settled = Some(after.clone());
+            self.edge = Some(after.clone());
             let (after, control) = (after.clone(), control.clone());
             tokio::spawn(async move {
                 after.await;

@@ -184,6 +184,7 @@ async fn under_load_the_truth_is_within_the_uncertainty() {
             }
         })
     };
+    assert!(observer.try_once(Duration::from_secs(10)).await.is_empty());
     let edge = || (SystemTime::now(), sent.load(Ordering::Relaxed) as f64);
     let (start, sent_before) = edge();
     let before = observer.edge(start, Traffic::Flowing);
