@@ -155,6 +155,8 @@ pub(super) struct PhaseRecorder {
     unsettled: Cell<Option<Unsettled>>,
     /// It was reported as drained: what ends now is too late for its record.
     pub drained: Cell<bool>,
+    /// When it was noticed first that its record is closed.
+    closed: Cell<Option<Instant>>,
     /// Every load of the phase is a number of iterations, so that they may end it.
     pub counts_iterations: bool,
     /// `IterationsDone` was reported.
@@ -178,6 +180,7 @@ impl PhaseRecorder {
             over: Cell::new(None),
             unsettled: Cell::new(None),
             drained: Cell::new(false),
+            closed: Cell::new(None),
             done: Cell::new(false),
             errors: Seen::default(),
             worker,
@@ -223,6 +226,14 @@ impl PhaseRecorder {
     /// Whether what ends now is too late for its record.
     pub fn is_closed(&self) -> bool {
         self.drained.get() || self.phase_run.told.load(Ordering::Acquire)
+    }
+
+    /// Whether its record was closed by then, as far as was noticed.
+    pub fn was_closed_by(&self, at: Instant) -> bool {
+        if self.is_closed() && self.closed.get().is_none() {
+            self.closed.set(Some(Instant::now()));
+        }
+        self.closed.get().is_some_and(|closed| closed <= at)
     }
 
     /// When time alone may have made it quiet, once it is over: the moments after `since`, the next one first.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::phase_run::PhaseRecorder;
 use crate::flow::Work;
-use crate::measure::Set;
+use crate::measure::{ScenarioId, Set};
 
 /// Where work that is under way was recorded as it began, and since when it counts by the worker's clock.
 pub(super) type Standing = (Rc<PhaseRecorder>, Place, u64);
@@ -31,8 +31,9 @@ impl Place {
 }
 
 /// Work begins that counts since `since` by the worker's clock, or is over.
-pub(super) fn open(set: &Set, work: Work, since: u64, begins: bool) {
+pub(super) fn open(set: &Set, scenario: ScenarioId, work: Work, since: u64, begins: bool) {
     match work {
+        Work::Eventually => set.eventually_open(scenario, since, begins),
         Work::Request(step) => set.request_open(step, since, begins),
         Work::Group(group) => set.group_open(group, since, begins),
     }

@@ -99,9 +99,13 @@ impl UserSink {
         }
     }
 
-    /// Whether this was due with the iteration's arrival, and not after something that came of it.
+    /// Whether this was due with the iteration's arrival, and not after something that came of it. All that comes of an arrival that is due
+    /// exactly at a phase's end belongs to that phase, for as long as its record is open.
     fn is_of_arrival(&self, due: Instant) -> bool {
-        self.arrival.get() == Some(due)
+        let Some(arrival) = self.arrival.get() else { return false };
+        let of_the_end =
+            |home: &PhaseRecorder| home.phase_run.end.get().is_some_and(|end| arrival >= *end) && !home.was_closed_by(due);
+        arrival == due || self.home.borrow().as_deref().is_some_and(of_the_end)
     }
 
     /// The phase run that something due at `due` belongs to, and in which of its sets it counts.
@@ -268,7 +272,7 @@ impl Sink for UserSink {
         self.slot.asks(work, due);
         let (recorder, place) = self.place_of(due)?;
         let since = self.counts_since(due);
-        open(place.of(&recorder.set), work, since, true);
+        open(place.of(&recorder.set), self.pool.id(), work, since, true);
         Some((recorder, place, since))
     }
 
@@ -276,7 +280,7 @@ impl Sink for UserSink {
         if self.slot.is_answered(work, due) {
             self.pool.goes_on(&self.slot, Instant::now());
         }
-        self.moves(due, begun, |set, since, begins| open(set, work, since, begins));
+        self.moves(due, begun, |set, since, begins| open(set, self.pool.id(), work, since, begins));
     }
 
     fn unconnected(&self, protocol: Protocol, at: Instant, reason: Option<Reason>, lasted: Duration) {

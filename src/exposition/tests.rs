@@ -51,7 +51,7 @@ fn layout(profile: &str) -> Layout {
         ],
         messages: vec![MessageLayout { thresholds: vec![0.2], every: true, ..MessageLayout::new(StepId(1), "update") }],
         groups: vec![GroupLayout { scenario: SCENARIO, name: "votes".into(), thresholds: vec![] }],
-        checks: vec![CheckLayout { scenario: SCENARIO, step: Some(STEP), name: "counted".into() }],
+        checks: vec![CheckLayout { scenario: SCENARIO, step: Some(STEP), name: "counted".into(), ..CheckLayout::default() }],
         own: vec![
             own("votes_submitted_total", OwnKind::Counter),
             own("votes_seen", OwnKind::Counter),

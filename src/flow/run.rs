@@ -35,7 +35,7 @@ pub(super) struct Run<'a, S: Sink> {
 #[derive(Default)]
 pub(super) struct Attempt {
     /// Its checks, which are told once it is known to be the last.
-    pub(super) checks: Vec<(CheckId, Instant, Result<(), Explanation>)>,
+    pub(super) checks: Vec<(CheckId, Result<(), Explanation>)>,
     /// The first thing that was not as it should be.
     pub(super) wrong: Option<String>,
 }
@@ -88,9 +88,9 @@ impl<'a, S: Sink> Run<'a, S> {
                 self.sink.unheld(check, due, &how);
                 self.sink.check(check, due, false);
             }
-            (Some(attempt), Ok(true)) => attempt.checks.push((check, due, Ok(()))),
+            (Some(attempt), Ok(true)) => attempt.checks.push((check, Ok(()))),
             (Some(attempt), passed) => {
-                attempt.checks.push((check, due, Err(how())));
+                attempt.checks.push((check, Err(how())));
                 attempt.wrong.get_or_insert_with(|| match passed {
                     Ok(_) => format!("`{}` did not hold", expression.source()),
                     Err(error) => error.to_string(),

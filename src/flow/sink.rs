@@ -56,6 +56,8 @@ pub enum Work {
     Request(StepId),
     /// A group of steps.
     Group(GroupId),
+    /// An `eventually`, which has no sample.
+    Eventually,
 }
 
 /// A peer gives up who answers nothing for so long at the soonest; what it said by then is read within as long of a pause.

@@ -124,6 +124,8 @@ pub struct StepLayout {
     pub service_thresholds: Vec<f64>,
     /// Where it opens a session: thresholds in seconds of SLOs over how long sessions last.
     pub session: Option<Vec<f64>>,
+    /// The step that opens the session that it stands in.
+    pub within: Option<StepId>,
     /// Whether its requests have bodies that may be long.
     pub uploads: bool,
     /// Whether its answers may have bodies that are long.
@@ -141,6 +143,7 @@ impl StepLayout {
             thresholds: Vec::new(),
             service_thresholds: Vec::new(),
             session: None,
+            within: None,
             uploads: false,
             downloads: false,
         }
@@ -196,6 +199,8 @@ pub struct CheckLayout {
     pub scenario: ScenarioId,
     /// The step that it belongs to, if it does.
     pub step: Option<StepId>,
+    /// It stands in an `eventually`, which may take its time to be over.
+    pub eventually: bool,
     /// The label `check`.
     pub name: String,
 }

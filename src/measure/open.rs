@@ -29,7 +29,16 @@ impl Open {
     pub(super) fn add(&mut self, other: &Self) {
         self.begun += other.begun;
         self.over += other.over;
-        self.lasting.extend(&other.lasting);
+        other.lasting.iter().for_each(|(age, count)| self.lasts(*age, *count));
+    }
+
+    /// So many more have lasted for so long at least. Ages that differ by less than an eighth are one, so that there are few of them.
+    fn lasts(&mut self, age: u64, count: u64) {
+        let rank = |age: u64| (age.checked_ilog2(), age >> age.checked_ilog2().unwrap_or(0).saturating_sub(3));
+        match self.lasting.iter_mut().find(|(other, _)| rank(*other) == rank(age)) {
+            Some((least, all)) => (*least, *all) = ((*least).min(age), *all + count),
+            None => self.lasting.push((age, count)),
+        }
     }
 
     /// Takes away what was there earlier. What is under way is so at the end.

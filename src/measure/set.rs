@@ -58,6 +58,7 @@ struct ScenarioCell {
     open: OpenCell,
     step_errors: Reasons,
     undone: Count,
+    open_eventually: OpenCell,
     delayed_iterations: DelayedCell,
     absent: Count,
     wanted: Count,
@@ -178,6 +179,11 @@ impl Set {
     /// An iteration begins, or one that had begun is over.
     pub fn iteration_open(&self, scenario: ScenarioId, since: u64, begins: bool) {
         self.scenarios[scenario.index()].open.step(since, begins);
+    }
+
+    /// An `eventually` begins, or one that had begun is over.
+    pub fn eventually_open(&self, scenario: ScenarioId, since: u64, begins: bool) {
+        self.scenarios[scenario.index()].open_eventually.step(since, begins);
     }
 
     /// A group begins, or one that had begun is over.

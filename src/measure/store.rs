@@ -123,7 +123,7 @@ mod tests {
             phases: vec!["steady".into(), "spike".into()],
             scenarios: vec![ScenarioLayout::new("voters")],
             steps: vec![StepLayout { thresholds: vec![0.15], ..StepLayout::new(SCENARIO, "vote", Protocol::Http) }],
-            checks: vec![CheckLayout { scenario: SCENARIO, step: Some(STEP), name: "counted".into() }],
+            checks: vec![CheckLayout { scenario: SCENARIO, step: Some(STEP), name: "counted".into(), ..CheckLayout::default() }],
             own: vec![
                 OwnMetric {
                     name: "votes_total".into(),

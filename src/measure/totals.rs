@@ -111,6 +111,9 @@ pub struct ScenarioTotals {
     /// Steps without a sample (`eventually`) that were cut off, so that nobody knows whether they could be done.
     #[serde(default)]
     pub undone: u64,
+    /// The same steps as they begin and end.
+    #[serde(default)]
+    pub open_eventually: Open,
     /// Iterations that the generator delayed.
     #[serde(default)]
     pub delayed_iterations: Delayed,
@@ -314,6 +317,7 @@ impl Totals {
         apart.for_each(|apart| **apart = std::mem::take(&mut **apart).drained());
         let of_scenario = |scenario: &mut ScenarioTotals| {
             scenario.open.lasting.clear();
+            scenario.open_eventually.lasting.clear();
             scenario.connects.iter_mut().for_each(|connects| connects.open.lasting.clear());
         };
         self.scenarios.iter_mut().for_each(of_scenario);
@@ -352,6 +356,7 @@ impl Totals {
             mine.open.take(&theirs.open);
             each(&mut mine.step_errors, &theirs.step_errors, less);
             less(&mut mine.undone, &theirs.undone);
+            mine.open_eventually.take(&theirs.open_eventually);
             mine.delayed_iterations.take(&theirs.delayed_iterations);
             less(&mut mine.absent, &theirs.absent);
             less(&mut mine.wanted, &theirs.wanted);
@@ -414,6 +419,7 @@ impl ScenarioTotals {
         self.open.add(&other.open);
         each(&mut self.step_errors, &other.step_errors, more);
         self.undone += other.undone;
+        self.open_eventually.add(&other.open_eventually);
         self.delayed_iterations.add(&other.delayed_iterations);
         self.absent += other.absent;
         self.wanted += other.wanted;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::base::Verdict;
 use crate::base::units::show_seconds;
-use crate::base::{Outcome, Verdict};
 use crate::engine::{self, Ending, HookEnd, HookHow, HookOrder, HookRun};
 use crate::expr::{BOUND, Gap};
 use crate::measure::process::unix_time;
@@ -119,19 +119,22 @@ impl RunDriver {
         let Some(came) = self.hook(HookKind::Verify, stop, update).await else { return false };
         // What is not known completely proves nothing, neither way.
         let kept = result::kept_back(&self.drained, &self.plan.layout);
-        // What an iteration that was cut off had been answered, it may not have counted any more.
-        let cut =
-            self.drained.scenarios.iter().map(|scenario| scenario.iterations[Outcome::Interrupted.index()].count()).sum::<u64>();
-        let unread = (result::own_doing(&self.drained) + cut) as f64;
+        // What an iteration that was cut off asked for may have been done or not, and it may not have counted any more what it was answered.
+        let (cut, left_out) = result::cut_off(&self.drained, &self.plan.layout);
+        let own = result::own_doing(&self.drained) as f64;
         let unsure = if !self.carried.lists.overflowed().is_empty() {
             Some("a list overflowed".to_owned())
-        } else if kept > 0.0 && came.gap.is_bridged_by(kept, unread - cut as f64) {
+        } else if kept > 0.0 && came.gap.is_bridged_by(kept, own) {
             Some(format!("the generator itself kept up to {} requests from being sent or read", kept.ceil()))
-        } else if cut > 0 && came.gap.is_bridged_by(kept, unread) {
-            Some(format!("{cut} iterations were cut off when their drain ended, and may have left out what they were to count"))
+        } else if cut > 0 && came.gap.is_bridged_by(kept + left_out, own + left_out) {
+            let iterations = if cut == 1 { "1 iteration was".to_owned() } else { format!("{cut} iterations were") };
+            Some(format!("{iterations} cut off when their drain ended, and may have left out what they were to do and to count"))
         } else {
             None
         };
+        if let Some(hook) = self.hooks.last_mut().filter(|hook| !hook.ok) {
+            hook.unsure.clone_from(&unsure);
+        }
         let held = came.wrong.is_empty() && !came.stopped && !came.unchecked && !came.undone;
         if held && !for_information {
             self.verdict = self.verdict.max(Verdict::Pass);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::{Protocol, Reason, Verdict};
 use crate::engine::Ending;
-use crate::measure::{Layout, ScenarioTotals, StepTotals, Totals};
+use crate::measure::{Layout, ScenarioTotals, Sparse, StepTotals, Totals};
 use crate::plan::{self, DataSource, Plan};
 use crate::record::{RecordError, Run};
 use crate::verdict::Exit;
@@ -99,8 +99,7 @@ pub(super) fn own_doing(totals: &Totals) -> u64 {
 /// How many requests the generator itself kept from being sent, or from being answered in time: what they would have done is in no total.
 pub(super) fn kept_back(totals: &Totals, layout: &Layout) -> f64 {
     let of_scenario = |(at, scenario): (usize, &ScenarioTotals)| {
-        let of_it = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario.index() == at);
-        let requests = of_it.map(|(step, _)| step.requests()).sum::<u64>() as f64;
+        let requests = requests_of(at, totals, layout);
         let each = if scenario.started > 0 { (requests / scenario.started as f64).max(1.0) } else { 1.0 };
         let at_work = scenario.wanted.saturating_sub(scenario.absent + scenario.held + scenario.held_back);
         let held = if scenario.held > 0 { scenario.held as f64 / at_work.max(1) as f64 } else { 0.0 };
@@ -109,6 +108,22 @@ pub(super) fn kept_back(totals: &Totals, layout: &Layout) -> f64 {
             + scenario.step_errors[Reason::Local.index()] as f64
     };
     own_doing(totals) as f64 + totals.scenarios.iter().enumerate().map(of_scenario).sum::<f64>()
+}
+
+/// How many iterations were cut off when their drain ended, and how many requests they stand for: as many as the others of their scenario had.
+pub(super) fn cut_off(totals: &Totals, layout: &Layout) -> (u64, f64) {
+    totals.scenarios.iter().enumerate().fold((0, 0.0), |(all, requests), (at, scenario)| {
+        let cut = scenario.iterations[crate::base::Outcome::Interrupted.index()].count();
+        let ended = scenario.iterations.iter().map(Sparse::count).sum::<u64>().max(1) as f64;
+        let each = (requests_of(at, totals, layout) / ended).max(1.0);
+        (all + cut, requests + cut as f64 * each)
+    })
+}
+
+/// How many requests a scenario had, by its place.
+fn requests_of(scenario: usize, totals: &Totals, layout: &Layout) -> f64 {
+    let of_it = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario.index() == scenario);
+    of_it.map(|(step, _)| step.requests()).sum::<u64>() as f64
 }
 
 /// `refused: 3, timeout: 1`.

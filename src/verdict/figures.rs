@@ -1,6 +1,7 @@
 //! What of the totals an SLO needs: a small extract that adds up and subtracts. What can be known of a measure from it is
 //! [`super::known`]'s.
 
+mod outlasting;
 mod part;
 mod so_far;
 
@@ -164,12 +165,7 @@ impl Figures {
             figures.parts.iter_mut().for_each(|part| part.each = None);
         }
         if extent.over {
-            // What outlasted the drain has no answer here.
-            let left = u64::try_from(figures.open).unwrap_or(0);
-            figures.all += left;
-            figures.interrupted += left;
-            figures.open -= left as i64;
-            figures.lasting.clear();
+            figures.outlasts(subject, totals, extent);
         }
         figures
     }
@@ -392,6 +388,8 @@ impl Figures {
             held_back: scenario.held_back,
             ended,
             unfinished,
+            hanging: 0,
+            hung: 0.0,
             idle: iterations == 0 && scenario.open.begun == 0,
             under_way: scenario.started.saturating_sub(iterations) as i64,
         });

@@ -23,6 +23,7 @@ mod hooks;
 mod http2;
 mod messages;
 mod outcomes;
+mod outlasts;
 mod pauses;
 mod preflight;
 mod restarts;

@@ -76,6 +76,16 @@ verify: {flow: {http: {get: /votes, name: ledger, check: {all: \"response.json.t
     let ended = bench.run(&profile(&server, rest));
     assert_eq!(ended.code, Some(3), "{}\n{}", ended.out, ended.err);
     assert!(ended.out.contains("Verify can't be told, since 5 iterations were cut off when their drain ended"), "{}", ended.out);
+    // The same where the run's own number alone is looked at, and one more.
+    for (at_least, code) in [(5, 3), (6, 1)] {
+        let own = rest.replace(
+            "response.json.total <= metric('votes_total') + lost('vote')",
+            &format!("metric('votes_total') >= {at_least}"),
+        );
+        let ended = bench.run(&profile(&server, &own));
+        assert_eq!(ended.code, Some(code), "{}\n{}", ended.out, ended.err);
+    }
+    cast.store(0, Ordering::Relaxed);
     // One more than they can have left out is the target's doing.
     cast.store(1, Ordering::Relaxed);
     let ended = bench.run(&profile(&server, rest));

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::base::Reason;
 use crate::flow::control::Eventually;
 use crate::flow::run::{Attempt, Nested, Run};
-use crate::flow::sink::Sink;
+use crate::flow::sink::{Sink, Work};
 use crate::flow::stop::{Broken, Stop};
 use crate::measure::CheckId;
 
@@ -17,13 +17,14 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
         let (start, held) = (run.due, run.held);
         let outer = run.attempt.take();
         let mut number = 0;
-        let mut waiting = Waiting { sink: run.sink, at: start, checks: Vec::new(), nested: outer.is_some(), over: false };
+        let begun = outer.is_none().then(|| run.sink.begins(Work::Eventually, start));
+        let mut waiting = Waiting { sink: run.sink, at: start, checks: Vec::new(), begun, over: false };
         let mut unclear = false;
         let (done, last) = loop {
             run.attempt = Some(Box::default());
             let done = run.flow(&eventually.flow).await;
             let attempt = run.attempt.take().unwrap_or_default();
-            waiting.checks = attempt.checks.iter().map(|(check, ..)| *check).collect();
+            waiting.checks = attempt.checks.iter().map(|(check, _)| *check).collect();
             let over = start + (run.held - held) + eventually.within;
             let stood = run.sink.stood(start, Instant::now());
             let why = match done {
@@ -44,8 +45,9 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             if next > over + stood {
                 let why = run.user.redact(&why);
                 let within = humantime::format_duration(eventually.within);
-                let broken = run.broken(Reason::Expect, format!("eventually: {within} were not enough: {why}"));
-                break (Err(Broken { timed_out: true, ..broken }.into()), attempt);
+                let detail = format!("eventually: {within} were not enough: {why}");
+                run.sink.broken(start, Reason::Expect, &detail);
+                break (Err(Broken { timed_out: true, ..Broken::because(Reason::Expect, detail) }.into()), attempt);
             }
             if let Err(stop) = run.wait(next).await {
                 break (Err(stop), attempt);
@@ -53,33 +55,35 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
         };
         waiting.over = !unclear;
         run.attempt = outer;
-        if !unclear || waiting.nested {
-            report(*last, run);
+        if !unclear || run.attempt.is_some() {
+            report(*last, start, run);
         }
         done
     })
 }
 
 /// One that waits for it to hold. Dropped before that is known, it was cut off, or a pause of the generator hid it: the checks of the last
-/// attempt that ended are unclear. One within another is that one's.
+/// attempt that ended are unclear. One within another is that one's, and has nothing begun.
 struct Waiting<'a, S: Sink> {
     sink: &'a S,
     at: Instant,
     checks: Vec<CheckId>,
-    nested: bool,
+    begun: Option<S::Begun>,
     over: bool,
 }
 
 impl<S: Sink> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
-        if !self.over && !self.nested {
+        let Some(begun) = self.begun.take() else { return };
+        self.sink.ends(Work::Eventually, self.at, begun);
+        if !self.over {
             self.sink.undone(self.at, &self.checks);
         }
     }
 }
 
-/// Tells of the last attempt's checks; where it is itself part of an attempt, they are that one's.
-fn report<S: Sink>(last: Attempt, run: &mut Run<'_, S>) {
+/// Reports the last attempt's checks, which belong where the step began; where it is itself part of an attempt, they are that one's.
+fn report<S: Sink>(last: Attempt, start: Instant, run: &mut Run<'_, S>) {
     match &mut run.attempt {
         Some(outer) => {
             outer.checks.extend(last.checks);
@@ -87,11 +91,11 @@ fn report<S: Sink>(last: Attempt, run: &mut Run<'_, S>) {
                 outer.wrong.get_or_insert(why);
             }
         }
-        None => last.checks.into_iter().for_each(|(check, due, passed)| {
+        None => last.checks.into_iter().for_each(|(check, passed)| {
             if let Err(how) = &passed {
-                run.sink.unheld(check, due, &|| how.clone());
+                run.sink.unheld(check, start, &|| how.clone());
             }
-            run.sink.check(check, due, passed.is_ok());
+            run.sink.check(check, start, passed.is_ok());
         }),
     }
 }

@@ -14,7 +14,11 @@ pub(super) fn hooks(out: &mut String, run: &Run, before: bool, style: Style) {
 }
 
 fn one(out: &mut String, hook: &Hook, told: &[String], style: Style) {
-    let came = if hook.ok { Tone::Good.paint("OK", style) } else { Tone::Bad.paint("FAILED", style) };
+    let came = match (hook.ok, &hook.unsure) {
+        (true, _) => Tone::Good.paint("OK", style),
+        (false, Some(_)) => Tone::Unsure.paint("INCONCLUSIVE", style),
+        (false, None) => Tone::Bad.paint("FAILED", style),
+    };
     out.push_str(&format!("\n{}  {}  {came}\n", style.bold(&clean(&hook.name)), seconds(Some(hook.duration()))));
     // What stands at the top already isn't said again.
     let news = hook.error.iter().filter(|error| !told.iter().any(|told| told.contains(error.as_str())));

@@ -140,8 +140,9 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         }
         // What fails in an attempt ends the attempt, unless the step itself says otherwise.
         let around = std::mem::replace(&mut self.on_error, OnError::EndIteration);
+        let nested = std::mem::replace(&mut self.in_eventually, true);
         let (flow, mut pace) = self.within(at, &eventually.flow);
-        self.on_error = around;
+        (self.on_error, self.in_eventually) = (around, nested);
         pace.longest = pace.longest.saturating_add(within).min(LONGEST);
         self.pace.then(pace);
         Some(StepKind::Eventually(Box::new(Eventually { within: within.min(LONGEST), every, flow })))

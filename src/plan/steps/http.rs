@@ -75,7 +75,8 @@ impl Builder<'_, '_> {
         if let Some(index) = self.layout.steps[first..].iter().position(same) {
             return StepId::at(first + index);
         }
-        let step = StepLayout { group: self.group.clone(), ..StepLayout::new(self.id, name, protocol) };
+        let within = self.in_session.map(|session| session.id);
+        let step = StepLayout { group: self.group.clone(), within, ..StepLayout::new(self.id, name, protocol) };
         self.layout.steps.push(step);
         StepId::at(self.layout.steps.len() - 1)
     }
@@ -168,7 +169,8 @@ impl Builder<'_, '_> {
             let first = self.first_of(&self.layout.checks, |check| check.scenario);
             let index = self.layout.checks[first..].iter().position(same).map_or_else(
                 || {
-                    self.layout.checks.push(CheckLayout { scenario: self.id, step: id, name: name.value.clone() });
+                    let (name, eventually) = (name.value.clone(), self.in_eventually);
+                    self.layout.checks.push(CheckLayout { scenario: self.id, step: id, eventually, name });
                     self.layout.checks.len() - 1
                 },
                 |index| first + index,

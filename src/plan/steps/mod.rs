@@ -133,6 +133,8 @@ pub(super) struct Builder<'a, 'p> {
     place: Place,
     /// The session that the steps stand in.
     in_session: Option<session::Within>,
+    /// Whether they stand in an `eventually`.
+    in_eventually: bool,
     /// The turns that the steps stand in.
     turns: turns::Around,
 }
@@ -161,6 +163,7 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             group: None,
             place: Place::Scenario,
             in_session: None,
+            in_eventually: false,
             turns: turns::Around::default(),
         };
         (builder.above, builder.on_error) = builder.defaults(own);

@@ -144,6 +144,7 @@ pub fn hook(input: &HookInput<'_>) -> Hook {
         started: input.started,
         ended: input.ended,
         ok: input.error.is_none(),
+        unsure: None,
         error: input.error.map(str::to_owned),
         checks: measured::checks(&measured).map(check).collect(),
         steps: measured::steps(&measured),

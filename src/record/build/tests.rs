@@ -24,7 +24,7 @@ fn layout() -> Layout {
             StepLayout::new(VOTERS, "never", Protocol::Http),
             StepLayout::new(ScenarioId(1), "watch", Protocol::Http),
         ],
-        checks: vec![CheckLayout { scenario: VOTERS, step: Some(StepId(0)), name: "quick".into() }],
+        checks: vec![CheckLayout { scenario: VOTERS, step: Some(StepId(0)), name: "quick".into(), ..CheckLayout::default() }],
         own: vec![
             own("votes_total", OwnKind::Counter),
             own("relevance", OwnKind::Histogram { unit: "ratio".into(), bounds: None }),

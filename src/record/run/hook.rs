@@ -18,6 +18,8 @@ pub struct Hook {
     pub ok: bool,
     /// What went wrong first, as a sentence; `null` if nothing did.
     pub error: Option<String>,
+    /// Why that proves nothing; `null` if it does.
+    pub unsure: Option<String>,
     /// Its checks.
     pub checks: Vec<HookCheck>,
     /// What was measured, by step.

@@ -31,6 +31,9 @@ pub(in crate::verdict) struct Part {
     /// a value of the profile's own, or another step broke on this machine's own limits before.
     pub ended: u64,
     pub unfinished: u64,
+    /// Requests that hung when the drain was over, and how much of what was counted of a metric of the profile's own they would have added.
+    pub hanging: u64,
+    pub hung: f64,
     /// No iteration of it has begun.
     pub idle: bool,
     /// Iterations of arrivals that are under way; of a part of a phase, at its end less those at its beginning.
@@ -64,6 +67,8 @@ impl Part {
             held_back: less(self.held_back, earlier.held_back),
             ended: less(self.ended, earlier.ended),
             unfinished: less(self.unfinished, earlier.unfinished),
+            hanging: self.hanging,
+            hung: self.hung,
             idle: self.idle,
             under_way: self.under_way - earlier.under_way,
         }
@@ -104,7 +109,7 @@ impl Part {
         };
         let of_arrivals = each.filter(|each| *each > 0.0).map(|each| self.unstarted as f64 * each);
         let unstarted = if of_arrivals.is_none() { part(self.unstarted, self.started) } else { 0.0 };
-        let missing = unstarted + part(self.absent, self.at_work()) + part(self.unfinished, self.ended);
+        let missing = unstarted + part(self.absent, self.at_work()) + part(self.unfinished, self.ended) + self.hung;
         let rest = match (missing > 0.0, there > 0.0) {
             (false, _) => 0.0,
             (true, false) => f64::INFINITY,
@@ -124,12 +129,17 @@ pub(in crate::verdict) struct Unmade {
     /// Iterations that lack the subject: they could not record a value of the profile's own, or another step broke on this machine's own
     /// limits before.
     pub unfinished: u64,
+    /// Requests that hung when the drain was over, behind which a value of the profile's own might have been recorded.
+    pub hanging: u64,
     /// What those arrivals, users and iterations would have done of the subject (requests, iterations, …); infinite where nobody can say.
     pub items: f64,
     /// The checks that they would have evaluated.
     pub checks: f64,
     /// What a counter of the profile's own would have grown by.
     pub counter: f64,
+    /// Arrivals that were dropped, and how long closed users were held back, together, in seconds, because the target was away.
+    pub dead: u64,
+    pub held_back: f64,
     /// What was never done because the target was away. What is due then has failed; of what failed how, and after what time, nobody knows.
     pub withheld: f64,
     /// By what part more would have been done if pauses of the workers had not held closed users up: only rates and counts depend on it.
@@ -152,14 +162,17 @@ impl Figures {
             unmade.arrivals += part.unstarted;
             unmade.absent += part.absent as f64 / 1e9;
             unmade.unfinished += part.unfinished;
+            unmade.hanging += part.hanging;
             unmade.items += part.missing(part.all as f64, part.each.map(|each| each.items));
+            unmade.dead += part.dead_unjudged;
+            unmade.held_back += part.held_back as f64 / 1e9;
             unmade.withheld += part.withheld(part.dead_unjudged, part.all as f64, 1.0);
             if part.checks > 0 {
                 unmade.checks += part.missing(part.checks as f64, part.each.map(|each| each.checks));
                 unmade.checks += part.withheld(part.dead_unjudged, part.checks as f64, 0.0);
             }
             // Where no iteration came to its end nobody knows what one adds.
-            if part.counter > 0.0 || part.ended == 0 {
+            if part.counter > 0.0 || part.ended == 0 || part.hung.is_infinite() {
                 unmade.counter += part.missing(part.counter, part.each.map(|each| each.counter));
                 let nobody = part.counter == 0.0 && part.dead_unjudged + part.held_back > 0;
                 let each = if nobody { f64::INFINITY } else { part.withheld(part.dead_unjudged, part.counter, 0.0) };

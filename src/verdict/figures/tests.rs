@@ -18,7 +18,7 @@ fn store() -> Arc<Store> {
         phases: vec!["steady".into()],
         scenarios: vec![ScenarioLayout::new("users")],
         steps: vec![step],
-        checks: vec![CheckLayout { scenario: ScenarioId(0), step: None, name: "quick".into() }],
+        checks: vec![CheckLayout { scenario: ScenarioId(0), name: "quick".into(), ..CheckLayout::default() }],
         own: vec![
             own("votes_total", OwnKind::Counter),
             own("relevance_ratio", OwnKind::Histogram { unit: "ratio".into(), bounds: Some(vec![0.8]) }),

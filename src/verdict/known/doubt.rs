@@ -73,7 +73,8 @@ impl Figures {
                 Tally::Checks => say(
                     &mut doubts,
                     self.unclear_checks,
-                    &["check", "checks"].map(|what| format!("{what} could not be evaluated for want of an answer")),
+                    &["check", "checks"]
+                        .map(|what| format!("{what} had no answer to look at, or an `eventually` that was not over")),
                 ),
                 Tally::Dropped => {
                     say(&mut doubts, self.arrivals[2], &["arrival was cancelled", "arrivals were cancelled"]);
@@ -153,13 +154,24 @@ impl Figures {
                     | Measure::Ratio(Tally::Errors | Tally::Success)
                     | Measure::Count(Tally::Errors | Tally::Success)
             );
-            let withheld = if failed { 0.0 } else { self.unmade().withheld.ceil() };
-            say(&mut doubts, withheld as u64, &["was", "were"].map(|be| format!("{be} held back while the target was away")));
+            let kept = self.unmade();
+            // Of a counter of the profile's own nothing is there that could be counted.
+            let withheld = if failed { 0 } else { (kept.withheld.ceil() as u64).max(kept.dead) };
+            say(&mut doubts, withheld, &["was", "were"].map(|be| format!("{be} held back while the target was away")));
+            if withheld == 0 && kept.held_back > 0.0 && !failed {
+                let time = show_seconds(kept.held_back);
+                doubts.push(format!("users were held back for {time} together while the target was away"));
+            }
             let lacking = match self.answers {
                 true => "broke on this machine's own limits before this step",
                 false => "could not record a value",
             };
             say(&mut doubts, self.unmade().unfinished, &["iteration", "iterations"].map(|what| format!("{what} {lacking}")));
+            say(
+                &mut doubts,
+                self.unmade().hanging,
+                &["request", "requests"].map(|what| format!("{what} had no answer when the drain ended")),
+            );
             if self.unmade().absent > 0.0 {
                 doubts.push(format!("users were missing for {} together", show_seconds(self.unmade().absent)));
             }

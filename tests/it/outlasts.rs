@@ -1,0 +1,184 @@
+//! What a phase's drain cuts off of a scenario that goes on in the next phase: it is unknown where it was due, whatever it is part of.
+
+use std::io::{BufRead, BufReader, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::doubts::verdicts;
+use crate::support::hostile::{Hostile, Then, answer};
+
+/// Answers each line but for those that say `two`, of which each other connection gets none.
+fn half() -> Hostile {
+    let connections = AtomicU64::new(0);
+    Hostile::scripted(move |stream| {
+        let hangs = connections.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        let Ok(reading) = stream.try_clone() else { return Then::Close };
+        for line in BufReader::new(reading).lines().map_while(Result::ok) {
+            if hangs && line.contains("two") {
+                return Then::Stall;
+            }
+            let _ = stream.write_all(b"ok\n"); // the client may be gone
+        }
+        Then::Close
+    })
+}
+
+/// Answers every other request of a path that ends with `2`, and all others.
+fn every_other() -> Hostile {
+    let second = AtomicU64::new(0);
+    Hostile::start(move |request, stream| {
+        if request.head.starts_with("GET /2") && second.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+            return Then::Stall;
+        }
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    })
+}
+
+fn expect(rows: &[String], expected: &[&str]) {
+    for row in expected {
+        assert!(rows.iter().any(|found| found == row), "{row} of {rows:#?}");
+    }
+}
+
+#[test]
+fn of_a_session_that_hangs_at_the_drains_end_nothing_is_known_in_its_phase() {
+    let target = half();
+    // With nothing after it, and with a phase that goes on.
+    for next in ["{}", "{s: {rate: 1/s, max_users: 60}}"] {
+        let (rows, _) = verdicts(&format!(
+            "name: outlasting
+metrics: {{done_total: {{type: counter, help: done}}, took: {{type: histogram, help: took, buckets: [1, 2]}}}}
+scenarios:
+  s:
+    flow:
+      - tcp:
+          connect: '127.0.0.1:{}'
+          name: line
+          timeout: 20s
+          session:
+            - {{send: one}}
+            - {{receive: {{name: first}}}}
+            - {{send: two}}
+            - {{receive: {{name: second, within: 20s, check: {{good: message.text == 'ok'}}}}}}
+            - {{count: {{done_total: 1}}}}
+            - {{record: {{took: 1}}}}
+phases:
+  - {{name: a, duration: 1s, drain: 400ms, load: {{s: {{rate: 20/s, max_users: 60}}}}}}
+  - {{name: b, duration: 1500ms, drain: 100ms, judge: false, load: {next}}}
+slos:
+  - {{name: session, of: session, require: [p95 < 200ms, errors < 1%, errors < 60%, success > 90%]}}
+  - {{name: r, step: second, require: [p95 < 200ms, errors < 1%]}}
+  - {{name: c, require: [checks > 99%, checks > 10%]}}
+  - {{name: done, of: done_total, require: [value < 15, value < 30, value >= 5]}}
+  - {{name: took, of: took, require: [p95 < 2, rate < 15/s]}}
+  - {{name: worked, value: metric('done_total'), require: [value < 15, value < 30]}}
+  - {{name: whole, of: done_total, over: run, require: [value < 15, value < 30]}}
+",
+            target.port
+        ));
+        let expected = [
+            "a session p95 < 200ms: fail",
+            "a session errors < 1%: inconclusive",
+            "a session errors < 60%: pass",
+            "a session success > 90%: inconclusive",
+            "a r p95 < 200ms: fail",
+            "a r errors < 1%: inconclusive",
+            "a c checks > 99%: inconclusive",
+            "a c checks > 10%: pass",
+            "a done value < 15: inconclusive",
+            "a done value < 30: pass",
+            "a done value >= 5: pass",
+            "a took p95 < 2: inconclusive",
+            "a worked value < 15: inconclusive",
+            "a worked value < 30: pass",
+        ];
+        expect(&rows, &expected);
+    }
+}
+
+#[test]
+fn an_eventually_that_is_under_way_at_the_drains_end_is_neither_done_nor_not_done() {
+    let target = Hostile::answering(&answer("200 OK", "{}"), Then::Keep);
+    for next in ["{}", "{s: {users: 2}}"] {
+        let (rows, _) = verdicts(&format!(
+            "name: outlasting
+defaults: {{http: {{base_url: '{}'}}}}
+scenarios:
+  s:
+    flow:
+      - http: {{get: /, name: get}}
+      - eventually: {{within: 2s, every: 700ms, flow: [{{http: {{get: /state, name: state, check: {{shipped: response.status == 201}}}}}}]}}
+phases:
+  - {{name: a, duration: 500ms, drain: 300ms, load: {{s: {{users: 2}}}}}}
+  - {{name: b, duration: 2500ms, drain: 100ms, judge: false, load: {next}}}
+slos:
+  - {{name: e, require: [errors < 1%, success > 99%]}}
+  - {{name: c, require: [checks > 99%]}}
+",
+            target.url()
+        ));
+        // Each attempt that is known failed.
+        expect(&rows, &["a e errors < 1%: inconclusive", "a e success > 99%: inconclusive"]);
+        assert!(!rows.contains(&"a c checks > 99%: pass".to_owned()), "{rows:?}");
+    }
+}
+
+#[test]
+fn all_that_comes_of_an_arrival_at_a_phases_end_is_in_that_phase() {
+    for settle in [false, true] {
+        let target = Hostile::start(|request, stream| {
+            // The fourth of the second steps hangs.
+            static SECOND: AtomicU64 = AtomicU64::new(0);
+            if request.head.starts_with("GET /2") && SECOND.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
+                return Then::Stall;
+            }
+            let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+            Then::Keep
+        });
+        let (rows, record) = verdicts(&format!(
+            "name: edge
+defaults: {{http: {{base_url: '{}', timeout: 500ms, reuse: false}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /1, name: one}}}}, {{http: {{get: /2, name: two}}}}]}}}}
+phases:
+  - {{name: a, duration: 2s, load: {{s: {{rate: 2/s}}}}}}
+  - {{name: b, duration: 1s, judge: false, load: {{s: {{rate: 1/s}}}}}}
+observe: {{settle: {settle}}}
+slos:
+  - {{name: two, step: two, require: [errors < 1%, count(requests) == 4]}}
+  - {{name: whole, of: iteration, require: errors < 1%}}
+",
+            target.url()
+        ));
+        expect(&rows, &["a two errors < 1%: fail", "a two count(requests) == 4: pass", "a whole errors < 1%: fail"]);
+        drop(record);
+    }
+}
+
+#[test]
+fn what_had_lasted_longer_than_the_objective_when_its_drain_ended_was_surely_longer() {
+    let target = every_other();
+    let (rows, _) = verdicts(&format!(
+        "name: lasting
+defaults: {{http: {{base_url: '{}', timeout: 20s, reuse: false}}}}
+scenarios: {{s: {{flow: [{{group: {{name: both, flow: [{{http: {{get: /1, name: one}}}}, {{http: {{get: /2, name: two}}}}]}}}}]}}}}
+phases:
+  - {{name: a, duration: 1s, drain: 600ms, load: {{s: {{rate: 20/s, max_users: 60}}}}}}
+  - {{name: b, duration: 1s, drain: 100ms, judge: false, load: {{s: {{rate: 1/s, max_users: 60}}}}}}
+slos:
+  - {{name: two, step: two, require: [p95 < 200ms, within(200ms) > 90%, mean < 200ms, max < 200ms, p95 < 10s]}}
+  - {{name: whole, of: iteration, require: [p95 < 200ms]}}
+  - {{name: both, of: group, require: [p95 < 200ms]}}
+",
+        target.url()
+    ));
+    let expected = [
+        "a two p95 < 200ms: fail",
+        "a two within(200ms) > 90%: fail",
+        "a two mean < 200ms: fail",
+        "a two max < 200ms: fail",
+        "a two p95 < 10s: inconclusive",
+        "a whole p95 < 200ms: fail",
+        "a both p95 < 200ms: fail",
+    ];
+    expect(&rows, &expected);
+}
