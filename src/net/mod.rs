@@ -11,6 +11,7 @@ mod dns;
 mod heard;
 pub mod host_port;
 pub mod local;
+pub mod pem;
 pub mod proxy;
 pub mod route;
 pub mod stream;

@@ -10,12 +10,11 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::base::files::plain;
+use super::pem;
 
 /// What can be said of TLS, as plain data: `tls: {ca_file, cert_file, key_file, server_name, insecure}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -127,8 +126,7 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates("cert_file", cert)?;
-            plain(key).map_err(|error| file_error("key_file", key, error))?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error("key_file", key, error))?;
+            let key = pem::file(key).and_then(|text| pem::key(&text)).map_err(|error| file_error("key_file", key, error))?;
             builder.with_client_auth_cert(chain, key).map_err(|error| TlsError::Pair(error.to_string()))?
         }
         (Some(_), None) => return Err(TlsError::Half { given: "cert_file", missing: "key_file" }),
@@ -162,13 +160,7 @@ fn native_roots() -> Result<Arc<RootCertStore>, TlsError> {
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    plain(path).map_err(|error| file_error(key, path, error))?;
-    let found: Vec<_> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| file_error(key, path, error))?;
-    if found.is_empty() {
-        return Err(file_error(key, path, "holds no certificate (`-----BEGIN CERTIFICATE-----`)"));
-    }
-    Ok(found)
+    pem::file(path).and_then(|text| pem::certificates(&text)).map_err(|error| file_error(key, path, error))
 }
 
 fn file_error(key: &'static str, path: &Path, message: impl ToString) -> TlsError {

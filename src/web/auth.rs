@@ -104,7 +104,7 @@ impl Guard {
     }
 
     async fn answer(&self, config: WebConfig, given: Option<&str>, mut request: Request, next: Next) -> Response {
-        let certified = request.extensions().get::<Certified>().is_some();
+        let certified = request.extensions().get::<Certified>().copied();
         match self.admits(config, given, certified).await {
             admission @ (Admission::Open | Admission::Known) => {
                 if admission == Admission::Known {
@@ -123,13 +123,16 @@ impl Guard {
         }
     }
 
-    async fn admits(&self, config: WebConfig, given: Option<&str>, certified: bool) -> Admission {
+    async fn admits(&self, config: WebConfig, given: Option<&str>, certified: Option<Certified>) -> Admission {
         if config.basic_auth_users.is_empty() {
-            return match (config.requires_certificates(), certified) {
-                (false, _) => Admission::Open,
-                (true, true) => Admission::Known,
-                // The connection is older than that they are required.
-                (true, false) => Admission::Unknown,
+            let kind = config.tls_server_config.client_auth();
+            return match certified {
+                _ if !kind.requires() => Admission::Open,
+                Some(Certified::Verified) if kind.verifies() => Admission::Known,
+                // Anybody can make a certificate that nobody verifies.
+                Some(_) if !kind.verifies() => Admission::Open,
+                // The connection is older than that this is required.
+                _ => Admission::Unknown,
             };
         }
         let Some((name, password)) = given.and_then(credentials) else { return Admission::Unknown };
@@ -217,7 +220,29 @@ mod tests {
     }
 
     async fn admits(guard: &Guard, given: Option<&str>) -> Admission {
-        guard.admits(WebConfig::read(&guard.path).unwrap(), given, false).await
+        guard.admits(WebConfig::read(&guard.path).unwrap(), given, None).await
+    }
+
+    #[tokio::test]
+    async fn whose_certificate_nobody_verified_is_nobody_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = Guard::new(&folder.path().join("web.yml"));
+        let (shown, verified) = (Some(Certified::Shown), Some(Certified::Verified));
+        use Admission::{Known, Open, Unknown};
+        for (kind, wanted) in [
+            ("NoClientCert", [Open, Open, Open]),
+            ("RequestClientCert", [Open, Open, Open]),
+            ("VerifyClientCertIfGiven, client_ca_file: c", [Open, Open, Open]),
+            ("RequireAnyClientCert", [Unknown, Open, Open]),
+            ("RequireAndVerifyClientCert, client_ca_file: c", [Unknown, Unknown, Known]),
+        ] {
+            let text = format!("tls_server_config: {{cert_file: a, key_file: b, client_auth_type: {kind}}}\n");
+            std::fs::write(&guard.path, text).unwrap();
+            for (certified, wanted) in [None, shown, verified].into_iter().zip(wanted) {
+                let admission = guard.admits(WebConfig::read(&guard.path).unwrap(), None, certified).await;
+                assert_eq!(admission, wanted, "{kind} {certified:?}");
+            }
+        }
     }
 
     #[test]

@@ -8,9 +8,14 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Authenticated;
 
-/// A request came over a connection whose peer has shown a certificate that was verified.
+/// A request came over a connection whose peer has shown a certificate, and has its key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Certified;
+pub(super) enum Certified {
+    /// Whoever made it.
+    Shown,
+    /// One of `client_ca` has made it.
+    Verified,
+}
 
 /// Why a request to `host` must not change anything, if it must not. `external` is what people's browsers call this server,
 /// `--web.external-url`.

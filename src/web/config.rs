@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
 use bcrypt::HashParts;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::ServerConfig;
 use serde::Deserialize;
 
 use crate::base::files::plain;
+
+use super::tls::{TlsConfigError, TlsServerConfig};
 
 /// Headers that say how an answer is sent and what it holds: another value breaks every answer.
 const OF_THE_ANSWER: [&str; 9] = [
@@ -39,8 +38,11 @@ fn is_hash(text: &str) -> bool {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebConfig {
-    /// TLS; absent: plain HTTP.
-    pub tls_server_config: Option<TlsServerConfig>,
+    /// Where it was read from.
+    #[serde(skip)]
+    path: PathBuf,
+    /// TLS; empty: plain HTTP.
+    pub tls_server_config: TlsServerConfig,
     /// HTTP.
     pub http_server_config: HttpServerConfig,
     /// How often somebody may ask; absent: as often as they like.
@@ -95,56 +97,6 @@ mod duration_text {
     }
 }
 
-/// TLS of the web surface.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsServerConfig {
-    /// PEM file of the server's certificate chain.
-    pub cert_file: PathBuf,
-    /// PEM file of its private key.
-    pub key_file: PathBuf,
-    /// PEM file of the authorities whose client certificates are accepted.
-    pub client_ca_file: Option<PathBuf>,
-    /// Whether clients need a certificate.
-    pub client_auth_type: ClientAuth,
-    /// The oldest version that is spoken; none before TLS 1.2 is.
-    pub min_version: TlsVersion,
-    /// The newest version that is spoken.
-    pub max_version: Option<TlsVersion>,
-    /// The cipher suites of TLS 1.2, by their names in Go; empty: all. Those of TLS 1.3 are always spoken.
-    pub cipher_suites: Vec<String>,
-    /// The groups for keys, by their names in Go; empty: all.
-    pub curve_preferences: Vec<String>,
-    /// Whether the order of the suites is the server's; true if it isn't said.
-    pub prefer_server_cipher_suites: Option<bool>,
-}
-
-/// Whether clients need a certificate.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum ClientAuth {
-    /// None is asked for.
-    #[default]
-    NoClientCert,
-    /// One is verified if it is given.
-    VerifyClientCertIfGiven,
-    /// One must be given, and is verified.
-    RequireAndVerifyClientCert,
-}
-
-/// Versions of TLS.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum TlsVersion {
-    /// TLS 1.0
-    TLS10,
-    /// TLS 1.1
-    TLS11,
-    /// TLS 1.2
-    #[default]
-    TLS12,
-    /// TLS 1.3
-    TLS13,
-}
-
 /// What is wrong with the web config file.
 #[derive(Debug, thiserror::Error)]
 pub enum WebConfigError {
@@ -164,15 +116,13 @@ pub enum WebConfigError {
         /// What is wrong.
         message: String,
     },
-    /// Its certificates or keys can't be used.
-    #[error("`{key}`: {path}: {message}", path = path.display())]
+    /// Its TLS can't be used.
+    #[error("{path}: {source}", path = path.display())]
     Tls {
-        /// The key that names the file.
-        key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        message: String,
+        /// What of it.
+        source: TlsConfigError,
     },
 }
 
@@ -185,20 +135,15 @@ impl WebConfig {
         let text = plain(path)
             .and_then(|_| std::fs::read_to_string(path))
             .map_err(|source| WebConfigError::Read { path: path.into(), source })?;
-        let mut config: Self = serde_yaml::from_str(&text)
+        // An excerpt of the file would show its keys.
+        let options = serde_yaml::options! { with_snippet: false };
+        let mut config: Self = serde_yaml::from_str_with_options(&text, options)
             .map_err(|error| WebConfigError::Parse { path: path.into(), message: error.to_string() })?;
         let wrong = |message| Err(WebConfigError::Parse { path: path.into(), message });
         if let Some((name, _)) = config.basic_auth_users.iter().find(|(_, hash)| !is_hash(hash)) {
             return wrong(format!(
                 "`basic_auth_users`: what stands for `{name}` is no bcrypt hash; make one: htpasswd -nBC 10 {name}"
             ));
-        }
-        let tls = config.tls_server_config.as_ref();
-        if tls.is_some_and(|tls| tls.client_ca_file.is_some() && tls.client_auth_type == ClientAuth::NoClientCert) {
-            return wrong(
-                "`client_ca_file` asks nobody for a certificate without `client_auth_type`; add RequireAndVerifyClientCert"
-                    .into(),
-            );
         }
         for (name, value) in &config.http_server_config.headers {
             if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err() {
@@ -208,13 +153,14 @@ impl WebConfig {
                 return wrong(format!("`http_server_config.headers`: `{name}` is what each answer says of itself; leave it out"));
             }
         }
-        let folder = path.parent().unwrap_or(Path::new("."));
-        if let Some(tls) = &mut config.tls_server_config {
-            tls.cert_file = folder.join(&tls.cert_file);
-            tls.key_file = folder.join(&tls.key_file);
-            tls.client_ca_file = tls.client_ca_file.take().map(|file| folder.join(file));
-        }
+        config.path = path.into();
+        config.tls_server_config.check().map_err(|source| config.wrong(source))?;
+        config.tls_server_config.set_folder(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
+    }
+
+    fn wrong(&self, source: TlsConfigError) -> WebConfigError {
+        WebConfigError::Tls { path: self.path.clone(), source }
     }
 
     /// TLS, ready for a connection; none for plain HTTP.
@@ -222,8 +168,11 @@ impl WebConfig {
     /// # Errors
     /// Certificates or keys that can't be used.
     pub fn tls(&self) -> Result<Option<Arc<ServerConfig>>, WebConfigError> {
-        let Some(tls) = &self.tls_server_config else { return Ok(None) };
-        let mut config = tls.load()?;
+        let tls = &self.tls_server_config;
+        if tls.is_empty() {
+            return Ok(None);
+        }
+        let mut config = tls.load().map_err(|source| self.wrong(source))?;
         let protocols: &[&[u8]] = if self.http_server_config.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Some(Arc::new(config)))
@@ -242,95 +191,6 @@ impl WebConfig {
             }
         }
     }
-
-    /// Whether all that is asked comes from somebody with a certificate.
-    pub fn requires_certificates(&self) -> bool {
-        let tls = self.tls_server_config.as_ref();
-        tls.is_some_and(|tls| tls.client_auth_type == ClientAuth::RequireAndVerifyClientCert)
-    }
-}
-
-impl TlsServerConfig {
-    fn load(&self) -> Result<ServerConfig, WebConfigError> {
-        let wrong = |key, path: &Path, message: String| WebConfigError::Tls { key, path: path.into(), message };
-        let certificates = |key, path: &Path| -> Result<Vec<CertificateDer<'static>>, WebConfigError> {
-            plain(path).map_err(|error| wrong(key, path, error.to_string()))?;
-            CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| wrong(key, path, error.to_string()))
-        };
-        const ALL: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
-        let versions = match (self.min_version, self.max_version.unwrap_or(TlsVersion::TLS13)) {
-            (_, TlsVersion::TLS10 | TlsVersion::TLS11) => {
-                return Err(wrong("max_version", &self.cert_file, "is older than TLS 1.2, the oldest that is spoken".to_owned()));
-            }
-            (TlsVersion::TLS13, TlsVersion::TLS12) => {
-                return Err(wrong("max_version", &self.cert_file, "is older than `min_version`".to_owned()));
-            }
-            (TlsVersion::TLS13, TlsVersion::TLS13) => &ALL[..1],
-            (_, TlsVersion::TLS12) => &ALL[1..],
-            (_, TlsVersion::TLS13) => ALL,
-        };
-        let mut provider = rustls::crypto::ring::default_provider();
-        let all = provider.cipher_suites.clone();
-        select(&mut provider.cipher_suites, &self.cipher_suites, |suite| name_in_go(suite.suite()))
-            .map_err(|message| wrong("cipher_suites", &self.cert_file, message))?;
-        // As in Go the list is about TLS 1.2: the suites of TLS 1.3 are always spoken.
-        let named = std::mem::take(&mut provider.cipher_suites).into_iter().filter(|suite| suite.tls13().is_none());
-        provider.cipher_suites = all.into_iter().filter(|suite| suite.tls13().is_some()).chain(named).collect();
-        select(&mut provider.kx_groups, &self.curve_preferences, |group| {
-            format!("{:?}", group.name()).replace("secp256r1", "CurveP256").replace("secp384r1", "CurveP384")
-        })
-        .map_err(|message| wrong("curve_preferences", &self.cert_file, message))?;
-        let provider = Arc::new(provider);
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(versions)
-            .map_err(|error| wrong("min_version", &self.cert_file, error.to_string()))?;
-        let builder = match (self.client_auth_type, &self.client_ca_file) {
-            (ClientAuth::NoClientCert, _) => builder.with_no_client_auth(),
-            (_, None) => {
-                return Err(wrong("client_ca_file", &self.cert_file, "is needed to verify clients' certificates".to_owned()));
-            }
-            (kind, Some(path)) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates("client_ca_file", path)? {
-                    roots.add(certificate).map_err(|error| wrong("client_ca_file", path, error.to_string()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                let verifier =
-                    if kind == ClientAuth::VerifyClientCertIfGiven { verifier.allow_unauthenticated() } else { verifier };
-                let verifier = verifier.build().map_err(|error| wrong("client_ca_file", path, error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
-            }
-        };
-        let chain = certificates("cert_file", &self.cert_file)?;
-        plain(&self.key_file).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
-        let key =
-            PrivateKeyDer::from_pem_file(&self.key_file).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
-        let mut config =
-            builder.with_single_cert(chain, key).map_err(|error| wrong("key_file", &self.key_file, error.to_string()))?;
-        config.ignore_client_order = self.prefer_server_cipher_suites.unwrap_or(true);
-        Ok(config)
-    }
-}
-
-/// Leaves those that are named, in the order in which they are; all where none is.
-fn select<T>(all: &mut Vec<T>, named: &[String], name: impl Fn(&T) -> String) -> Result<(), String> {
-    let mut chosen = Vec::new();
-    for wanted in named {
-        let Some(at) = all.iter().position(|one| name(one) == *wanted) else {
-            let there: Vec<String> = all.iter().map(name).collect();
-            return Err(format!("`{wanted}` isn't spoken; there are {}", there.join(", ")));
-        };
-        chosen.push(all.remove(at));
-    }
-    if !named.is_empty() {
-        *all = chosen;
-    }
-    Ok(())
-}
-
-/// What Go calls a cipher suite.
-fn name_in_go(suite: rustls::CipherSuite) -> String {
-    format!("{suite:?}").replace("TLS13_", "TLS_")
 }
 
 #[cfg(test)]
@@ -374,7 +234,7 @@ mod tests {
         assert_eq!((tls.alpn_protocols.clone(), tls.ignore_client_order), (vec![b"http/1.1".to_vec()], false));
         let provider = tls.crypto_provider();
         let suites = provider.cipher_suites.iter().filter(|suite| suite.tls13().is_none());
-        let suites: Vec<String> = suites.map(|suite| name_in_go(suite.suite())).collect();
+        let suites: Vec<String> = suites.map(|suite| format!("{:?}", suite.suite())).collect();
         assert_eq!((suites, provider.kx_groups.len()), (vec!["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".to_owned()], 2));
     }
 
@@ -401,5 +261,77 @@ mod tests {
         assert!(read("rate_limit: {interval: often}\n").is_err());
         let nobody = read("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}\n").unwrap_err().to_string();
         assert!(nobody.contains("client_auth_type"), "{nobody}");
+    }
+
+    #[test]
+    fn what_of_tls_does_not_go_together_is_said() {
+        let whole = "cert_file: a, key_file: b";
+        for (text, key, words) in [
+            ("cert_file: a", "key_file", "is missing; TLS needs it, or `key`"),
+            ("key: b", "cert_file", "is missing; TLS needs it, or `cert`"),
+            ("min_version: TLS13", "cert_file", "is missing"),
+            ("client_auth_type: NoClientCert", "cert_file", "is missing"),
+            ("cert: a, cert_file: a, key: b", "cert", "says what `cert_file` says, too"),
+            ("cert: a, key: b, key_file: b", "key", "says what `key_file` says, too"),
+            (&format!("{whole}, client_ca: c, client_ca_file: c"), "client_ca", "says what `client_ca_file` says, too"),
+            (&format!("{whole}, client_ca: c"), "client_ca", "without `client_auth_type`"),
+            (
+                &format!("{whole}, client_ca_file: c, client_auth_type: NoClientCert"),
+                "client_ca_file",
+                "without `client_auth_type`",
+            ),
+            (&format!("{whole}, client_allowed_sans: [a]"), "client_allowed_sans", "without `client_auth_type`"),
+            (&format!("{whole}, client_auth_type: VerifyClientCertIfGiven"), "client_ca_file", "or by `client_ca`"),
+            (&format!("{whole}, client_auth_type: RequireAndVerifyClientCert"), "client_ca_file", "or by `client_ca`"),
+        ] {
+            let error = read(&format!("tls_server_config: {{{text}}}\n")).unwrap_err().to_string();
+            assert!(error.contains(&format!("web.yml: `{key}`: ")) && error.contains(words), "{text}: {error}");
+        }
+        // A section that says nothing asks for no TLS.
+        for nothing in ["{}", "{cert_file: '', key: '', client_auth_type: }"] {
+            assert!(read(&format!("tls_server_config: {nothing}\n")).unwrap().tls().unwrap().is_none(), "{nothing}");
+        }
+        for kind in ["''", "RequestClientCert", "RequireAnyClientCert", "RequireClientCert"] {
+            read(&format!("tls_server_config: {{{whole}, client_auth_type: {kind}}}\n")).unwrap();
+        }
+        let kind = read(&format!("tls_server_config: {{{whole}, client_auth_type: RequireCert}}\n")).unwrap_err().to_string();
+        assert!(kind.contains("RequireCert") && kind.contains("RequireAnyClientCert"), "{kind}");
+    }
+
+    #[test]
+    fn no_message_shows_a_key() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let block = |text: &str| format!("|\n    {}", text.trim_end().replace('\n', "\n    "));
+        let config = |cert: &str, key: &str| format!("tls_server_config:\n  cert: {cert}\n  key: {key}\n");
+        let whole = read(&config(&block(&cert), &block(&key))).unwrap();
+        assert!(whole.tls().unwrap().is_some());
+        let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+        // Behind what all keys of its kind begin with, and before what the certificate holds, too.
+        let secret = &body[48..88];
+        let shows = |text: &str| secret.as_bytes().windows(8).any(|part| text.contains(std::str::from_utf8(part).unwrap()));
+        assert!(shows(&key) && !shows(&format!("{whole:?}")));
+        for broken in [
+            config(&block(&cert), &format!(">-\n    {}", key.trim_end().replace('\n', "\n    "))),
+            config(&block(&cert), &block(&key.replace("END", "END OF"))),
+            config(&block(&cert), &block(&key[..key.len() / 2])),
+            config(&block(&key), &block(&key)),
+            config(&block(&cert), &format!("|\n{key}")),
+            config(&block(&cert), &format!("[{:?}]", key)),
+            config(&block(&cert), &format!("{{{:?}: 1}}", key)),
+            config(&block(&cert), &format!("\"{body}")),
+            config(&block(&cert), &format!("!!int {body}")),
+            config(&block(&cert), &format!("{}: x", body)),
+            config(&block(&cert), &format!("{}\n key: x", block(&key))),
+            format!("{}  keyfile: x\n", config(&block(&cert), &block(&key))),
+            format!("{}  min_version: x\n", config(&block(&cert), &block(&key))),
+            format!("tls_server_config: {body}\n"),
+            format!("{body}\n"),
+        ] {
+            let error = read(&broken).and_then(|config| config.tls()).unwrap_err();
+            for shown in [error.to_string(), format!("{error:?}")] {
+                assert!(!shows(&shown), "{shown}");
+            }
+        }
     }
 }

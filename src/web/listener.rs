@@ -131,7 +131,7 @@ impl TlsListener {
 
     async fn serve(mut self, stream: TcpStream, places: Places) -> io::Result<()> {
         let Secured { stream, http2, certified } = match self.config {
-            None => Secured { stream: Box::new(stream), http2: true, certified: false },
+            None => Secured { stream: Box::new(stream), http2: true, certified: None },
             Some(path) => tokio::time::timeout(HANDSHAKE, secure(stream, path)).await??,
         };
         let patience = Patience::new(places);
@@ -139,8 +139,8 @@ impl TlsListener {
         let answering = patience.clone();
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             let under_way = answering.answers(request.version());
-            if certified {
-                request.extensions_mut().insert(Certified);
+            if let Some(certified) = certified {
+                request.extensions_mut().insert(certified);
             }
             let answer = service.call(request);
             async move {
@@ -168,20 +168,22 @@ struct Secured {
     stream: Box<dyn Connection>,
     /// Whether HTTP/2 may be spoken on it.
     http2: bool,
-    /// Whether its peer has shown a certificate.
-    certified: bool,
+    /// What certificate its peer has shown.
+    certified: Option<Certified>,
 }
 
 async fn secure(stream: TcpStream, path: PathBuf) -> io::Result<Secured> {
-    let read = move || WebConfig::read(&path).and_then(|config| Ok((config.tls()?, config.http_server_config.http2)));
+    let read = move || WebConfig::read(&path).and_then(|config| Ok((config.tls()?, config)));
     let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?;
-    let (tls, http2) = read.map_err(|error| {
+    let (tls, config) = read.map_err(|error| {
         tracing::error!(%error, "the web config file can't be used");
         io::Error::other(error)
     })?;
-    let Some(tls) = tls else { return Ok(Secured { stream: Box::new(stream), http2, certified: false }) };
+    let http2 = config.http_server_config.http2;
+    let Some(tls) = tls else { return Ok(Secured { stream: Box::new(stream), http2, certified: None }) };
     let stream = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await?;
-    let certified = stream.get_ref().1.peer_certificates().is_some();
+    let verified = config.tls_server_config.client_auth().verifies();
+    let certified = stream.get_ref().1.peer_certificates().map(|_| if verified { Certified::Verified } else { Certified::Shown });
     Ok(Secured { stream: Box::new(stream), http2, certified })
 }
 

@@ -5,12 +5,14 @@
 
 mod auth;
 mod change;
+mod clients;
 mod config;
 mod listen;
 mod listener;
 mod patience;
 mod scrape;
 mod status;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -40,3 +40,4 @@ mod traces;
 mod true_counts;
 mod uploads;
 mod verify;
+mod web_config;

@@ -27,18 +27,36 @@ pub fn ask(port: u16, method: &str, path: &str, headers: &str) -> Option<(u16, S
 
 /// The whole answer to a GET over TLS, from a server that has this very certificate.
 pub fn get_tls(port: u16, path: &str, certificate: &rcgen::Certificate) -> Option<String> {
+    ask_tls(port, "GET", path, certificate.der(), None, &rustls::version::TLS13)
+}
+
+/// The whole answer to a request over TLS, from a server that this certificate vouches for; empty if it is refused. `client` is what the client
+/// shows of itself.
+pub fn ask_tls(
+    port: u16,
+    method: &str,
+    path: &str,
+    root: &rustls::pki_types::CertificateDer<'static>,
+    client: Option<Arc<rustls::sign::CertifiedKey>>,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> Option<String> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.der().clone()).ok()?;
+    roots.add(root.clone()).ok()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    let name = rustls::pki_types::ServerName::try_from("localhost").ok()?;
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).ok()?;
+    let config = config.with_root_certificates(roots);
+    let config = match client {
+        None => config.with_no_client_auth(),
+        Some(client) => config.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(client))),
+    };
+    let name = rustls::pki_types::ServerName::try_from("127.0.0.1").ok()?;
     let connection = rustls::ClientConnection::new(Arc::new(config), name).ok()?;
     let mut stream = rustls::StreamOwned::new(connection, connect(port)?);
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut bytes = Vec::new();
-    // A server that hangs up without a goodbye is an error of its own, after its answer.
-    let _ = stream.read_to_end(&mut bytes);
+    if write!(stream, "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").is_ok() {
+        // A server that hangs up without a goodbye is an error of its own, after its answer.
+        let _ = stream.read_to_end(&mut bytes);
+    }
     String::from_utf8(bytes).ok()
 }
 

@@ -1,0 +1,155 @@
+//! TLS of the web surface over real connections: which clients the web config file lets in, and keys that stand in the file itself.
+
+use std::sync::Arc;
+
+use rcgen::SanType;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+
+use crate::support::http;
+use crate::support::program::{Bench, Running};
+use crate::support::tls::Authority;
+
+const PROFILE: &str = "
+name: a
+defaults: {http: {base_url: builtin}}
+scenarios: {a: {flow: [{http: {get: /, name: home}}]}}
+phases: [{name: one, duration: 10m, drain: 1s, load: {a: {rate: 1/s, max_users: 2}}}]
+";
+
+fn shown(certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> Arc<CertifiedKey> {
+    Arc::new(CertifiedKey::new(vec![certificate.clone()], any_supported_type(key).unwrap()))
+}
+
+/// A text as it stands under a key of `tls_server_config`.
+fn block(text: &str) -> String {
+    format!("|\n    {}", text.trim_end().replace('\n', "\n    "))
+}
+
+#[test]
+fn clients_come_in_by_their_certificate_as_the_file_says() {
+    let bench = Bench::new();
+    bench.file("a.yml", PROFILE);
+    let (ours, strangers) = (Authority::new(bench.path(), "ca"), Authority::new(bench.path(), "other"));
+    ours.certify("server");
+    let names = || {
+        vec![
+            SanType::DnsName("prometheus.example".try_into().unwrap()),
+            SanType::Rfc822Name("ops@example.org".try_into().unwrap()),
+            SanType::IpAddress([10, 0, 0, 7].into()),
+            SanType::URI("spiffe://example.org/prometheus".try_into().unwrap()),
+        ]
+    };
+    let (certificate, key) = ours.certify_as("client", names());
+    let (stranger, strangers_key) = strangers.certify_as("stranger", names());
+    let clients = [
+        ("nobody", None),
+        ("client", Some(shown(&certificate, &key))),
+        ("stranger", Some(shown(&stranger, &strangers_key))),
+        // It shows a certificate whose key it doesn't have.
+        ("thief", Some(shown(&certificate, &strangers_key))),
+    ];
+    let with = |keys: &str| {
+        bench.file("web.yml", &format!("tls_server_config: {{cert_file: server.pem, key_file: server.key{keys}}}\n"));
+    };
+    with("");
+    let daemon = bench.serve(&["--web.config.file=web.yml", "a.yml"]);
+    let verified = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
+    let named = |name: &str| format!("{verified}, client_allowed_sans: [other.example, '{name}']");
+    for (keys, admitted) in [
+        // It isn't asked, so it shows none.
+        ("client_auth_type: NoClientCert", "nobody client stranger thief"),
+        ("client_auth_type: RequestClientCert", "nobody client stranger"),
+        ("client_auth_type: RequestClientCert, client_ca_file: ca.pem", "nobody client stranger"),
+        ("client_auth_type: RequireAnyClientCert", "client stranger"),
+        ("client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem", "nobody client"),
+        (verified, "client"),
+        ("client_auth_type: RequestClientCert, client_allowed_sans: [other.example]", "nobody"),
+        ("client_auth_type: RequireAnyClientCert, client_allowed_sans: [ops@example.org]", "client stranger"),
+        (&named("prometheus.example"), "client"),
+        (&named("ops@example.org"), "client"),
+        (&named("10.0.0.7"), "client"),
+        (&named("spiffe://example.org/prometheus"), "client"),
+        (&named("PROMETHEUS.example"), ""),
+        (&named("example.org"), ""),
+        (&format!("{verified}, client_allowed_sans: []"), ""),
+    ] {
+        with(&format!(", {keys}"));
+        for version in [&TLS12, &TLS13] {
+            let came = clients.iter().filter(|(_, client)| {
+                let answer = http::ask_tls(daemon.port, "GET", "/-/healthy", &ours.certificate(), client.clone(), version);
+                answer.unwrap().contains("200 OK")
+            });
+            let came: Vec<&str> = came.map(|(name, _)| *name).collect();
+            assert_eq!(came.join(" "), admitted, "{keys} with {version:?}");
+        }
+    }
+
+    // Who was verified may change something, and nobody else.
+    let reload = |client: usize| {
+        let client = clients[client].1.clone();
+        let answer = http::ask_tls(daemon.port, "POST", "/-/reload", &ours.certificate(), client, &TLS13).unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    with(&format!(", {verified}"));
+    assert_eq!(reload(1), "200");
+    with(", client_auth_type: RequireAnyClientCert");
+    assert_eq!((reload(1), reload(2)), ("403".to_owned(), "403".to_owned()));
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn keys_in_the_file_itself_are_used_renewed_and_never_shown() {
+    let bench = Bench::new();
+    bench.file("a.yml", PROFILE);
+    let read = |name: &str| std::fs::read_to_string(bench.path().join(name)).unwrap();
+    let authorities = ["first", "second"].map(|name| Authority::new(bench.path(), name));
+    let web = |certificate: &str, key: &str, ca: &str| {
+        let inline =
+            [("cert", certificate), ("key", key), ("client_ca", ca)].map(|(name, text)| format!("  {name}: {}\n", block(text)));
+        bench
+            .file("web.yml", &format!("tls_server_config:\n  client_auth_type: RequireAndVerifyClientCert\n{}", inline.concat()));
+    };
+    let pair = authorities.each_ref().map(|authority| authority.certify("server"));
+    // The second one's is there now.
+    let (certificate, key) = (read("server.pem"), read("server.key"));
+    let secret = &key.lines().nth(1).unwrap()[48..];
+    web(&certificate, &key, &read("second.pem"));
+    let daemon = bench.serve(&["--web.config.file=web.yml", "a.yml"]);
+    let comes = |server: &Authority, client: usize| {
+        let client = shown(&pair[client].0, &pair[client].1);
+        let answer = http::ask_tls(daemon.port, "GET", "/metrics", &server.certificate(), Some(client), &TLS13);
+        answer.unwrap().contains("load_requests_total")
+    };
+    let [first, second] = &authorities;
+    assert!(comes(second, 1) && !comes(second, 0) && !comes(first, 1));
+    // Who verifies, and the server's own certificate, are others from the next connection on.
+    web(&certificate, &key, &read("first.pem"));
+    assert!(comes(second, 0) && !comes(second, 1));
+    first.certify("server");
+    web(&read("server.pem"), &read("server.key"), &read("first.pem"));
+    assert!(comes(first, 0) && !comes(second, 0));
+    // A folded key is none, and the log says so without it.
+    let folded = format!("tls_server_config:\n  cert: {}\n  key: {:?}\n", block(&certificate), key.replace('\n', " "));
+    bench.file("web.yml", &folded);
+    assert!(!comes(second, 1));
+    let ended = daemon.stop();
+    assert!(ended.err.contains("`key`: is no PEM") && !ended.err.contains(secret), "{}", ended.err);
+    for (keys, words) in [
+        (
+            format!("key: {}\n  cert_file: server.pem\n  key_file: server.key", block(&key)),
+            "`key`: says what `key_file` says, too",
+        ),
+        (format!("key: {}", block(&key)), "`cert_file`: is missing; TLS needs it, or `cert`"),
+        (format!("cert_file: server.pem\n  key: {}", block(&certificate)), "`key`: holds no private key"),
+        (format!("cert_file: server.pem\n  key: [{key:?}]"), "web.yml: expected string scalar at line 3"),
+    ] {
+        bench.file("web.yml", &format!("tls_server_config:\n  {keys}\n"));
+        let arguments = ["serve", "--web.listen-address=127.0.0.1:0", "--web.config.file=web.yml", "a.yml"];
+        let ended = Running::start(bench.command(&arguments), bench.path()).wait();
+        assert!(ended.code == Some(2) && ended.err.contains("web.yml"), "{:?} {}", ended.code, ended.err);
+        assert!(ended.err.contains(words) && !ended.err.contains(secret), "{words}: {}", ended.err);
+    }
+}
