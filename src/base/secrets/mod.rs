@@ -7,6 +7,7 @@
 //! Some secrets are known from the profile, others come to be known while a run goes on ([`Secrets::learn`]), for all who share them.
 
 mod answers;
+mod common;
 mod learned;
 mod names;
 mod searched;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use common::is_common;
 use learned::Learned;
 
 pub use answers::secrets_of_answer;
@@ -217,28 +219,9 @@ impl Secrets {
 
 /// Below so many bytes a secret may well be a part of other words.
 const SHORT: usize = 6;
-/// The longest word that the program may have in a sentence.
-const LONGEST_WORD: usize = 14;
-/// The longest number, with a `p` before it or not, that it may have beside other words.
-const LONGEST_NUMBER: usize = 4;
-/// A secret of more words stands in no sentence of the program's.
-const MOST_WORDS: usize = 3;
 
 fn hides(value: &str) -> bool {
     value.trim().len() >= 3 && !matches!(value.trim(), "true" | "false" | "yes" | "off" | "null" | "none")
-}
-
-/// Whether a secret could be a word or a number of a sentence, or a few of them.
-fn is_common(text: &str) -> bool {
-    let words: Vec<&str> = text.split([' ', '_']).filter(|word| !word.is_empty()).take(MOST_WORDS + 1).collect();
-    let is_word = |word: &&str| {
-        let number = word.strip_prefix('p').unwrap_or(word);
-        // A long number among other words is one that was made: `bot_123456789`.
-        let may_be_long = words.len() == 1 && number == *word;
-        number.parse::<f64>().is_ok() && (may_be_long || word.len() <= LONGEST_NUMBER)
-            || word.len() <= LONGEST_WORD && word.chars().all(char::is_alphabetic)
-    };
-    (1..=MOST_WORDS).contains(&words.len()) && words.iter().all(is_word)
 }
 
 fn is_common_or_named(text: &str, names: &BTreeSet<String>) -> bool {
