@@ -156,6 +156,9 @@ fn show_last(loaded: &Loaded, options: &Options) -> Last {
 /// again or left.
 fn came_back(loaded: &Loaded, options: &Options, surface: &Surface) -> Begin {
     let (plan, last) = (&loaded.plan, show_last(loaded, options));
+    if let [error, others @ ..] = last.unread.as_slice() {
+        tracing::warn!(profile = %plan.name, %error, others = others.len(), "a stored run can't be read, and is passed over");
+    }
     if let Some((directory, run)) = &last.finished {
         let shown = Arc::new(RunNow::of_record(run));
         surface.set_status(&plan.name, |status| {

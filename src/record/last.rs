@@ -23,10 +23,12 @@ pub struct Last {
     pub finished: Option<(PathBuf, Run)>,
     /// When the last run ended that nothing cut short (Unix seconds).
     pub completed: Option<f64>,
+    /// Why runs that are newer than those can't be read, if there are such.
+    pub unread: Vec<RecordError>,
 }
 
 impl Storage {
-    /// What is stored of a profile's last run. Runs of another process that go on are left out, and so is what can't be read.
+    /// What is stored of a profile's last run. Runs of another process that go on are left out, and what can't be read is told.
     ///
     /// # Errors
     /// What the system says to reading the storage path.
@@ -34,7 +36,14 @@ impl Storage {
         let mut last = Last::default();
         let mut newest = true;
         for entry in list::newest(self.root(), LOOKED_AT, SystemTime::now(), |run| of_profile(run, profile))? {
-            let run = if entry.finished { read(&entry.path).ok() } else { None };
+            let run = if entry.finished { read(&entry.path).map(Some) } else { Ok(None) };
+            let run = run.unwrap_or_else(|error| {
+                // Another process' retention may have been quicker.
+                if !matches!(error, RecordError::Missing { .. }) {
+                    last.unread.push(error);
+                }
+                None
+            });
             let mine = match &run {
                 Some(run) => run.profile == profile,
                 None => !entry.finished && !is_running(&entry.path) && began_for(&entry.path, profile),
@@ -137,7 +146,17 @@ mod tests {
         let stopped = finish(&storage, "votes", 5000);
         assert_eq!(last("votes"), (None, Some(stopped.clone())));
         mark_cut(&stopped).unwrap();
-        assert_eq!(last("votes"), (Some(at(5000)), Some(stopped)));
+        assert_eq!(last("votes"), (Some(at(5000)), Some(stopped.clone())));
+        // What can't be read is passed over, and told.
+        let broken = finish(&storage, "votes", 6000).join("run.json");
+        std::fs::write(&broken, "{\"version\": 1").unwrap();
+        assert_eq!(last("votes").1, Some(stopped.clone()));
+        let unread = |profile: &str| storage.last(profile).unwrap().unread.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(matches!(&unread("votes")[..], [one] if one.contains(broken.to_str().unwrap())), "{:?}", unread("votes"));
+        assert!(unread("votes-2").is_empty());
+        // Nobody looks for one that is older than what is found.
+        let newer = finish(&storage, "votes", 7000);
+        assert_eq!((last("votes").1, unread("votes").len()), (Some(newer), 0));
         assert!(Storage::new("/nowhere/at/all", 1).last("votes").unwrap().finished.is_none());
     }
 }

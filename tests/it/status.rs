@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::support::hostile::{Hostile, Then, answer};
+use crate::support::http;
 use crate::support::program::{Bench, Running, count, named};
 use serde_json::{Value, json};
 
@@ -173,4 +174,37 @@ fn after_a_restart_the_last_run_is_told_as_it_was_and_of_one_that_never_was_noth
     }
     assert_eq!((&never["requests"], &never["phases"], &never["slos"]), (&json!(0), &json!([]), &json!([])));
     running.stop();
+}
+
+#[test]
+fn a_stored_run_that_cannot_be_read_is_told_once() {
+    let bench = Bench::new();
+    let later = "schedule: {cron: \"0 2 31 12 *\"}";
+    let profile = |rest: &str| {
+        bench.file(
+            "a.yml",
+            &format!(
+                "name: a\ndefaults: {{http: {{base_url: builtin}}}}\nscenarios: {{s: {{flow: [{{http: {{get: /, name: home}}}}]}}}}
+phases: [{{name: one, duration: 200ms, load: {{s: {{users: 1}}}}}}]\n{rest}\n"
+            ),
+        );
+    };
+    profile(later);
+    assert_eq!(bench.run_files(&["a.yml"], &[]).code, Some(0));
+    let run =
+        std::fs::read_dir(bench.path().join("runs")).unwrap().flatten().find(|entry| entry.path().join("run.json").is_file());
+    let file = run.unwrap().path().join("run.json");
+    std::fs::write(&file, &std::fs::read_to_string(&file).unwrap()[..200]).unwrap();
+    let mut daemon = bench.serve(&["--web.enable-lifecycle", "a.yml"]);
+    daemon.is_ready();
+    profile(&format!("{later}\nseed: 9"));
+    assert_eq!(http::post(daemon.port, "/-/reload").unwrap().0, 200);
+    let ended = daemon.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let told: Vec<&str> = ended.err.lines().filter(|line| line.contains("can't be read")).collect();
+    let [told] = told[..] else { panic!("{}", ended.err) };
+    assert!(
+        told.contains("level=warn") && told.contains("profile=a") && told.contains("run.json is not a record of a run"),
+        "{told}"
+    );
 }
