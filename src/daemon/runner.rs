@@ -16,10 +16,10 @@ use crate::record::{Last, RecordError, mark_cut};
 use crate::run::{self, Loaded, Options, Outcome, RunNow, Stop, Update};
 use crate::web::{ProfileStatus, Surface};
 
-use super::schedule::{self, Due};
+use super::schedule::{self, Due, Look, Wait};
 
 /// How often the wall clock is looked at while a run is waited for.
-const LOOKED_AT: Duration = Duration::from_secs(30);
+const LOOKED_AT: Duration = Duration::from_secs(5);
 
 /// How soon a profile that runs continuously tries again to begin a run that could not be stored.
 const TRIED_AGAIN: Duration = Duration::from_secs(10);
@@ -206,17 +206,19 @@ async fn runs(kept: &Kept, status: &Status, stops: &mut UnboundedReceiver<Stop>,
     };
     let mut failed = false;
     loop {
+        let now = Look::now();
         let next = match std::mem::take(&mut at_once) {
             true => Some(Due::In(Duration::ZERO)),
             false => {
-                schedule::next(&plan.schedule, last.map(|(before, at)| before.saturating_add(at.elapsed())), SystemTime::now())
+                let since = last.map(|(before, at)| before.saturating_add(now.steady.saturating_duration_since(at)));
+                schedule::next(&plan.schedule, since, now.wall)
             }
         };
         let Some(due) = next else { break };
         let due = if std::mem::take(&mut failed) { not_at_once(&plan.schedule, due) } else { due };
-        let period = plan.planned().map(|planned| schedule::period(&plan.schedule, planned, SystemTime::now()));
+        let period = plan.planned().map(|planned| schedule::period(&plan.schedule, planned, now.wall));
         loaded.store.gauges.set_run_period(period);
-        let waiting = until(&plan.schedule, due, |at| {
+        let waiting = until(Wait::new(&plan.schedule, due, now), |at| {
             loaded.store.gauges.set_run_next(Some(unix_time(at)));
             status.set(|status| {
                 status.state = "waiting".to_owned();
@@ -288,21 +290,12 @@ fn not_at_once(schedule: &Schedule, due: Due) -> Due {
     }
 }
 
-/// Waits until the next run is due, and shows when by the wall clock that is. The clock may be set meanwhile.
-async fn until(schedule: &Schedule, mut due: Due, show: impl Fn(SystemTime)) {
-    let (begun, mut seen) = (Instant::now(), SystemTime::now());
+/// Waits until the next run is due, and shows when by the wall clock that is.
+async fn until(mut wait: Wait<'_>, show: impl Fn(SystemTime)) {
     loop {
-        let now = SystemTime::now();
-        if let (true, Due::At(_)) = (now < seen, due) {
-            // It was set back, and what was due by it comes up to then once more.
-            due = schedule::next(schedule, None, now).unwrap_or(due);
-        }
-        seen = now;
-        let left = match due {
-            Due::In(wait) => wait.saturating_sub(begun.elapsed()),
-            Due::At(at) => at.duration_since(now).unwrap_or_default(),
-        };
-        show(now.checked_add(left).unwrap_or(now));
+        let now = Look::now();
+        let left = wait.left(now);
+        show(now.wall.checked_add(left).unwrap_or(now.wall));
         if left.is_zero() {
             return;
         }

@@ -1,12 +1,15 @@
 //! When the next run of a profile begins.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::plan::Schedule;
 
 /// The least time from the start of one run to the next of a profile that runs continuously: one whose target is away, or that
 /// a step ends at once, would do nothing but begin.
 const CONTINUOUS: Duration = Duration::from_secs(1);
+
+/// By so much a clock may be set back without that its times come again: whatever corrects it does so all the time.
+const CORRECTION: Duration = Duration::from_secs(1);
 
 /// How many runs of a calendar are looked at for the longest time between two of them: weekends and ends of months are among them.
 const CALENDAR: usize = 50;
@@ -18,6 +21,56 @@ pub enum Due {
     In(Duration),
     /// At a time of the wall clock.
     At(SystemTime),
+}
+
+/// What both clocks say at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// The clock that nobody sets.
+    pub steady: Instant,
+    /// The wall clock.
+    pub wall: SystemTime,
+}
+
+impl Look {
+    /// What they say now.
+    pub fn now() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+}
+
+/// A wait for what is due, by a clock that may be set meanwhile.
+#[derive(Debug)]
+pub struct Wait<'a> {
+    schedule: &'a Schedule,
+    due: Due,
+    begun: Instant,
+    seen: Look,
+}
+
+impl<'a> Wait<'a> {
+    /// For what is `due` as of this look.
+    pub fn new(schedule: &'a Schedule, due: Due, look: Look) -> Self {
+        Self { schedule, due, begun: look.steady, seen: look }
+    }
+
+    /// How long it is from now on.
+    ///
+    /// A clock that was set back comes to its times once more: also to those that it may have passed since the last look.
+    pub fn left(&mut self, now: Look) -> Duration {
+        let slept = now.steady.saturating_duration_since(self.seen.steady);
+        // What it would have said at the last look.
+        let began = now.wall.checked_sub(slept).unwrap_or(now.wall);
+        let was_set_back = self.seen.wall.duration_since(began).is_ok_and(|back| back > CORRECTION);
+        if let (true, Due::At(_)) = (was_set_back, self.due) {
+            self.due = next(self.schedule, None, began).unwrap_or(self.due);
+        }
+        self.seen = now;
+        match self.due {
+            Due::In(wait) => wait.saturating_sub(now.steady.saturating_duration_since(self.begun)),
+            Due::At(at) => at.duration_since(now.wall).unwrap_or_default(),
+        }
+    }
 }
 
 /// When a run begins that comes after one which began so long ago; none if there is none to come.
@@ -129,5 +182,70 @@ mod tests {
         assert_eq!(after(&every, Some(31)), Some(29));
         assert_eq!(after(&every, Some(191)), Some(49));
         assert_eq!((after(&every, Some(60)), after(&every, Some(0))), (Some(0), Some(60)));
+    }
+
+    /// The times at which a schedule of each minute begins a run, which itself takes 300 ms, while the wall clock is what `wall` makes of the
+    /// seconds that pass. It is looked at every 7 s.
+    fn runs_by(wall: impl Fn(f64) -> f64) -> Vec<String> {
+        let (schedule, start) = (cron("* * * * *"), Instant::now());
+        let look = |passed: f64| Look {
+            steady: start + Duration::from_secs_f64(passed),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs_f64(wall(passed)),
+        };
+        let (mut runs, mut passed) = (Vec::new(), 0.0);
+        while passed < 400.0 {
+            let begun = look(passed);
+            let mut wait = Wait::new(&schedule, next(&schedule, None, begun.wall).unwrap(), begun);
+            loop {
+                let left = wait.left(look(passed));
+                if left.is_zero() {
+                    break;
+                }
+                passed += left.as_secs_f64().min(7.0);
+            }
+            runs.push(format!("{:.0}", wall(passed)));
+            passed += 0.3;
+        }
+        runs
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_comes_to_all_its_times_once_more() {
+        // After 100 s it is set back by so much.
+        let set_back = |by: f64| runs_by(move |passed| 6000.0 + passed - if passed < 100.0 { 0.0 } else { by });
+        assert_eq!(set_back(0.0), ["6060", "6120", "6180", "6240", "6300", "6360", "6420"]);
+        // It says 6099.9 then; nothing came in between.
+        assert_eq!(set_back(0.1), ["6060", "6120", "6180", "6240", "6300", "6360", "6420"]);
+        // By less than what is slept, and to a moment before a time that is slept through.
+        for by in [20.0, 40.0, 40.5, 41.5, 100.5, 340.5] {
+            let all = set_back(by);
+            let again = all[1..].iter().map(|at| at.parse::<f64>().unwrap());
+            let wanted = (0..).map(|n| ((6100.0 - by) / 60.0).ceil() * 60.0 + 60.0 * f64::from(n));
+            for (at, wanted) in again.zip(wanted) {
+                assert!((wanted..wanted + 7.0).contains(&at), "{by}: {all:?}");
+            }
+        }
+        // A clock that is too fast or too slow, and corrected all the time, has each minute once.
+        for off in [0.999, 1.001] {
+            let all = runs_by(move |passed| 6000.0 + passed * off);
+            let minutes: Vec<u64> = all.iter().map(|at| at.parse::<u64>().unwrap() / 60).collect();
+            assert!(minutes.windows(2).all(|pair| pair[1] == pair[0] + 1), "{off}: {all:?}");
+        }
+        let small_steps = runs_by(|passed| 6000.0 + passed - (passed / 10.0).floor() * 0.5);
+        let minutes: Vec<u64> = small_steps.iter().map(|at| at.parse::<u64>().unwrap() / 60).collect();
+        assert!(minutes.windows(2).all(|pair| pair[1] == pair[0] + 1), "{small_steps:?}");
+        // Forward it skips what it never said, but for the one that was waited for.
+        let forward = runs_by(|passed| 6000.0 + passed + if passed < 100.0 { 0.0 } else { 150.0 });
+        assert_eq!(forward[..2], ["6060", "6252"]);
+    }
+
+    #[test]
+    fn what_is_due_after_a_while_knows_no_wall_clock() {
+        let (schedule, steady) = (Schedule::Every(seconds_of(60)), Instant::now());
+        let mut wait = Wait::new(&schedule, Due::In(seconds_of(60)), Look { steady, wall: at(5000) });
+        for (passed, wall) in [(10, 5010), (20, 20), (30, 9000), (60, 0)] {
+            let left = wait.left(Look { steady: steady + seconds_of(passed), wall: at(wall) });
+            assert_eq!(left, seconds_of(60 - passed));
+        }
     }
 }
