@@ -438,8 +438,9 @@ fn twice_the_scenarios_take_less_than_three_times_as_long() {
     ];
     for (what, flow, load, rest) in cases {
         let time = |n| least_time(&of(n, flow, load, rest));
-        let (once, twice) = (time(800), time(1600));
-        assert!(twice < once * 3, "{what}: {once:?}, and {twice:?} for twice as many");
+        // Other work of the machine may slow one of them down; what grows with the square takes four times as long each time.
+        let tries: Vec<_> = (0..4).map(|_| (time(800), time(1600))).take_while(|(once, twice)| *twice >= *once * 3).collect();
+        assert!(tries.len() < 4, "{what}: for so many, and for twice as many: {tries:?}");
     }
 }
 
