@@ -400,8 +400,8 @@ impl Sink for UserSink {
 
     /// It has no sample of whose errors a report could show examples, so the log is where it is told.
     fn broken(&self, at: Instant, reason: Reason, detail: &str) {
-        let Some(recorder) = self.recorder_of(at) else { return };
-        recorder.set.step_error(self.pool.id(), reason);
+        let Some((recorder, place)) = self.place_of(at) else { return };
+        place.of(&recorder.set).step_error(self.pool.id(), reason);
         log_broken(&self.pool.ctx.shared.plan, self.phase_of(&recorder), detail, &recorder.errors);
     }
 

@@ -100,6 +100,9 @@ pub struct ScenarioTotals {
     pub displaced: u64,
     /// Arrivals that had not started when their phase ended.
     pub cancelled: u64,
+    /// Of the run's arrivals that were dropped or cancelled those that an SLO of their phase judges.
+    #[serde(default)]
+    pub judged: u64,
     /// Iterations that ended, by how.
     pub iterations: ByOutcome,
     /// Iterations as they begin and end.
@@ -352,6 +355,7 @@ impl Totals {
             each(&mut mine.dropped, &theirs.dropped, less);
             less(&mut mine.displaced, &theirs.displaced);
             less(&mut mine.cancelled, &theirs.cancelled);
+            less(&mut mine.judged, &theirs.judged);
             each(&mut mine.iterations, &theirs.iterations, take);
             mine.open.take(&theirs.open);
             each(&mut mine.step_errors, &theirs.step_errors, less);
@@ -415,6 +419,7 @@ impl ScenarioTotals {
         each(&mut self.dropped, &other.dropped, more);
         self.displaced += other.displaced;
         self.cancelled += other.cancelled;
+        self.judged += other.judged;
         each(&mut self.iterations, &other.iterations, Sparse::add);
         self.open.add(&other.open);
         each(&mut self.step_errors, &other.step_errors, more);

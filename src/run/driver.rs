@@ -399,7 +399,9 @@ impl RunDriver {
         let described = &plan.phases[phase.index()];
         if described.judge {
             self.counted.0 += elapsed;
-            self.counted.1.follow(&totals);
+            let mut counted = totals.clone();
+            verdict::mark_judged(&plan.slos, phase, &mut counted);
+            self.counted.1.follow(&counted);
         }
         let used = turn.used.unwrap_or_else(|| turn.baseline.used(view));
         let saturated = verdict::saturation(&health::effort(&self.plan, described, &totals, used));

@@ -12,7 +12,7 @@ use crate::measure::process::unix_time;
 use crate::measure::{OwnId, OwnKind, PhaseId, ScenarioId, StepId, Totals};
 use crate::plan::Plan;
 use crate::record::ErrorSample;
-use crate::verdict::{self, Inputs, Outside, SloResult, Watches, Worked};
+use crate::verdict::{self, Extent, Inputs, Outside, SloResult, Watches, Worked};
 use crate::{exposition, expr};
 
 use super::driver::{REPEATS_KEPT, RunDriver};
@@ -286,9 +286,11 @@ pub(super) fn expressions(plan: &Plan, phase: Option<PhaseId>, totals: &Totals) 
     if plan.values.is_empty() {
         return BTreeMap::new();
     }
+    let extent = Extent { layout: &plan.layout, covered: &[], run: phase.is_none(), over: true };
+    let counted = extent.counted(totals);
     let own = (0..plan.layout.own.len()).map(OwnId::at);
-    let gauges: Vec<_> = own.filter_map(|id| Some((id, ScenarioId::at(0), totals.own_gauge(id)?))).collect();
-    let sums = totals_by_name(plan, totals, &gauges);
+    let gauges: Vec<_> = own.filter_map(|id| Some((id, ScenarioId::at(0), counted.own_gauge(id)?))).collect();
+    let sums = totals_by_name(plan, &counted, &gauges);
     let unset = |text: &str| {
         let gauges = plan.layout.own.iter().filter(|own| own.kind == OwnKind::Gauge && !sums.contains_key(&own.name));
         gauges
@@ -299,7 +301,7 @@ pub(super) fn expressions(plan: &Plan, phase: Option<PhaseId>, totals: &Totals) 
         .filter_map(|(text, _)| Some((text.as_str(), format!("nothing set the gauge `{}`", unset(text)?))))
         .collect();
     let totalled = verdict::totalled(&plan.slos, &plan.layout, phase, totals, sums);
-    let lost = lost_by_step(plan, totals);
+    let lost = lost_by_step(plan, &counted);
     let value = |(text, expression): &(String, expr::Expression)| {
         let worked = Worked::out(text, &totalled, |metrics| {
             let (metrics, lost) = (Some(metrics.clone()), Some(lost.clone()));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::{Protocol, Reason, Verdict};
 use crate::engine::Ending;
-use crate::measure::{Layout, ScenarioTotals, Sparse, StepTotals, Totals};
+use crate::measure::{Layout, OwnId, ScenarioId, ScenarioTotals, Sparse, StepTotals, Totals};
 use crate::plan::{self, DataSource, Plan};
 use crate::record::{RecordError, Run};
 use crate::verdict::Exit;
@@ -110,12 +110,18 @@ pub(super) fn kept_back(totals: &Totals, layout: &Layout) -> f64 {
     own_doing(totals) as f64 + totals.scenarios.iter().enumerate().map(of_scenario).sum::<f64>()
 }
 
-/// How many iterations were cut off when their drain ended, and how many requests they stand for: as many as the others of their scenario had.
+/// How many iterations were cut off when their drain ended, and by how much numbers may lack what they would have done: as many requests as
+/// the others of their scenario had, or as much as those added to a metric of the profile's own.
 pub(super) fn cut_off(totals: &Totals, layout: &Layout) -> (u64, f64) {
     totals.scenarios.iter().enumerate().fold((0, 0.0), |(all, requests), (at, scenario)| {
         let cut = scenario.iterations[crate::base::Outcome::Interrupted.index()].count();
         let ended = scenario.iterations.iter().map(Sparse::count).sum::<u64>().max(1) as f64;
-        let each = (requests_of(at, totals, layout) / ended).max(1.0);
+        let added = (0..layout.own.len()).map(|own| {
+            let own = totals.own(OwnId::at(own), ScenarioId::at(at));
+            own.counter.max(own.histogram.count() as f64).max(own.histogram.sum())
+        });
+        let whole = scenario.iterations[crate::base::Outcome::Ok.index()].count().max(1) as f64;
+        let each = (requests_of(at, totals, layout) / ended).max(1.0).max(added.fold(0.0, f64::max) / whole);
         (all + cut, requests + cut as f64 * each)
     })
 }

@@ -5,6 +5,7 @@ mod outlasting;
 mod part;
 mod so_far;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use self::part::{Part, own_doing};
@@ -27,6 +28,14 @@ pub struct Extent<'a> {
 }
 
 impl Extent<'_> {
+    /// The totals without what is no part of it.
+    pub fn counted<'t>(&self, totals: &'t Totals) -> Cow<'t, Totals> {
+        match totals.early.as_deref().filter(|_| !self.counts_early()) {
+            Some(early) => Cow::Owned(totals.minus(early)),
+            None => Cow::Borrowed(totals),
+        }
+    }
+
     /// Whether what outlasted the drain of a phase before is part of it: only of a run that is judged as a whole.
     fn counts_early(&self) -> bool {
         self.run && self.layout.active.iter().all(|(phase, _)| self.layout.judged.contains(phase))
@@ -366,7 +375,8 @@ impl Figures {
         let dead = scenario.dropped[DropReason::DeadTarget.index()];
         // What an SLO of its own judges is left to that, but for what a pause displaced, which that can't judge either.
         let dropped = scenario.unstarted() - dead;
-        let unjudged = if extent.covered.contains(&id) { scenario.displaced } else { dropped };
+        let judged = scenario.judged.min(dropped);
+        let unjudged = if extent.covered.contains(&id) { scenario.displaced } else { dropped - judged };
         // What an iteration adds to a counter, those say that came to their end.
         let ended = match (of, count(Outcome::Ok)) {
             (Of::Own(_), whole @ 1..) => whole,

@@ -126,7 +126,11 @@ impl Figures {
                     }
                     // In a part of a phase what was begun counts, not what ended.
                     _ => {
-                        let under_way = if self.counts_open { self.open as f64 } else { unmade.under_way };
+                        let under_way = match (self.partial, self.counts_open) {
+                            (_, true) => self.open as f64,
+                            (true, false) => unmade.under_way,
+                            (false, false) => 0.0,
+                        };
                         let begun = ((self.all - self.late.0.min(self.all)) as f64 + under_way).max(0.0);
                         (begun, (begun - local - self.made_up_for(requirement, pace)).max(0.0), self.undone_items())
                     }

@@ -31,6 +31,6 @@ pub use outside::Outside;
 pub use requirement::{Comparison, Measure, Requirement, RequirementError, Tally, Unit};
 pub use result::{Judgement, SloResult};
 pub use saturation::{BUSY_SHARE, DROPPED_SHARE, Effort, LAG_SHARE, LAGS, LEAST_STARTS, Starts, busy_share, saturation};
-pub use slo::{Of, Over, Server, Several, Slo, Subject, Traffic};
+pub use slo::{Of, Over, Server, Several, Slo, Subject, Traffic, mark_judged};
 pub use watch::{Breach, LEAST_SAMPLES, LEAST_SAMPLES_TO_ABORT, Watches};
 pub use worked::{Totalled, Worked, totalled};

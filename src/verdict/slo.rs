@@ -1,9 +1,9 @@
 //! Service level objectives, resolved: names have become indexes, and phases are those it applies to.
 
 use super::requirement::{Measure, Requirement, Tally, Unit};
-use crate::base::Protocol;
+use crate::base::{DropReason, Protocol};
 use crate::counters::{Matcher, Query};
-use crate::measure::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId};
+use crate::measure::{CheckId, GroupId, Layout, MessageId, OwnId, OwnKind, PhaseId, ScenarioId, StepId, Totals};
 use std::time::Duration;
 
 /// A service level objective.
@@ -154,6 +154,15 @@ pub(super) fn covered(slos: &[Slo], phase: Option<PhaseId>) -> Vec<ScenarioId> {
         }
     }
     covered
+}
+
+/// Marks the arrivals of a phase that its SLOs on `dropped` judge: over the run they are no doubt, either.
+pub fn mark_judged(slos: &[Slo], phase: PhaseId, totals: &mut Totals) {
+    for id in covered(slos, Some(phase)) {
+        let scenario = &mut totals.scenarios[id.index()];
+        let own = scenario.displaced + scenario.dropped[DropReason::DeadTarget.index()];
+        scenario.judged = scenario.unstarted().saturating_sub(own);
+    }
 }
 
 fn of_arrivals(requirement: &Requirement) -> bool {

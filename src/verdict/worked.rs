@@ -118,7 +118,7 @@ pub fn totalled(slos: &[Slo], layout: &Layout, phase: Option<PhaseId>, totals: &
         timeout: 0.0,
     };
     let requests = Figures::of(&of(Of::Response, (0..layout.scenarios.len()).map(ScenarioId::at).collect()), totals, extent);
-    let (requests, idle) = (Slack::of_requests(&requests), requests.is_idle());
+    let idle = requests.is_idle();
     let mut between = BTreeMap::new();
     for (name, value) in &sums {
         let own = layout
@@ -133,7 +133,7 @@ pub fn totalled(slos: &[Slo], layout: &Layout, phase: Option<PhaseId>, totals: &
                 let figures = Figures::of(&of(Of::Own(id), own.scenarios.clone()), totals, extent);
                 (Slack::of_own(&figures, own.kind == OwnKind::Counter), figures.is_idle())
             }
-            None => (requests.clone(), idle),
+            None => (Slack::of(name, *value, &requests), idle),
         };
         if *value == 0.0 && idle {
             // That nothing was counted says nothing.
@@ -162,13 +162,19 @@ struct Slack {
 }
 
 impl Slack {
-    fn of_requests(figures: &Figures) -> Self {
+    /// Of a metric that the program has by itself.
+    fn of(name: &str, value: f64, figures: &Figures) -> Self {
         let own = (figures.reasons[Reason::Local.index()] + figures.delayed_timeouts) as f64;
         let unmade = figures.unmade();
         let checks = figures.unclear_checks as f64 + unmade.checks;
         let open = (figures.interrupted + figures.undone + figures.deaf) as f64;
-        let more = own + open + unmade.items.max(unmade.checks) + unmade.withheld + checks;
-        let doubt = figures.doubt(&any(Measure::Count(Tally::Timeouts)), Pace::default());
+        let (more, tally) = match name {
+            // Those that were cut off are among them, and those that outlasted the drain are not.
+            "load_requests_total" => ((figures.all as f64 - value).max(0.0) + unmade.items + unmade.withheld, Tally::Timeouts),
+            "load_checks_total" | "load_check_failures_total" => (own + checks + unmade.withheld, Tally::Checks),
+            _ => (own + open + unmade.items.max(unmade.checks) + unmade.withheld + checks, Tally::Timeouts),
+        };
+        let doubt = figures.doubt(&any(Measure::Count(tally)), Pace::default());
         Self { less: own, more, all: figures.all as f64, delay: figures.delay(), doubt }
     }
 
@@ -186,6 +192,7 @@ impl Slack {
         match of_times {
             false => ((value - self.less * each).max(0.0), value + more),
             true if self.more == 0.0 => ((value - self.delay).max(0.0), value),
+            true if self.less == 0.0 => ((value - self.delay).max(0.0), f64::INFINITY),
             true => (0.0, f64::INFINITY),
         }
     }

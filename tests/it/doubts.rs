@@ -363,3 +363,28 @@ slos:
         assert!(rows.iter().any(|found| found == row), "{row} of {rows:?}");
     }
 }
+
+#[test]
+fn what_an_slo_of_its_phase_says_of_dropped_arrivals_is_no_doubt_over_the_run() {
+    let target = Hostile::start(|_, stream| {
+        std::thread::sleep(Duration::from_millis(100));
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    for (slo, expected) in [("", "inconclusive"), ("  - {name: d, phase: a, require: dropped < 90%}\n", "pass")] {
+        let bench = Bench::new();
+        let profile = format!(
+            "name: covered
+defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /, name: get}}}}]}}}}
+phases: [{{name: a, duration: 1s, load: {{s: {{rate: 20/s, max_users: 1}}}}}}, {{name: b, duration: 1s, load: {{s: {{rate: 2/s, max_users: 50}}}}}}]
+slos:
+  - {{name: all, over: run, require: errors < 1%}}
+{slo}",
+            target.url()
+        );
+        bench.run(&profile);
+        let record = bench.record();
+        assert_eq!(record["slos"][0]["verdict"], expected, "{record:#}");
+    }
+}

@@ -66,11 +66,11 @@ phases:
   - {{name: a, duration: 1s, drain: 400ms, load: {{s: {{rate: 20/s, max_users: 60}}}}}}
   - {{name: b, duration: 1500ms, drain: 100ms, judge: false, load: {next}}}
 slos:
-  - {{name: session, of: session, require: [p95 < 200ms, errors < 1%, errors < 60%, success > 90%]}}
+  - {{name: session, of: session, require: [p95 < 200ms, errors < 1%, errors < 60%, success > 90%, rate > 25/s]}}
   - {{name: r, step: second, require: [p95 < 200ms, errors < 1%]}}
   - {{name: c, require: [checks > 99%, checks > 10%]}}
   - {{name: done, of: done_total, require: [value < 15, value < 30, value >= 5]}}
-  - {{name: took, of: took, require: [p95 < 2, rate < 15/s]}}
+  - {{name: took, of: took, require: [p95 < 2, rate < 15/s, rate > 25/s]}}
   - {{name: worked, value: metric('done_total'), require: [value < 15, value < 30]}}
   - {{name: whole, of: done_total, over: run, require: [value < 15, value < 30]}}
 ",
@@ -88,7 +88,10 @@ slos:
             "a done value < 15: inconclusive",
             "a done value < 30: pass",
             "a done value >= 5: pass",
+            "a session rate > 25/s: fail",
             "a took p95 < 2: inconclusive",
+            "a took rate < 15/s: inconclusive",
+            "a took rate > 25/s: fail",
             "a worked value < 15: inconclusive",
             "a worked value < 30: pass",
         ];
@@ -181,4 +184,42 @@ slos:
         "a both p95 < 200ms: fail",
     ];
     expect(&rows, &expected);
+}
+
+#[test]
+fn what_a_phase_before_left_is_charged_to_none_that_is_judged() {
+    let second = AtomicU64::new(0);
+    let target = Hostile::start(move |request, stream| {
+        let slow = request.head.contains("phase=a") && second.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        if slow {
+            std::thread::sleep(std::time::Duration::from_millis(2500));
+        }
+        let _ = stream.write_all(answer("200 OK", if slow { "{\"slow\": true}" } else { "{}" }).as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    let (rows, _) = verdicts(&format!(
+        "name: charged
+defaults: {{http: {{base_url: '{}', timeout: 20s, reuse: false}}}}
+metrics: {{c_total: {{type: counter, help: c}}, h: {{type: histogram, help: h, buckets: [1, 2]}}}}
+scenarios:
+  s:
+    flow:
+      - http: {{get: '/?phase={{{{ phase }}}}', name: x, check: {{good: response.json.slow is undefined}}}}
+      - {{count: {{c_total: 1}}}}
+      - {{record: {{h: 1}}}}
+      - {{set: {{v: 1 / 0}}, if: response.json.slow is defined}}
+phases:
+  - {{name: a, duration: 1s, drain: 300ms, judge: false, load: {{s: {{rate: 10/s, max_users: 60}}}}}}
+  - {{name: b, duration: 3s, drain: 2s, load: {{s: {{rate: 10/s, max_users: 60}}}}}}
+slos:
+  - {{name: c, value: metric('c_total'), require: value == 30}}
+  - {{name: h, value: metric('h_count'), require: value == 30}}
+  - {{name: failed, value: metric('load_request_errors_total'), require: value < 1}}
+  - {{name: asked, value: metric('load_requests_total'), require: value == 30}}
+  - {{name: e, require: [errors < 1%, count(errors) < 1, checks == 100%, rate < 10.1/s]}}
+",
+        target.url()
+    ));
+    let b: Vec<&String> = rows.iter().filter(|row| row.starts_with("b ")).collect();
+    assert!(b.len() == 8 && b.iter().all(|row| row.ends_with(": pass")), "{b:#?}");
 }

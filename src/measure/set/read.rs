@@ -162,6 +162,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize, now: Option<u64>) ->
         iterations: cell.iterations.totals(&shapes.iteration[i]),
         step_errors: read(&cell.step_errors),
         undone: cell.undone.get(),
+        judged: 0,
         open_eventually: cell.open_eventually.totals(now),
         start_lag: cell.start_lag.totals(&shapes.plain),
         connects: std::array::from_fn(|protocol| match cell.connects[protocol].get() {
