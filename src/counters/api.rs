@@ -243,12 +243,12 @@ impl Api {
             let mut url = self.url("metadata");
             url.query_pairs_mut().append_pair("metric", family).append_pair("limit", "1");
             let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&self.http.get(&url, &[]).await?)?;
-            let told = |all: &[Metadata]| {
+            let one_kind = |all: &[Metadata]| {
                 let kinds: Vec<Option<Kind>> = all.iter().map(|metadata| metadata.kind_of(name, family)).collect();
                 kinds.first().copied().filter(|first| kinds.iter().all(|kind| kind == first))
             };
             let all = answer.data.get(family).map_or(&[][..], Vec::as_slice);
-            match told(all) {
+            match one_kind(all) {
                 _ if all.is_empty() => {}
                 Some(kind) => return Ok(kind),
                 None => {
@@ -256,7 +256,7 @@ impl Api {
                     let target = format!("{{job=\"{}\"}}", job.replace('\\', "\\\\").replace('"', "\\\""));
                     url.query_pairs_mut().append_pair("match_target", &target).append_pair("metric", family);
                     let answer: Answer<Vec<Metadata>> = self.read(&self.http.get(&url, &[]).await?)?;
-                    return Ok(told(&answer.data).flatten());
+                    return Ok(one_kind(&answer.data).flatten());
                 }
             }
         }

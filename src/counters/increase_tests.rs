@@ -72,9 +72,9 @@ fn a_reset_counts_from_0_and_a_moved_start_too() {
         fold.feed(time, value, restarted);
     }
     // Either it started again and counted 120, or the exporter did and it counted 20.
-    let told = fold.track(None);
-    let (value, least, most) = bounds(&told).unwrap();
-    assert_eq!((value, least, told.resets), (130.0, 30.0, 1));
+    let track = fold.track(None);
+    let (value, least, most) = bounds(&track).unwrap();
+    assert_eq!((value, least, track.resets), (130.0, 30.0, 1));
     // It stood still before that, so that it may have counted any number.
     assert_eq!(most, f64::INFINITY);
 }
@@ -146,13 +146,13 @@ fn where_the_load_has_ended_a_counter_that_stands_still_is_exact_and_others_go_o
 }
 
 #[test]
-fn what_is_told_late_may_lie_before_an_edge_at_which_the_load_ended() {
+fn what_is_reported_late_may_lie_before_an_edge_at_which_the_load_ended() {
     let ended = At { ended: true, late: 11.0, ..flowing(12.0) };
     let samples: Vec<(f64, f64)> = (0..8).map(|n| (f64::from(n) * 5.0, f64::from(n) * 50.0)).collect();
     assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((120.0, 100.0, 250.0)));
     // It stands still from when all must have been told.
-    let told = [(0.0, 0.0), (10.0, 100.0), (15.0, 110.0), (20.0, 120.0), (25.0, 130.0), (30.0, 130.0), (35.0, 150.0)];
-    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &told)), Ok((130.0, 130.0, 130.0)));
+    let samples = [(0.0, 0.0), (10.0, 100.0), (15.0, 110.0), (20.0, 120.0), (25.0, 130.0), (30.0, 130.0), (35.0, 150.0)];
+    assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((130.0, 130.0, 130.0)));
 }
 
 #[test]
@@ -227,8 +227,8 @@ fn a_counter_by_its_name_alone_is_a_gauge_once_it_falls() {
     };
     let guessed = fold(true, f64::NAN);
     assert_eq!((guessed.kind(), guessed.fell(), value(&guessed.track(None))), (Kind::Gauge, true, Ok(1.0)));
-    let told = fold(false, 10.0);
-    assert_eq!((told.kind(), told.track(None).resets), (Kind::Counter, 1));
+    let declared = fold(false, 10.0);
+    assert_eq!((declared.kind(), declared.track(None).resets), (Kind::Counter, 1));
     // A start time that moved explains the fall.
     let restarted = fold(true, 10.0);
     assert_eq!((restarted.kind(), value(&restarted.track(None))), (Kind::Counter, Ok(10_005.0)));

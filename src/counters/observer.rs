@@ -182,13 +182,13 @@ impl Observer {
             }
         });
         let mut parts = join_all(parts).await;
-        self.tell_targets(&mut parts).await;
+        self.read_targets(&mut parts).await;
         let flowing = u8::from(!before.still) + u8::from(!after.still);
         assemble(&self.wants, parts, after.at - before.at, flowing, requests)
     }
 
     /// Asks a server for its targets where it may scrape what is read directly.
-    async fn tell_targets(&self, parts: &mut [Part]) {
+    async fn read_targets(&self, parts: &mut [Part]) {
         let direct: BTreeSet<usize> = parts.iter().filter(|part| part.direct.is_some()).flat_map(Part::items).collect();
         for (part, source) in parts.iter_mut().zip(&self.sources) {
             let Reader::Prometheus(prometheus) = source else { continue };

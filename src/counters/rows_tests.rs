@@ -121,9 +121,9 @@ fn standing(mut part: Part, at: f64) -> Part {
 fn what_is_read_directly_is_not_judged_once_more_by_a_prometheus_that_scrapes_it() {
     let stored = || part("prometheus", None, &[("127.0.0.1:9121", 80.0, 20.0)]);
     let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
-    let told = || scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/metrics");
+    let scraped = || scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/metrics");
     for name in ["redis.hit_ratio", "own"] {
-        for parts in [vec![told(), read()], vec![standing(stored(), 1e6), standing(read(), 1e6)]] {
+        for parts in [vec![scraped(), read()], vec![standing(stored(), 1e6), standing(read(), 1e6)]] {
             let values = ratio(name, parts);
             assert_eq!((values.len(), values[0].0.as_str()), (1, "redis"), "{name}");
         }
@@ -165,16 +165,16 @@ fn another_target_of_the_same_address_is_not_hidden() {
     assert_eq!(ratio("redis.hit_ratio", vec![stored(), read()]).len(), 2);
     // Where it does, its own name for the target says nothing.
     let renamed = || part("prometheus", None, &[("cache", 10.0, 90.0)]);
-    let told = scraping(renamed(), "cache", "http://localhost:9121/metrics");
-    assert_eq!(ratio("redis.hit_ratio", vec![told, read()]).len(), 1);
+    let scraped = scraping(renamed(), "cache", "http://localhost:9121/metrics");
+    assert_eq!(ratio("redis.hit_ratio", vec![scraped, read()]).len(), 1);
     assert_eq!(ratio("redis.hit_ratio", vec![standing(renamed(), 1e6), standing(read(), 1e6)]).len(), 2);
     // The `localhost` of another machine isn't ours.
     let targets = || scraping(renamed(), "cache", "http://localhost:9121/metrics").targets.unwrap();
     let from = |server: &str| of_one_address(&server.parse().unwrap(), targets());
     let values_of = |targets| ratio("redis.hit_ratio", vec![Part { targets: Some(targets), ..renamed() }, read()]).len();
     assert_eq!((values_of(from("http://mon:9090")), values_of(from("http://127.0.0.1:9090"))), (2, 1));
-    let told = scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/scrape?target=other");
-    assert_eq!(ratio("redis.hit_ratio", vec![standing(told, 1e6), standing(read(), 1e6)]).len(), 2);
+    let scraped = scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/scrape?target=other");
+    assert_eq!(ratio("redis.hit_ratio", vec![standing(scraped, 1e6), standing(read(), 1e6)]).len(), 2);
 }
 
 #[test]

@@ -242,8 +242,8 @@ impl Tracker {
                 self.meters.feed(wants, item, &sample.labels, time, sample.value);
             }
             let tracked = self.series.entry((sample.name.clone(), sample.labels.clone())).or_insert_with(|| {
-                let told = exposition.kind_of(&sample.name);
-                let (kind, guessed) = (wants.items[item].kind(told, &sample.name), wants.items[item].guessed(told));
+                let named = exposition.kind_of(&sample.name);
+                let (kind, guessed) = (wants.items[item].kind(named, &sample.name), wants.items[item].guessed(named));
                 let fold = Fold::of(kind, guessed, &[]);
                 Tracked {
                     fold,

@@ -151,7 +151,7 @@ fn what_comes_up_counts_from_0_where_its_system_was_read_without_it() {
 }
 
 #[test]
-fn a_series_own_start_time_tells_a_reset_from_a_rounding_error() {
+fn a_series_own_start_time_distinguishes_a_reset_from_a_rounding_error() {
     let delta = |counts: [f64; 3], created: [f64; 3], more: &str| {
         let mut tracker = Tracker::default();
         let mut readings = [0.0, 5.0, 10.0].into_iter().zip(counts).zip(created).map(|((at, count), created)| {
@@ -234,7 +234,7 @@ fn a_counter_that_came_up_around_an_edge_may_have_done_so_on_either_side() {
 }
 
 #[test]
-fn the_newest_name_is_taken_and_the_text_tells_the_kind() {
+fn the_newest_name_is_taken_and_the_text_names_the_kind() {
     let mut tracker = Tracker::default();
     let said = |jobs: u32| format!("# TYPE jobs counter\njobs {jobs}\nredis_config_maxmemory 9\nredis_memory_max_bytes 9\n");
     let before = edge(&mut tracker, -0.01, 0.0, &said(5));
@@ -326,7 +326,7 @@ fn levels_are_those_since_the_first_edge_where_the_last_one_is_read_once_more() 
 }
 
 #[test]
-fn a_gauge_without_a_number_is_told_and_its_peak_is_not_known() {
+fn a_gauge_without_a_number_is_reported_and_its_peak_is_not_known() {
     let mut tracker = Tracker::default();
     let said = |clients: &str| format!("redis_connected_clients {clients}\n");
     let before = edge(&mut tracker, 0.0, 0.0, &said("3"));

@@ -36,11 +36,11 @@ impl Twice {
                 let mut by_values: BTreeMap<(&str, &str), bool> = BTreeMap::new();
                 for found in stored.found().iter().filter(|found| items.contains(&found.item)) {
                     let of @ (job, instance) = target(&found.labels);
-                    let mut told = stored.targets.iter().flatten().filter(|target| target.has(&found.labels)).peekable();
+                    let mut scraped = stored.targets.iter().flatten().filter(|target| target.has(&found.labels)).peekable();
                     let named = |target: &Target| (target.job.as_str(), target.instance.as_str()) == (job, instance);
                     // A server that doesn't scrape it itself says nothing of where it is.
-                    let same = if told.peek().is_some() {
-                        told.all(|target| is_same_place(&target.url, url))
+                    let same = if scraped.peek().is_some() {
+                        scraped.all(|target| is_same_place(&target.url, url))
                     } else {
                         let unnamed = !stored.targets.iter().flatten().any(named);
                         let same = || unnamed && is_at(instance, url) && has_same_values(direct.found(), stored, of, span);

@@ -107,7 +107,7 @@ impl Context {
     }
 
     /// Whoever reads what is recorded here knows by this clock how long what is under way has lasted.
-    pub fn tell_clock(&self, now: Instant) {
+    pub fn report_clock(&self, now: Instant) {
         let clock = self.pulse.clock(now);
         self.shared.handles[self.worker].shows.store(clock, atomic::Ordering::Release);
         self.recorders.borrow().iter().for_each(|recorder| recorder.set.beats(clock));

@@ -178,7 +178,7 @@ impl Pool {
             self.create(local, recorder.phase_run.start(), None);
         }
         self.offer();
-        for slot in self.tell_all() {
+        for slot in self.ask_all() {
             if self.is_unwanted(&slot) {
                 self.ctx.interrupt_later(recorder.phase_run.start() + drain, self.scenario, &slot);
             }
@@ -191,7 +191,7 @@ impl Pool {
             return;
         }
         self.offer();
-        for slot in self.tell_all() {
+        for slot in self.ask_all() {
             self.ctx.interrupt_later(at + drain, self.scenario, &slot);
         }
     }
@@ -439,7 +439,7 @@ impl Pool {
     }
 
     /// Everyone asks anew what to do.
-    fn tell_all(&self) -> Vec<Rc<Slot>> {
+    fn ask_all(&self) -> Vec<Rc<Slot>> {
         let slots = self.slots();
         for slot in &slots {
             slot.finished.set(false);

@@ -205,7 +205,7 @@ impl Slot {
 /// What opens a user's connections; its pool asks it.
 pub(super) trait Opens {
     /// Tells of what is being opened, and of what was opened for a request that still goes on.
-    fn tell_opening(&self, now: Instant);
+    fn report_opening(&self, now: Instant);
 
     /// The record of a phase closes: it has what is still being opened. Sessions of arrivals heard nothing until then, whatever comes of them.
     fn settle_opening(&self, recorder: &PhaseRecorder);

@@ -65,7 +65,7 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
             clock.sleep_until(Instant::now() + BEAT).await;
             let now = Instant::now();
             heart.beat(now);
-            heart.tell_clock(now);
+            heart.report_clock(now);
         }
     });
     if let Some(clock) = ThreadClock::of_this_thread() {
@@ -217,7 +217,7 @@ impl Pacer {
         let now = Instant::now();
         // What came before a pause is still as it was.
         self.ctx.beat(now);
-        self.ctx.tell_clock(now);
+        self.ctx.report_clock(now);
         while let Some(edge) = self.edges.front().map(Edge::at).filter(|at| *at <= now) {
             self.advance(edge, now);
             match self.edges.pop_front() {
@@ -233,16 +233,16 @@ impl Pacer {
         for (pool, schedule) in self.pools.iter().zip(&mut self.schedules) {
             pool.fill_up(now);
             sooner(pool.expire(now));
-            sooner(pool.tell_absence(now));
+            sooner(pool.report_absence(now));
             sooner(pool.settle_unsure(now));
             sooner(pool.probe(now));
             sooner(pool.prepare_due(now));
             sooner(schedule.as_mut().and_then(Schedule::next));
         }
-        if let Some((recorder, told @ false)) = &mut self.preparing
+        if let Some((recorder, reported @ false)) = &mut self.preparing
             && self.pools.iter().all(|pool| pool.is_prepared(now))
         {
-            *told = true;
+            *reported = true;
             self.ctx.report(Report::Prepared { phase_run: recorder.phase_run.number });
         }
         sooner(self.ctx.interrupt_due(now));
@@ -262,10 +262,10 @@ impl Pacer {
             *at = now + GLANCE;
             let listened = pools.iter().any(|pool| pool.has_ears());
             for pool in pools {
-                pool.tell_opening(now);
-                pool.tell_slow_listeners(now);
+                pool.report_opening(now);
+                pool.report_slow_listeners(now);
                 if listened {
-                    pool.tell_listeners(now);
+                    pool.report_listeners(now);
                     pool.settle_ears(now, now);
                 }
             }
@@ -394,16 +394,16 @@ impl Pacer {
         for (scenario, pool) in self.pools.iter().enumerate() {
             if before.is_some() {
                 pool.drains(at + self.drain);
-                pool.tell_opening(Instant::now());
-                pool.tell_slow_listeners(at);
-                pool.tell_listeners(at);
+                pool.report_opening(Instant::now());
+                pool.report_slow_listeners(at);
+                pool.report_listeners(at);
                 if stays.get(scenario).copied().unwrap_or(false) {
                     pool.hand_over_listeners(None);
                 }
             }
             self.schedules[scenario] = None;
             pool.end_absence(at, at + self.drain);
-            pool.tell_held_back(at);
+            pool.report_held_back(at);
             if let Some(recorder) = &before {
                 pool.cancel_waiting(recorder);
             }

@@ -227,7 +227,7 @@ impl JsonTemplate {
     }
 
     /// Whether something under the name of a secret may be rendered into it.
-    pub fn may_tell_secrets(&self) -> bool {
+    pub fn may_hold_secrets(&self) -> bool {
         let JsonTemplate::Dynamic(parts) = self else { return false };
         let text = parts.parts.iter().map(|part| match part {
             JsonPart::Raw(json) => json.as_str(),

@@ -87,31 +87,31 @@ pub(super) struct Talk<'a, S: Sink> {
 
 impl<S: Sink> Drop for Talk<'_, S> {
     fn drop(&mut self) {
-        let untold = self.http.untold();
-        if untold.status > 0 {
-            self.flight.answered.set(Some((untold.status, !self.expect.allows(untold.status))));
+        let unreported = self.http.unreported();
+        if unreported.status > 0 {
+            self.flight.answered.set(Some((unreported.status, !self.expect.allows(unreported.status))));
         }
-        tell(self.flight.sink, &untold);
+        report_connections(self.flight.sink, &unreported);
     }
 }
 
 /// Tells of connections over HTTP that nobody was told of yet.
-pub(super) fn tell<S: Sink>(sink: &S, untold: &Unreported) {
-    if !untold.is_empty() {
-        connections(sink, Instant::now(), &untold.connects, &untold.disconnects);
+pub(super) fn report_connections<S: Sink>(sink: &S, unreported: &Unreported) {
+    if !unreported.is_empty() {
+        connections(sink, Instant::now(), &unreported.connects, &unreported.disconnects);
     }
 }
 
 /// Tells of connections over HTTP that were opened, or ended at `at`.
 pub(super) fn connections<S: Sink>(sink: &S, at: Instant, connects: &[Connect], disconnects: &[Disconnect]) {
-    connects.iter().for_each(|connect| tell_connect(sink, connect));
+    connects.iter().for_each(|connect| report_connect(sink, connect));
     for disconnect in disconnects {
         sink.disconnected(Protocol::Http, at, disconnect.reason.map(|reason| why_ended(sink, at, reason)));
     }
 }
 
 /// Tells how an attempt to open a connection over HTTP came out.
-pub fn tell_connect<S: Sink>(sink: &S, connect: &Connect) {
+pub fn report_connect<S: Sink>(sink: &S, connect: &Connect) {
     let began = connect.at.checked_sub(connect.lasted).unwrap_or(connect.at);
     match &connect.result {
         Ok(times) => sink.connected(Protocol::Http, began, connect.at, &connect_times(times)),

@@ -23,7 +23,7 @@ mod user;
 pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
 pub use deck::Deck;
 pub use expect::Expect;
-pub use flight::tell_connect;
+pub use flight::report_connect;
 pub use interpret::{carry_out, once};
 pub use rhythm::RETRY;
 pub use session::{

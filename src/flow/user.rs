@@ -9,7 +9,7 @@ use crate::expr::{Scope, Shared, Symbol, Value};
 use crate::protocol::Knock;
 use crate::protocol::http::{Client, Pool};
 
-use super::flight::tell;
+use super::flight::report_connections;
 use super::session::Sequences;
 use super::sink::Sink;
 
@@ -149,6 +149,6 @@ impl User {
 
     /// Closes the user's own connections and forgets its cookies.
     pub fn close<S: Sink>(&mut self, sink: &S) {
-        tell(sink, &self.http.close());
+        report_connections(sink, &self.http.close());
     }
 }

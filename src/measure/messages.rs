@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_adds_up() {
+    fn what_was_reported_adds_up() {
         let one = Numbered { received: 1, missed: 2, repeated: 3, reordered: 4 };
         assert_eq!(one.plus(one), Numbered { received: 2, missed: 4, repeated: 6, reordered: 8 });
         assert!(Numbered::default().is_empty() && !one.is_empty());

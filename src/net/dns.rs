@@ -90,7 +90,7 @@ pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) ->
 async fn look_up(host: String) -> Result<Vec<IpAddr>, Unresolved> {
     // Never closed.
     let _turn = LOOK_UPS.acquire().await;
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let ask = move || {
         // A resolver that can't open its files or sockets says that the name isn't known.
         let short = local::is_short_of_files();
@@ -99,13 +99,13 @@ async fn look_up(host: String) -> Result<Vec<IpAddr>, Unresolved> {
             let short = short.or_else(local::is_short_of_files);
             short.map_or_else(|| Unresolved::by(&error), Unresolved::Local)
         });
-        let _ = tell.send(found); // nobody waits any more
+        let _ = sender.send(found); // nobody waits any more
     };
     std::thread::Builder::new()
         .name("resolver".to_owned())
         .spawn(ask)
         .map_err(|error| Unresolved::Local(Limit::of_thread(&error)))?;
-    told.await.unwrap_or_else(|_| Err(Unresolved::Unknown("the system's resolver panicked".to_owned())))
+    receiver.await.unwrap_or_else(|_| Err(Unresolved::Unknown("the system's resolver panicked".to_owned())))
 }
 
 /// The same by an answer in its slot, which `ask` fills where it is too old.

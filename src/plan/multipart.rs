@@ -59,7 +59,7 @@ fn file(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Co
 
 fn random(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Length> {
     let template = resolver.template(written, names)?;
-    let Some(text) = template.as_static() else { return Some(Length::Told(template)) };
+    let Some(text) = template.as_static() else { return Some(Length::Expression(template)) };
     match Sizes::parse(text) {
         Ok(sizes) => Some(Length::Written(sizes)),
         Err(error) => {

@@ -107,8 +107,8 @@ pub fn load(path: &Path, env: &Env, sets: &[(String, String)]) -> Result<(Profil
 
 impl Profile {
     /// What is said of the node, without secrets.
-    pub fn told(&self, at: Node, message: &str) -> String {
-        diagnostic::told(self.tree.place(at).as_ref(), message, &self.secrets)
+    pub fn redacted(&self, at: Node, message: &str) -> String {
+        diagnostic::redacted(self.tree.place(at).as_ref(), message, &self.secrets)
     }
 
     /// Whether the environment is in the node, a text.
@@ -118,12 +118,12 @@ impl Profile {
 
     /// A problem of the node.
     pub fn error(&self, at: Node, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(self.tree.place(at), self.told(at, &message.into()))
+        Diagnostic::error(self.tree.place(at), self.redacted(at, &message.into()))
     }
 
     /// Something about the node that is probably not meant.
     pub fn warning(&self, at: Node, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::warning(self.tree.place(at), self.told(at, &message.into()))
+        Diagnostic::warning(self.tree.place(at), self.redacted(at, &message.into()))
     }
 
     /// Tells whether another load of the same files says the same: of this file and of all that it includes.

@@ -287,8 +287,8 @@ phases: []
         ] {
             let text = format!("name: t\nscenarios: 5\n{text}\n");
             let loaded = crate::profile::read_text(Path::new("t.yml"), Some(text.clone()), &Env::default(), &[]);
-            let told: String = loaded.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
-            assert!(!told.contains("HIDDEN-1") && !loaded.diagnostics.is_empty(), "{text}: {told}");
+            let rendered: String = loaded.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+            assert!(!rendered.contains("HIDDEN-1") && !loaded.diagnostics.is_empty(), "{text}: {rendered}");
             let shown = loaded.diagnostics.iter().find_map(|diagnostic| diagnostic.place.as_ref()).unwrap().file.shown();
             assert!(!shown.contains("HIDDEN-1"), "{shown}");
         }

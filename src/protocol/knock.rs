@@ -57,7 +57,7 @@ impl Knock {
     }
 
     /// Attempts of which nobody has been told yet.
-    pub fn untold(&self) -> Vec<Connect> {
+    pub fn unreported(&self) -> Vec<Connect> {
         std::mem::take(&mut self.0.dialled.borrow_mut())
     }
 

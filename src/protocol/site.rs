@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_connected_to_is_told_when_it_is_loaded() {
+    fn what_cannot_be_connected_to_is_reported_when_it_is_loaded() {
         let problem = |site: &Site| site.check().unwrap_err().to_string();
         assert!(problem(&site("", "/ws")).contains("no `base_url`"));
         assert!(problem(&site("", "ftp://h/")).contains("must begin with ws://"));

@@ -112,7 +112,7 @@ pub(super) struct RunDriver {
     pub(super) meter: Meter,
     pub(super) cpu: (Instant, Duration),
     /// When progress was told last.
-    pub(super) told: Instant,
+    pub(super) reported: Instant,
     pub(super) slos_shown: Instant,
     pub(super) aborted: bool,
     pub(super) options: engine::Options,
@@ -160,7 +160,7 @@ impl RunDriver {
             run_watches: Watches::of_run(&plan.slos, &plan.layout, planned),
             meter: Meter::new(&plan),
             cpu: (Instant::now(), cpu_time()),
-            told: Instant::now(),
+            reported: Instant::now(),
             slos_shown: Instant::now(),
             aborted: false,
             carried: Carried { clock, ..Carried::new(&plan, options) },

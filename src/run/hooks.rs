@@ -62,7 +62,7 @@ impl RunDriver {
         }
         self.verdict = Verdict::Fail;
         for wrong in came.wrong {
-            self.tell(format!("Set-up failed: {wrong}"));
+            self.say(format!("Set-up failed: {wrong}"));
         }
         Err(Ending::Failed("set-up failed".to_owned()))
     }
@@ -85,7 +85,7 @@ impl RunDriver {
                 }
                 Ending::Aborted(_) if !self.asked_to_stop() => drop(self.verify(true, stop, update).await),
                 Ending::Failed(_) if !self.began => {}
-                Ending::Failed(_) => self.tell("Verify was left out, since the run could not be carried out.".to_owned()),
+                Ending::Failed(_) => self.say("Verify was left out, since the run could not be carried out.".to_owned()),
                 _ => self.doubt("Verify was left out, since the run was ended from outside.".to_owned()),
             }
         }
@@ -93,18 +93,18 @@ impl RunDriver {
             return ending;
         }
         if self.asked == Some(Stop::AtOnce) {
-            self.tell("Teardown was left out, since the run was told to end at once: what it made is still there.".to_owned());
+            self.say("Teardown was left out, since the run was told to end at once: what it made is still there.".to_owned());
             return ending;
         }
         let Some(came) = self.hook(HookKind::Teardown, stop, update).await else { return ending };
         if came.stopped {
-            self.tell(
+            self.say(
                 "Teardown was cut off, since the run was told to end at once: some of what it made may still be there."
                     .to_owned(),
             );
         }
         for wrong in came.wrong {
-            self.tell(format!("Teardown failed: {wrong} Some of what the run made may still be there."));
+            self.say(format!("Teardown failed: {wrong} Some of what the run made may still be there."));
         }
         ending
     }
@@ -141,11 +141,11 @@ impl RunDriver {
         }
         for wrong in came.wrong {
             match (for_information, &unsure) {
-                (true, _) => self.tell(format!("Verify, for information since the run was ended before its time: {wrong}")),
+                (true, _) => self.say(format!("Verify, for information since the run was ended before its time: {wrong}")),
                 (false, Some(why)) => self.doubt(format!("Verify can't be told, since {why}: {wrong}")),
                 (false, None) => {
                     self.verdict = Verdict::Fail;
-                    self.tell(format!("Verify failed: {wrong}"));
+                    self.say(format!("Verify failed: {wrong}"));
                 }
             }
         }
@@ -368,7 +368,7 @@ impl RunDriver {
     }
 
     /// What a reader must know, whatever the verdict is.
-    fn tell(&mut self, sentence: String) {
+    fn say(&mut self, sentence: String) {
         tracing::warn!(profile = %self.plan.name, "{sentence}");
         self.reasons.push(sentence);
     }

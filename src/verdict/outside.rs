@@ -210,8 +210,8 @@ fn hidden(unknown: &[Unknown]) -> String {
     const SHOWN: usize = 3;
     let mut all: Vec<String> = Vec::new();
     for Unknown { labels, why, .. } in unknown {
-        let told = labels.iter().any(|(_, value)| why.contains(value.as_str()));
-        let text = if told || labels.is_empty() { why.clone() } else { format!("{}: {why}", named(labels)) };
+        let named_already = labels.iter().any(|(_, value)| why.contains(value.as_str()));
+        let text = if named_already || labels.is_empty() { why.clone() } else { format!("{}: {why}", named(labels)) };
         if !all.contains(&text) {
             all.push(text);
         }

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_does_not_follow_its_parts_nobody_can_tell() {
+    fn what_does_not_follow_its_parts_is_unknown() {
         let all = (95.0, f64::NEG_INFINITY, f64::INFINITY);
         assert_eq!(worked("(metric('b') - 5) | abs", (0.0, 125.0), |_, b| (b - 5.0).abs()), all);
         assert_eq!(worked("1 if metric('b') > 2 else 95", (0.0, 125.0), |_, _| 95.0), all);

@@ -165,7 +165,7 @@ fn a_summary_shows_nothing_secret() {
 }
 
 #[test]
-fn a_bad_profile_is_told_of_without_its_secrets() {
+fn a_bad_profile_is_reported_without_its_secrets() {
     let bench = Bench::new();
     bench.file(
         "bad.yml",
@@ -287,7 +287,7 @@ slos: [{{name: load, step: load, require: errors < 1%}}]
 fn what_a_run_has_learned_stays_secret_in_all_that_follows() {
     const LEARNED: [&str; 4] = ["bykey-5f1c20", "byanswer-6a2d31", "bycookie-7b3e42", "byexample-8c4f53"];
     // Says nothing of them at first, and all of them later on, of whoever asks.
-    let teller = Hostile::start(|request, stream| {
+    let leaky = Hostile::start(|request, stream| {
         let text = match request.path.as_str() {
             "/open" => answer("200 OK", "bykey-5f1c20"),
             "/sent" => answer("200 OK", "thanks"),
@@ -316,11 +316,11 @@ scenarios:
       - http: {{get: /sent, headers: {{x-api-key: \"{{{{ it }}}}\"}}}}
       - http: {{get: /headers}}
       - http: {{get: /example}}
-      - http: {{get: /tells, check: {{says: response.body == 'nothing'}}}}
+      - http: {{get: /leaks, check: {{says: response.body == 'nothing'}}}}
       - http: {{get: \"/{{{{ response.body | int }}}}\", name: no-number}}
 phases: [{{name: one, duration: 10s, load: {{a: {{users: 1, iterations: 1}}}}}}]
 ",
-                    teller.url()
+                    leaky.url()
                 ),
             )
             .to_str()

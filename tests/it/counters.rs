@@ -128,7 +128,7 @@ async fn a_counter_that_match_picks_alone_counts_from_0_where_its_exporter_was_s
 }
 
 #[tokio::test]
-async fn a_series_own_start_time_tells_a_reset_that_its_value_does_not() {
+async fn a_series_own_start_time_shows_a_reset_that_its_value_does_not() {
     let again = Arc::new(AtomicBool::new(false));
     let said = Arc::clone(&again);
     let jobs = Hostile::start(move |_, stream| {
@@ -290,7 +290,7 @@ async fn postgres_counted_what_we_report() {
 }
 
 #[tokio::test]
-async fn a_prometheus_that_goes_away_is_told_and_nothing_hangs() {
+async fn a_prometheus_that_goes_away_is_reported_and_nothing_hangs() {
     let server = redis::Redis::start();
     let by = redis::Exporter::start(&server);
     let mut prometheus_server = Prometheus::start(&[("redis", by.port)]);

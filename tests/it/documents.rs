@@ -55,7 +55,7 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
 }
 
 /// What is wrong with a profile, a line each.
-fn told(loaded: &Loaded) -> String {
+fn problems(loaded: &Loaded) -> String {
     loaded.diagnostics.iter().map(|problem| problem.line() + "\n").collect()
 }
 
@@ -119,11 +119,11 @@ fn every_whole_profile_of_the_documents_can_be_carried_out_without_a_warning() {
             &[],
             plan::Options::default(),
         );
-        let told: Vec<String> = match resolved {
+        let problems: Vec<String> = match resolved {
             Ok((_, warnings)) => warnings.iter().map(Diagnostic::line).collect(),
             Err(problems) => vec![problems.render(false)],
         };
-        assert!(told.is_empty(), "{document}:{line}: {}", told.join("\n"));
+        assert!(problems.is_empty(), "{document}:{line}: {}", problems.join("\n"));
     }
 }
 
@@ -271,7 +271,7 @@ fn each_that_profile_md_calls_not_supported_yet_is_refused_so() {
         .enumerate()
         .filter(|(_, line)| !leads.iter().any(|lead| line.trim_end() == *lead || line.starts_with("name:")))
     {
-        assert!(refused.contains(&(number + 1)), "line {}: {line}\n{}", number + 1, told(&loaded));
+        assert!(refused.contains(&(number + 1)), "line {}: {line}\n{}", number + 1, problems(&loaded));
     }
 }
 

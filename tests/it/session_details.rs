@@ -111,8 +111,8 @@ fn handlers_follow_count_record_and_extract() {
     }
     assert_eq!(metric(&books.page, "last_price", &[]), Some(12.5));
     let price = books.message("price");
-    let told = ["received", "missed", "repeated", "reordered", "clock_skew"].map(|key| count(&price[key]));
-    assert_eq!(told, [3 * TIMES, TIMES, 0, 0, 0], "number 3 never came");
+    let counts = ["received", "missed", "repeated", "reordered", "clock_skew"].map(|key| count(&price[key]));
+    assert_eq!(counts, [3 * TIMES, TIMES, 0, 0, 0], "number 3 never came");
     assert_eq!(count(&price["latency"]["count"]), 3 * TIMES);
     assert_eq!(count(&books.message("any")["received"]), 8 * TIMES);
     // What could not be recorded, and what was required and not there; the messages count, and nobody is thrown out.

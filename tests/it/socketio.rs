@@ -174,7 +174,7 @@ async fn pings_are_answered_and_the_connection_lasts() {
 }
 
 #[tokio::test]
-async fn the_servers_goodbye_is_told() {
+async fn the_servers_goodbye_is_reported() {
     for (case, port, transport) in each() {
         for name in ["leave", "kick"] {
             let mut connection = open(port, |connector| connector.transport = transport).await;

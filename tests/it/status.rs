@@ -67,8 +67,8 @@ fn a_program_can_ask_how_a_run_stands_and_what_fails() {
     // A few of the many, and the log has fewer still.
     let examples = now["examples"].as_array().unwrap().len();
     assert!((2..=20).contains(&examples), "{examples}");
-    let told = running.err().matches("a step failed").count();
-    assert!((1..=5).contains(&told), "{told} of {}:\n{}", now["errors"], running.err());
+    let lines = running.err().matches("a step failed").count();
+    assert!((1..=5).contains(&lines), "{lines} of {}:\n{}", now["errors"], running.err());
     assert!(running.err().contains("step=broken") && running.err().contains("status=503"), "{}", running.err());
 
     let page = running.page("/api/v1/status");
@@ -104,7 +104,7 @@ fn in_the_foreground_too_and_once_it_is_over() {
 }
 
 #[test]
-fn who_is_prepared_is_told_and_a_stop_meanwhile_ends_at_once_with_right_books() {
+fn who_is_prepared_is_reported_and_a_stop_meanwhile_ends_at_once_with_right_books() {
     let silent = Hostile::start(|_, _| Then::Stall);
     let bench = Bench::new();
     let text = format!(
@@ -137,7 +137,7 @@ phases: [{{name: first, duration: 60s, load: {{a: {{rate: 10/s, users: 3}}}}}}]
 }
 
 #[test]
-fn after_a_restart_the_last_run_is_told_as_it_was_and_of_one_that_never_was_nothing() {
+fn after_a_restart_the_last_run_is_reported_as_it_was_and_of_one_that_never_was_nothing() {
     let target = talkative();
     let bench = Bench::new();
     let short = profile(&target.url()).replace("duration: 60s", "duration: 300ms");

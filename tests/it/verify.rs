@@ -137,10 +137,10 @@ verify:
         }
     }
     assert!(of_voters >= 20 && of_strays == 0, "{of_voters} {of_strays}");
-    let told = format!(
+    let sentence = format!(
         "Verify failed: the check `nothing_lost_here` of the step `ledger` failed: lost('vote') == 0 was {of_voters} == 0."
     );
-    assert!(ended.code == Some(1) && ended.out.contains(&told), "{told}\n{}", ended.out);
+    assert!(ended.code == Some(1) && ended.out.contains(&sentence), "{sentence}\n{}", ended.out);
     assert_eq!(named(checks, "name", "nothing_lost_here")["detail"], format!("lost('vote') == 0 was {of_voters} == 0"));
 }
 
@@ -182,10 +182,10 @@ verify:
     ] {
         let found = &named(checks, "name", check)["detail"];
         assert_eq!(found, how, "{found}");
-        let told = format!("Verify failed: the check `{check}` of the step `last` failed: {how}.");
-        assert!(record["reasons"].as_array().unwrap().iter().any(|reason| *reason == told), "{:#}", record["reasons"]);
+        let sentence = format!("Verify failed: the check `{check}` of the step `last` failed: {how}.");
+        assert!(record["reasons"].as_array().unwrap().iter().any(|reason| *reason == sentence), "{:#}", record["reasons"]);
         // The summary and the log have it too.
-        assert!(ended.out.contains(&told), "{told}\n{}", ended.out);
+        assert!(ended.out.contains(&sentence), "{sentence}\n{}", ended.out);
     }
     assert_eq!(named(checks, "name", "holds")["detail"], Value::Null);
     for secret in ["s3cr3t-of-a-header", "tok3n-of-vars", "t-of-the-answer"] {

@@ -221,13 +221,13 @@ fn annotations() -> Vec<(String, Value)> {
 
 /// A container's own network is not the machine's, and nothing must be shown as if it were.
 #[test]
-fn the_machines_network_is_told_by_who_shares_it() {
+fn the_machines_network_is_reported_by_who_shares_it() {
     let node = &compose()["services"]["node-exporter"];
     let command = texts(&node["command"]);
-    let tells = ["arp", "netclass", "netdev", "netstat", "sockstat", "udp_queues"]
+    let collectors = ["arp", "netclass", "netdev", "netstat", "sockstat", "udp_queues"]
         .into_iter()
         .filter(|collector| !command.contains(&format!("--no-collector.{collector}")));
-    assert!(node["network_mode"] == "host" || tells.count() == 0, "{command:?}");
+    assert!(node["network_mode"] == "host" || collectors.count() == 0, "{command:?}");
 }
 
 #[test]

@@ -58,9 +58,9 @@ impl Learned {
     }
 
     /// All of them, each with whether it is common.
-    pub fn each(&self, tell: &mut dyn FnMut(&str, bool)) {
+    pub fn each(&self, visit: &mut dyn FnMut(&str, bool)) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.young.iter().chain(&kept.old).for_each(|(text, common)| tell(text, *common));
+        kept.young.iter().chain(&kept.old).for_each(|(text, common)| visit(text, *common));
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_in_each_generation_stays_and_the_rest_is_bounded() {
+    fn what_is_reported_again_in_each_generation_stays_and_the_rest_is_bounded() {
         let learned = Learned::default();
         assert!(learned.is_empty());
         let mut generation = learned.generation();

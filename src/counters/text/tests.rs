@@ -116,7 +116,7 @@ fn a_name_that_an_excerpt_would_change_is_not_repeated() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_line() {
+fn every_mistake_is_reported_with_its_line() {
     let cases = [
         ("a\n", 1, "blank is expected"),
         ("a \n", 1, "value is missing"),
@@ -145,7 +145,7 @@ fn every_mistake_is_told_with_its_line() {
 }
 
 #[test]
-fn formats_are_told_by_the_content_type() {
+fn the_content_type_names_the_format() {
     assert_eq!(Format::of(None), Some(Format::Text));
     assert_eq!(Format::of(Some("text/plain; version=0.0.4; charset=utf-8")), Some(Format::Text));
     assert_eq!(Format::of(Some("application/openmetrics-text; version=1.0.0")), Some(Format::OpenMetrics));

@@ -91,7 +91,7 @@ impl Pool {
         let Some(preparing) = self.preparing.borrow_mut().take() else { return };
         // What they still do is recorded there.
         self.recorders.borrow_mut().push(preparing.recorder);
-        for slot in self.tell_all() {
+        for slot in self.ask_all() {
             if slot.is_starting() {
                 slot.abort();
             } else if self.is_unwanted(&slot) {

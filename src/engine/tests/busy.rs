@@ -81,7 +81,7 @@ async fn waiting_arrivals_are_shown_as_waiting() {
     going.until_started(0).await;
     until("three wait", || going.store.totals(PhaseId(0)).scenarios[0].waiting() == 3).await;
     until("two are served", || server.count("/hold") == 2).await;
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     until("three are cancelled", || going.store.totals(PhaseId(0)).scenarios[0].cancelled == 3).await;
     server.release();
     let done = going.finish().await;

@@ -201,7 +201,7 @@ async fn a_target_whose_connections_hang_is_away_before_a_time_limit_is_over() {
         .await;
         assert_eq!((found[0].what.as_str(), found[0].until), (what.as_str(), None));
         assert!(found[0].cause.starts_with("a connection to it has been opening for "), "{}", found[0].cause);
-        going.tell(Control::Interrupt).await;
+        going.send(Control::Interrupt).await;
         going.finish().await.check();
     }
 }

@@ -117,7 +117,7 @@ impl Going {
             Event::PhaseDrained { phase_run, phase, elapsed, totals, last, .. } => {
                 self.drained.push(Drained { phase_run, phase: phase.index(), elapsed, totals: *totals, last });
                 if self.settles {
-                    self.tell(Control::Settled { phase_run }).await;
+                    self.send(Control::Settled { phase_run }).await;
                 }
             }
             Event::Finished(ending) => return Some(ending),
@@ -131,7 +131,7 @@ impl Going {
         port.inbox.send(super::command::Command::Stall(time)).unwrap();
     }
 
-    async fn tell(&self, control: Control) {
+    async fn send(&self, control: Control) {
         let _ = self.run.control.send(control).await;
     }
 

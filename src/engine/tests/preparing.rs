@@ -147,7 +147,7 @@ async fn a_run_that_is_stopped_meanwhile_ends_at_once_and_is_whole() {
             assert_eq!(going.next().await, None);
         }
         let begun = Instant::now();
-        going.tell(Control::Stop).await;
+        going.send(Control::Stop).await;
         let done = going.finish().await;
         let took = begun.elapsed();
         done.check();

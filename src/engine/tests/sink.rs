@@ -56,7 +56,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
             gathers: OnceLock::new(),
             counts_iterations: false,
             in_transit: AtomicU64::new(0),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
         });
         let live = ctx.open(phase_run);
         pool.begin(&live, Mode::Open { most: 0, in_turn: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);

@@ -153,7 +153,7 @@ async fn nobody_waits_for_the_start_of_a_user_that_is_to_go() {
         let going = Going::start(with_start(&server, &start, phases), workers(2));
         until("they are at their start", || server.count("/start") == 3).await;
         let since = Instant::now();
-        going.tell(Control::Stop).await;
+        going.send(Control::Stop).await;
         let done = going.finish().await;
         // A request under way is answered at once or within 20 ms.
         assert!(since.elapsed() < Duration::from_secs(20), "{:?} for {rest}", since.elapsed());
@@ -213,7 +213,7 @@ async fn who_never_started_ends_at_once_and_stops_nothing() {
     let phases = "phases: [{name: a, duration: 5m, drain: 200ms, load: {s: {users: 3}}}]";
     let going = Going::start(with_start(&server, held, phases), workers(2));
     until("they start", || server.count("/hold") == 3).await;
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     let done = going.finish().await;
     done.check();
     let start = &done.drained[0].totals.steps[0];

@@ -75,19 +75,19 @@ impl<'a, S: Sink> Hearing<'a, S> {
     pub(super) fn end(&mut self, at: Instant) {
         let Some(ears) = self.ears.take() else { return };
         self.sink.unfollow(&ears);
-        let mut tell = |message, finding: Finding| match finding {
+        let mut report = |message, finding: Finding| match finding {
             Finding::Missed(lack) => self.sink.missed(message, &lack),
             Finding::Listened(stretch) => self.sink.listened(message, &stretch),
         };
         for mut stream in ears.streams.take() {
             let message = stream.message;
             if let Some(silence) = &mut stream.silence {
-                silence.end(at, &mut |stretch| tell(message, Finding::Listened(stretch)));
+                silence.end(at, &mut |stretch| report(message, Finding::Listened(stretch)));
             }
             if let Some(mut numbers) = stream.numbers {
                 let mut lacks = Vec::new();
                 numbers.heard.each(|tracker, marks| tracker.end(at, marks, &mut lacks));
-                numbers.tell(lacks, &mut tell);
+                numbers.report(lacks, &mut report);
             }
         }
     }

@@ -95,7 +95,7 @@ struct Kind {
     /// There were more senders than are followed.
     crowded: AtomicBool,
     /// That has been told.
-    told: AtomicBool,
+    reported: AtomicBool,
 }
 
 impl Sequences {
@@ -125,9 +125,9 @@ impl Sequences {
     }
 
     /// Whether there were more senders of a kind than are followed, and that is to be told: once a run.
-    pub(super) fn is_to_be_told(&self, message: MessageId) -> bool {
+    pub(super) fn is_to_be_reported(&self, message: MessageId) -> bool {
         let Some(kind) = self.kinds.get(message.index()) else { return false };
-        kind.crowded.load(Ordering::Relaxed) && !kind.told.swap(true, Ordering::Relaxed)
+        kind.crowded.load(Ordering::Relaxed) && !kind.reported.swap(true, Ordering::Relaxed)
     }
 }
 

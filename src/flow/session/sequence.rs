@@ -98,12 +98,12 @@ impl Tracker {
     pub(super) fn see(&mut self, number: i64, at: Instant, marks: &Marks, lacks: &mut Vec<Lack>) -> Numbered {
         marks.saw(number, at);
         self.expire(at, lacks);
-        let mut told = Numbered::default();
+        let mut counts = Numbered::default();
         let Some(heard) = &mut self.heard else {
-            told.received += 1;
+            counts.received += 1;
             lacks.extend(self.missed_before(number, at, marks));
             self.heard = Some(Heard::new(number, at));
-            return told;
+            return counts;
         };
         let anew = self.anew.take().filter(|_| number <= heard.own);
         if let Some(since) = anew {
@@ -113,10 +113,10 @@ impl Tracker {
         let jump = number.abs_diff(heard.highest);
         if anew.is_some() || jump > if number > heard.highest { JUMP } else { BACK } {
             lacks.extend(heard.open());
-            told.received += 1;
+            counts.received += 1;
             *heard = Heard::new(number, at);
         } else if number > heard.highest {
-            told.received += 1;
+            counts.received += 1;
             if jump > 1 {
                 let (from, to) = (heard.highest + 1, number - 1);
                 let due = match (marks.when(from), marks.when(to)) {
@@ -127,22 +127,22 @@ impl Tracker {
             }
             (heard.highest, heard.own, heard.at) = (number, number, at);
         } else if let Some(state) = heard.fill(number) {
-            told.reordered += 1;
+            counts.reordered += 1;
             // One that was given up is missed for good.
-            told.received += u64::from(state != State::GivenUp);
+            counts.received += u64::from(state != State::GivenUp);
             heard.own = heard.own.max(number);
         } else if number < heard.first {
-            told.reordered += 1;
-            told.received += 1;
+            counts.reordered += 1;
+            counts.received += 1;
             if heard.first.abs_diff(number) > 1 {
                 let due = Lack::new(heard.first.abs_diff(number) - 1, at, at);
                 lacks.extend(heard.lack(Gap::new(number + 1, heard.first - 1, due, at, State::Unowed)));
             }
             heard.first = number;
         } else {
-            told.repeated += 1;
+            counts.repeated += 1;
         }
-        told
+        counts
     }
 
     /// What was due by `edge` and can't come in time any more `now` is missed, whether or not anything comes after it. Answers

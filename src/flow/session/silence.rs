@@ -27,7 +27,7 @@ pub(super) struct Silence {
     /// When a message last came, or the listening began.
     heard: Instant,
     /// Up to when all was told.
-    told: Instant,
+    reported: Instant,
     /// Since when the connection is gone.
     away: Option<Instant>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Silence {
 impl Silence {
     /// Of messages that should come `every` so often; listened to from `since` on.
     pub(super) fn new(every: Duration, since: Instant) -> Self {
-        Self { limit: every.saturating_mul(TIMES), heard: since, told: since, away: None }
+        Self { limit: every.saturating_mul(TIMES), heard: since, reported: since, away: None }
     }
 
     /// How long a silence is unknown to be one.
@@ -44,8 +44,8 @@ impl Silence {
     }
 
     /// A message came.
-    pub(super) fn came(&mut self, at: Instant, tell: &mut dyn FnMut(Stretch)) {
-        self.tell(at, at, tell);
+    pub(super) fn came(&mut self, at: Instant, report: &mut dyn FnMut(Stretch)) {
+        self.report(at, at, report);
         self.heard = self.heard.max(at);
     }
 
@@ -55,42 +55,43 @@ impl Silence {
     }
 
     /// The connection is back.
-    pub(super) fn back(&mut self, at: Instant, tell: &mut dyn FnMut(Stretch)) {
-        self.tell(at, at, tell);
+    pub(super) fn back(&mut self, at: Instant, report: &mut dyn FnMut(Stretch)) {
+        self.report(at, at, report);
         self.away = None;
     }
 
     /// Tells what is silent up to `until` by what is known `now`. What may still turn out to be none isn't told; false if there
     /// is any.
-    pub(super) fn settle(&mut self, until: Instant, now: Instant, tell: &mut dyn FnMut(Stretch)) -> bool {
+    pub(super) fn settle(&mut self, until: Instant, now: Instant, report: &mut dyn FnMut(Stretch)) -> bool {
         if self.is_long(now) {
-            self.tell(until, now, tell);
+            self.report(until, now, report);
         }
-        self.told >= until
+        self.reported >= until
     }
 
     /// The listening ended.
-    pub(super) fn end(&mut self, at: Instant, tell: &mut dyn FnMut(Stretch)) {
-        self.tell(at, at, tell);
+    pub(super) fn end(&mut self, at: Instant, report: &mut dyn FnMut(Stretch)) {
+        self.report(at, at, report);
     }
 
     fn is_long(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) > self.limit
     }
 
-    fn tell(&mut self, until: Instant, now: Instant, tell: &mut dyn FnMut(Stretch)) {
-        if until <= self.told {
+    fn report(&mut self, until: Instant, now: Instant, report: &mut dyn FnMut(Stretch)) {
+        if until <= self.reported {
             return;
         }
-        let gone = self.away.unwrap_or(until).clamp(self.told, until);
-        for stretch in
-            [Stretch { from: self.told, to: gone, silent: self.is_long(now) }, Stretch { from: gone, to: until, silent: true }]
-        {
+        let gone = self.away.unwrap_or(until).clamp(self.reported, until);
+        for stretch in [
+            Stretch { from: self.reported, to: gone, silent: self.is_long(now) },
+            Stretch { from: gone, to: until, silent: true },
+        ] {
             if stretch.from < stretch.to {
-                tell(stretch);
+                report(stretch);
             }
         }
-        self.told = until;
+        self.reported = until;
     }
 }
 

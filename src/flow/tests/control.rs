@@ -176,10 +176,10 @@ async fn each_element_of_a_list_has_a_turn() {
     assert_eq!(run(vec![whole, empty, last], &book).await.0, End::Completed);
     let counts: Vec<_> = book.counts().into_iter().map(|(metric, by, _)| (metric, by)).collect();
     assert_eq!(counts, [(0, 50.0), (0, 71.0), (0, 92.0), (1, 9.0)]);
-    for (step, told) in [(wrong, "`'abc'` is not a list"), (missing, "`never_set` is not a list")] {
+    for (step, message) in [(wrong, "`'abc'` is not a list"), (missing, "`never_set` is not a list")] {
         let book = Book::hasty();
         assert_eq!(run(vec![step], &book).await.0, End::Failed);
-        assert_eq!(book.details(), [format!("for_each: {told}")]);
+        assert_eq!(book.details(), [format!("for_each: {message}")]);
     }
 }
 

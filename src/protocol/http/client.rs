@@ -44,7 +44,7 @@ pub struct Client {
     /// Connections that were dropped with a request, and of which nobody has been told yet.
     lost: usize,
     /// What the requests that were dropped could not tell any more.
-    untold: Unreported,
+    unreported: Unreported,
     knock: Knock,
     alarm: Alarm,
 }
@@ -79,30 +79,30 @@ impl Client {
     /// connections among it.
     pub fn close(&mut self) -> Unreported {
         self.jar = Jar::default();
-        let lines = self.lines.drain(..).filter(H2Connection::tell).count();
+        let lines = self.lines.drain(..).filter(H2Connection::claim_end).count();
         let closed = self.connections.len() + lines;
         self.connections.clear();
-        let mut untold = self.untold();
-        untold.closed(closed);
-        untold
+        let mut unreported = self.unreported();
+        unreported.closed(closed);
+        unreported
     }
 
     /// What a request that was dropped could not tell of connections. To be asked for at once, since what was still being opened lasts
     /// until then.
-    pub fn untold(&mut self) -> Unreported {
-        self.untold.dropped(&self.knock);
-        self.untold.closed(std::mem::take(&mut self.lost));
-        std::mem::take(&mut self.untold)
+    pub fn unreported(&mut self) -> Unreported {
+        self.unreported.dropped(&self.knock);
+        self.unreported.closed(std::mem::take(&mut self.lost));
+        std::mem::take(&mut self.unreported)
     }
 
     /// Sends the request, follows its redirects, and reads the answer.
     ///
-    /// May be dropped at any time: the connection in use is then closed, and [`Client::untold`] or [`Pool::close`] tells of it.
+    /// May be dropped at any time: the connection in use is then closed, and [`Client::unreported`] or [`Pool::close`] tells of it.
     pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;
-        let Self { jar, connections, lines, lost, untold, knock, alarm } = self;
-        let mut progress = Progress::new(untold, knock);
+        let Self { jar, connections, lines, lost, unreported, knock, alarm } = self;
+        let mut progress = Progress::new(unreported, knock);
         progress.closed(std::mem::take(lost));
         // Held here, once: each future that took it would hold it again.
         let mut due = Due {

@@ -44,7 +44,7 @@ impl Pool {
     /// Closes the idle connections, for the end of the worker; returns how many connections are gone that no exchange told.
     pub fn close(&self) -> usize {
         let mut state = self.state();
-        let closed = state.idle.len() + state.lost + state.lines.iter().filter(|line| line.tell()).count();
+        let closed = state.idle.len() + state.lost + state.lines.iter().filter(|line| line.claim_end()).count();
         *state = State::default();
         closed
     }
@@ -148,7 +148,7 @@ impl Lease<'_> {
             return true;
         }
         let unused = state.lines.iter().position(|line| line.load() == 0);
-        unused.is_some_and(|at| state.lines.remove(at).tell())
+        unused.is_some_and(|at| state.lines.remove(at).claim_end())
     }
 
     /// Gives a connection back.

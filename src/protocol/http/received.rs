@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_read_has_a_longest_length_and_its_size_is_told() {
+    fn what_is_to_be_read_has_a_longest_length_and_its_size_is_reported() {
         let of = |keep, pieces: &[usize]| taken_up_to(keep, 1000, false, pieces);
         assert_eq!(of(Keep::All, &[400, 600]).body.map(|all| all.len()), Ok(1000));
         let failure = of(Keep::All, &[400, 601, 7_000_000]).body.unwrap_err();

@@ -91,7 +91,7 @@ impl ConnectionSource<'_> {
             ConnectionSource::User { connections, lines, .. } if connections.len() + lines.len() >= MAX_CONNECTIONS => {
                 if connections.is_empty() {
                     // One that has ended may have been told of.
-                    return lines.remove(0).tell();
+                    return lines.remove(0).claim_end();
                 }
                 connections.remove(0);
                 true

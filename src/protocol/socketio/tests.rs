@@ -103,7 +103,7 @@ async fn what_is_waited_for_is_named_when_time_is_up() {
 }
 
 #[tokio::test]
-async fn nonsense_in_the_handshake_is_told() {
+async fn nonsense_in_the_handshake_is_reported() {
     for (packets, reason, part) in [
         (&["hello"][..], Reason::Protocol, "open packet"),
         (&["0{}"][..], Reason::Protocol, "cannot be read"),

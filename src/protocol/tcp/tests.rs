@@ -102,7 +102,7 @@ async fn frames_of_every_kind_are_echoed() {
 }
 
 #[tokio::test]
-async fn how_a_connection_ends_is_told_apart() {
+async fn how_a_connection_ends_is_distinguished() {
     async fn end(script: impl FnOnce(TcpStream) + Send + 'static) -> Lost {
         let (address, _server) = serve(|mut socket| async move {
             socket.read_u8().await.unwrap();
@@ -127,7 +127,7 @@ async fn how_a_connection_ends_is_told_apart() {
 }
 
 #[tokio::test]
-async fn refused_is_told_and_an_address_that_answers_nothing_is_timed_out() {
+async fn refused_is_reported_and_an_address_that_answers_nothing_is_timed_out() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     drop(taken);

@@ -170,7 +170,7 @@ fn own_metrics_and_counters_are_there() {
 }
 
 #[test]
-fn a_judgement_is_told_with_its_reasons() {
+fn a_judgement_is_reported_with_its_reasons() {
     let phase = with_input(phase);
     assert_eq!((phase.verdict, &phase.reasons[..]), (Verdict::Inconclusive, &["for a reason".to_owned()][..]));
     let slo = &phase.slos[0];

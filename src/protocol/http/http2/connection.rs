@@ -52,7 +52,7 @@ struct Shared {
     claimed_sent: AtomicU64,
     claimed_received: AtomicU64,
     /// Whether somebody has told of its end.
-    told: AtomicBool,
+    end_claimed: AtomicBool,
     /// Dropped with this; the driving task then says goodbye.
     _alive: oneshot::Sender<()>,
 }
@@ -101,7 +101,7 @@ pub(in crate::protocol::http) async fn connect(
         owed: AtomicUsize::new(0),
         claimed_sent: AtomicU64::new(0),
         claimed_received: AtomicU64::new(0),
-        told: AtomicBool::new(false),
+        end_claimed: AtomicBool::new(false),
         _alive: alive,
     })))
 }
@@ -135,8 +135,8 @@ impl H2Connection {
     }
 
     /// Whether its end is still to be told; only once.
-    pub fn tell(&self) -> bool {
-        !self.0.told.swap(true, Relaxed)
+    pub fn claim_end(&self) -> bool {
+        !self.0.end_claimed.swap(true, Relaxed)
     }
 
     /// Why it ended, where this side had not meant it to.

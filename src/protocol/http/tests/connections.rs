@@ -155,7 +155,7 @@ async fn a_dropped_request_takes_its_connection_with_it() {
 }
 
 #[tokio::test]
-async fn every_connection_is_told_of_once() {
+async fn every_connection_is_reported_once() {
     let (url, server) = answers(&["HTTP/1.1 200 OK\r\n"]).await;
     let pool = Pool::new(2);
     let mut client = Client::new();

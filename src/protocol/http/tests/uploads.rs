@@ -160,7 +160,7 @@ async fn a_target_that_answers_while_it_reads_gets_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_told_as_what_it_is() {
+async fn a_connection_that_breaks_is_reported_as_what_it_is() {
     let breaking = |reset: bool| {
         script(move |mut peer| async move {
             head(&mut peer).await;

@@ -65,7 +65,7 @@ pub enum Length {
     /// As written.
     Written(Sizes),
     /// Told by an expression: a number of bytes, or a text like `10MB` or `100KB..50MB`.
-    Told(Template),
+    Expression(Template),
 }
 
 /// Sizes from a least to a most, in bytes, both among them.
@@ -178,7 +178,7 @@ impl Part {
             Content::Random(length) => {
                 let sizes = match length {
                     Length::Written(sizes) => *sizes,
-                    Length::Told(template) => {
+                    Length::Expression(template) => {
                         template.text(scope, &mut text)?;
                         Sizes::parse(&text).map_err(|error| EvalError::new("random", error.to_string()))?
                     }

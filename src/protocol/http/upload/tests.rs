@@ -136,9 +136,9 @@ fn what_varies_is_rendered_for_the_user() {
         let multipart = Multipart { parts: vec![part("a", content)] };
         multipart.render(&scope).map(|(upload, _)| drain(upload).unwrap().0)
     };
-    let told = || Content::Random(Length::Told(size.clone()));
-    assert_eq!(render(told(), "7").unwrap().len() + 13, render(told(), "20").unwrap().len());
-    let error = render(told(), "far").unwrap_err().to_string();
+    let sized = || Content::Random(Length::Expression(size.clone()));
+    assert_eq!(render(sized(), "7").unwrap().len() + 13, render(sized(), "20").unwrap().len());
+    let error = render(sized(), "far").unwrap_err().to_string();
     assert!(error.contains("`random`") && error.contains("10MB"), "{error}");
     let named = || Content::File { name: plain.clone(), folder: folder.clone() };
     let name = picture.path().file_name().unwrap().to_str().unwrap();
@@ -241,8 +241,8 @@ fn what_this_machine_lacks_for_a_file_is_not_the_datas_fault() {
         (file::named(std::path::Path::new("a.bin"), std::io::Error::from_raw_os_error(libc::EIO)), Reason::Data),
     ] {
         tally.fail(&error);
-        let (told, detail) = tally.failure().unwrap();
-        assert_eq!(told, reason, "{detail}");
+        let (failed, detail) = tally.failure().unwrap();
+        assert_eq!(failed, reason, "{detail}");
         assert!(detail.contains("a.bin cannot be read") || detail.contains("ulimit -u"), "{detail}");
     }
 }
