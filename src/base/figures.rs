@@ -28,7 +28,7 @@ pub fn rate(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| format!("{}/s", number(value)))
 }
 
-/// A ratio as a percentage, with as many digits as tell it from 0 and from 100 %.
+/// A ratio as a percentage, with enough digits to distinguish it from 0 and from 100 %.
 pub fn ratio(value: f64) -> String {
     let percent = value * 100.0;
     if !percent.is_finite() {

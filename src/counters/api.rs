@@ -287,7 +287,7 @@ impl Api {
 
     /// Asks by POST, which takes queries of any length; by GET where POST is refused and that isn't.
     async fn ask(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
-        // VictoriaMetrics holds back the last 30 s of samples unless it is told this; others don't know it.
+        // VictoriaMetrics holds back the last 30 s of samples without this parameter; others don't know it.
         let form = [form, &[("nocache", "1"), ("latency_offset", "1ms")]].concat();
         let body = self.ask_once(path, &form).await?;
         if !(502..=504).contains(&body.status) {

@@ -46,7 +46,7 @@ struct Sample {
     reset: bool,
 }
 
-/// How fast a counter counted since it started, which tells a reset from other falls.
+/// How fast a counter counted since it started, which distinguishes a reset from other falls.
 #[derive(Debug, Clone, Copy, Default)]
 struct Recent {
     /// Its first sample since: time and sum.
@@ -295,7 +295,7 @@ impl Mark {
                     Some((last.sums.value + on, last.sums.base[LIKELY] + before))
                 }
             };
-            // Where the clocks can't tell whether the series' first sample was before the edge.
+            // Where the clocks don't show whether the series' first sample was before the edge.
             self.before = self.before.or(Some(last.unwrap_or(now).sums)).filter(|_| self.made.is_some());
         }
         if self.made.is_none() || time < at.time + at.off + at.late {

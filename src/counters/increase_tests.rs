@@ -45,7 +45,7 @@ fn an_edge_on_a_sample_is_exact_and_between_two_it_is_interpolated() {
     assert_eq!(bounds(&between), Ok((90.0, 0.0, 300.0)));
     // Both edges within one interval.
     assert_eq!(bounds(&track(Kind::Counter, flowing(12.0), flowing(13.0), &samples)), Ok((20.0, 0.0, 200.0)));
-    // Where the clocks can't tell on which side of the edge a sample is, it is on neither.
+    // Where the clocks don't show on which side of the edge a sample is, it is on neither.
     let unsure = At { off: 0.5, ..flowing(20.2) };
     assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), unsure, &samples)), Ok((300.0, 100.0, 300.0)));
 }
@@ -150,7 +150,7 @@ fn what_is_reported_late_may_lie_before_an_edge_at_which_the_load_ended() {
     let ended = At { ended: true, late: 11.0, ..flowing(12.0) };
     let samples: Vec<(f64, f64)> = (0..8).map(|n| (f64::from(n) * 5.0, f64::from(n) * 50.0)).collect();
     assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((120.0, 100.0, 250.0)));
-    // It stands still from when all must have been told.
+    // It stands still from when all must have been reported.
     let samples = [(0.0, 0.0), (10.0, 100.0), (15.0, 110.0), (20.0, 120.0), (25.0, 130.0), (30.0, 130.0), (35.0, 150.0)];
     assert_eq!(bounds(&track(Kind::Counter, flowing(0.0), ended, &samples)), Ok((130.0, 130.0, 130.0)));
 }
@@ -237,7 +237,7 @@ fn a_counter_by_its_name_alone_is_a_gauge_once_it_falls() {
     assert_eq!(edge.feed_edge(flowing(5.0), 10.0, 3.0, false).map(|cut| cut.value), Some(5.0));
 }
 
-/// Events at any times, samples at any times: each sample tells exactly how many events there were before it.
+/// Events at any times, samples at any times: each sample shows exactly how many events there were before it.
 fn world() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let times = |n| proptest::collection::vec((0u32..100_000).prop_map(|ms| f64::from(ms) / 1e3), n);
     (times(0..200), times(2..60)).prop_map(|(mut events, mut samples)| {
@@ -321,7 +321,7 @@ proptest! {
             .map(|t| (*t, count(&events, *t) - if *t > reset { base } else { 0.0 })).collect();
         let delta = |from, to| value(&track(Kind::Counter, flowing(from), flowing(to), &samples)).unwrap();
         prop_assert!((delta(0.0, a) + delta(a, b) + delta(b, 100.0) - delta(0.0, 100.0)).abs() < 1e-9);
-        // Seen by its falling, the sum is the truth; where it didn't fall, no sample could tell.
+        // Seen by its falling, the sum is the truth; where it didn't fall, no sample could show it.
         let falls = samples.windows(2).any(|w| w[1].1 < w[0].1);
         if falls || base == 0.0 {
             prop_assert!((delta(0.0, 100.0) - count(&events, 100.0)).abs() < 1e-9);

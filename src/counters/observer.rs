@@ -193,7 +193,7 @@ impl Observer {
         for (part, source) in parts.iter_mut().zip(&self.sources) {
             let Reader::Prometheus(prometheus) = source else { continue };
             if part.items().any(|item| direct.contains(&item)) {
-                // One that doesn't tell is compared by what it has.
+                // One that doesn't say is compared by what it has.
                 let targets = prometheus.api.targets().await.ok();
                 part.targets = targets.map(|targets| of_one_address(prometheus.url(), targets));
             }
@@ -222,7 +222,7 @@ impl Observer {
         had.clone()
     }
 
-    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more. One that
+    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be judged any more. One that
     /// could not be read at the last edge was waited for already.
     async fn stored(&self, prometheus: &Prometheus, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
         let asked = async {

@@ -44,7 +44,7 @@ pub(super) struct Part {
     pub(super) name: String,
     /// Of an exporter that is read directly: where it is.
     pub(super) direct: Option<Url>,
-    /// Of a Prometheus server that tells it, and where it matters: what it scrapes.
+    /// What a Prometheus server scrapes, if it says so and where it matters.
     pub(super) targets: Option<Vec<Target>>,
     pub(super) between: Result<Between, SourceError>,
     pub(super) readings: [SourceReading; 2],

@@ -22,10 +22,10 @@ use crate::base::units::show_seconds;
 /// Whether the load goes on at an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
-    /// The load goes on: values are interpolated to the edge, and what that leaves unsure is told.
+    /// The load goes on: values are interpolated to the edge, and what that leaves unsure is reported.
     Flowing,
     /// Nothing is sent until the reading is there (`settle: true`): the first sample past the edge is exact. Waits longer where a
-    /// system tells its statistics late (PostgreSQL: up to 11 s).
+    /// system reports its statistics late (PostgreSQL: up to 11 s).
     Still,
     /// Nothing is sent ever again (the last edge), but others may go on. Waits as long, and for one more sample of a Prometheus: what stands
     /// still is exact.

@@ -68,7 +68,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
         for (part, present) in parts.iter().zip(&present) {
             systems.unknown.extend(gone(at, wants, part, present));
         }
-        // Two systems of a kind, told apart by `match`, are systems of one value.
+        // Two systems of a kind, distinguished by `match`, are systems of one value.
         by_name.entry(asked.name.clone()).or_default().join(systems);
     }
     let sources = parts.into_iter().map(report).collect();
@@ -154,7 +154,7 @@ fn nowhere(at: usize, wants: &Wants, parts: &[Part]) -> String {
 fn down<'a>(item: &'a Item, part: &'a Part) -> impl Iterator<Item = (&'a Labels, String)> {
     let up = presets::of_metric(&item.names[0]).and_then(|preset| preset.up);
     let all = part.between.as_ref().map_or(&[][..], |between| &between.down);
-    // A database isn't told there.
+    // A database isn't named there.
     let other =
         |labels: &Labels, of: &Matcher| !matches!(label(labels, &of.label), value if value.is_empty() || value == of.value);
     // An exporter is no instance of a server's.
@@ -184,7 +184,7 @@ fn lacking(asked: &Asked, wants: &Wants, part: &Part, nothing: bool) -> Vec<Unkn
     let preset = presets::of_metric(&item.names[0]).filter(|_| nothing && down.is_empty() && item.matchers.is_empty());
     let is_of =
         |preset: &Preset| part.names().iter().any(|name| preset.knows(name)) || direct && called(&part.name) == Some(preset.name);
-    // What has no number is told of its series.
+    // What has no number is reported at its series.
     let silent = part.between.as_ref().is_ok_and(|between| !between.blank.iter().any(|blank| asked.needs(blank.item)));
     match preset.filter(|preset| silent && is_of(preset)) {
         Some(_) => vec![unknown(Labels::new(), nowhere(asked.of.item, wants, std::slice::from_ref(part)))],

@@ -121,7 +121,7 @@ pub(super) fn keep(warnings: &mut Vec<String>, more: Vec<String>) {
     }
 }
 
-/// Selectors for the start times of the targets that these series are of, for each metric that tells one; and what was left
+/// Selectors for the start times of the targets that these series are of, for each metric that shows one; and what was left
 /// out. Without the targets a common name (`process_start_time_seconds`) would bring those of all that the server scrapes, and
 /// without `match` a series' own start time those of its siblings.
 pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>, Vec<String>) {
@@ -143,7 +143,7 @@ pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>,
             together.entry((matchers, targets)).or_default().push(start);
         } else if !start.ends_with(CREATED) {
             // That each series has a start time of its own is a guess: few have one.
-            left_out.push(format!("restarts are told by falling values only: more than {TARGETS} targets have a {start}"));
+            left_out.push(format!("restarts are seen only where values fall: more than {TARGETS} targets have a {start}"));
         }
     }
     let selectors = together.into_iter().map(|((matchers, targets), starts)| selector_of_targets(&starts, &matchers, targets));

@@ -413,7 +413,7 @@ async fn an_exporter_that_is_read_under_load_is_within_its_bounds() {
 }
 
 /// A Prometheus with two series, scraped each second, of which the second one has no sample from 10 s ago on. How long its newest sample is
-/// behind is told anew each time it is asked for.
+/// behind is worked out anew each time it is asked for.
 fn selected(request: &str, asked: &AtomicUsize, forgets: bool) -> String {
     let now = unix(SystemTime::now());
     let series = |instance: &str, rest: &str| format!(r#"{{"metric":{{"__name__":"clients","instance":"{instance}"}},{rest}}}"#);

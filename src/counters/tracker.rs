@@ -21,7 +21,7 @@ use super::want::{Labelled, Wants};
 /// Names to keep of what an exporter has beside the metrics wanted.
 const NAMES_KEPT: usize = 1_000;
 
-/// Which series a scrape at an edge says the edge's value of: all, while those that are told late are said more of later; then those alone.
+/// Which series take their value at the edge from a scrape: all, or in a second scrape only those that are reported late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
     All,
@@ -39,7 +39,7 @@ pub(super) struct Tracker {
     edge_before: Option<f64>,
     /// Levels between these two.
     closed: Vec<LevelOf>,
-    /// The edge that was read, and of which what is told late is still to come; and whether the load has ended with it.
+    /// The edge that was read, and of which what is reported late is still to come; and whether the load has ended with it.
     prompt: Option<(f64, bool)>,
     /// What came up and went between the last three edges.
     passed: Vec<Passed>,
@@ -82,7 +82,7 @@ impl Tracker {
         self.take(wants, time, exposition, None);
     }
 
-    /// Takes in the first scrape past an edge at which the load stands still, where some series are told late and are waited for.
+    /// Takes in the first scrape past an edge at which the load stands still, where some series are reported late and are waited for.
     pub(super) fn feed_prompt(&mut self, wants: &Wants, (at, ended): (f64, bool), time: f64, exposition: &Exposition) {
         if self.prompt.is_none() {
             self.take(wants, time, exposition, Some(([At::sample(time), still_at(at)], Which::All)));
@@ -234,7 +234,7 @@ impl Tracker {
             // What is said to be older than the last edge is no value since then.
             let own = sample.timestamp.map(|own| own.min(time));
             let prompt = wants.items[item].late.0.is_zero();
-            // What is told at once was told at the edge, and is of later now.
+            // What is reported at once was reported at the edge, and is of later now.
             let past = prompt && self.prompt.is_some();
             let edge = edge.filter(|(_, which)| *which == Which::All || !prompt && own.is_none()).map(|(edge, _)| edge);
             let fresh = !past && own.is_none_or(|own| self.edge.is_none_or(|edge| own >= edge));

@@ -167,7 +167,7 @@ fn a_series_own_start_time_distinguishes_a_reset_from_a_rounding_error() {
     let dips = [10_000.0, 9_999.0, 10_000.0];
     assert_eq!(delta(dips, [1.7e9; 3], ""), (0.0, 0));
     assert_eq!(delta(dips, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ""), (10_000.0, 1));
-    // Where it didn't fall it tells it alone; that of another series doesn't.
+    // Where it didn't fall, the start time alone shows it; that of another series doesn't.
     let grows = [10.0, 70.0, 70.0];
     assert_eq!(delta(grows, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ""), (70.0, 1));
     assert_eq!(delta(grows, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ",shard=\"b\""), (60.0, 0));
@@ -399,7 +399,7 @@ fn a_reading_is_a_plain_value() {
 }
 
 proptest! {
-    /// Events, scrapes now and then, a restart that the start time tells of: by way of the text, the truth is within the bounds.
+    /// Events, scrapes now and then, a restart that the start time shows: by way of the text, the truth is within the bounds.
     #[test]
     fn the_truth_is_within_the_bounds(
         events in proptest::collection::vec(0u32..100_000, 0..200),

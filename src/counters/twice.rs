@@ -1,7 +1,7 @@
 //! Systems that two sources read: an exporter that is read directly, and a Prometheus server that scrapes it, too.
 //!
 //! The server names a target by its address (`instance`). One address may have several targets (`/scrape?target=…`), so the address alone says
-//! little. Where the server tells its targets, theirs is the same URL. Where it doesn't, the counters have to stand at the same values, and not
+//! little. Where the server names its targets, theirs is the same URL. Where it doesn't, the counters have to stand at the same values, and not
 //! so near 0 that any others would do.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -28,7 +28,7 @@ pub(super) struct Found {
 /// One value of a phase, for one system (two Redis servers have two): of a preset, of a ratio, or of a PromQL query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueSeries {
-    /// What tells it from its siblings.
+    /// What distinguishes it from its siblings.
     pub labels: Labels,
     /// A counter's increase over the phase; a level at its end.
     pub value: f64,
@@ -219,7 +219,7 @@ impl Asked {
         std::iter::once(&self.of).chain(&self.to).enumerate()
     }
 
-    /// The labels of the system that a series is a part of. Of a metric that no preset knows the target's own labels tell it.
+    /// The labels of the system that a series is a part of. For a metric that no preset knows, the target's own labels name it.
     pub(super) fn system(&self, labels: &Labels, sum: &Sum) -> Labels {
         let is_part = |name: &String| match &self.parts {
             Some(parts) => parts.contains(name) || sum.only.iter().any(|(label, _)| label == name),
@@ -354,7 +354,7 @@ impl Asked {
     /// The value of a system of these parts. None: it did nothing, so that it has none.
     ///
     /// # Errors
-    /// Why it can't be told.
+    /// Why it isn't known.
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
         let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0 };

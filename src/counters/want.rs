@@ -24,7 +24,7 @@ pub(super) struct Item {
     pub(super) counts: bool,
     /// The metrics whose change says that this one started again, and how far each moves without meaning it (seconds).
     pub(super) starts: Vec<(String, f64)>,
-    /// How late the exporter may tell what happened: when idle, and under load.
+    /// How late the exporter may report what happened: when idle, and under load.
     pub(super) late: (Duration, Duration),
 }
 
@@ -100,7 +100,7 @@ impl Wants {
                     wants.entries.push(Entry { name: preset.name, items, labels, own_effect: preset.own_effect });
                     for value in preset.values {
                         let asked = Asked { entry, ..wants.preset_value(preset, value, matchers) };
-                        // Two systems of a kind, told apart by `match`, are two series of one value.
+                        // Two systems of a kind, distinguished by `match`, are two series of one value.
                         wants.asked.push(asked);
                     }
                 }
@@ -224,12 +224,12 @@ impl Wants {
         self.prefixes().filter(missed).collect()
     }
 
-    /// By how many seconds a metric that tells of restarts may move without one; none: it tells of none.
+    /// By how many seconds a metric that shows restarts may move without one; none: it shows none.
     pub(super) fn jitter(&self, name: &str) -> Option<f64> {
         self.items.iter().flat_map(|item| &item.starts).find(|(start, _)| start == name).map(|(_, jitter)| *jitter)
     }
 
-    /// The longest that any of these items is told late when idle.
+    /// The longest that any of these items is reported late when idle.
     pub(super) fn latest(&self, items: impl Iterator<Item = usize>) -> Duration {
         items.map(|item| self.items[item].late.0).max().unwrap_or_default()
     }
@@ -312,7 +312,7 @@ fn starts_of(names: &[String]) -> Vec<(String, f64)> {
     of_all.into_iter().chain(names.iter().map(|name| (created(name), 0.001))).collect()
 }
 
-/// The metric by which OpenMetrics tells when one of this name began to count.
+/// The metric by which OpenMetrics says when one of this name began to count.
 pub(super) fn created(name: &str) -> String {
     let family = ["_total", "_count", "_sum", "_bucket"].iter().find_map(|suffix| name.strip_suffix(suffix));
     format!("{}{CREATED}", family.unwrap_or(name))

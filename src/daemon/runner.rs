@@ -102,7 +102,7 @@ impl ProfileRunner {
             }
             next.await;
         });
-        // What was told to stop already isn't told so again, or it would give up the readings that it waits for.
+        // A run that stops already isn't asked again, or it would give up the readings that it waits for.
         self.stopper.0.retain(|earlier| !earlier.is_closed());
         self.stopper.0.push(stop);
         self.loaded = loaded;

@@ -97,7 +97,7 @@ impl Context {
         let _ = self.shared.reports.send(report);
     }
 
-    /// The worker is at work at `now`. Who is held up by it where it stood still is told of that.
+    /// The worker is at work at `now`. If it stood still before, its pools learn of the pause.
     #[inline]
     pub fn beat(&self, now: Instant) {
         if let Some(since) = self.pulse.beat(now) {
@@ -106,7 +106,7 @@ impl Context {
         }
     }
 
-    /// Whoever reads what is recorded here knows by this clock how long what is under way has lasted.
+    /// Publishes the worker's clock, by which readers know how long the work under way has lasted.
     pub fn report_clock(&self, now: Instant) {
         let clock = self.pulse.clock(now);
         self.shared.handles[self.worker].shows.store(clock, atomic::Ordering::Release);

@@ -1,4 +1,4 @@
-//! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
+//! The coordinator: publishes the edges ahead of time, gathers what the workers report, and passes it on. It sees no
 //! request.
 
 mod drains;
@@ -70,7 +70,7 @@ pub(super) struct Turn {
     drained: BTreeSet<usize>,
     /// Workers that will record nothing into it any more.
     released: BTreeSet<usize>,
-    /// It was told that it has drained.
+    /// Whether it was reported that it has drained.
     reported: bool,
 }
 
@@ -363,7 +363,7 @@ impl Coordinator {
         }
     }
 
-    /// Waits for what drains, ends the workers, tells how it ended.
+    /// Waits for what drains, ends the workers, reports how it ended.
     async fn finish(mut self) {
         let mut reports_open = true;
         while self.draining.values().any(|turn| !turn.reported) && reports_open {

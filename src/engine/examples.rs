@@ -67,9 +67,9 @@ const MOST_REPORTS: usize = 20;
 #[derive(Default)]
 pub(super) struct Seen {
     errors: RefCell<HashMap<(StepId, Reason), Counted>>,
-    /// What was told of steps without samples, and when.
+    /// Which errors of steps without samples were reported, and when.
     broken: RefCell<HashMap<String, Instant>>,
-    /// Of which checks it was told that they failed, and when.
+    /// Which checks were reported as failed, and when.
     unheld: RefCell<HashMap<CheckId, Instant>>,
 }
 
@@ -114,7 +114,7 @@ impl Seen {
     }
 }
 
-/// Tells the log of a step without samples that could not be done, if that wants it.
+/// Logs a step without samples that could not be done, if it is its turn.
 pub(super) fn log_broken(plan: &Plan, phase: &str, detail: &str, seen: &Seen) {
     let detail = plan.secrets.redact_own(detail);
     if seen.wants_words(&detail, Instant::now()) {
@@ -122,14 +122,14 @@ pub(super) fn log_broken(plan: &Plan, phase: &str, detail: &str, seen: &Seen) {
     }
 }
 
-/// Tells the log how a check failed.
+/// Logs how a check failed.
 pub(super) fn log_check(plan: &Plan, phase: &str, check: CheckId, how: &Explanation) {
     let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
     let what = if how.is_unclear() { "a check could not be evaluated" } else { "a check failed" };
     tracing::info!(profile = %plan.name, phase, check, detail = how.show(&plan.secrets), "{what}");
 }
 
-/// Whether there may be a line about `what` now, which is noted in `told`: each once in a while, and not of too many.
+/// Whether there may be a line about `what` now, which is noted in `reported`: each once in a while, and not of too many.
 fn may_report<K, Q>(reported: &mut HashMap<K, Instant>, what: &Q, now: Instant) -> bool
 where
     K: Borrow<Q> + Hash + Eq,

@@ -70,7 +70,7 @@ const EVENTS: usize = 64;
 pub struct Run {
     /// Its news, in order; [`Event::Finished`] is the last.
     pub events: mpsc::Receiver<Event>,
-    /// Tells it what to do. Once all senders are gone it stops gracefully.
+    /// Takes requests. Once all senders are gone it stops gracefully.
     pub control: mpsc::Sender<Control>,
     /// What can be seen of it.
     pub view: RunView,

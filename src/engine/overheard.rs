@@ -1,4 +1,4 @@
-//! What a thread has told of credentials: each once while it is known, so that those of every request cost little.
+//! Which credentials a thread has reported: each once while it is known, so that those of every request cost little.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use crate::base::secrets::{Secrets, carries_secret, secrets_of_answered_header, secrets_of_header};
 use crate::protocol::Sent;
 
-/// The most credentials that are known to be told.
+/// The most credentials that are remembered as reported.
 const MOST_REPORTED: usize = 4096;
 /// The most names of headers of which it is known whether they carry a secret.
 const NAMES: usize = 64;

@@ -164,7 +164,7 @@ pub(super) struct PhaseRecorder {
     /// The errors that were seen of it here.
     pub errors: Seen,
     worker: usize,
-    /// None: it stands for another one, which will be told of.
+    /// None: it stands for another one, which will be reported.
     reports: Option<UnboundedSender<Report>>,
 }
 

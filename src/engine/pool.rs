@@ -370,7 +370,7 @@ impl Pool {
         }
     }
 
-    /// Where something of `recorder` is recorded that is told too late for its record.
+    /// Where something of `recorder` is recorded that is reported too late for its record.
     pub fn early(&self, recorder: Rc<PhaseRecorder>) -> (Rc<PhaseRecorder>, Within) {
         (if recorder.is_closed() { self.present().unwrap_or(recorder) } else { recorder }, Within::Early)
     }

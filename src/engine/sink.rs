@@ -398,7 +398,7 @@ impl Sink for UserSink {
         shared.examples.take(&shared.plan, example, wanted);
     }
 
-    /// It has no sample of whose errors a report could show examples, so the log is where it is told.
+    /// It has no sample of whose errors a report could show examples, so it is reported in the log.
     fn broken(&self, at: Instant, reason: Reason, detail: &str) {
         let Some(recorder) = self.recorder_of(at) else { return };
         recorder.set.step_error(self.pool.id(), reason);

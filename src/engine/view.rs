@@ -145,7 +145,7 @@ impl RunView {
         (0..self.shared.plan.data.len()).filter(|data| self.shared.allocator.ran_out_by(*data, phase_run)).collect()
     }
 
-    /// Processor time of each worker's thread since it began, where the system tells it.
+    /// Processor time of each worker's thread since it began, where the system says so.
     pub fn worker_cpu(&self) -> Vec<Option<Duration>> {
         self.shared.handles.iter().map(WorkerHandle::cpu).collect()
     }

@@ -109,7 +109,7 @@ struct Pacer {
     newest: Option<u64>,
     /// Arrivals that siblings handed over which had begun their phase before this worker has.
     ahead: Vec<(Arrival, Arc<PhaseRun>)>,
-    /// The phase that users are prepared for, and whether it was told that they are.
+    /// The phase that users are prepared for, and whether it was reported that they are.
     preparing: Option<(Rc<PhaseRecorder>, bool)>,
     /// How long the present phase's iterations may go on beyond its end.
     drain: Duration,

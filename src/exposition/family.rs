@@ -107,7 +107,7 @@ pub(super) fn traced(labels: Labels, sparse: &Sparse, buckets: &Buckets, exempla
 fn native(sparse: &Sparse, zero_threshold: f64, fields: &mut UnknownFields) {
     let (schema, positive, negative) = at_bounded_schema(sparse);
     fields.add_varint(5, zigzag(i64::from(schema)));
-    // Above 0, which is what tells an empty native histogram from a classic one.
+    // Above 0: that distinguishes an empty native histogram from a classic one.
     fields.add_fixed64(6, zero_threshold.to_bits());
     fields.add_varint(7, sparse.zero_count());
     spans(&negative, 9, fields);

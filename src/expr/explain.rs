@@ -277,7 +277,7 @@ fn ends(node: &Node) -> (usize, usize) {
     }
 }
 
-/// Values with the comparisons between them. What is secret in one of them is so in the others: one that equals it would tell.
+/// Values with the comparisons between them. What is secret in one of them is so in the others: one that equals it would give it away.
 fn show(values: &[Value], signs: &[Comparison], naming: Naming) -> Vec<Part> {
     let mut found = Vec::new();
     values.iter().for_each(|value| secrets_of(value, naming, &mut |secret| found.push(secret.to_owned())));
@@ -335,7 +335,7 @@ fn named(node: &Node) -> Naming {
         Kind::Slice(of, _) | Kind::Negate(of) => named(of),
         Kind::Math(_, pair) | Kind::Concat(pair) => all(&[&pair[0], &pair[1]]),
         Kind::If(pair, otherwise) => worse(named(&pair[1]), otherwise.as_deref().map_or(Naming::Open, named)),
-        // How long something is doesn't tell it.
+        // How long something is doesn't give it away.
         Kind::Filter(name, _) if matches!(&**name, "length" | "count") => Naming::Open,
         Kind::Filter(_, arguments) => all(&arguments.positional.iter().collect::<Vec<_>>()),
         Kind::Call(Function::Metric | Function::Lost, _) => Naming::Open,

@@ -156,7 +156,7 @@ impl Lists {
 
     /// Adds what may be secret in a text, of what the lists hold as of the last publication: values under names of secrets.
     ///
-    /// The first who asks of a list goes through all of it; it is asked when something failed and is to be told of.
+    /// Linear the first time; it is asked only to report a failure.
     pub(super) fn secrets(&self, searched: &Searched, found: &mut Vec<String>) {
         for list in &self.lists {
             let naming = list.symbol.naming();

@@ -24,11 +24,11 @@ pub struct Metric {
     pub kind: Kind,
     /// Its labels beside `profile`, in the order of their appearance.
     pub labels: &'static [&'static str],
-    /// What it tells, in one sentence.
+    /// What it shows, in one sentence.
     pub help: &'static str,
 }
 
-/// The unit that a metric's name tells, or nothing.
+/// The unit in a metric's name, or nothing.
 pub fn unit(name: &str) -> &'static str {
     let stem = name.strip_suffix("_total").unwrap_or(name);
     ["seconds", "bytes", "bytes_per_second", "ratio"]
@@ -151,7 +151,7 @@ metrics! {
     RUN_NEXT = Gauge "load_run_next_timestamp_seconds" []
         "When the next run is due by the schedule; absent where none is planned.";
     RUN_COMPLETED = Gauge "load_run_completed_timestamp_seconds" []
-        "When the last run ended that nothing cut short, as far as stored runs tell also before the daemon began.";
+        "When the last run ended that nothing cut short, from stored runs also before the daemon began.";
     RUN_PERIOD = Gauge "load_run_period_seconds" []
         "The longest time between the ends of two runs by the schedule and the phases' length; absent where no end is planned.";
     TARGET_BEFORE = Gauge "load_target_before" ["phase", "source", "metric"]
@@ -183,7 +183,7 @@ metrics! {
     GENERATOR_SATURATED = Gauge "load_generator_saturated" []
         "Whether the generator is its own bottleneck, which makes its figures doubtful.";
     BUILD_INFO = Gauge "load_exporter_build_info" ["version", "os", "arch"]
-        "Always 1; the labels tell the build.";
+        "Always 1; the labels name the build.";
     RELOAD_SUCCESSFUL = Gauge "load_exporter_profile_last_reload_successful" []
         "Whether the profile could be loaded last time.";
     RELOAD_TIME = Gauge "load_exporter_profile_last_reload_success_timestamp_seconds" []

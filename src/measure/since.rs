@@ -138,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        /// Beside a plain list: all are there, none is told to be older than it is, nor to be younger by more than the width of a slot.
+        /// Beside a plain list: all are there, none is taken for older than it is, nor for younger by more than the width of a slot.
         #[test]
         fn are_as_a_plain_list_has_them(steps in prop::collection::vec((0u64..40_000, 0u64..300, any::<bool>(), 0usize..100), 1..300)) {
             let (since, mut open, mut now) = (Since::default(), Vec::new(), 1_000_000 * MS);

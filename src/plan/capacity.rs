@@ -1,4 +1,4 @@
-//! What a profile needs of this machine at once: descriptors and local ports. Told before a run, since in its midst it looks
+//! What a profile needs of this machine at once: descriptors and local ports. Reported before a run, since in its midst it looks
 //! like a fault of the target's.
 //!
 //! Needs are counted per user. Certain are those of closed users by steps that each of them comes to: where these go beyond
@@ -245,7 +245,7 @@ mod tests {
     use crate::plan::{Options, load_text};
     use crate::profile::Env;
 
-    /// What is told of a profile with this flow and load, refused or not.
+    /// What is reported for a profile with this flow and load, refused or not.
     fn problems(http: &str, flow: &str, load: &str) -> (bool, Vec<String>) {
         problems_of(true, http, flow, load)
     }

@@ -7,7 +7,7 @@ use crate::expr::Names;
 use crate::measure::{Layout, OwnKind, OwnMetric, catalogue};
 use crate::profile::written::{Metric, MetricType};
 
-/// Resolves `metrics`; which scenarios feed them is told later, by their steps.
+/// Resolves `metrics`; which scenarios feed them is known later, by their steps.
 pub(super) fn own(resolver: &mut Resolver<'_>) -> Vec<OwnMetric> {
     let Some(metrics) = &resolver.profile.written.metrics else { return Vec::new() };
     metrics.iter().filter_map(|(name, metric)| one(resolver, name, metric)).collect()

@@ -47,7 +47,7 @@ fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Op
 fn file(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Content> {
     let name = resolver.template(written, names)?;
     let folder = resolver.profile.file(written.at, "");
-    // Looked at now: a missing file should be told before a run, not by its first request.
+    // Looked at now: a missing file should be reported before a run, not by its first request.
     if let Some(name) = name.as_static()
         && let Err(error) = probe(&folder.join(name))
     {

@@ -112,7 +112,7 @@ pub(super) fn tls(resolver: &mut Resolver<'_>, written: &written::Tls) -> Arc<Tl
         return Arc::clone(tls);
     }
     let tls = Tls::new(options.clone());
-    // Read now: a missing file should be told before a run, not by its first request.
+    // Read now: a missing file should be reported before a run, not by its first request.
     if files.iter().any(|file| file.is_some())
         && let Err(error) = tls.config()
     {

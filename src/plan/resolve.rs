@@ -206,7 +206,7 @@ fn fingerprint(resolver: &Resolver<'_>) -> u64 {
     resolver.profile.fingerprint().hash(&mut hasher);
     resolver.data_digest.hash(&mut hasher);
     for file in files {
-        // One that can't be read has been told of.
+        // One that can't be read has been reported.
         (file, plain(file).and_then(|_| std::fs::read(file)).unwrap_or_default()).hash(&mut hasher);
     }
     hasher.finish()

@@ -145,7 +145,7 @@ impl<'p> Resolver<'p> {
         self.push(diagnostic);
     }
 
-    /// Tells each problem once: defaults are looked at for every step that they go into.
+    /// Reports each problem once: defaults are looked at for every step that they go into.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let start = diagnostic.place.as_ref().map(|place| (Arc::as_ptr(&place.file).addr(), place.range.start));
         if self.reported.insert((diagnostic.message.clone(), start)) {

@@ -2,7 +2,7 @@
 //!
 //! A file goes through these steps: YAML to a tree of nodes with their places (`yaml`, `tree`), values of the environment put
 //! into its scalars (`substitute`), included files laid beneath it (`include`), the written types read from it (`read`,
-//! [`written`]). Every problem is kept with its place, and all are told at once. Nothing here knows what a name stands for:
+//! [`written`]). Every problem is kept with its place, and all are reported at once. Nothing here knows what a name stands for:
 //! that is the plan's.
 
 mod diagnostic;
@@ -126,7 +126,7 @@ impl Profile {
         Diagnostic::warning(self.tree.place(at), self.redacted(at, &message.into()))
     }
 
-    /// Tells whether another load of the same files says the same: of this file and of all that it includes.
+    /// The same for two loads of the same files, unless the text of this one or of one that it includes has changed.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for file in &self.tree.files {

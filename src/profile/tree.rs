@@ -240,7 +240,7 @@ impl Tree {
     }
 
     /// Where a part of a scalar stands: `part` are bytes of the text that a template or an expression was compiled from.
-    /// Where that can't be told (a value from the environment) it is the whole scalar.
+    /// Where that isn't known (a value from the environment) it is the whole scalar.
     pub fn part(&self, node: Node, part: Range<usize>) -> Option<Place> {
         let place = self.place(node)?;
         let exact = self.scalar(node).and_then(|scalar| {

@@ -108,7 +108,7 @@ impl Target {
         let _ = self.stop.send(true);
         while self.ended.recv().await.is_some() {}
         for thread in self.threads.drain(..) {
-            // Its last act was to close the channel above. A thread that panicked has nothing to tell.
+            // Its last act was to close the channel above. A thread that panicked has nothing to report.
             let _ = thread.join();
         }
     }

@@ -28,7 +28,7 @@ impl Drop for Open {
     }
 }
 
-/// A socket that can be told to close with a reset.
+/// A socket that can be made to close with a reset.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,

@@ -8,7 +8,7 @@ use super::requirement::Requirement;
 use crate::stats::Line;
 use std::time::Duration;
 
-/// The shortest time that is judged for drift: in less, what latency does by itself can't be told from a drift.
+/// The shortest time that is judged for drift: in less, a drift can't be distinguished from what latency does by itself.
 pub const LEAST_TIME: Duration = Duration::from_secs(20 * 60);
 
 /// The fewest independent stretches, in effect, for a line whose error means something.

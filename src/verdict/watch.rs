@@ -24,7 +24,7 @@ pub const LEAST_SAMPLES: u64 = 100;
 /// nothing at a low rate must not be knocked at for hours.
 pub const LEAST_SAMPLES_TO_ABORT: u64 = 10;
 
-/// The generator tells that it goes on every so often; what is shorter is no pause.
+/// The generator gives a sign of life more often than this; a shorter gap is no pause.
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// A window slides by its length divided by this; a ring holds one snapshot more.

@@ -1,7 +1,7 @@
 //! Expressions over totals, worked out with all that is unknown of those.
 //!
 //! A total is known to lie between two numbers. Sums, products and ratios are the least and the most where each of their parts is so, and so
-//! they are worked out for all of these. Of other expressions nobody can tell that: where one of their parts isn't known, they aren't.
+//! they are worked out for all of these. Other expressions don't follow their parts so: if one part isn't known, the expression isn't.
 
 use std::collections::BTreeMap;
 

@@ -30,7 +30,7 @@ const SECRETS: [&str; 17] = [
     "answered-86f51a",
     "inline-97062b",
 ];
-/// Words under names that look like those of secrets and are not, which therefore are told.
+/// Words under names that look like those of secrets and are not: these are shown.
 const OPEN: [&str; 3] = ["amountword", "counted_tokens_total", "rowname"];
 
 /// Logs everyone in, and answers all else with an error that repeats the whole request.
@@ -192,7 +192,7 @@ const ODD: &str = "p@ss/w+rd \"s\u{e4}cret\" 100%";
 
 #[test]
 fn a_secret_is_hidden_in_whatever_encoding_it_comes_back() {
-    // Tells all that it was sent, as it was sent, and once more as JSON, which escapes what was escaped.
+    // Repeats all that it was sent, as it was sent, and once more as JSON, which escapes what was escaped.
     let echo = Hostile::start(|request, stream| {
         let said = format!("{}\n{}", request.head, request.body);
         let status = if request.path.starts_with("/metrics") { "404 Not Found" } else { "500 Internal Server Error" };

@@ -201,7 +201,7 @@ async fn under_load_the_truth_is_within_the_uncertainty() {
     for source in ["prometheus", "redis"] {
         let row = row(&observed, source, "redis_commands_total", "cmd=set");
         let (delta, uncertainty) = (row.delta.unwrap(), row.uncertainty.unwrap());
-        // Beside it: what was in flight, and what the clocks can't tell.
+        // Beside it: what was in flight, and what the clocks don't show.
         assert!((delta - truth).abs() <= uncertainty + 40.0 + truth / 20.0, "{source}: {delta} ± {uncertainty}, truly {truth}");
         assert!(uncertainty > 0.0 && row.per_request.is_none());
     }

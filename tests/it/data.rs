@@ -146,7 +146,7 @@ schedule: continuous";
     // A file that is broken changes nothing.
     bench.file("rows.json", "[\"new\"");
     serving.signal(libc::SIGHUP);
-    serving.until("it is told", |serving| serving.err().contains("rows.json:1: ").then_some(()));
+    serving.until("it is reported", |serving| serving.err().contains("rows.json:1: ").then_some(()));
     serving.stop();
 }
 

@@ -214,7 +214,7 @@ fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_reported() 
         let record = bench.record();
         match code {
             Some(_) => assert_eq!((ended.code, &record["verdict"]), (code, &json!("fail")), "{}\n{}", ended.out, ended.err),
-            // A busy machine may not be able to tell more.
+            // A busy machine may not know more.
             None => assert!(matches!(ended.code, Some(0 | 3)), "{}\n{}", ended.out, ended.err),
         }
         assert!(reasons(&record).contains(sentence) && ended.out.contains(sentence), "{}\n{}", reasons(&record), ended.out);
@@ -271,7 +271,7 @@ fn a_list_that_overflows_makes_it_inconclusive_whatever_verify_finds() {
     let record = bench.record();
     assert_eq!((ended.code, &record["verdict"]), (Some(3), &json!("inconclusive")), "{}\n{}", ended.out, ended.err);
     let all = reasons(&record);
-    assert!(all.contains("The list `big` is full") && all.contains("Verify can't be told, since a list overflowed"), "{all}");
+    assert!(all.contains("The list `big` is full") && all.contains("Verify is inconclusive, since a list overflowed"), "{all}");
 }
 
 /// Starts a run, waits until the target has made so many things, and ends it.

@@ -272,7 +272,7 @@ fn is_look(stream: &TcpStream) -> bool {
     stream.peek(&mut [0]).is_ok_and(|bytes| bytes == 0)
 }
 
-/// Reads exactly what is wanted, tells whether it was that, and answers in two pieces.
+/// Reads exactly what is wanted, reports whether it was that, and answers in two pieces.
 fn expects(wanted: &'static [u8], answer: [&'static [u8]; 2], seen: &Seen) -> Hostile {
     let saw = seen.clone();
     Hostile::scripted(move |stream| {
@@ -280,7 +280,7 @@ fn expects(wanted: &'static [u8], answer: [&'static [u8]; 2], seen: &Seen) -> Ho
             return Then::Close;
         }
         let mut came = vec![0; wanted.len()];
-        let _ = stream.read_exact(&mut came); // what came is told below
+        let _ = stream.read_exact(&mut came); // what came is reported below
         note(&saw, if came == wanted { "as wanted".to_owned() } else { format!("{came:?} for {wanted:?}") });
         for piece in answer {
             stream.write_all(piece).unwrap();

@@ -161,7 +161,7 @@ fn what_the_servers_counted_is_what_a_run_says() {
         assert_eq!(count(&counts["acknowledged"]), acknowledged, "{case}");
         assert_eq!(books.checked().iter().map(|(_, times)| times).sum::<u64>(), 10 * 6, "{case}");
 
-        // Of the updates, each was heard once, in order, and told how old it was.
+        // Of the updates, each was heard once, in order, and said how old it was.
         let updates = count(&counts["sent"]) - 4 * 10;
         let messages = books.phases()[0]["messages"].as_array().unwrap();
         let sum = |key: &str| messages.iter().map(|message| count(&message[key])).sum::<u64>();

@@ -7,7 +7,7 @@ use crate::support::hostile::{Hostile, Then, answer};
 use crate::support::program::{Bench, Running, count, named};
 use serde_json::{Value, json};
 
-/// A target that fails on /broken and says all that it was told.
+/// A target that fails on /broken and says all that it was sent.
 fn talkative() -> Hostile {
     Hostile::start(|request, stream| {
         let status = if request.path.starts_with("/broken") { "503 Service Unavailable" } else { "200 OK" };
@@ -163,7 +163,7 @@ fn after_a_restart_the_last_run_is_reported_as_it_was_and_of_one_that_never_was_
     assert!((seconds(&again, "started") - seconds(&over, "started")).abs() < 1.0, "{again:#}");
     assert!((seconds(&again, "elapsed") - seconds(&over, "elapsed")).abs() < 1.0, "{again:#}");
     assert!(!again["examples"].as_array().unwrap().is_empty() && again["examples"][0]["step"] == "broken", "{again:#}");
-    // What the record doesn't tell.
+    // What the record doesn't hold.
     assert!(again["duration"].is_null() && again["rate"].is_null() && again["p95"].is_null(), "{again:#}");
     let page = running.page("/api/v1/status");
     let all: Value = serde_json::from_str(&page).unwrap();

@@ -1,7 +1,7 @@
-//! Secrets that a run comes to know as it goes: credentials that its users send, and what answers tell under names of secrets.
+//! Secrets that a run comes to know as it goes: credentials that its users send, and values under names of secrets in answers.
 //!
 //! There may be a new one for each request, so what is kept is bounded: two generations, of which the older goes when the younger is full.
-//! Whoever tells of secrets tells of those that are in use again in each generation, so that none is forgotten that was sent
+//! Whoever reports secrets reports those in use again in each generation, so that none is forgotten that was sent
 //! since the generation before; with more users than that, what the idle ones hold is.
 
 use std::collections::HashMap;

@@ -62,13 +62,13 @@ pub struct Preset {
     pub further: &'static [&'static str],
     /// The values made of them.
     pub values: &'static [Value],
-    /// Labels that tell parts of one system (a database, a command); values are summed over them.
+    /// Labels that distinguish parts of one system (a database, a command); values are summed over them.
     pub parts: &'static [&'static str],
-    /// How a counter's starting again is told beside its falling; the exporter's own start is no sign of it.
+    /// What shows, beside its falling, that a counter started again; the exporter's own start is no sign of it.
     pub starts: &'static [Start],
-    /// How long after an event the exporter may still not tell it: once the system is idle, and while it is busy.
+    /// How long after an event the exporter may still not report it: once the system is idle, and while it is busy.
     pub late: (Duration, Duration),
-    /// Which of its counters are told late, by the beginning of their names.
+    /// Which of its counters are reported late, by the beginning of their names.
     pub late_prefix: &'static str,
     /// What the exporter itself causes in the system.
     pub own_effect: &'static str,
@@ -172,13 +172,13 @@ impl Preset {
         self.values.iter().map(|value| format!("{}.{}", self.name, value.name)).collect()
     }
 
-    /// Whether it knows a metric of this name, or its exporter tells by it that it is there.
+    /// Whether it knows a metric of this name, or its exporter shows by it that it is there.
     pub(super) fn knows(&self, name: &str) -> bool {
         let listed = self.metrics.iter().any(|metric| metric.names.contains(&name)) || self.further.contains(&name);
         listed || self.up == Some(name)
     }
 
-    /// Whether its exporter tells this metric late. A gauge is of the moment.
+    /// Whether its exporter reports this metric late. A gauge is of the moment.
     pub(super) fn is_late(&self, metric: &str) -> bool {
         let gauge = self.metrics.iter().any(|known| known.kind == Kind::Gauge && known.names.contains(&metric));
         !self.late.0.is_zero() && metric.starts_with(self.late_prefix) && !gauge

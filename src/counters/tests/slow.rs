@@ -1,4 +1,4 @@
-//! An exporter that takes long to answer, and a system that tells its exporter late.
+//! An exporter that takes long to answer, and a system that reports to its exporter late.
 
 use super::*;
 use crate::counters::exporter::Exporter;

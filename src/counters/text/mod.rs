@@ -67,7 +67,7 @@ pub enum Type {
     Histogram,
     /// Quantiles, a sum and a count.
     Summary,
-    /// Not told.
+    /// Not given.
     Unknown,
     /// OpenMetrics: a histogram of present values.
     GaugeHistogram,
@@ -222,7 +222,7 @@ impl Exposition {
         self.types.get(name).or(family).copied()
     }
 
-    /// Whether a sample of this name only grows, if the text tells.
+    /// Whether a sample of this name only grows, if the text says so.
     pub fn kind_of(&self, name: &str) -> Option<Kind> {
         match self.type_of(name)? {
             Type::Counter => Some(Kind::Counter),

@@ -10,7 +10,7 @@ use crate::measure::{PhaseId, Set};
 use crate::plan::Plan;
 
 impl Coordinator {
-    /// Tells of every phase that has drained on all workers.
+    /// Reports every phase that has drained on all workers.
     pub(super) async fn report_drained(&mut self) {
         let workers = self.shared.handles.len();
         let ready: Vec<u64> = self

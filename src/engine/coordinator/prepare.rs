@@ -18,7 +18,7 @@ impl Coordinator {
     }
 
     /// Waits until the users of a phase are prepared, who begin their start at `from`. Answers when its clock begins; where the run
-    /// ends meanwhile no worker is told of that.
+    /// ends meanwhile no worker is informed.
     pub(super) async fn prepare(&mut self, phase_run: &Arc<PhaseRun>, from: Instant) -> Instant {
         self.report(Event::PhasePrepares { phase: PhaseId::at(phase_run.phase), users: phase_run.to_prepare }).await;
         let last = phase_run.latest.checked_sub(LEAD).unwrap_or(from);

@@ -76,7 +76,7 @@ pub struct HookEnd {
 /// How a hook went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HookHow {
-    /// All steps were done. A check may have failed, which the totals tell.
+    /// All steps were done. A check may have failed, which the totals show.
     Completed,
     /// A check failed, and what followed was left out.
     CheckFailed,

@@ -1,5 +1,5 @@
 //! Closed users that the load wants and that are gone before their time, don't get past their `start`, or hang in what they asked for in an
-//! earlier phase: what they would have sent is missing, and nothing tells whether the target would have borne it.
+//! earlier phase: what they would have sent is missing, and nobody knows whether the target would have borne it.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use super::{Mode, Place, Pool, State};
 use crate::base::units::nanos;
 use crate::engine::slot::Slot;
 
-/// How often it is told of those who are missing for long.
+/// How often those who are missing for long are reported.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// What was asked for before an edge is waited for so long at least, however short the drain is.
 const EVERYDAY: Duration = Duration::from_secs(1);
@@ -18,13 +18,13 @@ const EVERYDAY: Duration = Duration::from_secs(1);
 pub(super) struct Absence {
     /// Users that are wanted and have ended themselves.
     gone: u64,
-    /// Until when it has been told of them.
+    /// Until when they have been reported.
     reported: Instant,
-    /// Until when it has been told of all that were wanted.
+    /// Until when all that were wanted have been reported.
     counted: Instant,
-    /// When to tell of all again.
+    /// When to report all again.
     next: Instant,
-    /// The time missed that was told of a load that is a number of iterations: it is taken back if they are all done in the end.
+    /// The missed time that was reported for a load of a number of iterations: it is taken back if they are all done in the end.
     reported_time: u64,
     /// When the phase began.
     start: Instant,
@@ -48,7 +48,7 @@ impl Absence {
         self.hanging |= slot.hangs.get().is_some();
     }
 
-    /// The time of `wanted` users up to `at` that wasn't told.
+    /// The time of `wanted` users up to `at` that wasn't reported.
     fn report_wanted(&mut self, at: Instant, wanted: u64) -> u64 {
         let time = nanos(at.saturating_duration_since(self.counted)).saturating_mul(wanted);
         self.counted = self.counted.max(at);
@@ -62,7 +62,7 @@ impl Absence {
     }
 }
 
-/// A user that isn't through its start for so long that it is missing, or that hangs: the time until `at` that wasn't told.
+/// A user that isn't through its start for so long that it is missing, or that hangs: the time until `at` that wasn't reported.
 fn report_late(slot: &Slot, at: Instant) -> u64 {
     let report = |missing: &Cell<Option<Instant>>| {
         let Some(since) = missing.get() else { return 0 };
@@ -177,7 +177,7 @@ impl Pool {
         self.was_there(slot);
     }
 
-    /// Tells now and then of those who are missing; answers when to ask again.
+    /// Reports now and then who is missing; answers when to ask again.
     pub fn report_absence(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state.borrow_mut();
         let look = self.look_who_hangs(&mut state, now);

@@ -10,7 +10,7 @@ use super::Pool;
 use crate::base::units::nanos;
 use crate::engine::slot::Slot;
 
-/// How often it is told of those who are held back for long.
+/// How often those who are held back for long are reported.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Who is held back.
@@ -23,7 +23,7 @@ struct State {
     users: BTreeMap<u64, (Rc<Slot>, bool)>,
     /// How many of them would iterate.
     iterating: u64,
-    /// Until when it was told of those.
+    /// Until when those were reported.
     reported: Option<Instant>,
     /// Who probed last.
     last: u64,
@@ -35,7 +35,7 @@ impl Pool {
         self.ctx.shared.reach.holds_back(self.scenario)
     }
 
-    /// Whether a user has to wait, with its next iteration or with its start, until it is told: its target is away, and it isn't its turn
+    /// Whether a user has to wait, with its next iteration or with its start, until it is woken: its target is away, and it isn't its turn
     /// to probe it.
     pub fn holds_back(&self, slot: &Rc<Slot>, iterates: bool) -> bool {
         self.lets_go(slot);
@@ -73,7 +73,7 @@ impl Pool {
         }
         self.report_held_back(now);
         let reach = &self.ctx.shared.reach;
-        // Where the target is back, all are told of it just now.
+        // Where the target is back, all have just been woken.
         if self.is_held_back() && !self.ctx.gate.is_closed() && reach.takes_turn(self.scenario, now) {
             let mut state = self.held_back.0.borrow_mut();
             let next = state.users.range((Excluded(state.last), Unbounded)).next().or_else(|| state.users.iter().next());
@@ -87,7 +87,7 @@ impl Pool {
         Some(reach.next_turn(self.scenario).max(now + Duration::from_millis(1)).min(now + REPORT_EVERY))
     }
 
-    /// Tells for how long users of a closed load have been held back by `at`.
+    /// Reports for how long users of a closed load have been held back by `at`.
     pub fn report_held_back(&self, at: Instant) {
         let mut state = self.held_back.0.borrow_mut();
         let reported = state.reported.unwrap_or(at);

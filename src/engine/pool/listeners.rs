@@ -83,7 +83,7 @@ impl Pool {
         }
     }
 
-    /// A user of a closed load was away, of which it wasn't told: each phase has its part of that, but those whose record is closed.
+    /// A user of a closed load was away, which wasn't reported: each phase has its part of that, but those whose record is closed.
     fn was_away(&self, step: StepId, from: Instant, to: Instant) {
         let oldest = self.recorders.borrow().first().map(|recorder| recorder.phase_run.start());
         let from = oldest.map_or(from, |oldest| from.max(oldest));

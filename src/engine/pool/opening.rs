@@ -8,7 +8,7 @@ use crate::base::Protocol;
 use crate::engine::phase_run::PhaseRecorder;
 
 impl Pool {
-    /// Tells of connections that are being opened.
+    /// Reports connections that are being opened.
     pub fn report_opening(&self, now: Instant) {
         let state = self.state.borrow();
         state

@@ -70,7 +70,7 @@ impl Pool {
         {
             preparing.left = preparing.left.saturating_sub(1);
             preparing.recorder.phase_run.prepared.fetch_add(1, Ordering::Relaxed);
-            // The worker's loop tells of it.
+            // The worker's loop reports it.
             self.ctx.nudge.notify_one();
         }
     }

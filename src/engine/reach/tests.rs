@@ -1,4 +1,4 @@
-//! When something is away, and what is told of it.
+//! When something is away, and what is reported of it.
 
 use std::path::Path;
 

@@ -80,11 +80,11 @@ struct Case {
     settle: bool,
     repeat: u64,
     workers: usize,
-    /// When it is told to end, if it is.
+    /// When it is asked to end, if it is.
     end: Option<(When, Control)>,
 }
 
-/// When a run is told to end.
+/// When a run is asked to end.
 #[derive(Debug, Clone, Copy)]
 enum When {
     /// So many milliseconds after its beginning.
@@ -165,7 +165,7 @@ impl Case {
             std::future::pending::<()>().await;
         };
         let events = async {
-            // A run that was told to end before has none.
+            // A run that was asked to end before has none.
             let mut sender = Some(sender);
             while going.next().await.is_none() {
                 if let Some((_, at)) = going.ended.first()
@@ -192,7 +192,7 @@ impl Done {
     fn add_up(&self, server: &Server, text: &str) {
         let requests: u64 = self.drained.iter().flat_map(|drained| &drained.totals.steps).map(|step| step.requests()).sum();
         let sent = server.seen().len() as u64;
-        assert!(sent <= requests, "{sent} requests came, and {requests} are told: {text}");
+        assert!(sent <= requests, "{sent} requests came, and {requests} are reported: {text}");
         let answered = |drained: &Drained| drained.totals.steps.iter().map(|step| step.count(Outcome::Ok)).sum::<u64>();
         let answered: u64 = self.drained.iter().map(answered).sum();
         assert!(answered <= sent, "{answered} answers to {sent} requests: {text}");

@@ -104,7 +104,7 @@ async fn an_arrival_at_the_first_moment_of_a_phase_that_finds_nobody_is_dropped(
     tokio::time::sleep_until((began + Duration::from_millis(450)).into()).await;
     going.stall(1, Duration::from_millis(300));
     going.until_started(1).await;
-    until("all that came are told", || settled(&going.store.totals(PhaseId(1)).scenarios[0]) == 5).await;
+    until("all that came are reported", || settled(&going.store.totals(PhaseId(1)).scenarios[0]) == 5).await;
     server.release();
     let done = going.finish().await;
     done.check();

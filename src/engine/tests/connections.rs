@@ -117,7 +117,7 @@ async fn a_worker_that_was_late_opens_no_more_connections_than_the_load_needs() 
         let s = done.drained[0].s();
         assert_eq!(s.due, s.started + s.cancelled);
         assert!(s.started > 3 * RATE / 2, "{} started", s.started);
-        // They began late, and it is told that the generator was.
+        // They began late, and it is reported that the generator was.
         assert!(s.start_lag.quantile(1.0).unwrap() > 0.4, "{:?}", s.start_lag);
     }
 }

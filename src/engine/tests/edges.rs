@@ -35,7 +35,7 @@ async fn a_scenario_that_ends_drains_beside_the_next_phase_under_its_own_label()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_nothing_follows_is_reported_as_the_last() {
     let server = Server::start();
-    // The first of them has drained at its very end, before it is told that the second has begun.
+    // The first of them has drained at its very end, before it is reported that the second has begun.
     let phases = "[{name: one, duration: 200ms, load: {}}, {name: two, duration: 200ms, load: {}}]";
     let done = carry_out(simple(&server, "/", phases), workers(2)).await;
     assert_eq!(done.drained.iter().map(|drained| drained.last).collect::<Vec<_>>(), [false, true]);

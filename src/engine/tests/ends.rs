@@ -140,7 +140,7 @@ async fn a_worker_that_panics_fails_the_run() {
     assert!(shared.handles[1].inbox.send(handed).is_ok());
     let done = going.finish().await;
     assert!(matches!(&done.ending, Ending::Failed(why) if why.contains("worker 1")), "{:?}", done.ending);
-    assert_eq!(done.drained.len(), 1, "what was recorded is told");
+    assert_eq!(done.drained.len(), 1, "what was recorded is reported");
     assert!(begun.elapsed() < Duration::from_secs(25), "nobody waits for a worker that is gone");
     assert!(idle(&done.store, &done.plan.layout));
 }
@@ -176,7 +176,7 @@ async fn a_run_that_waits_for_its_sources_can_be_stopped() {
         let begun = Instant::now();
         going.send(control).await;
         let done = going.finish().await;
-        // What was held has no phase any more: its end is shown, and told of nowhere.
+        // What was held has no phase any more: its end is shown, and reported nowhere.
         assert!(idle(&done.store, &done.plan.layout));
         assert_eq!((done.ending, done.drained.len()), (Ending::Stopped, 1));
         assert!(begun.elapsed() < Duration::from_secs(25));

@@ -183,7 +183,7 @@ impl Done {
         }
     }
 
-    /// What is shown is what was told.
+    /// What is shown is what was reported.
     fn check_sums(&self) {
         let newest = self.started.iter().max();
         let last: Vec<u64> = self.drained.iter().filter(|drained| drained.last).map(|drained| drained.phase_run).collect();
@@ -195,7 +195,7 @@ impl Done {
         }
         let mut stored = Totals::empty(&self.plan.layout);
         (0..self.plan.phases.len()).for_each(|phase| stored.add(&self.store.totals(PhaseId::at(phase))));
-        assert_eq!(stored.scenarios, sum.scenarios, "what is shown adds up to what was told");
+        assert_eq!(stored.scenarios, sum.scenarios, "what is shown adds up to what was reported");
         assert_eq!(stored.steps, sum.steps);
         assert!(idle(&self.store, &self.plan.layout), "nothing is left open");
     }

@@ -111,7 +111,7 @@ fn groups_sessions_connects_and_messages_have_their_part_of_it() {
         sink.group(GroupId(0), at(800), at(5000), ms(3200), Outcome::Ok);
         sink.listener_came(StepId(1), at(500));
         sink.session(StepId(1), at(4500), Duration::from_millis(4000), Outcome::Ok);
-        // Told of later than it was open.
+        // Reported later than it was open.
         let times = ConnectTimes { total: ms(200), tcp: ms(200), ..ConnectTimes::default() };
         sink.connected(Protocol::Http, at(4600), at(1100), &times);
         sink.latency(MessageId(0), at(4000), ms(2500), false);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-/// A scenario that starts with `start`, iterates and stops, each telling who did it.
+/// A scenario that starts with `start`, iterates and stops; each request says who did it.
 fn with_start(server: &Server, start: &str, rest: &str) -> Plan {
     plan(
         server,
@@ -217,7 +217,7 @@ async fn who_never_started_ends_at_once_and_stops_nothing() {
     let done = going.finish().await;
     done.check();
     let start = &done.drained[0].totals.steps[0];
-    assert_eq!(start.response[Outcome::Interrupted.index()].count(), 3, "what is cut off is told");
+    assert_eq!(start.response[Outcome::Interrupted.index()].count(), 3, "what is cut off is reported");
     assert_eq!(samples(&done, "stop"), 0);
 }
 

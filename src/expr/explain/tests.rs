@@ -96,7 +96,7 @@ fn what_is_named_like_a_secret_is_never_shown() {
     bench.set("a", "t-12345");
     for (text, explained) in [
         ("response.json.token == api_token", "was *** == ***"),
-        // What equals it would tell it.
+        // What equals it would give it away.
         ("response.json.token != a", "was *** != ***"),
         ("response.json['pin'].password == 1", "was *** == ***"),
         ("api_token | upper == 'X'", "was *** == ***"),

@@ -31,7 +31,7 @@ impl Flaw {
     }
 }
 
-/// As many flaws of one file are told.
+/// The most flaws of one file that are reported.
 const MOST_FLAWS: usize = 3;
 /// The largest file, in bytes: places of rows are 32 bits.
 pub const MAX_SIZE: u64 = u32::MAX as u64;

@@ -75,7 +75,7 @@ impl Ears {
         numbers.chain(silences).max().unwrap_or_default()
     }
 
-    /// Tells what was missed and what was silent up to `edge`, as far as that is known `now`. Answers whether that is all.
+    /// Reports what was missed and what was silent up to `edge`, as far as that is known `now`. Answers whether that is all.
     pub fn settle(&self, edge: Instant, now: Instant, report: &mut dyn FnMut(MessageId, Finding)) -> bool {
         if self.closed.get() {
             return true;
@@ -149,7 +149,7 @@ impl Numbers {
         self.doubled = true;
     }
 
-    /// Whether there were more senders than are followed, and that is to be told: once a run.
+    /// Whether there were more senders than are followed, and that is still to be reported: once a run.
     pub(super) fn is_crowding_to_be_reported(&self) -> bool {
         self.sequences.is_to_be_reported(self.message)
     }

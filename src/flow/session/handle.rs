@@ -17,7 +17,7 @@ use crate::flow::sink::Sink;
 use crate::measure::{MessageId, Numbered};
 use crate::protocol::session::{Incoming, IncomingKind};
 
-/// What is told where there are more.
+/// What is reported where there are more.
 const CROWDED: &str = "`sequence` has more senders than are followed (256 by one listener, 10000 in all); what is missed of the others isn't known: \
                        let each listener hear fewer, or leave `sender` out where all count together";
 

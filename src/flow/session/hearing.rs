@@ -1,4 +1,4 @@
-//! Handlers that listen: they tell the sink what they miss, at the latest when they go.
+//! Handlers that listen: they report to the sink what they miss, at the latest when they go.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::marks::Sequences;
 use super::types::Handlers;
 use crate::flow::sink::Sink;
 
-/// What some handlers have heard, for as long as they listen. What never came is told when that ends, or when it is dropped.
+/// What some handlers have heard, for as long as they listen. What never came is reported when that ends, or when it is dropped.
 pub(in crate::flow) struct Hearing<'a, S: Sink> {
     sink: &'a S,
     /// None if no handler follows anything, or once it has ended.

@@ -109,7 +109,7 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// Reads ahead for as long as it is polled; a loss is told, and noticed by whoever uses the connection next.
+    /// Reads ahead for as long as it is polled. A loss is reported at once; the next step on the connection fails.
     pub(super) async fn read_ahead(&mut self) -> std::convert::Infallible {
         loop {
             let Some(connection) = self.connection.as_mut().filter(|_| self.ahead.has_room()) else {
@@ -245,7 +245,7 @@ impl<'a, S: Sink> Session<'a, S> {
         self.lost = Some(lost);
     }
 
-    /// Tells of a loss that no message was waited for in: an error of the session's step, at that moment.
+    /// Reports a loss while no message was waited for: an error of the session's step, at that moment.
     pub(super) fn report_loss(&self, at: Instant) {
         self.report_loss_since(at, at);
     }
@@ -256,7 +256,7 @@ impl<'a, S: Sink> Session<'a, S> {
         self.report_error_since(began, at, lost.reason, &lost.detail);
     }
 
-    /// A step needs the connection, and there is none: an error, unless it is the loss that was told already.
+    /// A step needs the connection, and there is none: an error, unless it is the loss that was reported already.
     pub(super) fn report_closed(&mut self, at: Instant) -> Broken {
         let broken = self.gone();
         if self.lost.is_none() {

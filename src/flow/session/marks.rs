@@ -94,7 +94,7 @@ struct Kind {
     senders: Mutex<HashMap<u64, Arc<Marks>>>,
     /// There were more senders than are followed.
     crowded: AtomicBool,
-    /// That has been told.
+    /// That has been reported.
     reported: AtomicBool,
 }
 
@@ -124,7 +124,7 @@ impl Sequences {
         }
     }
 
-    /// Whether there were more senders of a kind than are followed, and that is to be told: once a run.
+    /// Whether there were more senders of a kind than are followed, and that is still to be reported: once a run.
     pub(super) fn is_to_be_reported(&self, message: MessageId) -> bool {
         let Some(kind) = self.kinds.get(message.index()) else { return false };
         kind.crowded.load(Ordering::Relaxed) && !kind.reported.swap(true, Ordering::Relaxed)

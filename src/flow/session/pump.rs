@@ -243,7 +243,7 @@ impl<'a, S: Sink> Run<'a, S> {
         {
             return self.came(awaited, due, sent, at, message);
         }
-        // That the connection was lost has been told.
+        // That the connection was lost has been reported.
         self.ready().await?;
         if let Some(session) = self.session.as_mut().filter(|session| session.is_closed()) {
             let why = session.gone().why;
@@ -319,7 +319,7 @@ impl<'a, S: Sink> Run<'a, S> {
         fits
     }
 
-    /// Tells of a message whose JSON was asked for since there were `looks`, and which holds none; once.
+    /// Reports a message that holds no JSON though it was asked for since `looks` was read; once.
     fn report_unparsed(&self, at: Instant, handled: &mut Handled, looks: u32) {
         if !handled.unparsed && handled.message.vain_looks() > looks {
             handled.unparsed = true;

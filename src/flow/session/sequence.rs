@@ -164,11 +164,11 @@ impl Tracker {
         match &mut self.heard {
             None => {
                 lacks.push(lack);
-                // What was due later is yet to be told.
+                // What was due later is still to be reported.
                 self.since = until.checked_sub(GRACE).unwrap_or(until);
             }
             Some(heard) => {
-                // What was due while it was away is told by the first number that comes then.
+                // What was due while it was away shows in the first number that comes then.
                 if self.anew.is_some() {
                     return;
                 }

@@ -2,7 +2,7 @@
 //!
 //! A silence is what lies between two messages, or between a message and the beginning or the end of the listening, if that is longer than
 //! [`TIMES`] times `every`. All of it is silent then. While the connection is gone it is silent as well, however short that is.
-//! What lies between two messages is told once it is known what it was, in stretches that follow each other without a gap.
+//! What lies between two messages is reported once it is known what it was, in stretches that follow each other without a gap.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(super) struct Silence {
     limit: Duration,
     /// When a message last came, or the listening began.
     heard: Instant,
-    /// Up to when all was told.
+    /// Up to when all was reported.
     reported: Instant,
     /// Since when the connection is gone.
     away: Option<Instant>,
@@ -60,7 +60,7 @@ impl Silence {
         self.away = None;
     }
 
-    /// Tells what is silent up to `until` by what is known `now`. What may still turn out to be none isn't told; false if there
+    /// Reports what is silent up to `until` by what is known `now`. What may still turn out to be no silence isn't reported; false if there
     /// is any.
     pub(super) fn settle(&mut self, until: Instant, now: Instant, report: &mut dyn FnMut(Stretch)) -> bool {
         if self.is_long(now) {
@@ -151,7 +151,7 @@ mod tests {
         }
         silence.end(ms(start, length), &mut take);
         for pair in stretches.windows(2) {
-            assert_eq!(pair[0].to, pair[1].from, "no moment is told twice, and none is left out");
+            assert_eq!(pair[0].to, pair[1].from, "no moment is reported twice, and none is left out");
         }
         sums(start, &stretches, edges)
     }

@@ -49,7 +49,7 @@ proptest! {
     #[test]
     fn turns_are_due_by_the_pace_or_when_the_last_one_ended(lengths in prop::collection::vec(0u64..40, 1..12), every in 1u64..30) {
         let mut make = Maker::new("http://127.0.0.1:1");
-        // Turn k takes the k-th length, told by a choice that never is one.
+        // Turn k takes the k-th length.
         let pauses: Vec<Step> = lengths.iter().enumerate().map(|(k, length)| Step {
             condition: Some(make.expression(&format!("index == {k}"))),
             ..think(Duration::from_millis(*length))

@@ -117,7 +117,7 @@ async fn within_an_attempt_another_attempt_is_part_of_it() {
     let book = Book::default();
     assert_eq!(run(vec![outer], &book).await.0, End::Completed);
     assert_eq!(server.seen(), ["GET /a", "GET /a", "GET /b", "GET /a", "GET /b"]);
-    // Of the first round nothing is told, though its inner attempt had succeeded.
+    // Of the first round nothing is reported, though its inner attempt had succeeded.
     assert_eq!(book.checks(), [(0, true), (1, true), (0, true)]);
 }
 

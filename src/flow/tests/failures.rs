@@ -57,7 +57,7 @@ async fn expectations() {
     assert_eq!(book.details(), details);
 }
 
-/// Which steps' requests were told as lost.
+/// Which steps' requests were reported as lost.
 fn lost(book: &Book) -> Vec<u32> {
     book.events.borrow().iter().filter_map(|event| if let Event::Lost(step) = event { Some(*step) } else { None }).collect()
 }

@@ -108,7 +108,7 @@ impl Server {
     }
 }
 
-/// What a sink was told.
+/// What was reported to a sink.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Sample(u32, Instant, Sample),

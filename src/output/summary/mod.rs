@@ -147,7 +147,7 @@ fn one_phase(out: &mut String, phase: &Phase, shown: &[String], repeated: bool, 
     }
 }
 
-/// The requirements, targets behind them. What was `told` above already isn't said again.
+/// The requirements, targets behind them. What was `shown` above already isn't said again.
 fn slos(out: &mut String, slos: &[SloResult], shown: &[String], style: Style) {
     let mut table = Table::new(vec![
         ("", Align::Left),

@@ -100,7 +100,7 @@ pub(super) fn notes(out: &mut String, phases: &[Phase], style: Style) {
             Some(at) if note.ends_with(')') => &note[..at],
             _ => note,
         };
-        // Which source told it doesn't change what is to be known.
+        // Which source said it doesn't change what is to be known.
         let note = note.split_once(": ").filter(|(source, _)| is_source(source)).map_or(note, |(_, note)| note);
         if !notes.contains(&note) {
             notes.push(note);
@@ -147,7 +147,7 @@ fn row(counter: &CounterRow, siblings: &[&Labels]) -> Vec<Cell> {
     cells
 }
 
-/// A series by its name and the labels that tell it from its siblings: `pg_stat_database_xact_commit{datname="shop"}`.
+/// A series by its name and the labels that distinguish it from its siblings: `pg_stat_database_xact_commit{datname="shop"}`.
 fn named(name: &str, labels: &Labels, siblings: &[&Labels]) -> String {
     let mut names = distinguishing(siblings);
     if !names.iter().any(|name| labels.contains_key(*name)) {
@@ -161,7 +161,7 @@ fn named(name: &str, labels: &Labels, siblings: &[&Labels]) -> String {
     if shown.is_empty() { clean(name) } else { format!("{}{{{}}}", clean(name), shown.join(",")) }
 }
 
-/// The labels that tell siblings apart: one that does it alone if there is one, best a `…name`, else all that differ.
+/// The labels that distinguish siblings: one that does it alone if there is one, best a `…name`, else all that differ.
 fn distinguishing<'a>(siblings: &[&'a Labels]) -> BTreeSet<&'a str> {
     let differing = differing(siblings);
     let alone = differing.iter().copied().filter(|name| values(siblings, name) == siblings.len());

@@ -41,9 +41,9 @@ pub struct Client {
     connections: Vec<Box<Connection>>,
     /// Those that take many requests at once; they are never taken out.
     lines: Vec<H2Connection>,
-    /// Connections that were dropped with a request, and of which nobody has been told yet.
+    /// Connections that were dropped with a request, and not reported yet.
     lost: usize,
-    /// What the requests that were dropped could not tell any more.
+    /// What the requests that were dropped could not report any more.
     unreported: Unreported,
     knock: Knock,
     alarm: Alarm,
@@ -75,7 +75,7 @@ impl Client {
         &self.knock
     }
 
-    /// Forgets the cookies and closes the connections, for the end of the user. Returns what nobody was told of, these closed
+    /// Forgets the cookies and closes the connections, for the end of the user. Returns what was not reported yet, these closed
     /// connections among it.
     pub fn close(&mut self) -> Unreported {
         self.jar = Jar::default();
@@ -87,7 +87,7 @@ impl Client {
         unreported
     }
 
-    /// What a request that was dropped could not tell of connections. To be asked for at once, since what was still being opened lasts
+    /// What a request that was dropped could not report of connections. To be asked for at once, since what was still being opened lasts
     /// until then.
     pub fn unreported(&mut self) -> Unreported {
         self.unreported.dropped(&self.knock);
@@ -97,7 +97,7 @@ impl Client {
 
     /// Sends the request, follows its redirects, and reads the answer.
     ///
-    /// May be dropped at any time: the connection in use is then closed, and [`Client::unreported`] or [`Pool::close`] tells of it.
+    /// May be dropped at any time: the connection in use is then closed, and [`Client::unreported`] or [`Pool::close`] reports it.
     pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;
@@ -132,7 +132,7 @@ impl Client {
             .await
         };
         if result.is_none() && (progress.meter.is_some() || matches!(progress.line, Some((_, true)))) {
-            // A time limit drops the connection too, but this exchange tells of it.
+            // A time limit drops the connection too, but this exchange reports it.
             match pool {
                 Some(pool) if matches!(spec.connections, Connections::Shared(_)) => pool.forget_lost(),
                 _ => *lost = 0,

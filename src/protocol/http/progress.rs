@@ -17,7 +17,7 @@ use crate::base::{Outcome, Reason};
 use crate::net::{DialTimes, Dialing, Meter};
 use crate::protocol::{Connect, Knock};
 
-/// What became of connections and of an answer, and nobody has been told yet. Kept by the user, since a request may be dropped.
+/// What became of connections and of an answer, and was not reported yet. Kept by the user, since a request may be dropped.
 #[derive(Debug, Default)]
 pub struct Unreported {
     /// The status of the answer that was being read; 0 if there was none.
@@ -29,7 +29,7 @@ pub struct Unreported {
 }
 
 impl Unreported {
-    /// Whether there is nothing to tell of connections.
+    /// Whether there is nothing to report of connections.
     pub fn is_empty(&self) -> bool {
         self.connects.is_empty() && self.disconnects.is_empty()
     }

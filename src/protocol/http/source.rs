@@ -90,7 +90,7 @@ impl ConnectionSource<'_> {
         match self {
             ConnectionSource::User { connections, lines, .. } if connections.len() + lines.len() >= MAX_CONNECTIONS => {
                 if connections.is_empty() {
-                    // One that has ended may have been told of.
+                    // One that has ended may have been reported.
                     return lines.remove(0).claim_end();
                 }
                 connections.remove(0);

@@ -70,7 +70,7 @@ impl Connector {
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        // An IPv6 address without brackets can't be told from its port.
+        // An IPv6 address without brackets can't be separated from its port.
         if host.is_empty() || (bare.is_none() && host.contains([':', '/', '[', ']'])) {
             return Err(wrong());
         }

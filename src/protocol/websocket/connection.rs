@@ -242,7 +242,7 @@ impl Connection {
         self.lost.get_or_insert(lost).clone()
     }
 
-    /// The connection is lost to this error. A peer that broke the protocol is told so, as far as the socket takes it at once.
+    /// The connection is lost to this error. A peer that broke the protocol gets the code, as far as the socket takes it at once.
     fn fail(&mut self, error: &Error) -> Lost {
         let (lost, goodbye) = explain_error(error, self.max_message);
         if let (Some(code), Some(socket)) = (goodbye, &mut self.socket) {
@@ -332,7 +332,7 @@ fn closed_by(frame: Option<CloseFrame>) -> Lost {
     }
 }
 
-/// What an error means, and the code to tell the peer if it broke the protocol.
+/// What an error means, and the code for the peer if it broke the protocol.
 fn explain_error(error: &Error, max_message: usize) -> (Lost, Option<CloseCode>) {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => (Lost::new(Reason::Closed, "the peer closed the connection"), None),

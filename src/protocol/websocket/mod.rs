@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455): the handshake over a stream of ours, frames by tokio-tungstenite.
 //!
 //! The handshake is this module's own, on hyper: so a refusal comes with its status, headers and a reason, a `Connection` header
-//! with more than one token is understood, and the parts are timed. Pings are answered without being told. No extension is asked
+//! with more than one token is understood, and the parts are timed. Pings are answered by themselves. No extension is asked
 //! for, so messages are not compressed.
 
 mod connection;

@@ -4,7 +4,7 @@ use super::Figures;
 use crate::base::Reason;
 use crate::measure::{Layout, ScenarioId, Totals};
 
-/// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be told apart.
+/// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(in crate::verdict) struct Part {
     /// Requests, iterations, …: whatever the subject is about.

@@ -1,4 +1,4 @@
-//! What a phase comes to: the rules of combination, told over made-up totals.
+//! What a phase comes to: the rules of combination, shown on made-up totals.
 
 use super::super::requirement::Unit;
 use super::super::slo::tests::{server, slo};

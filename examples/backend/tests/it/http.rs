@@ -311,7 +311,7 @@ async fn faults_on_demand_and_stores_that_are_away() {
     slow.get("/manga/1").await;
     assert!(started.elapsed().as_millis() >= 50);
 
-    // One connection, held by another: whoever waits longer than POOL_WAIT is told.
+    // One connection, held by another: whoever waits longer than POOL_WAIT gets an error.
     let starved = Service::start(&stack, &[("POOL_SIZE", "1"), ("POOL_WAIT", "20ms")]).await;
     let locker = Service::start(&stack, &[]).await;
     let answers = held_up(&stack, &starved, &locker).await;

@@ -1,4 +1,4 @@
-//! What one listener is told of its numbers.
+//! What one listener finds out about its numbers.
 
 use std::collections::BTreeSet;
 
@@ -97,7 +97,7 @@ fn a_gap_is_missed_once_it_has_had_its_time() {
     assert_eq!(listener.counts, numbered(3, 0, 0, 0));
     listener.hears(6, 1010);
     assert_eq!(listener.counts, numbered(4, 2, 0, 0));
-    assert_eq!(listener.hears(2, 1020).counts, numbered(4, 2, 0, 1), "missed for good, and told to have come late");
+    assert_eq!(listener.hears(2, 1020).counts, numbered(4, 2, 0, 1), "missed for good, and counted as late");
     assert_eq!(listener.hears(2, 1030).counts, numbered(4, 2, 1, 1));
     assert_eq!(listener.ends(5000), numbered(4, 2, 1, 1));
 }

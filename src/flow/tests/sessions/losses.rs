@@ -87,7 +87,7 @@ async fn a_connection_is_brought_back_and_its_numbers_go_on() {
     assert_eq!(book.numbered(), Numbered { received: 2, missed: 1, repeated: 0, reordered: 0 });
     let outcomes: Vec<_> = book.samples_in_short().into_iter().map(|(_, outcome, _)| outcome).collect();
     use Outcome::{Error, Ok};
-    assert_eq!(outcomes, [Ok, Error, Ok, Error, Ok], "each loss is told, and each attempt");
+    assert_eq!(outcomes, [Ok, Error, Ok, Error, Ok], "each loss is reported, and each attempt");
     assert!(book.has(&Event::Session(9, Ok)));
     for _ in 0..2 {
         server.end().await;

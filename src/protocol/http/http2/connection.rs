@@ -48,10 +48,10 @@ struct Shared {
     limit: AtomicUsize,
     /// Permits to be taken away as they come back, since the peer has lowered its limit.
     owed: AtomicUsize,
-    /// The bytes that requests have been told of.
+    /// The bytes that have been given to requests.
     claimed_sent: AtomicU64,
     claimed_received: AtomicU64,
-    /// Whether somebody has told of its end.
+    /// Whether somebody has claimed its end, to report it.
     end_claimed: AtomicBool,
     /// Dropped with this; the driving task then says goodbye.
     _alive: oneshot::Sender<()>,
@@ -83,7 +83,7 @@ pub(in crate::protocol::http) async fn connect(
             let _ = dropped.await;
             tokio::time::sleep(GOODBYE).await;
         };
-        // How it ended is told to each stream, and to the next one that would be opened.
+        // Each stream learns how it ended, and so does the next one that would be opened.
         tokio::select! {
             _ = connection => {}
             () = given_up => {}
@@ -134,7 +134,7 @@ impl H2Connection {
         (take(meter.sent(), claimed_sent), take(meter.received(), claimed_received))
     }
 
-    /// Whether its end is still to be told; only once.
+    /// Whether its end is still to be reported; true only once, for whoever asks first.
     pub fn claim_end(&self) -> bool {
         !self.0.end_claimed.swap(true, Relaxed)
     }

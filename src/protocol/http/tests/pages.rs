@@ -66,7 +66,7 @@ async fn times_and_bytes_are_of_the_wire() {
         assert_eq!(exchange.received as usize, OK.len());
         assert!(exchange.sent_at.unwrap() <= exchange.ended && exchange.wait <= exchange.service());
         assert!(exchange.wait > Duration::ZERO);
-        // The connection is told of once.
+        // The connection is reported once.
         match (turn, &exchange.connects[..]) {
             (0, [Connect { result: Ok(times), .. }]) => assert!(times.total >= times.tcp),
             (1, []) => {}

@@ -64,7 +64,7 @@ pub enum Content {
 pub enum Length {
     /// As written.
     Written(Sizes),
-    /// Told by an expression: a number of bytes, or a text like `10MB` or `100KB..50MB`.
+    /// Given by an expression: a number of bytes, or a text like `10MB` or `100KB..50MB`.
     Expression(Template),
 }
 

@@ -149,7 +149,7 @@ async fn what_breaks_the_protocol_ends_the_connection_and_the_peer_gets_the_code
         ("reason that is not UTF-8", 1007, frame(true, CLOSE, b"\x03\xe8\xff")),
         ("too long a frame", 1009, frame(true, BINARY, &[0; 2000])),
         ("too long in fragments", 1009, [frame(false, BINARY, &[0; 600]), frame(true, CONTINUED, &[0; 600])].concat()),
-        // Told from its header alone: 2^62 bytes will not be waited for, nor allocated.
+        // Known from its header alone: 2^62 bytes will not be waited for, nor allocated.
         ("too long to be", 1009, [vec![0x82, 127], (1u64 << 62).to_be_bytes().to_vec()].concat()),
     ];
     cases.extend((3..8).chain(11..16).map(|opcode| ("reserved opcode", 1002, frame(true, opcode, b""))));
