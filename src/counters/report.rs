@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::api::unix;
 use super::cut::Cut;
 use super::error::SourceError;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::Labels;
 use super::meter::Levels;
 use super::observe::PROMETHEUS;
@@ -179,7 +179,7 @@ pub(crate) struct Point {
     pub(crate) labels: Labels,
     /// Which of the items wanted it is of.
     pub(crate) items: Vec<usize>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MetricKind,
     pub(crate) cut: Cut,
     /// Of an exporter only: since the edge before.
     pub(crate) levels: Option<Levels>,
@@ -231,7 +231,7 @@ pub struct CounterRow {
     /// may be any number.
     pub uncertainty: Option<f64>,
     /// Counter or gauge.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// How often the counter started again.
     pub resets: u64,
     /// The least value of a gauge over the phase.

@@ -187,7 +187,7 @@ mod tests {
         assert!(selectors.is_empty());
         // Not one of each `_created`, which most haven't.
         let [said] = &*left_out else { panic!("{left_out:?}") };
-        assert!(said.contains("falling values only") && said.ends_with("process_start_time_seconds"), "{said}");
+        assert!(said.contains("only where values fall") && said.ends_with("process_start_time_seconds"), "{said}");
         // A bucket has the start time of its histogram, and not those of the siblings that nobody asked for.
         let matchers = vec![Matcher::new("le", "0.1"), Matcher::new("path", "/x")];
         let wants = Wants::new(&Observe { counters: vec![metric("took_bucket", matchers)], ..Observe::default() });

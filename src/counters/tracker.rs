@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::cut::{At, Cut};
 use super::increase::Fold;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::Labels;
 use super::meter::{Levels, Meter};
 use super::part::Between;
@@ -15,7 +15,7 @@ use super::select::{Best, keep};
 use super::starts::{SERIES_REMEMBERED, Starts};
 use super::text::{Exposition, Sample};
 use super::track::Track;
-use super::values::{Found, LevelMeters, LevelOf, no_counter};
+use super::values::{LevelMeters, LevelOf, SeriesFindings, no_counter};
 use super::want::{Labelled, Wants};
 
 /// Names to keep of what an exporter has beside the metrics wanted.
@@ -369,13 +369,15 @@ pub(super) fn between([before, after]: [&SourceReading; 2], begun: f64) -> Betwe
         let mut track = match (from, to) {
             // New at a system that was read at the first edge.
             (None, Some(to))
-                if to.kind == Kind::Counter && to.cut.first.0 > begun && to.items.iter().any(|of| before.read.contains(of)) =>
+                if to.kind == MetricKind::Counter
+                    && to.cut.first.0 > begun
+                    && to.items.iter().any(|of| before.read.contains(of)) =>
             {
                 Track::born(&to.cut)
             }
             _ => Track::between(point.kind, from.map(|point| point.cut), to.map(|point| point.cut)),
         };
-        if point.kind == Kind::Counter {
+        if point.kind == MetricKind::Counter {
             track.unread([a.bare, b.bare]);
         }
         let levels = to.and_then(|to| match (consecutive, read_again) {
@@ -385,20 +387,20 @@ pub(super) fn between([before, after]: [&SourceReading; 2], begun: f64) -> Betwe
         });
         for item in point.items.iter().copied() {
             let (metric, labels, samples) = (point.metric.clone(), point.labels.clone(), b.scrapes - a.scrapes);
-            out.found.push(Found { item, metric, labels, kind: point.kind, track, levels, samples });
+            out.found.push(SeriesFindings { item, metric, labels, kind: point.kind, track, levels, samples });
         }
     }
     let passed = b.passed.iter().filter(|passed| passed.since >= begun);
     for passed in passed.filter(|passed| !later.contains_key(&(&passed.metric, &passed.labels))) {
         let new = passed.cut.first.0 > begun && passed.items.iter().any(|of| before.read.contains(of));
-        let track = if new { Track::passed(&passed.cut) } else { Track::between(Kind::Counter, None, None) };
+        let track = if new { Track::passed(&passed.cut) } else { Track::between(MetricKind::Counter, None, None) };
         for item in passed.items.iter().copied() {
             let (metric, labels) = (passed.metric.clone(), passed.labels.clone());
-            out.found.push(Found {
+            out.found.push(SeriesFindings {
                 item,
                 metric,
                 labels,
-                kind: Kind::Counter,
+                kind: MetricKind::Counter,
                 track,
                 levels: None,
                 samples: b.scrapes - a.scrapes,

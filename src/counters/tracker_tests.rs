@@ -31,13 +31,14 @@ fn edge(tracker: &mut Tracker, at: f64, time: f64, said: &str) -> SourceReading 
     reading
 }
 
-fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<Found> {
-    let has = |found: &Found| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
+fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<SeriesFindings> {
+    let has =
+        |found: &SeriesFindings| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
     between(readings, edges[0]).found.into_iter().find(has)
 }
 
 /// Value, least and most.
-fn bounds(found: &Found) -> Result<(f64, f64, f64), Gap> {
+fn bounds(found: &SeriesFindings) -> Result<(f64, f64, f64), Gap> {
     found.track.known()
 }
 
@@ -241,7 +242,7 @@ fn the_newest_name_is_taken_and_the_text_names_the_kind() {
     let after = edge(&mut tracker, 9.99, 10.0, &said(2));
     let of = |metric: &str| found([&before, &after], [0.0, 10.0], metric, "");
     let jobs = of("jobs").unwrap();
-    assert_eq!((jobs.kind, jobs.track.resets), (Kind::Counter, 1));
+    assert_eq!((jobs.kind, jobs.track.resets), (MetricKind::Counter, 1));
     assert!(of("redis_memory_max_bytes").is_some() && of("redis_config_maxmemory").is_none());
 }
 
@@ -348,7 +349,7 @@ fn what_its_name_alone_calls_a_counter_is_a_gauge_once_it_falls() {
     feed(&mut tracker, 5.0, &said(510));
     let after = edge(&mut tracker, 9.99, 10.0, &said(505));
     let jobs = found([&before, &after], [0.0, 10.0], "many_total", "").unwrap();
-    assert_eq!((jobs.kind, jobs.track.resets), (Kind::Gauge, 0));
+    assert_eq!((jobs.kind, jobs.track.resets), (MetricKind::Gauge, 0));
     assert!((bounds(&jobs).unwrap().0 - 5.01).abs() < 1e-9);
     // The preset knows what its own are.
     assert_eq!(found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap().track.resets, 1);

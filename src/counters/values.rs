@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::amount::{Amount, Whole, ratio};
 use super::cut::Gap;
 use super::hidden::Hidden;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, SOURCE, TARGET, label};
 use super::meter::{Levels, Meter};
 use super::track::Track;
@@ -13,11 +13,11 @@ use super::want::{Asked, Sum, Wants};
 
 /// One series of an item in one source, over one phase.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct SeriesFindings {
     pub(super) item: usize,
     pub(super) metric: String,
     pub(super) labels: Labels,
-    pub(super) kind: Kind,
+    pub(super) kind: MetricKind,
     pub(super) track: Track,
     /// Of a gauge, where they are known.
     pub(super) levels: Option<Levels>,
@@ -313,7 +313,11 @@ impl Asked {
     }
 
     /// The systems that a source has anything of.
-    pub(super) fn systems<'a>(&self, source: &str, found: impl Iterator<Item = &'a Found> + Clone) -> BTreeMap<Labels, Parts> {
+    pub(super) fn systems<'a>(
+        &self,
+        source: &str,
+        found: impl Iterator<Item = &'a SeriesFindings> + Clone,
+    ) -> BTreeMap<Labels, Parts> {
         let mut systems: BTreeMap<Labels, Parts> = BTreeMap::new();
         for (place, sum) in self.terms() {
             for series in found.clone().filter(|series| series.item == sum.item && sum.takes(&series.labels)) {
@@ -341,13 +345,13 @@ impl Asked {
     }
 
     /// What a series has to say: the level at the phase's end, or the increase.
-    fn amount(&self, series: &Found) -> Result<Amount, String> {
+    fn amount(&self, series: &SeriesFindings) -> Result<Amount, String> {
         let (metric, track) = (&series.metric, &series.track);
         match (self.level, series.kind) {
             (true, _) if series.samples == 0 => Err(format!("{metric}: no sample of it lies in the phase")),
             (true, _) => track.level().ok_or_else(|| format!("{metric}: {}", gap(track))),
-            (false, Kind::Gauge) => Err(no_counter(metric)),
-            (false, Kind::Counter) => track.delta.map_err(|_| format!("{metric}: {}", gap(track))),
+            (false, MetricKind::Gauge) => Err(no_counter(metric)),
+            (false, MetricKind::Counter) => track.delta.map_err(|_| format!("{metric}: {}", gap(track))),
         }
     }
 

@@ -22,7 +22,7 @@ use super::picker::Picker;
 use super::pool::Pool;
 use super::pulse::Pulse;
 use super::report::Report;
-use super::shared::{FreeUsers, Shared, WorkerHandle};
+use super::shared::{FreeUsers, RunShared, WorkerHandle};
 use super::slot::Slot;
 use super::timer::Timer;
 
@@ -33,7 +33,7 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Context {
     pub worker: usize,
     pub share: Share,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<RunShared>,
     pub timer: Timer,
     pub gate: Gate,
     pub pulse: Pulse,
@@ -58,7 +58,7 @@ struct Interrupt {
 }
 
 impl Context {
-    pub fn new(worker: usize, share: Share, shared: Arc<Shared>, timer: Timer) -> Rc<Self> {
+    pub fn new(worker: usize, share: Share, shared: Arc<RunShared>, timer: Timer) -> Rc<Self> {
         let gauges = shared.store.gauges.worker();
         let plan = &shared.plan;
         let picker = Picker::new(&plan.data, plan.seed, shared.allocator.clone(), shared.lists.clone(), share);

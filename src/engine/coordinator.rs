@@ -21,7 +21,7 @@ use super::command::Command;
 use super::event::{Control, Ending, Event};
 use super::phase_run::{Budget, PhaseRun};
 use super::report::Report;
-use super::shared::Shared;
+use super::shared::RunShared;
 use super::view::RunView;
 
 /// Edges are published so long ahead, so that every worker has them in time.
@@ -31,7 +31,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Coordinator {
-    pub shared: Arc<Shared>,
+    pub shared: Arc<RunShared>,
     pub view: RunView,
     pub share: Share,
     pub threads: Vec<JoinHandle<()>>,

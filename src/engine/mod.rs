@@ -61,7 +61,7 @@ pub use hook::{HookEnd, HookHow, HookOrder, HookRun, hook};
 pub use view::{PhaseNow, Preparing, RunView, ScenarioNow};
 
 use coordinator::Coordinator;
-use shared::Shared;
+use shared::RunShared;
 
 /// How many events may wait for their reader; phases are slower than that.
 const EVENTS: usize = 64;
@@ -82,7 +82,7 @@ pub struct Run {
 /// A worker's thread or runtime can't be had.
 pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Carried) -> io::Result<Run> {
     let workers = options.workers.max(1);
-    let (shared, (receivers, reports)) = Shared::new(plan, store, options, carried);
+    let (shared, (receivers, reports)) = RunShared::new(plan, store, options, carried);
     let share = |worker: usize| Share {
         shard: options.shard,
         shards: options.shards.max(1),

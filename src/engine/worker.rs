@@ -24,7 +24,7 @@ use super::phase_run::{PhaseRecorder, PhaseRun, Unsettled};
 use super::pool::{Mode, Pool};
 use super::pulse::BEAT;
 use super::report::Report;
-use super::shared::Shared;
+use super::shared::RunShared;
 use super::timer::Timer;
 
 /// How often it is looked at what has been silent, missed or hanging for long.
@@ -37,7 +37,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 pub(super) fn spawn(
     worker: usize,
     share: Share,
-    shared: Arc<Shared>,
+    shared: Arc<RunShared>,
     inbox: UnboundedReceiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,7 +53,7 @@ pub(super) fn spawn(
     })
 }
 
-async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: UnboundedReceiver<Command>) -> io::Result<()> {
+async fn run(worker: usize, share: Share, shared: Arc<RunShared>, mut inbox: UnboundedReceiver<Command>) -> io::Result<()> {
     let timer = Timer::new()?;
     let ctx = Context::new(worker, share, shared, timer.clone());
     let mut pacer = Pacer::new(ctx.clone());

@@ -8,7 +8,7 @@ use protobuf::UnknownFields;
 
 use super::exemplar;
 use super::varint::{varint, zigzag};
-use crate::measure::catalogue::Kind;
+use crate::measure::catalogue::FamilyKind;
 use crate::measure::exemplars::Exemplar;
 use crate::measure::sparse::Spans;
 use crate::measure::{Buckets, Sparse};
@@ -40,7 +40,7 @@ impl Labels {
 }
 
 /// A family with its series.
-pub(super) fn family(name: &str, help: &str, kind: Kind, series: Vec<Metric>) -> MetricFamily {
+pub(super) fn family(name: &str, help: &str, kind: FamilyKind, series: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
@@ -50,11 +50,11 @@ pub(super) fn family(name: &str, help: &str, kind: Kind, series: Vec<Metric>) ->
 }
 
 /// The kind as the `prometheus` crate knows it.
-pub(super) fn metric_type(kind: Kind) -> MetricType {
+pub(super) fn metric_type(kind: FamilyKind) -> MetricType {
     match kind {
-        Kind::Counter => MetricType::COUNTER,
-        Kind::Gauge => MetricType::GAUGE,
-        Kind::Histogram => MetricType::HISTOGRAM,
+        FamilyKind::Counter => MetricType::COUNTER,
+        FamilyKind::Gauge => MetricType::GAUGE,
+        FamilyKind::Histogram => MetricType::HISTOGRAM,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::secrets::{Secrets, is_secret_cookie};
-use crate::expr::{Scope, Shared, Symbol, Value};
+use crate::expr::{ScenarioValues, Scope, Symbol, Value};
 use crate::protocol::Knock;
 use crate::protocol::http::{Client, Pool};
 
@@ -17,7 +17,7 @@ use super::sink::Sink;
 #[derive(Debug, Clone, Default)]
 pub struct UserParts {
     /// What their expressions share.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ScenarioValues>,
     /// What they have heard of numbered messages.
     pub sequences: Arc<Sequences>,
 }

@@ -6,7 +6,7 @@
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyKind {
     /// Only grows, but for a restart of the process.
     Counter,
     /// Goes up and down.
@@ -21,7 +21,7 @@ pub struct Metric {
     /// Its name.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FamilyKind,
     /// Its labels beside `profile`, in the order of their appearance.
     pub labels: &'static [&'static str],
     /// What it shows, in one sentence.
@@ -41,7 +41,7 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
         $(
             #[doc = $help]
-            pub const $id: Metric = Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+            pub const $id: Metric = Metric { name: $name, kind: FamilyKind::$kind, labels: &[$($label),*], help: $help };
         )+
 
         /// Every metric, in the order of its appearance.
@@ -220,9 +220,9 @@ mod tests {
     fn names_follow_the_conventions() {
         for metric in ALL {
             assert!(is_metric_name(metric.name) && metric.labels.iter().all(|label| is_label_name(label)), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == FamilyKind::Counter, "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);
-            if metric.kind == Kind::Histogram {
+            if metric.kind == FamilyKind::Histogram {
                 assert!(["seconds", "bytes_per_second"].contains(&unit(metric.name)), "{}", metric.name);
             }
             for reserved in ["profile", "le", "type", "service", "env", "stage", "region", "zone", "cluster", "job", "instance"] {

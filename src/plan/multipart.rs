@@ -4,7 +4,7 @@ use super::resolver::Resolver;
 use crate::base::written::{At, Node, Text};
 use crate::expr::{Names, Template};
 use crate::protocol::http::written::Part as Written;
-use crate::protocol::http::{Content, Length, Multipart, Part, Sizes, probe};
+use crate::protocol::http::{BodyPart, Content, Length, Multipart, Sizes, probe};
 
 /// The parts in order; `at` is where the request stands.
 pub(super) fn resolve(resolver: &mut Resolver<'_>, at: Node, parts: &[At<Written>], names: &Names) -> Multipart {
@@ -14,7 +14,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>, at: Node, parts: &[At<Written
     Multipart { parts: parts.iter().filter_map(|written| part(resolver, written, names)).collect() }
 }
 
-fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Option<Part> {
+fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Option<BodyPart> {
     let part = &written.value;
     let optional = |resolver: &mut Resolver<'_>, text: &Option<Text>| match text {
         Some(text) => resolver.template(text, names).map(Some),
@@ -41,7 +41,13 @@ fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Op
             None
         }
     };
-    Some(Part { name: name?, content: content?, filename: filename?, content_type: content_type?, digest: part.digest.is_some() })
+    Some(BodyPart {
+        name: name?,
+        content: content?,
+        filename: filename?,
+        content_type: content_type?,
+        digest: part.digest.is_some(),
+    })
 }
 
 fn file(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Content> {

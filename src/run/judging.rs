@@ -303,8 +303,13 @@ pub(super) fn expressions(plan: &Plan, phase: Option<PhaseId>, totals: &Totals) 
     let value = |(text, expression): &(String, expr::Expression)| {
         let worked = Worked::out(text, &totalled, |metrics| {
             let (metrics, lost) = (Some(metrics.clone()), Some(lost.clone()));
-            let shared =
-                expr::Shared { env: plan.env.clone(), vars: plan.vars.clone(), metrics, lost, ..expr::Shared::default() };
+            let shared = expr::ScenarioValues {
+                env: plan.env.clone(),
+                vars: plan.vars.clone(),
+                metrics,
+                lost,
+                ..expr::ScenarioValues::default()
+            };
             expression.number(&expr::Scope::new(shared.into(), 0))
         });
         (text.clone(), worked.map_err(|error| unset.get(text.as_str()).cloned().unwrap_or_else(|| error.to_string())))

@@ -10,7 +10,8 @@ use crate::support::hostile::{Hostile, Then};
 use crate::support::prometheus::Prometheus;
 use crate::support::{postgres, redis};
 use load_exporter::counters::{
-    Access, CounterRow, Kind, Matcher, Observe, Observed, Observer, Query, Ratio, Source, SourceKind, Traffic, Wanted, presets,
+    Access, CounterRow, Matcher, MetricKind, Observe, Observed, Observer, Query, Ratio, Source, SourceKind, Traffic, Wanted,
+    presets,
 };
 use load_exporter::measure::Clock;
 
@@ -266,7 +267,7 @@ async fn postgres_counted_what_we_report() {
     assert!(commits >= 60.0);
     for source in ["prometheus", "postgres"] {
         let row = row(&observed, source, "pg_stat_database_xact_commit", "datname=shop");
-        assert_eq!((row.delta, row.kind), (Some(commits), Kind::Counter), "{source}");
+        assert_eq!((row.delta, row.kind), (Some(commits), MetricKind::Counter), "{source}");
         // The exporter's own transactions are in its own database.
         let own = self::row(&observed, source, "pg_stat_database_xact_commit", "datname=postgres");
         assert!(own.delta.unwrap() > 0.0);

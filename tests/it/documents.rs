@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use load_exporter::measure::catalogue::{self, Kind, Metric};
+use load_exporter::measure::catalogue::{self, FamilyKind, Metric};
 use load_exporter::plan;
 use load_exporter::profile::{self, Diagnostic, Env, Loaded};
 
@@ -62,9 +62,9 @@ fn problems(loaded: &Loaded) -> String {
 /// A catalogue's row as docs/metrics.md has it.
 fn row(metric: &Metric) -> String {
     let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
+        FamilyKind::Counter => "counter",
+        FamilyKind::Gauge => "gauge",
+        FamilyKind::Histogram => "histogram",
     };
     let labels = metric.labels.join(" ");
     let labels = if labels.is_empty() { labels } else { format!("`{labels}`") };

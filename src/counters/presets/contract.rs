@@ -62,7 +62,7 @@ fn every_preset_keeps_the_contract() {
                 let metric = preset.metrics.iter().find(|metric| metric.names[0] == term.metric);
                 let metric = metric.unwrap_or_else(|| panic!("{name}.{}: {} is not reported", value.name, term.metric));
                 assert!(!metric.optional, "{name}.{}: {} is optional", value.name, term.metric);
-                let gauge = metric.kind == Kind::Gauge;
+                let gauge = metric.kind == MetricKind::Gauge;
                 assert_eq!(gauge, level, "{name}.{}: {} is of the other kind", value.name, term.metric);
                 assert!(term.only.iter().all(|(label, _)| preset.parts.contains(label)), "{name}.{}", value.name);
             }

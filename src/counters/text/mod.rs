@@ -9,7 +9,7 @@ mod line;
 use std::collections::{HashMap, HashSet};
 
 use super::error::beginning;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::Labels;
 use line::Cursor;
 
@@ -223,13 +223,13 @@ impl Exposition {
     }
 
     /// Whether a sample of this name only grows, if the text says so.
-    pub fn kind_of(&self, name: &str) -> Option<Kind> {
+    pub fn kind_of(&self, name: &str) -> Option<MetricKind> {
         match self.type_of(name)? {
-            Type::Counter => Some(Kind::Counter),
-            Type::Histogram => Some(if name.ends_with("_created") { Kind::Gauge } else { Kind::Counter }),
-            Type::Summary if name.ends_with("_sum") || name.ends_with("_count") => Some(Kind::Counter),
+            Type::Counter => Some(MetricKind::Counter),
+            Type::Histogram => Some(if name.ends_with("_created") { MetricKind::Gauge } else { MetricKind::Counter }),
+            Type::Summary if name.ends_with("_sum") || name.ends_with("_count") => Some(MetricKind::Counter),
             Type::Unknown => None,
-            Type::Gauge | Type::Summary | Type::GaugeHistogram | Type::Info | Type::StateSet => Some(Kind::Gauge),
+            Type::Gauge | Type::Summary | Type::GaugeHistogram | Type::Info | Type::StateSet => Some(MetricKind::Gauge),
         }
     }
 }

@@ -35,7 +35,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let carried = Carried::new(&plan, workers(1));
-        let (shared, _inboxes) = Shared::new(plan, store.clone(), workers(1), &carried);
+        let (shared, _inboxes) = RunShared::new(plan, store.clone(), workers(1), &carried);
         let share = Share { shard: 0, shards: 1, worker: 0, workers: 1 };
         let ctx = Context::new(0, share, shared, Timer::new().unwrap());
         let pool = ctx.make_pools().remove(0);

@@ -1,7 +1,7 @@
 //! Why checks fail, as a reader meets it.
 
 use super::super::tests::Bench;
-use super::super::{Response, Scope, Shared};
+use super::super::{Response, ScenarioValues, Scope};
 use super::Gap;
 use crate::base::Secrets;
 use bytes::Bytes;
@@ -166,7 +166,7 @@ fn what_was_never_sent_is_in_neither_of_two_counts() {
     let mut bench = Bench::new();
     bench.names = bench.names.with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
     let metrics = Some(BTreeMap::from([("votes_total".to_owned(), 100.0)]));
-    bench.scope = Scope::new(Arc::new(Shared { metrics, ..Shared::default() }), 0);
+    bench.scope = Scope::new(Arc::new(ScenarioValues { metrics, ..ScenarioValues::default() }), 0);
     bench.scope.set_response(Response { status: 200, body: Bytes::from_static(br#"{"total": 98}"#), ..Response::default() });
     for (text, gap) in [
         ("response.json.total == metric('votes_total')", Gap { all: 0.0, unread: 2.0 }),

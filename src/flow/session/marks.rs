@@ -85,11 +85,11 @@ impl Marks {
 /// The streams of one run, by kind of message and sender.
 #[derive(Debug, Default)]
 pub struct Sequences {
-    kinds: Box<[Kind]>,
+    kinds: Box<[MessageSequences]>,
 }
 
 #[derive(Debug, Default)]
-struct Kind {
+struct MessageSequences {
     all: Arc<Marks>,
     senders: Mutex<HashMap<u64, Arc<Marks>>>,
     /// There were more senders than are followed.
@@ -101,7 +101,7 @@ struct Kind {
 impl Sequences {
     /// For so many kinds of messages.
     pub fn new(kinds: usize) -> Self {
-        Self { kinds: std::iter::repeat_with(Kind::default).take(kinds).collect() }
+        Self { kinds: std::iter::repeat_with(MessageSequences::default).take(kinds).collect() }
     }
 
     /// The stream of a kind of message; of a sender's where they number their own. One of its own, which nobody else hears, where

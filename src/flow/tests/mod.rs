@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{Compiler, Explanation, Extract, ListId, Names, Shared, Symbol, Value};
+use crate::expr::{Compiler, Explanation, Extract, ListId, Names, ScenarioValues, Symbol, Value};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 use crate::net::testing::request;
 use crate::protocol::Sent;
@@ -430,7 +430,10 @@ pub(super) fn or_else(mut step: Step, on_error: OnError) -> Step {
 
 /// What the users of a run share, with room for a few kinds of messages.
 pub(super) fn parts() -> UserParts {
-    UserParts { shared: Arc::new(Shared { seed: 1, ..Shared::default() }), sequences: Arc::new(Sequences::new(4)) }
+    UserParts {
+        shared: Arc::new(ScenarioValues { seed: 1, ..ScenarioValues::default() }),
+        sequences: Arc::new(Sequences::new(4)),
+    }
 }
 
 pub(super) fn flow<const N: usize>(steps: [Step; N]) -> Flow {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone, line};
 use crate::base::figures::{count, number, optional};
-use crate::counters::Kind;
+use crate::counters::MetricKind;
 use crate::record::{CounterRow, Phase};
 
 type Labels = BTreeMap<String, String>;
@@ -130,7 +130,7 @@ fn repeats(counter: &CounterRow, other: &CounterRow) -> bool {
 
 fn row(counter: &CounterRow, siblings: &[&Labels]) -> Vec<Cell> {
     let shown = |value: Option<f64>| Cell::from(value.filter(|value| *value != 0.0).map_or_else(String::new, number));
-    let gauge = counter.kind == Kind::Gauge;
+    let gauge = counter.kind == MetricKind::Gauge;
     let mut cells: Vec<Cell> = vec![clean(&counter.source).into(), named(&counter.metric, &counter.labels, siblings).into()];
     cells.extend([optional(counter.before), optional(counter.after), optional(counter.delta)].map(Cell::from));
     cells.push(shown(counter.uncertainty));

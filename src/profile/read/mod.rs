@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::diagnostic::Diagnostic;
-use super::tree::{Kind, Tree};
+use super::tree::{NodeKind, Tree};
 use crate::base::written::Node;
 
 mod fault;
@@ -70,7 +70,7 @@ impl Damage {
     }
 
     fn look(&mut self, tree: &Tree, top: Node) {
-        let Kind::Map { entries, removed, .. } = &tree.entry(top).kind else { return };
+        let NodeKind::Map { entries, removed, .. } = &tree.entry(top).kind else { return };
         self.lost.extend(removed.iter().cloned());
         for (key, value) in entries {
             if tree.damaged.contains(value) {

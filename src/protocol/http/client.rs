@@ -20,7 +20,7 @@ use super::exchange::Exchange;
 use super::failure::Failure;
 use super::http2::H2Connection;
 use super::pool::Pool;
-use super::prepared::Prepared;
+use super::prepared::PreparedRequest;
 use super::progress::{Progress, Unreported};
 use super::received::BEGINNING;
 use super::request::{Request, allowed};
@@ -98,7 +98,7 @@ impl Client {
     /// Sends the request, follows its redirects, and reads the answer.
     ///
     /// May be dropped at any time: the connection in use is then closed, and [`Client::unreported`] or [`Pool::close`] reports it.
-    pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
+    pub async fn perform(&mut self, request: &Request, prepared: PreparedRequest<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;
         let Self { jar, connections, lines, lost, unreported, knock, alarm } = self;

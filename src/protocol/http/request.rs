@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::address::{Address, AddressError, Base, is_absolute, push_query};
 use super::body::Payload;
 use super::decode::ACCEPTED;
-use super::prepared::{Prepared, Rendered};
+use super::prepared::{PreparedRequest, Rendered};
 use super::spec::{Body, BuildError, Connections, Spec, TWO_USERS};
 use crate::base::secrets::{Naming, carries_secret, secrets_of_answer, secrets_of_form};
 use crate::expr::{EvalError, Scope, Template};
@@ -168,7 +168,7 @@ impl Request {
     }
 
     /// The credentials that were rendered; those that are static are known to the plan.
-    pub fn credentials(&self, prepared: &Prepared<'_>) -> Sent {
+    pub fn credentials(&self, prepared: &PreparedRequest<'_>) -> Sent {
         let mut values = match &prepared.address {
             Rendered::Once(_) => Vec::new(),
             Rendered::Now(address) => secrets_of_query(address),
@@ -204,7 +204,7 @@ impl Request {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared<'_>, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedRequest<'_>, EvalError> {
         let address = match &self.address {
             Some(address) => Rendered::Once(address),
             None => Rendered::Now(self.render_address(scope)?),
@@ -224,7 +224,7 @@ impl Request {
             }
             _ => Payload::Once(self.render_body(scope)?),
         };
-        Ok(Prepared { address, headers, body })
+        Ok(PreparedRequest { address, headers, body })
     }
 
     fn render_address(&self, scope: &Scope) -> Result<Address, EvalError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::*;
-use crate::expr::{Compiler, JsonTemplate, Layer, Names, Shared, Value};
+use crate::expr::{Compiler, JsonTemplate, Layer, Names, ScenarioValues, Value};
 use crate::net::HostPort;
 
 fn lit(text: &str) -> Template {
@@ -20,7 +20,7 @@ fn request(change: impl FnOnce(&mut Spec)) -> Result<Request, BuildError> {
 }
 
 fn scope(variables: &[(crate::expr::Symbol, Value)]) -> Scope {
-    let mut scope = Scope::new(Arc::new(Shared::default()), 0);
+    let mut scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     for (symbol, value) in variables {
         scope.set(Layer::Iteration, *symbol, value.clone());
     }
@@ -97,7 +97,7 @@ fn what_cannot_be_sent_is_refused_with_what_to_change() {
 
 #[test]
 fn what_is_rendered_under_names_of_secrets_is_reported() {
-    use crate::protocol::http::upload::{Content, Multipart, Part};
+    use crate::protocol::http::upload::{BodyPart, Content, Multipart};
     let mut compiler = Compiler::new();
     let mut names = Names::new();
     names.variable("v");
@@ -110,7 +110,7 @@ fn what_is_rendered_under_names_of_secrets_is_reported() {
     let field = |name: &str| vec![(name.to_owned(), value.clone())];
     let part = |name: &str| {
         let content = Content::Value(value.clone());
-        Part { name: lit(name), content, filename: None, content_type: None, digest: false }
+        BodyPart { name: lit(name), content, filename: None, content_type: None, digest: false }
     };
     let parts = |name| Body::Multipart(Multipart { parts: vec![part(name)] });
     let credentials = |change: &dyn Fn(&mut Spec)| {

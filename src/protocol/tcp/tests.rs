@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::expr::Shared;
+use crate::expr::ScenarioValues;
 use crate::net::HostPort;
 use crate::protocol::session::{self, Connection, IncomingKind, Lost, Outgoing};
 
@@ -33,7 +33,7 @@ async fn attempt(address: &str, change: impl FnOnce(&mut Connector)) -> session:
     connector.timeout = PLENTY;
     change(&mut connector);
     connector.check().unwrap();
-    let scope = Scope::new(Arc::new(Shared::default()), 0);
+    let scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     session::open(session::Connector::Tcp(Box::new(connector)).prepare(&scope).unwrap(), None).await
 }
 

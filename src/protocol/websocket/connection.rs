@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError}
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
-use super::{Framing, Prepared};
+use super::{Framing, PreparedConnect};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
 use crate::net::dial::{explain, reason_of};
@@ -48,8 +48,8 @@ pub struct Connection {
 
 impl Connection {
     /// A connection whose handshake is over; `rest` came behind it.
-    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, prepared: &Prepared) -> Self {
-        let Prepared { framing, timeout, max_message, .. } = *prepared;
+    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, prepared: &PreparedConnect) -> Self {
+        let PreparedConnect { framing, timeout, max_message, .. } = *prepared;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)

@@ -65,17 +65,17 @@ impl Connector {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedConnect, EvalError> {
         let visit = self.site.render(scope)?;
         let subprotocols = self.subprotocols.clone();
         let Self { framing, timeout, max_message, .. } = *self;
-        Ok(Prepared { visit, subprotocols, framing, timeout, max_message })
+        Ok(PreparedConnect { visit, subprotocols, framing, timeout, max_message })
     }
 }
 
 /// A `connect` as rendered for one user.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedConnect {
     pub(super) visit: Visit,
     pub(super) subprotocols: Vec<String>,
     pub(super) framing: Framing,
@@ -83,7 +83,7 @@ pub struct Prepared {
     pub(super) max_message: usize,
 }
 
-impl Prepared {
+impl PreparedConnect {
     /// The credentials in its headers.
     pub fn credentials(&self) -> Sent {
         self.visit.credentials()
@@ -91,7 +91,7 @@ impl Prepared {
 }
 
 /// Dials and shakes hands.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     handshake::open(prepared, cookies).await
 }
 

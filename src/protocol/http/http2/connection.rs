@@ -31,10 +31,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// An open connection; the clones are the same one. With the last clone it closes.
 #[derive(Debug, Clone)]
-pub(in crate::protocol::http) struct H2Connection(Arc<Shared>);
+pub(in crate::protocol::http) struct H2Connection(Arc<ConnectionState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ConnectionState {
     origin: Arc<Origin>,
     meter: Arc<Meter>,
     sender: SendRequest<Bytes>,
@@ -89,7 +89,7 @@ pub(in crate::protocol::http) async fn connect(
             () = given_up => {}
         }
     });
-    Ok(H2Connection(Arc::new(Shared {
+    Ok(H2Connection(Arc::new(ConnectionState {
         origin: Arc::clone(origin),
         meter,
         sender,
@@ -129,7 +129,7 @@ impl H2Connection {
 
     /// Takes the bytes that went over it, both ways, since somebody last did.
     pub fn claim(&self) -> (u64, u64) {
-        let Shared { meter, claimed_sent, claimed_received, .. } = &*self.0;
+        let ConnectionState { meter, claimed_sent, claimed_received, .. } = &*self.0;
         let take = |now: u64, claimed: &AtomicU64| now - claimed.swap(now, Relaxed);
         (take(meter.sent(), claimed_sent), take(meter.received(), claimed_received))
     }
@@ -171,7 +171,7 @@ impl H2Connection {
 
     /// Follows what the peer says of how many streams it takes.
     fn adjust(&self) {
-        let Shared { sender, streams, limit, owed, .. } = &*self.0;
+        let ConnectionState { sender, streams, limit, owed, .. } = &*self.0;
         let wanted = sender.current_max_send_streams().min(MAX_STREAMS);
         let before = limit.swap(wanted, Relaxed);
         if wanted > before {
@@ -213,7 +213,7 @@ impl Drop for StreamPermit {
     }
 }
 
-impl Shared {
+impl ConnectionState {
     fn idle_since(&self) -> MutexGuard<'_, Option<Instant>> {
         // One thread drives a line and all its requests, so nobody waits; a panic leaves a time whole.
         self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
@@ -222,7 +222,7 @@ impl Shared {
 
 /// The right to one stream.
 pub(super) struct Slot<'l> {
-    shared: &'l Shared,
+    shared: &'l ConnectionState,
     permit: Option<SemaphorePermit<'l>>,
 }
 

@@ -10,10 +10,10 @@ use super::server::{Peer, answers, script, serve};
 use super::{PLENTY, perform};
 use crate::base::{Outcome, Reason};
 use crate::expr::Template;
-use crate::protocol::http::{Body, Client, Content, Exchange, Length, Multipart, Part, Request, Sizes, Spec};
+use crate::protocol::http::{Body, BodyPart, Client, Content, Exchange, Length, Multipart, Request, Sizes, Spec};
 
 fn upload(url: &str, size: u64, change: impl FnOnce(&mut Spec)) -> Request {
-    let part = Part {
+    let part = BodyPart {
         name: Template::literal("file"),
         content: Content::Random(Length::Written(Sizes { least: size, most: size })),
         filename: None,

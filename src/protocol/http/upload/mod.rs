@@ -23,7 +23,7 @@ pub(super) use file::Source as File;
 pub use file::probe;
 use generate::Generator;
 pub(super) use generate::Seed;
-pub use multipart::{Content, Length, Multipart, Part, SizeError, Sizes};
+pub use multipart::{BodyPart, Content, Length, Multipart, SizeError, Sizes};
 pub(super) use tally::Tally;
 pub use tally::Uploaded;
 

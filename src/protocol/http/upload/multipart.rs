@@ -25,12 +25,12 @@ const OCTETS: &str = "application/octet-stream";
 #[derive(Debug, Clone, Default)]
 pub struct Multipart {
     /// The parts in order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<BodyPart>,
 }
 
 /// One part.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct BodyPart {
     /// The field's name.
     pub name: Template,
     /// What is in it.
@@ -147,7 +147,7 @@ impl Multipart {
     }
 }
 
-impl Part {
+impl BodyPart {
     /// What it sends, if that is a secret by its name and not known from the profile.
     fn secret(&self, segment: &Segment) -> Option<String> {
         let (Content::Value(value), Segment::Text(text)) = (&self.content, segment) else { return None };
