@@ -183,7 +183,7 @@ impl Prometheus {
         let mut read = Vec::new();
         let (narrowed, labelled) = self.all_narrowed(wants, now, reading).await?;
         for group in narrowed {
-            // What is scraped often needn't be read as far back as what is scraped seldom.
+            // Series that are scraped often need a shorter look back than others.
             let mut by_reach: BTreeMap<u64, Vec<String>> = BTreeMap::new();
             for name in group.names {
                 let reach = self.intervals.of_metric(&name).map_or(TO_LEARN.0, |interval| 3.0 * interval);

@@ -48,7 +48,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<SourceFindings>, span: f64,
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
             let missing = blank(at, &parts).unwrap_or_else(|| nowhere(at, wants, &parts));
-            // What not every exporter has is missed only where a source could not be read.
+            // A metric that only some exporters have is missing only if a source could not be read.
             if !item.optional || parts.iter().any(|part| part.between.is_err()) {
                 rows.push(missing_row(item, missing));
             }
@@ -150,7 +150,7 @@ fn nowhere(at: usize, wants: &Wants, parts: &[SourceFindings]) -> String {
     format!("no source has a series of this name{also} with these labels{instead}")
 }
 
-/// What says of a source that it can't read a system that an item may be of: its labels, and what is to be said.
+/// Readings showing that a source misses a system which an item may be of: its labels, and the message.
 fn down<'a>(item: &'a Item, part: &'a SourceFindings) -> impl Iterator<Item = (&'a Labels, String)> {
     let up = presets::of_metric(&item.names[0]).and_then(|preset| preset.up);
     let all = part.between.as_ref().map_or(&[][..], |between| &between.down);

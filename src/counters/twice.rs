@@ -21,7 +21,7 @@ pub(super) fn of_one_address(server: &Url, mut targets: Vec<Target>) -> Vec<Targ
     targets
 }
 
-/// What of a Prometheus server is read directly as well: its series, and the items read of them.
+/// The series of a Prometheus server that are also read directly, and the items read of them.
 #[derive(Debug, Default)]
 pub(super) struct Twice(BTreeSet<(String, Labels, usize)>);
 

@@ -398,7 +398,7 @@ impl Bounded {
     }
 }
 
-/// What is said of a metric that is to count and doesn't, or that is named like a counter and fell.
+/// A message for a metric that should count and doesn't, or that is named like a counter and fell.
 pub(super) fn no_counter(metric: &str) -> String {
     format!(
         "{metric} is read as a gauge, since it fell or its source says so; if it is a counter, write `type: counter` beside it under `counters`"

@@ -196,7 +196,7 @@ impl Pool {
         }
     }
 
-    /// Who does nothing is free for the arrivals of the present phase from its first moment on. Outside of such a phase nobody is.
+    /// Idle users are free for the arrivals of the present phase from its first moment on. Outside of such a phase nobody is free.
     fn offer(&self) {
         let mut state = self.state.borrow_mut();
         let State { mode, places, idle, .. } = &mut *state;

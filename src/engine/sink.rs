@@ -34,7 +34,7 @@ use crate::protocol::Knock;
 
 /// Lags of one iteration that are kept apart.
 const LAGS: usize = 16;
-/// What is read within so many nanoseconds of a pause may have come in it: by then all that had come is read.
+/// What is read within so many nanoseconds after a pause may have come during it; later reads came after it.
 const BEHIND: u64 = 1_000_000_000;
 /// One for each user. While its user does something, it holds the phase run in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.

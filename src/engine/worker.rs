@@ -96,7 +96,7 @@ async fn run(worker: usize, share: Share, shared: Arc<RunShared>, mut inbox: Unb
     Ok(())
 }
 
-/// What a worker has to come to, and when.
+/// The worker's schedule: phase edges, levels of users and arrivals.
 struct Pacer {
     ctx: Rc<Context>,
     pools: Vec<Rc<Pool>>,
@@ -256,7 +256,7 @@ impl Pacer {
         next
     }
 
-    /// What is silent, missed or hangs shows while that lasts, and not only once somebody hears something; answers when to look again.
+    /// Shows silence, missed messages and what hangs while they last, not only at the next message; answers when to look again.
     fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Instant {
         if *at <= now {
             *at = now + GLANCE;

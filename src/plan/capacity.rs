@@ -65,7 +65,7 @@ struct Needs {
 
 fn needs(flow: &Flow) -> Needs {
     let mut needs = Needs::default();
-    // Who comes to a nested step isn't known; to one of the flow itself without a condition everybody does.
+    // Only a step of the flow itself without a condition is certain to be reached by every user.
     flow.each(&mut |step| needs.add(step, false));
     flow.steps.iter().filter(|step| step.condition.is_none()).for_each(|step| needs.add(step, true));
     needs

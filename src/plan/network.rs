@@ -35,7 +35,7 @@ pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Way<'_>]) -> Arc<Rout
     Arc::clone(resolver.routes.entry(options).or_insert_with_key(|options| Route::new(options.clone())))
 }
 
-/// Whom connections are made to instead, by all layers: one adds to those behind it and replaces theirs. An empty address counts as absent.
+/// Where connections go instead, by all layers: one adds to those behind it and replaces theirs. An empty address counts as absent.
 fn connect_to(resolver: &mut Resolver<'_>, layers: &[Way<'_>], proxied: bool) -> Vec<(HostPort, HostPort)> {
     let mut found: Vec<(HostPort, Option<HostPort>)> = Vec::new();
     for layer in layers {

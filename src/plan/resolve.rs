@@ -70,7 +70,7 @@ fn from_loaded(loaded: profile::Loaded, options: Options) -> Result<(Plan, Vec<D
             (plan, diagnostics)
         });
     }
-    // What is left of it may have mistakes of its own; but what only follows from the first ones, or is a warning, is noise.
+    // The rest may have mistakes of its own. But mistakes that only follow from the first ones are noise, and so are warnings.
     let (_, more) = all(&profile, options);
     diagnostics.extend(more.into_iter().filter(|d| d.severity == Severity::Error && !d.consequent));
     Err(Problems::new(diagnostics))

@@ -1,8 +1,8 @@
 //! Secrets that a run comes to know as it goes: credentials that its users send, and values under names of secrets in answers.
 //!
 //! There may be a new one for each request, so what is kept is bounded: two generations, of which the older goes when the younger is full.
-//! Whoever reports secrets reports those in use again in each generation, so that none is forgotten that was sent
-//! since the generation before; with more users than that, what the idle ones hold is.
+//! Secrets in use have to be reported again in each generation: then none is forgotten that was sent since the generation
+//! before. With more users than a generation holds, those of idle users are forgotten.
 
 use std::collections::HashMap;
 use std::mem::take;

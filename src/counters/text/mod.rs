@@ -177,7 +177,7 @@ impl Exposition {
         if let Some(error) = unread.filter(|_| exposition.samples.is_empty()) {
             return Err(error);
         }
-        // Which of its series the line is of nobody knows: without it a sum over them would be too little.
+        // The line's series isn't known. A sum over the metric's series would be too small without it.
         let lost: HashSet<&str> = exposition.odd.iter().filter_map(|odd| odd.lost.as_deref()).collect();
         exposition.samples.retain(|sample| !lost.contains(&*sample.name));
         Ok(exposition)

@@ -11,7 +11,7 @@ use crate::engine::slot::Slot;
 
 /// How often those who are missing for long are reported.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// What was asked for before an edge is waited for so long at least, however short the drain is.
+/// The shortest wait for what was asked for before an edge, however short the drain is.
 const EVERYDAY: Duration = Duration::from_secs(1);
 
 /// Who is missing in the present phase, while its load is a closed one.
@@ -129,7 +129,7 @@ impl Pool {
         }
     }
 
-    /// What these users do at `at`, when the load asks for them no longer, may never end: that is known at `drained`.
+    /// The load no longer asks for these users from `at` on. Whether what they do then ever ends is known at `drained`.
     pub(super) fn leaves_unsure(&self, state: &State, absence: &Absence, (at, drained): (Instant, Instant), users: Range<u64>) {
         for slot in between(&state.places, users.start, users.end).iter().filter_map(Place::slot) {
             let (since, until) = slot.grace.get();

@@ -52,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// Whoever isn't through by `now` when that was to be known was missing; answers when to ask again.
+    /// Users that aren't through by `now`, when it had to be known, were missing; answers when to ask again.
     pub fn settle_unsure(&self, now: Instant) -> Option<Instant> {
         // Behind a pause what has come is read first.
         let known = |stretch: &Stretch| stretch.until + Duration::from_nanos(self.ctx.pulse.paused_within(stretch.since, now));

@@ -280,6 +280,6 @@ async fn a_row_of_the_start_is_its_users_for_life() {
         assert!(life[0] == "start" && life.last().unwrap() == "stop" && life.len() > 3, "{life:?}");
     }
     assert_eq!(view.ran_out(0), [0]);
-    // Whoever arrives while all three are busy is dropped since no more users can start.
+    // Arrivals while all three are busy are dropped, since no more users can start.
     assert_eq!(done.drained[1].s().due, 9);
 }

@@ -113,7 +113,7 @@ async fn an_arrival_takes_the_user_idle_longest() {
     let done = carry_out(plan, workers(1)).await;
     assert_eq!(done.drained[0].s().due, 40);
     let users: Vec<u64> = server.seen().iter().map(user).collect();
-    // Whoever has just served is the last to be taken again; the machine may stall some, but the newest first would stall all.
+    // The user that has just served is the last to be taken again. The machine may stall some; newest first would stall all.
     let again = users.windows(3).filter(|w| w[0] == w[1] || w[0] == w[2] || w[1] == w[2]).count();
     assert!(again < 10, "{again} of {users:?}");
     let all: BTreeSet<u64> = users.into_iter().collect();

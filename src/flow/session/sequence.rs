@@ -19,7 +19,8 @@ use crate::measure::Numbered;
 
 /// How much later than others a message may come; and how long a gap stays open.
 pub const GRACE: Duration = Duration::from_secs(1);
-/// What others heard so long ago is missed at an edge, though nothing after it has come yet: a listener that lags less is only slow.
+/// A message that others heard so long ago is missed at an edge, even if nothing after it has come.
+/// A listener that lags less is only slow.
 pub const LAG: Duration = Duration::from_secs(10);
 /// A jump of more numbers than these, either way, isn't a gap but the beginning of another count.
 const JUMP: u64 = 1_000_000;
@@ -190,7 +191,8 @@ impl Tracker {
         lacks.extend(self.owed(until, marks).map(|(_, _, lack)| lack));
     }
 
-    /// What others had heard by a moment, above all that this listener heard, and since it listens: from, to, and when they were due.
+    /// The numbers above this listener's highest that others had heard by a moment, since it listens: from, to, and when
+    /// they were due.
     fn owed(&self, until: Instant, marks: &Marks) -> Option<(i64, i64, Lack)> {
         let (last, to) = marks.highest_by(until)?;
         let (first, from) = match &self.heard {

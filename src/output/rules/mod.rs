@@ -188,7 +188,7 @@ impl Objective<'_> {
         alerts.push(Alert {
             name: "LoadSloMissed",
             severity: "ticket",
-            // What the last run came to stands while the next one goes on; one scrape that fails ends nothing.
+            // The last run's result stays while the next one goes on; one scrape that fails ends nothing.
             expr: format!(
                 "min by (job, instance, profile, phase) (last_over_time(load_slo_met{{profile={},slo={},requirement={}}}[5m])) == 0",
                 quoted(profile),

@@ -269,7 +269,7 @@ impl One<'_, '_> {
             .filter(|id| match of {
                 Of::Group => groups.iter().any(|group| layout.groups[group.index()].scenario == *id),
                 Of::Own(own) | Of::Gauge(own) => layout.own[own.index()].scenarios.contains(id) || gauge_from(layout, own),
-                // Who connects nowhere, holds no session or hears no message has none of the subject.
+                // A scenario that opens no connection or session, or receives no message, has none of the subject.
                 Of::Connect | Of::Session => steps.iter().any(|step| layout.steps[step.index()].scenario == *id),
                 Of::MessageLatency => !self.messages(&[*id], &steps, of).is_empty(),
                 Of::Response | Of::Service | Of::Iteration => true,

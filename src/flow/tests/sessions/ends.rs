@@ -22,7 +22,7 @@ async fn an_expected_close_is_no_error_and_no_disconnect() {
     let server = Scripted::start(|_, socket| closing(socket, 1001)).await;
     let mut make = Maker::new("");
     let pause = || message(MessageStep::Hold(Some(Think::Constant(Duration::from_millis(300)))));
-    // What has no length ends with the connection; what has one goes on to its end.
+    // A step without a length ends with the connection; one with a length goes on to its end.
     for steps in [vec![hold(), make.set(&[("a", "1")])], vec![pause()]] {
         let fixed = steps.len() == 1;
         let follows = Handler { every: Some(Duration::from_millis(20)), ..make.follows() };
