@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use http::Method;
-use load_exporter::expr::{Compiler, Names, Scope, Shared, Template, Value};
+use load_exporter::expr::{Compiler, Names, ScenarioValues, Scope, Template, Value};
 use load_exporter::protocol::http::{Body, Request, Spec};
 
 /// The budget of one request with four expressions, in nanoseconds.
@@ -43,7 +43,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// A user in mid-iteration, who has a token, a list to pick from and a row of data.
 fn user(compiler: &mut Compiler) -> Scope {
-    let mut scope = Scope::new(Arc::new(Shared { seed: 42, ..Shared::default() }), 7);
+    let mut scope = Scope::new(Arc::new(ScenarioValues { seed: 42, ..ScenarioValues::default() }), 7);
     scope.set_phase("steady");
     scope.begin_iteration(3);
     let channels: Vec<Value> = (0..100).map(|n| Value::from(format!("channel-{n}"))).collect();

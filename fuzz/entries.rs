@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use load_exporter::counters::text::{Exposition, Format};
-use load_exporter::expr::{Compiler, Extract, Names, Response, Rows, Scope, Shared, Table, Value};
+use load_exporter::expr::{Compiler, Extract, Names, Response, Rows, ScenarioValues, Scope, Table, Value};
 use load_exporter::plan;
 use load_exporter::profile::Env;
 
@@ -54,7 +54,7 @@ fn expression(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut compiler = Compiler::new();
     let mut names = Names::new();
-    let mut scope = Scope::new(Arc::new(Shared::default()), 4);
+    let mut scope = Scope::new(Arc::new(ScenarioValues::default()), 4);
     scope.begin_iteration(1);
     scope.set_phase("steady");
     let list: Vec<Value> = vec![Value::from(1), Value::from("two"), Value::from(3.5)];
@@ -101,7 +101,7 @@ fn extraction(data: &[u8]) {
         _ => Extract::regex(wanted, false),
     };
     let Ok(extract) = made else { return };
-    let mut scope = Scope::new(Arc::new(Shared::default()), 0);
+    let mut scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     scope.set_response(answer(body));
     if let Some(response) = scope.response() {
         let _ = extract.from_response(response);

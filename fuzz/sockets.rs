@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::Method;
 use load_exporter::counters::{Access, Observe, Observer, Query, Source, SourceKind, Traffic, Wanted, presets};
-use load_exporter::expr::{Scope, Shared, Template};
+use load_exporter::expr::{ScenarioValues, Scope, Template};
 use load_exporter::measure::Clock;
 use load_exporter::protocol::http::{Client, Request, Spec};
-use load_exporter::protocol::session::{self, Connector, Prepared};
+use load_exporter::protocol::session::{self, Connector, PreparedConnect};
 use load_exporter::protocol::tcp::{self, Frame, Width};
 use load_exporter::protocol::{socketio, websocket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -142,7 +142,7 @@ pub fn prometheus(data: &[u8]) {
 }
 
 fn scope() -> Scope {
-    Scope::new(Arc::new(Shared::default()), 0)
+    Scope::new(Arc::new(ScenarioValues::default()), 0)
 }
 
 fn over_websocket(address: SocketAddr, framing: websocket::Framing) -> Connector {
@@ -159,7 +159,7 @@ fn over_socketio(address: SocketAddr, transport: socketio::Transport) -> Connect
 
 /// Opens a connection and hears it out.
 async fn hear(connector: Connector) {
-    let prepared: Prepared = connector.prepare(&scope()).expect("nothing of it varies");
+    let prepared: PreparedConnect = connector.prepare(&scope()).expect("nothing of it varies");
     if let Ok(mut connection) = session::open(prepared, None).await.result {
         while let Ok(message) = connection.next().await {
             assert!(message.size() <= 4 * LONGEST, "a message of {} bytes", message.size());

@@ -1,6 +1,6 @@
 """Alert rules that hold for every profile, in Prometheus' and in Grafana's format.
 
-They tell what is broken, not what is too slow: budgets are the profile's own, and `load-exporter rules PROFILE` makes their rules. Only
+They say what is broken, not what is too slow: budgets are the profile's own, and `load-exporter rules PROFILE` makes their rules. Only
 phases that are judged count: a warm-up, a planned stress (`judge: false`) and the limit that a search looks for raise no alert.
 Each alert has a section in docs/runbooks.md.
 """
@@ -131,7 +131,7 @@ def alerts():
               "It began anew {{ $value }} times within an hour, and each time cut its runs short.", "generator"),
         _rule("LoadTargetDown", "page", "1m", _target_down(), f"The target of {who} can't be reached",
               f"{share} of the attempts to reach it fail, over three minutes and in one scenario at least. What load_connect_failures_total gives as "
-              "reason tells whether it is away (refused), unknown (dns) or silent (timeout).", "connections"),
+              "reason says whether it is away (refused), unknown (dns) or silent (timeout).", "connections"),
         _rule("LoadRunFailed", "page", "0s", "load:run_failed:last == 1", f"The last run of {who} failed",
               "No run has passed since. summary.txt of the run, under the storage path, says why: a requirement that was missed, which the dashboard "
               "shows too, a check of verify, or a set-up that failed.",
@@ -147,7 +147,7 @@ def alerts():
               f"A fault of load-exporter ended a run of {who}",
               "It did so {{ $value }} times within an hour. The log has the fault, and the profile is begun again each time."),
         _rule("LoadProfileNotReloaded", "ticket", "1m", f"{seen('load_exporter_profile_last_reload_successful')} == 0",
-              f"{{{{ $labels.instance }}}} could not load {who} anew", "It goes on with the old one; its log and `load-exporter check` tell what is wrong."),
+              f"{{{{ $labels.instance }}}} could not load {who} anew", "It goes on with the old one; its log and `load-exporter check` say what is wrong."),
         _rule("LoadCountersMissing", "ticket", "2m", f"({seen('load_target_scrape_success')} == 0) and on ({RUN}) ({RUNNING})",
               f"The target's counters can't be read from {{{{ $labels.source }}}} for {who}",
               "What the phases cost the target stays unknown, and requirements on it are inconclusive.", "server"),
@@ -157,7 +157,7 @@ def alerts():
               "among several generators (--shard).", "generator"),
         _rule("LoadArrivalsDropped", "ticket", "1m", _dropped(), f"Arrivals of {scenario} are dropped",
               f"{share} of what was due never started. The target is slower than the users can bear (raise max_users), or a "
-              "data file ran out; the label reason of load_arrivals_dropped_total tells.", "generator"),
+              "data file ran out; the label reason of load_arrivals_dropped_total says which.", "generator"),
         _rule("LoadConnectionChurn", "ticket", "2m", _churn(), f"Connections of {scenario} break",
               f"{share} of the open connections end unasked every second; load_disconnects_total has the reasons.", "connections"),
         _rule("LoadFanOutLoss", "ticket", "1m", _missed(), f"Listeners of {scenario} miss messages",

@@ -5,7 +5,7 @@ from .model import MISSED, lines, table
 
 RESPONSE, SERVICE = "load_response_duration_seconds", "load_service_duration_seconds"
 ANSWERED = 'outcome!="error"'
-# How well classic buckets tell a quantile.
+# How well classic buckets show a quantile.
 EXACTLY = " From native histograms a quantile is right to 0.5 %; from classic ones it is read off between two powers of two, from 0.24 ms to 128 s."
 
 

@@ -40,10 +40,10 @@ def build():
             section("Messages"),
             lines("Messages", "Within sessions, a second.",
                   [(q.rate("load_messages_total", "direction"), "{{direction}}")], "ops"),
-            lines("Message latency", "From a message's being published to its receipt; empty where no message tells when it was. The axis is "
+            lines("Message latency", "From a message's being published to its receipt; empty where no message says when it was. The axis is "
                   "logarithmic." + EXACTLY,
                   [(q.quantile(p, LATENCY), f"p{p * 100:g}") for p in (0.5, 0.95, 0.99)], "s", log=True),
-            heatmap("Distribution of message latency", "Every message that told when it was published.", q.heat(LATENCY)),
+            heatmap("Distribution of message latency", "Every message that said when it was published.", q.heat(LATENCY)),
             lines("Missed, repeated, reordered", "Numbered messages that did not come once and in order, a second.",
                   [(q.rate("load_messages_missed_total"), "missed"), (q.rate("load_messages_repeated_total"), "repeated"),
                    (q.rate("load_messages_reordered_total"), "reordered")], "ops"),

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_listed_once_and_told_once_more_when_it_is_back() {
+    fn it_is_listed_once_and_reported_once_more_when_it_is_back() {
         let list = AwayList::default();
         let away = |since| Away { what: "x".into(), since, cause: "refused".into(), ..Away::default() };
         list.begins(away(5.0));

@@ -28,7 +28,7 @@ pub fn rate(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| format!("{}/s", number(value)))
 }
 
-/// A ratio as a percentage, with as many digits as tell it from 0 and from 100 %.
+/// A ratio as a percentage, with enough digits to distinguish it from 0 and from 100 %.
 pub fn ratio(value: f64) -> String {
     let percent = value * 100.0;
     if !percent.is_finite() {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_told_from_none_and_all() {
+    fn ratios_are_distinguished_from_none_and_all() {
         let shown = [0.0, 1.0, 0.5, 0.912, 0.001_25, 0.999_99, 0.000_01, 1.5].map(ratio);
         assert_eq!(shown, ["0%", "100%", "50%", "91.2%", "0.125%", "99.999%", "0.001%", "150%"]);
     }

@@ -72,7 +72,7 @@ label_set! {
 
 impl Outcome {
     /// What latencies are over: answers, timeouts and interrupted work (at the time elapsed, a lower bound). Other errors are
-    /// told by their counts, so that fast failures flatter nobody.
+    /// shown by their counts, so that fast failures flatter nobody.
     pub const TIMED: [Outcome; 3] = [Outcome::Ok, Outcome::Timeout, Outcome::Interrupted];
 }
 
@@ -150,7 +150,7 @@ label_set! {
         None = "none",
         /// Every requirement was met.
         Pass = "pass",
-        /// It cannot be told, and the reason is given.
+        /// It is not known, and the reason is given.
         Inconclusive = "inconclusive",
         /// A requirement was not met.
         Fail = "fail",

@@ -22,7 +22,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run as a daemon: continuous or scheduled runs, until told to stop
+    /// Run as a daemon: continuous or scheduled runs, until it is asked to stop
     Serve(ServeArgs),
     /// Run the profiles in the foreground, one after the other: progress, summary, exit code
     Run(RunArgs),

@@ -17,7 +17,7 @@ use super::runtime::runtime;
 use super::terminal::{complain, print};
 use super::{log, serve, signals};
 
-/// What `/-/reload` is told.
+/// What `/-/reload` answers.
 const NO_RELOAD: &str = "`run` carries out what it has read; `serve` reloads";
 
 pub(super) fn run(args: &RunArgs, log: &LogArgs) -> Result<Exit, Failure> {
@@ -106,7 +106,7 @@ async fn run_one(args: &RunArgs, loaded: &Loaded, options: &run::Options, surfac
 /// Where somebody asks for the run's end: signals, and `/-/quit`.
 type Asked<'a> = (&'a mut UnboundedReceiver<signals::Signal>, &'a mut Receiver<Order>);
 
-/// Carries the run out, passing on what is asked. Tells whether its end was.
+/// Carries the run out, passing on what is asked. Answers whether its end was.
 async fn carry_out(
     loaded: &Loaded,
     options: &run::Options,

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::error::SourceError;
 use super::http::{Access, Body, Http};
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, label, target};
 
 /// How far behind a server's `time()` may be, in seconds, to be taken for its clock; and how far it may be at all. VictoriaMetrics answers for
@@ -237,18 +237,18 @@ impl Api {
 
     /// What a metric of a job is, if the server knows; its family's type stands for its series. A family's name is a series' name without its
     /// suffix, in OpenMetrics that of a counter, too. Where jobs differ, the job's own targets are asked for.
-    pub(super) async fn kind(&self, name: &str, job: &str) -> Result<Option<Kind>, SourceError> {
+    pub(super) async fn kind(&self, name: &str, job: &str) -> Result<Option<MetricKind>, SourceError> {
         let families = ["_total", "_bucket", "_sum", "_count"].iter().filter_map(|suffix| name.strip_suffix(suffix));
         for family in std::iter::once(name).chain(families) {
             let mut url = self.url("metadata");
             url.query_pairs_mut().append_pair("metric", family).append_pair("limit", "1");
             let answer: Answer<HashMap<String, Vec<Metadata>>> = self.read(&self.http.get(&url, &[]).await?)?;
-            let told = |all: &[Metadata]| {
-                let kinds: Vec<Option<Kind>> = all.iter().map(|metadata| metadata.kind_of(name, family)).collect();
+            let one_kind = |all: &[Metadata]| {
+                let kinds: Vec<Option<MetricKind>> = all.iter().map(|metadata| metadata.kind_of(name, family)).collect();
                 kinds.first().copied().filter(|first| kinds.iter().all(|kind| kind == first))
             };
             let all = answer.data.get(family).map_or(&[][..], Vec::as_slice);
-            match told(all) {
+            match one_kind(all) {
                 _ if all.is_empty() => {}
                 Some(kind) => return Ok(kind),
                 None => {
@@ -256,7 +256,7 @@ impl Api {
                     let target = format!("{{job=\"{}\"}}", job.replace('\\', "\\\\").replace('"', "\\\""));
                     url.query_pairs_mut().append_pair("match_target", &target).append_pair("metric", family);
                     let answer: Answer<Vec<Metadata>> = self.read(&self.http.get(&url, &[]).await?)?;
-                    return Ok(told(&answer.data).flatten());
+                    return Ok(one_kind(&answer.data).flatten());
                 }
             }
         }
@@ -287,7 +287,7 @@ impl Api {
 
     /// Asks by POST, which takes queries of any length; by GET where POST is refused and that isn't.
     async fn ask(&self, path: &str, form: &[(&str, &str)]) -> Result<Body, SourceError> {
-        // VictoriaMetrics holds back the last 30 s of samples unless it is told this; others don't know it.
+        // VictoriaMetrics holds back the last 30 s of samples without this parameter; others don't know it.
         let form = [form, &[("nocache", "1"), ("latency_offset", "1ms")]].concat();
         let body = self.ask_once(path, &form).await?;
         if !(502..=504).contains(&body.status) {
@@ -358,13 +358,13 @@ impl Api {
 
 impl Metadata {
     /// What a series of this name is, in a family of this type.
-    fn kind_of(&self, name: &str, family: &str) -> Option<Kind> {
+    fn kind_of(&self, name: &str, family: &str) -> Option<MetricKind> {
         let suffix = name.strip_prefix(family).unwrap_or_default();
         match (self.kind.as_str(), suffix) {
             ("counter", "" | "_total") | ("histogram", "_bucket" | "_sum" | "_count") | ("summary", "_sum" | "_count") => {
-                Some(Kind::Counter)
+                Some(MetricKind::Counter)
             }
-            ("gauge", "") => Some(Kind::Gauge),
+            ("gauge", "") => Some(MetricKind::Gauge),
             _ => None,
         }
     }

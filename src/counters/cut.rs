@@ -16,7 +16,7 @@ pub(crate) struct At {
     /// Our load has ended, and nobody else's is known: a counter that stands still between the first two samples past the edge stood still
     /// since the edge.
     pub(crate) ended: bool,
-    /// How much later than that a sample has to be to tell all that happened before the edge, in seconds.
+    /// How much later than that a sample has to be to show all that happened before the edge, in seconds.
     pub(crate) late: f64,
 }
 

@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long before an edge under load the exporter is scraped too, in seconds: what happens around the edge is then known to
 /// that. Edges are announced about 0.1 s ahead.
 const AHEAD: f64 = 0.2;
-/// How long before what is told late must be there the exporter is asked, to see whether it stands still, in seconds.
+/// So many seconds before the late statistics must be there the exporter is asked, to see whether they stand still.
 const STILL: f64 = 1.0;
 
 /// An exporter and what was read of it so far.
@@ -94,7 +94,7 @@ impl Exporter {
         }
     }
 
-    /// Scrapes at an edge, and under load just before it; where the load stands still and statistics are told late, once more
+    /// Scrapes at an edge, and under load just before it; where the load stands still and statistics are reported late, once more
     /// when they must be there.
     pub(super) async fn edge(&self, wants: &Wants, at: f64, traffic: Traffic) -> SourceReading {
         let mut reading = self.edge_of_scrapes(wants, at, traffic).await;

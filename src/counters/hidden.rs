@@ -1,4 +1,4 @@
-//! What a counter may have counted between its last sample and the reset behind it, which no sample tells.
+//! What a counter may have counted between its last sample and the reset behind it, which no sample shows.
 //!
 //! At most it is as much as one gap between samples holds at the counter's highest rate, and as many times more as that is above the
 //! rate just before the reset: a load that changed as much between two samples may have changed as much once more. A counter that stood still
@@ -171,7 +171,7 @@ mod tests {
     fn a_steady_counter_hides_a_gap_and_one_that_changed_more() {
         assert_eq!(hidden(&[(10.0, false), (10.0, true), (10.0, false)]).most(), 50.0);
         assert_eq!(hidden(&[(10.0, false), (10.0, true), (10.0, true)]).most(), 100.0);
-        // The rate after it, and the highest at any time, tell what load there is.
+        // The rate after it, and the highest at any time, show what load there is.
         assert_eq!(hidden(&[(10.0, false), (20.0, true), (10.0, false)]).most(), 200.0);
         assert_eq!(hidden(&[(40.0, false), (10.0, false), (10.0, true)]).most(), 800.0);
         assert_eq!(hidden(&[(40.0, false), (10.0, false)]).most(), 0.0);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::part::Part;
+use super::part::SourceFindings;
 use super::presets;
 use super::want::Item;
 
@@ -10,7 +10,7 @@ use super::want::Item;
 const LISTED: usize = 12;
 
 /// Which exporter's names were found, for each preset and source.
-pub(super) fn dialects(parts: &[Part]) -> Vec<String> {
+pub(super) fn dialects(parts: &[SourceFindings]) -> Vec<String> {
     let mut notes = Vec::new();
     for part in parts {
         let found: BTreeSet<&str> = part.found().iter().map(|found| found.metric.as_str()).collect();
@@ -27,7 +27,7 @@ pub(super) fn dialects(parts: &[Part]) -> Vec<String> {
 }
 
 /// What the sources have instead of a metric of a preset.
-pub(super) fn instead(item: &Item, parts: &[Part]) -> Option<String> {
+pub(super) fn instead(item: &Item, parts: &[SourceFindings]) -> Option<String> {
     let preset = presets::of_metric(&item.names[0]).filter(|_| presets::metric(&item.names[0]).is_some())?;
     parts.iter().find_map(|part| {
         if part.names().iter().any(|name| item.names.contains(name)) {

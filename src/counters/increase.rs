@@ -19,7 +19,7 @@
 
 use super::cut::{At, Cut};
 use super::hidden::Pace;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::sums::{LEAST, LIKELY, MOST, Sums, WRAP};
 use super::track::Track;
 
@@ -29,7 +29,7 @@ const ROUNDING: f64 = 1e-3;
 /// Takes samples in, gives [`Cut`]s at its edges and a [`Track`] between two.
 #[derive(Debug, Clone)]
 pub(crate) struct Fold {
-    kind: Kind,
+    kind: MetricKind,
     /// The same samples as those of a gauge, for a counter by its name alone; and whether it fell.
     as_gauge: Option<Box<Fold>>,
     fell: bool,
@@ -46,7 +46,7 @@ struct Sample {
     reset: bool,
 }
 
-/// How fast a counter counted since it started, which tells a reset from other falls.
+/// How fast a counter counted since it started, which distinguishes a reset from other falls.
 #[derive(Debug, Clone, Copy, Default)]
 struct Recent {
     /// Its first sample since: time and sum.
@@ -66,7 +66,7 @@ struct Mark {
 }
 
 impl Fold {
-    pub(crate) fn new(kind: Kind, edges: &[At]) -> Self {
+    pub(crate) fn new(kind: MetricKind, edges: &[At]) -> Self {
         let marks = edges.iter().map(|at| Mark { at: *at, before: None, made: None, after: None }).collect();
         Self {
             kind,
@@ -81,8 +81,8 @@ impl Fold {
     }
 
     /// Of a series whose kind is known, or only guessed by its name: a guessed counter that falls is a gauge.
-    pub(crate) fn of(kind: Kind, guessed: bool, edges: &[At]) -> Self {
-        let as_gauge = (guessed && kind == Kind::Counter).then(|| Box::new(Self::new(Kind::Gauge, edges)));
+    pub(crate) fn of(kind: MetricKind, guessed: bool, edges: &[At]) -> Self {
+        let as_gauge = (guessed && kind == MetricKind::Counter).then(|| Box::new(Self::new(MetricKind::Gauge, edges)));
         Self { as_gauge, ..Self::new(kind, edges) }
     }
 
@@ -152,8 +152,8 @@ impl Fold {
 
     fn nothing(&self, now: &Sample) -> Sums {
         match self.kind {
-            Kind::Counter => Sums::default(),
-            Kind::Gauge => now.sums,
+            MetricKind::Counter => Sums::default(),
+            MetricKind::Gauge => now.sums,
         }
     }
 
@@ -170,12 +170,12 @@ impl Fold {
             return Sample { sums: Sums::first(self.kind, (time, value)), reset: false };
         };
         let (gap, moved) = (time - last.time, value - last.value);
-        if self.kind == Kind::Counter && !restarted && self.dips(&last, value, gap) {
+        if self.kind == MetricKind::Counter && !restarted && self.dips(&last, value, gap) {
             // The next sample counts from the highest value so far.
             self.recent.rate = Some(0.0);
             return Sample { sums: Sums { time, ..last }, reset: false };
         }
-        let reset = self.kind == Kind::Counter && (value < last.value || restarted);
+        let reset = self.kind == MetricKind::Counter && (value < last.value || restarted);
         if !reset {
             self.recent.rate = Some(moved / gap);
             return Sample { sums: Sums { time, value, ..last }, reset };
@@ -212,13 +212,13 @@ impl Fold {
 
     /// The series at its last sample, of a counter that was away at `time`: as at a reset, what it counted after that sample is lost.
     pub(crate) fn vanished(&self, time: f64) -> Option<Cut> {
-        let (last, first) = (self.last.filter(|_| self.kind() == Kind::Counter)?.sums, self.first?);
+        let (last, first) = (self.last.filter(|_| self.kind() == MetricKind::Counter)?.sums, self.first?);
         let open = self.pace.vanished(last.open, time - last.time, (time, last.total()));
         Some(Cut { value: last.value, base: last.base[LIKELY], around: [last, Sums { open, ..last }], first })
     }
 
     /// Counter or gauge, as far as it is known by now.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> MetricKind {
         self.known().kind
     }
 
@@ -259,7 +259,7 @@ impl Fold {
         let (Some(until), None, Some(first), [from, to, ..]) = (known, a, self.first, self.marks.as_slice()) else {
             return Track::between(self.kind, a, b);
         };
-        if self.kind == Kind::Gauge || first.0 <= from.at.time {
+        if self.kind == MetricKind::Gauge || first.0 <= from.at.time {
             return Track::between(self.kind, a, b);
         }
         // Past the second edge it may have come up on either side of it.
@@ -295,7 +295,7 @@ impl Mark {
                     Some((last.sums.value + on, last.sums.base[LIKELY] + before))
                 }
             };
-            // Where the clocks can't tell whether the series' first sample was before the edge.
+            // Where the clocks don't show whether the series' first sample was before the edge.
             self.before = self.before.or(Some(last.unwrap_or(now).sums)).filter(|_| self.made.is_some());
         }
         if self.made.is_none() || time < at.time + at.off + at.late {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Whether a metric only ever grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum MetricKind {
     /// Grows; falling back means that it started again.
     Counter,
     /// Goes up and down.
@@ -13,12 +13,12 @@ pub enum Kind {
     Gauge,
 }
 
-impl Kind {
+impl MetricKind {
     /// The label in reports.
     pub const fn label(self) -> &'static str {
         match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
         }
     }
 }

@@ -45,7 +45,7 @@ mod want;
 pub use error::SourceError;
 pub use folded::Folded;
 pub use http::{Access, AccessError};
-pub use kind::Kind;
+pub use kind::MetricKind;
 pub use observe::{Matcher, Observe, Ratio, Source, SourceKind, Wanted};
 pub use observer::{Edge, Observer};
 pub use points::Answered;

@@ -1,7 +1,7 @@
 //! What to observe, resolved: the part of a profile under `observe`, checked and without anything optional left to decide.
 
 use super::http::Access;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::presets::{self, Preset};
 
 /// The name of the source that is a Prometheus server.
@@ -75,7 +75,7 @@ pub enum Wanted {
         /// Which of its series.
         matchers: Vec<Matcher>,
         /// What it is, where the profile says so; otherwise the source is asked, and then its name.
-        kind: Option<Kind>,
+        kind: Option<MetricKind>,
     },
 }
 
@@ -100,7 +100,7 @@ impl Observe {
     }
 
     /// What the profile says that a metric is, where it says so.
-    pub(super) fn kind_of(&self, name: &str) -> Option<Kind> {
+    pub(super) fn kind_of(&self, name: &str) -> Option<MetricKind> {
         self.counters.iter().find_map(|wanted| match wanted {
             Wanted::Metric { metric, kind, .. } if metric == name => *kind,
             _ => None,

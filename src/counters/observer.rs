@@ -11,7 +11,7 @@ use super::error::SourceError;
 use super::exporter::Exporter;
 use super::observe::{Observe, SourceKind};
 use super::part::Between;
-use super::part::Part;
+use super::part::SourceFindings;
 use super::points::Answered;
 use super::prometheus::Prometheus;
 use super::query::Query;
@@ -170,30 +170,30 @@ impl Observer {
                     let name = prometheus.name().to_owned();
                     let had = self.had(at, [a, b], between.as_ref().ok());
                     let readings = [a.clone(), b.clone()];
-                    Part { name, direct: None, targets: None, between, readings, had }
+                    SourceFindings { name, direct: None, targets: None, between, readings, had }
                 }
                 Reader::Exporter(exporter) => {
                     let error = a.error.clone().or_else(|| b.error.clone());
                     let between = tracker::between([a, b], before.at);
                     let (name, direct) = (exporter.name().to_owned(), Some(exporter.url().clone()));
                     let (readings, had) = ([a.clone(), b.clone()], self.had(at, [a, b], None));
-                    Part { name, direct, targets: None, between: error.map_or(Ok(between), Err), readings, had }
+                    SourceFindings { name, direct, targets: None, between: error.map_or(Ok(between), Err), readings, had }
                 }
             }
         });
         let mut parts = join_all(parts).await;
-        self.tell_targets(&mut parts).await;
+        self.read_targets(&mut parts).await;
         let flowing = u8::from(!before.still) + u8::from(!after.still);
         assemble(&self.wants, parts, after.at - before.at, flowing, requests)
     }
 
     /// Asks a server for its targets where it may scrape what is read directly.
-    async fn tell_targets(&self, parts: &mut [Part]) {
-        let direct: BTreeSet<usize> = parts.iter().filter(|part| part.direct.is_some()).flat_map(Part::items).collect();
+    async fn read_targets(&self, parts: &mut [SourceFindings]) {
+        let direct: BTreeSet<usize> = parts.iter().filter(|part| part.direct.is_some()).flat_map(SourceFindings::items).collect();
         for (part, source) in parts.iter_mut().zip(&self.sources) {
             let Reader::Prometheus(prometheus) = source else { continue };
             if part.items().any(|item| direct.contains(&item)) {
-                // One that doesn't tell is compared by what it has.
+                // One that doesn't say is compared by what it has.
                 let targets = prometheus.api.targets().await.ok();
                 part.targets = targets.map(|targets| of_one_address(prometheus.url(), targets));
             }
@@ -222,7 +222,7 @@ impl Observer {
         had.clone()
     }
 
-    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be told any more. One that
+    /// What Prometheus stored, asked for again if it fails for a moment: later the phase could not be judged any more. One that
     /// could not be read at the last edge was waited for already.
     async fn stored(&self, prometheus: &Prometheus, ends: [End<'_>; 2]) -> Result<Between, SourceError> {
         let asked = async {

@@ -9,12 +9,12 @@ use super::error::SourceError;
 use super::labels::Labels;
 use super::report::{Blank, LeftOut, SourceReading};
 use super::seen::Seen;
-use super::values::{Found, LevelOf};
+use super::values::{LevelOf, SeriesFindings};
 
 /// What happened between two edges, in one source.
 #[derive(Debug, Default)]
 pub(super) struct Between {
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<SeriesFindings>,
     pub(super) levels: Vec<LevelOf>,
     /// Series that had samples before the phase only, by the item that they are of, and when the last one was.
     pub(super) gone: Vec<(usize, Labels, f64)>,
@@ -40,11 +40,11 @@ pub(super) struct Between {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct SourceFindings {
     pub(super) name: String,
     /// Of an exporter that is read directly: where it is.
     pub(super) direct: Option<Url>,
-    /// Of a Prometheus server that tells it, and where it matters: what it scrapes.
+    /// What a Prometheus server scrapes, if it says so and where it matters.
     pub(super) targets: Option<Vec<Target>>,
     pub(super) between: Result<Between, SourceError>,
     pub(super) readings: [SourceReading; 2],
@@ -52,8 +52,8 @@ pub(super) struct Part {
     pub(super) had: Option<Seen>,
 }
 
-impl Part {
-    pub(super) fn found(&self) -> &[Found] {
+impl SourceFindings {
+    pub(super) fn found(&self) -> &[SeriesFindings] {
         self.between.as_ref().map_or(&[], |between| &between.found)
     }
 

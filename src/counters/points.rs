@@ -36,7 +36,7 @@ pub struct Answered {
 /// What came in of the series of a query.
 #[derive(Default)]
 pub(super) struct Points {
-    series: BTreeMap<(String, Labels), Line>,
+    series: BTreeMap<(String, Labels), SeriesLevels>,
     pub(super) answered: Answered,
     /// The stretch of time that is taken in, or was last, and the first point of any series in it.
     stretch: Option<(f64, f64)>,
@@ -46,7 +46,7 @@ pub(super) struct Points {
 }
 
 /// One series.
-struct Line {
+struct SeriesLevels {
     meter: Meter,
     last: f64,
     /// The time of the last point, or the beginning of the stretch.
@@ -96,7 +96,7 @@ impl Points {
             let Some((begun, _)) = samples.peek().copied().copied() else { continue };
             self.first = Some(self.first.map_or(begun, |first| first.min(begun)));
             // One that comes up behind others was not there before.
-            let fresh = || Line { meter: Meter::default(), last: f64::NAN, seen: begun, hole: 0.0, spacing: None };
+            let fresh = || SeriesLevels { meter: Meter::default(), last: f64::NAN, seen: begun, hole: 0.0, spacing: None };
             let line = self.series.entry((series.metric, series.labels)).or_insert_with(fresh);
             line.spacing = line.spacing.or_else(|| spacing(&series.samples));
             for (time, value) in samples {
@@ -112,7 +112,7 @@ impl Points {
     /// may be apart, where that is known.
     pub(super) fn finish(self, own: bool, interval: f64, longest: Option<f64>) -> Answered {
         let (end, nothing) = (self.stretch.map(|(_, to)| to), self.nothing);
-        let value = |((metric, mut labels), line): ((String, Labels), Line)| {
+        let value = |((metric, mut labels), line): ((String, Labels), SeriesLevels)| {
             let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0 };
             let Levels { min, max, avg, blank, samples } = line.meter.levels().unwrap_or(none);
             if !metric.is_empty() {

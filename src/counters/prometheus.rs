@@ -12,7 +12,7 @@ use super::exporter::EVERY;
 use super::http::Access;
 use super::increase::Fold;
 use super::intervals::Intervals;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, NAME, label};
 use super::presets::SERIES_TO_READ;
 use super::report::{LeftOut, Point, SourceReading, Traffic};
@@ -41,7 +41,7 @@ pub(super) struct Prometheus {
     /// The age of the newest sample when there was the least of it: how late samples come, in seconds.
     lag: Mutex<Option<f64>>,
     /// By metric and job.
-    kinds: Mutex<HashMap<(String, String), Option<Kind>>>,
+    kinds: Mutex<HashMap<(String, String), Option<MetricKind>>>,
     /// The series that plain selectors had so far: name and labels.
     pub(super) selected: Mutex<HashMap<String, BTreeSet<(String, Labels)>>>,
 }
@@ -183,7 +183,7 @@ impl Prometheus {
         let mut read = Vec::new();
         let (narrowed, labelled) = self.all_narrowed(wants, now, reading).await?;
         for group in narrowed {
-            // What is scraped often needn't be read as far back as what is scraped seldom.
+            // Series that are scraped often need a shorter look back than others.
             let mut by_reach: BTreeMap<u64, Vec<String>> = BTreeMap::new();
             for name in group.names {
                 let reach = self.intervals.of_metric(&name).map_or(TO_LEARN.0, |interval| 3.0 * interval);
@@ -300,7 +300,7 @@ impl Prometheus {
     }
 
     /// What a metric is, and whether that is guessed: a server that doesn't know, or doesn't say, leaves it to the name.
-    pub(super) async fn kind_of(&self, wants: &Wants, item: usize, metric: &str, labels: &Labels) -> (Kind, bool) {
+    pub(super) async fn kind_of(&self, wants: &Wants, item: usize, metric: &str, labels: &Labels) -> (MetricKind, bool) {
         if let Some(kind) = wants.items[item].kind {
             return (kind, false);
         }
@@ -318,7 +318,7 @@ impl Prometheus {
     }
 
     /// Keeps what was learned of a metric of a job.
-    pub(super) fn keep_kind(&self, of: (String, String), kind: Option<Kind>) {
+    pub(super) fn keep_kind(&self, of: (String, String), kind: Option<MetricKind>) {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(of, kind);
     }
 }

@@ -217,7 +217,7 @@ impl Prometheus {
     /// Waits until what a query reads has samples past its end, for two scrape intervals at most.
     async fn arrived(&self, query: &Query, end: f64, ahead: f64, interval: f64) {
         let late = STORING + self.lag();
-        // What can't be told of is given time for one.
+        // Where the selectors aren't known, there is time for one sample.
         let one = end - ahead + interval + late;
         if query.selectors.is_empty() {
             let patience = if query.unknown.is_some() { self.api.clock.until(one) } else { Duration::ZERO };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::api::unix;
 use super::cut::Cut;
 use super::error::SourceError;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::Labels;
 use super::meter::Levels;
 use super::observe::PROMETHEUS;
@@ -22,10 +22,10 @@ use crate::base::units::show_seconds;
 /// Whether the load goes on at an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
-    /// The load goes on: values are interpolated to the edge, and what that leaves unsure is told.
+    /// The load goes on: values are interpolated to the edge, and what that leaves unsure is reported.
     Flowing,
     /// Nothing is sent until the reading is there (`settle: true`): the first sample past the edge is exact. Waits longer where a
-    /// system tells its statistics late (PostgreSQL: up to 11 s).
+    /// system reports its statistics late (PostgreSQL: up to 11 s).
     Still,
     /// Nothing is sent ever again (the last edge), but others may go on. Waits as long, and for one more sample of a Prometheus: what stands
     /// still is exact.
@@ -179,7 +179,7 @@ pub(crate) struct Point {
     pub(crate) labels: Labels,
     /// Which of the items wanted it is of.
     pub(crate) items: Vec<usize>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MetricKind,
     pub(crate) cut: Cut,
     /// Of an exporter only: since the edge before.
     pub(crate) levels: Option<Levels>,
@@ -231,7 +231,7 @@ pub struct CounterRow {
     /// may be any number.
     pub uncertainty: Option<f64>,
     /// Counter or gauge.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// How often the counter started again.
     pub resets: u64,
     /// The least value of a gauge over the phase.

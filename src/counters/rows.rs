@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::hints::{dialects, instead};
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, NAME, SOURCE, TARGET, label};
 use super::observe::Matcher;
-use super::part::Part;
+use super::part::SourceFindings;
 use super::presets::{self, Preset, SERIES_OF_A_METRIC};
 use super::report::{CounterRow, LeftOut, Observed, SourceReport};
 use super::seen::{Seen, mistakes};
 use super::systems::{Absence, Systems, Unknown};
 use super::twice::Twice;
-use super::values::{Found, gap};
+use super::values::{SeriesFindings, gap};
 use super::want::{Asked, Item, Wants};
 use crate::base::units::show_seconds;
 
 /// Makes the report of a phase of `span` seconds, at `flowing` of whose edges the load went on.
-pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: u8, requests: u64) -> Observed {
+pub(super) fn assemble(wants: &Wants, mut parts: Vec<SourceFindings>, span: f64, flowing: u8, requests: u64) -> Observed {
     for found in parts.iter_mut().filter_map(|part| part.between.as_mut().ok()).flat_map(|between| &mut between.found) {
         // What a busy system hasn't said yet, at each edge under load.
         let late = wants.items[found.item].late.1.as_secs_f64() * f64::from(flowing);
@@ -27,7 +27,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     let mut notes = notes(wants, &parts, span);
     notes.extend(dialects(&parts));
     for part in &parts {
-        let mut found: Vec<&Found> = part.found().iter().collect();
+        let mut found: Vec<&SeriesFindings> = part.found().iter().collect();
         found.sort_by(|a, b| (a.item, &a.labels).cmp(&(b.item, &b.labels)));
         // Wants with different matchers may find the same series.
         let mut shown: HashMap<&str, HashSet<&Labels>> = HashMap::new();
@@ -48,7 +48,7 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
     for (at, item) in wants.items.iter().enumerate() {
         if !parts.iter().any(|part| part.found().iter().any(|found| found.item == at)) {
             let missing = blank(at, &parts).unwrap_or_else(|| nowhere(at, wants, &parts));
-            // What not every exporter has is missed only where a source could not be read.
+            // A metric that only some exporters have is missing only if a source could not be read.
             if !item.optional || parts.iter().any(|part| part.between.is_err()) {
                 rows.push(missing_row(item, missing));
             }
@@ -68,14 +68,14 @@ pub(super) fn assemble(wants: &Wants, mut parts: Vec<Part>, span: f64, flowing: 
         for (part, present) in parts.iter().zip(&present) {
             systems.unknown.extend(gone(at, wants, part, present));
         }
-        // Two systems of a kind, told apart by `match`, are systems of one value.
+        // Two systems of a kind, distinguished by `match`, are systems of one value.
         by_name.entry(asked.name.clone()).or_default().join(systems);
     }
     let sources = parts.into_iter().map(report).collect();
     Observed { rows, values: by_name.into_iter().collect(), sources, notes }
 }
 
-fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
+fn row(source: &str, found: &SeriesFindings, requests: u64) -> CounterRow {
     let track = &found.track;
     let delta = track.delta.ok();
     let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
@@ -98,7 +98,7 @@ fn row(source: &str, found: &Found, requests: u64) -> CounterRow {
         track.unread.then(|| "it was not read before the phase began: what it counted until it was is not in it".to_owned());
     let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).collect();
     let note = (!notes.is_empty()).then(|| notes.join("; "));
-    let levels = found.levels.filter(|_| found.kind == Kind::Gauge);
+    let levels = found.levels.filter(|_| found.kind == MetricKind::Gauge);
     CounterRow {
         source: source.to_owned(),
         metric: found.metric.clone(),
@@ -128,7 +128,7 @@ fn missing_row(item: &Item, missing: String) -> CounterRow {
 }
 
 /// Why a metric is in no source.
-fn nowhere(at: usize, wants: &Wants, parts: &[Part]) -> String {
+fn nowhere(at: usize, wants: &Wants, parts: &[SourceFindings]) -> String {
     let item = &wants.items[at];
     let names = &item.names;
     if let Some(left_out) = parts.iter().find_map(|part| left_out(names, part)) {
@@ -150,11 +150,11 @@ fn nowhere(at: usize, wants: &Wants, parts: &[Part]) -> String {
     format!("no source has a series of this name{also} with these labels{instead}")
 }
 
-/// What says of a source that it can't read a system that an item may be of: its labels, and what is to be said.
-fn down<'a>(item: &'a Item, part: &'a Part) -> impl Iterator<Item = (&'a Labels, String)> {
+/// Readings showing that a source misses a system which an item may be of: its labels, and the message.
+fn down<'a>(item: &'a Item, part: &'a SourceFindings) -> impl Iterator<Item = (&'a Labels, String)> {
     let up = presets::of_metric(&item.names[0]).and_then(|preset| preset.up);
     let all = part.between.as_ref().map_or(&[][..], |between| &between.down);
-    // A database isn't told there.
+    // A database isn't named there.
     let other =
         |labels: &Labels, of: &Matcher| !matches!(label(labels, &of.label), value if value.is_empty() || value == of.value);
     // An exporter is no instance of a server's.
@@ -168,7 +168,7 @@ fn down<'a>(item: &'a Item, part: &'a Part) -> impl Iterator<Item = (&'a Labels,
 
 /// The systems of a value that a source is there for and can't read; and where it has `nothing` of the value and is an exporter of such a
 /// system, that.
-fn lacking(asked: &Asked, wants: &Wants, part: &Part, nothing: bool) -> Vec<Unknown> {
+fn lacking(asked: &Asked, wants: &Wants, part: &SourceFindings, nothing: bool) -> Vec<Unknown> {
     let (item, direct) = (&wants.items[asked.of.item], part.direct.is_some());
     let unknown = |system: Labels, why: String| {
         let labels = asked.shown(system, direct.then_some(&*part.name));
@@ -184,7 +184,7 @@ fn lacking(asked: &Asked, wants: &Wants, part: &Part, nothing: bool) -> Vec<Unkn
     let preset = presets::of_metric(&item.names[0]).filter(|_| nothing && down.is_empty() && item.matchers.is_empty());
     let is_of =
         |preset: &Preset| part.names().iter().any(|name| preset.knows(name)) || direct && called(&part.name) == Some(preset.name);
-    // What has no number is told of its series.
+    // What has no number is reported at its series.
     let silent = part.between.as_ref().is_ok_and(|between| !between.blank.iter().any(|blank| asked.needs(blank.item)));
     match preset.filter(|preset| silent && is_of(preset)) {
         Some(_) => vec![unknown(Labels::new(), nowhere(asked.of.item, wants, std::slice::from_ref(part)))],
@@ -192,18 +192,18 @@ fn lacking(asked: &Asked, wants: &Wants, part: &Part, nothing: bool) -> Vec<Unkn
     }
 }
 
-fn left_out(names: &[String], part: &Part) -> Option<String> {
+fn left_out(names: &[String], part: &SourceFindings) -> Option<String> {
     Some(part.left_out().iter().find(|of| of.is_of(names))?.text(&part.name))
 }
 
 /// Why a metric that is there has no value.
-fn blank(item: usize, parts: &[Part]) -> Option<String> {
-    let blank = |part: &Part| Some(part.between.as_ref().ok()?.blank.iter().find(|blank| blank.item == item)?.why());
+fn blank(item: usize, parts: &[SourceFindings]) -> Option<String> {
+    let blank = |part: &SourceFindings| Some(part.between.as_ref().ok()?.blank.iter().find(|blank| blank.item == item)?.why());
     parts.iter().find_map(blank)
 }
 
 /// A source that had an item until a while ago, and how long.
-fn stale(item: usize, parts: &[Part]) -> Option<(&Part, String)> {
+fn stale(item: usize, parts: &[SourceFindings]) -> Option<(&SourceFindings, String)> {
     parts.iter().find_map(|part| {
         let (_, age) = part.between.as_ref().ok()?.stale.iter().find(|(of, _)| *of == item)?;
         let age = show_seconds(*age);
@@ -211,13 +211,13 @@ fn stale(item: usize, parts: &[Part]) -> Option<(&Part, String)> {
     })
 }
 
-fn failed(part: &Part) -> Option<String> {
+fn failed(part: &SourceFindings) -> Option<String> {
     part.between.as_ref().err().map(|error| format!("{} {error}", part.name))
 }
 
 /// A value of every system that any source knows, and what hides others. What is read directly isn't taken from a Prometheus
 /// that scrapes it, too: its samples say less of the edges.
-fn systems(at: usize, wants: &Wants, parts: &[Part], twice: &Twice) -> Systems {
+fn systems(at: usize, wants: &Wants, parts: &[SourceFindings], twice: &Twice) -> Systems {
     let asked = &wants.asked[at];
     let mut all = Systems { asked: Some(asked.clone()), ..Systems::default() };
     let mut there = false;
@@ -271,14 +271,14 @@ fn systems(at: usize, wants: &Wants, parts: &[Part], twice: &Twice) -> Systems {
 }
 
 /// What a source has now.
-fn present(wants: &Wants, part: &Part) -> Seen {
+fn present(wants: &Wants, part: &SourceFindings) -> Seen {
     let mut present = Seen::default();
     part.found().iter().for_each(|found| present.add(wants, found.item, &found.labels));
     present
 }
 
 /// The systems of a value that a source which can be read had before and has nothing of now, and those that have no number.
-fn gone(at: usize, wants: &Wants, part: &Part, present: &Seen) -> Vec<Unknown> {
+fn gone(at: usize, wants: &Wants, part: &SourceFindings, present: &Seen) -> Vec<Unknown> {
     let (Some(had), Ok(between)) = (&part.had, &part.between) else { return Vec::new() };
     let (asked, direct) = (&wants.asked[at], part.direct.is_some());
     let mut gone: BTreeMap<Labels, String> = BTreeMap::new();
@@ -299,7 +299,7 @@ fn gone(at: usize, wants: &Wants, part: &Part, present: &Seen) -> Vec<Unknown> {
 
 /// Why a source may hide systems of a value: it could not be read, and nothing says that it had none of them; or a metric was left
 /// out.
-fn hidden(asked: &Asked, wants: &Wants, part: &Part) -> Option<Unknown> {
+fn hidden(asked: &Asked, wants: &Wants, part: &SourceFindings) -> Option<Unknown> {
     let needed: Vec<usize> = (0..wants.items.len()).filter(|at| asked.needs(*at)).collect();
     let may_have = || match &part.had {
         Some(had) => needed.iter().any(|at| had.has(*at)),
@@ -327,7 +327,7 @@ fn called(source: &str) -> Option<&'static str> {
 }
 
 /// What exporters cause themselves, with how often they were seen to be scraped; what was left out.
-fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
+fn notes(wants: &Wants, parts: &[SourceFindings], span: f64) -> Vec<String> {
     let mut notes = Vec::new();
     for effect in &wants.entries {
         for part in parts {
@@ -341,7 +341,7 @@ fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
     for part in parts {
         for (job, interval) in part.between.iter().flat_map(|between| &between.jobs) {
             // Two samples within the phase are the least that says something of it alone.
-            let of_job = |found: &Found| label(&found.labels, "job") == job;
+            let of_job = |found: &SeriesFindings| label(&found.labels, "job") == job;
             if span < 2.0 * interval && part.found().iter().any(of_job) {
                 let (every, least) = (show_seconds(*interval), show_seconds(2.0 * interval));
                 let job = if job.is_empty() { "what has no job".to_owned() } else { format!("the job `{job}`") };
@@ -359,7 +359,7 @@ fn notes(wants: &Wants, parts: &[Part], span: f64) -> Vec<String> {
     notes
 }
 
-fn report(part: Part) -> SourceReport {
+fn report(part: SourceFindings) -> SourceReport {
     let [before, after] = part.readings;
     let (error, interval, more) = match part.between {
         Ok(between) => (None, between.interval, between.warnings),

@@ -45,7 +45,7 @@ fn track(delta: f64) -> Track {
 }
 
 /// A source that has hits and misses of these instances.
-fn part(name: &str, direct: Option<&str>, systems: &[(&str, f64, f64)]) -> Part {
+fn part(name: &str, direct: Option<&str>, systems: &[(&str, f64, f64)]) -> SourceFindings {
     let wants = wants();
     let (mut found, mut had) = (Vec::new(), Seen::default());
     for (instance, hits, misses) in systems {
@@ -55,39 +55,39 @@ fn part(name: &str, direct: Option<&str>, systems: &[(&str, f64, f64)]) -> Part 
             let (item, _) = wants.find(metric, &labels).next().unwrap();
             let (metric, track) = (metric.to_owned(), track(*delta));
             had.add(&wants, item, &labels);
-            found.push(Found { item, metric, labels, kind: Kind::Counter, track, levels: None, samples: 2 });
+            found.push(SeriesFindings { item, metric, labels, kind: MetricKind::Counter, track, levels: None, samples: 2 });
         }
     }
     let reading = SourceReading { name: name.into(), ..SourceReading::default() };
     let between = Ok(Between { found, ..Between::default() });
     let direct = direct.map(|address| format!("http://{address}/metrics").parse().unwrap());
-    Part { name: name.into(), direct, targets: None, between, readings: [reading.clone(), reading], had: Some(had) }
+    SourceFindings { name: name.into(), direct, targets: None, between, readings: [reading.clone(), reading], had: Some(had) }
 }
 
 /// The same, but it could not be read in this phase.
-fn failing(part: Part) -> Part {
+fn failing(part: SourceFindings) -> SourceFindings {
     let error = SourceError::Unreachable("nobody is there".into());
     let reading = SourceReading { error: Some(error.clone()), ..SourceReading::default() };
-    Part { between: Err(error), readings: [reading.clone(), reading], ..part }
+    SourceFindings { between: Err(error), readings: [reading.clone(), reading], ..part }
 }
 
 /// Nor ever before.
-fn never_read(name: &str) -> Part {
-    Part { had: None, ..failing(part(name, Some("n:1"), &[])) }
+fn never_read(name: &str) -> SourceFindings {
+    SourceFindings { had: None, ..failing(part(name, Some("n:1"), &[])) }
 }
 
-fn systems(name: &str, parts: Vec<Part>) -> Systems {
+fn systems(name: &str, parts: Vec<SourceFindings>) -> Systems {
     assemble(&wants(), parts, 10.0, 0, 1).values.systems(name).unwrap().clone()
 }
 
 /// The systems that have a value, each with what its labels say.
-fn ratio(name: &str, parts: Vec<Part>) -> Vec<(String, f64)> {
+fn ratio(name: &str, parts: Vec<SourceFindings>) -> Vec<(String, f64)> {
     let labels = |series: &ValueSeries| series.labels.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ");
     systems(name, parts).known.iter().map(|series| (labels(series), series.value)).collect()
 }
 
 /// What is said of those that are not known.
-fn unknown(parts: Vec<Part>) -> Vec<String> {
+fn unknown(parts: Vec<SourceFindings>) -> Vec<String> {
     systems("redis.hit_ratio", parts).unknown.into_iter().map(|unknown| unknown.why).collect()
 }
 
@@ -106,13 +106,13 @@ fn every_system_that_any_source_knows_has_a_value_in_any_order() {
 }
 
 /// With what a server says that it scrapes at an instance.
-fn scraping(part: Part, instance: &str, url: &str) -> Part {
+fn scraping(part: SourceFindings, instance: &str, url: &str) -> SourceFindings {
     let target = Target { job: String::new(), instance: instance.into(), labels: Labels::new(), url: url.parse().unwrap() };
-    Part { targets: Some(vec![target]), ..part }
+    SourceFindings { targets: Some(vec![target]), ..part }
 }
 
 /// With counters that stand at a value.
-fn standing(mut part: Part, at: f64) -> Part {
+fn standing(mut part: SourceFindings, at: f64) -> SourceFindings {
     part.between.as_mut().unwrap().found.iter_mut().for_each(|found| found.track.after = Some(at));
     part
 }
@@ -121,9 +121,9 @@ fn standing(mut part: Part, at: f64) -> Part {
 fn what_is_read_directly_is_not_judged_once_more_by_a_prometheus_that_scrapes_it() {
     let stored = || part("prometheus", None, &[("127.0.0.1:9121", 80.0, 20.0)]);
     let read = || part("redis", Some("127.0.0.1:9121"), &[("", 90.0, 10.0)]);
-    let told = || scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/metrics");
+    let scraped = || scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/metrics");
     for name in ["redis.hit_ratio", "own"] {
-        for parts in [vec![told(), read()], vec![standing(stored(), 1e6), standing(read(), 1e6)]] {
+        for parts in [vec![scraped(), read()], vec![standing(stored(), 1e6), standing(read(), 1e6)]] {
             let values = ratio(name, parts);
             assert_eq!((values.len(), values[0].0.as_str()), (1, "redis"), "{name}");
         }
@@ -148,7 +148,7 @@ fn another_target_of_the_same_name_is_not_hidden() {
         found.labels = shard(&found.labels[0].1);
     }
     let read = part("redis", Some("a:9121"), &[("", 90.0, 10.0)]);
-    let all = systems("redis.hit_ratio", vec![Part { had: None, ..stored }, read]);
+    let all = systems("redis.hit_ratio", vec![SourceFindings { had: None, ..stored }, read]);
     let values: Vec<f64> = all.known.iter().map(|series| series.value).collect();
     assert_eq!(values, [0.1, 0.9], "{all:?}");
 }
@@ -159,40 +159,41 @@ fn another_target_of_the_same_address_is_not_hidden() {
     let stored = || part("prometheus", None, &[("127.0.0.1:9121", 10.0, 90.0)]);
     assert_eq!(ratio("redis.hit_ratio", vec![standing(stored(), 1e6), read()]).len(), 2);
     // A server that scrapes nothing itself says nothing of where it is.
-    let pushed = Part { targets: Some(Vec::new()), ..standing(stored(), 1e6) };
+    let pushed = SourceFindings { targets: Some(Vec::new()), ..standing(stored(), 1e6) };
     assert_eq!(ratio("redis.hit_ratio", vec![pushed, standing(read(), 1e6)]).len(), 1);
     // Values near 0 may be those of any system.
     assert_eq!(ratio("redis.hit_ratio", vec![stored(), read()]).len(), 2);
     // Where it does, its own name for the target says nothing.
     let renamed = || part("prometheus", None, &[("cache", 10.0, 90.0)]);
-    let told = scraping(renamed(), "cache", "http://localhost:9121/metrics");
-    assert_eq!(ratio("redis.hit_ratio", vec![told, read()]).len(), 1);
+    let scraped = scraping(renamed(), "cache", "http://localhost:9121/metrics");
+    assert_eq!(ratio("redis.hit_ratio", vec![scraped, read()]).len(), 1);
     assert_eq!(ratio("redis.hit_ratio", vec![standing(renamed(), 1e6), standing(read(), 1e6)]).len(), 2);
     // The `localhost` of another machine isn't ours.
     let targets = || scraping(renamed(), "cache", "http://localhost:9121/metrics").targets.unwrap();
     let from = |server: &str| of_one_address(&server.parse().unwrap(), targets());
-    let values_of = |targets| ratio("redis.hit_ratio", vec![Part { targets: Some(targets), ..renamed() }, read()]).len();
+    let values_of =
+        |targets| ratio("redis.hit_ratio", vec![SourceFindings { targets: Some(targets), ..renamed() }, read()]).len();
     assert_eq!((values_of(from("http://mon:9090")), values_of(from("http://127.0.0.1:9090"))), (2, 1));
-    let told = scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/scrape?target=other");
-    assert_eq!(ratio("redis.hit_ratio", vec![standing(told, 1e6), standing(read(), 1e6)]).len(), 2);
+    let scraped = scraping(stored(), "127.0.0.1:9121", "http://127.0.0.1:9121/scrape?target=other");
+    assert_eq!(ratio("redis.hit_ratio", vec![standing(scraped, 1e6), standing(read(), 1e6)]).len(), 2);
 }
 
 #[test]
 fn a_system_that_was_there_and_is_not_any_more_is_unknown() {
     let both = || part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
-    let one = Part { had: both().had, ..part("prometheus", None, &[("a:1", 90.0, 10.0)]) };
+    let one = SourceFindings { had: both().had, ..part("prometheus", None, &[("a:1", 90.0, 10.0)]) };
     let all = systems("redis.hit_ratio", vec![one]);
     let [unknown] = &*all.unknown else { panic!("{all:?}") };
     assert_eq!((all.known.len(), unknown.labels[0].1.as_str()), (1, "b:1"));
     assert!(unknown.why.contains("it was there before"), "{unknown:?}");
     // One that did nothing is there.
-    let idle = Part { had: both().had, ..part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 0.0, 0.0)]) };
+    let idle = SourceFindings { had: both().had, ..part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 0.0, 0.0)]) };
     assert!(unknown_of(systems("redis.hit_ratio", vec![idle])).is_empty());
-    let gone = Part { had: both().had, ..part("prometheus", None, &[]) };
+    let gone = SourceFindings { had: both().had, ..part("prometheus", None, &[]) };
     let gone = systems("redis.hit_ratio", vec![gone]);
     assert_eq!((gone.none.clone(), gone.unknown.len()), (None, 2), "it isn't nowhere");
     // An exporter that is up while its server is down has a name.
-    let read = Part { had: part("redis", Some("a:1"), &[("", 1.0, 1.0)]).had, ..part("redis", Some("a:1"), &[]) };
+    let read = SourceFindings { had: part("redis", Some("a:1"), &[("", 1.0, 1.0)]).had, ..part("redis", Some("a:1"), &[]) };
     assert_eq!(systems("redis.hit_ratio", vec![read]).unknown[0].labels, [("source".to_owned(), "redis".to_owned())]);
 }
 
@@ -225,7 +226,7 @@ fn a_system_that_two_entries_take_counts_once() {
     let mut stored = part("prometheus", None, &[("a:1", 90.0, 10.0), ("b:1", 10.0, 90.0)]);
     let found = std::mem::take(&mut stored.between.as_mut().unwrap().found);
     let of_each = found.iter().flat_map(|found| {
-        wants.find(&found.metric, &found.labels).map(|(item, _)| Found { item, ..found.clone() }).collect::<Vec<_>>()
+        wants.find(&found.metric, &found.labels).map(|(item, _)| SeriesFindings { item, ..found.clone() }).collect::<Vec<_>>()
     });
     stored.between.as_mut().unwrap().found = of_each.collect();
     let observed = assemble(&wants, vec![stored], 10.0, 0, 1);
@@ -238,7 +239,7 @@ fn a_label_that_no_metric_has_is_said_and_nothing_is_taken_for_what_was_meant() 
     let wants = two_entries("instanc", "a:1");
     let mut had = Seen::default();
     had.look(&[Looked { entry: 1, label: "instanc".into(), there: false, has: ["instance".to_owned()].into() }]);
-    let stored = Part { had: Some(had), ..part("prometheus", None, &[("a:1", 90.0, 10.0)]) };
+    let stored = SourceFindings { had: Some(had), ..part("prometheus", None, &[("a:1", 90.0, 10.0)]) };
     let observed = assemble(&wants, vec![stored], 10.0, 0, 1);
     let unknown = unknown_of(observed.values.systems("redis.hit_ratio").unwrap().clone());
     assert!(
@@ -286,11 +287,11 @@ fn over_phases_levels_are_seen_together() {
         let mut part = part("redis", Some("a:1"), &[]);
         let (item, _) = wants.find("redis_connected_clients", &Labels::new()).next().unwrap();
         let track = Track { after: Some(mean), ends: Some([mean; 2]), ..track(0.0) };
-        let (metric, labels, kind) = ("redis_connected_clients".to_owned(), Labels::new(), Kind::Gauge);
+        let (metric, labels, kind) = ("redis_connected_clients".to_owned(), Labels::new(), MetricKind::Gauge);
         let levels = Levels { min: least, max: greatest, avg: mean, samples: 3, blank: 0 };
         let between = part.between.as_mut().unwrap();
         between.levels.push(LevelOf { value: "redis.connected_clients".into(), labels: Labels::new(), levels });
-        between.found.push(Found { item, metric, labels, kind, track, levels: Some(levels), samples: 3 });
+        between.found.push(SeriesFindings { item, metric, labels, kind, track, levels: Some(levels), samples: 3 });
         assemble(&wants, vec![part], 10.0, 0, 1).values
     };
     let mut folded = Folded::default();
@@ -372,7 +373,7 @@ fn what_is_stale_of_one_entry_says_nothing_of_another() {
             found.item = wants.find(&found.metric, &found.labels).next().unwrap().0;
         }
         between.stale.extend(stale.iter().map(|instance| (hits_of(&wants, instance), 600.0)));
-        assemble(&wants, vec![Part { had: None, ..stored }], 10.0, 0, 1)
+        assemble(&wants, vec![SourceFindings { had: None, ..stored }], 10.0, 0, 1)
     };
     let missing = |observed: &Observed| {
         observed.rows.iter().find(|row| row.metric == "redis_keyspace_hits_total" && row.delta.is_none()).unwrap().missing.clone()
@@ -397,7 +398,7 @@ fn a_label_that_a_source_which_is_left_out_may_have_is_none_of_those_that_are_re
     let wants = Wants::new(&Observe { counters, incomplete: true, ..Observe::default() });
     let mut had = Seen::default();
     had.look(&[Looked { entry: 0, label: "instance".into(), there: false, has: BTreeSet::new() }]);
-    let read = Part { had: Some(had), ..part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]) };
+    let read = SourceFindings { had: Some(had), ..part("redis-b", Some("b:1"), &[("", 90.0, 10.0)]) };
     let observed = assemble(&wants, vec![read], 10.0, 0, 1);
     let all = observed.values.systems("redis.hit_ratio").unwrap();
     assert!(all.known.is_empty() && all.are_left_out() && all.missing().contains("in the sources that are read"), "{all:?}");
@@ -454,12 +455,12 @@ fn a_row_says_what_a_restart_means_for_it() {
 #[test]
 fn a_source_that_is_there_and_lacks_a_value_is_not_one_that_is_left_out() {
     let wants = || Wants { incomplete: true, ..wants() };
-    let of = |parts: Vec<Part>| {
+    let of = |parts: Vec<SourceFindings>| {
         let observed = assemble(&wants(), parts, 10.0, 0, 1);
         let row = observed.rows.iter().find(|row| row.missing.is_some()).and_then(|row| row.missing.clone());
         (observed.values.systems("redis.hit_ratio").unwrap().clone(), row.unwrap_or_default())
     };
-    let has = |mut part: Part, names: &[&str], down: &[&str]| {
+    let has = |mut part: SourceFindings, names: &[&str], down: &[&str]| {
         let between = part.between.as_mut().unwrap();
         between.names = names.iter().map(|name| (*name).to_owned()).collect();
         let labels = |instance: &&str| vec![("instance".to_owned(), (*instance).to_owned())];

@@ -121,7 +121,7 @@ pub(super) fn keep(warnings: &mut Vec<String>, more: Vec<String>) {
     }
 }
 
-/// Selectors for the start times of the targets that these series are of, for each metric that tells one; and what was left
+/// Selectors for the start times of the targets that these series are of, for each metric that shows one; and what was left
 /// out. Without the targets a common name (`process_start_time_seconds`) would bring those of all that the server scrapes, and
 /// without `match` a series' own start time those of its siblings.
 pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>, Vec<String>) {
@@ -143,7 +143,7 @@ pub(super) fn start_selectors(wants: &Wants, series: &[Series]) -> (Vec<String>,
             together.entry((matchers, targets)).or_default().push(start);
         } else if !start.ends_with(CREATED) {
             // That each series has a start time of its own is a guess: few have one.
-            left_out.push(format!("restarts are told by falling values only: more than {TARGETS} targets have a {start}"));
+            left_out.push(format!("restarts are seen only where values fall: more than {TARGETS} targets have a {start}"));
         }
     }
     let selectors = together.into_iter().map(|((matchers, targets), starts)| selector_of_targets(&starts, &matchers, targets));
@@ -187,7 +187,7 @@ mod tests {
         assert!(selectors.is_empty());
         // Not one of each `_created`, which most haven't.
         let [said] = &*left_out else { panic!("{left_out:?}") };
-        assert!(said.contains("falling values only") && said.ends_with("process_start_time_seconds"), "{said}");
+        assert!(said.contains("only where values fall") && said.ends_with("process_start_time_seconds"), "{said}");
         // A bucket has the start time of its histogram, and not those of the siblings that nobody asked for.
         let matchers = vec![Matcher::new("le", "0.1"), Matcher::new("path", "/x")];
         let wants = Wants::new(&Observe { counters: vec![metric("took_bucket", matchers)], ..Observe::default() });

@@ -6,7 +6,7 @@ use super::api::{Series, unix};
 use super::cut::At;
 use super::error::SourceError;
 use super::increase::Fold;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, target};
 use super::meter::Meter;
 use super::part::Between;
@@ -15,7 +15,7 @@ use super::prometheus::{ASSUMED_INTERVAL, Prometheus, STORING};
 use super::report::{Blank, SourceReading};
 use super::select::{Best, TARGETS, groups, keep, selector, selector_of_targets, start_selectors};
 use super::starts::Starts;
-use super::values::{Found, LevelMeters, no_counter};
+use super::values::{LevelMeters, SeriesFindings, no_counter};
 use super::want::{Labelled, Wants};
 
 /// Samples to ask for at once: some megabytes of JSON.
@@ -92,7 +92,7 @@ impl<'a> Folding<'a> {
         Self { wants, from, to, folds: BTreeMap::new(), starts: Starts::default(), meters: LevelMeters::default() }
     }
 
-    fn feed(&mut self, (item, rank): (usize, usize), (kind, guessed): (Kind, bool), series: &Series) {
+    fn feed(&mut self, (item, rank): (usize, usize), (kind, guessed): (MetricKind, bool), series: &Series) {
         let wanted = &self.wants.items[item];
         let late = wanted.late.0.as_secs_f64();
         let (from, to) = (self.from.at(late), self.to.at(late));
@@ -134,7 +134,9 @@ impl<'a> Folding<'a> {
     /// Those of which nothing was there then, and something came up later.
     fn came_up(&self, read: &Read) -> BTreeSet<OfTarget> {
         let later = self.folds.iter().filter(|(_, (fold, _))| {
-            fold.kind() == Kind::Counter && fold.last().is_some() && fold.first().is_some_and(|first| first > self.from.time)
+            fold.kind() == MetricKind::Counter
+                && fold.last().is_some()
+                && fold.first().is_some_and(|first| first > self.from.time)
         });
         let targets = later.map(|((item, _, metric, labels), _)| of_target(*item, metric, labels));
         targets.filter(|target| !read.contains_key(target)).take(TARGETS).collect()
@@ -160,7 +162,7 @@ impl<'a> Folding<'a> {
                     keep(&mut out.warnings, vec![no_counter(&metric)]);
                     out.fell.push((metric.clone(), target(&labels).0.to_owned()));
                 }
-                out.found.push(Found { item, metric, labels, kind: fold.kind(), track, levels, samples });
+                out.found.push(SeriesFindings { item, metric, labels, kind: fold.kind(), track, levels, samples });
             }
         }
         out.levels = self.meters.levels(self.wants);
@@ -240,7 +242,7 @@ impl Prometheus {
         }
         folding.finish(&read, &mut out);
         out.stale = self.stale(wants, &out, to.time).await;
-        out.fell.iter().for_each(|of| self.keep_kind(of.clone(), Some(Kind::Gauge)));
+        out.fell.iter().for_each(|of| self.keep_kind(of.clone(), Some(MetricKind::Gauge)));
         for prefix in wants.prefixes_missed(|item| out.found.iter().any(|found| found.item == item)) {
             // It is for a message alone.
             let Ok(answer) = self.api.counts(&format!("{{__name__=~\"{prefix}.+\"}}"), end).await else { break };

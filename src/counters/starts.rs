@@ -1,4 +1,4 @@
-//! Start times that move: they tell that counters started again even where no value fell.
+//! Start times that move: they show that counters started again even where no value fell.
 
 use std::collections::BTreeMap;
 

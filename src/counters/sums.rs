@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::hidden::Resets;
-use super::kind::Kind;
+use super::kind::MetricKind;
 
 /// What was counted up to a sample: its value, and what was counted before the counter began at 0 the last time. The two are kept
 /// apart, for near 2^53 their sum isn't exact to the unit. The zero of the scale is a counter's value 0 before its first sample;
@@ -28,8 +28,8 @@ pub(super) const WRAP: f64 = 9_007_199_254_740_992.0;
 
 impl Sums {
     /// A series' first sample, which may not have been counted since it came up.
-    pub(super) fn first(kind: Kind, (time, value): (f64, f64)) -> Self {
-        let unsure = if kind == Kind::Counter { -value } else { 0.0 };
+    pub(super) fn first(kind: MetricKind, (time, value): (f64, f64)) -> Self {
+        let unsure = if kind == MetricKind::Counter { -value } else { 0.0 };
         Self { time, value, base: [unsure, 0.0, 0.0], ..Self::default() }
     }
 

@@ -1,6 +1,6 @@
 //! What the values that SLOs judge came to: in each system, and in systems together.
 //!
-//! A system is one instance that a Prometheus server scrapes, or an exporter that is read directly. What can't be told of one hides
+//! A system is one instance that a Prometheus server scrapes, or an exporter that is read directly. What is unknown of one system hides
 //! nothing that is known of another: known and unknown systems stand beside each other, and who judges looks at both.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub struct Values {
 pub struct Systems {
     /// The systems that have a value.
     pub known: Vec<ValueSeries>,
-    /// Systems whose value nobody can tell, and sources that may hide some.
+    /// Systems whose value is not known, and sources that may hide some.
     pub unknown: Vec<Unknown>,
     /// Why no system has a value, where nothing is unknown.
     pub none: Option<Absence>,

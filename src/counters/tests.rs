@@ -102,7 +102,7 @@ async fn error(url: &str, kind: SourceKind) -> SourceError {
 }
 
 #[tokio::test]
-async fn a_prometheus_that_refuses_is_told_without_the_token() {
+async fn a_prometheus_that_refuses_is_reported_without_the_token() {
     // Some proxies repeat what they were sent.
     let url = server(|request| response("401 Unauthorized", "text/plain", request)).await;
     let SourceError::Unauthorized { status: 401, message } = error(&url, SourceKind::Prometheus).await else { panic!() };
@@ -175,7 +175,7 @@ async fn a_prometheus_that_says_no_is_quoted() {
 }
 
 #[tokio::test]
-async fn what_is_no_prometheus_is_told() {
+async fn what_is_no_prometheus_is_reported() {
     let pages = [
         response("200 OK", "text/html", "<html>Log in</html>"),
         response("404 Not Found", "text/plain", "404 page not found"),
@@ -203,7 +203,7 @@ async fn a_source_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_no_exporter_is_told() {
+async fn what_is_no_exporter_is_reported() {
     let pages = [
         (response("200 OK", "text/html", "<html></html>"), "text/html"),
         (response("200 OK", "text/plain", "<html></html>\n"), "line 1"),
@@ -413,7 +413,7 @@ async fn an_exporter_that_is_read_under_load_is_within_its_bounds() {
 }
 
 /// A Prometheus with two series, scraped each second, of which the second one has no sample from 10 s ago on. How long its newest sample is
-/// behind is told anew each time it is asked for.
+/// behind is worked out anew each time it is asked for.
 fn selected(request: &str, asked: &AtomicUsize, forgets: bool) -> String {
     let now = unix(SystemTime::now());
     let series = |instance: &str, rest: &str| format!(r#"{{"metric":{{"__name__":"clients","instance":"{instance}"}},{rest}}}"#);

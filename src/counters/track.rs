@@ -3,7 +3,7 @@
 use super::amount::Amount;
 use super::cut::{Cut, Gap};
 use super::hidden::Hidden;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::sums::{LEAST, LIKELY, MOST, Sums, WRAP};
 
 /// What a series did between two edges.
@@ -29,11 +29,11 @@ pub(crate) struct Track {
 
 impl Track {
     /// From one edge to a later one.
-    pub(crate) fn between(kind: Kind, from: Option<Cut>, to: Option<Cut>) -> Self {
+    pub(crate) fn between(kind: MetricKind, from: Option<Cut>, to: Option<Cut>) -> Self {
         let delta = match (&from, &to) {
             (None, _) => Err(Gap::NoStart),
             (_, None) => Err(Gap::NoEnd),
-            (Some(from), Some(to)) if kind == Kind::Counter => Ok(counted(from, to)),
+            (Some(from), Some(to)) if kind == MetricKind::Counter => Ok(counted(from, to)),
             (Some(from), Some(to)) => Ok(moved(from, to)),
         };
         let cuts = from.zip(to);
@@ -42,10 +42,10 @@ impl Track {
             after: to.map(|cut| cut.value),
             delta,
             hidden: cuts
-                .filter(|_| kind == Kind::Counter)
+                .filter(|_| kind == MetricKind::Counter)
                 .map_or_else(Hidden::default, |(from, to)| Hidden::between(&from.around[0].open, &to.around[1].open)),
             resets: cuts.map_or(0, |(from, to)| to.around[1].resets.saturating_sub(from.around[0].resets)),
-            ends: to.filter(|_| kind == Kind::Gauge).map(|to| to.around.map(|sums| sums.value)),
+            ends: to.filter(|_| kind == MetricKind::Gauge).map(|to| to.around.map(|sums| sums.value)),
             born: None,
             gone: false,
             unread: false,
@@ -69,8 +69,8 @@ impl Track {
     }
 
     /// Less sure by a share of the increase, either way.
-    pub(crate) fn widen(&mut self, kind: Kind, share: f64) {
-        let floor = if kind == Kind::Counter { 0.0 } else { f64::NEG_INFINITY };
+    pub(crate) fn widen(&mut self, kind: MetricKind, share: f64) {
+        let floor = if kind == MetricKind::Counter { 0.0 } else { f64::NEG_INFINITY };
         if let Ok(delta) = &mut self.delta {
             delta.widen(delta.value.abs() * share.clamp(0.0, 1.0), floor);
         }
@@ -90,7 +90,7 @@ impl Track {
     /// Of a counter that came up after the first edge: counted from 0.
     pub(crate) fn born(to: &Cut) -> Self {
         let nothing = Cut { value: 0.0, base: 0.0, around: [Sums::default(); 2], first: to.first };
-        let track = Self::between(Kind::Counter, Some(nothing), Some(*to));
+        let track = Self::between(MetricKind::Counter, Some(nothing), Some(*to));
         Self { born: Some(to.first.1), around: [f64::NAN; 4], ..track }
     }
 

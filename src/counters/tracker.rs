@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::cut::{At, Cut};
 use super::increase::Fold;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::Labels;
 use super::meter::{Levels, Meter};
 use super::part::Between;
@@ -15,13 +15,13 @@ use super::select::{Best, keep};
 use super::starts::{SERIES_REMEMBERED, Starts};
 use super::text::{Exposition, Sample};
 use super::track::Track;
-use super::values::{Found, LevelMeters, LevelOf, no_counter};
+use super::values::{LevelMeters, LevelOf, SeriesFindings, no_counter};
 use super::want::{Labelled, Wants};
 
 /// Names to keep of what an exporter has beside the metrics wanted.
 const NAMES_KEPT: usize = 1_000;
 
-/// Which series a scrape at an edge says the edge's value of: all, while those that are told late are said more of later; then those alone.
+/// Which series take their value at the edge from a scrape: all, or in a second scrape only those that are reported late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
     All,
@@ -39,7 +39,7 @@ pub(super) struct Tracker {
     edge_before: Option<f64>,
     /// Levels between these two.
     closed: Vec<LevelOf>,
-    /// The edge that was read, and of which what is told late is still to come; and whether the load has ended with it.
+    /// The edge that was read, and of which what is reported late is still to come; and whether the load has ended with it.
     prompt: Option<(f64, bool)>,
     /// What came up and went between the last three edges.
     passed: Vec<Passed>,
@@ -82,7 +82,7 @@ impl Tracker {
         self.take(wants, time, exposition, None);
     }
 
-    /// Takes in the first scrape past an edge at which the load stands still, where some series are told late and are waited for.
+    /// Takes in the first scrape past an edge at which the load stands still, where some series are reported late and are waited for.
     pub(super) fn feed_prompt(&mut self, wants: &Wants, (at, ended): (f64, bool), time: f64, exposition: &Exposition) {
         if self.prompt.is_none() {
             self.take(wants, time, exposition, Some(([At::sample(time), still_at(at)], Which::All)));
@@ -234,7 +234,7 @@ impl Tracker {
             // What is said to be older than the last edge is no value since then.
             let own = sample.timestamp.map(|own| own.min(time));
             let prompt = wants.items[item].late.0.is_zero();
-            // What is told at once was told at the edge, and is of later now.
+            // What is reported at once was reported at the edge, and is of later now.
             let past = prompt && self.prompt.is_some();
             let edge = edge.filter(|(_, which)| *which == Which::All || !prompt && own.is_none()).map(|(edge, _)| edge);
             let fresh = !past && own.is_none_or(|own| self.edge.is_none_or(|edge| own >= edge));
@@ -242,8 +242,8 @@ impl Tracker {
                 self.meters.feed(wants, item, &sample.labels, time, sample.value);
             }
             let tracked = self.series.entry((sample.name.clone(), sample.labels.clone())).or_insert_with(|| {
-                let told = exposition.kind_of(&sample.name);
-                let (kind, guessed) = (wants.items[item].kind(told, &sample.name), wants.items[item].guessed(told));
+                let named = exposition.kind_of(&sample.name);
+                let (kind, guessed) = (wants.items[item].kind(named, &sample.name), wants.items[item].guessed(named));
                 let fold = Fold::of(kind, guessed, &[]);
                 Tracked {
                     fold,
@@ -369,13 +369,15 @@ pub(super) fn between([before, after]: [&SourceReading; 2], begun: f64) -> Betwe
         let mut track = match (from, to) {
             // New at a system that was read at the first edge.
             (None, Some(to))
-                if to.kind == Kind::Counter && to.cut.first.0 > begun && to.items.iter().any(|of| before.read.contains(of)) =>
+                if to.kind == MetricKind::Counter
+                    && to.cut.first.0 > begun
+                    && to.items.iter().any(|of| before.read.contains(of)) =>
             {
                 Track::born(&to.cut)
             }
             _ => Track::between(point.kind, from.map(|point| point.cut), to.map(|point| point.cut)),
         };
-        if point.kind == Kind::Counter {
+        if point.kind == MetricKind::Counter {
             track.unread([a.bare, b.bare]);
         }
         let levels = to.and_then(|to| match (consecutive, read_again) {
@@ -385,20 +387,20 @@ pub(super) fn between([before, after]: [&SourceReading; 2], begun: f64) -> Betwe
         });
         for item in point.items.iter().copied() {
             let (metric, labels, samples) = (point.metric.clone(), point.labels.clone(), b.scrapes - a.scrapes);
-            out.found.push(Found { item, metric, labels, kind: point.kind, track, levels, samples });
+            out.found.push(SeriesFindings { item, metric, labels, kind: point.kind, track, levels, samples });
         }
     }
     let passed = b.passed.iter().filter(|passed| passed.since >= begun);
     for passed in passed.filter(|passed| !later.contains_key(&(&passed.metric, &passed.labels))) {
         let new = passed.cut.first.0 > begun && passed.items.iter().any(|of| before.read.contains(of));
-        let track = if new { Track::passed(&passed.cut) } else { Track::between(Kind::Counter, None, None) };
+        let track = if new { Track::passed(&passed.cut) } else { Track::between(MetricKind::Counter, None, None) };
         for item in passed.items.iter().copied() {
             let (metric, labels) = (passed.metric.clone(), passed.labels.clone());
-            out.found.push(Found {
+            out.found.push(SeriesFindings {
                 item,
                 metric,
                 labels,
-                kind: Kind::Counter,
+                kind: MetricKind::Counter,
                 track,
                 levels: None,
                 samples: b.scrapes - a.scrapes,

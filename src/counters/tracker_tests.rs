@@ -31,13 +31,14 @@ fn edge(tracker: &mut Tracker, at: f64, time: f64, said: &str) -> SourceReading 
     reading
 }
 
-fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<Found> {
-    let has = |found: &Found| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
+fn found(readings: [&SourceReading; 2], edges: [f64; 2], metric: &str, value: &str) -> Option<SeriesFindings> {
+    let has =
+        |found: &SeriesFindings| found.metric == metric && (value.is_empty() || found.labels.iter().any(|(_, v)| v == value));
     between(readings, edges[0]).found.into_iter().find(has)
 }
 
 /// Value, least and most.
-fn bounds(found: &Found) -> Result<(f64, f64, f64), Gap> {
+fn bounds(found: &SeriesFindings) -> Result<(f64, f64, f64), Gap> {
     found.track.known()
 }
 
@@ -151,7 +152,7 @@ fn what_comes_up_counts_from_0_where_its_system_was_read_without_it() {
 }
 
 #[test]
-fn a_series_own_start_time_tells_a_reset_from_a_rounding_error() {
+fn a_series_own_start_time_distinguishes_a_reset_from_a_rounding_error() {
     let delta = |counts: [f64; 3], created: [f64; 3], more: &str| {
         let mut tracker = Tracker::default();
         let mut readings = [0.0, 5.0, 10.0].into_iter().zip(counts).zip(created).map(|((at, count), created)| {
@@ -167,7 +168,7 @@ fn a_series_own_start_time_tells_a_reset_from_a_rounding_error() {
     let dips = [10_000.0, 9_999.0, 10_000.0];
     assert_eq!(delta(dips, [1.7e9; 3], ""), (0.0, 0));
     assert_eq!(delta(dips, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ""), (10_000.0, 1));
-    // Where it didn't fall it tells it alone; that of another series doesn't.
+    // Where it didn't fall, the start time alone shows it; that of another series doesn't.
     let grows = [10.0, 70.0, 70.0];
     assert_eq!(delta(grows, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ""), (70.0, 1));
     assert_eq!(delta(grows, [1.7e9, 1.7e9 + 60.0, 1.7e9 + 60.0], ",shard=\"b\""), (60.0, 0));
@@ -234,14 +235,14 @@ fn a_counter_that_came_up_around_an_edge_may_have_done_so_on_either_side() {
 }
 
 #[test]
-fn the_newest_name_is_taken_and_the_text_tells_the_kind() {
+fn the_newest_name_is_taken_and_the_text_names_the_kind() {
     let mut tracker = Tracker::default();
     let said = |jobs: u32| format!("# TYPE jobs counter\njobs {jobs}\nredis_config_maxmemory 9\nredis_memory_max_bytes 9\n");
     let before = edge(&mut tracker, -0.01, 0.0, &said(5));
     let after = edge(&mut tracker, 9.99, 10.0, &said(2));
     let of = |metric: &str| found([&before, &after], [0.0, 10.0], metric, "");
     let jobs = of("jobs").unwrap();
-    assert_eq!((jobs.kind, jobs.track.resets), (Kind::Counter, 1));
+    assert_eq!((jobs.kind, jobs.track.resets), (MetricKind::Counter, 1));
     assert!(of("redis_memory_max_bytes").is_some() && of("redis_config_maxmemory").is_none());
 }
 
@@ -326,7 +327,7 @@ fn levels_are_those_since_the_first_edge_where_the_last_one_is_read_once_more() 
 }
 
 #[test]
-fn a_gauge_without_a_number_is_told_and_its_peak_is_not_known() {
+fn a_gauge_without_a_number_is_reported_and_its_peak_is_not_known() {
     let mut tracker = Tracker::default();
     let said = |clients: &str| format!("redis_connected_clients {clients}\n");
     let before = edge(&mut tracker, 0.0, 0.0, &said("3"));
@@ -348,7 +349,7 @@ fn what_its_name_alone_calls_a_counter_is_a_gauge_once_it_falls() {
     feed(&mut tracker, 5.0, &said(510));
     let after = edge(&mut tracker, 9.99, 10.0, &said(505));
     let jobs = found([&before, &after], [0.0, 10.0], "many_total", "").unwrap();
-    assert_eq!((jobs.kind, jobs.track.resets), (Kind::Gauge, 0));
+    assert_eq!((jobs.kind, jobs.track.resets), (MetricKind::Gauge, 0));
     assert!((bounds(&jobs).unwrap().0 - 5.01).abs() < 1e-9);
     // The preset knows what its own are.
     assert_eq!(found([&before, &after], [0.0, 10.0], "redis_keyspace_hits_total", "").unwrap().track.resets, 1);
@@ -399,7 +400,7 @@ fn a_reading_is_a_plain_value() {
 }
 
 proptest! {
-    /// Events, scrapes now and then, a restart that the start time tells of: by way of the text, the truth is within the bounds.
+    /// Events, scrapes now and then, a restart that the start time shows: by way of the text, the truth is within the bounds.
     #[test]
     fn the_truth_is_within_the_bounds(
         events in proptest::collection::vec(0u32..100_000, 0..200),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::amount::{Amount, Whole, ratio};
 use super::cut::Gap;
 use super::hidden::Hidden;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, SOURCE, TARGET, label};
 use super::meter::{Levels, Meter};
 use super::track::Track;
@@ -13,11 +13,11 @@ use super::want::{Asked, Sum, Wants};
 
 /// One series of an item in one source, over one phase.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct SeriesFindings {
     pub(super) item: usize,
     pub(super) metric: String,
     pub(super) labels: Labels,
-    pub(super) kind: Kind,
+    pub(super) kind: MetricKind,
     pub(super) track: Track,
     /// Of a gauge, where they are known.
     pub(super) levels: Option<Levels>,
@@ -28,7 +28,7 @@ pub(super) struct Found {
 /// One value of a phase, for one system (two Redis servers have two): of a preset, of a ratio, or of a PromQL query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueSeries {
-    /// What tells it from its siblings.
+    /// What distinguishes it from its siblings.
     pub labels: Labels,
     /// A counter's increase over the phase; a level at its end.
     pub value: f64,
@@ -219,7 +219,7 @@ impl Asked {
         std::iter::once(&self.of).chain(&self.to).enumerate()
     }
 
-    /// The labels of the system that a series is a part of. Of a metric that no preset knows the target's own labels tell it.
+    /// The labels of the system that a series is a part of. For a metric that no preset knows, the target's own labels name it.
     pub(super) fn system(&self, labels: &Labels, sum: &Sum) -> Labels {
         let is_part = |name: &String| match &self.parts {
             Some(parts) => parts.contains(name) || sum.only.iter().any(|(label, _)| label == name),
@@ -313,7 +313,11 @@ impl Asked {
     }
 
     /// The systems that a source has anything of.
-    pub(super) fn systems<'a>(&self, source: &str, found: impl Iterator<Item = &'a Found> + Clone) -> BTreeMap<Labels, Parts> {
+    pub(super) fn systems<'a>(
+        &self,
+        source: &str,
+        found: impl Iterator<Item = &'a SeriesFindings> + Clone,
+    ) -> BTreeMap<Labels, Parts> {
         let mut systems: BTreeMap<Labels, Parts> = BTreeMap::new();
         for (place, sum) in self.terms() {
             for series in found.clone().filter(|series| series.item == sum.item && sum.takes(&series.labels)) {
@@ -341,20 +345,20 @@ impl Asked {
     }
 
     /// What a series has to say: the level at the phase's end, or the increase.
-    fn amount(&self, series: &Found) -> Result<Amount, String> {
+    fn amount(&self, series: &SeriesFindings) -> Result<Amount, String> {
         let (metric, track) = (&series.metric, &series.track);
         match (self.level, series.kind) {
             (true, _) if series.samples == 0 => Err(format!("{metric}: no sample of it lies in the phase")),
             (true, _) => track.level().ok_or_else(|| format!("{metric}: {}", gap(track))),
-            (false, Kind::Gauge) => Err(no_counter(metric)),
-            (false, Kind::Counter) => track.delta.map_err(|_| format!("{metric}: {}", gap(track))),
+            (false, MetricKind::Gauge) => Err(no_counter(metric)),
+            (false, MetricKind::Counter) => track.delta.map_err(|_| format!("{metric}: {}", gap(track))),
         }
     }
 
     /// The value of a system of these parts. None: it did nothing, so that it has none.
     ///
     /// # Errors
-    /// Why it can't be told.
+    /// Why it isn't known.
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
         let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0 };
@@ -394,7 +398,7 @@ impl Bounded {
     }
 }
 
-/// What is said of a metric that is to count and doesn't, or that is named like a counter and fell.
+/// A message for a metric that should count and doesn't, or that is named like a counter and fell.
 pub(super) fn no_counter(metric: &str) -> String {
     format!(
         "{metric} is read as a gauge, since it fell or its source says so; if it is a counter, write `type: counter` beside it under `counters`"

@@ -14,7 +14,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after: f64) -> Found {
+fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after: f64) -> SeriesFindings {
     let labels = labels(pairs);
     let (item, _) = wants.find(metric, &labels).next().unwrap();
     let kind = wants.items[item].kind(None, metric);
@@ -30,10 +30,10 @@ fn found(wants: &Wants, metric: &str, pairs: &[(&str, &str)], before: f64, after
         unread: false,
         around: [0.0, 0.0, 9.0, 9.0],
     };
-    Found { item, metric: metric.into(), labels, kind, track, levels: None, samples: 2 }
+    SeriesFindings { item, metric: metric.into(), labels, kind, track, levels: None, samples: 2 }
 }
 
-fn series(wants: &Wants, name: &str, found: &[Found], levels: &[LevelOf]) -> Option<Result<Vec<ValueSeries>, String>> {
+fn series(wants: &Wants, name: &str, found: &[SeriesFindings], levels: &[LevelOf]) -> Option<Result<Vec<ValueSeries>, String>> {
     let asked = wants.asked.iter().find(|asked| asked.name == name).unwrap();
     let systems = asked.systems("it", found.iter());
     let value = |(labels, parts): (Labels, Parts)| {
@@ -67,7 +67,7 @@ fn nothing_counted_is_no_ratio_and_a_missing_part_is_no_value() {
         found(&wants, "redis_memory_used_bytes", &[], 7.0, 7.0),
         found(&wants, "redis_memory_max_bytes", &[], 0.0, 0.0),
     ];
-    let error = |found: &[Found], name| series(&wants, name, found, &[]).unwrap().unwrap_err();
+    let error = |found: &[SeriesFindings], name| series(&wants, name, found, &[]).unwrap().unwrap_err();
     assert_eq!(series(&wants, "redis.hit_ratio", &idle, &[]), Some(Ok(Vec::new())));
     assert_eq!(series(&wants, "redis.memory_used_ratio", &idle, &[]), Some(Ok(Vec::new())));
     idle[1].track.delta = Err(Gap::NoStart);
@@ -121,7 +121,7 @@ fn a_profiles_own_ratio_has_a_value_for_each_instance() {
         found(&wants, "a_total", &[("instance", "2")], 0.0, 2.0),
         found(&wants, "b_total", &[("instance", "2")], 0.0, 2.0),
     ];
-    let values = |found: &[Found]| -> Vec<f64> {
+    let values = |found: &[SeriesFindings]| -> Vec<f64> {
         series(&wants, "two", found, &[]).unwrap().unwrap().iter().map(|series| series.value).collect()
     };
     assert_eq!(values(&found), [0.5, 1.0]);
@@ -130,10 +130,10 @@ fn a_profiles_own_ratio_has_a_value_for_each_instance() {
 }
 
 /// What `of` and `to` came to, where the samples around both edges leave something open.
-fn unsure(found: Found, sure: f64, around: [f64; 2]) -> Found {
+fn unsure(found: SeriesFindings, sure: f64, around: [f64; 2]) -> SeriesFindings {
     let value = found.track.delta.unwrap().value;
     let delta = Ok(Amount::new(value, sure, [around[0], around[1], 0.0]));
-    Found { track: Track { delta, ..found.track }, ..found }
+    SeriesFindings { track: Track { delta, ..found.track }, ..found }
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_ratio_of_one_scrape_is_bounded_by_what_is_in_and_out() {
     let wants = wants("redis");
     let hits = unsure(found(&wants, "redis_keyspace_hits_total", &[], 0.0, 900.0), 810.0, [90.0, 90.0]);
     let misses = unsure(found(&wants, "redis_keyspace_misses_total", &[], 0.0, 100.0), 90.0, [10.0, 10.0]);
-    let bounds = |found: &[Found]| {
+    let bounds = |found: &[SeriesFindings]| {
         let values = series(&wants, "redis.hit_ratio", found, &[]).unwrap().unwrap();
         assert!((values[0].value - 0.9).abs() < 1e-12);
         (values[0].least, values[0].most)
@@ -174,11 +174,11 @@ fn a_ratio_is_made_of_counters_and_a_name_that_fell_is_none() {
     // In a ratio a name without an ending counts, too, unless its source says otherwise.
     let item = wants.find("a_total", &Labels::new()).next().unwrap().0;
     assert_eq!(
-        (wants.items[item].kind(None, "plain"), wants.items[item].kind(Some(Kind::Gauge), "plain")),
-        (Kind::Counter, Kind::Gauge)
+        (wants.items[item].kind(None, "plain"), wants.items[item].kind(Some(MetricKind::Gauge), "plain")),
+        (MetricKind::Counter, MetricKind::Gauge)
     );
     let mut fell = found(&wants, "a_total", &[("instance", "1")], 500.0, 100.0);
-    fell.kind = Kind::Gauge;
+    fell.kind = MetricKind::Gauge;
     let whole = found(&wants, "b_total", &[("instance", "1")], 0.0, 600.0);
     let why = series(&wants, "two", &[fell, whole], &[]).unwrap().unwrap_err();
     assert!(why.contains("a_total is read as a gauge") && why.contains("type: counter"), "{why}");

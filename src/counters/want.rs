@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::{Labels, label};
 use super::observe::{Matcher, Observe, Wanted};
 use super::presets::{self, Formula, Term};
@@ -14,7 +14,7 @@ pub(super) struct Item {
     /// Its names; the first that a source has is taken.
     pub(super) names: Vec<String>,
     /// What it is, where that is known beforehand.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<MetricKind>,
     pub(super) matchers: Vec<Matcher>,
     /// Of a preset: a matcher applies to the metrics that have its label.
     pub(super) lenient: bool,
@@ -24,7 +24,7 @@ pub(super) struct Item {
     pub(super) counts: bool,
     /// The metrics whose change says that this one started again, and how far each moves without meaning it (seconds).
     pub(super) starts: Vec<(String, f64)>,
-    /// How late the exporter may tell what happened: when idle, and under load.
+    /// How late the exporter may report what happened: when idle, and under load.
     pub(super) late: (Duration, Duration),
 }
 
@@ -100,7 +100,7 @@ impl Wants {
                     wants.entries.push(Entry { name: preset.name, items, labels, own_effect: preset.own_effect });
                     for value in preset.values {
                         let asked = Asked { entry, ..wants.preset_value(preset, value, matchers) };
-                        // Two systems of a kind, told apart by `match`, are two series of one value.
+                        // Two systems of a kind, distinguished by `match`, are two series of one value.
                         wants.asked.push(asked);
                     }
                 }
@@ -153,7 +153,7 @@ impl Wants {
     }
 
     /// The item of a metric, added if it isn't there yet. A name that a preset knows brings its other names along.
-    fn item(&mut self, name: &str, kind: Option<Kind>, matchers: &[Matcher], of_preset: bool) -> usize {
+    fn item(&mut self, name: &str, kind: Option<MetricKind>, matchers: &[Matcher], of_preset: bool) -> usize {
         let lenient = of_preset && !matchers.is_empty();
         let known = presets::metric(name);
         let names: Vec<String> =
@@ -165,7 +165,7 @@ impl Wants {
         }
         let system = presets::of_metric(&names[0]);
         self.items.push(Item {
-            kind: kind.or(known.map(|metric| metric.kind)).or(presets::is_counter(name).then_some(Kind::Counter)),
+            kind: kind.or(known.map(|metric| metric.kind)).or(presets::is_counter(name).then_some(MetricKind::Counter)),
             starts: starts_of(&names),
             late: system.filter(|preset| preset.is_late(&names[0])).map_or_else(Default::default, |preset| preset.late),
             names,
@@ -224,12 +224,12 @@ impl Wants {
         self.prefixes().filter(missed).collect()
     }
 
-    /// By how many seconds a metric that tells of restarts may move without one; none: it tells of none.
+    /// By how many seconds a metric that shows restarts may move without one; none: it shows none.
     pub(super) fn jitter(&self, name: &str) -> Option<f64> {
         self.items.iter().flat_map(|item| &item.starts).find(|(start, _)| start == name).map(|(_, jitter)| *jitter)
     }
 
-    /// The longest that any of these items is told late when idle.
+    /// The longest that any of these items is reported late when idle.
     pub(super) fn latest(&self, items: impl Iterator<Item = usize>) -> Duration {
         items.map(|item| self.items[item].late.0).max().unwrap_or_default()
     }
@@ -244,15 +244,15 @@ impl Item {
     }
 
     /// Whether its kind is known by its name alone.
-    pub(super) fn guessed(&self, of_server: Option<Kind>) -> bool {
+    pub(super) fn guessed(&self, of_server: Option<MetricKind>) -> bool {
         self.kind.or(of_server).is_none()
     }
 
     /// What it is: as written, or as its server says, or by its name.
-    pub(super) fn kind(&self, of_server: Option<Kind>, name: &str) -> Kind {
+    pub(super) fn kind(&self, of_server: Option<MetricKind>, name: &str) -> MetricKind {
         let by_name = || {
             let grows = ["_total", "_count", "_sum", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
-            if grows || self.counts { Kind::Counter } else { Kind::Gauge }
+            if grows || self.counts { MetricKind::Counter } else { MetricKind::Gauge }
         };
         self.kind.or(of_server).unwrap_or_else(by_name)
     }
@@ -312,7 +312,7 @@ fn starts_of(names: &[String]) -> Vec<(String, f64)> {
     of_all.into_iter().chain(names.iter().map(|name| (created(name), 0.001))).collect()
 }
 
-/// The metric by which OpenMetrics tells when one of this name began to count.
+/// The metric by which OpenMetrics says when one of this name began to count.
 pub(super) fn created(name: &str) -> String {
     let family = ["_total", "_count", "_sum", "_bucket"].iter().find_map(|suffix| name.strip_suffix(suffix));
     format!("{}{CREATED}", family.unwrap_or(name))
@@ -336,7 +336,7 @@ mod tests {
         let wants = Wants::new(&observe(vec![metric("redis_used_memory_bytes"), metric("redis_memory_used_bytes")]));
         assert_eq!(wants.items.len(), 1);
         assert_eq!(wants.items[0].names[0], "redis_memory_used_bytes");
-        assert_eq!(wants.items[0].kind, Some(Kind::Gauge));
+        assert_eq!(wants.items[0].kind, Some(MetricKind::Gauge));
         assert_eq!(wants.items[0].starts[0], ("redis_start_time_seconds".into(), 2.0));
     }
 
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(wants.find("up_total", &labels("api")).collect::<Vec<_>>(), [(0, 0)]);
         assert_eq!(wants.find("up_total", &labels("db")).count(), 0);
         assert_eq!(wants.find("up_total", &Labels::new()).count(), 0);
-        assert_eq!(wants.items[0].kind(None, "up_total"), Kind::Counter);
-        assert_eq!(wants.items[0].kind(Some(Kind::Gauge), "up_total"), Kind::Gauge);
+        assert_eq!(wants.items[0].kind(None, "up_total"), MetricKind::Counter);
+        assert_eq!(wants.items[0].kind(Some(MetricKind::Gauge), "up_total"), MetricKind::Gauge);
     }
 }

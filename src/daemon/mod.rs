@@ -36,10 +36,10 @@ pub struct Options {
     pub run: run::Options,
 }
 
-/// What the daemon is told from outside.
+/// What the daemon is asked for from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Stop gracefully; told twice: at once.
+    /// Stop gracefully; asked twice: at once.
     Stop,
     /// Read the profiles anew.
     Reload,
@@ -59,10 +59,10 @@ pub enum DaemonError {
     Web(#[from] WebError),
 }
 
-/// Runs until it is told to stop.
+/// Runs until it is asked to stop.
 ///
 /// # Errors
-/// A profile or the web surface is wrong at the start; later on, nothing ends the daemon but being told to.
+/// A profile or the web surface is wrong at the start; later on, nothing ends the daemon but a request to stop.
 pub async fn serve(options: Options, signals: UnboundedReceiver<Signal>) -> Result<(), DaemonError> {
     let loaded = load(&options, &[])?;
     let surface = Arc::new(Surface::default());
@@ -98,7 +98,7 @@ pub async fn serve(options: Options, signals: UnboundedReceiver<Signal>) -> Resu
     Ok(())
 }
 
-/// Reads every profile, or tells all that is wrong.
+/// Reads every profile, or reports all that is wrong.
 fn load(options: &Options, kept: &[Arc<Loaded>]) -> Result<Vec<Loaded>, DaemonError> {
     if let Some(path) = options.profiles.iter().find(|path| path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())) {
         return Err(DaemonError::NoFile(path.clone()));

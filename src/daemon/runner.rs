@@ -42,15 +42,15 @@ pub(super) struct Stopper(Vec<UnboundedSender<Stop>>);
 impl Stopper {
     /// No more runs; the present one drains.
     pub fn gracefully(&self) {
-        self.tell(Stop::Gracefully);
+        self.ask_for(Stop::Gracefully);
     }
 
     /// What is under way is cut off.
     pub fn at_once(&self) {
-        self.tell(Stop::AtOnce);
+        self.ask_for(Stop::AtOnce);
     }
 
-    fn tell(&self, stop: Stop) {
+    fn ask_for(&self, stop: Stop) {
         for sender in &self.0 {
             let _ = sender.send(stop); // has ended
         }
@@ -102,7 +102,7 @@ impl ProfileRunner {
             }
             next.await;
         });
-        // What was told to stop already isn't told so again, or it would give up the readings that it waits for.
+        // A run that stops already isn't asked again, or it would give up the readings that it waits for.
         self.stopper.0.retain(|earlier| !earlier.is_closed());
         self.stopper.0.push(stop);
         self.loaded = loaded;
@@ -243,7 +243,7 @@ async fn runs(kept: &Kept, status: &Status, stops: &mut UnboundedReceiver<Stop>,
                     status.phase = String::new();
                     status.stored = outcome.directory();
                 });
-                tell(&outcome);
+                report(&outcome);
                 // After a reload the new version's schedule decides; only the daemon's end cuts a run short.
                 let ends = stopped && !kept.replaced.load(Ordering::Relaxed);
                 if let (true, Ok(Some(directory))) = (ends, &outcome.stored)
@@ -340,7 +340,7 @@ async fn run(
     }
 }
 
-fn tell(outcome: &Outcome) {
+fn report(outcome: &Outcome) {
     let run = &outcome.run;
     tracing::info!(profile = %run.profile, run = %run.run, verdict = %run.verdict, "run ended");
     run.reasons.iter().for_each(|reason| tracing::info!(profile = %run.profile, "{reason}"));

@@ -154,7 +154,7 @@ mod tests {
                 let share = |worker| Share { shard, shards, worker, workers };
                 let part = share(0).shard_part(rows) as usize;
                 let mut given = 0;
-                // Whatever the order, then one worker alone, to whom the others' claims go.
+                // Workers ask in any order; then one asks alone, and the others' claims pass to it.
                 for worker in asks.iter().map(|ask| u64::from(*ask) % workers).chain(std::iter::repeat_n(workers - 1, 500)) {
                     let row = allocator.take(0, rows, &share(worker), 7);
                     prop_assert_eq!(row.is_some(), given < part, "{} of {}", given, part);

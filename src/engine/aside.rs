@@ -29,7 +29,7 @@ pub(super) enum Started {
     Ended,
 }
 
-/// While it lives, its user is at its start or stop: busy, and waited for where its phase drains.
+/// Marks its user as busy with `start` or `stop` for as long as it lives; a phase that drains waits for the user.
 struct StartStopGuard<'a> {
     pool: &'a Rc<Pool>,
     slot: &'a Slot,

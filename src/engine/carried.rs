@@ -50,7 +50,7 @@ impl Carried {
     /// What all users of a scenario (or of a hook) share.
     pub(super) fn shared(&self, plan: &Plan, options: Options, scenario: usize) -> UserParts {
         UserParts {
-            shared: Arc::new(expr::Shared {
+            shared: Arc::new(expr::ScenarioValues {
                 seed: plan.seed,
                 scenario: scenario as u64,
                 shard: options.shard,

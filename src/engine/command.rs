@@ -1,4 +1,4 @@
-//! What the coordinator tells the workers: edges and news, never samples.
+//! What the coordinator sends to the workers: edges and news, never samples.
 
 use std::sync::Arc;
 use std::time::Instant;

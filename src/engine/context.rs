@@ -22,7 +22,7 @@ use super::picker::Picker;
 use super::pool::Pool;
 use super::pulse::Pulse;
 use super::report::Report;
-use super::shared::{FreeUsers, Shared, WorkerHandle};
+use super::shared::{FreeUsers, RunShared, WorkerHandle};
 use super::slot::Slot;
 use super::timer::Timer;
 
@@ -33,7 +33,7 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Context {
     pub worker: usize,
     pub share: Share,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<RunShared>,
     pub timer: Timer,
     pub gate: Gate,
     pub pulse: Pulse,
@@ -58,7 +58,7 @@ struct Interrupt {
 }
 
 impl Context {
-    pub fn new(worker: usize, share: Share, shared: Arc<Shared>, timer: Timer) -> Rc<Self> {
+    pub fn new(worker: usize, share: Share, shared: Arc<RunShared>, timer: Timer) -> Rc<Self> {
         let gauges = shared.store.gauges.worker();
         let plan = &shared.plan;
         let picker = Picker::new(&plan.data, plan.seed, shared.allocator.clone(), shared.lists.clone(), share);
@@ -97,7 +97,7 @@ impl Context {
         let _ = self.shared.reports.send(report);
     }
 
-    /// The worker is at work at `now`. Who is held up by it where it stood still is told of that.
+    /// The worker is at work at `now`. If it stood still before, its pools learn of the pause.
     #[inline]
     pub fn beat(&self, now: Instant) {
         if let Some(since) = self.pulse.beat(now) {
@@ -106,8 +106,8 @@ impl Context {
         }
     }
 
-    /// Whoever reads what is recorded here knows by this clock how long what is under way has lasted.
-    pub fn tell_clock(&self, now: Instant) {
+    /// Publishes the worker's clock, by which readers know how long the work under way has lasted.
+    pub fn report_clock(&self, now: Instant) {
         let clock = self.pulse.clock(now);
         self.shared.handles[self.worker].shows.store(clock, atomic::Ordering::Release);
         self.recorders.borrow().iter().for_each(|recorder| recorder.set.beats(clock));

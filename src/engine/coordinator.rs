@@ -1,4 +1,4 @@
-//! The coordinator: publishes the edges ahead of time, gathers what the workers report, and tells of it. It sees no
+//! The coordinator: publishes the edges ahead of time, gathers what the workers report, and passes it on. It sees no
 //! request.
 
 mod drains;
@@ -21,7 +21,7 @@ use super::command::Command;
 use super::event::{Control, Ending, Event};
 use super::phase_run::{Budget, PhaseRun};
 use super::report::Report;
-use super::shared::Shared;
+use super::shared::RunShared;
 use super::view::RunView;
 
 /// Edges are published so long ahead, so that every worker has them in time.
@@ -31,7 +31,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Coordinator {
-    pub shared: Arc<Shared>,
+    pub shared: Arc<RunShared>,
     pub view: RunView,
     pub share: Share,
     pub threads: Vec<JoinHandle<()>>,
@@ -70,8 +70,8 @@ pub(super) struct Turn {
     drained: BTreeSet<usize>,
     /// Workers that will record nothing into it any more.
     released: BTreeSet<usize>,
-    /// It was told that it has drained.
-    told: bool,
+    /// Whether it was reported that it has drained.
+    reported: bool,
 }
 
 /// What is waited for.
@@ -237,9 +237,9 @@ impl Coordinator {
             counts_iterations: !phase.loads.is_empty()
                 && phase.loads.iter().all(|(_, load)| matches!(load, Load::Closed { iterations: Some(_), .. })),
             in_transit: AtomicU64::new(0),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
         });
-        let turn = Turn { phase_run: phase_run.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), told: false };
+        let turn = Turn { phase_run: phase_run.clone(), drained: BTreeSet::new(), released: BTreeSet::new(), reported: false };
         self.draining.insert(number, turn);
         self.view.post(phase_run.clone());
         if prepares {
@@ -259,11 +259,11 @@ impl Coordinator {
     async fn over(&mut self, phase_run: &PhaseRun, at: Instant) {
         // Ended once only: here.
         let _ = phase_run.end.set(at);
-        self.tell(Event::PhaseEnded { phase_run: phase_run.number, at: self.view.wall(at) }).await;
+        self.report(Event::PhaseEnded { phase_run: phase_run.number, at: self.view.wall(at) }).await;
     }
 
     fn is_draining(&self, number: u64) -> bool {
-        self.draining.get(&number).is_some_and(|turn| !turn.told)
+        self.draining.get(&number).is_some_and(|turn| !turn.reported)
     }
 
     fn is_done(&self, until: Until) -> bool {
@@ -311,9 +311,9 @@ impl Coordinator {
                 if let Some(turn) = self.draining.get_mut(&phase_run) {
                     turn.drained.insert(worker);
                 }
-                self.tell_drained().await;
+                self.report_drained().await;
             }
-            Report::Landed => self.tell_drained().await,
+            Report::Landed => self.report_drained().await,
             Report::Prepared { phase_run } => {
                 let before = if self.prepared.0 == phase_run { self.prepared.1 } else { 0 };
                 self.prepared = (phase_run, before + 1);
@@ -338,7 +338,7 @@ impl Coordinator {
                         turn.drained.insert(worker);
                         turn.released.insert(worker);
                     }
-                    self.tell_drained().await;
+                    self.report_drained().await;
                 }
             }
         }
@@ -363,10 +363,10 @@ impl Coordinator {
         }
     }
 
-    /// Waits for what drains, ends the workers, tells how it ended.
+    /// Waits for what drains, ends the workers, reports how it ended.
     async fn finish(mut self) {
         let mut reports_open = true;
-        while self.draining.values().any(|turn| !turn.told) && reports_open {
+        while self.draining.values().any(|turn| !turn.reported) && reports_open {
             let Some(wake) = self.next_expiry() else { break };
             tokio::select! {
                 report = self.reports.recv() => match report {
@@ -391,7 +391,7 @@ impl Coordinator {
             turn.phase_run.sets.iter().for_each(|set| self.shared.store.retire(set.clone()));
         }
         let ending = self.ending.take().unwrap_or(Ending::Completed);
-        self.tell(Event::Finished(ending)).await;
+        self.report(Event::Finished(ending)).await;
     }
 
     fn broadcast(&self, command: impl Fn() -> Command) {
@@ -401,7 +401,7 @@ impl Coordinator {
         }
     }
 
-    async fn tell(&self, event: Event) {
+    async fn report(&self, event: Event) {
         // Whoever no longer listens doesn't want to know.
         let _ = self.events.send(event).await;
     }

@@ -1,4 +1,4 @@
-//! What a run tells while it goes on, and what it can be told.
+//! What a run reports while it goes on, and what it can be asked to do.
 
 use std::time::{Duration, SystemTime};
 
@@ -68,7 +68,7 @@ pub enum Ending {
     Failed(String),
 }
 
-/// What a run can be told.
+/// What a run can be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// Stop gracefully: no new work, what is under way drains.

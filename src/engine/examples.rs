@@ -59,17 +59,17 @@ const BODY_SEARCHED: usize = 16 * 1024;
 /// Examples kept of each step's reason, from each thread in each turn of a phase.
 const KEPT: u8 = 3;
 /// The least time between two lines of the log about a step's reason.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// The most lines of the log about errors in that time, over all steps and reasons.
-const TOLD_AT_MOST: usize = 20;
+const MOST_REPORTS: usize = 20;
 
 /// What one thread has seen of each step's reason, so that a flood of errors stays cheap.
 #[derive(Default)]
 pub(super) struct Seen {
     errors: RefCell<HashMap<(StepId, Reason), Counted>>,
-    /// What was told of steps without samples, and when.
+    /// Which errors of steps without samples were reported, and when.
     broken: RefCell<HashMap<String, Instant>>,
-    /// Of which checks it was told that they failed, and when.
+    /// Which checks were reported as failed, and when.
     unheld: RefCell<HashMap<CheckId, Instant>>,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Seen {
 struct Counted {
     count: u8,
     /// When a line was wanted last.
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 /// What is wanted of one more error.
@@ -95,9 +95,9 @@ impl Seen {
         let mut seen = self.errors.borrow_mut();
         let counted = seen.entry((step, reason)).or_default();
         counted.count = counted.count.saturating_add(1);
-        let line = counted.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        let line = counted.reported.is_none_or(|reported| now.saturating_duration_since(reported) >= REPORT_EVERY);
         if line {
-            counted.told = Some(now);
+            counted.reported = Some(now);
         }
         let wanted = Wanted { example: counted.count <= KEPT, line };
         (wanted.example || wanted.line).then_some(wanted)
@@ -105,16 +105,16 @@ impl Seen {
 
     /// Whether the log wants a line with these words: one in a while, and not of too many.
     pub fn wants_words(&self, words: &str, now: Instant) -> bool {
-        may_tell(&mut self.broken.borrow_mut(), words, now)
+        may_report(&mut self.broken.borrow_mut(), words, now)
     }
 
     /// Whether the log wants a line about this check that failed: one in a while, and not of too many.
     pub fn wants_check(&self, check: CheckId, now: Instant) -> bool {
-        may_tell(&mut self.unheld.borrow_mut(), &check, now)
+        may_report(&mut self.unheld.borrow_mut(), &check, now)
     }
 }
 
-/// Tells the log of a step without samples that could not be done, if that wants it.
+/// Logs a step without samples that could not be done, if it is its turn.
 pub(super) fn log_broken(plan: &Plan, phase: &str, detail: &str, seen: &Seen) {
     let detail = plan.secrets.redact_own(detail);
     if seen.wants_words(&detail, Instant::now()) {
@@ -122,23 +122,23 @@ pub(super) fn log_broken(plan: &Plan, phase: &str, detail: &str, seen: &Seen) {
     }
 }
 
-/// Tells the log how a check failed.
+/// Logs how a check failed.
 pub(super) fn log_check(plan: &Plan, phase: &str, check: CheckId, how: &Explanation) {
     let check = plan.layout.checks.get(check.index()).map_or("", |check| check.name.as_str());
     let what = if how.is_unclear() { "a check could not be evaluated" } else { "a check failed" };
     tracing::info!(profile = %plan.name, phase, check, detail = how.show(&plan.secrets), "{what}");
 }
 
-/// Whether there may be a line about `what` now, which is noted in `told`: each once in a while, and not of too many.
-fn may_tell<K, Q>(told: &mut HashMap<K, Instant>, what: &Q, now: Instant) -> bool
+/// Whether there may be a line about `what` now, which is noted in `reported`: each once in a while, and not of too many.
+fn may_report<K, Q>(reported: &mut HashMap<K, Instant>, what: &Q, now: Instant) -> bool
 where
     K: Borrow<Q> + Hash + Eq,
     Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
 {
-    told.retain(|_, at| now.saturating_duration_since(*at) < TOLD_EVERY);
-    let room = told.len() < TOLD_AT_MOST && !told.contains_key(what);
+    reported.retain(|_, at| now.saturating_duration_since(*at) < REPORT_EVERY);
+    let room = reported.len() < MOST_REPORTS && !reported.contains_key(what);
     if room {
-        told.insert(what.to_owned(), now);
+        reported.insert(what.to_owned(), now);
     }
     room
 }
@@ -147,14 +147,14 @@ where
 #[derive(Default)]
 pub(super) struct Examples {
     kept: Mutex<Vec<ErrorExample>>,
-    told: Mutex<HashMap<(StepId, Reason), Instant>>,
+    reported: Mutex<HashMap<(StepId, Reason), Instant>>,
 }
 
 impl Examples {
     /// Takes an example as far as it is `wanted`, into the record and into the log.
     pub fn take(&self, plan: &Plan, example: ErrorExample, wanted: Wanted) {
-        if wanted.line && self.may_tell(example.step, example.reason, Instant::now()) {
-            tell(plan, &example);
+        if wanted.line && self.may_report(example.step, example.reason, Instant::now()) {
+            report(plan, &example);
         }
         if wanted.example {
             self.add(example);
@@ -162,8 +162,8 @@ impl Examples {
     }
 
     /// Whether the log has room for one more line, over all threads.
-    fn may_tell(&self, step: StepId, reason: Reason, now: Instant) -> bool {
-        may_tell(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner), &(step, reason), now)
+    fn may_report(&self, step: StepId, reason: Reason, now: Instant) -> bool {
+        may_report(&mut self.reported.lock().unwrap_or_else(PoisonError::into_inner), &(step, reason), now)
     }
 
     /// Keeps the example if there is room for it.
@@ -183,7 +183,7 @@ impl Examples {
 }
 
 /// A line of the log. It is the target's error and not the program's, so it is no warning.
-fn tell(plan: &Plan, example: &ErrorExample) {
+fn report(plan: &Plan, example: &ErrorExample) {
     let step = plan.layout.steps.get(example.step.index());
     let scenario = step.and_then(|step| plan.layout.scenarios.get(step.scenario.index()));
     tracing::info!(
@@ -216,12 +216,14 @@ mod tests {
         assert!(seen.wants(StepId(1), Reason::Reset, at(0)).is_some() && seen.wants(StepId(0), Reason::Status, at(0)).is_some());
         let words: Vec<_> = (0..30_000).step_by(100).filter(|ms| seen.wants_words("set: `x` is undefined", at(*ms))).collect();
         assert_eq!(words, [0, 10_000, 20_000]);
-        assert_eq!((0..100).filter(|n| seen.wants_words(&format!("set: `x{n}`"), at(0))).count(), TOLD_AT_MOST - 1);
+        assert_eq!((0..100).filter(|n| seen.wants_words(&format!("set: `x{n}`"), at(0))).count(), MOST_REPORTS - 1);
         // Two threads that both want a line get one; many steps at once don't flood it either.
-        assert!(examples.may_tell(StepId(0), Reason::Reset, at(0)) && !examples.may_tell(StepId(0), Reason::Reset, at(9_999)));
-        assert!(examples.may_tell(StepId(0), Reason::Reset, at(10_000)));
-        let lines = (1..100).filter(|step| examples.may_tell(StepId(*step), Reason::Reset, at(10_001))).count();
-        assert_eq!(lines, TOLD_AT_MOST - 1);
+        assert!(
+            examples.may_report(StepId(0), Reason::Reset, at(0)) && !examples.may_report(StepId(0), Reason::Reset, at(9_999))
+        );
+        assert!(examples.may_report(StepId(0), Reason::Reset, at(10_000)));
+        let lines = (1..100).filter(|step| examples.may_report(StepId(*step), Reason::Reset, at(10_001))).count();
+        assert_eq!(lines, MOST_REPORTS - 1);
     }
 
     #[test]

@@ -131,8 +131,8 @@ mod tests {
             let start = Instant::now();
             let at = |nanos| start + Duration::from_nanos(nanos);
             let gaps = gaps::<4>(start, &spans);
-            let (told, plain) = (gaps.within(at(from), at(from + length)), plainly(&spans, from, from + length));
-            prop_assert!(told >= plain && told <= length, "{} for {} in {}", told, plain, length);
+            let (counted, plain) = (gaps.within(at(from), at(from + length)), plainly(&spans, from, from + length));
+            prop_assert!(counted >= plain && counted <= length, "{} for {} in {}", counted, plain, length);
             prop_assert_eq!(gaps.within(at(0), at(4000)), plainly(&spans, 0, 4000), "as a whole they are exact");
             if let Some((young, _)) = spans.iter().rev().nth(2) {
                 prop_assert_eq!(gaps.within(at(*young), at(4000)), plainly(&spans, *young, 4000), "and so are the young");

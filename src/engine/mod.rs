@@ -61,7 +61,7 @@ pub use hook::{HookEnd, HookHow, HookOrder, HookRun, hook};
 pub use view::{PhaseNow, Preparing, RunView, ScenarioNow};
 
 use coordinator::Coordinator;
-use shared::Shared;
+use shared::RunShared;
 
 /// How many events may wait for their reader; phases are slower than that.
 const EVENTS: usize = 64;
@@ -70,7 +70,7 @@ const EVENTS: usize = 64;
 pub struct Run {
     /// Its news, in order; [`Event::Finished`] is the last.
     pub events: mpsc::Receiver<Event>,
-    /// Tells it what to do. Once all senders are gone it stops gracefully.
+    /// Takes requests. Once all senders are gone it stops gracefully.
     pub control: mpsc::Sender<Control>,
     /// What can be seen of it.
     pub view: RunView,
@@ -82,7 +82,7 @@ pub struct Run {
 /// A worker's thread or runtime can't be had.
 pub fn start(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Carried) -> io::Result<Run> {
     let workers = options.workers.max(1);
-    let (shared, (receivers, reports)) = Shared::new(plan, store, options, carried);
+    let (shared, (receivers, reports)) = RunShared::new(plan, store, options, carried);
     let share = |worker: usize| Share {
         shard: options.shard,
         shards: options.shards.max(1),

@@ -1,4 +1,4 @@
-//! What a thread has told of credentials: each once while it is known, so that those of every request cost little.
+//! Which credentials a thread has reported: each once while it is known, so that those of every request cost little.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName};
 use crate::base::secrets::{Secrets, carries_secret, secrets_of_answered_header, secrets_of_header};
 use crate::protocol::Sent;
 
-/// The most credentials that are known to be told.
-const TOLD: usize = 4096;
+/// The most credentials that are remembered as reported.
+const MOST_REPORTED: usize = 4096;
 /// The most names of headers of which it is known whether they carry a secret.
 const NAMES: usize = 64;
 
@@ -18,7 +18,7 @@ const NAMES: usize = 64;
 #[derive(Default)]
 pub(super) struct Overheard {
     generation: Cell<u64>,
-    told: RefCell<HashSet<u64>>,
+    reported: RefCell<HashSet<u64>>,
     names: RefCell<Vec<(HeaderName, bool)>>,
 }
 
@@ -26,26 +26,26 @@ impl Overheard {
     /// Credentials were sent, and an answer with these headers came.
     pub fn credentials(&self, secrets: &Secrets, sent: &Sent, answer: &HeaderMap) {
         for value in &sent.headers {
-            self.tell(secrets, value.as_bytes(), secrets_of_header);
+            self.report(secrets, value.as_bytes(), secrets_of_header);
         }
         for value in &sent.values {
-            self.tell(secrets, value.as_bytes(), |value| vec![value.to_owned()]);
+            self.report(secrets, value.as_bytes(), |value| vec![value.to_owned()]);
         }
         for (name, value) in answer {
             if self.is_secret(name) {
-                self.tell(secrets, value.as_bytes(), |value| secrets_of_answered_header(name.as_str(), value));
+                self.report(secrets, value.as_bytes(), |value| secrets_of_answered_header(name.as_str(), value));
             }
         }
     }
 
-    fn tell(&self, secrets: &Secrets, value: &[u8], parts: impl Fn(&str) -> Vec<String>) {
+    fn report(&self, secrets: &Secrets, value: &[u8], parts: impl Fn(&str) -> Vec<String>) {
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);
-        let mut told = self.told.borrow_mut();
-        if self.generation.replace(secrets.generation()) != secrets.generation() || told.len() >= TOLD {
-            told.clear();
+        let mut reported = self.reported.borrow_mut();
+        if self.generation.replace(secrets.generation()) != secrets.generation() || reported.len() >= MOST_REPORTED {
+            reported.clear();
         }
-        if told.insert(hasher.finish())
+        if reported.insert(hasher.finish())
             && let Ok(value) = std::str::from_utf8(value)
         {
             secrets.learn(parts(value));
@@ -72,7 +72,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn what_is_in_use_is_told_again_whenever_some_is_forgotten() {
+    fn what_is_in_use_is_reported_again_whenever_some_is_forgotten() {
         let (overheard, secrets) = (Overheard::default(), Secrets::default());
         let mut answer = HeaderMap::new();
         for (name, value) in

@@ -49,7 +49,7 @@ pub(super) struct PhaseRun {
     /// Arrivals on their way from one worker to another.
     pub in_transit: AtomicU64,
     /// Its record was taken as it stood: what ends from here on is too late for it.
-    pub told: AtomicBool,
+    pub reported: AtomicBool,
 }
 
 impl PhaseRun {
@@ -70,7 +70,7 @@ impl PhaseRun {
             gathers: OnceLock::new(),
             counts_iterations: false,
             in_transit: AtomicU64::new(0),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
         }
     }
 
@@ -164,7 +164,7 @@ pub(super) struct PhaseRecorder {
     /// The errors that were seen of it here.
     pub errors: Seen,
     worker: usize,
-    /// None: it stands for another one, which will be told of.
+    /// None: it stands for another one, which will be reported.
     reports: Option<UnboundedSender<Report>>,
 }
 
@@ -225,7 +225,7 @@ impl PhaseRecorder {
 
     /// Whether what ends now is too late for its record.
     pub fn is_closed(&self) -> bool {
-        self.drained.get() || self.phase_run.told.load(Ordering::Acquire)
+        self.drained.get() || self.phase_run.reported.load(Ordering::Acquire)
     }
 
     /// Whether its record was closed by then, as far as was noticed.

@@ -173,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::expr::{Compiler, Shared, Table};
+    use crate::expr::{Compiler, ScenarioValues, Table};
 
     fn data(pick: Pick, rows: u64, users: u64) -> Data {
         let list: Vec<u64> = (0..rows).collect();
@@ -191,7 +191,7 @@ mod tests {
                 let share = Share { shard, shards, worker, workers };
                 let picker = Picker::new(std::slice::from_ref(data), 42, allocator.clone(), Arc::default(), share);
                 let user = share.index();
-                let mut scope = Scope::new(Arc::new(Shared::default()), user);
+                let mut scope = Scope::new(Arc::new(ScenarioValues::default()), user);
                 let row = |iteration| {
                     let claim = picker.claim(&[0], 0).ok()?;
                     picker.put(&[0], claim, Who { scenario: 3, user, iteration }, Layer::Iteration, &mut scope);

@@ -178,7 +178,7 @@ impl Pool {
             self.create(local, recorder.phase_run.start(), None);
         }
         self.offer();
-        for slot in self.tell_all() {
+        for slot in self.ask_all() {
             if self.is_unwanted(&slot) {
                 self.ctx.interrupt_later(recorder.phase_run.start() + drain, self.scenario, &slot);
             }
@@ -191,12 +191,12 @@ impl Pool {
             return;
         }
         self.offer();
-        for slot in self.tell_all() {
+        for slot in self.ask_all() {
             self.ctx.interrupt_later(at + drain, self.scenario, &slot);
         }
     }
 
-    /// Who does nothing is free for the arrivals of the present phase from its first moment on. Outside of such a phase nobody is.
+    /// Idle users are free for the arrivals of the present phase from its first moment on. Outside of such a phase nobody is free.
     fn offer(&self) {
         let mut state = self.state.borrow_mut();
         let State { mode, places, idle, .. } = &mut *state;
@@ -370,7 +370,7 @@ impl Pool {
         }
     }
 
-    /// Where something of `recorder` is recorded that is told too late for its record.
+    /// Where something of `recorder` is recorded that is reported too late for its record.
     pub fn early(&self, recorder: Rc<PhaseRecorder>) -> (Rc<PhaseRecorder>, Within) {
         (if recorder.is_closed() { self.present().unwrap_or(recorder) } else { recorder }, Within::Early)
     }
@@ -439,7 +439,7 @@ impl Pool {
     }
 
     /// Everyone asks anew what to do.
-    fn tell_all(&self) -> Vec<Rc<Slot>> {
+    fn ask_all(&self) -> Vec<Rc<Slot>> {
         let slots = self.slots();
         for slot in &slots {
             slot.finished.set(false);

@@ -9,7 +9,7 @@ use crate::base::units::nanos;
 
 /// How often a worker beats at least.
 pub(super) const BEAT: Duration = Duration::from_millis(50);
-/// A beat that is later than this shows a pause. What is shorter can't be told from a machine that has other work, too.
+/// A beat that is later than this shows a pause. A shorter one can't be distinguished from a machine that has other work, too.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pauses that are kept apart.
 const MOST: usize = 1024;
@@ -49,7 +49,7 @@ impl Pulse {
         nanos(at.saturating_duration_since(self.begun)).saturating_sub(self.paused_within(self.begun, at))
     }
 
-    /// How long it stood still between two moments, in nanoseconds, as far as its beats tell.
+    /// How long it stood still between two moments, in nanoseconds, as far as its beats show.
     #[inline]
     pub fn paused_within(&self, from: Instant, to: Instant) -> u64 {
         self.pauses.borrow().within(from, to)

@@ -1,6 +1,6 @@
 //! What of a load's targets is away: each place that requests go to, and the target of each scenario as a whole.
 //!
-//! Workers tell it of every answer and of every failure. While all is well that costs a store to memory of the worker's own and a look
+//! Workers report every answer and every failure to it. While all is well that costs a store to memory of the worker's own and a look
 //! at what all of them only read.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::plan::{DeadTargetAction, OnDeadTarget, Plan};
 
 /// A place counts as away once all that was sent there has failed for so long: it is shown before 5 s are over.
 const SHOWN_AFTER: Duration = Duration::from_secs(4);
-/// So long a connection may take to open before that tells of its place, where nothing of that has answered meanwhile.
+/// A connection that opens for longer than this counts as a failure of its place, unless something there has answered meanwhile.
 const HANGS: Duration = Duration::from_secs(5);
 /// A scenario that is held back is probed so often.
 const PROBED_EVERY: Duration = Duration::from_secs(1);
@@ -83,7 +83,7 @@ impl Track {
     }
 
     /// Something that was due at `due` failed at `at`. Since when it is away, if it is from now on. How long the generator stood still
-    /// since a moment, `paused` tells: in that time nothing could be answered.
+    /// since a moment, `paused` says: in that time nothing could be answered.
     fn fails(&self, due: u64, at: u64, paused: impl Fn(u64) -> u64) -> Option<u64> {
         let mut since = self.since.load(Ordering::Relaxed);
         if since == 0 {
@@ -183,7 +183,7 @@ impl Reach {
         back && self.action == DeadTargetAction::BackOff
     }
 
-    /// A request failed at `at` that was due at `due`. `paused` tells how long the generator stood still between a moment and `at`,
+    /// A request failed at `at` that was due at `due`. `paused` says how long the generator stood still between a moment and `at`,
     /// `cause` why the request failed, without secrets.
     /// Answers why the run is to end, if it is.
     pub fn fails(

@@ -1,4 +1,4 @@
-//! What the workers tell the coordinator: edges and news, never samples.
+//! What the workers report to the coordinator: edges and news, never samples.
 
 /// From a worker.
 pub(super) enum Report {

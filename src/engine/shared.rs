@@ -22,7 +22,7 @@ use super::reach::Reach;
 use super::report::Report;
 
 /// One for each run.
-pub(super) struct Shared {
+pub(super) struct RunShared {
     pub plan: Arc<Plan>,
     pub store: Arc<Store>,
     /// What the users of each scenario are made of.
@@ -46,7 +46,7 @@ pub(super) struct Shared {
 /// What comes to each worker, and what they report.
 pub(super) type Inboxes = (Vec<UnboundedReceiver<Command>>, UnboundedReceiver<Report>);
 
-impl Shared {
+impl RunShared {
     /// For a run that begins, with the other ends of its channels.
     pub fn new(plan: Arc<Plan>, store: Arc<Store>, options: Options, carried: &Carried) -> (Arc<Self>, Inboxes) {
         let workers = options.workers.max(1);

@@ -34,7 +34,7 @@ use crate::protocol::Knock;
 
 /// Lags of one iteration that are kept apart.
 const LAGS: usize = 16;
-/// What is read within so many nanoseconds of a pause may have come in it: by then all that had come is read.
+/// What is read within so many nanoseconds after a pause may have come during it; later reads came after it.
 const BEHIND: u64 = 1_000_000_000;
 /// One for each user. While its user does something, it holds the phase run in which that began, so that a phase
 /// isn't taken for drained; while the user thinks or is held at the gate, it holds none.
@@ -398,7 +398,7 @@ impl Sink for UserSink {
         shared.examples.take(&shared.plan, example, wanted);
     }
 
-    /// It has no sample of whose errors a report could show examples, so the log is where it is told.
+    /// It has no sample of whose errors a report could show examples, so it is reported in the log.
     fn broken(&self, at: Instant, reason: Reason, detail: &str) {
         let Some((recorder, place)) = self.place_of(at) else { return };
         place.of(&recorder.set).step_error(self.pool.id(), reason);

@@ -19,7 +19,7 @@ pub(super) struct Slot {
     pub local: u64,
     /// Its number over the whole run and all shards.
     pub number: u64,
-    /// Told to ask anew what to do.
+    /// It has to ask anew what to do.
     pub changed: Notify,
     /// An arrival that was given to it.
     pub mail: Cell<Option<Arrival>>,
@@ -37,12 +37,12 @@ pub(super) struct Slot {
     pub cut_at: Cell<Option<Instant>>,
     /// Has done all that the phase asks of it, and was counted.
     pub finished: Cell<bool>,
-    /// While it is at its start: from when it is missing where it is wanted, or until when that was told.
+    /// While it is at its start: from when it is missing where it is wanted, or until when that was reported.
     pub late: Cell<Option<Instant>>,
     /// Since when it counts in the present phase; and until when its start is no doubt, unless it never comes through.
     pub grace: Cell<(Instant, Instant)>,
     /// What it asked for was still not answered when the drain of the phase in which it did was over: from when it is missing, or until when
-    /// that was told.
+    /// that was reported.
     pub hangs: Cell<Option<Instant>>,
     /// It may be that it was missing: see `Pool::is_unsure`.
     pub unsure: Cell<bool>,
@@ -204,8 +204,8 @@ impl Slot {
 
 /// What opens a user's connections; its pool asks it.
 pub(super) trait Opens {
-    /// Tells of what is being opened, and of what was opened for a request that still goes on.
-    fn tell_opening(&self, now: Instant);
+    /// Reports what is being opened, and what was opened for a request that still goes on.
+    fn report_opening(&self, now: Instant);
 
     /// The record of a phase closes: it has what is still being opened. Sessions of arrivals heard nothing until then, whatever comes of them.
     fn settle_opening(&self, recorder: &PhaseRecorder);

@@ -43,7 +43,7 @@ pub(super) fn spawn(pool: Rc<Pool>, slot: Rc<Slot>) {
     slot.runs(task.abort_handle());
 }
 
-/// Tells the pool when the task ends, however it does.
+/// Informs the pool when the task ends, however it does.
 struct UserTask {
     pool: Rc<Pool>,
     slot: Rc<Slot>,

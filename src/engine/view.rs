@@ -11,12 +11,12 @@ use crate::measure::{Clock, PhaseId, ScenarioId, Set, Totals};
 
 use super::examples::ErrorExample;
 use super::phase_run::PhaseRun;
-use super::shared::{Shared, WorkerHandle};
+use super::shared::{RunShared, WorkerHandle};
 
 /// A view of a run; cheap to clone, readable from any thread.
 #[derive(Clone)]
 pub struct RunView {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<RunShared>,
     posted: Arc<Mutex<Vec<Arc<PhaseRun>>>>,
     clock: Clock,
     /// When the workers began.
@@ -61,7 +61,7 @@ pub struct Preparing {
 }
 
 impl RunView {
-    pub(super) fn new(shared: Arc<Shared>, clock: Clock) -> Self {
+    pub(super) fn new(shared: Arc<RunShared>, clock: Clock) -> Self {
         Self { shared, posted: Arc::default(), clock, began: Instant::now() }
     }
 
@@ -145,7 +145,7 @@ impl RunView {
         (0..self.shared.plan.data.len()).filter(|data| self.shared.allocator.ran_out_by(*data, phase_run)).collect()
     }
 
-    /// Processor time of each worker's thread since it began, where the system tells it.
+    /// Processor time of each worker's thread since it began, where the system says so.
     pub fn worker_cpu(&self) -> Vec<Option<Duration>> {
         self.shared.handles.iter().map(WorkerHandle::cpu).collect()
     }

@@ -24,7 +24,7 @@ use super::phase_run::{PhaseRecorder, PhaseRun, Unsettled};
 use super::pool::{Mode, Pool};
 use super::pulse::BEAT;
 use super::report::Report;
-use super::shared::Shared;
+use super::shared::RunShared;
 use super::timer::Timer;
 
 /// How often it is looked at what has been silent, missed or hanging for long.
@@ -37,7 +37,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 pub(super) fn spawn(
     worker: usize,
     share: Share,
-    shared: Arc<Shared>,
+    shared: Arc<RunShared>,
     inbox: UnboundedReceiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,7 +53,7 @@ pub(super) fn spawn(
     })
 }
 
-async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: UnboundedReceiver<Command>) -> io::Result<()> {
+async fn run(worker: usize, share: Share, shared: Arc<RunShared>, mut inbox: UnboundedReceiver<Command>) -> io::Result<()> {
     let timer = Timer::new()?;
     let ctx = Context::new(worker, share, shared, timer.clone());
     let mut pacer = Pacer::new(ctx.clone());
@@ -65,7 +65,7 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
             clock.sleep_until(Instant::now() + BEAT).await;
             let now = Instant::now();
             heart.beat(now);
-            heart.tell_clock(now);
+            heart.report_clock(now);
         }
     });
     if let Some(clock) = ThreadClock::of_this_thread() {
@@ -96,7 +96,7 @@ async fn run(worker: usize, share: Share, shared: Arc<Shared>, mut inbox: Unboun
     Ok(())
 }
 
-/// What a worker has to come to, and when.
+/// The worker's schedule: phase edges, levels of users and arrivals.
 struct Pacer {
     ctx: Rc<Context>,
     pools: Vec<Rc<Pool>>,
@@ -109,7 +109,7 @@ struct Pacer {
     newest: Option<u64>,
     /// Arrivals that siblings handed over which had begun their phase before this worker has.
     ahead: Vec<(Arrival, Arc<PhaseRun>)>,
-    /// The phase that users are prepared for, and whether it was told that they are.
+    /// The phase that users are prepared for, and whether it was reported that they are.
     preparing: Option<(Rc<PhaseRecorder>, bool)>,
     /// How long the present phase's iterations may go on beyond its end.
     drain: Duration,
@@ -217,7 +217,7 @@ impl Pacer {
         let now = Instant::now();
         // What came before a pause is still as it was.
         self.ctx.beat(now);
-        self.ctx.tell_clock(now);
+        self.ctx.report_clock(now);
         while let Some(edge) = self.edges.front().map(Edge::at).filter(|at| *at <= now) {
             self.advance(edge, now);
             match self.edges.pop_front() {
@@ -233,16 +233,16 @@ impl Pacer {
         for (pool, schedule) in self.pools.iter().zip(&mut self.schedules) {
             pool.fill_up(now);
             sooner(pool.expire(now));
-            sooner(pool.tell_absence(now));
+            sooner(pool.report_absence(now));
             sooner(pool.settle_unsure(now));
             sooner(pool.probe(now));
             sooner(pool.prepare_due(now));
             sooner(schedule.as_mut().and_then(Schedule::next));
         }
-        if let Some((recorder, told @ false)) = &mut self.preparing
+        if let Some((recorder, reported @ false)) = &mut self.preparing
             && self.pools.iter().all(|pool| pool.is_prepared(now))
         {
-            *told = true;
+            *reported = true;
             self.ctx.report(Report::Prepared { phase_run: recorder.phase_run.number });
         }
         sooner(self.ctx.interrupt_due(now));
@@ -256,16 +256,16 @@ impl Pacer {
         next
     }
 
-    /// What is silent, missed or hangs shows while that lasts, and not only once somebody hears something; answers when to look again.
+    /// Shows silence, missed messages and what hangs while they last, not only at the next message; answers when to look again.
     fn glance(pools: &[Rc<Pool>], at: &mut Instant, now: Instant) -> Instant {
         if *at <= now {
             *at = now + GLANCE;
             let listened = pools.iter().any(|pool| pool.has_ears());
             for pool in pools {
-                pool.tell_opening(now);
-                pool.tell_slow_listeners(now);
+                pool.report_opening(now);
+                pool.report_slow_listeners(now);
                 if listened {
-                    pool.tell_listeners(now);
+                    pool.report_listeners(now);
                     pool.settle_ears(now, now);
                 }
             }
@@ -394,16 +394,16 @@ impl Pacer {
         for (scenario, pool) in self.pools.iter().enumerate() {
             if before.is_some() {
                 pool.drains(at + self.drain);
-                pool.tell_opening(Instant::now());
-                pool.tell_slow_listeners(at);
-                pool.tell_listeners(at);
+                pool.report_opening(Instant::now());
+                pool.report_slow_listeners(at);
+                pool.report_listeners(at);
                 if stays.get(scenario).copied().unwrap_or(false) {
                     pool.hand_over_listeners(None);
                 }
             }
             self.schedules[scenario] = None;
             pool.end_absence(at, at + self.drain);
-            pool.tell_held_back(at);
+            pool.report_held_back(at);
             if let Some(recorder) = &before {
                 pool.cancel_waiting(recorder);
             }

@@ -8,7 +8,7 @@ use protobuf::UnknownFields;
 
 use super::exemplar;
 use super::varint::{varint, zigzag};
-use crate::measure::catalogue::Kind;
+use crate::measure::catalogue::FamilyKind;
 use crate::measure::exemplars::Exemplar;
 use crate::measure::sparse::Spans;
 use crate::measure::{Buckets, Sparse};
@@ -40,7 +40,7 @@ impl Labels {
 }
 
 /// A family with its series.
-pub(super) fn family(name: &str, help: &str, kind: Kind, series: Vec<Metric>) -> MetricFamily {
+pub(super) fn family(name: &str, help: &str, kind: FamilyKind, series: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
@@ -50,11 +50,11 @@ pub(super) fn family(name: &str, help: &str, kind: Kind, series: Vec<Metric>) ->
 }
 
 /// The kind as the `prometheus` crate knows it.
-pub(super) fn metric_type(kind: Kind) -> MetricType {
+pub(super) fn metric_type(kind: FamilyKind) -> MetricType {
     match kind {
-        Kind::Counter => MetricType::COUNTER,
-        Kind::Gauge => MetricType::GAUGE,
-        Kind::Histogram => MetricType::HISTOGRAM,
+        FamilyKind::Counter => MetricType::COUNTER,
+        FamilyKind::Gauge => MetricType::GAUGE,
+        FamilyKind::Histogram => MetricType::HISTOGRAM,
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn traced(labels: Labels, sparse: &Sparse, buckets: &Buckets, exempla
 fn native(sparse: &Sparse, zero_threshold: f64, fields: &mut UnknownFields) {
     let (schema, positive, negative) = at_bounded_schema(sparse);
     fields.add_varint(5, zigzag(i64::from(schema)));
-    // Above 0, which is what tells an empty native histogram from a classic one.
+    // Above 0: that distinguishes an empty native histogram from a classic one.
     fields.add_fixed64(6, zero_threshold.to_bits());
     fields.add_varint(7, sparse.zero_count());
     spans(&negative, 9, fields);

@@ -8,14 +8,14 @@ use prometheus::proto::{Metric as Series, MetricFamily};
 use super::family::{counter, family, gauge, histogram};
 use super::gather::View;
 use super::series;
-use crate::measure::catalogue::{self, Kind};
+use crate::measure::catalogue::{self, FamilyKind};
 use crate::measure::{Layout, OwnId, OwnKind, OwnMetric, OwnTotals, ScenarioId};
 
-fn kind(own: &OwnMetric) -> Kind {
+fn kind(own: &OwnMetric) -> FamilyKind {
     match own.kind {
-        OwnKind::Counter => Kind::Counter,
-        OwnKind::Gauge | OwnKind::GaugeFrom { .. } => Kind::Gauge,
-        OwnKind::Histogram { .. } => Kind::Histogram,
+        OwnKind::Counter => FamilyKind::Counter,
+        OwnKind::Gauge | OwnKind::GaugeFrom { .. } => FamilyKind::Gauge,
+        OwnKind::Histogram { .. } => FamilyKind::Histogram,
     }
 }
 
@@ -55,9 +55,9 @@ pub fn conflict<'a>(layouts: impl IntoIterator<Item = &'a Arc<Layout>>) -> Optio
 fn names(own: &OwnMetric) -> Vec<String> {
     let name = &own.name;
     let parts: &[&str] = match kind(own) {
-        Kind::Counter => &["_created"],
-        Kind::Gauge => &[],
-        Kind::Histogram => &["_bucket", "_count", "_sum", "_created"],
+        FamilyKind::Counter => &["_created"],
+        FamilyKind::Gauge => &[],
+        FamilyKind::Histogram => &["_bucket", "_count", "_sum", "_created"],
     };
     // OpenMetrics calls the family of a counter by its name without `_total`.
     let family = name.strip_suffix("_total").unwrap_or(name);

@@ -138,7 +138,7 @@ mod tests {
         // The next run asks for something else beside it.
         shown.begin_run(1.0, &[unknown("hits > 1%"), unknown("p95 < 1s")]);
         assert_eq!(rows(), [is("hits > 1%", Some(0.0), Some(false)), is("p95 < 1s", None, None)]);
-        // Its end alone can tell the one.
+        // Only its end can show the one.
         shown.follow_slos(&[unknown("hits > 1%"), row("p95 < 1s", Some(0.5), Some(true))]);
         assert_eq!(rows(), [is("hits > 1%", Some(0.0), Some(false)), is("p95 < 1s", Some(0.5), Some(true))]);
         // The end of the phase replaces it, also where it isn't known what it came to.

@@ -9,7 +9,7 @@ use super::family::Labels;
 use super::gather::View;
 use super::shown::Rows;
 use super::{own, series};
-use crate::measure::catalogue::{self, Kind};
+use crate::measure::catalogue::{self, FamilyKind};
 use crate::measure::{Layout, Store, Totals};
 
 /// Sums each counter over all its series, and the `_count` and `_sum` of each histogram, as `/metrics` would show them if
@@ -19,15 +19,15 @@ pub fn sums(layout: &Arc<Layout>, totals: &Totals) -> BTreeMap<String, f64> {
     let store = Store::new(layout.clone());
     let view = View { store: &store, totals: vec![totals.clone()], rows: Rows::default(), base: Labels::default() };
     let mut sums = BTreeMap::new();
-    for metric in catalogue::ALL.iter().filter(|metric| metric.kind != Kind::Gauge && metric.name.starts_with("load_")) {
+    for metric in catalogue::ALL.iter().filter(|metric| metric.kind != FamilyKind::Gauge && metric.name.starts_with("load_")) {
         let mut found = Vec::new();
         series::of_profile(metric, &view, &mut found);
         add(&mut sums, metric.name, metric.kind, &found);
     }
     for family in own::families(&[view]) {
         let kind = match family.type_() {
-            prometheus::proto::MetricType::COUNTER => Kind::Counter,
-            prometheus::proto::MetricType::HISTOGRAM => Kind::Histogram,
+            prometheus::proto::MetricType::COUNTER => FamilyKind::Counter,
+            prometheus::proto::MetricType::HISTOGRAM => FamilyKind::Histogram,
             _ => continue,
         };
         add(&mut sums, family.name(), kind, family.get_metric());
@@ -35,8 +35,8 @@ pub fn sums(layout: &Arc<Layout>, totals: &Totals) -> BTreeMap<String, f64> {
     sums
 }
 
-fn add(sums: &mut BTreeMap<String, f64>, name: &str, kind: Kind, found: &[Series]) {
-    if kind == Kind::Counter {
+fn add(sums: &mut BTreeMap<String, f64>, name: &str, kind: FamilyKind, found: &[Series]) {
+    if kind == FamilyKind::Counter {
         sums.insert(name.to_owned(), found.iter().map(|series| series.get_counter().value()).sum());
         return;
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::base::trace::TraceId;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
 use crate::counters::{CounterRow, SourceReport};
-use crate::measure::catalogue::Kind;
+use crate::measure::catalogue::FamilyKind;
 use crate::measure::exemplars::Exemplar;
 use crate::measure::{
     CheckId, CheckLayout, ConnectTimes, GroupId, GroupLayout, Layout, MessageId, MessageLayout, Numbered, OwnId, OwnKind,
@@ -125,7 +125,7 @@ pub(super) fn counter_row() -> CounterRow {
         source: "redis".into(),
         metric: "redis_commands_total".into(),
         labels: [("cmd".to_owned(), "get".to_owned())].into(),
-        kind: crate::counters::Kind::Counter,
+        kind: crate::counters::MetricKind::Counter,
         before: Some(5.0),
         after: Some(12.0),
         delta: Some(7.0),
@@ -413,7 +413,7 @@ fn native_histograms_hold_what_was_recorded() {
     let store = filled("votes");
     let families = families(std::slice::from_ref(&store));
     let mut schemas = BTreeSet::new();
-    for family in families.iter().filter(|family| family.get_field_type() == metric_type(Kind::Histogram)) {
+    for family in families.iter().filter(|family| family.get_field_type() == metric_type(FamilyKind::Histogram)) {
         for series in family.get_metric() {
             let histogram = series.get_histogram();
             let (schema, zero, positive, negative) = native_of(histogram);

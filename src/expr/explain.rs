@@ -33,14 +33,14 @@ const SEARCHED: usize = 64 * 1024;
 /// Why an expression doesn't hold, in words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    parts: Vec<Part>,
+    parts: Vec<Fragment>,
     unclear: bool,
     gap: Gap,
     secrets: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Part {
+enum Fragment {
     Words(String),
     Value { text: String, quoted: bool },
 }
@@ -64,7 +64,7 @@ impl Explanation {
     /// Takes secrets out of the values, which are still whole.
     pub fn redact(&mut self, redact: impl Fn(&str) -> String) {
         for part in &mut self.parts {
-            if let Part::Value { text, .. } = part {
+            if let Fragment::Value { text, .. } = part {
                 *text = redact(text);
             }
         }
@@ -75,8 +75,8 @@ impl Explanation {
         let mut out = String::new();
         for part in &self.parts {
             match part {
-                Part::Words(words) => out.push_str(&secrets.redact_own(words)),
-                Part::Value { text, quoted } => {
+                Fragment::Words(words) => out.push_str(&secrets.redact_own(words)),
+                Fragment::Value { text, quoted } => {
                     let text = secrets.redact(text);
                     let mut cut: String = text.chars().take(SHOWN).collect();
                     if cut.len() < text.len() {
@@ -116,7 +116,7 @@ fn are_two_counts(left: &Node, right: &Node) -> bool {
 fn explain(program: &Program, scope: &Scope) -> Explanation {
     let source = program.source.trim();
     let words =
-        |text: String| Explanation { parts: vec![Part::Words(text)], unclear: false, gap: Gap::NONE, secrets: Vec::new() };
+        |text: String| Explanation { parts: vec![Fragment::Words(text)], unclear: false, gap: Gap::NONE, secrets: Vec::new() };
     let Body::Value(node) = &program.body else { return words(format!("{source} did not hold")) };
     let mut search = Search { program, evaluation: Evaluation::new(program, scope), found: Vec::new(), secrets: Vec::new() };
     match search.evaluation.truth(node).and_then(|held| if held { Ok(()) } else { search.decided(node, false) }) {
@@ -128,11 +128,11 @@ fn explain(program: &Program, scope: &Scope) -> Explanation {
                 // What is drawn anew may come out otherwise.
                 [] => return words(format!("{source} did not hold")),
                 [(only, _)] if *only == source => {}
-                _ => parts.push(Part::Words(format!("{source} did not hold: "))),
+                _ => parts.push(Fragment::Words(format!("{source} did not hold: "))),
             }
             for (place, (source, sides)) in search.found.into_iter().enumerate() {
                 let and = if place > 0 { ", and " } else { "" };
-                parts.push(Part::Words(format!("{and}{source} was ")));
+                parts.push(Fragment::Words(format!("{and}{source} was ")));
                 parts.extend(sides);
             }
             Explanation { parts, unclear: false, gap, secrets: search.secrets }
@@ -144,7 +144,7 @@ struct Search<'a> {
     program: &'a Program,
     evaluation: Evaluation<'a>,
     /// What decided: its source, and what it came to.
-    found: Vec<(&'a str, Vec<Part>)>,
+    found: Vec<(&'a str, Vec<Fragment>)>,
     /// What stands under names of secrets in that.
     secrets: Vec<String>,
 }
@@ -277,8 +277,8 @@ fn ends(node: &Node) -> (usize, usize) {
     }
 }
 
-/// Values with the comparisons between them. What is secret in one of them is so in the others: one that equals it would tell.
-fn show(values: &[Value], signs: &[Comparison], naming: Naming) -> Vec<Part> {
+/// Values with the comparisons between them. What is secret in one of them is so in the others: one that equals it would give it away.
+fn show(values: &[Value], signs: &[Comparison], naming: Naming) -> Vec<Fragment> {
     let mut found = Vec::new();
     values.iter().for_each(|value| secrets_of(value, naming, &mut |secret| found.push(secret.to_owned())));
     let secrets = Secrets::new(found);
@@ -286,11 +286,11 @@ fn show(values: &[Value], signs: &[Comparison], naming: Naming) -> Vec<Part> {
     let mut parts = Vec::new();
     for (place, value) in values.iter().enumerate() {
         if let Some(sign) = place.checked_sub(1).and_then(|before| signs.get(before)) {
-            parts.push(Part::Words(format!(" {} ", sign.sign())));
+            parts.push(Fragment::Words(format!(" {} ", sign.sign())));
         }
         let (text, quoted) = text_of(value);
         let text = if hidden(value) { crate::base::secrets::HIDDEN.to_owned() } else { secrets.redact(&text).into_owned() };
-        parts.push(Part::Value { text, quoted: quoted && !hidden(value) });
+        parts.push(Fragment::Value { text, quoted: quoted && !hidden(value) });
     }
     parts
 }
@@ -335,7 +335,7 @@ fn named(node: &Node) -> Naming {
         Kind::Slice(of, _) | Kind::Negate(of) => named(of),
         Kind::Math(_, pair) | Kind::Concat(pair) => all(&[&pair[0], &pair[1]]),
         Kind::If(pair, otherwise) => worse(named(&pair[1]), otherwise.as_deref().map_or(Naming::Open, named)),
-        // How long something is doesn't tell it.
+        // How long something is doesn't give it away.
         Kind::Filter(name, _) if matches!(&**name, "length" | "count") => Naming::Open,
         Kind::Filter(_, arguments) => all(&arguments.positional.iter().collect::<Vec<_>>()),
         Kind::Call(Function::Metric | Function::Lost, _) => Naming::Open,

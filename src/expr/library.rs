@@ -42,7 +42,7 @@ fn refuse(message: Refused) -> Error {
     Error::from(ErrorKind::InvalidOperation).with_source(Safe(message))
 }
 
-/// What an error of a filter or test may tell.
+/// What an error of a filter or test may show.
 pub(super) fn explain(error: &Error) -> String {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

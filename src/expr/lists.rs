@@ -56,7 +56,7 @@ struct List {
     name: String,
     symbol: Symbol,
     bound: Bound,
-    parts: Vec<Part>,
+    parts: Vec<Appended>,
     values: AtomicUsize,
     bytes: AtomicU64,
     overflowed: AtomicBool,
@@ -66,9 +66,9 @@ struct List {
 /// What one writer appended since the last publication; on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Part(Mutex<Vec<Value>>);
+struct Appended(Mutex<Vec<Value>>);
 
-impl Part {
+impl Appended {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Value>> {
         // A vector that was pushed to is whole, whatever happened to whoever pushed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,7 +103,7 @@ impl Lists {
             name,
             symbol,
             bound,
-            parts: (0..writers.max(1)).map(|_| Part::default()).collect(),
+            parts: (0..writers.max(1)).map(|_| Appended::default()).collect(),
             values: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
@@ -156,7 +156,7 @@ impl Lists {
 
     /// Adds what may be secret in a text, of what the lists hold as of the last publication: values under names of secrets.
     ///
-    /// The first who asks of a list goes through all of it; it is asked when something failed and is to be told of.
+    /// Linear the first time; it is asked only to report a failure.
     pub(super) fn secrets(&self, searched: &Searched, found: &mut Vec<String>) {
         for list in &self.lists {
             let naming = list.symbol.naming();

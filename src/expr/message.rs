@@ -180,7 +180,7 @@ impl Object for MessageObject {
 mod tests {
     use serde_json::json;
 
-    use super::super::{Compiler, Extract, Names, Scope, Shared};
+    use super::super::{Compiler, Extract, Names, ScenarioValues, Scope};
     use super::*;
 
     fn text(text: &str) -> Arc<MessageObject> {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn value(message: &Arc<MessageObject>, expression: &str) -> Value {
-        let mut scope = Scope::new(Arc::new(Shared::default()), 0);
+        let mut scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
         scope.set_message(Some(message.clone()));
         Compiler::new().expression(expression, &Names::new().with_message()).unwrap().value(&scope).unwrap()
     }
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn moments_and_numbers() {
         let at = |message: &str, expression: &str| {
-            let mut scope = Scope::new(Arc::new(Shared::default()), 0);
+            let mut scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
             scope.set_message(Some(text(message)));
             let expression = Compiler::new().expression(expression, &Names::new().with_message()).unwrap();
             (expression.moment(&scope).ok(), expression.whole(&scope).ok())

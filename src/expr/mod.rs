@@ -44,7 +44,7 @@ pub use message::{Content, MessageObject};
 pub use names::{Names, Symbol, bodiless, is_reserved};
 pub use response::{Response, ResponseObject, hex};
 pub use rows::{Flaw, MAX_SIZE as MAX_DATA_SIZE, Rows, Table};
-pub use scope::{Layer, Scope, Shared};
+pub use scope::{Layer, ScenarioValues, Scope};
 pub use template::{Compiled, Expression, JsonParts, JsonTemplate, Template};
 
 /// A value of an expression: `Send` and `Sync`, cheap to clone.

@@ -19,7 +19,7 @@ use crate::base::secrets::Searched;
 
 /// What all users of one scenario share.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub struct ScenarioValues {
     /// The profile's seed.
     pub seed: u64,
     /// The scenario's number, a part of the key of its random streams.
@@ -40,7 +40,7 @@ pub struct Shared {
     pub lost: Option<BTreeMap<String, u64>>,
 }
 
-impl Default for Shared {
+impl Default for ScenarioValues {
     fn default() -> Self {
         Self {
             seed: 0,
@@ -68,7 +68,7 @@ pub enum Layer {
 /// One virtual user's names and values.
 #[derive(Debug)]
 pub struct Scope {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ScenarioValues>,
     writes: Layer,
     start: Vec<(Symbol, Value)>,
     iteration: Vec<(Symbol, Value)>,
@@ -95,7 +95,7 @@ const STOP: u64 = u64::MAX - 1;
 impl Scope {
     /// The scope of user `user`, counted from 0 over the whole run and all shards. It writes to [`Layer::Start`] until the first
     /// [`Scope::begin_iteration`].
-    pub fn new(shared: Arc<Shared>, user: u64) -> Self {
+    pub fn new(shared: Arc<ScenarioValues>, user: u64) -> Self {
         let random = Stream::keyed(&[shared.seed, shared.scenario, user, START]);
         Self {
             shared,

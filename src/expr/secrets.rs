@@ -8,7 +8,7 @@ use crate::base::secrets::Naming;
 /// How deep a value is looked into; JSON is not deeper than that either.
 pub(super) const DEPTH: usize = 128;
 
-/// Tells of all that is secret in the value of a variable of such a name.
+/// Reports all that is secret in the value of a variable of such a name.
 pub(super) fn secrets_of(value: &Value, naming: Naming, found: &mut dyn FnMut(&str)) {
     inner(value, naming, 0, found);
 }

@@ -11,7 +11,7 @@ use super::functions::{timestamp, whole};
 use super::json::Tree;
 use super::names::Symbol;
 use super::program::{Body, Program};
-use super::scope::{Scope, Shared};
+use super::scope::{ScenarioValues, Scope};
 use super::strict::{is_present, kind_of, usable};
 use super::text::{write_escaped, write_json};
 use crate::base::secrets::secrets_of_answer;
@@ -117,7 +117,7 @@ impl Template {
         if !program.reads_only(&|symbol| constants.iter().any(|(known, _)| *known == symbol)) {
             return self;
         }
-        let shared = Shared { vars: constants.to_vec(), ..Shared::default() };
+        let shared = ScenarioValues { vars: constants.to_vec(), ..ScenarioValues::default() };
         let mut text = String::new();
         // What can't be put in is an error when it is asked for.
         match self.url(&Scope::new(Arc::new(shared), 0), &mut text) {
@@ -227,7 +227,7 @@ impl JsonTemplate {
     }
 
     /// Whether something under the name of a secret may be rendered into it.
-    pub fn may_tell_secrets(&self) -> bool {
+    pub fn may_hold_secrets(&self) -> bool {
         let JsonTemplate::Dynamic(parts) = self else { return false };
         let text = parts.parts.iter().map(|part| match part {
             JsonPart::Raw(json) => json.as_str(),

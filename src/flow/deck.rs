@@ -18,7 +18,7 @@ const CARDS: u64 = 100;
 /// What weights that aren't whole numbers are brought to, at most.
 const PARTS: u64 = 1_000_000;
 
-/// What tells one choice's decks from all others': the seed, the scenario, the step.
+/// What distinguishes one choice's decks from all others': the seed, the scenario, the step.
 pub(super) type Key = [u64; 3];
 
 /// The decks of one choice among branches.

@@ -13,7 +13,7 @@ use crate::protocol::Connect;
 use crate::protocol::http::{Client, Disconnect, Unreported};
 
 /// A timed piece of work under way. Dropped before it has landed, it was interrupted, and its sample says how long it had been
-/// until then, and which status had come. What it took of that to connect can't be told from here, so its service time runs from when it was handed to the driver;
+/// until then, and which status had come. How long the connecting took isn't known here, so its service time runs from when it was handed to the driver;
 /// nor whether it was sent, so one that sends something is lost.
 pub(super) struct Flight<'a, S: Sink> {
     sink: &'a S,
@@ -43,7 +43,7 @@ impl<'a, S: Sink> Flight<'a, S> {
         flight
     }
 
-    /// It ended, and its sample is told by somebody else.
+    /// It ended, and its sample is reported by somebody else.
     pub(super) fn landed(mut self) {
         self.in_flight = false;
     }
@@ -78,7 +78,7 @@ impl<S: Sink> Drop for Flight<'_, S> {
     }
 }
 
-/// A user's HTTP while it does a request. What became of connections, and of the answer, is told even where the request is dropped.
+/// A user's HTTP while it does a request. What became of connections, and of the answer, is reported even where the request is dropped.
 pub(super) struct Talk<'a, S: Sink> {
     pub(super) http: &'a mut Client,
     pub(super) flight: &'a Flight<'a, S>,
@@ -87,31 +87,31 @@ pub(super) struct Talk<'a, S: Sink> {
 
 impl<S: Sink> Drop for Talk<'_, S> {
     fn drop(&mut self) {
-        let untold = self.http.untold();
-        if untold.status > 0 {
-            self.flight.answered.set(Some((untold.status, !self.expect.allows(untold.status))));
+        let unreported = self.http.unreported();
+        if unreported.status > 0 {
+            self.flight.answered.set(Some((unreported.status, !self.expect.allows(unreported.status))));
         }
-        tell(self.flight.sink, &untold);
+        report_connections(self.flight.sink, &unreported);
     }
 }
 
-/// Tells of connections over HTTP that nobody was told of yet.
-pub(super) fn tell<S: Sink>(sink: &S, untold: &Unreported) {
-    if !untold.is_empty() {
-        connections(sink, Instant::now(), &untold.connects, &untold.disconnects);
+/// Reports connections over HTTP that were not reported yet.
+pub(super) fn report_connections<S: Sink>(sink: &S, unreported: &Unreported) {
+    if !unreported.is_empty() {
+        connections(sink, Instant::now(), &unreported.connects, &unreported.disconnects);
     }
 }
 
-/// Tells of connections over HTTP that were opened, or ended at `at`.
+/// Reports connections over HTTP that were opened, or ended at `at`.
 pub(super) fn connections<S: Sink>(sink: &S, at: Instant, connects: &[Connect], disconnects: &[Disconnect]) {
-    connects.iter().for_each(|connect| tell_connect(sink, connect));
+    connects.iter().for_each(|connect| report_connect(sink, connect));
     for disconnect in disconnects {
         sink.disconnected(Protocol::Http, at, disconnect.reason.map(|reason| why_ended(sink, at, reason)));
     }
 }
 
-/// Tells how an attempt to open a connection over HTTP came out.
-pub fn tell_connect<S: Sink>(sink: &S, connect: &Connect) {
+/// Reports how an attempt to open a connection over HTTP came out.
+pub fn report_connect<S: Sink>(sink: &S, connect: &Connect) {
     let began = connect.at.checked_sub(connect.lasted).unwrap_or(connect.at);
     match &connect.result {
         Ok(times) => sink.connected(Protocol::Http, began, connect.at, &connect_times(times)),

@@ -18,7 +18,7 @@ use futures_util::FutureExt as _;
 /// What the user has begun: an iteration, its start or its stop. It was due at `due`, and belongs to the phase that the user
 /// entered last. How it ended, and whether that was well, an error or a time limit.
 ///
-/// May be dropped at any await; a request in flight is then told as `interrupted`.
+/// May be dropped at any await; a request in flight is then reported as `interrupted`.
 pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink: &S) -> (End, Outcome) {
     user.rest = Duration::ZERO;
     let done = Run::new(user, sink, due).flow(flow).await;
@@ -151,7 +151,7 @@ impl<'a, S: Sink> Run<'a, S> {
     }
 }
 
-/// Awaits a gate and tells how long it was shut; nothing where it was open.
+/// Awaits a gate and returns how long it was shut; nothing where it was open.
 async fn held(gate: impl Future<Output = ()>) -> Duration {
     let mut gate = pin!(gate);
     let mut since: Option<Instant> = None;

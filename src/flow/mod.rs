@@ -1,9 +1,9 @@
 //! What a virtual user does: resolved steps and their interpreter.
 //!
 //! Owns the order of steps, due times, what a failure leads to, the judgement of answers, extraction and checks. It knows
-//! neither threads nor metrics: what happens is told to a [`Sink`], and time is waited for through it.
+//! neither threads nor metrics: what happens is reported to a [`Sink`], and time is waited for through it.
 //!
-//! A user's work is one future that may be dropped at any await; a request that is cut off so is told as `interrupted`.
+//! A user's work is one future that may be dropped at any await; a request that is cut off so is reported as `interrupted`.
 //! Each kind of step has a file of its own in `steps/`.
 
 mod control;
@@ -23,7 +23,7 @@ mod user;
 pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
 pub use deck::Deck;
 pub use expect::Expect;
-pub use flight::tell_connect;
+pub use flight::report_connect;
 pub use interpret::{carry_out, once};
 pub use rhythm::RETRY;
 pub use session::{

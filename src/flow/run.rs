@@ -34,7 +34,7 @@ pub(super) struct Run<'a, S: Sink> {
 /// What happened in an attempt that may be followed by another.
 #[derive(Default)]
 pub(super) struct Attempt {
-    /// Its checks, which are told once it is known to be the last.
+    /// Its checks, which are reported once it is known to be the last.
     pub(super) checks: Vec<(CheckId, Result<(), Explanation>)>,
     /// The first thing that was not as it should be.
     pub(super) wrong: Option<String>,
@@ -67,7 +67,7 @@ impl<'a, S: Sink> Run<'a, S> {
         }
     }
 
-    /// Tells of a check of something that was due at `due`; in an attempt it is kept until that is known to be the last. `sent` gives what
+    /// Reports a check of something that was due at `due`; in an attempt it is kept until that is known to be the last. `sent` gives what
     /// is secret of what was sent for it.
     pub(super) fn check(&mut self, check: CheckId, due: Instant, expression: &Expression, sent: &dyn Fn() -> Vec<String>) {
         let passed = expression.truth(&self.user.scope);

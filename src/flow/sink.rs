@@ -71,7 +71,7 @@ pub(super) fn why_ended<S: Sink>(sink: &S, at: Instant, reason: Reason) -> Reaso
     if ended_by_peer && stood() >= PATIENCE { Reason::Local } else { reason }
 }
 
-/// Takes what happens to one virtual user. Nothing here may block or fail. What is told has no default: a sink that leaves it out loses it.
+/// Takes what happens to one virtual user. Nothing here may block or fail. What is reported has no default: a sink that leaves it out loses it.
 pub trait Sink {
     /// What is kept of work that is under way.
     type Begun: Default;
@@ -123,11 +123,11 @@ pub trait Sink {
     fn follow(&self, ears: &Rc<Ears>) {
         let _ = ears;
     }
-    /// It doesn't listen any more, and tells the rest by itself.
+    /// It doesn't listen any more, and reports the rest by itself.
     fn unfollow(&self, ears: &Rc<Ears>) {
         let _ = ears;
     }
-    /// The step opens a session that is due at `due`: what comes of it is told next.
+    /// The step opens a session that is due at `due`: what comes of it is reported next.
     fn listener_due(&self, step: StepId, due: Instant) {
         let _ = (step, due);
     }
@@ -143,11 +143,11 @@ pub trait Sink {
     fn count(&self, metric: OwnId, by: f64, at: Instant);
     /// Observes a histogram of the profile's own, or sets a gauge.
     fn observe(&self, metric: OwnId, value: f64, at: Instant);
-    /// Appends to a list of the run's. One that is full takes nothing; whoever keeps the lists tells of that.
+    /// Appends to a list of the run's. One that is full takes nothing; whoever keeps the lists reports that.
     fn remember(&self, list: ListId, value: Value);
-    /// Tells of an error that was also a [`Sink::sample`].
+    /// Reports an error that was also a [`Sink::sample`].
     fn failure(&self, step: StepId, due: Instant, failure: &Failure<'_>);
-    /// Tells of a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` is without the user's secrets; the plan's may still be in it.
+    /// Reports a step without samples (`set`, `count`, `record`, …) that could not be done. `detail` is without the user's secrets; the plan's may still be in it.
     fn broken(&self, at: Instant, reason: Reason, detail: &str);
     /// A step without samples that began at `at` was cut off: nobody knows whether it could be done, nor whether these checks held.
     fn undone(&self, at: Instant, checks: &[CheckId]);
@@ -156,7 +156,7 @@ pub trait Sink {
         let _ = (from, to);
         Duration::ZERO
     }
-    /// Tells how a check failed: it didn't hold, or could not be evaluated. That is worked out when it is asked for, so of a flood
+    /// Reports how a check failed: it didn't hold, or could not be evaluated. That is worked out when it is asked for, so of a flood
     /// of failures only what is shown costs anything. The user's secrets are taken out, and the plan's are not.
     fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation);
     /// Waits until a moment.

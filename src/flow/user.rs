@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::secrets::{Secrets, is_secret_cookie};
-use crate::expr::{Scope, Shared, Symbol, Value};
+use crate::expr::{ScenarioValues, Scope, Symbol, Value};
 use crate::protocol::Knock;
 use crate::protocol::http::{Client, Pool};
 
-use super::flight::tell;
+use super::flight::report_connections;
 use super::session::Sequences;
 use super::sink::Sink;
 
@@ -17,7 +17,7 @@ use super::sink::Sink;
 #[derive(Debug, Clone, Default)]
 pub struct UserParts {
     /// What their expressions share.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ScenarioValues>,
     /// What they have heard of numbered messages.
     pub sequences: Arc<Sequences>,
 }
@@ -149,6 +149,6 @@ impl User {
 
     /// Closes the user's own connections and forgets its cookies.
     pub fn close<S: Sink>(&mut self, sink: &S) {
-        tell(sink, &self.http.close());
+        report_connections(sink, &self.http.close());
     }
 }

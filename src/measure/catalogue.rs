@@ -6,7 +6,7 @@
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyKind {
     /// Only grows, but for a restart of the process.
     Counter,
     /// Goes up and down.
@@ -21,14 +21,14 @@ pub struct Metric {
     /// Its name.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FamilyKind,
     /// Its labels beside `profile`, in the order of their appearance.
     pub labels: &'static [&'static str],
-    /// What it tells, in one sentence.
+    /// What it shows, in one sentence.
     pub help: &'static str,
 }
 
-/// The unit that a metric's name tells, or nothing.
+/// The unit in a metric's name, or nothing.
 pub fn unit(name: &str) -> &'static str {
     let stem = name.strip_suffix("_total").unwrap_or(name);
     ["seconds", "bytes", "bytes_per_second", "ratio"]
@@ -41,7 +41,7 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
         $(
             #[doc = $help]
-            pub const $id: Metric = Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+            pub const $id: Metric = Metric { name: $name, kind: FamilyKind::$kind, labels: &[$($label),*], help: $help };
         )+
 
         /// Every metric, in the order of its appearance.
@@ -151,7 +151,7 @@ metrics! {
     RUN_NEXT = Gauge "load_run_next_timestamp_seconds" []
         "When the next run is due by the schedule; absent where none is planned.";
     RUN_COMPLETED = Gauge "load_run_completed_timestamp_seconds" []
-        "When the last run ended that nothing cut short, as far as stored runs tell also before the daemon began.";
+        "When the last run ended that nothing cut short, from stored runs also before the daemon began.";
     RUN_PERIOD = Gauge "load_run_period_seconds" []
         "The longest time between the ends of two runs by the schedule and the phases' length; absent where no end is planned.";
     TARGET_BEFORE = Gauge "load_target_before" ["phase", "source", "metric"]
@@ -183,7 +183,7 @@ metrics! {
     GENERATOR_SATURATED = Gauge "load_generator_saturated" []
         "Whether the generator is its own bottleneck, which makes its figures doubtful.";
     BUILD_INFO = Gauge "load_exporter_build_info" ["version", "os", "arch"]
-        "Always 1; the labels tell the build.";
+        "Always 1; the labels name the build.";
     RELOAD_SUCCESSFUL = Gauge "load_exporter_profile_last_reload_successful" []
         "Whether the profile could be loaded last time.";
     RELOAD_TIME = Gauge "load_exporter_profile_last_reload_success_timestamp_seconds" []
@@ -220,9 +220,9 @@ mod tests {
     fn names_follow_the_conventions() {
         for metric in ALL {
             assert!(is_metric_name(metric.name) && metric.labels.iter().all(|label| is_label_name(label)), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == FamilyKind::Counter, "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);
-            if metric.kind == Kind::Histogram {
+            if metric.kind == FamilyKind::Histogram {
                 assert!(["seconds", "bytes_per_second"].contains(&unit(metric.name)), "{}", metric.name);
             }
             for reserved in ["profile", "le", "type", "service", "env", "stage", "region", "zone", "cluster", "job", "instance"] {

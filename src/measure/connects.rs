@@ -23,7 +23,7 @@ pub struct ConnectTotals {
     #[serde(default)]
     pub cut_off: Sparse,
     /// Attempts that lasted for a while as they begin and end: what began and isn't over is still being opened. Of those that are soon over
-    /// some aren't told of here.
+    /// some aren't reported here.
     #[serde(default)]
     pub open: Open,
     /// Of all three those that the generator delayed.

@@ -93,7 +93,7 @@ impl Heard {
         Some((self.listeners.lacking()? * self.alike as f64).round() as u64)
     }
 
-    /// How many were missed, by those that could not connect as well; `None` where that can't be told.
+    /// How many were missed, by those that could not connect as well; `None` where that isn't known.
     pub fn missed(&self) -> Option<u64> {
         Some(self.missed + self.missed_unconnected()?)
     }

@@ -17,11 +17,11 @@ use super::sparse::Sparse;
 
 /// Durations below 2^-20 s (0.95 µs) count as zero.
 const LEAST_SECONDS: i32 = -20;
-/// Durations above 2^22 s (48 days) count as that: a soak test's session of some days is still told truly.
+/// Durations above 2^22 s (48 days) count as that: a soak test's session of some days is still measured truly.
 const MOST_SECONDS: i32 = 22;
 /// Classic buckets of durations end at the powers of two from 2^-12 s (0.24 ms) to 2^7 s (128 s).
 pub(super) const CLASSIC: RangeInclusive<i32> = -12..=7;
-/// The profile's own values are told apart between 2^-64 and 2^64, of either sign.
+/// The profile's own values are distinguished between 2^-64 and 2^64, of either sign.
 const LEAST_VALUE: i32 = -64;
 /// See [`LEAST_VALUE`].
 const MOST_VALUE: i32 = 64;

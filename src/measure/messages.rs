@@ -2,7 +2,7 @@
 //! how old they were, and which of the numbered ones never came.
 //!
 //! A message is counted as received once, so that over any stretch `received + missed` is the number of those that a listener
-//! was owed: one that comes twice is repeated, one that comes after it was given up stays missed; either is told apart.
+//! was owed: one that comes twice is repeated, one that comes after it was given up stays missed; the two are counted separately.
 //!
 //! What listeners missed that could not connect is no count of theirs. [`Heard`] works it out of what the others received.
 
@@ -41,7 +41,7 @@ impl Direction {
     }
 }
 
-/// What went over a connection since it was last told.
+/// What went over a connection since the last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Passed {
     /// Messages sent.
@@ -70,7 +70,7 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_adds_up() {
+    fn what_was_reported_adds_up() {
         let one = Numbered { received: 1, missed: 2, repeated: 3, reordered: 4 };
         assert_eq!(one.plus(one), Numbered { received: 2, missed: 4, repeated: 6, reordered: 8 });
         assert!(Numbered::default().is_empty() && !one.is_empty());

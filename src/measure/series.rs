@@ -1,4 +1,4 @@
-//! How many series a profile can have on `/metrics` at most: what `limits.series` bounds and `check` tells.
+//! How many series a profile can have on `/metrics` at most: what `limits.series` bounds and `check` reports.
 
 use std::collections::BTreeSet;
 

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_is_told_from_what_came_after_it() {
+    fn what_hangs_is_distinguished_from_what_came_after_it() {
         let since = Since::default();
         (0..5).for_each(|_| since.begins(1000 * MS));
         for ms in 1000..31_000 {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        /// Beside a plain list: all are there, none is told to be older than it is, nor to be younger by more than the width of a slot.
+        /// Beside a plain list: all are there, none is taken for older than it is, nor for younger by more than the width of a slot.
         #[test]
         fn are_as_a_plain_list_has_them(steps in prop::collection::vec((0u64..40_000, 0u64..300, any::<bool>(), 0usize..100), 1..300)) {
             let (since, mut open, mut now) = (Since::default(), Vec::new(), 1_000_000 * MS);
@@ -151,14 +151,14 @@ mod tests {
                     since.begins(now - ago * MS);
                 }
                 prop_assert_eq!(count(&since, now), open.len() as u64);
-                let mut told: Vec<u64> = since.lasting(now).iter().flat_map(|(age, n)| std::iter::repeat_n(*age, *n as usize)).collect();
+                let mut ages: Vec<u64> = since.lasting(now).iter().flat_map(|(age, n)| std::iter::repeat_n(*age, *n as usize)).collect();
                 let mut plain: Vec<u64> = open.iter().map(|at| now - at).collect();
-                told.sort_unstable();
+                ages.sort_unstable();
                 plain.sort_unstable();
-                for (told, plain) in told.iter().zip(&plain) {
-                    prop_assert!(told <= plain, "{} of {}", told, plain);
+                for (age, plain) in ages.iter().zip(&plain) {
+                    prop_assert!(age <= plain, "{} of {}", age, plain);
                     let coarse = (plain / 3).max(400 * MS);
-                    prop_assert!(*plain > 250_000 * MS || *told + coarse >= *plain, "{} of {}", told, plain);
+                    prop_assert!(*plain > 250_000 * MS || *age + coarse >= *plain, "{} of {}", age, plain);
                 }
             }
         }

@@ -46,7 +46,7 @@ pub struct Totals {
     /// What of all this was due in a phase before, and outlasted that one's drain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<Box<Totals>>,
-    /// What of all this was due after the phase's end, in its drain: it is none of what the phase's time was enough for.
+    /// The part that was due after the phase's end, in its drain: the phase's own time wasn't enough for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Box<Totals>>,
 }

@@ -2,7 +2,7 @@
 //!
 //! A speed is a body's bytes by its request's service time, waiting for the answer included: only the answer proves that the
 //! target has got it all, and what stands in a socket's buffer has gone nowhere yet. Bodies below [`LEAST_BODY`] are left out,
-//! since they tell of round trips rather than of speed.
+//! since they show round trips rather than speed.
 
 use serde::{Deserialize, Serialize};
 

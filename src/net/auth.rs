@@ -40,7 +40,7 @@ impl fmt::Debug for Secret {
 pub enum Held {
     /// Here.
     Here(Secret),
-    /// In a file, which is read for each request: whoever changes it needn't tell us.
+    /// In a file, which is read for each request: whoever changes it needn't say so.
     File {
         /// The profile's key that names the file, for messages.
         key: &'static str,

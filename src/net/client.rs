@@ -24,7 +24,7 @@ use crate::base::Reason;
 pub(crate) use crate::base::secrets::percent_decoded as decoded;
 use crate::base::units::show_seconds;
 
-/// What the program calls itself, to its own peers and to targets that are told no other name.
+/// What the program calls itself, to its own peers and to targets for which the profile names no other.
 pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("load-exporter/", env!("CARGO_PKG_VERSION")));
 
 /// Most redirects to follow.

@@ -1,4 +1,4 @@
-//! The small client against a server that answers once, as told.
+//! The small client against a server that answers once, with what a test gives it.
 
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -101,7 +101,7 @@ impl Endpoint {
         Err(NotAllowed(HostPort { port, ..refused }))
     }
 
-    /// Host and port as a proxy is told them: an IPv6 address in brackets.
+    /// Host and port as they are given to a proxy: an IPv6 address in brackets.
     fn authority(&self) -> String {
         match self.host.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]:{}", self.port),

@@ -32,7 +32,7 @@ async fn falls_back_to_the_next_address() {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart() {
+async fn failures_are_distinguished() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let error = dial(&endpoint("127.0.0.1", closed), &mut Dialing::default()).await.unwrap_err();
     assert_eq!((error.reason, error.stage), (Reason::Refused, Stage::Tcp));

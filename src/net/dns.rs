@@ -48,7 +48,7 @@ impl Unresolved {
 }
 
 /// The addresses of a host, in the order to try them.
-pub(super) struct Found {
+pub(super) struct FoundAddresses {
     pub addresses: Vec<SocketAddr>,
     /// Whether a name was resolved at all; an address as written needs no DNS.
     pub asked: bool,
@@ -78,10 +78,10 @@ fn slot(host: &str) -> Slot {
 }
 
 /// Resolves `host`, an address with or without the brackets of IPv6 or a name, by an answer no older than `refresh`.
-pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) -> Result<Found, Unresolved> {
+pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) -> Result<FoundAddresses, Unresolved> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(Found { addresses: vec![SocketAddr::new(address, port)], asked: false });
+        return Ok(FoundAddresses { addresses: vec![SocketAddr::new(address, port)], asked: false });
     }
     resolve_by(&slot(host), port, refresh, Instant::now, look_up(host.to_owned())).await
 }
@@ -90,7 +90,7 @@ pub(super) async fn resolve(host: &str, port: u16, refresh: Option<Duration>) ->
 async fn look_up(host: String) -> Result<Vec<IpAddr>, Unresolved> {
     // Never closed.
     let _turn = LOOK_UPS.acquire().await;
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let ask = move || {
         // A resolver that can't open its files or sockets says that the name isn't known.
         let short = local::is_short_of_files();
@@ -99,13 +99,13 @@ async fn look_up(host: String) -> Result<Vec<IpAddr>, Unresolved> {
             let short = short.or_else(local::is_short_of_files);
             short.map_or_else(|| Unresolved::by(&error), Unresolved::Local)
         });
-        let _ = tell.send(found); // nobody waits any more
+        let _ = sender.send(found); // nobody waits any more
     };
     std::thread::Builder::new()
         .name("resolver".to_owned())
         .spawn(ask)
         .map_err(|error| Unresolved::Local(Limit::of_thread(&error)))?;
-    told.await.unwrap_or_else(|_| Err(Unresolved::Unknown("the system's resolver panicked".to_owned())))
+    receiver.await.unwrap_or_else(|_| Err(Unresolved::Unknown("the system's resolver panicked".to_owned())))
 }
 
 /// The same by an answer in its slot, which `ask` fills where it is too old.
@@ -115,7 +115,7 @@ async fn resolve_by(
     refresh: Option<Duration>,
     clock: impl Fn() -> Instant,
     ask: impl Future<Output = Result<Vec<IpAddr>, Unresolved>>,
-) -> Result<Found, Unresolved> {
+) -> Result<FoundAddresses, Unresolved> {
     // Whoever comes first asks; the others wait here for its answer. If it is dropped, the next one asks.
     let mut answer = slot.lock().await;
     // A failure is not kept for longer than others would keep it: the name may be back in a moment.
@@ -140,7 +140,7 @@ async fn resolve_by(
     }
     answer.uses = answer.uses.wrapping_add(1);
     let addresses = rotate(&answer.addresses, answer.uses - 1);
-    Ok(Found { addresses: addresses.map(|ip| SocketAddr::new(ip, port)).collect(), asked: true })
+    Ok(FoundAddresses { addresses: addresses.map(|ip| SocketAddr::new(ip, port)).collect(), asked: true })
 }
 
 /// The families in turn, each in the resolver's order, so that a family that leads nowhere costs one attempt (RFC 8305).

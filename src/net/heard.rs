@@ -1,4 +1,4 @@
-//! How far an answer of HTTP/1 has come, told from its bytes, in whatever pieces they come. Interim answers (1xx, RFC 9110, 15.2) and
+//! How far an answer of HTTP/1 has come, read from its bytes, in whatever pieces they come. Interim answers (1xx, RFC 9110, 15.2) and
 //! empty lines before one are none of it.
 
 /// So many bytes of a status line, up to 12; or one of the constants.

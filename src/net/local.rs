@@ -1,8 +1,8 @@
 //! Errors that this machine's own limits and rules cause. They say nothing of the target, so they are never counted against it.
 //!
-//! What is told by the peer or by the network is not among them: a route that leads nowhere or a refusal may come from either side. EACCES
+//! What the peer or the network says is not among them: a route that leads nowhere or a refusal may come from either side. EACCES
 //! and EPERM are, since no answer from outside becomes one of the two: a security rule or a route of this machine forbids the
-//! call. A firewall of this machine that drops or rejects can't be told from one elsewhere: it stays a `timeout` or `refused`.
+//! call. A firewall of this machine that drops or rejects looks like one elsewhere: it stays a `timeout` or `refused`.
 
 use std::io;
 

@@ -25,7 +25,7 @@ pub struct Proxy {
     pub port: u16,
     /// `Proxy-Authorization`.
     authorization: Option<Secret>,
-    /// What of it must not be shown on its own: the password, or the user where there is none.
+    /// The part that must not be shown on its own: the password, or the user where there is none.
     password: Option<Secret>,
 }
 

@@ -25,7 +25,7 @@ pub struct RouteOptions {
     pub refresh: Option<Duration>,
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
-    /// Whom connections are made to instead of a place that is asked for (`connect_to`).
+    /// Where connections go instead of a place that is asked for (`connect_to`).
     pub connect_to: Vec<(HostPort, HostPort)>,
 }
 
@@ -59,7 +59,7 @@ impl Route {
         self.options.proxy.as_ref()
     }
 
-    /// Whom connections to this host and port are made to instead, if anybody is named. An entry with a port goes first.
+    /// Where connections to this host and port go instead, if a place is named. An entry with a port goes first.
     pub fn instead_of(&self, host: &str, port: u16) -> Option<(&str, u16)> {
         let fits = |with_port| {
             let mut all = self.options.connect_to.iter();

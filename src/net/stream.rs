@@ -117,7 +117,7 @@ impl Meter {
         self.instant(&self.first_sent)
     }
 
-    /// When the last byte since [`Self::restart`] was handed to the socket, as far as can be told: a single write is not timed
+    /// When the last byte since [`Self::restart`] was handed to the socket, as far as is known: a single write is not timed
     /// at its end, since it takes next to no time.
     #[inline]
     pub fn last_sent(&self) -> Option<Instant> {
@@ -142,7 +142,7 @@ impl Meter {
     }
 
     /// Asks the kernel whether there is something to read on the socket, be it the peer's goodbye: one system call, no wait.
-    /// For an idle connection, since the runtime may not have been told of it yet.
+    /// For an idle connection, since the runtime may not know of it yet.
     pub fn is_readable(&self) -> bool {
         let fd = self.fd.load(Relaxed);
         let mut byte = 0u8;
@@ -363,7 +363,7 @@ impl AsyncRead for Stream {
         if buf.filled().len() > before {
             self.meter.came(&buf.filled()[before..]);
         } else if let Some(kind) = self.cut_off {
-            // The peer has said nothing more: what broke the write is what there is to tell.
+            // The peer has said nothing more: what broke the write is what there is to report.
             return Poll::Ready(Err(kind.into()));
         }
         Poll::Ready(Ok(()))

@@ -116,7 +116,7 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     let trust = if options.insecure {
         Some(Trust::Anyone)
     } else {
-        options.ca_file.as_deref().map(|path| told(path, &provider)).transpose()?
+        options.ca_file.as_deref().map(|path| trust_of_file(path, &provider)).transpose()?
     };
     let builder = match trust {
         Some(trust) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { trust, provider })),
@@ -137,7 +137,7 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
 }
 
 /// The trust that `ca_file` asks for.
-fn told(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Trust, TlsError> {
+fn trust_of_file(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Trust, TlsError> {
     let certificates = certificates("ca_file", path)?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
@@ -145,7 +145,7 @@ fn told(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Trust, TlsError> 
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let by_chain = verifier.build().map_err(|error| file_error("ca_file", path, error))?;
-    Ok(Trust::Told { certificates, by_chain })
+    Ok(Trust::File { certificates, by_chain })
 }
 
 /// The system's roots, read once per process.
@@ -228,7 +228,7 @@ enum Trust {
     /// `ca_file`: who has a certificate that one of these has signed, and who has one of these itself. The latter is how servers for
     /// trials are mostly set up (`openssl req -x509`), and the library refuses it, since such a certificate says that it is an
     /// authority's.
-    Told { certificates: Vec<CertificateDer<'static>>, by_chain: Arc<WebPkiServerVerifier> },
+    File { certificates: Vec<CertificateDer<'static>>, by_chain: Arc<WebPkiServerVerifier> },
 }
 
 #[derive(Debug)]
@@ -248,11 +248,11 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.trust {
             Trust::Anyone => Ok(ServerCertVerified::assertion()),
-            Trust::Told { certificates, .. } if certificates.iter().any(|told| told.as_ref() == end_entity.as_ref()) => {
+            Trust::File { certificates, .. } if certificates.iter().any(|trusted| trusted.as_ref() == end_entity.as_ref()) => {
                 let certificate = ParsedCertificate::try_from(end_entity)?;
                 verify_server_name(&certificate, server_name).map(|()| ServerCertVerified::assertion())
             }
-            Trust::Told { by_chain, .. } => {
+            Trust::File { by_chain, .. } => {
                 by_chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
         }

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_apart() {
+    fn names_are_distinguished() {
         for format in Format::ALL {
             assert_eq!(Format::ALL.iter().filter(|other| other.name() == format.name()).count(), 1);
         }

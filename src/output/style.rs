@@ -50,7 +50,7 @@ impl Style {
         self.wrap("31", text)
     }
 
-    /// What can't be told.
+    /// What isn't known.
     pub fn unsure(self, text: &str) -> String {
         self.wrap("33", text)
     }

@@ -20,7 +20,7 @@ pub(super) enum Tone {
     Good,
     /// Not as it should be.
     Bad,
-    /// It can't be told.
+    /// It isn't known.
     Unsure,
 }
 

@@ -1,4 +1,4 @@
-//! What a profile needs of this machine at once: descriptors and local ports. Told before a run, since in its midst it looks
+//! What a profile needs of this machine at once: descriptors and local ports. Reported before a run, since in its midst it looks
 //! like a fault of the target's.
 //!
 //! Needs are counted per user. Certain are those of closed users by steps that each of them comes to: where these go beyond
@@ -65,7 +65,7 @@ struct Needs {
 
 fn needs(flow: &Flow) -> Needs {
     let mut needs = Needs::default();
-    // Who comes to a nested step isn't known; to one of the flow itself without a condition everybody does.
+    // Only a step of the flow itself without a condition is certain to be reached by every user.
     flow.each(&mut |step| needs.add(step, false));
     flow.steps.iter().filter(|step| step.condition.is_none()).for_each(|step| needs.add(step, true));
     needs
@@ -144,7 +144,7 @@ fn peak(phase: &Phase, moments: &BTreeSet<Duration>, shards: u64, holding: &[Hol
 }
 
 /// An error where a run would surely fail, otherwise a warning.
-fn tell(resolver: &mut Resolver<'_>, at: Node, certain: bool, message: String) {
+fn report(resolver: &mut Resolver<'_>, at: Node, certain: bool, message: String) {
     if certain && resolver.options.enforce {
         resolver.error(at, message);
     } else {
@@ -184,7 +184,7 @@ fn descriptors(resolver: &mut Resolver<'_>, plan: &Plan, phases: &[(&Phase, BTre
          (ulimit -n {wanted}, LimitNOFILE={wanted} of systemd, --ulimit nofile={wanted} of docker), or load from several machines",
         phase.name
     );
-    tell(resolver, phase_at(resolver, phase), certain, message);
+    report(resolver, phase_at(resolver, phase), certain, message);
 }
 
 fn ports(resolver: &mut Resolver<'_>, phases: &[(&Phase, BTreeSet<Duration>)], needs: &[Needs]) {
@@ -212,7 +212,7 @@ fn ports(resolver: &mut Resolver<'_>, phases: &[(&Phase, BTreeSet<Duration>)], n
             to.port,
             if to.sources == 1 { "one source address has".to_owned() } else { format!("{} source addresses have", to.sources) },
         );
-        tell(resolver, phase_at(resolver, phase), certain, message);
+        report(resolver, phase_at(resolver, phase), certain, message);
     }
 }
 
@@ -225,7 +225,7 @@ fn sources(resolver: &mut Resolver<'_>) {
         let message = format!(
             "`{from}` is not an address that this machine can connect from ({error}); add it with `ip address add`, or take it out"
         );
-        tell(resolver, at, true, message);
+        report(resolver, at, true, message);
     }
 }
 
@@ -245,12 +245,12 @@ mod tests {
     use crate::plan::{Options, load_text};
     use crate::profile::Env;
 
-    /// What is told of a profile with this flow and load, refused or not.
-    fn told(http: &str, flow: &str, load: &str) -> (bool, Vec<String>) {
-        told_by(true, http, flow, load)
+    /// What is reported for a profile with this flow and load, refused or not.
+    fn problems(http: &str, flow: &str, load: &str) -> (bool, Vec<String>) {
+        problems_of(true, http, flow, load)
     }
 
-    fn told_by(enforce: bool, http: &str, flow: &str, load: &str) -> (bool, Vec<String>) {
+    fn problems_of(enforce: bool, http: &str, flow: &str, load: &str) -> (bool, Vec<String>) {
         let text = format!(
             "name: test\ndefaults: {{http: {{base_url: \"http://127.0.0.1:8080\"{http}}}}}\nscenarios: {{s: {{flow: {flow}}}}}\n\
              phases: [{{name: p, duration: 10s, load: {{s: {load}}}}}]\n"
@@ -271,7 +271,7 @@ mod tests {
         let (many, ports) = (2_000_000, "local ports");
         let get = "[{http: {get: /}}]";
         let users = format!("{{users: {many}}}");
-        let (refused, messages) = told("", get, &users);
+        let (refused, messages) = problems("", get, &users);
         assert!(refused && of(&messages, ports) == 1, "{messages:?}");
         assert!(messages.iter().any(|message| message.contains("holds 2000000 connections to 127.0.0.1:8080 at once")));
         // Nobody knows who comes to it, or whether so many are needed.
@@ -281,18 +281,18 @@ mod tests {
             (get, format!("{{users: {many}, iterations: 1}}")),
             ("[{http: {get: /, reuse: false}}]", users.clone()),
         ] {
-            let (refused, messages) = told("", flow, &load);
+            let (refused, messages) = problems("", flow, &load);
             assert!(
                 !refused && of(&messages, "can hold 2000000 connections to 127.0.0.1:8080") == 1,
                 "{flow} {load} {messages:?}"
             );
         }
         // A name may have many addresses; and a check refuses nothing.
-        let (refused, messages) = told_by(false, "", "[{http: {get: \"http://localhost:81/\"}}]", &users);
+        let (refused, messages) = problems_of(false, "", "[{http: {get: \"http://localhost:81/\"}}]", &users);
         assert!(!refused && of(&messages, "can hold 2000000 connections to localhost:81") == 1, "{messages:?}");
-        let (refused, messages) = told_by(false, "", get, &users);
+        let (refused, messages) = problems_of(false, "", get, &users);
         assert!(!refused && of(&messages, ports) == 1, "{messages:?}");
-        let (refused, messages) = told(", connections: {shared: 8}", get, &users);
+        let (refused, messages) = problems(", connections: {shared: 8}", get, &users);
         assert!(!refused && of(&messages, "connections") == 0, "{messages:?}");
     }
 
@@ -301,19 +301,19 @@ mod tests {
         let ports = local_ports().unwrap();
         let users = ports + 1;
         let flow = "[{http: {get: /}}, {http: {get: /again}}]";
-        let tell = |from: &str| {
-            let (_, messages) = told(from, flow, &format!("{{users: {users}}}"));
+        let warnings = |from: &str| {
+            let (_, messages) = problems(from, flow, &format!("{{users: {users}}}"));
             of(&messages, "local ports")
         };
-        assert_eq!((tell(""), tell(", from: 127.0.0.2"), tell(", from: [127.0.0.2, 127.0.0.3]")), (1, 1, 0));
-        assert_eq!(tell(", from: [127.0.0.2, \"::1\"]"), 1, "IPv6 does not lead to IPv4");
+        assert_eq!((warnings(""), warnings(", from: 127.0.0.2"), warnings(", from: [127.0.0.2, 127.0.0.3]")), (1, 1, 0));
+        assert_eq!(warnings(", from: [127.0.0.2, \"::1\"]"), 1, "IPv6 does not lead to IPv4");
         // Through a proxy all go to one address.
-        assert_eq!(tell(", http_proxy: \"http://127.0.0.1:3128\""), 1);
+        assert_eq!(warnings(", http_proxy: \"http://127.0.0.1:3128\""), 1);
     }
 
     #[test]
-    fn addresses_of_other_machines_are_told() {
-        let (refused, messages) = told(", from: 192.0.2.1", "[{http: {get: /}}]", "{users: 1}");
+    fn addresses_of_other_machines_are_reported() {
+        let (refused, messages) = problems(", from: 192.0.2.1", "[{http: {get: /}}]", "{users: 1}");
         assert!(
             refused && messages[0].starts_with("`192.0.2.1` is not an address that this machine can connect from"),
             "{messages:?}"

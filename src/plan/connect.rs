@@ -304,7 +304,7 @@ pub(super) fn json(resolver: &mut Resolver<'_>, value: Anything, names: &Names) 
     http::json(resolver, value.0, names)
 }
 
-/// Tells what the driver says of what is static. Nothing if that, or anything since `errors` diagnostics, is wrong.
+/// Reports what the driver says of what is static. Nothing if that, or anything since `errors` diagnostics, is wrong.
 fn usable(resolver: &mut Resolver<'_>, errors: usize, at: Node, checked: Result<(), String>) -> Option<()> {
     if resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
         return None;

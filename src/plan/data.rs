@@ -193,7 +193,7 @@ fn neighbour(path: &Path) -> Option<String> {
     nearest(name, files.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// Tells data how many users may pick from it at most.
+/// Gives data the most users that may pick from it.
 pub(super) fn with_users(mut data: Vec<Data>, scenarios: &[Scenario]) -> Vec<Data> {
     for (index, data) in data.iter_mut().enumerate() {
         let names = |scenario: &&Scenario| {

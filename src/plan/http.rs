@@ -139,7 +139,7 @@ pub(super) fn request(
     let mut looked_at = ["expect", "check"].into_iter().filter_map(|key| tree.get(at, key));
     spec.step_reads = extracts || looked_at.any(|node| tree.names_beyond(node, &[], "response", &bodiless()));
     spec.reads_body |= extracts;
-    // A mistake of the base is told once, and not again for every step that stands behind it.
+    // A mistake of the base is reported once, and not again for every step that stands behind it.
     if builtin.is_none() || resolver.diagnostics[errors..].iter().any(|d| d.severity == crate::profile::Severity::Error) {
         return None;
     }
@@ -212,7 +212,7 @@ fn hosts(resolver: &mut Resolver<'_>, spec: &mut Spec, url: &Text, builtin: bool
     check_host(resolver, url);
 }
 
-/// Tells of a host that is not allowed, as far as it is known before a user runs; `false` if it isn't.
+/// Reports a host that is not allowed, as far as it is known before a user runs; `false` if it isn't.
 pub(super) fn check_host(resolver: &mut Resolver<'_>, text: &Text) -> bool {
     let Some(hosts) = resolver.allowed_hosts(false) else { return true };
     let Some((scheme, rest)) = split_scheme(&text.source) else { return true };
@@ -248,7 +248,7 @@ pub(super) fn pairs(
     pairs
 }
 
-/// Tells of names in one mapping that differ in their case only: they are one header.
+/// Reports names in one mapping that differ in their case only: they are one header.
 fn repeated_names(resolver: &mut Resolver<'_>, headers: &Entries<Text>) {
     for (at, (key, _)) in headers.iter().enumerate() {
         if let Some((first, _)) = headers.iter().take(at).find(|(first, _)| first.value.eq_ignore_ascii_case(&key.value)) {

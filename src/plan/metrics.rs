@@ -7,7 +7,7 @@ use crate::expr::Names;
 use crate::measure::{Layout, OwnKind, OwnMetric, catalogue};
 use crate::profile::written::{Metric, MetricType};
 
-/// Resolves `metrics`; which scenarios feed them is told later, by their steps.
+/// Resolves `metrics`; which scenarios feed them is known later, by their steps.
 pub(super) fn own(resolver: &mut Resolver<'_>) -> Vec<OwnMetric> {
     let Some(metrics) = &resolver.profile.written.metrics else { return Vec::new() };
     metrics.iter().filter_map(|(name, metric)| one(resolver, name, metric)).collect()
@@ -39,9 +39,9 @@ fn totals(layout: &Layout) -> Vec<String> {
     }
     for metric in catalogue::ALL.iter().filter(|metric| metric.name.starts_with("load_")) {
         match metric.kind {
-            catalogue::Kind::Counter => add(metric.name, false),
-            catalogue::Kind::Histogram => add(metric.name, true),
-            catalogue::Kind::Gauge => {}
+            catalogue::FamilyKind::Counter => add(metric.name, false),
+            catalogue::FamilyKind::Histogram => add(metric.name, true),
+            catalogue::FamilyKind::Gauge => {}
         }
     }
     names
@@ -118,7 +118,7 @@ fn gauge(resolver: &mut Resolver<'_>, metric: &Metric) -> Option<OwnKind> {
         resolver.unknown(from.at, "metric of the program", &from.source, catalogue::ALL.iter().map(|metric| metric.name));
         return None;
     };
-    if source.kind == catalogue::Kind::Histogram {
+    if source.kind == catalogue::FamilyKind::Histogram {
         resolver.error(from.at, format!("`{}` is a histogram; a gauge can show a counter or a gauge", source.name));
         return None;
     }

@@ -1,6 +1,6 @@
 //! The profile, checked and resolved: names become indexes, texts become templates, levels become shapes.
 //!
-//! [`load`] reads a file and resolves it; all that is wrong with either is told at once. Nothing here talks to a target.
+//! [`load`] reads a file and resolves it; all that is wrong with either is reported at once. Nothing here talks to a target.
 
 mod bodies;
 mod calls;

@@ -4,7 +4,7 @@ use super::resolver::Resolver;
 use crate::base::written::{At, Node, Text};
 use crate::expr::{Names, Template};
 use crate::protocol::http::written::Part as Written;
-use crate::protocol::http::{Content, Length, Multipart, Part, Sizes, probe};
+use crate::protocol::http::{BodyPart, Content, Length, Multipart, Sizes, probe};
 
 /// The parts in order; `at` is where the request stands.
 pub(super) fn resolve(resolver: &mut Resolver<'_>, at: Node, parts: &[At<Written>], names: &Names) -> Multipart {
@@ -14,7 +14,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>, at: Node, parts: &[At<Written
     Multipart { parts: parts.iter().filter_map(|written| part(resolver, written, names)).collect() }
 }
 
-fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Option<Part> {
+fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Option<BodyPart> {
     let part = &written.value;
     let optional = |resolver: &mut Resolver<'_>, text: &Option<Text>| match text {
         Some(text) => resolver.template(text, names).map(Some),
@@ -41,13 +41,19 @@ fn part(resolver: &mut Resolver<'_>, written: &At<Written>, names: &Names) -> Op
             None
         }
     };
-    Some(Part { name: name?, content: content?, filename: filename?, content_type: content_type?, digest: part.digest.is_some() })
+    Some(BodyPart {
+        name: name?,
+        content: content?,
+        filename: filename?,
+        content_type: content_type?,
+        digest: part.digest.is_some(),
+    })
 }
 
 fn file(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Content> {
     let name = resolver.template(written, names)?;
     let folder = resolver.profile.file(written.at, "");
-    // Looked at now: a missing file should be told before a run, not by its first request.
+    // Looked at now: a missing file should be reported before a run, not by its first request.
     if let Some(name) = name.as_static()
         && let Err(error) = probe(&folder.join(name))
     {
@@ -59,7 +65,7 @@ fn file(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Co
 
 fn random(resolver: &mut Resolver<'_>, written: &Text, names: &Names) -> Option<Length> {
     let template = resolver.template(written, names)?;
-    let Some(text) = template.as_static() else { return Some(Length::Told(template)) };
+    let Some(text) = template.as_static() else { return Some(Length::Expression(template)) };
     match Sizes::parse(text) {
         Ok(sizes) => Some(Length::Written(sizes)),
         Err(error) => {

@@ -35,7 +35,7 @@ pub(super) fn route(resolver: &mut Resolver<'_>, layers: &[Way<'_>]) -> Arc<Rout
     Arc::clone(resolver.routes.entry(options).or_insert_with_key(|options| Route::new(options.clone())))
 }
 
-/// Whom connections are made to instead, by all layers: one adds to those behind it and replaces theirs. An empty address counts as absent.
+/// Where connections go instead, by all layers: one adds to those behind it and replaces theirs. An empty address counts as absent.
 fn connect_to(resolver: &mut Resolver<'_>, layers: &[Way<'_>], proxied: bool) -> Vec<(HostPort, HostPort)> {
     let mut found: Vec<(HostPort, Option<HostPort>)> = Vec::new();
     for layer in layers {
@@ -112,7 +112,7 @@ pub(super) fn tls(resolver: &mut Resolver<'_>, written: &written::Tls) -> Arc<Tl
         return Arc::clone(tls);
     }
     let tls = Tls::new(options.clone());
-    // Read now: a missing file should be told before a run, not by its first request.
+    // Read now: a missing file should be reported before a run, not by its first request.
     if files.iter().any(|file| file.is_some())
         && let Err(error) = tls.config()
     {

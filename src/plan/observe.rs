@@ -4,7 +4,7 @@ use super::resolver::Resolver;
 use crate::base::names::{is_label_name, is_metric_name};
 use crate::base::written::{At, Entries, Node, Of, Scalar, Tls};
 use crate::counters::observe::PROMETHEUS;
-use crate::counters::{Access, Kind, Matcher, Observe, Ratio, Source, SourceKind, Wanted, presets};
+use crate::counters::{Access, Matcher, MetricKind, Observe, Ratio, Source, SourceKind, Wanted, presets};
 use crate::net::client::{Auth, Held};
 use crate::profile::written;
 
@@ -182,8 +182,8 @@ fn wanted(resolver: &mut Resolver<'_>, at: Node, counter: &written::Counter) -> 
         }
         (None, Some(name)) => {
             let kind = counter.kind.map(|kind| match kind.value {
-                written::ObservedKind::Counter => Kind::Counter,
-                written::ObservedKind::Gauge => Kind::Gauge,
+                written::ObservedKind::Counter => MetricKind::Counter,
+                written::ObservedKind::Gauge => MetricKind::Gauge,
             });
             Some(Wanted::Metric { metric: metric(resolver, name)?, matchers, kind })
         }

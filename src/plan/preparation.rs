@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_tells_of_it_and_a_start_within_without_use_is_an_error() {
+    fn a_check_reports_it_and_a_start_within_without_use_is_an_error() {
         let phases = "[{name: a, duration: 1m, load: {s: {rate: 5/s, users: 200}}}]";
         let text = describe(&read(START, phases).unwrap());
         assert!(text.contains("s: 5/s, 300 arrivals, 200 users in turn\n"), "{text}");

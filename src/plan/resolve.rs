@@ -70,7 +70,7 @@ fn from_loaded(loaded: profile::Loaded, options: Options) -> Result<(Plan, Vec<D
             (plan, diagnostics)
         });
     }
-    // What is left of it may have mistakes of its own; but what only follows from the first ones, or is a warning, is noise.
+    // The rest may have mistakes of its own. But mistakes that only follow from the first ones are noise, and so are warnings.
     let (_, more) = all(&profile, options);
     diagnostics.extend(more.into_iter().filter(|d| d.severity == Severity::Error && !d.consequent));
     Err(Problems::new(diagnostics))
@@ -206,7 +206,7 @@ fn fingerprint(resolver: &Resolver<'_>) -> u64 {
     resolver.profile.fingerprint().hash(&mut hasher);
     resolver.data_digest.hash(&mut hasher);
     for file in files {
-        // One that can't be read has been told of.
+        // One that can't be read has been reported.
         (file, plain(file).and_then(|_| std::fs::read(file)).unwrap_or_default()).hash(&mut hasher);
     }
     hasher.finish()

@@ -52,7 +52,7 @@ pub(super) struct Resolver<'p> {
     /// The requests whose answers' bodies are read by an expression.
     pub bodies: HashSet<Node>,
     /// The problems found so far, as they are compared.
-    told: HashSet<(String, Option<(usize, usize)>)>,
+    reported: HashSet<(String, Option<(usize, usize)>)>,
     /// Rows for virtual users, as far as they could be read.
     pub data: Vec<Data>,
     /// Of the files that they were read from.
@@ -90,7 +90,7 @@ impl<'p> Resolver<'p> {
             names_sha256: profile.tree.mentions("response.sha256"),
             bodies: bodies::read(profile, &calls),
             calls,
-            told: HashSet::new(),
+            reported: HashSet::new(),
             data: Vec::new(),
             data_digest: 0,
         }
@@ -145,17 +145,17 @@ impl<'p> Resolver<'p> {
         self.push(diagnostic);
     }
 
-    /// Tells each problem once: defaults are looked at for every step that they go into.
+    /// Reports each problem once: defaults are looked at for every step that they go into.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let start = diagnostic.place.as_ref().map(|place| (Arc::as_ptr(&place.file).addr(), place.range.start));
-        if self.told.insert((diagnostic.message.clone(), start)) {
+        if self.reported.insert((diagnostic.message.clone(), start)) {
             self.diagnostics.push(diagnostic);
         }
     }
 
     /// A mistake in a template or an expression, at its very place.
     pub fn compile_error(&mut self, at: Node, error: &CompileError) {
-        let mut message = self.profile.told(at, &error.message);
+        let mut message = self.profile.redacted(at, &error.message);
         let place = self.profile.tree.part(at, part(&error.range));
         // A name that is unknown may have been set by a step that could not be read.
         let damage = &self.profile.damage;

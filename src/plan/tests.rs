@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::expr::{Scope, Shared, Template};
+use crate::expr::{ScenarioValues, Scope, Template};
 use crate::flow::{HttpStep, OnError, StepKind};
 use crate::load::{Iterations, Load, OnBusy};
 use crate::measure::{Layout, PhaseId, ScenarioId};
@@ -206,7 +206,7 @@ phases: [{name: p, duration: '${COUNT}s', load: {a: {users: '${COUNT}'}}}]",
     assert_eq!(plan.phases[0].duration, Duration::from_secs(12));
     let Body::Text(template) = &http(&plan, 0, 0).request.spec().body else { panic!("no text") };
     let mut text = String::new();
-    template.text(&Scope::new(std::sync::Arc::new(Shared::default()), 3), &mut text).unwrap();
+    template.text(&Scope::new(std::sync::Arc::new(ScenarioValues::default()), 3), &mut text).unwrap();
     assert_eq!(text, "3 {{ 1 + 1 }}");
 }
 

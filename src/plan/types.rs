@@ -65,7 +65,7 @@ pub struct Plan {
     pub uses_builtin: bool,
     /// Where that listens, if it is there.
     pub builtin: Option<Builtin>,
-    /// Tells whether another load of the same files says the same: the profile, what it includes, and the certificates that
+    /// The same for two loads of the same files, unless their texts changed: the profile, what it includes, and the certificates that
     /// they name.
     pub fingerprint: u64,
 }

@@ -1,4 +1,4 @@
-//! Which variables of the environment a profile reads, and which of those that `--set` gives nobody does.
+//! Which variables of the environment a profile reads, and which variables given by `--set` none reads.
 
 use std::collections::BTreeSet;
 

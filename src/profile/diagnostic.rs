@@ -267,15 +267,15 @@ pub(crate) fn sort(diagnostics: &mut [Diagnostic]) {
 /// Takes the secrets out of messages and hints.
 pub(crate) fn redact(diagnostics: &mut [Diagnostic], secrets: &Secrets) {
     for Diagnostic { place, message, help, .. } in diagnostics {
-        *message = told(place.as_ref(), message, secrets);
+        *message = redacted(place.as_ref(), message, secrets);
         if let Some(help) = help {
-            *help = told(place.as_ref(), help, secrets);
+            *help = redacted(place.as_ref(), help, secrets);
         }
     }
 }
 
 /// A message about a place, without secrets. Where the place itself holds one the message may repeat it.
-pub(super) fn told(place: Option<&Place>, message: &str, secrets: &Secrets) -> String {
+pub(super) fn redacted(place: Option<&Place>, message: &str, secrets: &Secrets) -> String {
     let is_secret =
         place.is_some_and(|place| place.file.shown().get(place.range.clone()) != place.file.text.get(place.range.clone()));
     if is_secret { secrets.redact_about(message) } else { secrets.redact_own(message) }.into_owned()

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::diagnostic::Diagnostic;
 use super::substitute::{Env, substitute, variables};
-use super::tree::{Kind, Place, SourceFile, Tree};
+use super::tree::{NodeKind, Place, SourceFile, Tree};
 use super::{masks, secrets, yaml};
 use crate::base::written::Node;
 
@@ -119,7 +119,7 @@ impl<'a> Loader<'a> {
                 Ok(None) => {}
                 Ok(Some(out)) => {
                     self.secrets.extend(out.secrets.into_iter().filter(|secret| secret.len() >= 8));
-                    if let Kind::Scalar(scalar) = &mut self.tree.entry_mut(node).kind {
+                    if let NodeKind::Scalar(scalar) = &mut self.tree.entry_mut(node).kind {
                         scalar.text = out.text;
                         scalar.original = Some(out.original);
                         scalar.plain = true;
@@ -150,7 +150,7 @@ impl<'a> Loader<'a> {
     fn include(&mut self, top: Node, path: &Path) {
         let Some(list) = self.tree.get(top, "include") else { return };
         let names = match &self.tree.entry(list).kind {
-            Kind::List(items) => items.clone(),
+            NodeKind::List(items) => items.clone(),
             _ => vec![list],
         };
         self.open.push(canonical(path));
@@ -181,7 +181,7 @@ impl<'a> Loader<'a> {
 
     /// An included file has parts of a profile, and nothing of what makes it one.
     fn only_parts(&mut self, top: Node) {
-        let Kind::Map { entries, .. } = &self.tree.entry(top).kind else { return };
+        let NodeKind::Map { entries, .. } = &self.tree.entry(top).kind else { return };
         for (key, _) in entries.clone() {
             let text = self.tree.key(key);
             let part = PARTS.contains(&text) || matches!(text, "slos" | "include") || text.starts_with("x-");
@@ -206,22 +206,23 @@ impl<'a> Loader<'a> {
         let (Some(above), Some(beneath)) = (self.tree.get(top, "slos"), self.tree.get(below, "slos")) else {
             return self.lay_part(top, below, "slos", 0);
         };
-        let (Kind::List(above_items), Kind::List(items)) = (&self.tree.entry(above).kind, &self.tree.entry(beneath).kind) else {
+        let (NodeKind::List(above_items), NodeKind::List(items)) = (&self.tree.entry(above).kind, &self.tree.entry(beneath).kind)
+        else {
             return;
         };
         let name = |slo: &Node| self.tree.get(*slo, "name").map(|name| self.tree.key(name).to_owned());
         let mut all: Vec<Node> =
             items.iter().filter(|slo| !above_items.iter().any(|other| name(other) == name(slo))).copied().collect();
         all.extend(above_items);
-        self.tree.entry_mut(above).kind = Kind::List(all);
+        self.tree.entry_mut(above).kind = NodeKind::List(all);
     }
 
     fn lay_part(&mut self, top: Node, below: Node, part: &str, depth: usize) {
-        let Kind::Map { entries, .. } = &self.tree.entry(below).kind else { return };
+        let NodeKind::Map { entries, .. } = &self.tree.entry(below).kind else { return };
         let Some((key, value)) = entries.iter().find(|(key, _)| self.tree.key(*key) == part).copied() else { return };
         match self.tree.get(top, part) {
             Some(above) if depth > 0 => {
-                let Kind::Map { entries, .. } = &self.tree.entry(value).kind else { return };
+                let NodeKind::Map { entries, .. } = &self.tree.entry(value).kind else { return };
                 let keys: Vec<String> = entries.iter().map(|(key, _)| self.tree.key(*key).to_owned()).collect();
                 for key in keys {
                     self.lay_part(above, value, &key, depth - 1);
@@ -229,7 +230,7 @@ impl<'a> Loader<'a> {
             }
             Some(_) => {}
             None => {
-                if let Kind::Map { entries, .. } = &mut self.tree.entry_mut(top).kind {
+                if let NodeKind::Map { entries, .. } = &mut self.tree.entry_mut(top).kind {
                     entries.push((key, value));
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! A file goes through these steps: YAML to a tree of nodes with their places (`yaml`, `tree`), values of the environment put
 //! into its scalars (`substitute`), included files laid beneath it (`include`), the written types read from it (`read`,
-//! [`written`]). Every problem is kept with its place, and all are told at once. Nothing here knows what a name stands for:
+//! [`written`]). Every problem is kept with its place, and all are reported at once. Nothing here knows what a name stands for:
 //! that is the plan's.
 
 mod diagnostic;
@@ -107,8 +107,8 @@ pub fn load(path: &Path, env: &Env, sets: &[(String, String)]) -> Result<(Profil
 
 impl Profile {
     /// What is said of the node, without secrets.
-    pub fn told(&self, at: Node, message: &str) -> String {
-        diagnostic::told(self.tree.place(at).as_ref(), message, &self.secrets)
+    pub fn redacted(&self, at: Node, message: &str) -> String {
+        diagnostic::redacted(self.tree.place(at).as_ref(), message, &self.secrets)
     }
 
     /// Whether the environment is in the node, a text.
@@ -118,15 +118,15 @@ impl Profile {
 
     /// A problem of the node.
     pub fn error(&self, at: Node, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(self.tree.place(at), self.told(at, &message.into()))
+        Diagnostic::error(self.tree.place(at), self.redacted(at, &message.into()))
     }
 
     /// Something about the node that is probably not meant.
     pub fn warning(&self, at: Node, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::warning(self.tree.place(at), self.told(at, &message.into()))
+        Diagnostic::warning(self.tree.place(at), self.redacted(at, &message.into()))
     }
 
-    /// Tells whether another load of the same files says the same: of this file and of all that it includes.
+    /// The same for two loads of the same files, unless the text of this one or of one that it includes has changed.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for file in &self.tree.files {

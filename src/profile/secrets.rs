@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::masks;
-use super::tree::{Kind, Tree};
+use super::tree::{NodeKind, Tree};
 use crate::base::secrets::{Naming, basic_password, secrets_of_cookies, secrets_of_header, secrets_of_url};
 use crate::base::written::Node;
 
@@ -38,7 +38,7 @@ enum Keys {
 
 /// What was found.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundSecrets {
     /// Values that must not be shown.
     pub secrets: Vec<String>,
     /// Where they, and what may hold them, stand in the file.
@@ -48,8 +48,8 @@ pub(super) struct Found {
 }
 
 /// Marks the scalars from `top` down that are secret, or hold a secret.
-pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
-    let mut found = Found::default();
+pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> FoundSecrets {
+    let mut found = FoundSecrets::default();
     for node in tree.below(top) {
         let Some(scalar) = tree.scalar(node) else { continue };
         let range = tree.entry(node).range.clone();
@@ -77,9 +77,9 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
             continue;
         }
         match &tree.entry(node).kind {
-            Kind::Scalar(_) => scalar(tree, node, keys, naming, &mut found),
-            Kind::List(items) => rest.extend(items.iter().map(|item| (*item, keys, naming))),
-            Kind::Map { entries, dropped, .. } => rest.extend(entries.iter().chain(dropped).map(|(key, value)| {
+            NodeKind::Scalar(_) => scalar(tree, node, keys, naming, &mut found),
+            NodeKind::List(items) => rest.extend(items.iter().map(|item| (*item, keys, naming))),
+            NodeKind::Map { entries, dropped, .. } => rest.extend(entries.iter().chain(dropped).map(|(key, value)| {
                 if keys == Keys::Parts
                     && tree.key(*key) == "value"
                     && let Some(name) = tree.get(node, "name")
@@ -100,7 +100,7 @@ pub(super) fn mark(tree: &mut Tree, file: usize, top: Node) -> Found {
 
 /// What is known of the value under a key.
 fn below(tree: &Tree, key: &str, value: Node, keys: Keys, naming: Naming) -> (Keys, Naming) {
-    let is_map = matches!(tree.entry(value).kind, Kind::Map { .. });
+    let is_map = matches!(tree.entry(value).kind, NodeKind::Map { .. });
     let has = |own: &[&str]| own.iter().any(|own| tree.get(value, own).is_some());
     match keys {
         Keys::Pairs => (Keys::Values, masks::naming(key)),
@@ -135,9 +135,9 @@ fn below(tree: &Tree, key: &str, value: Node, keys: Keys, naming: Naming) -> (Ke
     }
 }
 
-fn scalar(tree: &mut Tree, node: Node, keys: Keys, naming: Naming, found: &mut Found) {
+fn scalar(tree: &mut Tree, node: Node, keys: Keys, naming: Naming, found: &mut FoundSecrets) {
     let range = tree.entry(node).range.clone();
-    let Kind::Scalar(scalar) = &mut tree.entry_mut(node).kind else { return };
+    let NodeKind::Scalar(scalar) = &mut tree.entry_mut(node).kind else { return };
     let whole = scalar.text.trim().to_owned();
     let written = scalar.original.as_ref().map_or(whole.as_str(), |original| original.text.as_str());
     if keys == Keys::Pairs {
@@ -287,8 +287,8 @@ phases: []
         ] {
             let text = format!("name: t\nscenarios: 5\n{text}\n");
             let loaded = crate::profile::read_text(Path::new("t.yml"), Some(text.clone()), &Env::default(), &[]);
-            let told: String = loaded.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
-            assert!(!told.contains("HIDDEN-1") && !loaded.diagnostics.is_empty(), "{text}: {told}");
+            let rendered: String = loaded.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+            assert!(!rendered.contains("HIDDEN-1") && !loaded.diagnostics.is_empty(), "{text}: {rendered}");
             let shown = loaded.diagnostics.iter().find_map(|diagnostic| diagnostic.place.as_ref()).unwrap().file.shown();
             assert!(!shown.contains("HIDDEN-1"), "{shown}");
         }

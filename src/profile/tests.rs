@@ -185,7 +185,7 @@ x-nested: {<<: [[{password: thirteenth-secret}]]}
 }
 
 #[test]
-fn a_control_character_is_told_with_what_to_write() {
+fn a_control_character_is_reported_with_what_to_write() {
     let loaded = read_with(&minimal("vars: {x: a\u{1f}b}\n"), &[], &[]);
     let shown = Problems::new(loaded.diagnostics).render(false);
     assert!(shown.contains("control character") && shown.contains("\"\\u001f\""), "{shown}");

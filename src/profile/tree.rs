@@ -77,7 +77,7 @@ pub(super) struct Substituted {
 
 /// What a node is.
 #[derive(Clone)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Scalar(ScalarNode),
     List(Vec<Node>),
     Map {
@@ -88,10 +88,10 @@ pub(super) enum Kind {
     },
 }
 
-impl Kind {
+impl NodeKind {
     /// A mapping without a key.
     pub(super) fn map() -> Self {
-        Kind::Map { entries: Vec::new(), removed: Vec::new(), dropped: Vec::new() }
+        NodeKind::Map { entries: Vec::new(), removed: Vec::new(), dropped: Vec::new() }
     }
 }
 
@@ -99,7 +99,7 @@ impl Kind {
 pub(super) struct Entry {
     pub file: usize,
     pub range: Range<usize>,
-    pub kind: Kind,
+    pub kind: NodeKind,
     pub flow: bool,
 }
 
@@ -120,7 +120,7 @@ impl std::fmt::Debug for Tree {
 impl Tree {
     /// A tree without a node but the document, which is an empty mapping until it is read.
     pub(super) fn new() -> Self {
-        let root = Entry { file: 0, range: 0..0, kind: Kind::map(), flow: false };
+        let root = Entry { file: 0, range: 0..0, kind: NodeKind::map(), flow: false };
         Self { files: Vec::new(), nodes: vec![root], damaged: BTreeSet::new() }
     }
 
@@ -141,7 +141,7 @@ impl Tree {
 
     pub(super) fn scalar(&self, node: Node) -> Option<&ScalarNode> {
         match &self.entry(node).kind {
-            Kind::Scalar(scalar) => Some(scalar),
+            NodeKind::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
@@ -160,7 +160,7 @@ impl Tree {
     /// The value under a key of a mapping.
     pub fn get(&self, map: Node, key: &str) -> Option<Node> {
         match &self.entry(map).kind {
-            Kind::Map { entries, .. } => entries.iter().find(|(name, _)| self.key(*name) == key).map(|(_, value)| *value),
+            NodeKind::Map { entries, .. } => entries.iter().find(|(name, _)| self.key(*name) == key).map(|(_, value)| *value),
             _ => None,
         }
     }
@@ -170,26 +170,26 @@ impl Tree {
         let mut found = false;
         for index in 0..self.nodes.len() {
             let at = match &self.nodes[index].kind {
-                Kind::List(items) => items.iter().position(|item| *item == node),
-                Kind::Map { entries, .. } => entries.iter().position(|(key, value)| *key == node || *value == node),
-                Kind::Scalar(_) => None,
+                NodeKind::List(items) => items.iter().position(|item| *item == node),
+                NodeKind::Map { entries, .. } => entries.iter().position(|(key, value)| *key == node || *value == node),
+                NodeKind::Scalar(_) => None,
             };
             let Some(at) = at else { continue };
             found = true;
             self.damaged.insert(Node(index as u32));
             let key = match &self.nodes[index].kind {
-                Kind::Map { entries, .. } => self.key(entries[at].0).to_owned(),
+                NodeKind::Map { entries, .. } => self.key(entries[at].0).to_owned(),
                 _ => String::new(),
             };
             match &mut self.nodes[index].kind {
-                Kind::List(items) => {
+                NodeKind::List(items) => {
                     items.remove(at);
                 }
-                Kind::Map { entries, removed, .. } => {
+                NodeKind::Map { entries, removed, .. } => {
                     entries.remove(at);
                     removed.push(key);
                 }
-                Kind::Scalar(_) => {}
+                NodeKind::Scalar(_) => {}
             }
         }
         found
@@ -205,9 +205,9 @@ impl Tree {
                 continue;
             }
             match &self.entry(node).kind {
-                Kind::List(items) => rest.extend(items),
-                Kind::Map { entries, dropped, .. } => rest.extend(entries.iter().chain(dropped).map(|(_, value)| *value)),
-                Kind::Scalar(_) => {}
+                NodeKind::List(items) => rest.extend(items),
+                NodeKind::Map { entries, dropped, .. } => rest.extend(entries.iter().chain(dropped).map(|(_, value)| *value)),
+                NodeKind::Scalar(_) => {}
             }
         }
         found
@@ -226,9 +226,9 @@ impl Tree {
         }
         let below = |node: Node| self.names_beyond(node, apart, name, attributes);
         match &self.entry(node).kind {
-            Kind::Scalar(scalar) => stands_beyond(&scalar.text, name, attributes),
-            Kind::List(items) => items.iter().any(|item| below(*item)),
-            Kind::Map { entries, .. } => entries.iter().any(|(key, value)| below(*key) || below(*value)),
+            NodeKind::Scalar(scalar) => stands_beyond(&scalar.text, name, attributes),
+            NodeKind::List(items) => items.iter().any(|item| below(*item)),
+            NodeKind::Map { entries, .. } => entries.iter().any(|(key, value)| below(*key) || below(*value)),
         }
     }
 
@@ -240,7 +240,7 @@ impl Tree {
     }
 
     /// Where a part of a scalar stands: `part` are bytes of the text that a template or an expression was compiled from.
-    /// Where that can't be told (a value from the environment) it is the whole scalar.
+    /// Where that isn't known (a value from the environment) it is the whole scalar.
     pub fn part(&self, node: Node, part: Range<usize>) -> Option<Place> {
         let place = self.place(node)?;
         let exact = self.scalar(node).and_then(|scalar| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::tree::{Kind, Tree};
+use super::tree::{NodeKind, Tree};
 use crate::base::written::Node;
 use crate::expr::json::odd_number;
 
@@ -10,12 +10,12 @@ impl Tree {
     /// The value at a node. With `template` its texts are templates, in which what came from the environment is escaped.
     pub fn json(&self, node: Node, template: bool) -> Value {
         match &self.entry(node).kind {
-            Kind::List(items) => Value::Array(items.iter().map(|item| self.json(*item, template)).collect()),
-            Kind::Map { entries, .. } => {
+            NodeKind::List(items) => Value::Array(items.iter().map(|item| self.json(*item, template)).collect()),
+            NodeKind::Map { entries, .. } => {
                 let pairs = entries.iter().map(|(key, value)| (self.key(*key).to_owned(), self.json(*value, template)));
                 Value::Object(pairs.collect::<Map<_, _>>())
             }
-            Kind::Scalar(scalar) => {
+            NodeKind::Scalar(scalar) => {
                 let text = match &scalar.original {
                     Some(original) if template => original.template.as_str(),
                     _ => scalar.text.as_str(),
@@ -34,14 +34,14 @@ impl Tree {
 
     fn collect(&self, node: Node, found: &mut Vec<(Node, String)>) {
         match &self.entry(node).kind {
-            Kind::List(items) => items.iter().for_each(|item| self.collect(*item, found)),
-            Kind::Map { entries, .. } => {
+            NodeKind::List(items) => items.iter().for_each(|item| self.collect(*item, found)),
+            NodeKind::Map { entries, .. } => {
                 for (key, value) in entries {
                     found.push((*key, self.key(*key).to_owned()));
                     self.collect(*value, found);
                 }
             }
-            Kind::Scalar(scalar) => {
+            NodeKind::Scalar(scalar) => {
                 let text = scalar.original.as_ref().map_or(&scalar.text, |original| &original.template);
                 found.push((node, text.clone()));
             }

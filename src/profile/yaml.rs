@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
 
 use super::diagnostic::Diagnostic;
-use super::tree::{Entry, Kind, Place, ScalarNode, Tree};
+use super::tree::{Entry, NodeKind, Place, ScalarNode, Tree};
 use crate::base::written::Node;
 
 /// How many nodes a profile may have once its aliases are written out; a billion laughs end here.
@@ -109,18 +109,18 @@ impl Builder<'_> {
             Event::Scalar(value, style, anchor, tag) => {
                 self.no_tag(tag.as_deref(), &range);
                 let scalar = ScalarNode { text: value.into_owned(), plain: style == ScalarStyle::Plain, ..ScalarNode::default() };
-                let node = self.add(Kind::Scalar(scalar), range, false);
+                let node = self.add(NodeKind::Scalar(scalar), range, false);
                 self.anchor(anchor, node);
                 return self.put(node);
             }
             Event::SequenceStart(style, anchor, tag) => {
                 self.no_tag(tag.as_deref(), &range);
-                let node = self.add(Kind::List(Vec::new()), range, style == StructureStyle::Flow);
+                let node = self.add(NodeKind::List(Vec::new()), range, style == StructureStyle::Flow);
                 return self.start(node, anchor);
             }
             Event::MappingStart(style, anchor, tag) => {
                 self.no_tag(tag.as_deref(), &range);
-                let node = self.add(Kind::map(), range, style == StructureStyle::Flow);
+                let node = self.add(NodeKind::map(), range, style == StructureStyle::Flow);
                 return self.start(node, anchor);
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -154,7 +154,7 @@ impl Builder<'_> {
         }
     }
 
-    fn add(&mut self, kind: Kind, range: Range<usize>, flow: bool) -> Node {
+    fn add(&mut self, kind: NodeKind, range: Range<usize>, flow: bool) -> Node {
         self.tree.add(Entry { file: self.file, range, kind, flow })
     }
 
@@ -192,12 +192,12 @@ impl Builder<'_> {
             return true;
         };
         match &mut self.tree.entry_mut(open.node).kind {
-            Kind::List(items) => items.push(node),
-            Kind::Map { entries, .. } => match open.key.take() {
+            NodeKind::List(items) => items.push(node),
+            NodeKind::Map { entries, .. } => match open.key.take() {
                 None => open.key = Some(node),
                 Some(key) => entries.push((key, node)),
             },
-            Kind::Scalar(_) => {}
+            NodeKind::Scalar(_) => {}
         }
         true
     }
@@ -208,7 +208,7 @@ impl Builder<'_> {
         if entry.flow {
             entry.range.end = end.end.max(entry.range.end);
         }
-        let Kind::Map { entries, .. } = &mut entry.kind else { return };
+        let NodeKind::Map { entries, .. } = &mut entry.kind else { return };
         let entries = std::mem::take(entries);
         let mut seen: HashMap<String, Range<usize>> = HashMap::new();
         let mut kept: Vec<(Node, Node)> = Vec::new();
@@ -238,12 +238,12 @@ impl Builder<'_> {
         }
         for value in merged {
             let sources = match &self.tree.entry(value).kind {
-                Kind::List(items) => items.clone(),
+                NodeKind::List(items) => items.clone(),
                 _ => vec![value],
             };
             for source in sources {
                 let range = self.tree.entry(source).range.clone();
-                let Kind::Map { entries, dropped: inner, .. } = &self.tree.entry(source).kind else {
+                let NodeKind::Map { entries, dropped: inner, .. } = &self.tree.entry(source).kind else {
                     self.error(range, "`<<` merges a mapping or a list of mappings");
                     dropped.push((source, source));
                     continue;
@@ -262,7 +262,7 @@ impl Builder<'_> {
                 }
             }
         }
-        if let Kind::Map { entries, dropped: others, .. } = &mut self.tree.entry_mut(node).kind {
+        if let NodeKind::Map { entries, dropped: others, .. } = &mut self.tree.entry_mut(node).kind {
             (*entries, *others) = (kept, dropped);
         }
     }
@@ -274,13 +274,13 @@ impl Builder<'_> {
         }
         let mut entry = self.tree.entry(node).clone();
         match &mut entry.kind {
-            Kind::Scalar(_) => {}
-            Kind::List(items) => {
+            NodeKind::Scalar(_) => {}
+            NodeKind::List(items) => {
                 for item in items {
                     *item = self.copy(*item, depth + 1)?;
                 }
             }
-            Kind::Map { entries, dropped, .. } => {
+            NodeKind::Map { entries, dropped, .. } => {
                 for (key, value) in entries.iter_mut().chain(dropped) {
                     (*key, *value) = (self.copy(*key, depth + 1)?, self.copy(*value, depth + 1)?);
                 }

@@ -48,7 +48,7 @@ impl Knock {
         self.0.since.take()
     }
 
-    /// It is over, and nobody has been told yet how it came out.
+    /// It is over, and how it came out is still to be reported.
     pub fn dialled(&self, result: Result<DialTimes, Option<Reason>>) {
         if let Some(since) = self.ends() {
             let at = Instant::now();
@@ -56,8 +56,8 @@ impl Knock {
         }
     }
 
-    /// Attempts of which nobody has been told yet.
-    pub fn untold(&self) -> Vec<Connect> {
+    /// Attempts that were not reported yet.
+    pub fn unreported(&self) -> Vec<Connect> {
         std::mem::take(&mut self.0.dialled.borrow_mut())
     }
 

@@ -38,13 +38,13 @@ pub enum Connector {
 
 /// A `connect` as rendered for one user.
 #[derive(Debug)]
-pub enum Prepared {
+pub enum PreparedConnect {
     /// WebSocket.
-    WebSocket(Box<websocket::Prepared>),
+    WebSocket(Box<websocket::PreparedConnect>),
     /// Socket.IO.
-    SocketIo(Box<socketio::Prepared>),
+    SocketIo(Box<socketio::PreparedConnect>),
     /// TCP.
-    Tcp(Box<tcp::Prepared>),
+    Tcp(Box<tcp::PreparedConnect>),
 }
 
 impl Connector {
@@ -79,43 +79,43 @@ impl Connector {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedConnect, EvalError> {
         Ok(match self {
-            Connector::WebSocket(connector) => Prepared::WebSocket(Box::new(connector.prepare(scope)?)),
-            Connector::SocketIo(connector) => Prepared::SocketIo(Box::new(connector.prepare(scope)?)),
-            Connector::Tcp(connector) => Prepared::Tcp(Box::new(connector.prepare(scope)?)),
+            Connector::WebSocket(connector) => PreparedConnect::WebSocket(Box::new(connector.prepare(scope)?)),
+            Connector::SocketIo(connector) => PreparedConnect::SocketIo(Box::new(connector.prepare(scope)?)),
+            Connector::Tcp(connector) => PreparedConnect::Tcp(Box::new(connector.prepare(scope)?)),
         })
     }
 }
 
-impl Prepared {
+impl PreparedConnect {
     /// What it speaks.
     pub const fn protocol(&self) -> Protocol {
         match self {
-            Prepared::WebSocket(_) => Protocol::Websocket,
-            Prepared::SocketIo(_) => Protocol::Socketio,
-            Prepared::Tcp(_) => Protocol::Tcp,
+            PreparedConnect::WebSocket(_) => Protocol::Websocket,
+            PreparedConnect::SocketIo(_) => Protocol::Socketio,
+            PreparedConnect::Tcp(_) => Protocol::Tcp,
         }
     }
 
     /// What must not be shown of it.
     pub fn credentials(&self) -> Sent {
         match self {
-            Prepared::WebSocket(prepared) => prepared.credentials(),
-            Prepared::SocketIo(prepared) => prepared.credentials(),
-            Prepared::Tcp(_) => Sent::default(),
+            PreparedConnect::WebSocket(prepared) => prepared.credentials(),
+            PreparedConnect::SocketIo(prepared) => prepared.credentials(),
+            PreparedConnect::Tcp(_) => Sent::default(),
         }
     }
 }
 
 /// Opens a connection. With `cookies`, those that are for the address go with the handshake, and those that its answer sets are
 /// kept, if the connector says so.
-pub async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt {
+pub async fn open(prepared: PreparedConnect, cookies: Option<&mut Cookies>) -> Attempt {
     // Boxed, since a handshake's future is large and a user is held for long.
     match prepared {
-        Prepared::WebSocket(prepared) => Box::pin(websocket::open(*prepared, cookies)).await.map(Connection::WebSocket),
-        Prepared::SocketIo(prepared) => Box::pin(socketio::open(*prepared, cookies)).await.map(Connection::SocketIo),
-        Prepared::Tcp(prepared) => Box::pin(tcp::open(*prepared)).await.map(Connection::Tcp),
+        PreparedConnect::WebSocket(prepared) => Box::pin(websocket::open(*prepared, cookies)).await.map(Connection::WebSocket),
+        PreparedConnect::SocketIo(prepared) => Box::pin(socketio::open(*prepared, cookies)).await.map(Connection::SocketIo),
+        PreparedConnect::Tcp(prepared) => Box::pin(tcp::open(*prepared)).await.map(Connection::Tcp),
     }
 }
 

@@ -245,14 +245,14 @@ fn as_http(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::Shared;
+    use crate::expr::ScenarioValues;
 
     fn site(base: &str, url: &str) -> Site {
         Site { base_url: (!base.is_empty()).then(|| Template::literal(base)), ..Site::new(Template::literal(url)) }
     }
 
     fn render(site: &Site) -> Result<String, EvalError> {
-        let visit = site.render(&Scope::new(Arc::new(Shared::default()), 0))?;
+        let visit = site.render(&Scope::new(Arc::new(ScenarioValues::default()), 0))?;
         let secure = if visit.address.origin.is_secure() { "s" } else { "" };
         Ok(format!("{secure}|{}|{}", visit.headers[HOST].to_str().unwrap(), visit.address.path))
     }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_connected_to_is_told_when_it_is_loaded() {
+    fn what_cannot_be_connected_to_is_reported_when_it_is_loaded() {
         let problem = |site: &Site| site.check().unwrap_err().to_string();
         assert!(problem(&site("", "/ws")).contains("no `base_url`"));
         assert!(problem(&site("", "ftp://h/")).contains("must begin with ws://"));

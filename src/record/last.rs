@@ -28,7 +28,7 @@ pub struct Last {
 }
 
 impl Storage {
-    /// What is stored of a profile's last run. Runs of another process that go on are left out, and what can't be read is told.
+    /// What is stored of a profile's last run. Runs of another process that go on are left out, and what can't be read is reported.
     ///
     /// # Errors
     /// What the system says to reading the storage path.
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(last("votes"), (None, Some(stopped.clone())));
         mark_cut(&stopped).unwrap();
         assert_eq!(last("votes"), (Some(at(5000)), Some(stopped.clone())));
-        // What can't be read is passed over, and told.
+        // What can't be read is passed over, and reported.
         let broken = finish(&storage, "votes", 6000).join("run.json");
         std::fs::write(&broken, "{\"version\": 1").unwrap();
         assert_eq!(last("votes").1, Some(stopped.clone()));

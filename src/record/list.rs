@@ -22,7 +22,7 @@ const REMOVING: &str = ".removing-";
 pub(super) const BEGINNING: &str = ".beginning-";
 const LEFT: Duration = Duration::from_secs(3600);
 
-/// A run's directory, as its name tells.
+/// A run's directory, as its name describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The run's identifier: its directory's name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::base::Verdict;
-use crate::counters::Kind;
+use crate::counters::MetricKind;
 use crate::measure::Sparse;
 
 fn counts(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
@@ -148,14 +148,14 @@ fn steady() -> Phase {
                 delta: Some(36_040.0),
                 per_request: Some(2.734),
                 uncertainty: Some(40.0),
-                kind: Kind::Counter,
+                kind: MetricKind::Counter,
                 note: Some("120 of it are the exporter's own scrapes".into()),
                 ..CounterRow::default()
             },
             CounterRow {
                 source: "redis".into(),
                 metric: "redis_evicted_keys_total".into(),
-                kind: Kind::Counter,
+                kind: MetricKind::Counter,
                 before: Some(3.0),
                 after: Some(3.0),
                 delta: Some(0.0),
@@ -165,7 +165,7 @@ fn steady() -> Phase {
             CounterRow {
                 source: "redis".into(),
                 metric: "redis_connected_clients".into(),
-                kind: Kind::Gauge,
+                kind: MetricKind::Gauge,
                 before: Some(4.0),
                 after: Some(5.0),
                 delta: Some(1.0),

@@ -70,7 +70,7 @@ impl Storage {
         let named =
             begin().and_then(|lock| self.name(&unnamed, &base).map(|(run, path)| RunDirectory { run, path, _lock: lock }));
         if named.is_err() {
-            // The first error is the one to tell.
+            // The first error is the one to report.
             let _ = fs::remove_dir_all(&unnamed);
         }
         named
@@ -116,7 +116,7 @@ impl Storage {
         (is_run_name(run) && path.is_dir()).then_some(path)
     }
 
-    /// Removes the oldest runs that are too many, and tells how many: first those that didn't come to their end, never one that is
+    /// Removes the oldest runs that are too many, and answers how many: first those that didn't come to their end, never one that is
     /// going on.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub(super) fn atomically(
         .and_then(|()| fs::rename(&unfinished, &path))
         .and_then(|()| sync_directory(directory))
         .map_err(|source| {
-            // The first error is the one to tell; on a full disk the half file must not keep its place.
+            // The first error is the one to report; on a full disk the half file must not keep its place.
             let _ = fs::remove_file(&unfinished);
             RecordError::io("writing", &path, source)
         })

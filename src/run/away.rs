@@ -1,4 +1,4 @@
-//! Targets and sources that are away while the load goes on: told once when they go and once when they are back, and kept for the record.
+//! Targets and sources that are away while the load goes on: reported once when they go and once when they are back, and kept for the record.
 
 use crate::base::Away;
 use crate::base::figures::seconds;
@@ -6,7 +6,7 @@ use crate::plan::Plan;
 
 use super::update::{SAID, Update};
 
-/// How many are kept for the record; more than that are only told.
+/// How many are kept for the record; more than that are only reported.
 const KEPT: usize = 1000;
 
 /// What is away, and what was.
@@ -34,7 +34,7 @@ impl AwayNow {
             away.cause = plan.secrets.redact_own(&away.cause).into_owned();
             let present = &mut self.present;
             let known = present.iter().position(|other| (&other.what, other.since) == (&away.what, away.since));
-            // Told once more where the run begins to do something about it.
+            // Reported once more where the run begins to do something about it.
             if known.is_none_or(|known| present[known].action != away.action) {
                 // What is done about a place is said of the scenarios that load it.
                 match away.action.as_deref() {
@@ -51,7 +51,7 @@ impl AwayNow {
                 continue;
             };
             if let Some(known) = known {
-                // As it was told: what is asked for now may have another cause.
+                // As it was reported: what is asked for now may have another cause.
                 away.cause = present.remove(known).cause;
             }
             let took = seconds(Some(until - away.since));

@@ -13,7 +13,7 @@ use super::driver::RunDriver;
 impl RunDriver {
     /// Takes over what the phases have measured so far, from threads that don't end.
     pub(super) fn cut_off(&mut self, view: &RunView, control: &Sender<Control>) {
-        self.doubt("The generator's threads did not end when they were told to: what was under way is missing here.".to_owned());
+        self.doubt("The generator's threads did not end when they were asked to: what was under way is missing here.".to_owned());
         let now = self.carried.clock.now();
         let begun: Vec<(u64, PhaseId, SystemTime)> =
             self.turns.iter().map(|(phase_run, turn)| (*phase_run, turn.phase, turn.started)).collect();

@@ -111,8 +111,8 @@ pub(super) struct RunDriver {
     pub(super) run_watches: Watches,
     pub(super) meter: Meter,
     pub(super) cpu: (Instant, Duration),
-    /// When progress was told last.
-    pub(super) told: Instant,
+    /// When progress was reported last.
+    pub(super) reported: Instant,
     pub(super) slos_shown: Instant,
     pub(super) aborted: bool,
     pub(super) options: engine::Options,
@@ -130,13 +130,13 @@ pub(super) struct RunDriver {
     pub(super) run: String,
     /// When it began.
     pub(super) started: SystemTime,
-    /// How it stood when it was told last.
+    /// How it stood when it was reported last.
     pub(super) progress: Progress,
     /// Which targets and sources are away.
     pub(super) away: AwayNow,
     /// What the preflight found, for the status.
     pub(super) note: Option<String>,
-    /// Examples of errors of set-up, verify and teardown; and those of the phases, as they were told last.
+    /// Examples of errors of set-up, verify and teardown; and those of the phases, as they were reported last.
     pub(super) examples: (Vec<ErrorExample>, Vec<ErrorExample>),
 }
 
@@ -160,7 +160,7 @@ impl RunDriver {
             run_watches: Watches::of_run(&plan.slos, &plan.layout, planned),
             meter: Meter::new(&plan),
             cpu: (Instant::now(), cpu_time()),
-            told: Instant::now(),
+            reported: Instant::now(),
             slos_shown: Instant::now(),
             aborted: false,
             carried: Carried { clock, ..Carried::new(&plan, options) },
@@ -250,8 +250,8 @@ impl RunDriver {
                     Some(Event::Finished(how)) => {
                         ending = Some(how);
                         if self.observer.is_some() && !self.judging.is_empty() {
-                            tracing::info!(profile = %self.plan.name, "waiting until every source tells what it came to");
-                            update(Update::Say("The load is over; waiting until every source tells what it came to (an interrupt ends the wait).".to_owned()));
+                            tracing::info!(profile = %self.plan.name, "waiting until every source has shown its last values");
+                            update(Update::Say("The load is over; waiting until every source has shown its last values (an interrupt ends the wait).".to_owned()));
                         }
                     }
                     Some(event) => self.event(event, &engine.view, &engine.control, update).await,

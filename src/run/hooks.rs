@@ -1,8 +1,8 @@
-//! Set-up, verify and teardown of a run: when each is done, what its failure means, and what is told of it.
+//! Set-up, verify and teardown of a run: when each is done, what its failure means, and what is reported of it.
 //!
 //! A set-up that fails ends the run before its first phase. Verify says whether the target's state is right: what fails there
-//! fails the run, unless it can't be told (a list overflowed), or the run was ended before its time, when it is for
-//! information. Teardown comes last however the run went, and what fails there is told without changing the verdict: the target
+//! fails the run, unless it is inconclusive (a list overflowed), or the run was ended before its time, when it is for
+//! information. Teardown comes last however the run went, and what fails there is reported without changing the verdict: the target
 //! did what was asked of it under load.
 
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use super::patience::{PATIENCE, passed};
 use super::result;
 use super::update::{SAID, Stop, Update};
 
-/// How often a hook tells how far it is.
+/// How often a hook reports how far it is.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How a hook that was begun came out.
@@ -62,7 +62,7 @@ impl RunDriver {
         }
         self.verdict = Verdict::Fail;
         for wrong in came.wrong {
-            self.tell(format!("Set-up failed: {wrong}"));
+            self.say(format!("Set-up failed: {wrong}"));
         }
         Err(Ending::Failed("set-up failed".to_owned()))
     }
@@ -85,7 +85,7 @@ impl RunDriver {
                 }
                 Ending::Aborted(_) if !self.asked_to_stop() => drop(self.verify(true, stop, update).await),
                 Ending::Failed(_) if !self.began => {}
-                Ending::Failed(_) => self.tell("Verify was left out, since the run could not be carried out.".to_owned()),
+                Ending::Failed(_) => self.say("Verify was left out, since the run could not be carried out.".to_owned()),
                 _ => self.doubt("Verify was left out, since the run was ended from outside.".to_owned()),
             }
         }
@@ -93,18 +93,18 @@ impl RunDriver {
             return ending;
         }
         if self.asked == Some(Stop::AtOnce) {
-            self.tell("Teardown was left out, since the run was told to end at once: what it made is still there.".to_owned());
+            self.say("Teardown was left out, since the run was asked to end at once: what it made is still there.".to_owned());
             return ending;
         }
         let Some(came) = self.hook(HookKind::Teardown, stop, update).await else { return ending };
         if came.stopped {
-            self.tell(
-                "Teardown was cut off, since the run was told to end at once: some of what it made may still be there."
+            self.say(
+                "Teardown was cut off, since the run was asked to end at once: some of what it made may still be there."
                     .to_owned(),
             );
         }
         for wrong in came.wrong {
-            self.tell(format!("Teardown failed: {wrong} Some of what the run made may still be there."));
+            self.say(format!("Teardown failed: {wrong} Some of what the run made may still be there."));
         }
         ending
     }
@@ -141,11 +141,11 @@ impl RunDriver {
         }
         for wrong in came.wrong {
             match (for_information, &unsure) {
-                (true, _) => self.tell(format!("Verify, for information since the run was ended before its time: {wrong}")),
-                (false, Some(why)) => self.doubt(format!("Verify can't be told, since {why}: {wrong}")),
+                (true, _) => self.say(format!("Verify, for information since the run was ended before its time: {wrong}")),
+                (false, Some(why)) => self.doubt(format!("Verify is inconclusive, since {why}: {wrong}")),
                 (false, None) => {
                     self.verdict = Verdict::Fail;
-                    self.tell(format!("Verify failed: {wrong}"));
+                    self.say(format!("Verify failed: {wrong}"));
                 }
             }
         }
@@ -155,7 +155,7 @@ impl RunDriver {
             self.doubt("Verify proved nothing: none of its checks was made.".to_owned());
         } else if came.undone && !for_information {
             self.doubt(
-                "Verify can't be told: an `eventually` held only in the time that the generator itself stood still.".to_owned(),
+                "Verify is inconclusive: an `eventually` held only in the time that the generator itself stood still.".to_owned(),
             );
         }
         came.stopped
@@ -259,7 +259,7 @@ impl RunDriver {
                     }
                     None => stoppable = false,
                 },
-                () = passed(patience) => return Err("its thread did not end when it was told to.".to_owned()),
+                () = passed(patience) => return Err("its thread did not end when it was asked to.".to_owned()),
                 () = tokio::time::sleep(TICK) => self.show_stage(&run, kind, began, update),
             }
         }
@@ -356,7 +356,7 @@ impl RunDriver {
         self.examples.0.extend(end.examples.iter().cloned());
     }
 
-    /// Tells of the lists that were full.
+    /// Reports the lists that were full.
     fn overflows(&mut self) {
         let names: Vec<String> = self.carried.lists.overflowed().into_iter().map(str::to_owned).collect();
         for name in names {
@@ -368,7 +368,7 @@ impl RunDriver {
     }
 
     /// What a reader must know, whatever the verdict is.
-    fn tell(&mut self, sentence: String) {
+    fn say(&mut self, sentence: String) {
         tracing::warn!(profile = %self.plan.name, "{sentence}");
         self.reasons.push(sentence);
     }

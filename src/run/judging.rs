@@ -84,7 +84,7 @@ impl RunDriver {
 
     /// How long until there is something to look at: progress once a second, and SLOs when their windows slide.
     pub(super) fn until_next_look(&self, view: &RunView) -> Duration {
-        let mut wait = TICK.saturating_sub(self.told.elapsed());
+        let mut wait = TICK.saturating_sub(self.reported.elapsed());
         let mut counted = self.counted.0;
         for now in view.phases() {
             let Some(turn) = self.turns.get(&now.phase_run) else { continue };
@@ -111,11 +111,11 @@ impl RunDriver {
         running: bool,
         update: &mut (dyn FnMut(Update<'_>) + Send),
     ) {
-        let tell = self.told.elapsed() >= TICK;
+        let due = self.reported.elapsed() >= TICK;
         // Both at once: a moment later another phase may be on.
         let (scenarios, phases, preparing) = (view.scenarios(), view.phases(), view.preparing());
-        if tell {
-            self.told = Instant::now();
+        if due {
+            self.reported = Instant::now();
             for scenario in &scenarios {
                 self.store.gauges.set_users_wanted(scenario.scenario, scenario.users_wanted as f64);
                 self.store.gauges.set_rate_wanted(scenario.scenario, scenario.rate_wanted);
@@ -167,15 +167,15 @@ impl RunDriver {
             // A run that has ended meanwhile needs no abort.
             let _ = control.send(Control::Abort(format!("{}: {}", breach.slo, breach.reason))).await;
         }
-        if tell {
+        if due {
             self.look_for_away(view, update);
         }
-        if tell && running && (!phases.is_empty() || preparing.is_some()) {
+        if due && running && (!phases.is_empty() || preparing.is_some()) {
             self.progress = self.meter.read(&self.plan, &scenarios, (phases.last().copied(), preparing), &all);
             self.progress.away.clone_from(&self.away.present);
             update(Update::Progress(&self.progress));
         }
-        if tell {
+        if due {
             self.examples.1 = view.examples();
             self.show(update);
         }
@@ -305,8 +305,13 @@ pub(super) fn expressions(plan: &Plan, phase: Option<PhaseId>, totals: &Totals) 
     let value = |(text, expression): &(String, expr::Expression)| {
         let worked = Worked::out(text, &totalled, |metrics| {
             let (metrics, lost) = (Some(metrics.clone()), Some(lost.clone()));
-            let shared =
-                expr::Shared { env: plan.env.clone(), vars: plan.vars.clone(), metrics, lost, ..expr::Shared::default() };
+            let shared = expr::ScenarioValues {
+                env: plan.env.clone(),
+                vars: plan.vars.clone(),
+                metrics,
+                lost,
+                ..expr::ScenarioValues::default()
+            };
             expression.number(&expr::Scope::new(shared.into(), 0))
         });
         (text.clone(), worked.map_err(|error| unset.get(text.as_str()).cloned().unwrap_or_else(|| error.to_string())))

@@ -38,7 +38,7 @@ pub enum LoadError {
     /// The built-in target can't be had.
     #[error("the built-in target could not be started: {0}")]
     Target(io::Error),
-    /// Two profiles are called the same, so that their series could not be told apart.
+    /// Two profiles are called the same, so that their series could not be distinguished.
     #[error("{first} and {second} both have the name `{name}`; give each profile a `name` of its own", first = first.display(), second = second.display())]
     SameName {
         /// The name.
@@ -57,7 +57,7 @@ pub enum LoadError {
 }
 
 impl Loaded {
-    /// Reads several profiles that are to share one `/metrics`; all that is wrong with any of them is told at once. `kept`:
+    /// Reads several profiles that are to share one `/metrics`; all that is wrong with any of them is reported at once. `kept`:
     /// those of them that were loaded before, at a reload. `shards`: how many generators share their runs.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl Loaded {
 /// Whether profiles can share one `/metrics`.
 ///
 /// # Errors
-/// Two of one name, or metrics of their own that can't be told apart.
+/// Two of one name, or metrics of their own that can't be distinguished.
 pub fn together<'a>(all: impl Iterator<Item = (&'a Path, &'a Plan)>) -> Result<(), LoadError> {
     let all: Vec<_> = all.collect();
     for (index, (second, plan)) in all.iter().enumerate() {

@@ -2,7 +2,7 @@
 //!
 //! [`Loaded`] is a profile that is ready to run, with its store and, where it loads the built-in target, that target.
 //! [`run`] carries one run out: it starts the engine, reads the target's counters at the edges (`observing`), follows the
-//! SLOs, judges each phase once it has drained (`turn`), tells how it stands (`progress`), and stores the record.
+//! SLOs, judges each phase once it has drained (`turn`), reports how it stands (`progress`), and stores the record.
 
 mod again;
 mod away;

@@ -74,7 +74,7 @@ pub struct ExampleNow {
 }
 
 impl RunNow {
-    /// A run as its record tells of it. How long its phases were to take isn't known any more, nor how fast it was in the end.
+    /// A run as its record shows it. How long its phases were to take isn't known any more, nor how fast it was in the end.
     pub fn of_record(run: &Run) -> Self {
         let steps = || run.phases.iter().flat_map(|phase| &phase.steps);
         let outcomes = |wanted: &str| -> u64 { steps().filter_map(|step| step.outcomes.get(wanted)).sum() };

@@ -122,10 +122,10 @@ async fn ask(
     }));
     let answers = answers.await;
     let warnings = answers.iter().flatten().flat_map(|answer| answer.warnings.clone()).collect();
-    let told = |(query, answer): (&Query, Result<Answered, SourceError>)| {
+    let with_source = |(query, answer): (&Query, Result<Answered, SourceError>)| {
         (query.text.clone(), answer.map_err(|error| format!("{PROMETHEUS} {error}")))
     };
-    (queries.into_iter().zip(answers).map(told).collect(), warnings)
+    (queries.into_iter().zip(answers).map(with_source).collect(), warnings)
 }
 
 #[cfg(test)]

@@ -161,11 +161,11 @@ pub(super) fn ran_out(plan: &Plan, phase: &plan::Phase, data: &[usize]) -> Vec<S
             [&rows.start, &rows.flow, &rows.stop].into_iter().any(|rows| rows.contains(&data))
         })
     };
-    let told = |data: &plan::Data| match &data.source {
+    let sentence = |data: &plan::Data| match &data.source {
         DataSource::Table(table) => format!("The data `{}` ran out: each of its {} rows was used once.", data.name, table.rows()),
         DataSource::Remembered(_) => format!("The data `{}` ran out: each value remembered so far was used once.", data.name),
     };
-    data.iter().filter(|data| needs(**data)).filter_map(|data| plan.data.get(*data)).map(told).collect()
+    data.iter().filter(|data| needs(**data)).filter_map(|data| plan.data.get(*data)).map(sentence).collect()
 }
 
 #[cfg(test)]

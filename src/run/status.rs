@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::record::Progress;
 
 impl RunDriver {
-    /// Tells how the run stands.
+    /// Says how the run stands.
     pub(super) fn show(&self, update: &mut (dyn FnMut(Update<'_>) + Send)) {
         update(Update::Status(Arc::new(self.now())));
     }

@@ -1,4 +1,4 @@
-//! What whoever watches a run is told, and what it may be told.
+//! What a run sends to whoever watches it, and how it is stopped.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub enum Stop {
     AtOnce,
 }
 
-/// The target of log lines of what is also said ([`Update::Say`]): a person who watches is told once.
+/// The target of log lines of what is also said ([`Update::Say`]): a person who watches reads it once.
 pub const SAID: &str = "load_exporter::said";
 
 /// News for whoever watches.

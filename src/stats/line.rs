@@ -12,7 +12,7 @@ use super::student;
 
 /// The sums of a line through points.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Line {
+pub struct FittedLine {
     n: u64,
     first: Point,
     last: Point,
@@ -73,7 +73,7 @@ pub struct Fit {
     pub error: f64,
 }
 
-impl Line {
+impl FittedLine {
     /// Adds the next point; `t` is later than those before.
     pub fn add(&mut self, t: f64, y: f64) {
         let new = Point { t, y };
@@ -144,8 +144,8 @@ mod tests {
     use crate::base::random::Stream;
     use proptest::prelude::*;
 
-    fn line(points: &[(f64, f64)]) -> Line {
-        let mut line = Line::default();
+    fn line(points: &[(f64, f64)]) -> FittedLine {
+        let mut line = FittedLine::default();
         points.iter().for_each(|(t, y)| line.add(*t, *y));
         line
     }

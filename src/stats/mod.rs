@@ -7,5 +7,5 @@
 mod line;
 mod student;
 
-pub use line::{Fit, Line};
+pub use line::{Fit, FittedLine};
 pub use student::quantile;

@@ -8,14 +8,15 @@ const HIGHEST: u16 = 599;
 
 /// What speaks over a connection that stays open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SocketKind {
     Websocket,
     Socketio,
     Tcp,
 }
 
-impl Kind {
-    const ALL: [(Kind, &'static str); 3] = [(Kind::Websocket, "websocket"), (Kind::Socketio, "socketio"), (Kind::Tcp, "tcp")];
+impl SocketKind {
+    const ALL: [(SocketKind, &'static str); 3] =
+        [(SocketKind::Websocket, "websocket"), (SocketKind::Socketio, "socketio"), (SocketKind::Tcp, "tcp")];
 }
 
 /// Counters of the sessions of one kind.
@@ -110,7 +111,7 @@ impl Counts {
     }
 
     /// The counters of one kind of session.
-    pub fn of(&self, kind: Kind) -> &Sessions {
+    pub fn of(&self, kind: SocketKind) -> &Sessions {
         &self.sessions[kind as usize]
     }
 
@@ -148,7 +149,7 @@ impl Counts {
         ];
         for (name, kind, help, get) in families {
             head(&mut text, name, kind, help);
-            for (session, label) in Kind::ALL {
+            for (session, label) in SocketKind::ALL {
                 line(&mut text, &format!("{name}{{protocol=\"{label}\"}}"), get(self.of(session)).load(Relaxed));
             }
         }

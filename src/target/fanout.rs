@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::Shared;
+use super::TargetState;
 use crate::base::units::parse_rate;
 
 /// How many events a listener may be behind.
@@ -82,7 +82,7 @@ pub(super) struct Hub {
 
 impl Hub {
     /// Listens to a topic; the first listener starts its publisher, on the runtime of this thread.
-    pub fn listen(shared: &Arc<Shared>, topic: Topic) -> Result<Receiver<Event>, String> {
+    pub fn listen(shared: &Arc<TargetState>, topic: Topic) -> Result<Receiver<Event>, String> {
         // A panic while the lock is held leaves the map whole.
         let mut topics = shared.hub.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = topics.get(&topic) {
@@ -108,7 +108,7 @@ impl Hub {
     }
 }
 
-async fn publish(shared: Arc<Shared>, topic: Topic, sender: Sender<Event>) {
+async fn publish(shared: Arc<TargetState>, topic: Topic, sender: Sender<Event>) {
     let (start, began) = (Instant::now(), SystemTime::now());
     for seq in 1u64.. {
         // From the start each time, so that lateness does not add up.

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Addresses, Shared, http, tcp};
+use super::{Addresses, TargetState, http, tcp};
 use crate::net;
 
 /// How many connections may wait to be accepted: thousands of users start at once.
@@ -31,7 +31,7 @@ enum Door {
 
 /// What a thread has, beside its runtime.
 struct Seat {
-    shared: Arc<Shared>,
+    shared: Arc<TargetState>,
     stopping: watch::Receiver<bool>,
     /// Dropped at the end of the thread, which is how that is known.
     _ending: mpsc::Sender<()>,
@@ -41,7 +41,7 @@ struct Seat {
 pub(super) fn start(
     wanted: Addresses,
     threads: usize,
-    shared: &Arc<Shared>,
+    shared: &Arc<TargetState>,
     stopping: &watch::Receiver<bool>,
     ending: &mpsc::Sender<()>,
 ) -> io::Result<(Addresses, Vec<JoinHandle<()>>)> {

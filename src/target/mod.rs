@@ -48,7 +48,7 @@ impl Default for Options {
 
 /// What all connections of a target share.
 #[derive(Debug)]
-struct Shared {
+struct TargetState {
     counts: Counts,
     hub: fanout::Hub,
     freeze: Option<freeze::Clock>,
@@ -65,7 +65,7 @@ struct Addresses {
 #[derive(Debug)]
 pub struct Target {
     addresses: Addresses,
-    shared: Arc<Shared>,
+    shared: Arc<TargetState>,
     stop: watch::Sender<bool>,
     /// Closed once every thread is at its end.
     ended: mpsc::Receiver<()>,
@@ -79,7 +79,7 @@ impl Target {
     /// The address cannot be listened on, or a thread or its runtime cannot be made.
     pub fn start(address: SocketAddr, options: Options) -> io::Result<Self> {
         let freeze = options.freeze.map(freeze::Clock::start);
-        let shared = Arc::new(Shared { counts: Counts::default(), hub: fanout::Hub::default(), freeze });
+        let shared = Arc::new(TargetState { counts: Counts::default(), hub: fanout::Hub::default(), freeze });
         let (stop, stopping) = watch::channel(false);
         let (ending, ended) = mpsc::channel(1);
         let wanted = Addresses { http: address, tcp: options.tcp };
@@ -108,7 +108,7 @@ impl Target {
         let _ = self.stop.send(true);
         while self.ended.recv().await.is_some() {}
         for thread in self.threads.drain(..) {
-            // Its last act was to close the channel above. A thread that panicked has nothing to tell.
+            // Its last act was to close the channel above. A thread that panicked has nothing to report.
             let _ = thread.join();
         }
     }

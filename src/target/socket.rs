@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Shared;
+use super::TargetState;
 
 /// Counts a connection while it is open.
-pub(super) struct Open(Arc<Shared>);
+pub(super) struct Open(Arc<TargetState>);
 
 impl Open {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<TargetState>) -> Self {
         shared.counts.connections.fetch_add(1, Relaxed);
         shared.counts.open.fetch_add(1, Relaxed);
         Self(shared)
@@ -28,7 +28,7 @@ impl Drop for Open {
     }
 }
 
-/// A socket that can be told to close with a reset.
+/// A socket that can be made to close with a reset.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,

@@ -21,8 +21,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::Shared;
-use super::counts::{Kind, Session};
+use super::TargetState;
+use super::counts::{Session, SocketKind};
 use super::fanout::{Event, Hub, Topic};
 use super::socket::Socket;
 use super::websocket::next;
@@ -96,10 +96,10 @@ impl<'t> Packet<'t> {
 pub(super) async fn serve(
     mut socket: WebSocketStream<Socket>,
     ask: Ask,
-    shared: &Arc<Shared>,
+    shared: &Arc<TargetState>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let counts = shared.counts.of(Kind::Socketio);
+    let counts = shared.counts.of(SocketKind::Socketio);
     let _open = Session::begin(counts);
     let (interval, timeout) = (ask.ping.as_millis(), PING_TIMEOUT.as_millis());
     let open = format!(
@@ -151,7 +151,7 @@ fn id() -> u64 {
 
 struct Talk<'s> {
     socket: &'s mut WebSocketStream<Socket>,
-    shared: &'s Arc<Shared>,
+    shared: &'s Arc<TargetState>,
     /// The namespace that was entered, as it stands in packets.
     namespace: Option<String>,
     /// An event whose attachments have not all come.
@@ -170,7 +170,7 @@ impl Talk<'_> {
             Some(namespace) => format!("42{namespace}[\"EVENT_UPDATED\",{}]", event.text).into(),
         };
         self.socket.send(Message::Text(packet)).await.ok()?;
-        self.shared.counts.of(Kind::Socketio).sent_event();
+        self.shared.counts.of(SocketKind::Socketio).sent_event();
         Some(())
     }
 
@@ -225,7 +225,7 @@ impl Talk<'_> {
     }
 
     async fn event(&mut self, text: &str, attachments: Vec<Bytes>, events: &mut Option<Receiver<Event>>) -> Option<()> {
-        let counts = self.shared.counts.of(Kind::Socketio);
+        let counts = self.shared.counts.of(SocketKind::Socketio);
         counts.received();
         let Packet { namespace, id, json, .. } = Packet::parse(text)?;
         let Ok(Json::Array(mut args)) = serde_json::from_str(json) else { return None };

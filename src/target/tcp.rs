@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 
-use super::Shared;
-use super::counts::{Kind, Session};
+use super::TargetState;
+use super::counts::{Session, SocketKind};
 use super::fanout::{Event, Hub, Topic};
 use super::socket::Open;
 use super::websocket::next;
@@ -27,9 +27,9 @@ const MAX_LINE: usize = 16 * 1024 * 1024;
 type Events = Option<Receiver<Event>>;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(socket: TcpStream, shared: Arc<TargetState>, mut stopping: watch::Receiver<bool>) {
     let _counted = Open::new(Arc::clone(&shared));
-    let counts = shared.counts.of(Kind::Tcp);
+    let counts = shared.counts.of(SocketKind::Tcp);
     let _open = Session::begin(counts);
     let mut talk = Talk { socket, read: BytesMut::new(), scanned: 0, mute: false, shared: &shared };
     let mut events = None;
@@ -64,7 +64,7 @@ struct Talk<'s> {
     /// How many of the bytes read hold no newline.
     scanned: usize,
     mute: bool,
-    shared: &'s Arc<Shared>,
+    shared: &'s Arc<TargetState>,
 }
 
 impl Talk<'_> {
@@ -91,7 +91,7 @@ impl Talk<'_> {
         while let Some(at) = self.read[self.scanned..].iter().position(|byte| *byte == b'\n') {
             let line = self.read.split_to(self.scanned + at + 1).freeze();
             self.scanned = 0;
-            let counts = self.shared.counts.of(Kind::Tcp);
+            let counts = self.shared.counts.of(SocketKind::Tcp);
             counts.received();
             if line.first() == Some(&b'!') {
                 self.obey(&line, events, stopping).await?;

@@ -27,8 +27,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
-use super::Shared;
-use super::counts::{Kind, Session};
+use super::TargetState;
+use super::counts::{Session, SocketKind};
 use super::fanout::{Event, Hub, Topic};
 use super::socket::Socket;
 use crate::base::units::parse_size;
@@ -138,10 +138,10 @@ pub(super) async fn serve(
     mut socket: WebSocketStream<Socket>,
     ask: Ask,
     reset: &AtomicBool,
-    shared: &Arc<Shared>,
+    shared: &Arc<TargetState>,
     stopping: watch::Receiver<bool>,
 ) {
-    let counts = shared.counts.of(Kind::Websocket);
+    let counts = shared.counts.of(SocketKind::Websocket);
     let _open = Session::begin(counts);
     // The topic was fine when the URL was read; there may be too many by now.
     let Ok(events) = ask.topic.map(|topic| Hub::listen(shared, topic)).transpose() else { return };
@@ -179,7 +179,7 @@ enum End {
 struct Talk<'s> {
     socket: &'s mut WebSocketStream<Socket>,
     events: Option<Receiver<Event>>,
-    shared: &'s Arc<Shared>,
+    shared: &'s Arc<TargetState>,
     stopping: watch::Receiver<bool>,
     /// Messages received, or events sent where there are any.
     seen: u64,
@@ -187,7 +187,7 @@ struct Talk<'s> {
 
 impl Talk<'_> {
     async fn run(&mut self, ask: &Ask) -> End {
-        let counts = self.shared.counts.of(Kind::Websocket);
+        let counts = self.shared.counts.of(SocketKind::Websocket);
         loop {
             match ask.fault {
                 Some(Fault::Huge(bytes)) if self.seen == ask.after => {
@@ -234,7 +234,7 @@ impl Talk<'_> {
         if !message.is_text() && !message.is_binary() {
             return Ok(());
         }
-        let counts = self.shared.counts.of(Kind::Websocket);
+        let counts = self.shared.counts.of(SocketKind::Websocket);
         counts.received();
         if self.events.is_none() {
             self.seen += 1;

@@ -1,14 +1,15 @@
 //! Drift: by what share the median grows in an hour, from a straight line through medians of short stretches.
 //!
 //! The drift is slope/level: the growth in an hour as a share of the level at the start. Latency wanders by itself (a checkpoint each
-//! five minutes, a cache that fills), so stretches aren't independent; [`crate::stats::Line`] counts them for what they are worth.
+//! five minutes, a cache that fills), so stretches aren't independent;
+//! [`crate::stats::FittedLine`] counts them for what they are worth.
 
 use super::known::Known;
 use super::requirement::Requirement;
-use crate::stats::Line;
+use crate::stats::FittedLine;
 use std::time::Duration;
 
-/// The shortest time that is judged for drift: in less, what latency does by itself can't be told from a drift.
+/// The shortest time that is judged for drift: in less, a drift can't be distinguished from what latency does by itself.
 pub const LEAST_TIME: Duration = Duration::from_secs(20 * 60);
 
 /// The fewest independent stretches, in effect, for a line whose error means something.
@@ -23,7 +24,7 @@ const CONFIDENCE: f64 = 0.95;
 /// A line through medians, by hours.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Drift {
-    line: Line,
+    line: FittedLine,
     /// By how much the medians may be off, together: answers that never came, delays of the generator.
     unclear: f64,
 }

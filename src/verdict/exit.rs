@@ -9,7 +9,7 @@ use crate::base::Verdict;
 pub enum Exit {
     /// 0: every requirement was met, or nothing was required.
     Pass,
-    /// 3: it can't be told.
+    /// 3: whether a requirement was met isn't known.
     Inconclusive,
     /// 130: someone interrupted it, and nothing had failed until then.
     Interrupted,

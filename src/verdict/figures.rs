@@ -8,7 +8,7 @@ mod so_far;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use self::part::{Part, own_doing};
+use self::part::{ScenarioShare, own_doing};
 use super::slo::{Of, Traffic};
 use crate::base::{DropReason, Outcome, Reason};
 use crate::measure::outcomes::ByOutcome;
@@ -153,7 +153,7 @@ pub struct Figures {
     /// The longest time limit of a request of the subject, in seconds; 0 where nothing limits it.
     pub(super) timeout: f64,
     /// One for each scenario.
-    parts: Vec<Part>,
+    parts: Vec<ScenarioShare>,
     /// Requests of the scenarios that the generator itself broke or delayed, where the subject is a metric of the profile's own.
     pub(super) blamed: u64,
     /// Iterations and groups that this machine's own limits may have made shorter.
@@ -382,7 +382,7 @@ impl Figures {
             (Of::Own(_), whole @ 1..) => whole,
             _ => iterations - unfinished.min(iterations),
         };
-        self.parts.push(Part {
+        self.parts.push(ScenarioShare {
             all: all - before.0,
             checks: checks - before.1,
             counter: counter - before.2,

@@ -4,14 +4,14 @@ use super::known::Known;
 use super::requirement::Requirement;
 
 /// What was found of a requirement: what is known of its value, or why nothing is; and what is to be said of it.
-pub(super) struct Found {
+pub(super) struct RequirementFinding {
     pub(super) known: Option<Known>,
     pub(super) note: Option<String>,
     /// It can't be judged here, and neither passes nor fails.
     pub(super) unjudged: bool,
 }
 
-impl Found {
+impl RequirementFinding {
     pub(super) fn known(known: Known, note: Option<String>) -> Self {
         Self { known: Some(known), note, unjudged: false }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::drift::LEAST_TIME;
 use super::exit::combine;
 use super::figures::{Extent, Figures};
-use super::found::{Found, depends};
+use super::found::{RequirementFinding, depends};
 use super::known::{Known, Pace};
 use super::outside::Outside;
 use super::requirement::{Comparison, Measure, Requirement, Tally};
@@ -112,33 +112,34 @@ fn measured(
     figures: &Figures,
     inputs: &Inputs<'_>,
     watches: &Watches,
-) -> Found {
+) -> RequirementFinding {
     if let Of::Gauge(id) = traffic.of {
         return match inputs.totals.own_gauge(id) {
-            Some(value) => Found::known(Known::exactly(requirement, value), None),
-            None if inputs.phase.is_some() => Found::missing("nothing set it in this phase"),
-            None => Found::missing("nothing set it in the judged phases"),
+            Some(value) => RequirementFinding::known(Known::exactly(requirement, value), None),
+            None if inputs.phase.is_some() => RequirementFinding::missing("nothing set it in this phase"),
+            None => RequirementFinding::missing("nothing set it in the judged phases"),
         };
     }
     if requirement.measure == Measure::Drift && inputs.duration < LEAST_TIME {
         let of = if inputs.phase.is_some() { "a phase" } else { "the judged phases" };
         let reason = format!("too short: a drift takes at least {}min of {of}", LEAST_TIME.as_secs() / 60);
-        return Found::unjudged(reason);
+        return RequirementFinding::unjudged(reason);
     }
     let mut found = if requirement.measure == Measure::Drift {
         match watches.drift(slo_index).map(|drift| drift.known(requirement)) {
-            Some((known, note)) => Found { known, note, unjudged: false },
-            None => Found::missing("it was not followed"),
+            Some((known, note)) => RequirementFinding { known, note, unjudged: false },
+            None => RequirementFinding::missing("it was not followed"),
         }
     } else if let Some(window) = slo.window {
         windowed(window, slo_index, index, watches, requirement, inputs.pace(slo))
     } else {
         let pace = inputs.pace(slo);
         match figures.known(requirement, pace) {
-            Some(known) => {
-                Found::known(known, known.met.is_none().then(|| depends(requirement, &known, &figures.doubt(requirement, pace))))
-            }
-            None => Found::missing(no_data(requirement, traffic.of, figures, pace)),
+            Some(known) => RequirementFinding::known(
+                known,
+                known.met.is_none().then(|| depends(requirement, &known, &figures.doubt(requirement, pace))),
+            ),
+            None => RequirementFinding::missing(no_data(requirement, traffic.of, figures, pace)),
         }
     };
     if let Some((reason, known)) = watches.aborted(slo_index, index) {
@@ -164,10 +165,17 @@ fn no_data(requirement: &Requirement, of: Of, figures: &Figures, pace: Pace) -> 
 }
 
 /// A requirement judged over windows.
-fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches, requirement: &Requirement, pace: Pace) -> Found {
+fn windowed(
+    window: Duration,
+    slo: usize,
+    index: usize,
+    watches: &Watches,
+    requirement: &Requirement,
+    pace: Pace,
+) -> RequirementFinding {
     let length = show_seconds(window.as_secs_f64());
     let Some((mark, worst)) = watches.mark(slo, index).and_then(|mark| Some((mark, mark.worst?))) else {
-        return Found::missing(format!("no window of {length} held {LEAST_SAMPLES} samples"));
+        return RequirementFinding::missing(format!("no window of {length} held {LEAST_SAMPLES} samples"));
     };
     let small = (mark.small > 0).then(|| {
         let all = mark.judged + mark.small;
@@ -189,20 +197,20 @@ fn windowed(window: Duration, slo: usize, index: usize, watches: &Watches, requi
             && matches!(requirement.measure, Measure::Rate | Measure::Value | Measure::Count(Tally::Requests));
         if pace.limited && more_mends {
             let note = format!("{note}; the generator itself was the bottleneck");
-            return Found::known(known(None), Some(note));
+            return RequirementFinding::known(known(None), Some(note));
         }
-        return Found::known(known(Some(false)), Some(note));
+        return RequirementFinding::known(known(Some(false)), Some(note));
     }
     match &mark.unsure {
         Some((windows, doubt)) => {
             let note = format!("in {windows} of {} windows of {length} it depends on what is unknown, {doubt}", mark.judged);
-            Found::known(known(None), Some(note))
+            RequirementFinding::known(known(None), Some(note))
         }
-        None => Found::known(known(Some(true)), small),
+        None => RequirementFinding::known(known(Some(true)), small),
     }
 }
 
-fn row(slo: &Slo, requirement: &Requirement, found: Found, target: bool, inputs: &Inputs<'_>) -> SloResult {
+fn row(slo: &Slo, requirement: &Requirement, found: RequirementFinding, target: bool, inputs: &Inputs<'_>) -> SloResult {
     let met = found.known.and_then(|known| known.met);
     let verdict = match met {
         _ if target || found.unjudged => Verdict::None,

@@ -174,7 +174,7 @@ impl Figures {
         }
         let share = match pace.stood {
             None => self.unmade().held,
-            // Of so little nobody can tell the rest, and what was due meanwhile may not have been begun yet.
+            // So little says nothing about the rest, and what was due meanwhile may not have been begun yet.
             Some(stood) if 2.0 * stood >= pace.seconds => f64::INFINITY,
             Some(stood) => stood / (pace.seconds - stood),
         };
@@ -205,7 +205,7 @@ impl Figures {
         self.timed_out.count() + self.cut_off.count()
     }
 
-    /// What those listeners missed that could not connect; none where nobody was there who could tell what came.
+    /// What those listeners missed that could not connect; none where nobody was there who could know what came.
     fn missed_unconnected(&self) -> Option<u64> {
         self.heard.iter().map(Heard::missed_unconnected).sum()
     }
@@ -324,7 +324,7 @@ impl Figures {
         if unknown == 0.0 {
             return (all > 0.0).then(|| (least, self.good.most.sum() / all));
         }
-        // Where nothing was answered, nothing tells what an answer takes.
+        // Where nothing was answered, nothing shows what an answer takes.
         if all.is_infinite() || self.timeout == 0.0 || self.surely_whole() == 0.0 {
             return Some((least, f64::INFINITY));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::found::{Found, depends};
+use super::found::{RequirementFinding, depends};
 use super::known::Known;
 use super::requirement::{Measure, Requirement};
 use super::slo::{Server, Several, Slo, Subject};
@@ -25,30 +25,30 @@ pub struct Outside {
 
 impl Outside {
     /// A requirement on a value that others found.
-    pub(super) fn judge(&self, requirement: &Requirement, slo: &Slo) -> Found {
+    pub(super) fn judge(&self, requirement: &Requirement, slo: &Slo) -> RequirementFinding {
         match &slo.subject {
             Subject::Server(server) => self.server(requirement, server, slo.optional),
             Subject::Promql(query) => self.promql(requirement, query, slo.optional),
             Subject::Value(expression) => match self.expressions.get(expression) {
-                Some(Ok(worked)) if !worked.value.is_finite() => Found::missing("the value is no finite number"),
+                Some(Ok(worked)) if !worked.value.is_finite() => RequirementFinding::missing("the value is no finite number"),
                 Some(Ok(Worked { value, least, most, doubt })) => {
                     let known = Known::between(requirement, *value, *least, *most);
-                    Found::known(known, known.met.is_none().then(|| depends(requirement, &known, doubt)))
+                    RequirementFinding::known(known, known.met.is_none().then(|| depends(requirement, &known, doubt)))
                 }
-                Some(Err(reason)) => Found::missing(reason.clone()),
-                None => Found::missing("the expression wasn't evaluated"),
+                Some(Err(reason)) => RequirementFinding::missing(reason.clone()),
+                None => RequirementFinding::missing("the expression wasn't evaluated"),
             },
-            Subject::Traffic(_) => Found::missing("it was measured by the generator"),
+            Subject::Traffic(_) => RequirementFinding::missing("it was measured by the generator"),
         }
     }
 
-    fn server(&self, requirement: &Requirement, server: &Server, optional: bool) -> Found {
+    fn server(&self, requirement: &Requirement, server: &Server, optional: bool) -> RequirementFinding {
         let all = self.values.systems(&server.value);
         let meant = all.map(|all| if server.matchers.is_empty() { all.clone() } else { all.matching(&server.matchers) });
         if optional && meant.as_ref().is_none_or(Systems::are_left_out) {
             return not_observed();
         }
-        let Some(mut meant) = meant else { return Found::missing("there is no source that was read") };
+        let Some(mut meant) = meant else { return RequirementFinding::missing("there is no source that was read") };
         meant.unknown.retain(|unknown| !(optional && unknown.left_out));
         if server.systems != Several::Sum {
             return Seen { what: "systems", systems: &meant, several: server.systems, note: None }.judge(requirement);
@@ -58,11 +58,11 @@ impl Outside {
                 let sum = Systems::of(vec![sum]).partly(meant.partial);
                 Seen { what: "systems", systems: &sum, several: Several::Each, note: None }.judge(requirement)
             }
-            Err(reason) => Found::missing(reason),
+            Err(reason) => RequirementFinding::missing(reason),
         }
     }
 
-    fn promql(&self, requirement: &Requirement, query: &Query, optional: bool) -> Found {
+    fn promql(&self, requirement: &Requirement, query: &Query, optional: bool) -> RequirementFinding {
         match self.promql.get(&query.text) {
             Some(Ok(answer)) => {
                 let mut systems = Systems::of(answer.series.clone()).partly(answer.partial.clone());
@@ -70,15 +70,15 @@ impl Outside {
                 let note = answer.note.as_deref();
                 Seen { what: "series", systems: &systems, several: Several::Each, note }.judge(requirement)
             }
-            Some(Err(reason)) => Found::missing(reason.clone()),
+            Some(Err(reason)) => RequirementFinding::missing(reason.clone()),
             None if optional => not_observed(),
-            None => Found::missing("the query wasn't asked"),
+            None => RequirementFinding::missing("the query wasn't asked"),
         }
     }
 }
 
-fn not_observed() -> Found {
-    Found::unjudged("not observed: its source is left out")
+fn not_observed() -> RequirementFinding {
+    RequirementFinding::unjudged("not observed: its source is left out")
 }
 
 /// Whether the requirement is about what a level was between the edges.
@@ -122,7 +122,7 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     /// One that surely fails is enough; the worst is shown. What hides others, or makes all of it unsure, leaves no pass.
-    fn judge(&self, requirement: &Requirement) -> Found {
+    fn judge(&self, requirement: &Requirement) -> RequirementFinding {
         let Systems { known: series, unknown, partial, .. } = self.systems;
         let all: Vec<(&ValueSeries, Known)> = {
             let once = self.note.is_some();
@@ -143,10 +143,12 @@ impl Seen<'_> {
             a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
         });
         let hidden = (!unknown.is_empty()).then(|| hidden(unknown));
-        let Some((worst, known)) = worst else { return Found::missing(hidden.as_deref().unwrap_or(self.systems.missing())) };
+        let Some((worst, known)) = worst else {
+            return RequirementFinding::missing(hidden.as_deref().unwrap_or(self.systems.missing()));
+        };
         if known.value.is_nan() {
             let whose = if worst.labels.is_empty() { String::new() } else { format!(" for {}", named(&worst.labels)) };
-            return Found::missing(format!("the value is no finite number{whose}"));
+            return RequirementFinding::missing(format!("the value is no finite number{whose}"));
         }
         let alone = series.len() == 1 && unknown.is_empty();
         let whose = (!alone).then(|| format!("of {} {}, {}", series.len(), self.what, named(&worst.labels)));
@@ -165,7 +167,7 @@ impl Seen<'_> {
             Some(true) => (Some(true), Vec::new()),
         };
         let notes: Vec<String> = notes.into_iter().flatten().chain(seen).chain(self.note.map(str::to_owned)).collect();
-        Found::known(Known { met, ..*known }, (!notes.is_empty()).then(|| notes.join("; ")))
+        RequirementFinding::known(Known { met, ..*known }, (!notes.is_empty()).then(|| notes.join("; ")))
     }
 }
 
@@ -210,8 +212,8 @@ fn hidden(unknown: &[Unknown]) -> String {
     const SHOWN: usize = 3;
     let mut all: Vec<String> = Vec::new();
     for Unknown { labels, why, .. } in unknown {
-        let told = labels.iter().any(|(_, value)| why.contains(value.as_str()));
-        let text = if told || labels.is_empty() { why.clone() } else { format!("{}: {why}", named(labels)) };
+        let named_already = labels.iter().any(|(_, value)| why.contains(value.as_str()));
+        let text = if named_already || labels.is_empty() { why.clone() } else { format!("{}: {why}", named(labels)) };
         if !all.contains(&text) {
             all.push(text);
         }

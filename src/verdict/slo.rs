@@ -185,7 +185,7 @@ impl Slo {
         phase.is_none_or(|phase| !of_arrivals(requirement) || self.arrivals.contains(&phase))
     }
 
-    /// Whether it has requirements and no judged phase loads what they are about, so that nothing can tell whether they hold.
+    /// Whether it has requirements and no judged phase loads what they are about, so that nothing shows whether they hold.
     pub fn is_judged_nowhere(&self) -> bool {
         let Over::Phases(phases) = &self.over else { return false };
         !self.require.is_empty() && !self.require.iter().any(|one| phases.iter().any(|phase| self.judges(one, Some(*phase))))

@@ -20,11 +20,11 @@ use std::time::Duration;
 /// The fewest samples of a window that is judged, unless the target is why there are no more.
 pub const LEAST_SAMPLES: u64 = 100;
 
-/// The fewest samples on which a run is aborted: an error rate is plain sooner than a quantile, and a target that answers
-/// nothing at a low rate must not be knocked at for hours.
+/// The fewest samples on which a run is aborted. An error rate is plain sooner than a quantile. And a target that answers
+/// nothing at a low rate must not be asked for hours.
 pub const LEAST_SAMPLES_TO_ABORT: u64 = 10;
 
-/// The generator tells that it goes on every so often; what is shorter is no pause.
+/// The generator gives a sign of life more often than this; a shorter gap is no pause.
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// A window slides by its length divided by this; a ring holds one snapshot more.

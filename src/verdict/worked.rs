@@ -1,7 +1,7 @@
 //! Expressions over totals, worked out with all that is unknown of those.
 //!
 //! A total is known to lie between two numbers. Sums, products and ratios are the least and the most where each of their parts is so, and so
-//! they are worked out for all of these. Of other expressions nobody can tell that: where one of their parts isn't known, they aren't.
+//! they are worked out for all of these. Other expressions don't follow their parts so: if one part isn't known, the expression isn't.
 
 use std::collections::BTreeMap;
 
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_does_not_follow_its_parts_nobody_can_tell() {
+    fn what_does_not_follow_its_parts_is_unknown() {
         let all = (95.0, f64::NEG_INFINITY, f64::INFINITY);
         assert_eq!(worked("(metric('b') - 5) | abs", (0.0, 125.0), |_, b| (b - 5.0).abs()), all);
         assert_eq!(worked("1 if metric('b') > 2 else 95", (0.0, 125.0), |_, _| 95.0), all);

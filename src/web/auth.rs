@@ -25,7 +25,7 @@ const REMEMBERED: usize = 256;
 /// How many requests may wait for a hash to be worked out.
 const WAITING: usize = 64;
 
-/// Credentials and the hash that they were compared with, in a form that tells neither.
+/// Credentials and the hash that they were compared with, in a form that shows neither.
 type Proof = [u8; 32];
 
 #[derive(Clone)]

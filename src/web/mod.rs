@@ -148,7 +148,7 @@ struct Site {
 /// An address that can't be listened on, or a web config file that can't be used.
 pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<mpsc::Sender<Order>>) -> Result<Web, WebError> {
     if let Some(path) = &options.config {
-        // A file that is wrong from the start is told at the start.
+        // A file that is wrong from the start is reported at the start.
         WebConfig::read(path)?.tls()?;
     }
     let external = options.external.as_deref().map(Arc::from);

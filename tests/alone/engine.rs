@@ -112,7 +112,7 @@ async fn nothing_is_left_of_a_run(target: &Target) {
 }
 
 /// Bytes that live but for the store's own totals, once the threads of the last run are gone. The totals grow with every new
-/// bucket that a value falls into, up to what histograms of bounded size can have; a copy of them tells how much that is by now.
+/// bucket that a value falls into, up to what histograms of bounded size can have; a copy of them shows how much that is by now.
 async fn live(plan: &Arc<Plan>, store: &Store, threads: usize) -> i64 {
     settles("a run holds its plan", || Arc::strong_count(plan) == 1).await;
     settles("threads are left", || count("/proc/self/task") <= threads).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use load_exporter::base::Reason;
-use load_exporter::expr::{Scope, Shared, Template};
+use load_exporter::expr::{ScenarioValues, Scope, Template};
 use load_exporter::protocol::session::{self, Attempt, Connection, Connector, Lost, Outgoing};
 use load_exporter::protocol::{socketio, tcp, websocket};
 use load_exporter::target::{Options, Target};
@@ -25,7 +25,7 @@ const PLENTY: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
 
 async fn open(connector: Connector) -> Attempt {
-    let scope = Scope::new(Arc::new(Shared::default()), 0);
+    let scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     session::open(connector.prepare(&scope).unwrap(), None).await
 }
 

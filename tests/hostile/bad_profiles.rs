@@ -85,7 +85,7 @@ fn good_profiles_are_taken_without_a_word() {
 }
 
 #[test]
-fn a_file_that_is_away_or_no_file_is_told_plainly() {
+fn a_file_that_is_away_or_no_file_is_reported_plainly() {
     let said = |path: &str| plan::load(Path::new(path), &env(), &[], Options::default()).unwrap_err().render(false);
     assert_eq!(said("nowhere.yml"), "error: nowhere.yml: there is no such file\n\n1 error");
     assert_eq!(said("tests"), "error: tests: this is a directory; name the profile's file\n\n1 error");

@@ -23,7 +23,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Puts every file of a folder to a function; which it is, is told if it panics or hangs.
+/// Puts every file of a folder to a function; which one it is, is reported if it panics or hangs.
 fn replay(folder: &str, entry: entries::Entry) {
     for path in files(folder) {
         let data = std::fs::read(&path).unwrap();

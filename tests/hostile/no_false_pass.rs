@@ -93,7 +93,7 @@ slos:
 
 #[test]
 fn no_slo_passes_that_was_judged_nowhere() {
-    for (slo, told) in [
+    for (slo, reported) in [
         ("{name: j, scenario: idle, require: p50 < 1us}", true),
         ("{name: j, phase: warm, require: p50 < 1us}", true),
         ("{name: j, require: dropped < 1%}", true),
@@ -110,8 +110,8 @@ phases:
 slos: [{slo}]"
         )));
         let nowhere = "j: no judged phase loads what it is about.";
-        assert_eq!(ended.out.contains(nowhere), told, "{slo}: {}", ended.out);
-        if told {
+        assert_eq!(ended.out.contains(nowhere), reported, "{slo}: {}", ended.out);
+        if reported {
             assert_eq!(ended.code, Some(3), "{slo}: {}", ended.out);
             assert!(bench.record()["reasons"].as_array().unwrap().contains(&json!(nowhere)), "{slo}");
         }

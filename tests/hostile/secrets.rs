@@ -30,7 +30,7 @@ const SECRETS: [&str; 17] = [
     "answered-86f51a",
     "inline-97062b",
 ];
-/// Words under names that look like those of secrets and are not, which therefore are told.
+/// Words under names that look like those of secrets and are not: these are shown.
 const OPEN: [&str; 3] = ["amountword", "counted_tokens_total", "rowname"];
 
 /// Logs everyone in, and answers all else with an error that repeats the whole request.
@@ -165,7 +165,7 @@ fn a_summary_shows_nothing_secret() {
 }
 
 #[test]
-fn a_bad_profile_is_told_of_without_its_secrets() {
+fn a_bad_profile_is_reported_without_its_secrets() {
     let bench = Bench::new();
     bench.file(
         "bad.yml",
@@ -192,7 +192,7 @@ const ODD: &str = "p@ss/w+rd \"s\u{e4}cret\" 100%";
 
 #[test]
 fn a_secret_is_hidden_in_whatever_encoding_it_comes_back() {
-    // Tells all that it was sent, as it was sent, and once more as JSON, which escapes what was escaped.
+    // Repeats all that it was sent, as it was sent, and once more as JSON, which escapes what was escaped.
     let echo = Hostile::start(|request, stream| {
         let said = format!("{}\n{}", request.head, request.body);
         let status = if request.path.starts_with("/metrics") { "404 Not Found" } else { "500 Internal Server Error" };
@@ -287,7 +287,7 @@ slos: [{{name: load, step: load, require: errors < 1%}}]
 fn what_a_run_has_learned_stays_secret_in_all_that_follows() {
     const LEARNED: [&str; 4] = ["bykey-5f1c20", "byanswer-6a2d31", "bycookie-7b3e42", "byexample-8c4f53"];
     // Says nothing of them at first, and all of them later on, of whoever asks.
-    let teller = Hostile::start(|request, stream| {
+    let leaky = Hostile::start(|request, stream| {
         let text = match request.path.as_str() {
             "/open" => answer("200 OK", "bykey-5f1c20"),
             "/sent" => answer("200 OK", "thanks"),
@@ -316,11 +316,11 @@ scenarios:
       - http: {{get: /sent, headers: {{x-api-key: \"{{{{ it }}}}\"}}}}
       - http: {{get: /headers}}
       - http: {{get: /example}}
-      - http: {{get: /tells, check: {{says: response.body == 'nothing'}}}}
+      - http: {{get: /leaks, check: {{says: response.body == 'nothing'}}}}
       - http: {{get: \"/{{{{ response.body | int }}}}\", name: no-number}}
 phases: [{{name: one, duration: 10s, load: {{a: {{users: 1, iterations: 1}}}}}}]
 ",
-                    teller.url()
+                    leaky.url()
                 ),
             )
             .to_str()

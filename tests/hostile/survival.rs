@@ -143,7 +143,7 @@ fn a_run_that_the_end_of_the_daemon_cut_short_begins_again_or_is_left() {
 }
 
 #[test]
-fn two_profiles_that_can_not_stand_side_by_side_are_told_by_check() {
+fn two_profiles_that_can_not_stand_side_by_side_are_reported_by_check() {
     let bench = Bench::new();
     bench.file("a.yml", &profile("duration: 1s", "metrics: {x_seconds: {type: histogram}}"));
     bench.file(

@@ -71,7 +71,7 @@ fn every_fault_is_counted_under_its_own_reason() {
         ("plain", get(&format!("https://127.0.0.1:{}", fails.port), "s")),
         ("encrypted", get(&format!("http://127.0.0.1:{}", tls.port), "s")),
         ("wrong", format!("[{{http: {{get: \"{}/\", name: s, expect: {{that: response.json.id == 7}}}}}}]", wrong.url())),
-        // Of a variable that an answer may set only the run can tell that it is undefined.
+        // Of a variable that an answer may set only the run knows that it is undefined.
         (
             "unsent",
             format!(
@@ -274,7 +274,7 @@ fn running_out_of_descriptors_is_an_error_not_an_end() {
     let ended = crate::support::program::Running::start(command, bench.path()).wait();
     // A busy machine may be late for a hundred users at once.
     assert!(matches!(ended.code, Some(0 | 3)), "{}\n{}", ended.out, ended.err);
-    assert!(ended.err.contains("ulimit -n"), "it is told beforehand: {}", ended.err);
+    assert!(ended.err.contains("ulimit -n"), "it is reported beforehand: {}", ended.err);
     let record = bench.record();
     accounts_hold(&record);
     let step = step(&record, "one", "s");

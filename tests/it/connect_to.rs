@@ -10,7 +10,7 @@ use crate::support::program::Bench;
 /// What a server heard: a line for each request, with the headers that matter.
 type Heard = Arc<Mutex<Vec<String>>>;
 
-/// Answers 500 and repeats what it was told.
+/// Answers 500 and repeats what it was sent.
 fn parrot(heard: &Heard) -> Hostile {
     let heard = Arc::clone(heard);
     Hostile::start(move |request, stream| {

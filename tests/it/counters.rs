@@ -10,7 +10,8 @@ use crate::support::hostile::{Hostile, Then};
 use crate::support::prometheus::Prometheus;
 use crate::support::{postgres, redis};
 use load_exporter::counters::{
-    Access, CounterRow, Kind, Matcher, Observe, Observed, Observer, Query, Ratio, Source, SourceKind, Traffic, Wanted, presets,
+    Access, CounterRow, Matcher, MetricKind, Observe, Observed, Observer, Query, Ratio, Source, SourceKind, Traffic, Wanted,
+    presets,
 };
 use load_exporter::measure::Clock;
 
@@ -128,7 +129,7 @@ async fn a_counter_that_match_picks_alone_counts_from_0_where_its_exporter_was_s
 }
 
 #[tokio::test]
-async fn a_series_own_start_time_tells_a_reset_that_its_value_does_not() {
+async fn a_series_own_start_time_shows_a_reset_that_its_value_does_not() {
     let again = Arc::new(AtomicBool::new(false));
     let said = Arc::clone(&again);
     let jobs = Hostile::start(move |_, stream| {
@@ -201,7 +202,7 @@ async fn under_load_the_truth_is_within_the_uncertainty() {
     for source in ["prometheus", "redis"] {
         let row = row(&observed, source, "redis_commands_total", "cmd=set");
         let (delta, uncertainty) = (row.delta.unwrap(), row.uncertainty.unwrap());
-        // Beside it: what was in flight, and what the clocks can't tell.
+        // Beside it: what was in flight, and what the clocks don't show.
         assert!((delta - truth).abs() <= uncertainty + 40.0 + truth / 20.0, "{source}: {delta} ± {uncertainty}, truly {truth}");
         assert!(uncertainty > 0.0 && row.per_request.is_none());
     }
@@ -266,7 +267,7 @@ async fn postgres_counted_what_we_report() {
     assert!(commits >= 60.0);
     for source in ["prometheus", "postgres"] {
         let row = row(&observed, source, "pg_stat_database_xact_commit", "datname=shop");
-        assert_eq!((row.delta, row.kind), (Some(commits), Kind::Counter), "{source}");
+        assert_eq!((row.delta, row.kind), (Some(commits), MetricKind::Counter), "{source}");
         // The exporter's own transactions are in its own database.
         let own = self::row(&observed, source, "pg_stat_database_xact_commit", "datname=postgres");
         assert!(own.delta.unwrap() > 0.0);
@@ -290,7 +291,7 @@ async fn postgres_counted_what_we_report() {
 }
 
 #[tokio::test]
-async fn a_prometheus_that_goes_away_is_told_and_nothing_hangs() {
+async fn a_prometheus_that_goes_away_is_reported_and_nothing_hangs() {
     let server = redis::Redis::start();
     let by = redis::Exporter::start(&server);
     let mut prometheus_server = Prometheus::start(&[("redis", by.port)]);

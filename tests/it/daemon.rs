@@ -285,7 +285,7 @@ fn schedules_run_once_over_and_over_and_never_back() {
         // On a grid of two seconds; a late start is allowed, an early one isn't.
         assert!(pair[1] - pair[0] > 1.5, "{starts:?}");
     }
-    // Runs are told apart by their records, and add up on /metrics.
+    // Runs are distinguished by their records, and add up on /metrics.
     let recorded: u64 = of("once").iter().map(|run| count(&run["phases"][0]["steps"][0]["requests"])).sum();
     assert_eq!(daemon.metric("load_requests_total", &[("profile", "once")]), Some(recorded as f64));
     let ended = daemon.stop();
@@ -437,7 +437,7 @@ fn the_web_config_file_guards_every_page() {
     assert!(page.contains("200 OK") && page.contains("load_requests_total"), "{page}");
     assert_eq!(daemon.stop().code, Some(0));
 
-    // A file that is wrong is told at the start.
+    // A file that is wrong is reported at the start.
     bench.file("web.yml", "tls_server_config: {cert_file: none.pem, key_file: key.pem}\n");
     let arguments = ["serve", "--web.listen-address=127.0.0.1:0", "--web.config.file=web.yml", "a.yml"];
     let ended = Running::start(bench.command(&arguments), bench.path()).wait();

@@ -54,8 +54,13 @@ slos: [{name: errors, require: errors < 1%}]";
     assert_eq!((count(&scenario["due"]), count(&scenario["started"])), (40, 25));
     assert_eq!(scenario["dropped_reasons"], json!({"data": 15}));
     assert_eq!(record["verdict"], "inconclusive");
-    let told = "The data `vouchers` ran out: each of its 25 rows was used once.";
-    assert!(record["reasons"].to_string().contains(told) && ended.out.contains(told), "{}\n{}", record["reasons"], ended.out);
+    let sentence = "The data `vouchers` ran out: each of its 25 rows was used once.";
+    assert!(
+        record["reasons"].to_string().contains(sentence) && ended.out.contains(sentence),
+        "{}\n{}",
+        record["reasons"],
+        ended.out
+    );
     assert!(ended.err.contains("the 25 rows of `vouchers` are too few for 40 iterations"), "{}", ended.err);
     let sent: BTreeSet<String> = seen.lock().unwrap().iter().cloned().collect();
     let expected: BTreeSet<String> = (0..25).map(|row| format!("POST /buy {{\"code\":\"v-{row}\"}}")).collect();
@@ -141,7 +146,7 @@ schedule: continuous";
     // A file that is broken changes nothing.
     bench.file("rows.json", "[\"new\"");
     serving.signal(libc::SIGHUP);
-    serving.until("it is told", |serving| serving.err().contains("rows.json:1: ").then_some(()));
+    serving.until("it is reported", |serving| serving.err().contains("rows.json:1: ").then_some(()));
     serving.stop();
 }
 

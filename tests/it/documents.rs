@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use load_exporter::measure::catalogue::{self, Kind, Metric};
+use load_exporter::measure::catalogue::{self, FamilyKind, Metric};
 use load_exporter::plan;
 use load_exporter::profile::{self, Diagnostic, Env, Loaded};
 
@@ -55,16 +55,16 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
 }
 
 /// What is wrong with a profile, a line each.
-fn told(loaded: &Loaded) -> String {
+fn problems(loaded: &Loaded) -> String {
     loaded.diagnostics.iter().map(|problem| problem.line() + "\n").collect()
 }
 
 /// A catalogue's row as docs/metrics.md has it.
 fn row(metric: &Metric) -> String {
     let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
+        FamilyKind::Counter => "counter",
+        FamilyKind::Gauge => "gauge",
+        FamilyKind::Histogram => "histogram",
     };
     let labels = metric.labels.join(" ");
     let labels = if labels.is_empty() { labels } else { format!("`{labels}`") };
@@ -119,11 +119,11 @@ fn every_whole_profile_of_the_documents_can_be_carried_out_without_a_warning() {
             &[],
             plan::Options::default(),
         );
-        let told: Vec<String> = match resolved {
+        let problems: Vec<String> = match resolved {
             Ok((_, warnings)) => warnings.iter().map(Diagnostic::line).collect(),
             Err(problems) => vec![problems.render(false)],
         };
-        assert!(told.is_empty(), "{document}:{line}: {}", told.join("\n"));
+        assert!(problems.is_empty(), "{document}:{line}: {}", problems.join("\n"));
     }
 }
 
@@ -271,7 +271,7 @@ fn each_that_profile_md_calls_not_supported_yet_is_refused_so() {
         .enumerate()
         .filter(|(_, line)| !leads.iter().any(|lead| line.trim_end() == *lead || line.starts_with("name:")))
     {
-        assert!(refused.contains(&(number + 1)), "line {}: {line}\n{}", number + 1, told(&loaded));
+        assert!(refused.contains(&(number + 1)), "line {}: {line}\n{}", number + 1, problems(&loaded));
     }
 }
 

@@ -174,7 +174,7 @@ fn classic_histograms() {
     assert_eq!(within, sparse.within_exactly(0.15).map(|n| n as f64));
     let sum = prometheus.query(&format!("load_response_duration_seconds_sum{ok}}}")).unwrap();
     assert!((sum - sparse.sum()).abs() < 1e-6 * sum, "{sum} for {}", sparse.sum());
-    // Classic buckets are an octave wide, and interpolated linearly: only the bucket can be told.
+    // Classic buckets are an octave wide, and interpolated linearly: only the bucket is known.
     let p50 = prometheus.query(&format!("histogram_quantile(0.5, load_response_duration_seconds_bucket{ok}}})")).unwrap();
     assert!((0.0625..=0.125).contains(&p50) && (0.0625..=0.125).contains(&sparse.quantile(0.5).unwrap()), "{p50}");
     assert_eq!(prometheus.query("sum(load_request_errors_total)"), Some(0.0), "known label sets stand at 0");

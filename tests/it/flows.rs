@@ -134,7 +134,7 @@ const STEPS: [(&str, u64); 12] = [
 
 /// What was measured is exact, and so is what is made of it.
 fn slos_hold(slos: &[Value]) {
-    let told = |slo: &Value| {
+    let shown = |slo: &Value| {
         let reason = slo["reason"].as_str().unwrap_or_default();
         match (slo["met"].as_bool(), slo["verdict"].as_str().unwrap()) {
             (Some(true), "pass") => "met",
@@ -155,7 +155,7 @@ fn slos_hold(slos: &[Value]) {
     ] {
         let found = slos.iter().find(|slo| slo["name"] == name && slo["requirement"] == requirement);
         let slo = found.unwrap_or_else(|| panic!("no {name}: {requirement} in {slos:#?}"));
-        assert_eq!(told(slo), holds, "{slo:#}");
+        assert_eq!(shown(slo), holds, "{slo:#}");
         match (slo["value"].as_f64(), value) {
             (Some(measured), Some(value)) => assert_eq!(measured, value, "{slo:#}"),
             (Some(measured), None) => assert!(measured > 0.0 && measured < 60.0, "{slo:#}"),
@@ -229,7 +229,7 @@ fn every_kind_of_step_is_done_exactly_as_often_as_it_says() {
 }
 
 #[test]
-fn what_has_no_sample_and_fails_is_told_in_the_log() {
+fn what_has_no_sample_and_fails_is_reported_in_the_log() {
     let bench = Bench::new();
     let profile = "name: broken
 defaults: {http: {base_url: builtin}}

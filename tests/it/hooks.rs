@@ -170,7 +170,7 @@ fn a_set_up_that_fails_ends_the_run_before_its_load_and_is_torn_down() {
     let broken = "    - http: {get: /broken, name: prepare}\n    - http: {get: /never, name: never}\n";
     let unmet = "    - http: {get: /things, name: prepare, check: {enough: response.json.count > 5}}\n    - http: {get: /never, name: never}\n";
     let late = "    - http: {get: /stall, name: prepare}\n  timeout: 300ms\n";
-    for (what, told) in [
+    for (what, sentence) in [
         (broken, "Set-up failed: step `prepare` failed (status): status 500."),
         (unmet, "Set-up failed: the check `enough` of the step `prepare` failed: response.json.count > 5 was 2 > 5."),
         (late, "Set-up failed: it was cut off after 300ms, which is its `timeout`"),
@@ -182,8 +182,8 @@ fn a_set_up_that_fails_ends_the_run_before_its_load_and_is_torn_down() {
         let record = bench.record();
         assert_eq!(ended.code, Some(4), "{}\n{}", ended.out, ended.err);
         assert_eq!((&record["verdict"], record["phases"].as_array().unwrap().len()), (&json!("fail"), 0));
-        assert!(reasons(&record).contains(told), "{}", reasons(&record));
-        assert!(ended.out.contains(told) && ended.out.contains("setup") && ended.out.contains("FAILED"), "{}", ended.out);
+        assert!(reasons(&record).contains(sentence), "{}", reasons(&record));
+        assert!(ended.out.contains(sentence) && ended.out.contains("setup") && ended.out.contains("FAILED"), "{}", ended.out);
         assert_eq!(
             (stage(&record, "setup")["ok"].clone(), stage(&record, "teardown")["ok"].clone()),
             (json!(false), json!(true))
@@ -198,12 +198,12 @@ fn a_set_up_that_fails_ends_the_run_before_its_load_and_is_torn_down() {
 }
 
 #[test]
-fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
+fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_reported() {
     let unmet =
         "verify: {flow: [{http: {get: /things, name: ledger, check: {none: response.json.count == 0, some: response.ok}}}]}\n";
     let away = format!("verify: {{flow: [{{http: {{get: \"http://127.0.0.1:{}/\", name: ledger}}}}]}}\n", free_port());
     let broken = "teardown: {flow: [{http: {get: /broken, name: forget}}]}\n";
-    for (what, code, told) in [
+    for (what, code, sentence) in [
         (unmet, Some(1), "Verify failed: the check `none` of the step `ledger` failed: response.json.count == 0 was "),
         (&away, Some(1), "Verify failed: step `ledger` failed (refused)"),
         (broken, None, "Teardown failed: 1 of 1 of the step `forget` failed (status: 1)."),
@@ -214,10 +214,10 @@ fn what_verify_finds_wrong_fails_the_run_and_what_teardown_leaves_is_told() {
         let record = bench.record();
         match code {
             Some(_) => assert_eq!((ended.code, &record["verdict"]), (code, &json!("fail")), "{}\n{}", ended.out, ended.err),
-            // A busy machine may not be able to tell more.
+            // A busy machine may not know more.
             None => assert!(matches!(ended.code, Some(0 | 3)), "{}\n{}", ended.out, ended.err),
         }
-        assert!(reasons(&record).contains(told) && ended.out.contains(told), "{}\n{}", reasons(&record), ended.out);
+        assert!(reasons(&record).contains(sentence) && ended.out.contains(sentence), "{}\n{}", reasons(&record), ended.out);
     }
 }
 
@@ -233,12 +233,12 @@ fn what_is_gone_already_keeps_teardown_from_nothing() {
     let ended = bench.run(&shop.profile(&[&setup(3), "phases: [{name: one, duration: 100ms, load: {}}]\n", teardown].concat()));
     assert_eq!(shop.left(), 0, "{}\n{}", ended.out, ended.err);
     let record = bench.record();
-    for told in [
+    for sentence in [
         "Teardown failed: 1 of 1 of the step `look` failed (status: 1).",
         "Teardown failed: 1 of 3 of the step `forget` failed (expect: 1).",
         "Teardown failed: 1 that send nothing could not be done (template: 1).",
     ] {
-        assert!(reasons(&record).contains(told), "{}", reasons(&record));
+        assert!(reasons(&record).contains(sentence), "{}", reasons(&record));
     }
 }
 
@@ -270,8 +270,8 @@ fn a_list_that_overflows_makes_it_inconclusive_whatever_verify_finds() {
     let ended = bench.run(&shop.profile(&[setup, load, verify].concat()));
     let record = bench.record();
     assert_eq!((ended.code, &record["verdict"]), (Some(3), &json!("inconclusive")), "{}\n{}", ended.out, ended.err);
-    let told = reasons(&record);
-    assert!(told.contains("The list `big` is full") && told.contains("Verify can't be told, since a list overflowed"), "{told}");
+    let all = reasons(&record);
+    assert!(all.contains("The list `big` is full") && all.contains("Verify is inconclusive, since a list overflowed"), "{all}");
 }
 
 /// Starts a run, waits until the target has made so many things, and ends it.

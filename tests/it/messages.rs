@@ -79,7 +79,7 @@ fn publish(plan: Plan) -> SocketAddr {
     address
 }
 
-/// What a phase tells of the messages of a step.
+/// What a phase reports of the messages of a step.
 fn messages<'r>(record: &'r Value, phase: &str, step: &str) -> &'r Value {
     named(&named(&record["phases"], "name", phase)["messages"], "step", step)
 }

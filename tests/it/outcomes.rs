@@ -248,7 +248,7 @@ slos: [{name: fast, require: [p95 < 100ms]}]";
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(libc::SIGCONT);
     let ended = running.wait();
-    // Not a failure, though p95 is beyond its limit: whether the target was slow can't be told.
+    // Not a failure, though p95 is beyond its limit: whether the target was slow isn't known.
     assert_eq!(ended.code, Some(3), "{}\n{}", ended.out, ended.err);
     let record = bench.record();
     accounts_hold(&record);
@@ -371,7 +371,7 @@ fn iterations_are_counted_exactly() {
     assert_eq!((requests(&record, 0), requests(&record, 1), target.requests()), (77, 503, 580));
 }
 
-/// A target that tells on `/metrics` how many other requests it has had.
+/// A target that says on `/metrics` how many other requests it has had.
 fn counting() -> (Hostile, Arc<AtomicU64>) {
     let had = Arc::new(AtomicU64::new(0));
     let counter = had.clone();
@@ -421,7 +421,7 @@ observe:
         if settle {
             assert_eq!(deltas, sent, "exact");
         } else {
-            // What came while an edge was read is counted on one side here and on the other there; that much is told.
+            // What came while an edge was read is counted on one side here and on the other there; that much is reported.
             for (phase, (delta, sent)) in deltas.iter().zip(sent).enumerate() {
                 let counter = named(&record["phases"][phase]["counters"], "metric", "app_requests_total");
                 let unsure = counter["uncertainty"].as_f64().unwrap();

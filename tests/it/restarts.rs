@@ -90,7 +90,7 @@ async fn a_system_that_dies_is_missed_in_every_later_phase() {
 }
 
 #[tokio::test]
-async fn a_label_that_no_metric_has_is_told_with_those_that_there_are() {
+async fn a_label_that_no_metric_has_is_reported_with_those_that_there_are() {
     let server = redis::Redis::start();
     let by = redis::Exporter::start(&server);
     let scraped = Prometheus::start(&[("first", by.port)]);

@@ -111,8 +111,8 @@ fn handlers_follow_count_record_and_extract() {
     }
     assert_eq!(metric(&books.page, "last_price", &[]), Some(12.5));
     let price = books.message("price");
-    let told = ["received", "missed", "repeated", "reordered", "clock_skew"].map(|key| count(&price[key]));
-    assert_eq!(told, [3 * TIMES, TIMES, 0, 0, 0], "number 3 never came");
+    let counts = ["received", "missed", "repeated", "reordered", "clock_skew"].map(|key| count(&price[key]));
+    assert_eq!(counts, [3 * TIMES, TIMES, 0, 0, 0], "number 3 never came");
     assert_eq!(count(&price["latency"]["count"]), 3 * TIMES);
     assert_eq!(count(&books.message("any")["received"]), 8 * TIMES);
     // What could not be recorded, and what was required and not there; the messages count, and nobody is thrown out.
@@ -272,7 +272,7 @@ fn is_look(stream: &TcpStream) -> bool {
     stream.peek(&mut [0]).is_ok_and(|bytes| bytes == 0)
 }
 
-/// Reads exactly what is wanted, tells whether it was that, and answers in two pieces.
+/// Reads exactly what is wanted, reports whether it was that, and answers in two pieces.
 fn expects(wanted: &'static [u8], answer: [&'static [u8]; 2], seen: &Seen) -> Hostile {
     let saw = seen.clone();
     Hostile::scripted(move |stream| {
@@ -280,7 +280,7 @@ fn expects(wanted: &'static [u8], answer: [&'static [u8]; 2], seen: &Seen) -> Ho
             return Then::Close;
         }
         let mut came = vec![0; wanted.len()];
-        let _ = stream.read_exact(&mut came); // what came is told below
+        let _ = stream.read_exact(&mut came); // what came is reported below
         note(&saw, if came == wanted { "as wanted".to_owned() } else { format!("{came:?} for {wanted:?}") });
         for piece in answer {
             stream.write_all(piece).unwrap();

@@ -60,7 +60,7 @@ phases:
 "#;
 
 #[test]
-fn sessions_trust_whom_they_are_told_to_and_show_themselves() {
+fn sessions_trust_whom_the_profile_names_and_show_themselves() {
     const TIMES: u64 = 2;
     let bench = Bench::new();
     let stranger = Authority::new(bench.path(), "stranger");

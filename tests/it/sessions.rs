@@ -100,7 +100,7 @@ slos:
 }
 
 #[test]
-fn of_connections_that_were_held_those_that_broke_are_told() {
+fn of_connections_that_were_held_those_that_broke_are_reported() {
     const USERS: u64 = 10;
     let target = start_target();
     // The sixth event comes in the second phase, and ends half of the connections.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::socketio::Server;
 use bytes::Bytes;
 use load_exporter::base::Reason;
-use load_exporter::expr::{Compiler, Names, Scope, Shared, Template};
+use load_exporter::expr::{Compiler, Names, ScenarioValues, Scope, Template};
 use load_exporter::protocol::http::Cookies;
 use load_exporter::protocol::session::{self, Attempt, Connection, IncomingKind, Outgoing};
 use load_exporter::protocol::socketio::{Connector, Transport};
@@ -22,7 +22,7 @@ async fn attempt(port: u16, cookies: Option<&mut Cookies>, change: impl FnOnce(&
     connector.timeout = PLENTY;
     change(&mut connector);
     connector.check().unwrap();
-    let scope = Scope::new(Arc::new(Shared::default()), 0);
+    let scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     session::open(session::Connector::SocketIo(Box::new(connector)).prepare(&scope).unwrap(), cookies).await
 }
 
@@ -174,7 +174,7 @@ async fn pings_are_answered_and_the_connection_lasts() {
 }
 
 #[tokio::test]
-async fn the_servers_goodbye_is_told() {
+async fn the_servers_goodbye_is_reported() {
     for (case, port, transport) in each() {
         for name in ["leave", "kick"] {
             let mut connection = open(port, |connector| connector.transport = transport).await;

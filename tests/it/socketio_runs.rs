@@ -161,11 +161,11 @@ fn what_the_servers_counted_is_what_a_run_says() {
         assert_eq!(count(&counts["acknowledged"]), acknowledged, "{case}");
         assert_eq!(books.checked().iter().map(|(_, times)| times).sum::<u64>(), 10 * 6, "{case}");
 
-        // Of the updates, each was heard once, in order, and told how old it was.
+        // Of the updates, each was heard once, in order, and said how old it was.
         let updates = count(&counts["sent"]) - 4 * 10;
         let messages = books.phases()[0]["messages"].as_array().unwrap();
-        let told = |key: &str| messages.iter().map(|message| count(&message[key])).sum::<u64>();
-        assert_eq!((told("received"), told("missed"), told("repeated"), told("reordered")), (updates, 0, 0, 0), "{case}");
+        let sum = |key: &str| messages.iter().map(|message| count(&message[key])).sum::<u64>();
+        assert_eq!((sum("received"), sum("missed"), sum("repeated"), sum("reordered")), (updates, 0, 0, 0), "{case}");
         let timed: u64 = messages.iter().map(|message| count(&message["latency"]["count"])).sum();
         assert_eq!(timed, updates, "{case}");
         let own = |name: &str| -> f64 {

@@ -8,7 +8,7 @@ use crate::support::http;
 use crate::support::program::{Bench, Running, count, named};
 use serde_json::{Value, json};
 
-/// A target that fails on /broken and says all that it was told.
+/// A target that fails on /broken and says all that it was sent.
 fn talkative() -> Hostile {
     Hostile::start(|request, stream| {
         let status = if request.path.starts_with("/broken") { "503 Service Unavailable" } else { "200 OK" };
@@ -68,8 +68,8 @@ fn a_program_can_ask_how_a_run_stands_and_what_fails() {
     // A few of the many, and the log has fewer still.
     let examples = now["examples"].as_array().unwrap().len();
     assert!((2..=20).contains(&examples), "{examples}");
-    let told = running.err().matches("a step failed").count();
-    assert!((1..=5).contains(&told), "{told} of {}:\n{}", now["errors"], running.err());
+    let lines = running.err().matches("a step failed").count();
+    assert!((1..=5).contains(&lines), "{lines} of {}:\n{}", now["errors"], running.err());
     assert!(running.err().contains("step=broken") && running.err().contains("status=503"), "{}", running.err());
 
     let page = running.page("/api/v1/status");
@@ -105,7 +105,7 @@ fn in_the_foreground_too_and_once_it_is_over() {
 }
 
 #[test]
-fn who_is_prepared_is_told_and_a_stop_meanwhile_ends_at_once_with_right_books() {
+fn who_is_prepared_is_reported_and_a_stop_meanwhile_ends_at_once_with_right_books() {
     let silent = Hostile::start(|_, _| Then::Stall);
     let bench = Bench::new();
     let text = format!(
@@ -138,7 +138,7 @@ phases: [{{name: first, duration: 60s, load: {{a: {{rate: 10/s, users: 3}}}}}}]
 }
 
 #[test]
-fn after_a_restart_the_last_run_is_told_as_it_was_and_of_one_that_never_was_nothing() {
+fn after_a_restart_the_last_run_is_reported_as_it_was_and_of_one_that_never_was_nothing() {
     let target = talkative();
     let bench = Bench::new();
     let short = profile(&target.url()).replace("duration: 60s", "duration: 300ms");
@@ -164,7 +164,7 @@ fn after_a_restart_the_last_run_is_told_as_it_was_and_of_one_that_never_was_noth
     assert!((seconds(&again, "started") - seconds(&over, "started")).abs() < 1.0, "{again:#}");
     assert!((seconds(&again, "elapsed") - seconds(&over, "elapsed")).abs() < 1.0, "{again:#}");
     assert!(!again["examples"].as_array().unwrap().is_empty() && again["examples"][0]["step"] == "broken", "{again:#}");
-    // What the record doesn't tell.
+    // What the record doesn't hold.
     assert!(again["duration"].is_null() && again["rate"].is_null() && again["p95"].is_null(), "{again:#}");
     let page = running.page("/api/v1/status");
     let all: Value = serde_json::from_str(&page).unwrap();
@@ -201,10 +201,10 @@ phases: [{{name: one, duration: 200ms, load: {{s: {{users: 1}}}}}}]\n{rest}\n"
     assert_eq!(http::post(daemon.port, "/-/reload").unwrap().0, 200);
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    let told: Vec<&str> = ended.err.lines().filter(|line| line.contains("can't be read")).collect();
-    let [told] = told[..] else { panic!("{}", ended.err) };
+    let warned: Vec<&str> = ended.err.lines().filter(|line| line.contains("can't be read")).collect();
+    let [warned] = warned[..] else { panic!("{}", ended.err) };
     assert!(
-        told.contains("level=warn") && told.contains("profile=a") && told.contains("run.json is not a record of a run"),
-        "{told}"
+        warned.contains("level=warn") && warned.contains("profile=a") && warned.contains("run.json is not a record of a run"),
+        "{warned}"
     );
 }

@@ -79,7 +79,7 @@ impl Stack {
         Self { redis, postgres, interval, observer, _kept: (by_redis, by_postgres, server) }
     }
 
-    /// Until both sources have seen what is there: PostgreSQL tells what it counted within 11 s, and an exporter is scraped each 5 s.
+    /// Until both sources have seen what is there: PostgreSQL reports what it counted within 11 s, and an exporter is scraped each 5 s.
     async fn seen(&self) {
         tokio::time::sleep(Duration::from_secs(17 + 2 * self.interval)).await;
     }

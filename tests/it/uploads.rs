@@ -60,7 +60,7 @@ fn step<'r>(record: &'r Value, name: &str) -> &'r Value {
 }
 
 #[test]
-fn what_arrives_is_what_was_sent_and_its_speed_is_told() {
+fn what_arrives_is_what_was_sent_and_its_speed_is_reported() {
     let target = Hostile::accept(|mut stream, _| {
         while let Some((head, length)) = head(&mut stream) {
             let mut body = vec![0; length];

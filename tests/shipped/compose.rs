@@ -47,7 +47,7 @@ fn jobs(config: &Value) -> BTreeSet<(String, String)> {
 
 #[test]
 fn docker_compose_accepts_it_with_and_without_the_example() {
-    // Debian's docker-compose 1.29 doesn't know what is optional; all else it can tell. Where there is Docker Compose, it tells all.
+    // Debian's docker-compose 1.29 doesn't know what is optional; all else it can check. Docker Compose, where there is one, checks all.
     let dir = tempfile::tempdir().unwrap();
     let known = dir.path().join("compose.yml");
     std::fs::write(&known, read(COMPOSE).replace(", required: false", "")).unwrap();
@@ -192,7 +192,7 @@ fn grafana_finds_its_dashboards_and_its_data_source() {
 fn promtool_accepts_configuration_and_rules_and_each_alert_fires_when_it_should() {
     run("promtool", &["check", "rules", "config/prometheus/rules/recording.yml", "config/prometheus/rules/alerts.yml"]);
     run("promtool", &["check", "config", "config/prometheus/prometheus.yml"]);
-    // 2.42 doesn't know the two keys that switch native histograms on in 3.8; all else it can tell.
+    // 2.42 doesn't know the two keys that switch native histograms on in 3.8; all else it can check.
     let text = std::fs::read_to_string(root().join("config/prometheus/compose.yml")).unwrap();
     let known: String = text
         .lines()
@@ -221,13 +221,13 @@ fn annotations() -> Vec<(String, Value)> {
 
 /// A container's own network is not the machine's, and nothing must be shown as if it were.
 #[test]
-fn the_machines_network_is_told_by_who_shares_it() {
+fn the_machines_network_is_reported_by_who_shares_it() {
     let node = &compose()["services"]["node-exporter"];
     let command = texts(&node["command"]);
-    let tells = ["arp", "netclass", "netdev", "netstat", "sockstat", "udp_queues"]
+    let collectors = ["arp", "netclass", "netdev", "netstat", "sockstat", "udp_queues"]
         .into_iter()
         .filter(|collector| !command.contains(&format!("--no-collector.{collector}")));
-    assert!(node["network_mode"] == "host" || tells.count() == 0, "{command:?}");
+    assert!(node["network_mode"] == "host" || collectors.count() == 0, "{command:?}");
 }
 
 #[test]

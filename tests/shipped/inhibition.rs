@@ -93,7 +93,7 @@ const CASES: &[(&[Alert<'_>], &[Alert<'_>])] = &[
         &[("LoadExporterRestarts", &[]), ("LoadRunMissing", &["instance=steady"]), ("LoadRunOverdue", &["profile=yet-another"])],
         &[("LoadRunMissing", &[]), ("LoadRunInconclusive", &[])],
     ),
-    // One profile on several exporters: what one of them says tells nothing of the others.
+    // One profile on several exporters: what one of them says shows nothing of the others.
     (
         &[
             ("LoadTargetDown", &["instance=staging"]),
@@ -175,7 +175,7 @@ fn what_follows_from_another_alert_keeps_still() {
         assert!(out.status.success(), "{quoted:?}: {}", String::from_utf8_lossy(&out.stderr));
     }
     let ask = || -> Value { serde_json::from_str(&http::get(port, "/api/v2/alerts").unwrap().1).unwrap() };
-    // An alert is known a moment after it was told, and silenced when it is looked at the next time.
+    // An alert is known a moment after it was sent, and silenced when it is looked at the next time.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while shown(&ask(), true) != all(true) && std::time::Instant::now() < deadline {
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -60,7 +60,7 @@ fn every_profile_is_right_when_it_is_made_small() {
         ("HOLD", "2s"),
         ("RAMP_UP", "1s"),
     ]);
-    // A soak of two seconds can't tell of a drift, and says so.
+    // A soak of two seconds can't show a drift, and says so.
     let (of_drift, others): (Vec<_>, Vec<_>) = said.into_iter().partition(|said| said.contains("a drift takes at least 20min"));
     assert!(others.is_empty() && of_drift.len() == 1, "{}\n{}", others.join("\n"), of_drift.join("\n"));
 }

@@ -123,7 +123,7 @@ fn each_alert_fires_on_data_that_breaches_and_on_no_other() {
         tests += &unit_test(&format!("{} while warming up", story.name), &series("warm-up", story.otherwise), &silent);
     }
     let few = series("steady", &[("reason=\"status\"", 1.0), ("load_requests_total", 1.0)]);
-    tests += &unit_test("too few to tell", &few, &[("LoadSloBudgetBurns", vec![])]);
+    tests += &unit_test("too few to judge", &few, &[("LoadSloBudgetBurns", vec![])]);
 
     let backends = |phase: &str, n| {
         format!(

@@ -202,7 +202,7 @@ fn still(site: &Site) {
     shows_the_targets(&ended);
 
     // Phase by phase, as Prometheus saw the backend. What the backend hadn't counted before the run came up in its first phase,
-    // beside others of this metric: counted from 0, and as far as Prometheus can tell it might have been hidden before.
+    // beside others of this metric: counted from 0, and as far as Prometheus knows it might have been hidden before.
     for name in PHASES {
         let phase = phase(run, name);
         let rows = record::rows(phase, "prometheus", "http_requests_total", &[("route", "/api/votes"), ("status", "201")]);
@@ -218,7 +218,7 @@ fn still(site: &Site) {
     }
 }
 
-/// Without `settle`: deltas are within the uncertainty that is told, and quantiles agree however they are asked for.
+/// Without `settle`: deltas are within the uncertainty that is reported, and quantiles agree however they are asked for.
 fn flowing(site: &Site) {
     let votes = site.ledger()["total"].as_f64().unwrap();
     let before = site.counted();

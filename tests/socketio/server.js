@@ -45,7 +45,7 @@ function serve(socket) {
   more(counts.connected, socket.nsp.name);
   on("echo", (args, reply) => (reply ? reply(...args) : emit("echo", ...args)));
   on("message", (args) => emit("message", ...args));
-  // Asks the client something, and tells it what it answered.
+  // Asks the client something, and repeats its answer to it.
   on("ask", ([question]) => emit("question", question, (...answer) => emit("answered", ...answer)));
   on("whoami", (_, reply) => {
     const { auth, query, headers } = socket.handshake;
@@ -54,7 +54,7 @@ function serve(socket) {
   on("ticks", ([count]) => {
     for (let seq = 1; seq <= count; seq++) emit("tick", { seq });
   });
-  // Numbered updates that tell when they were published, for as long as they are wanted.
+  // Numbered updates that say when they were published, for as long as they are wanted.
   let updates;
   on("subscribe", ([every], reply) => {
     let seq = 0;

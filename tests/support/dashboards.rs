@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use load_exporter::measure::catalogue::{self, Kind};
+use load_exporter::measure::catalogue::{self, FamilyKind};
 use regex::Regex;
 use serde_json::Value;
 
@@ -160,7 +160,7 @@ pub fn unknown_names(query: &str, recorded: &BTreeSet<String>) -> Vec<String> {
         }
         let base = ["_bucket", "_sum", "_count"]
             .iter()
-            .find_map(|suffix| catalogue::find(name.strip_suffix(suffix)?).filter(|metric| metric.kind == Kind::Histogram));
+            .find_map(|suffix| catalogue::find(name.strip_suffix(suffix)?).filter(|metric| metric.kind == FamilyKind::Histogram));
         let Some(metric) = catalogue::find(name).or(base) else {
             wrong.push(format!("there is no metric {name}"));
             continue;

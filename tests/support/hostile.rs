@@ -184,7 +184,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, String, String)> {
 fn reset_at_close(stream: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let size = libc::socklen_t::try_from(size_of::<libc::linger>()).unwrap();
-    // SAFETY: `linger` lives through the call and has the size that is told; the descriptor is open.
+    // SAFETY: `linger` lives through the call and has the size that is given; the descriptor is open.
     let failed =
         unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size) };
     assert_eq!(failed, 0);

@@ -25,7 +25,7 @@ pub fn promised_series(profile: &Path, variables: &[(&str, &str)]) -> usize {
     let output = bench.command(&["check"]).arg(profile).envs(variables.iter().copied()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let warned = String::from_utf8(output.stderr).unwrap();
-    // A soak that is cut to seconds can't tell of a drift, and says so.
+    // A soak that is cut to seconds can't show a drift, and says so.
     let of_drift = warned.split("warning: ").skip(1).all(|warning| warning.contains("a drift takes at least 20min"));
     assert!(output.status.success() && of_drift && (warned.is_empty() || warned.starts_with("warning: ")), "{said}{warned}");
     let line = said.lines().find_map(|line| line.strip_prefix("series on /metrics: at most ")).expect("the series to expect");

@@ -1,4 +1,4 @@
-//! What a client is told when something fails: a status and `{"error": …}`.
+//! What a client gets when something fails: a status and `{"error": …}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -13,7 +13,7 @@
 //! | `metrics` | what `/metrics` shows |
 //! | `files` | the directory of uploads |
 //! | `faults` | slowness, freezes and errors on demand |
-//! | `error` | what a client is told when something fails |
+//! | `error` | what a client gets when something fails |
 //! | `routes` | the handlers, a file each subject |
 
 mod app;

@@ -1,4 +1,4 @@
-//! Secrets that a target tells of: values under names of secrets in the JSON of an answer.
+//! Secrets in what a target says: values under names of secrets in the JSON of an answer.
 //!
 //! It is looked through as text and not parsed, since an answer may be cut off, or hold JSON in something else.
 

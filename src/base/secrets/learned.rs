@@ -1,8 +1,8 @@
-//! Secrets that a run comes to know as it goes: credentials that its users send, and what answers tell under names of secrets.
+//! Secrets that a run comes to know as it goes: credentials that its users send, and values under names of secrets in answers.
 //!
 //! There may be a new one for each request, so what is kept is bounded: two generations, of which the older goes when the younger is full.
-//! Whoever tells of secrets tells of those that are in use again in each generation, so that none is forgotten that was sent
-//! since the generation before; with more users than that, what the idle ones hold is.
+//! Secrets in use have to be reported again in each generation: then none is forgotten that was sent since the generation
+//! before. With more users than a generation holds, those of idle users are forgotten.
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -58,9 +58,9 @@ impl Learned {
     }
 
     /// All of them, each with whether it is common.
-    pub fn each(&self, tell: &mut dyn FnMut(&str, bool)) {
+    pub fn each(&self, visit: &mut dyn FnMut(&str, bool)) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.young.iter().chain(&kept.old).for_each(|(text, common)| tell(text, *common));
+        kept.young.iter().chain(&kept.old).for_each(|(text, common)| visit(text, *common));
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_in_each_generation_stays_and_the_rest_is_bounded() {
+    fn what_is_reported_again_in_each_generation_stays_and_the_rest_is_bounded() {
         let learned = Learned::default();
         assert!(learned.is_empty());
         let mut generation = learned.generation();

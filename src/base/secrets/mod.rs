@@ -151,7 +151,7 @@ impl Secrets {
         }
     }
 
-    /// Changes when some of what was learned is about to be forgotten: what is still in use is to be told again.
+    /// Changes when some of what was learned is about to be forgotten: what is still in use has to be reported again.
     pub fn generation(&self) -> u64 {
         self.learned.generation()
     }

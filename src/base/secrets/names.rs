@@ -69,7 +69,7 @@ const MEASURES: [&str; 25] = [
 /// What stands before `key` where that opens nothing.
 const OPEN_KEYS: [&str; 7] = ["idempotency", "cache", "surrogate", "partition", "foreign", "sort", "websocket"];
 
-/// The shell's own variable: where it stands, and so a part of every path that a message tells.
+/// The shell's own variable: where it stands, and so a part of every path that a message names.
 const WORKING_DIRECTORY: &str = "PWD";
 
 /// What a name says of the value under it.

@@ -25,7 +25,7 @@ fn every_preset_keeps_the_contract() {
         assert!(preset.own_effect.contains("exporter") && preset.own_effect.contains("scrape"), "{name} says what reading costs");
         assert!(preset.parts.iter().all(|part| is_label_name(part)), "{name}: parts are labels");
         assert!(preset.starts.iter().all(|s| s.jitter > 0.0 && is_metric_name(s.metric)), "{name}");
-        assert!(preset.late.0 >= preset.late.1, "{name}: an idle system tells later than a busy one");
+        assert!(preset.late.0 >= preset.late.1, "{name}: an idle system reports later than a busy one");
         assert!(preset.late_prefix.starts_with(preset.prefix), "{name}");
 
         let mut metrics = HashSet::new();
@@ -62,7 +62,7 @@ fn every_preset_keeps_the_contract() {
                 let metric = preset.metrics.iter().find(|metric| metric.names[0] == term.metric);
                 let metric = metric.unwrap_or_else(|| panic!("{name}.{}: {} is not reported", value.name, term.metric));
                 assert!(!metric.optional, "{name}.{}: {} is optional", value.name, term.metric);
-                let gauge = metric.kind == Kind::Gauge;
+                let gauge = metric.kind == MetricKind::Gauge;
                 assert_eq!(gauge, level, "{name}.{}: {} is of the other kind", value.name, term.metric);
                 assert!(term.only.iter().all(|(label, _)| preset.parts.contains(label)), "{name}.{}", value.name);
             }

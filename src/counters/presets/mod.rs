@@ -11,7 +11,7 @@ mod contract;
 
 use std::time::Duration;
 
-use super::kind::Kind;
+use super::kind::MetricKind;
 
 /// Most series of one metric in one source that are listed; how many more there are is said. Values are made of all.
 pub const SERIES_OF_A_METRIC: usize = 100;
@@ -39,7 +39,8 @@ pub(super) fn metric(name: &str) -> Option<&'static Metric> {
 
 /// Whether this is a counter of an exporter that a preset knows, be it reported by the preset or not.
 pub(super) fn is_counter(name: &str) -> bool {
-    metric(name).is_some_and(|metric| metric.kind == Kind::Counter) || ALL.iter().any(|preset| preset.further.contains(&name))
+    metric(name).is_some_and(|metric| metric.kind == MetricKind::Counter)
+        || ALL.iter().any(|preset| preset.further.contains(&name))
 }
 
 /// The preset that a metric belongs to, by the beginning of its name.
@@ -62,13 +63,13 @@ pub struct Preset {
     pub further: &'static [&'static str],
     /// The values made of them.
     pub values: &'static [Value],
-    /// Labels that tell parts of one system (a database, a command); values are summed over them.
+    /// Labels that distinguish parts of one system (a database, a command); values are summed over them.
     pub parts: &'static [&'static str],
-    /// How a counter's starting again is told beside its falling; the exporter's own start is no sign of it.
+    /// What shows, beside its falling, that a counter started again; the exporter's own start is no sign of it.
     pub starts: &'static [Start],
-    /// How long after an event the exporter may still not tell it: once the system is idle, and while it is busy.
+    /// How long after an event the exporter may still not report it: once the system is idle, and while it is busy.
     pub late: (Duration, Duration),
-    /// Which of its counters are told late, by the beginning of their names.
+    /// Which of its counters are reported late, by the beginning of their names.
     pub late_prefix: &'static str,
     /// What the exporter itself causes in the system.
     pub own_effect: &'static str,
@@ -91,7 +92,7 @@ pub struct Metric {
     /// Its name today, then older names and common mistakes.
     pub names: &'static [&'static str],
     /// Counter or gauge.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Some exporters or systems don't have it; then nothing is said to be missing.
     pub optional: bool,
 }
@@ -152,7 +153,7 @@ impl Term {
 impl Metric {
     /// A counter and its names.
     pub const fn counter(names: &'static [&'static str]) -> Self {
-        Self { names, kind: Kind::Counter, optional: false }
+        Self { names, kind: MetricKind::Counter, optional: false }
     }
 
     /// One that not every exporter has.
@@ -162,7 +163,7 @@ impl Metric {
 
     /// A gauge and its names.
     pub const fn gauge(names: &'static [&'static str]) -> Self {
-        Self { names, kind: Kind::Gauge, optional: false }
+        Self { names, kind: MetricKind::Gauge, optional: false }
     }
 }
 
@@ -172,15 +173,15 @@ impl Preset {
         self.values.iter().map(|value| format!("{}.{}", self.name, value.name)).collect()
     }
 
-    /// Whether it knows a metric of this name, or its exporter tells by it that it is there.
+    /// Whether it knows a metric of this name, or its exporter shows by it that it is there.
     pub(super) fn knows(&self, name: &str) -> bool {
         let listed = self.metrics.iter().any(|metric| metric.names.contains(&name)) || self.further.contains(&name);
         listed || self.up == Some(name)
     }
 
-    /// Whether its exporter tells this metric late. A gauge is of the moment.
+    /// Whether its exporter reports this metric late. A gauge is of the moment.
     pub(super) fn is_late(&self, metric: &str) -> bool {
-        let gauge = self.metrics.iter().any(|known| known.kind == Kind::Gauge && known.names.contains(&metric));
+        let gauge = self.metrics.iter().any(|known| known.kind == MetricKind::Gauge && known.names.contains(&metric));
         !self.late.0.is_zero() && metric.starts_with(self.late_prefix) && !gauge
     }
 }

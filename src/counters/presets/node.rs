@@ -1,4 +1,4 @@
-//! A machine, as told by node_exporter.
+//! A machine, as node_exporter reports it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! PgBouncer, as told by pgbouncer_exporter: since it reads SHOW STATS_TOTALS (after 0.10) its counters have a prefix of their own, and
+//! PgBouncer, as pgbouncer_exporter reports it: since it reads SHOW STATS_TOTALS (after 0.10) its counters have a prefix of their own, and
 //! before 0.4 those of times lacked `_total`.
 
 use std::time::Duration;

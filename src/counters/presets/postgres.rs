@@ -1,4 +1,4 @@
-//! PostgreSQL, as told by postgres_exporter (0.8 to 0.20).
+//! PostgreSQL, as postgres_exporter (0.8 to 0.20) reports it.
 //!
 //! Its counters lack `_total`, which an exporter that answers in OpenMetrics would add; up to 0.12 they carry a label
 //! `server`. A backend of PostgreSQL 15 and later hands in its statistics at most once a second, an idle one up to 10 s after its last
@@ -58,7 +58,7 @@ pub static PRESET: Preset = Preset {
         Value { name: "temp_bytes", formula: Formula::Increase(Term::all("pg_stat_database_temp_bytes")) },
     ],
     parts: &["datid", "datname"],
-    // Statistics survive a restart of the server, so only their own reset time tells.
+    // Statistics survive a restart of the server, so only their own reset time shows a reset.
     starts: &[Start { metric: "pg_stat_database_stats_reset", prefix: "pg_stat_database_", jitter: 0.001 }],
     late: (Duration::from_secs(11), Duration::from_secs(1)),
     late_prefix: "pg_stat_database_",

@@ -1,4 +1,4 @@
-//! Redis, as told by redis_exporter (the same names from 1.0 to 1.88).
+//! Redis, as redis_exporter reports it (the same names from 1.0 to 1.88).
 
 use std::time::Duration;
 

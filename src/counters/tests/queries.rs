@@ -56,7 +56,7 @@ fn answer(request: &str, now: f64, value: &dyn Fn(i64) -> Option<f64>) -> String
 }
 
 /// What a server of this metadata, and of that of the targets of job `a`, makes of a counter that is reset in mid-phase.
-async fn kind_by(metric: &'static str, metadata: &'static str, of_job: &'static str) -> Kind {
+async fn kind_by(metric: &'static str, metadata: &'static str, of_job: &'static str) -> MetricKind {
     let base = unix(SystemTime::now()).floor() - 61.0;
     let url = server(move |request| {
         if request.contains("/targets/metadata") {
@@ -83,14 +83,14 @@ async fn kind_by(metric: &'static str, metadata: &'static str, of_job: &'static 
 #[tokio::test]
 async fn a_type_is_its_family_s_and_its_job_s() {
     let counter = r#"{"type":"counter","help":"","unit":""}"#;
-    assert_eq!(kind_by("bar_total", r#"{"bar":[{"type":"counter"}]}"#, "").await, Kind::Counter);
-    assert_eq!(kind_by("took_count", r#"{"took":[{"type":"histogram"}]}"#, "").await, Kind::Counter);
+    assert_eq!(kind_by("bar_total", r#"{"bar":[{"type":"counter"}]}"#, "").await, MetricKind::Counter);
+    assert_eq!(kind_by("took_count", r#"{"took":[{"type":"histogram"}]}"#, "").await, MetricKind::Counter);
     // It falls, and nothing says that it is a counter but its name.
-    assert_eq!(kind_by("bar_total", "{}", "").await, Kind::Gauge);
+    assert_eq!(kind_by("bar_total", "{}", "").await, MetricKind::Gauge);
     // Another job has a gauge of the name.
     let both = r#"{"jobs":[{"type":"gauge"},{"type":"counter"}]}"#;
-    assert_eq!(kind_by("jobs", both, counter).await, Kind::Counter);
-    assert_eq!(kind_by("jobs", both, r#"{"type":"gauge"}"#).await, Kind::Gauge);
+    assert_eq!(kind_by("jobs", both, counter).await, MetricKind::Counter);
+    assert_eq!(kind_by("jobs", both, r#"{"type":"gauge"}"#).await, MetricKind::Gauge);
 }
 
 /// What a query comes to over the `length` seconds before now.

@@ -1,4 +1,4 @@
-//! An exporter that takes long to answer, and a system that tells its exporter late.
+//! An exporter that takes long to answer, and a system that reports to its exporter late.
 
 use super::*;
 use crate::counters::exporter::Exporter;
@@ -60,7 +60,7 @@ async fn an_edge_that_is_announced_late_takes_no_scrape_behind_it_for_one_before
 }
 
 #[test]
-fn what_is_told_late_is_waited_for_and_nothing_else_is_late() {
+fn what_is_reported_late_is_waited_for_and_nothing_else_is_late() {
     let preset = presets::find("postgres").unwrap();
     let other = Wanted::Metric { metric: "other_total".into(), matchers: Vec::new(), kind: None };
     let counters = vec![Wanted::Preset { preset, matchers: Vec::new() }, other];

@@ -9,7 +9,7 @@ mod line;
 use std::collections::{HashMap, HashSet};
 
 use super::error::beginning;
-use super::kind::Kind;
+use super::kind::MetricKind;
 use super::labels::Labels;
 use line::Cursor;
 
@@ -67,7 +67,7 @@ pub enum Type {
     Histogram,
     /// Quantiles, a sum and a count.
     Summary,
-    /// Not told.
+    /// Not given.
     Unknown,
     /// OpenMetrics: a histogram of present values.
     GaugeHistogram,
@@ -177,7 +177,7 @@ impl Exposition {
         if let Some(error) = unread.filter(|_| exposition.samples.is_empty()) {
             return Err(error);
         }
-        // Which of its series the line is of nobody knows: without it a sum over them would be too little.
+        // The line's series isn't known. A sum over the metric's series would be too small without it.
         let lost: HashSet<&str> = exposition.odd.iter().filter_map(|odd| odd.lost.as_deref()).collect();
         exposition.samples.retain(|sample| !lost.contains(&*sample.name));
         Ok(exposition)
@@ -222,14 +222,14 @@ impl Exposition {
         self.types.get(name).or(family).copied()
     }
 
-    /// Whether a sample of this name only grows, if the text tells.
-    pub fn kind_of(&self, name: &str) -> Option<Kind> {
+    /// Whether a sample of this name only grows, if the text says so.
+    pub fn kind_of(&self, name: &str) -> Option<MetricKind> {
         match self.type_of(name)? {
-            Type::Counter => Some(Kind::Counter),
-            Type::Histogram => Some(if name.ends_with("_created") { Kind::Gauge } else { Kind::Counter }),
-            Type::Summary if name.ends_with("_sum") || name.ends_with("_count") => Some(Kind::Counter),
+            Type::Counter => Some(MetricKind::Counter),
+            Type::Histogram => Some(if name.ends_with("_created") { MetricKind::Gauge } else { MetricKind::Counter }),
+            Type::Summary if name.ends_with("_sum") || name.ends_with("_count") => Some(MetricKind::Counter),
             Type::Unknown => None,
-            Type::Gauge | Type::Summary | Type::GaugeHistogram | Type::Info | Type::StateSet => Some(Kind::Gauge),
+            Type::Gauge | Type::Summary | Type::GaugeHistogram | Type::Info | Type::StateSet => Some(MetricKind::Gauge),
         }
     }
 }

@@ -30,7 +30,7 @@ fn reads_what_exporters_write() {
     assert_eq!((got.samples[4].value, got.samples[4].timestamp), (f64::INFINITY, Some(-3982.045)));
     assert!(got.samples[5].value.is_nan() && got.samples[5].labels.is_empty());
     assert_eq!((got.samples[6].labels[0].1.as_str(), got.samples[6].value), ("{}, # = 1", f64::NEG_INFINITY));
-    assert_eq!(got.kind_of("http_requests_total"), Some(Kind::Counter));
+    assert_eq!(got.kind_of("http_requests_total"), Some(MetricKind::Counter));
     assert_eq!(got.kind_of("empty"), None);
 }
 
@@ -43,9 +43,9 @@ fn reads_openmetrics() {
     let got = Exposition::parse(text, Format::OpenMetrics).unwrap();
     assert_eq!(got.samples.len(), 5);
     assert_eq!(got.samples[0].timestamp, Some(1_520_879_607.789));
-    assert_eq!(got.kind_of("ok_total"), Some(Kind::Counter));
-    assert_eq!(got.kind_of("acme_http_router_request_seconds_count"), Some(Kind::Counter));
-    assert_eq!(got.kind_of("build_info"), Some(Kind::Gauge));
+    assert_eq!(got.kind_of("ok_total"), Some(MetricKind::Counter));
+    assert_eq!(got.kind_of("acme_http_router_request_seconds_count"), Some(MetricKind::Counter));
+    assert_eq!(got.kind_of("build_info"), Some(MetricKind::Gauge));
     let cut = &text[..text.len() - "# EOF\n".len()];
     assert!(Exposition::parse(cut, Format::OpenMetrics).unwrap_err().message.contains("# EOF"));
     let unended = Exposition::parse(text.trim_end(), Format::OpenMetrics).unwrap();
@@ -70,7 +70,7 @@ fn what_prometheus_reads_over_is_odd_and_read_all_the_same() {
         assert!(warnings[0].contains(message), "{warnings:?}");
         assert_eq!(got.odd[0].lost, None);
     }
-    assert_eq!(parse("# TYPE a gauge\n# TYPE a counter\na 1\n").unwrap().kind_of("a"), Some(Kind::Gauge));
+    assert_eq!(parse("# TYPE a gauge\n# TYPE a counter\na 1\n").unwrap().kind_of("a"), Some(MetricKind::Gauge));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn names_of_any_characters_are_read_and_what_can_not_be_spoils_no_other() {
         ("up_total", labels(&[("p", "b")]), 4.0),
     ];
     assert_eq!((read.as_slice(), got.odd.len()), (&expected[..], 0));
-    assert_eq!(got.kind_of("app.http.requests"), Some(Kind::Counter));
+    assert_eq!(got.kind_of("app.http.requests"), Some(MetricKind::Counter));
     let got = parse("a 1\n{\"b.c\",p=} 2\n{\"b.c\"} 2\n{p=\"x\"} 3\na{\"b\"} 4\n").unwrap();
     assert_eq!(got.samples.len(), 0, "{got:?}");
     let lost: Vec<_> = got.odd.iter().map(|odd| (odd.line, odd.lost.as_deref())).collect();
@@ -116,7 +116,7 @@ fn a_name_that_an_excerpt_would_change_is_not_repeated() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_line() {
+fn every_mistake_is_reported_with_its_line() {
     let cases = [
         ("a\n", 1, "blank is expected"),
         ("a \n", 1, "value is missing"),
@@ -145,7 +145,7 @@ fn every_mistake_is_told_with_its_line() {
 }
 
 #[test]
-fn formats_are_told_by_the_content_type() {
+fn the_content_type_names_the_format() {
     assert_eq!(Format::of(None), Some(Format::Text));
     assert_eq!(Format::of(Some("text/plain; version=0.0.4; charset=utf-8")), Some(Format::Text));
     assert_eq!(Format::of(Some("application/openmetrics-text; version=1.0.0")), Some(Format::OpenMetrics));

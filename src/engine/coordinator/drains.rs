@@ -10,27 +10,27 @@ use crate::measure::{PhaseId, Set};
 use crate::plan::Plan;
 
 impl Coordinator {
-    /// Tells of every phase that has drained on all workers.
-    pub(super) async fn tell_drained(&mut self) {
+    /// Reports every phase that has drained on all workers.
+    pub(super) async fn report_drained(&mut self) {
         let workers = self.shared.handles.len();
         let ready: Vec<u64> = self
             .draining
             .iter()
-            .filter(|(_, turn)| !turn.told && turn.drained.len() == workers)
+            .filter(|(_, turn)| !turn.reported && turn.drained.len() == workers)
             // What was on its way to a worker that failed never comes in.
             .filter(|(_, turn)| !self.gone.is_empty() || turn.phase_run.in_transit.load(Ordering::Acquire) == 0)
             .map(|(number, _)| *number)
             .collect();
         for number in ready {
-            self.tell_one_drained(number).await;
+            self.report_one_drained(number).await;
         }
         self.clean_up();
     }
 
-    async fn tell_one_drained(&mut self, number: u64) {
+    async fn report_one_drained(&mut self, number: u64) {
         let Some(turn) = self.draining.get_mut(&number) else { return };
-        turn.told = true;
-        turn.phase_run.told.store(true, Ordering::Release);
+        turn.reported = true;
+        turn.phase_run.reported.store(true, Ordering::Release);
         let turn = &self.draining[&number];
         let phase_run = turn.phase_run.clone();
         let totals = Set::sum(&self.shared.plan.layout, &phase_run.sets);
@@ -40,7 +40,7 @@ impl Coordinator {
             return;
         }
         let follows = |other: &PhaseRun| Some(other.number) <= self.newest || other.gathers.get().is_some();
-        let others = self.draining.values().any(|other| !other.told && follows(&other.phase_run));
+        let others = self.draining.values().any(|other| !other.reported && follows(&other.phase_run));
         let ended = phase_run.end.get().copied().unwrap_or_else(Instant::now);
         let event = Event::PhaseDrained {
             phase_run: number,
@@ -51,7 +51,7 @@ impl Coordinator {
             totals: Box::new(totals),
             last: self.over && self.newest == Some(number) && !others,
         };
-        self.tell(event).await;
+        self.report(event).await;
     }
 
     /// Phases that should have drained by now: one connection that hangs can't hold the run.
@@ -66,7 +66,7 @@ impl Coordinator {
             .collect();
         for number in late {
             tracing::warn!(phase_run = number, "a phase has not drained in its time; it is judged as it stands");
-            self.tell_one_drained(number).await;
+            self.report_one_drained(number).await;
         }
     }
 
@@ -78,7 +78,7 @@ impl Coordinator {
     pub(super) fn clean_up(&mut self) {
         let (workers, store) = (self.shared.handles.len(), &self.shared.store);
         self.draining.retain(|_, turn| {
-            let over = turn.told && turn.released.len() == workers;
+            let over = turn.reported && turn.released.len() == workers;
             if over {
                 // All at once, for an arrival that was in transit to a worker that had released its set is counted in it.
                 turn.phase_run.sets.iter().for_each(|set| store.retire(set.clone()));
@@ -94,7 +94,7 @@ impl Coordinator {
 impl Turn {
     /// When it is no longer waited for. What was let go of has the drain of the phase that it began in, in whichever record it ends.
     fn expiry(&self, plan: &Plan, let_go: Option<Instant>) -> Option<Instant> {
-        let ended = *self.phase_run.end.get().filter(|_| !self.told)?;
+        let ended = *self.phase_run.end.get().filter(|_| !self.reported)?;
         let longest = || plan.phases.iter().map(|phase| phase.drain).max().unwrap_or_default();
         let own = ended + plan.phases[self.phase_run.phase].drain;
         Some(let_go.map_or(own, |at| own.max(at + longest())) + DRAIN_GRACE)

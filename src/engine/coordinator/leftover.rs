@@ -1,4 +1,4 @@
-//! A run that is told to end while its load stands still between two phases.
+//! A run that is asked to end while its load stands still between two phases.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ impl Coordinator {
     }
 
     /// Lets go of what is held: it may end within the drain. Where the record of the phase that it began in is closed, which each worker
-    /// knows for itself, the next phase has it, with a length of 0. [`Coordinator::gathered`] tells of that once it is known whether there is
+    /// knows for itself, the next phase has it, with a length of 0. [`Coordinator::gathered`] reports that once it is known whether there is
     /// anything.
     pub(super) async fn let_go(&mut self, next: usize, repeat: u64, number: u64) {
         let at = Instant::now();
@@ -46,7 +46,7 @@ impl Coordinator {
         }
     }
 
-    /// What was held has ended. Answers whether anything was, which is told as a phase then.
+    /// What was held has ended. Answers whether anything was: that is then reported as a phase.
     pub(super) async fn gathered(&mut self, phase_run: &PhaseRun, repeat: u64, totals: &Totals) -> bool {
         if *totals == Totals::empty(&self.shared.plan.layout) {
             return false;

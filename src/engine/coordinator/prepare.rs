@@ -18,9 +18,9 @@ impl Coordinator {
     }
 
     /// Waits until the users of a phase are prepared, who begin their start at `from`. Answers when its clock begins; where the run
-    /// ends meanwhile no worker is told of that.
+    /// ends meanwhile no worker is informed.
     pub(super) async fn prepare(&mut self, phase_run: &Arc<PhaseRun>, from: Instant) -> Instant {
-        self.tell(Event::PhasePrepares { phase: PhaseId::at(phase_run.phase), users: phase_run.to_prepare }).await;
+        self.report(Event::PhasePrepares { phase: PhaseId::at(phase_run.phase), users: phase_run.to_prepare }).await;
         let last = phase_run.latest.checked_sub(LEAD).unwrap_or(from);
         let ends = self.wait(Until::Prepared(last, phase_run.number)).await == Woken::Ending;
         let start = if ends { Instant::now() } else { (Instant::now() + LEAD).max(from) };
@@ -37,6 +37,6 @@ impl Coordinator {
         let phase = PhaseId::at(phase_run.phase);
         let at = self.view.wall(start);
         let ends = self.view.wall(start + self.shared.plan.phases[phase_run.phase].duration);
-        self.tell(Event::PhaseStarted { phase_run: phase_run.number, phase, repeat, at, ends }).await;
+        self.report(Event::PhaseStarted { phase_run: phase_run.number, phase, repeat, at, ends }).await;
     }
 }

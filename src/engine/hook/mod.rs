@@ -76,7 +76,7 @@ pub struct HookEnd {
 /// How a hook went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HookHow {
-    /// All steps were done. A check may have failed, which the totals tell.
+    /// All steps were done. A check may have failed, which the totals show.
     Completed,
     /// A check failed, and what followed was left out.
     CheckFailed,
@@ -128,14 +128,14 @@ pub fn hook(order: HookOrder) -> io::Result<HookRun> {
     let phase = phase.ok_or_else(|| io::Error::other(format!("the profile has no `{}`", order.kind.label())))?;
     let set = order.store.open(phase);
     let (wish, wished) = watch::channel(StopRequest::GoOn);
-    let (tell, end) = oneshot::channel();
+    let (sender, end) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let recording = set.clone();
     thread::start(order.kind.label().to_owned(), runtime, move |runtime| {
         let end = LocalSet::new().block_on(&runtime, carry_out(&order, &recording, wished));
         order.store.retire(recording);
         // Nobody waits for it any more: then nobody wants to know.
-        let _ = tell.send(end);
+        let _ = sender.send(end);
     })?;
     Ok(HookRun { end, wish, set })
 }

@@ -1,5 +1,5 @@
 //! Closed users that the load wants and that are gone before their time, don't get past their `start`, or hang in what they asked for in an
-//! earlier phase: what they would have sent is missing, and nothing tells whether the target would have borne it.
+//! earlier phase: what they would have sent is missing, and nobody knows whether the target would have borne it.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -9,23 +9,23 @@ use super::{Mode, Place, Pool, State};
 use crate::base::units::nanos;
 use crate::engine::slot::Slot;
 
-/// How often it is told of those who are missing for long.
-const TOLD: Duration = Duration::from_secs(1);
-/// What was asked for before an edge is waited for so long at least, however short the drain is.
+/// How often those who are missing for long are reported.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// The shortest wait for what was asked for before an edge, however short the drain is.
 const EVERYDAY: Duration = Duration::from_secs(1);
 
 /// Who is missing in the present phase, while its load is a closed one.
 pub(super) struct Absence {
     /// Users that are wanted and have ended themselves.
     gone: u64,
-    /// Until when it has been told of them.
-    told: Instant,
-    /// Until when it has been told of all that were wanted.
+    /// Until when they have been reported.
+    reported: Instant,
+    /// Until when all that were wanted have been reported.
     counted: Instant,
-    /// When to tell of all again.
+    /// When to report all again.
     next: Instant,
-    /// The time missed that was told of a load that is a number of iterations: it is taken back if they are all done in the end.
-    told_of: u64,
+    /// The missed time that was reported for a load of a number of iterations: it is taken back if they are all done in the end.
+    reported_time: u64,
     /// When the phase began.
     start: Instant,
     /// When to look who still waits for what it asked for before that.
@@ -36,8 +36,8 @@ pub(super) struct Absence {
 
 impl Absence {
     fn new(start: Instant) -> Self {
-        let (told, counted, next) = (start, start, start + TOLD);
-        Self { gone: 0, told, counted, next, told_of: 0, start, look: None, hanging: false }
+        let (reported, counted, next) = (start, start, start + REPORT_EVERY);
+        Self { gone: 0, reported, counted, next, reported_time: 0, start, look: None, hanging: false }
     }
 
     /// Looks at who may hang: what it asked for before the phase should have been answered by now.
@@ -48,28 +48,28 @@ impl Absence {
         self.hanging |= slot.hangs.get().is_some();
     }
 
-    /// The time of `wanted` users up to `at` that wasn't told.
-    fn tell_wanted(&mut self, at: Instant, wanted: u64) -> u64 {
+    /// The time of `wanted` users up to `at` that wasn't reported.
+    fn report_wanted(&mut self, at: Instant, wanted: u64) -> u64 {
         let time = nanos(at.saturating_duration_since(self.counted)).saturating_mul(wanted);
         self.counted = self.counted.max(at);
         time
     }
 
-    fn tell_gone(&mut self, at: Instant) -> u64 {
-        let time = nanos(at.saturating_duration_since(self.told)).saturating_mul(self.gone);
-        self.told = self.told.max(at);
+    fn report_gone(&mut self, at: Instant) -> u64 {
+        let time = nanos(at.saturating_duration_since(self.reported)).saturating_mul(self.gone);
+        self.reported = self.reported.max(at);
         time
     }
 }
 
-/// A user that isn't through its start for so long that it is missing, or that hangs: the time until `at` that wasn't told.
-fn tell_late(slot: &Slot, at: Instant) -> u64 {
-    let tell = |missing: &Cell<Option<Instant>>| {
+/// A user that isn't through its start for so long that it is missing, or that hangs: the time until `at` that wasn't reported.
+fn report_late(slot: &Slot, at: Instant) -> u64 {
+    let report = |missing: &Cell<Option<Instant>>| {
         let Some(since) = missing.get() else { return 0 };
         missing.set(Some(since.max(at)));
         nanos(at.saturating_duration_since(since))
     };
-    tell(&slot.late) + tell(&slot.hangs)
+    report(&slot.late) + report(&slot.hangs)
 }
 
 /// A user is wanted from `at` on: what came before that is none of the phase's.
@@ -120,16 +120,16 @@ impl Pool {
     /// The present phase, if there is one, is over at `at`, and has drained at `drained`.
     pub fn end_absence(&self, at: Instant, drained: Instant) {
         let mut state = self.state.borrow_mut();
-        self.tell_all_missing(&mut state, at);
+        self.report_all_missing(&mut state, at);
         let (Some(absence), Mode::Closed { wanted, .. }) = (state.absence.take(), &state.mode) else { return };
         if !self.is_all_done(&state, &absence) {
             self.leaves_unsure(&state, &absence, (at, drained), 0..*wanted);
         } else if let Some(recorder) = self.newest() {
-            recorder.set.made_up(self.id(), absence.told_of);
+            recorder.set.made_up(self.id(), absence.reported_time);
         }
     }
 
-    /// What these users do at `at`, when the load asks for them no longer, may never end: that is known at `drained`.
+    /// The load no longer asks for these users from `at` on. Whether what they do then ever ends is known at `drained`.
     pub(super) fn leaves_unsure(&self, state: &State, absence: &Absence, (at, drained): (Instant, Instant), users: Range<u64>) {
         for slot in between(&state.places, users.start, users.end).iter().filter_map(Place::slot) {
             let (since, until) = slot.grace.get();
@@ -169,7 +169,7 @@ impl Pool {
         if let (Some(_), Mode::Closed { wanted, .. }) = (&state.absence, &state.mode)
             && slot.local < *wanted
         {
-            self.missed(&mut state, tell_late(slot, at));
+            self.missed(&mut state, report_late(slot, at));
         }
         drop(state);
         slot.hangs.set(None);
@@ -177,30 +177,30 @@ impl Pool {
         self.was_there(slot);
     }
 
-    /// Tells now and then of those who are missing; answers when to ask again.
-    pub fn tell_absence(&self, now: Instant) -> Option<Instant> {
+    /// Reports now and then who is missing; answers when to ask again.
+    pub fn report_absence(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state.borrow_mut();
         let look = self.look_who_hangs(&mut state, now);
         let absence = state.absence.as_mut()?;
         if absence.gone == 0 && !absence.hanging && (!self.starts || self.aside.get() == 0) {
-            absence.told = absence.told.max(now);
+            absence.reported = absence.reported.max(now);
             return look;
         }
         if absence.next <= now {
-            absence.next = now + TOLD;
-            self.tell_all_missing(&mut state, now);
+            absence.next = now + REPORT_EVERY;
+            self.report_all_missing(&mut state, now);
         }
         state.absence.as_ref().map(|absence| absence.next).into_iter().chain(look).min()
     }
 
-    fn tell_all_missing(&self, state: &mut State, at: Instant) {
+    fn report_all_missing(&self, state: &mut State, at: Instant) {
         let State { mode: Mode::Closed { wanted, .. }, places, absence, .. } = &mut *state else { return };
         let Some(missing) = absence else { return };
-        self.wanted(missing.tell_wanted(at, *wanted));
-        let mut time = missing.tell_gone(at);
+        self.wanted(missing.report_wanted(at, *wanted));
+        let mut time = missing.report_gone(at);
         if self.starts || missing.hanging {
             let late = between(places, 0, *wanted).iter().filter_map(Place::slot);
-            time += late.map(|slot| tell_late(slot, at)).sum::<u64>();
+            time += late.map(|slot| report_late(slot, at)).sum::<u64>();
         }
         self.missed(state, time);
     }
@@ -219,13 +219,13 @@ impl Pool {
     /// The level changes at `at`: who has no place in it isn't missed.
     pub(super) fn level_changes(&self, state: &mut State, at: Instant, before: u64, after: u64) {
         let State { places, absence: Some(absence), .. } = &mut *state else { return };
-        self.wanted(absence.tell_wanted(at, before));
-        let mut time = absence.tell_gone(at);
+        self.wanted(absence.report_wanted(at, before));
+        let mut time = absence.report_gone(at);
         if after < before {
             let leaving = between(places, after, before);
             // Who had done all its iterations isn't among those.
             absence.gone = absence.gone.saturating_sub(ended(leaving));
-            time += leaving.iter().filter_map(Place::slot).map(|slot| tell_late(slot, at)).sum::<u64>();
+            time += leaving.iter().filter_map(Place::slot).map(|slot| report_late(slot, at)).sum::<u64>();
         } else {
             let coming = between(places, before, after);
             absence.gone += ended(coming);
@@ -245,7 +245,7 @@ impl Pool {
         if let (Some(_), Mode::Closed { wanted, .. }) = (&state.absence, &state.mode)
             && slot.local < *wanted
         {
-            self.missed(&mut state, tell_late(slot, at));
+            self.missed(&mut state, report_late(slot, at));
         }
         drop(state);
         self.was_there(slot);
@@ -259,11 +259,11 @@ impl Pool {
         let Some(recorder) = self.newest().filter(|_| slot.local < *wanted) else { return };
         let now = Instant::now();
         let done = each.is_some_and(|each| slot.done_in(recorder.phase_run.number) >= each);
-        let mut time = tell_late(slot, now);
+        let mut time = report_late(slot, now);
         if ended_itself && !done {
-            time += absence.tell_gone(now);
+            time += absence.report_gone(now);
             absence.gone += 1;
-            absence.next = absence.next.min(now + TOLD);
+            absence.next = absence.next.min(now + REPORT_EVERY);
             // The worker's loop comes to it from here on.
             self.ctx.nudge.notify_one();
         }
@@ -292,7 +292,7 @@ impl Pool {
         if let State { mode: Mode::Closed { each, total, .. }, absence: Some(absence), .. } = state
             && (each.is_some() || total.is_some())
         {
-            absence.told_of += time;
+            absence.reported_time += time;
         }
     }
 }

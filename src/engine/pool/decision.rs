@@ -12,9 +12,9 @@ use super::{Mode, Pool};
 pub(in crate::engine) enum Decision {
     /// Iterate, due at that instant; for an arrival it says which.
     Iterate { due: Instant, arrival: Option<Arrival> },
-    /// Ask again at that instant, or when told.
+    /// Ask again at that instant, or when woken.
     At(Instant),
-    /// Ask again when told.
+    /// Ask again when woken.
     Wait,
     /// Ask again when the run goes on.
     Paused,
@@ -31,7 +31,7 @@ impl Pool {
             return Decision::Iterate { due: arrival.due, arrival: Some(arrival) };
         }
         if self.has_no_place(slot) {
-            // Who is kept for a phase that is to begin is told when it does.
+            // Who is kept for a phase that is to begin is woken when it does.
             return if self.is_kept(slot) { Decision::Wait } else { Decision::Leave };
         }
         let Some(recorder) = self.newest() else {

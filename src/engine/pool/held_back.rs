@@ -10,8 +10,8 @@ use super::Pool;
 use crate::base::units::nanos;
 use crate::engine::slot::Slot;
 
-/// How often it is told of those who are held back for long.
-const TOLD: Duration = Duration::from_secs(1);
+/// How often those who are held back for long are reported.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Who is held back.
 #[derive(Default)]
@@ -23,8 +23,8 @@ struct State {
     users: BTreeMap<u64, (Rc<Slot>, bool)>,
     /// How many of them would iterate.
     iterating: u64,
-    /// Until when it was told of those.
-    told: Option<Instant>,
+    /// Until when those were reported.
+    reported: Option<Instant>,
     /// Who probed last.
     last: u64,
 }
@@ -35,14 +35,14 @@ impl Pool {
         self.ctx.shared.reach.holds_back(self.scenario)
     }
 
-    /// Whether a user has to wait, with its next iteration or with its start, until it is told: its target is away, and it isn't its turn
+    /// Whether a user has to wait, with its next iteration or with its start, until it is woken: its target is away, and it isn't its turn
     /// to probe it.
     pub fn holds_back(&self, slot: &Rc<Slot>, iterates: bool) -> bool {
         self.lets_go(slot);
         if !self.is_held_back() || slot.probe.get() {
             return false;
         }
-        self.tell_held_back(Instant::now());
+        self.report_held_back(Instant::now());
         let mut state = self.held_back.0.borrow_mut();
         if state.users.is_empty() {
             // The worker's loop comes to them from here on.
@@ -59,7 +59,7 @@ impl Pool {
         if slot.held_back.replace(false) {
             let now = Instant::now();
             slot.resumes_at(now);
-            self.tell_held_back(now);
+            self.report_held_back(now);
             let mut state = self.held_back.0.borrow_mut();
             let iterated = state.users.remove(&slot.local).is_some_and(|(_, iterates)| iterates);
             state.iterating -= u64::from(iterated);
@@ -71,9 +71,9 @@ impl Pool {
         if self.held_back.0.borrow().users.is_empty() {
             return None;
         }
-        self.tell_held_back(now);
+        self.report_held_back(now);
         let reach = &self.ctx.shared.reach;
-        // Where the target is back, all are told of it just now.
+        // Where the target is back, all have just been woken.
         if self.is_held_back() && !self.ctx.gate.is_closed() && reach.takes_turn(self.scenario, now) {
             let mut state = self.held_back.0.borrow_mut();
             let next = state.users.range((Excluded(state.last), Unbounded)).next().or_else(|| state.users.iter().next());
@@ -84,15 +84,15 @@ impl Pool {
                 state.last = local;
             }
         }
-        Some(reach.next_turn(self.scenario).max(now + Duration::from_millis(1)).min(now + TOLD))
+        Some(reach.next_turn(self.scenario).max(now + Duration::from_millis(1)).min(now + REPORT_EVERY))
     }
 
-    /// Tells for how long users of a closed load have been held back by `at`.
-    pub fn tell_held_back(&self, at: Instant) {
+    /// Reports for how long users of a closed load have been held back by `at`.
+    pub fn report_held_back(&self, at: Instant) {
         let mut state = self.held_back.0.borrow_mut();
-        let told = state.told.unwrap_or(at);
-        state.told = Some(told.max(at));
-        let time = nanos(at.saturating_duration_since(told)).saturating_mul(state.iterating);
+        let reported = state.reported.unwrap_or(at);
+        state.reported = Some(reported.max(at));
+        let time = nanos(at.saturating_duration_since(reported)).saturating_mul(state.iterating);
         if time > 0
             && let Some(recorder) = self.newest()
         {

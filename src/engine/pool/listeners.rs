@@ -32,7 +32,7 @@ struct Attending {
     present: u64,
     away: u64,
     /// Up to when their time was recorded.
-    told: Instant,
+    reported: Instant,
 }
 
 impl Pool {
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     /// Whoever has waited for its session for long is away from it.
-    pub fn tell_slow_listeners(&self, at: Instant) {
+    pub fn report_slow_listeners(&self, at: Instant) {
         let state = self.state.borrow();
         for slot in state.places.iter().filter_map(Place::slot) {
             let slow = |opening: &Opening| !opening.of_arrival && !slot.away.is_from(opening.step);
@@ -83,7 +83,7 @@ impl Pool {
         }
     }
 
-    /// A user of a closed load was away, of which it wasn't told: each phase has its part of that, but those whose record is closed.
+    /// A user of a closed load was away, which wasn't reported: each phase has its part of that, but those whose record is closed.
     fn was_away(&self, step: StepId, from: Instant, to: Instant) {
         let oldest = self.recorders.borrow().first().map(|recorder| recorder.phase_run.start());
         let from = oldest.map_or(from, |oldest| from.max(oldest));
@@ -112,7 +112,7 @@ impl Pool {
     }
 
     /// Records the time of all listeners up to a moment.
-    pub fn tell_listeners(&self, until: Instant) {
+    pub fn report_listeners(&self, until: Instant) {
         let steps: Vec<StepId> = self.listeners.steps.borrow().keys().copied().collect();
         steps.into_iter().for_each(|step| self.change(step, until, |_| {}));
     }
@@ -130,9 +130,9 @@ impl Pool {
     /// Records the time that has passed, then changes who is there.
     fn change(&self, step: StepId, at: Instant, change: impl FnOnce(&mut Attending)) {
         let mut steps = self.listeners.steps.borrow_mut();
-        let of = steps.entry(step).or_insert_with(|| Attending { present: 0, away: 0, told: at });
-        let passed = nanos(at.saturating_duration_since(of.told));
-        of.told = of.told.max(at);
+        let of = steps.entry(step).or_insert_with(|| Attending { present: 0, away: 0, reported: at });
+        let passed = nanos(at.saturating_duration_since(of.reported));
+        of.reported = of.reported.max(at);
         let presence =
             Presence { present: passed.saturating_mul(of.present), away: passed.saturating_mul(of.away), ..Presence::default() };
         change(of);

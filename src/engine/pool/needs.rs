@@ -15,7 +15,7 @@ impl Pool {
         if self.can_run_out { self.ctx.picker.claim(&self.described().rows.flow, recorder.phase_run.number) } else { Ok(None) }
     }
 
-    /// The rows that a user needs for its life and that can run out. Whoever finds none can't start.
+    /// The rows that a user needs for its life and that can run out. A user without them can't start.
     pub fn claim_for_life(&self) -> Result<Claim, RanOut> {
         let phase_run = self.present().map_or(0, |recorder| recorder.phase_run.number);
         let claimed = self.ctx.picker.claim(&self.described().rows.start, phase_run);

@@ -8,15 +8,15 @@ use crate::base::Protocol;
 use crate::engine::phase_run::PhaseRecorder;
 
 impl Pool {
-    /// Tells of connections that are being opened.
-    pub fn tell_opening(&self, now: Instant) {
+    /// Reports connections that are being opened.
+    pub fn report_opening(&self, now: Instant) {
         let state = self.state.borrow();
         state
             .places
             .iter()
             .filter_map(Place::slot)
             .filter_map(|slot| slot.sink.get()?.upgrade())
-            .for_each(|sink| sink.tell_opening(now));
+            .for_each(|sink| sink.report_opening(now));
     }
 
     /// A connection was opened that began to be so before that: those phases carry it that began meanwhile.
@@ -30,7 +30,7 @@ impl Pool {
 
     /// The record of a phase closes: it has what is still being opened.
     pub fn settle_opening(&self, recorder: &PhaseRecorder) {
-        self.tell_slow_listeners(Instant::now());
+        self.report_slow_listeners(Instant::now());
         let state = self.state.borrow();
         let sinks = state.places.iter().filter_map(Place::slot).filter_map(|slot| slot.sink.get()?.upgrade());
         sinks.for_each(|sink| sink.settle_opening(recorder));

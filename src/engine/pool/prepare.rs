@@ -70,7 +70,7 @@ impl Pool {
         {
             preparing.left = preparing.left.saturating_sub(1);
             preparing.recorder.phase_run.prepared.fetch_add(1, Ordering::Relaxed);
-            // The worker's loop tells of it.
+            // The worker's loop reports it.
             self.ctx.nudge.notify_one();
         }
     }
@@ -91,7 +91,7 @@ impl Pool {
         let Some(preparing) = self.preparing.borrow_mut().take() else { return };
         // What they still do is recorded there.
         self.recorders.borrow_mut().push(preparing.recorder);
-        for slot in self.tell_all() {
+        for slot in self.ask_all() {
             if slot.is_starting() {
                 slot.abort();
             } else if self.is_unwanted(&slot) {

@@ -48,11 +48,11 @@ impl Pool {
     /// It was.
     pub fn was_missing(&self, slot: &Slot) {
         if let Some(stretches) = self.unsure.0.borrow_mut().remove(&slot.local) {
-            stretches.into_iter().for_each(|stretch| self.tell_missing(stretch));
+            stretches.into_iter().for_each(|stretch| self.report_missing(stretch));
         }
     }
 
-    /// Whoever isn't through by `now` when that was to be known was missing; answers when to ask again.
+    /// Users that aren't through by `now`, when it had to be known, were missing; answers when to ask again.
     pub fn settle_unsure(&self, now: Instant) -> Option<Instant> {
         // Behind a pause what has come is read first.
         let known = |stretch: &Stretch| stretch.until + Duration::from_nanos(self.ctx.pulse.paused_within(stretch.since, now));
@@ -71,10 +71,10 @@ impl Pool {
             known.extend(stretches.extract_if(.., |stretch| is_known(stretch)));
             !stretches.is_empty()
         });
-        known.into_iter().for_each(|stretch| self.tell_missing(stretch));
+        known.into_iter().for_each(|stretch| self.report_missing(stretch));
     }
 
-    fn tell_missing(&self, Stretch { recorder, time, .. }: Stretch) {
+    fn report_missing(&self, Stretch { recorder, time, .. }: Stretch) {
         recorder.iteration_ends();
         let goes_on = self.newest().is_some_and(|newest| Rc::ptr_eq(&newest, &recorder));
         if goes_on {

@@ -1,4 +1,4 @@
-//! When something is away, and what is told of it.
+//! When something is away, and what is reported of it.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ phases: [{name: p, duration: 1s, load: {a: {users: 1}, b: {users: 1}}}]
 ";
 
 /// What has begun and what has ended, each once.
-fn told(reach: &Reach) -> Vec<String> {
+fn reported(reach: &Reach) -> Vec<String> {
     reach.take().iter().map(|away| format!("{} {}", away.what, if away.until.is_some() { "back" } else { "away" })).collect()
 }
 
@@ -80,24 +80,24 @@ fn each_place_and_each_scenarios_target_is_looked_at_by_itself() {
         assert_eq!(fails(&reach, 0, 0, second), None);
         answers(&reach, 1, 0, second);
     }
-    assert_eq!(told(&reach), [] as [&str; 0]);
+    assert_eq!(reported(&reach), [] as [&str; 0]);
     fails(&reach, 0, 0, 5);
-    assert_eq!(told(&reach), ["http://one.test:80 away"], "though the scenario's other place answers");
+    assert_eq!(reported(&reach), ["http://one.test:80 away"], "though the scenario's other place answers");
     for second in 6..=17 {
         fails(&reach, 0, 0, second);
     }
-    assert_eq!(told(&reach), ["http://one.test:80 away", "the target of `a` away"]);
+    assert_eq!(reported(&reach), ["http://one.test:80 away", "the target of `a` away"]);
     assert!(reach.holds_back(0) && !reach.holds_back(1));
     assert!(answers(&reach, 1, 0, 18), "who was held back goes on");
     assert!(!reach.holds_back(0) && !answers(&reach, 1, 0, 19));
-    assert_eq!(told(&reach), ["http://one.test:80 away", "the target of `a` back"]);
-    assert_eq!(told(&reach), ["http://one.test:80 away"]);
+    assert_eq!(reported(&reach), ["http://one.test:80 away", "the target of `a` back"]);
+    assert_eq!(reported(&reach), ["http://one.test:80 away"]);
     reach.phase_begins(|scenario| scenario == 1);
-    assert_eq!(told(&reach), ["http://one.test:80 back"], "nobody asks it any more");
+    assert_eq!(reported(&reach), ["http://one.test:80 back"], "nobody asks it any more");
 }
 
 #[test]
-fn scenarios_of_one_place_are_told_of_once() {
+fn scenarios_of_one_place_are_reported_once() {
     let of = |after: &str| {
         reach(&format!(
             "on_dead_target: {{after: {after}, do: back_off}}\n\
@@ -122,17 +122,17 @@ fn scenarios_of_one_place_are_told_of_once() {
         // One answer, and all of it is back.
         answers(&reach, 1, 1, 21);
         answers(&reach, 0, 0, 21);
-        assert_eq!(told(&reach), ["http://one.test:80 back"]);
-        assert!(!reach.holds_back(0) && !reach.holds_back(1) && told(&reach).is_empty());
+        assert_eq!(reported(&reach), ["http://one.test:80 back"]);
+        assert!(!reach.holds_back(0) && !reach.holds_back(1) && reported(&reach).is_empty());
     }
     // One of them is answered, and the other isn't.
     let reach = of("10s");
     (1..=12).for_each(|second| [0, 1].into_iter().for_each(|one| drop(fails(&reach, one, one, second))));
     answers(&reach, 1, 1, 13);
     fails(&reach, 0, 0, 14);
-    assert_eq!(told(&reach), ["http://one.test:80 back", "the target of `a` away"]);
+    assert_eq!(reported(&reach), ["http://one.test:80 back", "the target of `a` away"]);
     answers(&reach, 0, 0, 15);
-    assert_eq!(told(&reach), ["the target of `a` back"]);
+    assert_eq!(reported(&reach), ["the target of `a` back"]);
     let reach = of("10s");
     (1..=6).for_each(|second| drop(fails(&reach, 0, 0, second)));
     assert_eq!(actions(&reach), place(None), "what is done about it comes later");
@@ -191,20 +191,20 @@ fn a_run_may_be_ended_for_it_and_goes_on_by_default() {
     assert!(!abort.holds_back(0));
     let goes_on = reach(TWO.split_once('\n').unwrap().1);
     assert!(fails(&goes_on, 0, 0, 1).is_none() && fails(&goes_on, 0, 0, 99).is_none() && !goes_on.holds_back(0));
-    assert_eq!(told(&goes_on), ["http://one.test:80 away"]);
+    assert_eq!(reported(&goes_on), ["http://one.test:80 away"]);
 }
 
 #[test]
-fn a_connection_that_hangs_tells_of_its_place_before_it_is_given_up() {
+fn a_connection_that_hangs_reports_its_place_before_it_is_given_up() {
     let reach = reach(TWO);
     let at = |second| reach.origin.0 + Duration::from_secs(second);
     let hangs = |since, now, paused: u64| reach.hangs(StepId::at(0), (at(since), at(now)), |_| paused * SECOND);
     hangs(1, 5, 0);
     hangs(1, 9, 4);
-    assert_eq!(told(&reach), [""; 0], "not yet, and not while the generator stood still");
+    assert_eq!(reported(&reach), [""; 0], "not yet, and not while the generator stood still");
     answers(&reach, 0, 0, 3);
     hangs(2, 9, 0);
-    assert_eq!(told(&reach), [""; 0], "another connection was answered meanwhile");
+    assert_eq!(reported(&reach), [""; 0], "another connection was answered meanwhile");
     hangs(4, 9, 0);
     hangs(4, 10, 0);
     let away = reach.take();
@@ -213,9 +213,9 @@ fn a_connection_that_hangs_tells_of_its_place_before_it_is_given_up() {
         (1, "http://one.test:80", "a connection to it has been opening for 5.00s")
     );
     fails(&reach, 0, 0, 11);
-    assert_eq!(told(&reach), ["http://one.test:80 away"]);
+    assert_eq!(reported(&reach), ["http://one.test:80 away"]);
     answers(&reach, 0, 0, 12);
-    assert_eq!(told(&reach), ["http://one.test:80 back"]);
+    assert_eq!(reported(&reach), ["http://one.test:80 back"]);
     hangs(11, 16, 0);
-    assert_eq!(told(&reach), [""; 0], "that was answered, too");
+    assert_eq!(reported(&reach), [""; 0], "that was answered, too");
 }

@@ -29,7 +29,7 @@ impl UserSink {
         if until.saturating_duration_since(due) < backlog::LEAST {
             return Duration::ZERO;
         }
-        // Before the lock: whoever learns of a pause tells this queue of it, too.
+        // Before the lock: whoever learns of a pause informs this queue, too.
         ctx.beat(Instant::now());
         ctx.shared.backlog(self.pool.scenario).waited(due, until, |from, to| ctx.pulse.paused_within(from, to))
     }

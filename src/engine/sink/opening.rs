@@ -7,7 +7,7 @@ use crate::base::Protocol;
 use crate::engine::phase_run::PhaseRecorder;
 use crate::engine::place::Standing;
 use crate::engine::slot::{Opening, Opens};
-use crate::flow::tell_connect;
+use crate::flow::report_connect;
 use crate::measure::{Presence, StepId};
 use crate::protocol::Knock;
 
@@ -25,15 +25,15 @@ impl BeingOpened {
 }
 
 impl Opens for UserSink {
-    fn tell_opening(&self, now: Instant) {
+    fn report_opening(&self, now: Instant) {
         let Some(knock) = self.knock.get() else { return };
-        knock.untold().iter().for_each(|connect| tell_connect(self, connect));
+        knock.unreported().iter().for_each(|connect| report_connect(self, connect));
         let Some((step, began)) = knock.under_way() else { return };
         let ctx = &self.pool.ctx;
         ctx.shared.reach.hangs(step, (began, now), |since| ctx.pulse.paused_within(since, now));
         let protocol = ctx.shared.plan.layout.steps[step.index()].protocol;
-        let told = self.opening.borrow().iter().any(|opening| opening.began == began);
-        if let Some((recorder, place)) = self.place_of(began).filter(|_| !told) {
+        let reported = self.opening.borrow().iter().any(|opening| opening.began == began);
+        if let Some((recorder, place)) = self.place_of(began).filter(|_| !reported) {
             let since = ctx.pulse.clock(began);
             place.of(&recorder.set).connect_open(self.pool.id(), protocol, since, true);
             self.opening.borrow_mut().push(BeingOpened { protocol, began, standing: (recorder, place, since) });
@@ -41,7 +41,7 @@ impl Opens for UserSink {
     }
 
     fn settle_opening(&self, recorder: &PhaseRecorder) {
-        self.tell_opening(Instant::now());
+        self.report_opening(Instant::now());
         let left = |opening: &Opening| {
             let of = opening.of_arrival && !opening.given_up;
             of && self.recorder_of(opening.due).is_some_and(|of_due| std::ptr::eq(&*of_due, recorder))

@@ -133,7 +133,7 @@ async fn who_is_late_and_comes_at_last_was_absent_until_then() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_was_absent_where_all_iterations_are_done_in_the_end() {
     let server = Server::start();
-    // One of three ends itself at once; the two others take 1.5 s at least for what is asked, which is told of more often.
+    // One of three ends itself at once; the two others take 1.5 s at least for what is asked, which is reported more often.
     let early = "scenarios: {s: {flow: [{if: user == 0, http: {get: /refuse, name: get}, on_error: end_user}, {http: {get: /wait/50, name: slow}}]}}";
     let late = "scenarios: {s: {start: {http: {get: /wait/1800, name: start}}, start_within: 100ms, flow: {http: {get: /wait/5, name: get}}}}";
     for (scenario, load, done) in [

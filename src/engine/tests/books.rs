@@ -80,11 +80,11 @@ struct Case {
     settle: bool,
     repeat: u64,
     workers: usize,
-    /// When it is told to end, if it is.
-    told: Option<(When, Control)>,
+    /// When it is asked to end, if it is.
+    end: Option<(When, Control)>,
 }
 
-/// When a run is told to end.
+/// When a run is asked to end.
 #[derive(Debug, Clone, Copy)]
 enum When {
     /// So many milliseconds after its beginning.
@@ -98,11 +98,11 @@ fn case() -> impl Strategy<Value = Case> {
         prop_oneof![2 => Just(None), 1 => Just(Some(Does::Answers)), 1 => Just(Some(Does::Slow)), 1 => Just(Some(Does::Fails))];
     let phase = (30u64..200, prop_oneof![Just(0u64), Just(20), Just(80)], proptest::option::weighted(0.8, load()), any::<bool>());
     let when = prop_oneof![(10u64..500).prop_map(When::At), (0u64..8).prop_map(When::Drained)];
-    let told = proptest::option::weighted(0.4, (when, prop_oneof![Just(Control::Stop), Just(Control::Interrupt)]));
+    let end = proptest::option::weighted(0.4, (when, prop_oneof![Just(Control::Stop), Just(Control::Interrupt)]));
     let flow = proptest::collection::vec(step(), 1..5);
     let phases = proptest::collection::vec(phase, 1..4);
-    (flow, start, any::<bool>(), phases, any::<bool>(), 1u64..3, 1usize..4, told).prop_map(
-        |(flow, start, stop, phases, settle, repeat, workers, told)| Case {
+    (flow, start, any::<bool>(), phases, any::<bool>(), 1u64..3, 1usize..4, end).prop_map(
+        |(flow, start, stop, phases, settle, repeat, workers, end)| Case {
             flow,
             start,
             stop,
@@ -110,7 +110,7 @@ fn case() -> impl Strategy<Value = Case> {
             settle,
             repeat,
             workers,
-            told,
+            end,
         },
     )
 }
@@ -147,10 +147,10 @@ impl Case {
         let text = self.written(&address);
         let mut going = Going::start(plan(&server, &text), workers(self.workers));
         let control = going.run.control.clone();
-        let (tell, ended) = tokio::sync::oneshot::channel::<Instant>();
+        let (sender, ended) = tokio::sync::oneshot::channel::<Instant>();
         let drain = self.phases[0].1;
-        let told = async {
-            if let Some((when, how)) = &self.told {
+        let end = async {
+            if let Some((when, how)) = &self.end {
                 match *when {
                     When::At(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
                     When::Drained(ms) => {
@@ -165,18 +165,18 @@ impl Case {
             std::future::pending::<()>().await;
         };
         let events = async {
-            // A run that was told to end before has none.
-            let mut tell = Some(tell);
+            // A run that was asked to end before has none.
+            let mut sender = Some(sender);
             while going.next().await.is_none() {
                 if let Some((_, at)) = going.ended.first()
-                    && let Some(tell) = tell.take()
+                    && let Some(sender) = sender.take()
                 {
                     let left = at.duration_since(std::time::SystemTime::now()).unwrap_or_default();
-                    let _ = tell.send(Instant::now() + left);
+                    let _ = sender.send(Instant::now() + left);
                 }
             }
         };
-        tokio::select! { () = told => {}, () = events => {} }
+        tokio::select! { () = end => {}, () = events => {} }
         let Going { mut drained, started, store, plan, .. } = going;
         drained.sort_by_key(|drained| drained.phase_run);
         let done = Done { ending: Ending::Completed, drained, started, store, plan };
@@ -192,7 +192,7 @@ impl Done {
     fn add_up(&self, server: &Server, text: &str) {
         let requests: u64 = self.drained.iter().flat_map(|drained| &drained.totals.steps).map(|step| step.requests()).sum();
         let sent = server.seen().len() as u64;
-        assert!(sent <= requests, "{sent} requests came, and {requests} are told: {text}");
+        assert!(sent <= requests, "{sent} requests came, and {requests} are reported: {text}");
         let answered = |drained: &Drained| drained.totals.steps.iter().map(|step| step.count(Outcome::Ok)).sum::<u64>();
         let answered: u64 = self.drained.iter().map(answered).sum();
         assert!(answered <= sent, "{answered} answers to {sent} requests: {text}");

@@ -81,7 +81,7 @@ async fn waiting_arrivals_are_shown_as_waiting() {
     going.until_started(0).await;
     until("three wait", || going.store.totals(PhaseId(0)).scenarios[0].waiting() == 3).await;
     until("two are served", || server.count("/hold") == 2).await;
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     until("three are cancelled", || going.store.totals(PhaseId(0)).scenarios[0].cancelled == 3).await;
     server.release();
     let done = going.finish().await;
@@ -104,7 +104,7 @@ async fn an_arrival_at_the_first_moment_of_a_phase_that_finds_nobody_is_dropped(
     tokio::time::sleep_until((began + Duration::from_millis(450)).into()).await;
     going.stall(1, Duration::from_millis(300));
     going.until_started(1).await;
-    until("all that came are told", || settled(&going.store.totals(PhaseId(1)).scenarios[0]) == 5).await;
+    until("all that came are reported", || settled(&going.store.totals(PhaseId(1)).scenarios[0]) == 5).await;
     server.release();
     let done = going.finish().await;
     done.check();

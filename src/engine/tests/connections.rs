@@ -27,7 +27,7 @@ async fn the_gauge_says_what_is_open() {
         going.until_started(0).await;
         until("all think", || server.count("/wait") == 12).await;
         until("what is open is shown", || open(&going.store) == expected && server.open() == expected as u64).await;
-        going.tell(Control::Interrupt).await;
+        going.send(Control::Interrupt).await;
         let done = going.finish().await;
         done.check();
         until("the server sees them closed", || server.open() == 0).await;
@@ -48,7 +48,7 @@ async fn users_that_leave_close_their_own_and_leave_the_shared_ones() {
         going.until_started(0).await;
         until("four have left", || going.store.gauges.users(ScenarioId(0)) == 1).await;
         until("the gauge follows", || open(&going.store) == expected && server.open() == expected as u64).await;
-        going.tell(Control::Stop).await;
+        going.send(Control::Stop).await;
         going.finish().await.check();
     }
 }
@@ -111,13 +111,13 @@ async fn a_worker_that_was_late_opens_no_more_connections_than_the_load_needs() 
         }
         let connections = server.connections();
         assert!(connections < 100, "{connections} connections, {count} workers");
-        going.tell(Control::Stop).await;
+        going.send(Control::Stop).await;
         let done = going.finish().await;
         done.check();
         let s = done.drained[0].s();
         assert_eq!(s.due, s.started + s.cancelled);
         assert!(s.started > 3 * RATE / 2, "{} started", s.started);
-        // They began late, and it is told that the generator was.
+        // They began late, and it is reported that the generator was.
         assert!(s.start_lag.quantile(1.0).unwrap() > 0.4, "{:?}", s.start_lag);
     }
 }
@@ -132,7 +132,7 @@ async fn what_a_worker_comes_to_late_does_not_wait_behind_requests_that_hang() {
     going.stall(0, Duration::from_millis(600));
     until("all that were due meanwhile hang too", || server.count("/hold") >= 150).await;
     assert!(server.open() >= 150, "each has a connection of its own");
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     server.release();
     let done = going.finish().await;
     done.check();

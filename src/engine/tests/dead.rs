@@ -68,7 +68,7 @@ async fn arrivals_are_dropped_but_for_one_a_second_until_the_target_is_back() {
         going.until_started(0).await;
         until_away(&going).await;
         let probes = knocks(&going, Protocol::Http, Duration::from_millis(2500)).await;
-        // A request that was under way as it was told may be one more.
+        // A request that was under way at the report may be one more.
         assert!((1..=4).contains(&probes), "{probes} in 2.5 s");
         let opened = unix_time(std::time::SystemTime::now());
         let server = Server::start_at(&address);
@@ -93,7 +93,7 @@ async fn closed_users_wait_and_one_of_all_workers_probes_each_second() {
         going.until_started(0).await;
         until_away(&going).await;
         let probes = knocks(&going, Protocol::Http, Duration::from_millis(2500)).await;
-        // Requests that were under way as it was told come beside them.
+        // Requests that were under way at the report come beside them.
         assert!((1..=3 + 20).contains(&probes), "{probes} in 2.5 s");
         going.until_started(1).await;
         let server = Server::start_at(&address);
@@ -201,7 +201,7 @@ async fn a_target_whose_connections_hang_is_away_before_a_time_limit_is_over() {
         .await;
         assert_eq!((found[0].what.as_str(), found[0].until), (what.as_str(), None));
         assert!(found[0].cause.starts_with("a connection to it has been opening for "), "{}", found[0].cause);
-        going.tell(Control::Interrupt).await;
+        going.send(Control::Interrupt).await;
         going.finish().await.check();
     }
 }

@@ -37,7 +37,7 @@ async fn iterations_without_an_end_are_in_the_last_record_and_hold_up_no_drain()
             assert_eq!(going.next().await, None);
         }
         assert!(since.elapsed() < SOON, "they drain by their own time: {:?}", since.elapsed());
-        going.tell(Control::Interrupt).await;
+        going.send(Control::Interrupt).await;
         let done = going.finish().await;
         done.check();
         assert_eq!(cut(&done), [0, 0, 4]);
@@ -57,7 +57,7 @@ async fn a_request_that_outlasts_its_drain_counts_where_it_ends() {
         assert_eq!(going.next().await, None);
     }
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-    going.tell(Control::Interrupt).await;
+    going.send(Control::Interrupt).await;
     let done = going.finish().await;
     done.check();
     assert_eq!((requests(&done), cut(&done)), (vec![0, 3], vec![0, 3]));
@@ -119,7 +119,7 @@ async fn a_run_that_is_ended_as_its_load_is_paused_counts_what_was_under_way() {
             going.settles = false;
             let edge = going.until_ended(0).await;
             tokio::time::sleep_until((edge + Duration::from_millis(drain + after)).into()).await;
-            going.tell(Control::Stop).await;
+            going.send(Control::Stop).await;
             let done = going.finish().await;
             done.check_sums();
             let begun: f64 = done.drained.iter().map(|drained| drained.totals.own(OwnId(0), ScenarioId(0)).counter).sum();
@@ -128,9 +128,9 @@ async fn a_run_that_is_ended_as_its_load_is_paused_counts_what_was_under_way() {
             assert_eq!(begun as u64, done.sum(iterations), "{about}");
             assert!((1..=3).contains(&done.sum(iterations)), "{about}");
             // What was cut off may not have come so far.
-            let (told, cut) = (requests(&done).iter().sum::<u64>(), cut_off(&done));
+            let (counted, cut) = (requests(&done).iter().sum::<u64>(), cut_off(&done));
             let seen = server.seen().len() as u64;
-            assert!((seen..=seen + cut).contains(&told), "{told} of {seen}, {cut} cut off, {about}");
+            assert!((seen..=seen + cut).contains(&counted), "{counted} of {seen}, {cut} cut off, {about}");
         });
         if runs.len() >= 4 {
             runs.join_next().await.unwrap().unwrap();
@@ -142,7 +142,7 @@ async fn a_run_that_is_ended_as_its_load_is_paused_counts_what_was_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_loop_still_does_in_its_drain_is_told_apart() {
+async fn what_a_loop_still_does_in_its_drain_is_distinguished() {
     let server = Server::start();
     let plan = plan(
         &server,
@@ -183,7 +183,7 @@ async fn what_is_held_when_a_run_is_ended_between_two_phases_is_in_the_record_of
         let before = server.seen().len();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(server.seen().len(), before, "nothing is sent");
-        going.tell(how.clone()).await;
+        going.send(how.clone()).await;
         let done = going.finish().await;
         done.check_sums();
         let begun: f64 = done.drained.iter().map(|drained| drained.totals.own(OwnId(0), ScenarioId(0)).counter).sum();

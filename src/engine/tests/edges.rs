@@ -33,9 +33,9 @@ async fn a_scenario_that_ends_drains_beside_the_next_phase_under_its_own_label()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_nothing_follows_is_told_as_the_last() {
+async fn only_what_nothing_follows_is_reported_as_the_last() {
     let server = Server::start();
-    // The first of them has drained at its very end, before it is told that the second has begun.
+    // The first of them has drained at its very end, before it is reported that the second has begun.
     let phases = "[{name: one, duration: 200ms, load: {}}, {name: two, duration: 200ms, load: {}}]";
     let done = carry_out(simple(&server, "/", phases), workers(2)).await;
     assert_eq!(done.drained.iter().map(|drained| drained.last).collect::<Vec<_>>(), [false, true]);
@@ -165,7 +165,7 @@ async fn settling_waits_for_the_drain_and_holds_the_load() {
     assert_eq!(server.seen().len(), before, "nothing is sent");
     assert_eq!(going.started, [0], "the next phase waits for the sources");
     going.settles = true;
-    going.tell(Control::Settled { phase_run: 0 }).await;
+    going.send(Control::Settled { phase_run: 0 }).await;
     let done = going.finish().await;
     done.check();
     assert_eq!((done.ending.clone(), done.started.len()), (Ending::Completed, 2));
@@ -200,7 +200,7 @@ async fn a_session_that_was_brought_back_does_not_keep_its_phase_from_draining()
             assert_eq!(going.next().await, None);
         }
         assert!(began.elapsed() < Duration::from_secs(4), "{stay}: not by its time limit, which is 5s beyond the drain");
-        going.tell(Control::Interrupt).await;
+        going.send(Control::Interrupt).await;
         let done = going.finish().await;
         done.check();
         let connects = done.drained[0].totals.steps[0].requests();

@@ -63,7 +63,7 @@ async fn stopped_before_the_first_phase_nothing_is_sent() {
         let server = Server::start();
         let going = Going::start(simple(&server, "/", "[{name: a, duration: 60s, load: {s: {users: 5}}}]"), workers(3));
         let expected = if matches!(control, Control::Abort(_)) { Ending::Aborted("enough".into()) } else { Ending::Stopped };
-        going.tell(control).await;
+        going.send(control).await;
         let done = going.finish().await;
         done.check();
         assert_eq!((done.ending, done.started.len(), server.connections()), (expected, 0, 0));
@@ -91,12 +91,12 @@ async fn a_graceful_stop_lets_iterations_end_and_a_second_order_cuts_them_off() 
     let mut going = Going::start(simple(&server, "/hold", phases), workers(2));
     going.until_started(0).await;
     until("all are held", || server.count("/hold") == 4).await;
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     while going.ended.is_empty() {
         assert_eq!(going.next().await, None);
     }
     assert!(going.drained.is_empty());
-    going.tell(Control::Interrupt).await;
+    going.send(Control::Interrupt).await;
     let done = going.finish().await;
     done.check();
     assert_eq!(ended(done.drained[0].s(), Outcome::Interrupted), 4);
@@ -140,7 +140,7 @@ async fn a_worker_that_panics_fails_the_run() {
     assert!(shared.handles[1].inbox.send(handed).is_ok());
     let done = going.finish().await;
     assert!(matches!(&done.ending, Ending::Failed(why) if why.contains("worker 1")), "{:?}", done.ending);
-    assert_eq!(done.drained.len(), 1, "what was recorded is told");
+    assert_eq!(done.drained.len(), 1, "what was recorded is reported");
     assert!(begun.elapsed() < Duration::from_secs(25), "nobody waits for a worker that is gone");
     assert!(idle(&done.store, &done.plan.layout));
 }
@@ -174,9 +174,9 @@ async fn a_run_that_waits_for_its_sources_can_be_stopped() {
             assert_eq!(going.next().await, None);
         }
         let begun = Instant::now();
-        going.tell(control).await;
+        going.send(control).await;
         let done = going.finish().await;
-        // What was held has no phase any more: its end is shown, and told of nowhere.
+        // What was held has no phase any more: its end is shown, and reported nowhere.
         assert!(idle(&done.store, &done.plan.layout));
         assert_eq!((done.ending, done.drained.len()), (Ending::Stopped, 1));
         assert!(begun.elapsed() < Duration::from_secs(25));

@@ -21,14 +21,14 @@ const EVERY: Duration = Duration::from_millis(20);
 
 impl Publisher {
     pub(super) fn start(at_once: u64, later: Duration) -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let (stop, stopping) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let (began, came) = (Instant::now(), Arc::new(AtomicU64::new(0)));
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
+                sender.send(listener.local_addr().unwrap()).unwrap();
                 let accept = async {
                     while let Ok((stream, _)) = listener.accept().await {
                         let late = came.fetch_add(1, Ordering::SeqCst) >= at_once;
@@ -51,7 +51,7 @@ impl Publisher {
                 tokio::select! { () = accept => {}, _ = stopping => {} }
             });
         });
-        Self { address: told.recv().unwrap(), stop: Some(stop) }
+        Self { address: receiver.recv().unwrap(), stop: Some(stop) }
     }
 
     /// A plan of a scenario whose users listen for so long.

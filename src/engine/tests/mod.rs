@@ -117,7 +117,7 @@ impl Going {
             Event::PhaseDrained { phase_run, phase, elapsed, totals, last, .. } => {
                 self.drained.push(Drained { phase_run, phase: phase.index(), elapsed, totals: *totals, last });
                 if self.settles {
-                    self.tell(Control::Settled { phase_run }).await;
+                    self.send(Control::Settled { phase_run }).await;
                 }
             }
             Event::Finished(ending) => return Some(ending),
@@ -131,7 +131,7 @@ impl Going {
         port.inbox.send(super::command::Command::Stall(time)).unwrap();
     }
 
-    async fn tell(&self, control: Control) {
+    async fn send(&self, control: Control) {
         let _ = self.run.control.send(control).await;
     }
 
@@ -183,7 +183,7 @@ impl Done {
         }
     }
 
-    /// What is shown is what was told.
+    /// What is shown is what was reported.
     fn check_sums(&self) {
         let newest = self.started.iter().max();
         let last: Vec<u64> = self.drained.iter().filter(|drained| drained.last).map(|drained| drained.phase_run).collect();
@@ -195,7 +195,7 @@ impl Done {
         }
         let mut stored = Totals::empty(&self.plan.layout);
         (0..self.plan.phases.len()).for_each(|phase| stored.add(&self.store.totals(PhaseId::at(phase))));
-        assert_eq!(stored.scenarios, sum.scenarios, "what is shown adds up to what was told");
+        assert_eq!(stored.scenarios, sum.scenarios, "what is shown adds up to what was reported");
         assert_eq!(stored.steps, sum.steps);
         assert!(idle(&self.store, &self.plan.layout), "nothing is left open");
     }

@@ -24,7 +24,7 @@ async fn arrivals_are_due_once_all_users_have_started() {
         let plan = prepared(&server, "/wait/50", &format!("[{{name: a, duration: 500ms, load: {{s: {{{load}}}}}}}]"));
         let begun = Instant::now();
         let mut going = Going::start(plan, workers(count));
-        until("they are told of", || going.run.view.preparing().is_some_and(|preparing| preparing.users == 25)).await;
+        until("they are reported", || going.run.view.preparing().is_some_and(|preparing| preparing.users == 25)).await;
         assert_eq!(going.run.view.phases(), [], "its clock hasn't begun");
         going.until_started(0).await;
         // The last of them begins after 24/50 s, and takes 50 ms.
@@ -147,17 +147,17 @@ async fn a_run_that_is_stopped_meanwhile_ends_at_once_and_is_whole() {
             assert_eq!(going.next().await, None);
         }
         let begun = Instant::now();
-        going.tell(Control::Stop).await;
+        going.send(Control::Stop).await;
         let done = going.finish().await;
         let took = begun.elapsed();
         done.check();
         assert!(took < Duration::from_secs(15), "nobody waits for a start that hangs: {took:?}");
         assert_eq!(done.ending, Ending::Stopped);
         let all: u64 = done.drained.iter().map(|drained| samples(drained, 0)).sum();
-        assert_eq!((all, server.count("/do")), (5, 0), "{first}: what was cut off is told, and no arrival comes");
+        assert_eq!((all, server.count("/do")), (5, 0), "{first}: what was cut off is reported, and no arrival comes");
         let last = done.drained.last().unwrap();
         assert!(last.elapsed <= Duration::from_millis(100), "{:?}", last.elapsed);
-        assert_eq!(last.phase_run as usize + 1, done.started.len(), "a phase whose users did something is told of");
+        assert_eq!(last.phase_run as usize + 1, done.started.len(), "a phase whose users did something is reported");
     }
 }
 

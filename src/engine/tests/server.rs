@@ -47,13 +47,13 @@ impl Server {
         let address = address.to_owned();
         let (book, hold) = (Arc::<Book>::default(), watch::Sender::new(true));
         let (stop, stopping) = tokio::sync::oneshot::channel();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let (shared, held) = (book.clone(), hold.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::bind(address).await.unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
+                sender.send(listener.local_addr().unwrap()).unwrap();
                 let accept = async {
                     while let Ok((stream, _)) = listener.accept().await {
                         stream.set_nodelay(true).unwrap();
@@ -63,7 +63,7 @@ impl Server {
                 tokio::select! { () = accept => {}, _ = stopping => {} }
             });
         });
-        let url = format!("http://{}", told.recv().unwrap());
+        let url = format!("http://{}", receiver.recv().unwrap());
         Self { url, book, hold, stop: Some(stop), thread: Some(thread) }
     }
 

@@ -35,7 +35,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let carried = Carried::new(&plan, workers(1));
-        let (shared, _inboxes) = Shared::new(plan, store.clone(), workers(1), &carried);
+        let (shared, _inboxes) = RunShared::new(plan, store.clone(), workers(1), &carried);
         let share = Share { shard: 0, shards: 1, worker: 0, workers: 1 };
         let ctx = Context::new(0, share, shared, Timer::new().unwrap());
         let pool = ctx.make_pools().remove(0);
@@ -56,7 +56,7 @@ fn reported(went_on: bool, report: impl FnOnce(&UserSink, &dyn Fn(u64) -> Instan
             gathers: OnceLock::new(),
             counts_iterations: false,
             in_transit: AtomicU64::new(0),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
         });
         let live = ctx.open(phase_run);
         pool.begin(&live, Mode::Open { most: 0, in_turn: 0, on_busy: OnBusy::Drop }, 0, Duration::ZERO);
@@ -111,7 +111,7 @@ fn groups_sessions_connects_and_messages_have_their_part_of_it() {
         sink.group(GroupId(0), at(800), at(5000), ms(3200), Outcome::Ok);
         sink.listener_came(StepId(1), at(500));
         sink.session(StepId(1), at(4500), Duration::from_millis(4000), Outcome::Ok);
-        // Told of later than it was open.
+        // Reported later than it was open.
         let times = ConnectTimes { total: ms(200), tcp: ms(200), ..ConnectTimes::default() };
         sink.connected(Protocol::Http, at(4600), at(1100), &times);
         sink.latency(MessageId(0), at(4000), ms(2500), false);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-/// A scenario that starts with `start`, iterates and stops, each telling who did it.
+/// A scenario that starts with `start`, iterates and stops; each request says who did it.
 fn with_start(server: &Server, start: &str, rest: &str) -> Plan {
     plan(
         server,
@@ -153,7 +153,7 @@ async fn nobody_waits_for_the_start_of_a_user_that_is_to_go() {
         let going = Going::start(with_start(&server, &start, phases), workers(2));
         until("they are at their start", || server.count("/start") == 3).await;
         let since = Instant::now();
-        going.tell(Control::Stop).await;
+        going.send(Control::Stop).await;
         let done = going.finish().await;
         // A request under way is answered at once or within 20 ms.
         assert!(since.elapsed() < Duration::from_secs(20), "{:?} for {rest}", since.elapsed());
@@ -213,11 +213,11 @@ async fn who_never_started_ends_at_once_and_stops_nothing() {
     let phases = "phases: [{name: a, duration: 5m, drain: 200ms, load: {s: {users: 3}}}]";
     let going = Going::start(with_start(&server, held, phases), workers(2));
     until("they start", || server.count("/hold") == 3).await;
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     let done = going.finish().await;
     done.check();
     let start = &done.drained[0].totals.steps[0];
-    assert_eq!(start.response[Outcome::Interrupted.index()].count(), 3, "what is cut off is told");
+    assert_eq!(start.response[Outcome::Interrupted.index()].count(), 3, "what is cut off is reported");
     assert_eq!(samples(&done, "stop"), 0);
 }
 
@@ -280,6 +280,6 @@ async fn a_row_of_the_start_is_its_users_for_life() {
         assert!(life[0] == "start" && life.last().unwrap() == "stop" && life.len() > 3, "{life:?}");
     }
     assert_eq!(view.ran_out(0), [0]);
-    // Whoever arrives while all three are busy is dropped since no more users can start.
+    // Arrivals while all three are busy are dropped, since no more users can start.
     assert_eq!(done.drained[1].s().due, 9);
 }

@@ -113,7 +113,7 @@ async fn an_arrival_takes_the_user_idle_longest() {
     let done = carry_out(plan, workers(1)).await;
     assert_eq!(done.drained[0].s().due, 40);
     let users: Vec<u64> = server.seen().iter().map(user).collect();
-    // Whoever has just served is the last to be taken again; the machine may stall some, but the newest first would stall all.
+    // The user that has just served is the last to be taken again. The machine may stall some; newest first would stall all.
     let again = users.windows(3).filter(|w| w[0] == w[1] || w[0] == w[2] || w[1] == w[2]).count();
     assert!(again < 10, "{again} of {users:?}");
     let all: BTreeSet<u64> = users.into_iter().collect();
@@ -161,7 +161,7 @@ async fn prepared_users_are_there_before_the_first_arrival_and_more_come_as_need
     until("three are busy", || server.count("/hold") == 3).await;
     assert!((3..=4).contains(&going.store.gauges.users(scenario)));
     server.release();
-    going.tell(Control::Stop).await;
+    going.send(Control::Stop).await;
     let done = going.finish().await;
     done.check();
     assert_eq!((done.ending, done.drained[0].totals.scenarios[0].started), (Ending::Stopped, 3));
@@ -184,7 +184,7 @@ async fn users_rise_and_fall_with_the_level_however_many_divide_them() {
             until("users come", || going.store.gauges.users(scenario) > 0).await;
             until("all have gone while the phase goes on", || going.store.gauges.users(scenario) == 0).await;
             assert!(going.ended.is_empty());
-            going.tell(Control::Stop).await;
+            going.send(Control::Stop).await;
             let done = going.finish().await;
             done.check();
             assert_eq!(ended(done.drained[0].s(), Outcome::Interrupted), 0);

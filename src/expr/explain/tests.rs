@@ -1,7 +1,7 @@
 //! Why checks fail, as a reader meets it.
 
 use super::super::tests::Bench;
-use super::super::{Response, Scope, Shared};
+use super::super::{Response, ScenarioValues, Scope};
 use super::Gap;
 use crate::base::Secrets;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ fn both_sides_of_what_decided_have_their_values() {
     let mut bench = Bench::answered(201, r#"{"total": 98, "name": "ann", "list": [1, 2], "none": null, "on": false}"#);
     bench.set("a", 100);
     bench.set("b", "bob");
-    for (text, told) in [
+    for (text, explained) in [
         ("response.json.total == a", "response.json.total == a was 98 == 100"),
         ("response.json.total + 1 >= a", "response.json.total + 1 >= a was 99 >= 100"),
         ("response.json.name == b", r#"response.json.name == b was "ann" == "bob""#),
@@ -52,7 +52,7 @@ fn both_sides_of_what_decided_have_their_values() {
         ("response.json.gone is defined", "… did not hold: response.json.gone was undefined"),
         ("response.json.total is divisibleby(3)", "… did not hold: response.json.total was 98"),
     ] {
-        assert_eq!(why(&mut bench, text), told.replace('…', text), "{text}");
+        assert_eq!(why(&mut bench, text), explained.replace('…', text), "{text}");
     }
 }
 
@@ -73,13 +73,13 @@ fn what_cant_be_evaluated_says_the_cause() {
 fn long_values_are_cut_once_they_are_redacted() {
     let mut bench = Bench::new();
     bench.set("a", "é".repeat(1_000_000));
-    let told = why(&mut bench, "a == 'x'");
-    assert_eq!(told, format!("a == 'x' was \"{}…\" == \"x\"", "é".repeat(100)));
+    let explained = why(&mut bench, "a == 'x'");
+    assert_eq!(explained, format!("a == 'x' was \"{}…\" == \"x\"", "é".repeat(100)));
     // A secret across the cut goes as a whole.
     bench.set("a", format!("{}s3cr3t-of-many-letters", "-".repeat(95)));
     let expression = bench.compiler.expression("a == 'x'", &bench.names).unwrap();
-    let told = expression.explain(&bench.scope).show(&Secrets::new(["s3cr3t-of-many-letters".to_owned()]));
-    assert!(told.contains("-***\"") && !told.contains("s3c"), "{told}");
+    let explained = expression.explain(&bench.scope).show(&Secrets::new(["s3cr3t-of-many-letters".to_owned()]));
+    assert!(explained.contains("-***\"") && !explained.contains("s3c"), "{explained}");
     let mut explanation = expression.explain(&bench.scope);
     explanation.redact(|text| text.replace("s3cr3t-of-many-letters", "***"));
     assert!(!explanation.show(&Secrets::default()).contains("s3c"));
@@ -94,9 +94,9 @@ fn what_is_named_like_a_secret_is_never_shown() {
     bench.set("api_token", "a-67890");
     bench.set_json("account", json!({"name": "ann", "password": "pw-1"}));
     bench.set("a", "t-12345");
-    for (text, told) in [
+    for (text, explained) in [
         ("response.json.token == api_token", "was *** == ***"),
-        // What equals it would tell it.
+        // What equals it would give it away.
         ("response.json.token != a", "was *** != ***"),
         ("response.json['pin'].password == 1", "was *** == ***"),
         ("api_token | upper == 'X'", "was *** == ***"),
@@ -105,12 +105,12 @@ fn what_is_named_like_a_secret_is_never_shown() {
         ("api_token | length == 4", "was 7 == 4"),
     ] {
         let why = why(&mut bench, text);
-        assert!(why.ends_with(told) && !why.contains("67890") && !why.contains("pw-1"), "{why}");
+        assert!(why.ends_with(explained) && !why.contains("67890") && !why.contains("pw-1"), "{why}");
     }
 }
 
 #[test]
-fn what_it_read_under_names_of_secrets_is_told_of() {
+fn what_it_read_under_names_of_secrets_is_reported() {
     let mut bench = Bench::answered(200, r#"{"token": "t-12345", "state": "open-1", "pin": {"password": 471147}}"#);
     for (text, secrets) in [
         ("response.json.token == 1", &["t-12345"][..]),
@@ -166,7 +166,7 @@ fn what_was_never_sent_is_in_neither_of_two_counts() {
     let mut bench = Bench::new();
     bench.names = bench.names.with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
     let metrics = Some(BTreeMap::from([("votes_total".to_owned(), 100.0)]));
-    bench.scope = Scope::new(Arc::new(Shared { metrics, ..Shared::default() }), 0);
+    bench.scope = Scope::new(Arc::new(ScenarioValues { metrics, ..ScenarioValues::default() }), 0);
     bench.scope.set_response(Response { status: 200, body: Bytes::from_static(br#"{"total": 98}"#), ..Response::default() });
     for (text, gap) in [
         ("response.json.total == metric('votes_total')", Gap { all: 0.0, unread: 2.0 }),

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{Columns, Flaw, Starts, TOLD};
+use super::{Columns, Flaw, MOST_FLAWS, Starts};
 use crate::base::names::is_name;
 
 /// How a field ends.
@@ -97,7 +97,7 @@ pub(super) fn index(text: &str) -> Result<(Columns, Starts), Vec<Flaw>> {
         let field = read(bytes, at).map_err(misplaced)?;
         let name = unquoted(text, &field);
         // A flaw knows its line and column, which takes a look at all before it.
-        if flaws.len() < TOLD
+        if flaws.len() < MOST_FLAWS
             && let Some(message) = wrong_name(&name, columns.len() + 1, !names.insert(name.clone()))
         {
             flaws.push(Flaw::at(bytes, at, message));
@@ -113,7 +113,7 @@ pub(super) fn index(text: &str) -> Result<(Columns, Starts), Vec<Flaw>> {
     }
     // As many rows as lines, unless fields have several lines.
     let mut starts = Vec::with_capacity(bytes[at..].iter().filter(|byte| **byte == b'\n').count() + 1);
-    while at < bytes.len() && flaws.len() < TOLD {
+    while at < bytes.len() && flaws.len() < MOST_FLAWS {
         if let Some(length) = empty_line(bytes, at) {
             at += length;
             continue;

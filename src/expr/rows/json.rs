@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::{Columns, Flaw, Starts};
 use crate::expr::json::Tree;
 
-/// Beyond so many different keys nobody wants to be told which there are.
+/// Beyond so many different keys a list of them helps nobody.
 const MOST_COLUMNS: usize = 1000;
 
 /// The first value in `bytes`, and how long it is.

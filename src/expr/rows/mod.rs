@@ -31,8 +31,8 @@ impl Flaw {
     }
 }
 
-/// As many flaws of one file are told.
-const TOLD: usize = 3;
+/// The most flaws of one file that are reported.
+const MOST_FLAWS: usize = 3;
 /// The largest file, in bytes: places of rows are 32 bits.
 pub const MAX_SIZE: u64 = u32::MAX as u64;
 

@@ -32,7 +32,7 @@ fn quotes_line_ends_and_a_byte_order_mark() {
 }
 
 #[test]
-fn what_is_wrong_with_a_csv_file_is_told_with_its_line() {
+fn what_is_wrong_with_a_csv_file_is_reported_with_its_line() {
     let wrong = |text: &str| flaws(Table::csv(text.as_bytes().to_vec()));
     let first = |text: &str| wrong(text).remove(0);
     assert_eq!(first("").0, 1);
@@ -64,7 +64,7 @@ fn json_rows_are_objects_or_scalars() {
 }
 
 #[test]
-fn what_is_wrong_with_a_json_file_is_told_with_its_line() {
+fn what_is_wrong_with_a_json_file_is_reported_with_its_line() {
     let first = |text: &str| flaws(Table::json(text.as_bytes().to_vec())).remove(0);
     assert!(first(" \n").1.contains("empty"));
     assert!(first("{\"a\": 1}").1.contains("no array"));

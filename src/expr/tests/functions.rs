@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bench;
 use crate::expr::functions::{stripe_signature, unix_now};
-use crate::expr::{Scope, Shared};
+use crate::expr::{ScenarioValues, Scope};
 
 #[test]
 fn digests_and_encodings() {
@@ -78,18 +78,18 @@ fn metric_is_this_runs_total() {
     bench.names = bench.names.with_totals(["votes_total".to_owned()], ["vote".to_owned()]);
     assert!(bench.value("metric('votes_total')").is_err());
     let metrics = Some(BTreeMap::from([("votes_total".to_owned(), 12.0)]));
-    bench.scope = Scope::new(Arc::new(Shared { metrics, ..Shared::default() }), 0);
+    bench.scope = Scope::new(Arc::new(ScenarioValues { metrics, ..ScenarioValues::default() }), 0);
     assert_eq!(bench.text("{{ metric('votes_total') }}").unwrap(), "12");
     assert!(bench.value("lost('vote')").is_err());
     let lost = Some(BTreeMap::from([("vote".to_owned(), 3)]));
-    bench.scope = Scope::new(Arc::new(Shared { lost, ..Shared::default() }), 0);
+    bench.scope = Scope::new(Arc::new(ScenarioValues { lost, ..ScenarioValues::default() }), 0);
     assert_eq!(bench.text("{{ lost('vote') }}").unwrap(), "3");
 }
 
 /// What a user draws in an iteration.
 fn draws(seed: u64, user: u64, iteration: u64) -> String {
     let mut bench = Bench::new();
-    bench.scope = Scope::new(Arc::new(Shared { seed, ..Shared::default() }), user);
+    bench.scope = Scope::new(Arc::new(ScenarioValues { seed, ..ScenarioValues::default() }), user);
     bench.scope.begin_iteration(iteration);
     bench.text("{{ random_int(0, 1000000) }} {{ random_int(-5, 5) }} {{ pick(range(1000)) }} {{ pick(range(1000)) }}").unwrap()
 }

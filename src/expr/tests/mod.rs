@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Compiler, EvalError, Names, Response, Scope, Shared, Value, from_json};
+use super::{Compiler, EvalError, Names, Response, ScenarioValues, Scope, Value, from_json};
 
 /// A compiler, its names and a scope with variables `a`, `b`, … that tests set, and `nothing`, which is known but never set.
 pub(super) struct Bench {
@@ -25,7 +25,8 @@ impl Bench {
         for name in ["a", "b", "c", "nothing", "list"] {
             names.variable(name);
         }
-        let shared = Shared { seed: 42, shard: 3, env: Value::from_pairs([("REGION", "west")]), ..Shared::default() };
+        let shared =
+            ScenarioValues { seed: 42, shard: 3, env: Value::from_pairs([("REGION", "west")]), ..ScenarioValues::default() };
         let mut scope = Scope::new(Arc::new(shared), 7);
         scope.set_phase("steady");
         scope.begin_iteration(11);
@@ -117,8 +118,11 @@ fn inner_layers_hide_outer_ones_and_iterations_forget() {
     use super::Layer;
     let mut bench = Bench::new();
     let [a, b, c] = ["a", "b", "c"].map(|name| bench.compiler.symbol(name));
-    let shared =
-        Shared { vars: vec![(a, 1.into()), (b, 1.into()), (c, 1.into())], setup: vec![(b, 2.into())], ..Shared::default() };
+    let shared = ScenarioValues {
+        vars: vec![(a, 1.into()), (b, 1.into()), (c, 1.into())],
+        setup: vec![(b, 2.into())],
+        ..ScenarioValues::default()
+    };
     bench.scope = Scope::new(Arc::new(shared), 0);
     bench.scope.begin_start();
     bench.scope.assign(c, 3.into());
@@ -149,7 +153,7 @@ fn compiled_programs_go_to_other_threads_and_outlive_their_compiler() {
     let copy = template.clone();
     let text = std::thread::spawn(move || {
         let mut out = String::new();
-        copy.text(&Scope::new(Arc::new(Shared::default()), 5), &mut out).map(|()| out)
+        copy.text(&Scope::new(Arc::new(ScenarioValues::default()), 5), &mut out).map(|()| out)
     });
     assert_eq!(text.join().unwrap().unwrap(), "5");
 }

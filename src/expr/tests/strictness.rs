@@ -294,7 +294,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_not_there_yet_is_told_from_what_is_wrong() {
+fn what_is_not_there_yet_is_distinguished_from_what_is_wrong() {
     let mut bench = Bench::new();
     bench.set("a", 1);
     for text in ["{{ nothing }}", "x={{ nothing }}", "{{ nothing + 1 }}", "{{ nothing | upper }}", "{{ [nothing] }}"] {

@@ -212,7 +212,7 @@ fn minus_zero_is_passed_on_as_it_is_and_is_zero_in_what_is_done_with_it() {
 fn a_number_beyond_all_calculation_is_called_one() {
     let mut bench = Bench::answered(200, r#"{"big": 1427247692705959881058285969449495136382746624, "small": 1E-400}"#);
     let mut why = |text: &str| bench.value(text).unwrap_err().to_string();
-    let told = why("response.json.big - 1");
-    assert_eq!(told, "`response.json.big - 1` calculates with a number too large to calculate with and a number");
+    let message = why("response.json.big - 1");
+    assert_eq!(message, "`response.json.big - 1` calculates with a number too large to calculate with and a number");
     assert!(why("response.json.small < 1").contains("a number too small to calculate with"));
 }

@@ -75,8 +75,8 @@ impl Ears {
         numbers.chain(silences).max().unwrap_or_default()
     }
 
-    /// Tells what was missed and what was silent up to `edge`, as far as that is known `now`. Answers whether that is all.
-    pub fn settle(&self, edge: Instant, now: Instant, tell: &mut dyn FnMut(MessageId, Finding)) -> bool {
+    /// Reports what was missed and what was silent up to `edge`, as far as that is known `now`. Answers whether that is all.
+    pub fn settle(&self, edge: Instant, now: Instant, report: &mut dyn FnMut(MessageId, Finding)) -> bool {
         if self.closed.get() {
             return true;
         }
@@ -89,10 +89,10 @@ impl Ears {
             if let Some(numbers) = &mut stream.numbers {
                 let mut lacks = Vec::new();
                 numbers.heard.each(|tracker, marks| all &= tracker.settle(edge, now, marks, &mut lacks));
-                numbers.tell(lacks, tell);
+                numbers.report(lacks, report);
             }
             if let Some(silence) = &mut stream.silence {
-                all &= silence.settle(edge, now, &mut |stretch| tell(message, Finding::Listened(stretch)));
+                all &= silence.settle(edge, now, &mut |stretch| report(message, Finding::Listened(stretch)));
             }
         }
         all
@@ -149,14 +149,14 @@ impl Numbers {
         self.doubled = true;
     }
 
-    /// Whether there were more senders than are followed, and that is to be told: once a run.
-    pub(super) fn is_crowding_to_be_told(&self) -> bool {
-        self.sequences.is_to_be_told(self.message)
+    /// Whether there were more senders than are followed, and that is still to be reported: once a run.
+    pub(super) fn is_crowding_to_be_reported(&self) -> bool {
+        self.sequences.is_to_be_reported(self.message)
     }
 
-    pub(super) fn tell(&self, lacks: Vec<Lack>, tell: &mut dyn FnMut(MessageId, Finding)) {
+    pub(super) fn report(&self, lacks: Vec<Lack>, report: &mut dyn FnMut(MessageId, Finding)) {
         if !self.doubled {
-            lacks.into_iter().for_each(|lack| tell(self.message, Finding::Missed(lack)));
+            lacks.into_iter().for_each(|lack| report(self.message, Finding::Missed(lack)));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::flow::sink::Sink;
 use crate::measure::{MessageId, Numbered};
 use crate::protocol::session::{Incoming, IncomingKind};
 
-/// What is told where there are more.
+/// What is reported where there are more.
 const CROWDED: &str = "`sequence` has more senders than are followed (256 by one listener, 10000 in all); what is missed of the others isn't known: \
                        let each listener hear fewer, or leave `sender` out where all count together";
 
@@ -94,7 +94,7 @@ impl<'a, S: Sink> Run<'a, S> {
                 lacks.iter().for_each(|lack| self.sink.missed(message, lack));
             }
             for Wrong { reason, detail } in wrong {
-                session.tell_error(at, reason, &detail);
+                session.report_error(at, reason, &detail);
             }
             for (id, args) in replies {
                 session.acknowledge(at, id, &args);
@@ -102,7 +102,7 @@ impl<'a, S: Sink> Run<'a, S> {
         }
         let unparsed = message.as_ref().is_some_and(|message| message.vain_looks() > looks);
         if unparsed {
-            session.tell_unparsed(at);
+            session.report_unparsed(at);
         }
         message.filter(|_| wants).map(|message| Handled { message, unparsed })
     }
@@ -184,7 +184,7 @@ fn one<S: Sink>(
                     handler.sender.as_ref().map(|sender| sender.value(scope).map(|value| value.to_string())).transpose()?;
                 counted.numbered = numbers.see(number, sender.as_deref(), at, &mut counted.lacks);
                 counted.by_number = true;
-                if numbers.is_crowding_to_be_told() {
+                if numbers.is_crowding_to_be_reported() {
                     sink.broken(at, Reason::Other, CROWDED);
                 }
             }

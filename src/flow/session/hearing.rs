@@ -1,4 +1,4 @@
-//! Handlers that listen: they tell the sink what they miss, at the latest when they go.
+//! Handlers that listen: they report to the sink what they miss, at the latest when they go.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::marks::Sequences;
 use super::types::Handlers;
 use crate::flow::sink::Sink;
 
-/// What some handlers have heard, for as long as they listen. What never came is told when that ends, or when it is dropped.
+/// What some handlers have heard, for as long as they listen. What never came is reported when that ends, or when it is dropped.
 pub(in crate::flow) struct Hearing<'a, S: Sink> {
     sink: &'a S,
     /// None if no handler follows anything, or once it has ended.
@@ -75,19 +75,19 @@ impl<'a, S: Sink> Hearing<'a, S> {
     pub(super) fn end(&mut self, at: Instant) {
         let Some(ears) = self.ears.take() else { return };
         self.sink.unfollow(&ears);
-        let mut tell = |message, finding: Finding| match finding {
+        let mut report = |message, finding: Finding| match finding {
             Finding::Missed(lack) => self.sink.missed(message, &lack),
             Finding::Listened(stretch) => self.sink.listened(message, &stretch),
         };
         for mut stream in ears.streams.take() {
             let message = stream.message;
             if let Some(silence) = &mut stream.silence {
-                silence.end(at, &mut |stretch| tell(message, Finding::Listened(stretch)));
+                silence.end(at, &mut |stretch| report(message, Finding::Listened(stretch)));
             }
             if let Some(mut numbers) = stream.numbers {
                 let mut lacks = Vec::new();
                 numbers.heard.each(|tracker, marks| tracker.end(at, marks, &mut lacks));
-                numbers.tell(lacks, &mut tell);
+                numbers.report(lacks, &mut report);
             }
         }
     }

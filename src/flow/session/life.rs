@@ -52,7 +52,7 @@ pub(in crate::flow) struct Session<'a, S: Sink> {
     /// When this side said goodbye: what was sent later was owed to nobody.
     closing: Option<Instant>,
     /// Bytes sent and received that the sink knows of.
-    told: (u64, u64),
+    reported: (u64, u64),
     /// Acknowledgements asked for so far.
     acks: u64,
     outcome: Outcome,
@@ -76,7 +76,7 @@ impl<'a, S: Sink> Session<'a, S> {
             Box::new(Self {
                 step,
                 sink,
-                told: connection.traffic(),
+                reported: connection.traffic(),
                 connection: Some(connection),
                 lost: None,
                 parted: false,
@@ -109,7 +109,7 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// Reads ahead for as long as it is polled; a loss is told, and noticed by whoever uses the connection next.
+    /// Reads ahead for as long as it is polled. A loss is reported at once; the next step on the connection fails.
     pub(super) async fn read_ahead(&mut self) -> std::convert::Infallible {
         loop {
             let Some(connection) = self.connection.as_mut().filter(|_| self.ahead.has_room()) else {
@@ -122,7 +122,7 @@ impl<'a, S: Sink> Session<'a, S> {
                 }
                 Err(lost) => {
                     self.lose(lost);
-                    self.tell_loss(Instant::now());
+                    self.report_loss(Instant::now());
                 }
             }
         }
@@ -145,12 +145,12 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(in crate::flow) async fn finish_sending(&mut self) -> Result<(), Broken> {
         let done = match &mut self.connection {
             Some(Connection::Tcp(connection)) => connection.finish().await,
-            _ => return Err(self.tell_closed(Instant::now())),
+            _ => return Err(self.report_closed(Instant::now())),
         };
         done.map_err(|lost| {
             let broken = Broken::because(lost.reason, lost.detail.clone());
             self.lose(lost);
-            self.tell_loss(Instant::now());
+            self.report_loss(Instant::now());
             broken
         })
     }
@@ -193,14 +193,14 @@ impl<'a, S: Sink> Session<'a, S> {
     }
 
     /// A message came that holds no JSON, though that was asked for.
-    pub(super) fn tell_unparsed(&self, at: Instant) {
+    pub(super) fn report_unparsed(&self, at: Instant) {
         self.sink.passed(self.step.id, at, &Passed { unparsed: 1, ..Passed::default() });
     }
 
     /// Answers the event of this number.
     pub(super) fn acknowledge(&mut self, at: Instant, id: u64, args: &[u8]) {
         let Some(serde_json::Value::Array(args)) = Tree::parse(args).map(Tree::exact) else {
-            return self.tell_error(at, Reason::Template, "`ack` is no list of JSON");
+            return self.report_error(at, Reason::Template, "`ack` is no list of JSON");
         };
         if self.connection.as_mut().is_some_and(|connection| connection.acknowledge(id, args)) {
             self.passed(at, 1, 0);
@@ -209,9 +209,9 @@ impl<'a, S: Sink> Session<'a, S> {
 
     /// Messages went over the connection just now.
     pub(super) fn passed(&mut self, at: Instant, sent: u64, received: u64) {
-        let now = self.connection.as_ref().map_or(self.told, Connection::traffic);
-        let (sent_bytes, received_bytes) = (now.0.saturating_sub(self.told.0), now.1.saturating_sub(self.told.1));
-        self.told = now;
+        let now = self.connection.as_ref().map_or(self.reported, Connection::traffic);
+        let (sent_bytes, received_bytes) = (now.0.saturating_sub(self.reported.0), now.1.saturating_sub(self.reported.1));
+        self.reported = now;
         let passed = Passed { sent, received, sent_bytes, received_bytes, unparsed: 0 };
         if passed != Passed::default() {
             self.sink.passed(self.step.id, at, &passed);
@@ -245,33 +245,33 @@ impl<'a, S: Sink> Session<'a, S> {
         self.lost = Some(lost);
     }
 
-    /// Tells of a loss that no message was waited for in: an error of the session's step, at that moment.
-    pub(super) fn tell_loss(&self, at: Instant) {
-        self.tell_loss_since(at, at);
+    /// Reports a loss while no message was waited for: an error of the session's step, at that moment.
+    pub(super) fn report_loss(&self, at: Instant) {
+        self.report_loss_since(at, at);
     }
 
     /// The same of what was under way since `began`.
-    pub(super) fn tell_loss_since(&self, began: Instant, at: Instant) {
+    pub(super) fn report_loss_since(&self, began: Instant, at: Instant) {
         let Some(lost) = self.lost.as_ref().filter(|lost| !self.step.closing.expected.covers(lost)) else { return };
-        self.tell_error_since(began, at, lost.reason, &lost.detail);
+        self.report_error_since(began, at, lost.reason, &lost.detail);
     }
 
-    /// A step needs the connection, and there is none: an error, unless it is the loss that was told already.
-    pub(super) fn tell_closed(&mut self, at: Instant) -> Broken {
+    /// A step needs the connection, and there is none: an error, unless it is the loss that was reported already.
+    pub(super) fn report_closed(&mut self, at: Instant) -> Broken {
         let broken = self.gone();
         if self.lost.is_none() {
-            self.tell_error(at, Reason::Closed, &broken.why);
+            self.report_error(at, Reason::Closed, &broken.why);
         }
         broken
     }
 
     /// An error of the session's step that took no time of its own.
-    pub(super) fn tell_error(&self, at: Instant, reason: Reason, detail: &str) {
-        self.tell_error_since(at, at, reason, detail);
+    pub(super) fn report_error(&self, at: Instant, reason: Reason, detail: &str) {
+        self.report_error_since(at, at, reason, detail);
     }
 
     /// An error of the session's step that was under way from `began` to `at`.
-    fn tell_error_since(&self, began: Instant, at: Instant, reason: Reason, detail: &str) {
+    fn report_error_since(&self, began: Instant, at: Instant, reason: Reason, detail: &str) {
         let outcome = if reason == Reason::Timeout { Outcome::Timeout } else { Outcome::Error };
         let took = nanos(at.saturating_duration_since(began));
         let sample = Sample { response: took, service: took, outcome, reason: Some(reason), status: 0, sent: 0, received: 0 };
@@ -290,7 +290,7 @@ impl<'a, S: Sink> Session<'a, S> {
         let (ended, connected) = connect(self.step, user, self.sink, due).await;
         self.tried = ended;
         let Ok(connection) = connected else { return false };
-        self.told = connection.traffic();
+        self.reported = connection.traffic();
         self.connection = Some(connection);
         self.lost = None;
         self.acks = 0;

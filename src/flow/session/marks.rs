@@ -85,23 +85,23 @@ impl Marks {
 /// The streams of one run, by kind of message and sender.
 #[derive(Debug, Default)]
 pub struct Sequences {
-    kinds: Box<[Kind]>,
+    kinds: Box<[MessageSequences]>,
 }
 
 #[derive(Debug, Default)]
-struct Kind {
+struct MessageSequences {
     all: Arc<Marks>,
     senders: Mutex<HashMap<u64, Arc<Marks>>>,
     /// There were more senders than are followed.
     crowded: AtomicBool,
-    /// That has been told.
-    told: AtomicBool,
+    /// That has been reported.
+    reported: AtomicBool,
 }
 
 impl Sequences {
     /// For so many kinds of messages.
     pub fn new(kinds: usize) -> Self {
-        Self { kinds: std::iter::repeat_with(Kind::default).take(kinds).collect() }
+        Self { kinds: std::iter::repeat_with(MessageSequences::default).take(kinds).collect() }
     }
 
     /// The stream of a kind of message; of a sender's where they number their own. One of its own, which nobody else hears, where
@@ -124,10 +124,10 @@ impl Sequences {
         }
     }
 
-    /// Whether there were more senders of a kind than are followed, and that is to be told: once a run.
-    pub(super) fn is_to_be_told(&self, message: MessageId) -> bool {
+    /// Whether there were more senders of a kind than are followed, and that is still to be reported: once a run.
+    pub(super) fn is_to_be_reported(&self, message: MessageId) -> bool {
         let Some(kind) = self.kinds.get(message.index()) else { return false };
-        kind.crowded.load(Ordering::Relaxed) && !kind.told.swap(true, Ordering::Relaxed)
+        kind.crowded.load(Ordering::Relaxed) && !kind.reported.swap(true, Ordering::Relaxed)
     }
 }
 

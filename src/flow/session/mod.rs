@@ -1,7 +1,7 @@
 //! The steps on one connection: opening it, taking what comes while anything waits, and closing it.
 //!
 //! While a user waits within a session (for a message, for time to pass, for an answer over HTTP), its connection is read. What came
-//! goes to the handlers of the connection and of the `listen` that runs, with the moment of its receipt. A loss is told at
+//! goes to the handlers of the connection and of the `listen` that runs, with the moment of its receipt. A loss is reported at
 //! that moment, once: as the sample of what waited for a message, else as one of the session's own step.
 
 mod ears;

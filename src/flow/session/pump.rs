@@ -110,7 +110,7 @@ impl<'a, S: Sink> Run<'a, S> {
                     Ok(incoming) => drop(self.handle(incoming, listening.as_deref_mut(), false)),
                     Err(lost) => {
                         session.lose(lost);
-                        session.tell_loss(Instant::now());
+                        session.report_loss(Instant::now());
                     }
                 }
             }
@@ -181,7 +181,7 @@ impl<'a, S: Sink> Run<'a, S> {
     /// A message that could not be made: an error of the session's step, at this moment.
     pub(in crate::flow) fn unsendable(&self, detail: &str) -> Broken {
         if let Some(session) = &self.session {
-            session.tell_error(Instant::now(), Reason::Template, detail);
+            session.report_error(Instant::now(), Reason::Template, detail);
         }
         Broken::new(detail)
     }
@@ -197,7 +197,7 @@ impl<'a, S: Sink> Run<'a, S> {
         session.unseen.clear();
         let began = Instant::now();
         let step = session.step.id;
-        let Some(connection) = session.connection() else { return Err(session.tell_closed(began)) };
+        let Some(connection) = session.connection() else { return Err(session.report_closed(began)) };
         // A message that is never taken is a request of the session's step without an answer.
         let flight = Flight::new(self.sink, step, began, true);
         let sent = connection.send(message).await;
@@ -210,7 +210,7 @@ impl<'a, S: Sink> Run<'a, S> {
             }
             Err(lost) if lost.reason == Reason::Other => {
                 // The message can't be sent by this protocol; the connection is as it was.
-                session.tell_error(began, lost.reason, &lost.detail);
+                session.report_error(began, lost.reason, &lost.detail);
                 Err(Broken::new(lost.detail))
             }
             Err(lost) => {
@@ -218,9 +218,9 @@ impl<'a, S: Sink> Run<'a, S> {
                 session.lose(lost);
                 self.due = Instant::now();
                 if session.is_parted() {
-                    return Err(session.tell_closed(self.due));
+                    return Err(session.report_closed(self.due));
                 }
-                session.tell_loss_since(began, self.due);
+                session.report_loss_since(began, self.due);
                 Err(broken)
             }
         }
@@ -243,7 +243,7 @@ impl<'a, S: Sink> Run<'a, S> {
         {
             return self.came(awaited, due, sent, at, message);
         }
-        // That the connection was lost has been told.
+        // That the connection was lost has been reported.
         self.ready().await?;
         if let Some(session) = self.session.as_mut().filter(|session| session.is_closed()) {
             let why = session.gone().why;
@@ -315,16 +315,16 @@ impl<'a, S: Sink> Run<'a, S> {
         if !fits {
             scope.set_message(before);
         }
-        self.tell_unparsed(at, handled, looks);
+        self.report_unparsed(at, handled, looks);
         fits
     }
 
-    /// Tells of a message whose JSON was asked for since there were `looks`, and which holds none; once.
-    fn tell_unparsed(&self, at: Instant, handled: &mut Handled, looks: u32) {
+    /// Reports a message that holds no JSON though it was asked for since `looks` was read; once.
+    fn report_unparsed(&self, at: Instant, handled: &mut Handled, looks: u32) {
         if !handled.unparsed && handled.message.vain_looks() > looks {
             handled.unparsed = true;
             if let Some(session) = &self.session {
-                session.tell_unparsed(at);
+                session.report_unparsed(at);
             }
         }
     }
@@ -356,7 +356,7 @@ impl<'a, S: Sink> Run<'a, S> {
         for (check, expression) in &awaited.checks {
             self.check(*check, due, expression, &Vec::new);
         }
-        self.tell_unparsed(at, &mut handled, looks);
+        self.report_unparsed(at, &mut handled, looks);
         match missing {
             None => Ok(()),
             Some(detail) => Err(self.failed(awaited, due, Reason::Data, &detail)),

@@ -19,7 +19,8 @@ use crate::measure::Numbered;
 
 /// How much later than others a message may come; and how long a gap stays open.
 pub const GRACE: Duration = Duration::from_secs(1);
-/// What others heard so long ago is missed at an edge, though nothing after it has come yet: a listener that lags less is only slow.
+/// A message that others heard so long ago is missed at an edge, even if nothing after it has come.
+/// A listener that lags less is only slow.
 pub const LAG: Duration = Duration::from_secs(10);
 /// A jump of more numbers than these, either way, isn't a gap but the beginning of another count.
 const JUMP: u64 = 1_000_000;
@@ -98,12 +99,12 @@ impl Tracker {
     pub(super) fn see(&mut self, number: i64, at: Instant, marks: &Marks, lacks: &mut Vec<Lack>) -> Numbered {
         marks.saw(number, at);
         self.expire(at, lacks);
-        let mut told = Numbered::default();
+        let mut counts = Numbered::default();
         let Some(heard) = &mut self.heard else {
-            told.received += 1;
+            counts.received += 1;
             lacks.extend(self.missed_before(number, at, marks));
             self.heard = Some(Heard::new(number, at));
-            return told;
+            return counts;
         };
         let anew = self.anew.take().filter(|_| number <= heard.own);
         if let Some(since) = anew {
@@ -113,10 +114,10 @@ impl Tracker {
         let jump = number.abs_diff(heard.highest);
         if anew.is_some() || jump > if number > heard.highest { JUMP } else { BACK } {
             lacks.extend(heard.open());
-            told.received += 1;
+            counts.received += 1;
             *heard = Heard::new(number, at);
         } else if number > heard.highest {
-            told.received += 1;
+            counts.received += 1;
             if jump > 1 {
                 let (from, to) = (heard.highest + 1, number - 1);
                 let due = match (marks.when(from), marks.when(to)) {
@@ -127,22 +128,22 @@ impl Tracker {
             }
             (heard.highest, heard.own, heard.at) = (number, number, at);
         } else if let Some(state) = heard.fill(number) {
-            told.reordered += 1;
+            counts.reordered += 1;
             // One that was given up is missed for good.
-            told.received += u64::from(state != State::GivenUp);
+            counts.received += u64::from(state != State::GivenUp);
             heard.own = heard.own.max(number);
         } else if number < heard.first {
-            told.reordered += 1;
-            told.received += 1;
+            counts.reordered += 1;
+            counts.received += 1;
             if heard.first.abs_diff(number) > 1 {
                 let due = Lack::new(heard.first.abs_diff(number) - 1, at, at);
                 lacks.extend(heard.lack(Gap::new(number + 1, heard.first - 1, due, at, State::Unowed)));
             }
             heard.first = number;
         } else {
-            told.repeated += 1;
+            counts.repeated += 1;
         }
-        told
+        counts
     }
 
     /// What was due by `edge` and can't come in time any more `now` is missed, whether or not anything comes after it. Answers
@@ -164,11 +165,11 @@ impl Tracker {
         match &mut self.heard {
             None => {
                 lacks.push(lack);
-                // What was due later is yet to be told.
+                // What was due later is still to be reported.
                 self.since = until.checked_sub(GRACE).unwrap_or(until);
             }
             Some(heard) => {
-                // What was due while it was away is told by the first number that comes then.
+                // What was due while it was away shows in the first number that comes then.
                 if self.anew.is_some() {
                     return;
                 }
@@ -190,7 +191,8 @@ impl Tracker {
         lacks.extend(self.owed(until, marks).map(|(_, _, lack)| lack));
     }
 
-    /// What others had heard by a moment, above all that this listener heard, and since it listens: from, to, and when they were due.
+    /// The numbers above this listener's highest that others had heard by a moment, since it listens: from, to, and when
+    /// they were due.
     fn owed(&self, until: Instant, marks: &Marks) -> Option<(i64, i64, Lack)> {
         let (last, to) = marks.highest_by(until)?;
         let (first, from) = match &self.heard {

@@ -2,7 +2,7 @@
 //!
 //! A silence is what lies between two messages, or between a message and the beginning or the end of the listening, if that is longer than
 //! [`TIMES`] times `every`. All of it is silent then. While the connection is gone it is silent as well, however short that is.
-//! What lies between two messages is told once it is known what it was, in stretches that follow each other without a gap.
+//! What lies between two messages is reported once it is known what it was, in stretches that follow each other without a gap.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,8 @@ pub(super) struct Silence {
     limit: Duration,
     /// When a message last came, or the listening began.
     heard: Instant,
-    /// Up to when all was told.
-    told: Instant,
+    /// Up to when all was reported.
+    reported: Instant,
     /// Since when the connection is gone.
     away: Option<Instant>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Silence {
 impl Silence {
     /// Of messages that should come `every` so often; listened to from `since` on.
     pub(super) fn new(every: Duration, since: Instant) -> Self {
-        Self { limit: every.saturating_mul(TIMES), heard: since, told: since, away: None }
+        Self { limit: every.saturating_mul(TIMES), heard: since, reported: since, away: None }
     }
 
     /// How long a silence is unknown to be one.
@@ -44,8 +44,8 @@ impl Silence {
     }
 
     /// A message came.
-    pub(super) fn came(&mut self, at: Instant, tell: &mut dyn FnMut(Stretch)) {
-        self.tell(at, at, tell);
+    pub(super) fn came(&mut self, at: Instant, report: &mut dyn FnMut(Stretch)) {
+        self.report(at, at, report);
         self.heard = self.heard.max(at);
     }
 
@@ -55,42 +55,43 @@ impl Silence {
     }
 
     /// The connection is back.
-    pub(super) fn back(&mut self, at: Instant, tell: &mut dyn FnMut(Stretch)) {
-        self.tell(at, at, tell);
+    pub(super) fn back(&mut self, at: Instant, report: &mut dyn FnMut(Stretch)) {
+        self.report(at, at, report);
         self.away = None;
     }
 
-    /// Tells what is silent up to `until` by what is known `now`. What may still turn out to be none isn't told; false if there
+    /// Reports what is silent up to `until` by what is known `now`. What may still turn out to be no silence isn't reported; false if there
     /// is any.
-    pub(super) fn settle(&mut self, until: Instant, now: Instant, tell: &mut dyn FnMut(Stretch)) -> bool {
+    pub(super) fn settle(&mut self, until: Instant, now: Instant, report: &mut dyn FnMut(Stretch)) -> bool {
         if self.is_long(now) {
-            self.tell(until, now, tell);
+            self.report(until, now, report);
         }
-        self.told >= until
+        self.reported >= until
     }
 
     /// The listening ended.
-    pub(super) fn end(&mut self, at: Instant, tell: &mut dyn FnMut(Stretch)) {
-        self.tell(at, at, tell);
+    pub(super) fn end(&mut self, at: Instant, report: &mut dyn FnMut(Stretch)) {
+        self.report(at, at, report);
     }
 
     fn is_long(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) > self.limit
     }
 
-    fn tell(&mut self, until: Instant, now: Instant, tell: &mut dyn FnMut(Stretch)) {
-        if until <= self.told {
+    fn report(&mut self, until: Instant, now: Instant, report: &mut dyn FnMut(Stretch)) {
+        if until <= self.reported {
             return;
         }
-        let gone = self.away.unwrap_or(until).clamp(self.told, until);
-        for stretch in
-            [Stretch { from: self.told, to: gone, silent: self.is_long(now) }, Stretch { from: gone, to: until, silent: true }]
-        {
+        let gone = self.away.unwrap_or(until).clamp(self.reported, until);
+        for stretch in [
+            Stretch { from: self.reported, to: gone, silent: self.is_long(now) },
+            Stretch { from: gone, to: until, silent: true },
+        ] {
             if stretch.from < stretch.to {
-                tell(stretch);
+                report(stretch);
             }
         }
-        self.told = until;
+        self.reported = until;
     }
 }
 
@@ -150,7 +151,7 @@ mod tests {
         }
         silence.end(ms(start, length), &mut take);
         for pair in stretches.windows(2) {
-            assert_eq!(pair[0].to, pair[1].from, "no moment is told twice, and none is left out");
+            assert_eq!(pair[0].to, pair[1].from, "no moment is reported twice, and none is left out");
         }
         sums(start, &stretches, edges)
     }

@@ -103,7 +103,7 @@ impl Handlers {
 /// What is done with messages of one kind.
 #[derive(Debug, Default)]
 pub struct Handler {
-    /// Which messages; all if absent. One of which it can't be told isn't meant.
+    /// Which messages; all if absent. One for which that is unknown isn't meant.
     pub matches: Option<Expression>,
     /// The label `message`, if they are followed.
     pub message: Option<MessageId>,

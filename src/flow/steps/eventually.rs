@@ -1,4 +1,4 @@
-//! `eventually`: attempts until one has no failed check and no failed step, and is over in time. Only the last one's checks are told.
+//! `eventually`: attempts until one has no failed check and no failed step, and is over in time. Only the last one's checks are reported.
 //!
 //! Pauses of the generator leave the time for as many attempts as without them. Whether one that held only in that time would have held
 //! before, nobody knows.

@@ -103,7 +103,7 @@ impl Exchanged {
             let rate = bytes as f64 / self.service.as_secs_f64();
             (bytes >= LEAST_BODY && rate.is_finite()).then_some(rate)
         };
-        // An upload whose answer came before its end tells nothing.
+        // An upload whose answer came before its end shows nothing.
         let uploaded = self.uploaded.as_ref().filter(|uploaded| uploaded.complete);
         Transfer {
             upload: uploaded.and_then(|uploaded| speed(uploaded.length)),
@@ -221,7 +221,7 @@ fn digests(step: &HttpStep, uploaded: Option<&Uploaded>, scope: &mut crate::expr
     }
 }
 
-/// Sets the step's variables; those that aren't found are unset. Tells of the first that is required and missing.
+/// Sets the step's variables; those that aren't found are unset. Reports the first that is required and missing.
 fn extract(step: &HttpStep, scope: &mut crate::expr::Scope) -> Option<Wrong> {
     let mut missing = None;
     for (symbol, extract) in &step.extract {

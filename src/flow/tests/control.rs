@@ -49,7 +49,7 @@ proptest! {
     #[test]
     fn turns_are_due_by_the_pace_or_when_the_last_one_ended(lengths in prop::collection::vec(0u64..40, 1..12), every in 1u64..30) {
         let mut make = Maker::new("http://127.0.0.1:1");
-        // Turn k takes the k-th length, told by a choice that never is one.
+        // Turn k takes the k-th length.
         let pauses: Vec<Step> = lengths.iter().enumerate().map(|(k, length)| Step {
             condition: Some(make.expression(&format!("index == {k}"))),
             ..think(Duration::from_millis(*length))
@@ -176,10 +176,10 @@ async fn each_element_of_a_list_has_a_turn() {
     assert_eq!(run(vec![whole, empty, last], &book).await.0, End::Completed);
     let counts: Vec<_> = book.counts().into_iter().map(|(metric, by, _)| (metric, by)).collect();
     assert_eq!(counts, [(0, 50.0), (0, 71.0), (0, 92.0), (1, 9.0)]);
-    for (step, told) in [(wrong, "`'abc'` is not a list"), (missing, "`never_set` is not a list")] {
+    for (step, message) in [(wrong, "`'abc'` is not a list"), (missing, "`never_set` is not a list")] {
         let book = Book::hasty();
         assert_eq!(run(vec![step], &book).await.0, End::Failed);
-        assert_eq!(book.details(), [format!("for_each: {told}")]);
+        assert_eq!(book.details(), [format!("for_each: {message}")]);
     }
 }
 

@@ -73,7 +73,7 @@ async fn one_that_is_cut_off_leaves_its_checks_unclear() {
             server.arrival().await;
         } => {}
     }
-    assert!(book.has(&Told::Undone(vec![0, 1])), "those of the first attempt");
+    assert!(book.has(&Event::Undone(vec![0, 1])), "those of the first attempt");
     assert!(book.checks().is_empty());
 }
 
@@ -117,7 +117,7 @@ async fn within_an_attempt_another_attempt_is_part_of_it() {
     let book = Book::default();
     assert_eq!(run(vec![outer], &book).await.0, End::Completed);
     assert_eq!(server.seen(), ["GET /a", "GET /a", "GET /b", "GET /a", "GET /b"]);
-    // Of the first round nothing is told, though its inner attempt had succeeded.
+    // Of the first round nothing is reported, though its inner attempt had succeeded.
     assert_eq!(book.checks(), [(0, true), (1, true), (0, true)]);
 }
 
@@ -135,7 +135,7 @@ async fn the_end_of_the_user_ends_attempts_too() {
 }
 
 #[tokio::test]
-async fn how_the_last_attempts_checks_failed_is_told() {
+async fn how_the_last_attempts_checks_failed_is_reported() {
     let server = Server::start().await;
     let mut make = Maker::new(&server.url);
     let flow = flow([step(StepKind::Http(Box::new({
@@ -148,7 +148,7 @@ async fn how_the_last_attempts_checks_failed_is_told() {
     steps[0].on_error = OnError::Continue;
     let (end, _) = run(steps, &book).await;
     assert_eq!((end, book.checks()), (End::Completed, vec![(0, false), (1, false), (2, true)]));
-    assert!(book.has(&Told::Unheld(0, "response.status == 200 was 500 == 200".into())), "{:?}", book.told);
+    assert!(book.has(&Event::Unheld(0, "response.status == 200 was 500 == 200".into())), "{:?}", book.events);
     let unclear = "response.json.nope > 1 could not be evaluated: `response.json.nope` is undefined and can't be compared";
-    assert!(book.has(&Told::Unheld(1, unclear.into())), "{:?}", book.told);
+    assert!(book.has(&Event::Unheld(1, unclear.into())), "{:?}", book.events);
 }

@@ -17,7 +17,7 @@ async fn on_error() {
         let (ended, _) = run(steps, &book).await;
         assert_eq!((ended, book.samples().len()), (end, requests), "{on_error:?}");
         assert_eq!(book.outcomes()[0], (Outcome::Error, Some(Reason::Status), 500));
-        assert!(book.has(&Told::Failure(0, Reason::Status, 500, "status 500".into(), "oh no".into())));
+        assert!(book.has(&Event::Failure(0, Reason::Status, 500, "status 500".into(), "oh no".into())));
     }
 }
 
@@ -57,9 +57,9 @@ async fn expectations() {
     assert_eq!(book.details(), details);
 }
 
-/// Which steps' requests were told as lost.
+/// Which steps' requests were reported as lost.
 fn lost(book: &Book) -> Vec<u32> {
-    book.told.borrow().iter().filter_map(|told| if let Told::Lost(step) = told { Some(*step) } else { None }).collect()
+    book.events.borrow().iter().filter_map(|event| if let Event::Lost(step) = event { Some(*step) } else { None }).collect()
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn without_a_target() {
     let (end, _) = run(steps, &book).await;
     assert_eq!((end, book.outcomes()), (End::Failed, vec![(Outcome::Error, Some(Reason::Refused), 0)]));
     assert_eq!(book.checks(), [(0, true)]);
-    assert!(book.has(&Told::Unconnected(Some(Reason::Refused))) && !book.has(&Told::Connected));
+    assert!(book.has(&Event::Unconnected(Some(Reason::Refused))) && !book.has(&Event::Connected));
 }
 
 #[tokio::test]

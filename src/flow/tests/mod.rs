@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::base::trace::TraceId;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{Compiler, Explanation, Extract, ListId, Names, Shared, Symbol, Value};
+use crate::expr::{Compiler, Explanation, Extract, ListId, Names, ScenarioValues, Symbol, Value};
 use crate::measure::{CheckId, ConnectTimes, GroupId, MessageId, Numbered, OwnId, Passed, Sample, StepId, Transfer};
 use crate::net::testing::request;
 use crate::protocol::Sent;
@@ -108,9 +108,9 @@ impl Server {
     }
 }
 
-/// What a sink was told.
+/// What was reported to a sink.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Told {
+pub(super) enum Event {
     Sample(u32, Instant, Sample),
     Check(u32, Instant, bool),
     Group(u32, Instant, u64, Outcome),
@@ -136,7 +136,7 @@ pub(super) enum Told {
 /// Writes everything down. Its gate can be shut.
 #[derive(Default)]
 pub(super) struct Book {
-    pub(super) told: RefCell<Vec<Told>>,
+    pub(super) events: RefCell<Vec<Event>>,
     pub(super) shut: Cell<bool>,
     pub(super) over: Cell<bool>,
     pub(super) opened: Notify,
@@ -155,14 +155,15 @@ impl Book {
         book
     }
 
-    fn tell(&self, told: Told) {
-        self.told.borrow_mut().push(told);
+    fn report(&self, event: Event) {
+        self.events.borrow_mut().push(event);
     }
 
     pub(super) fn samples(&self) -> Vec<(u32, Instant, Sample)> {
-        let told = self.told.borrow();
-        told.iter()
-            .filter_map(|told| if let Told::Sample(step, due, sample) = told { Some((*step, *due, *sample)) } else { None })
+        let events = self.events.borrow();
+        events
+            .iter()
+            .filter_map(|event| if let Event::Sample(step, due, sample) = event { Some((*step, *due, *sample)) } else { None })
             .collect()
     }
 
@@ -172,36 +173,43 @@ impl Book {
     }
 
     pub(super) fn checks(&self) -> Vec<(u32, bool)> {
-        let told = self.told.borrow();
-        told.iter().filter_map(|told| if let Told::Check(id, _, passed) = told { Some((*id, *passed)) } else { None }).collect()
+        let events = self.events.borrow();
+        events
+            .iter()
+            .filter_map(|event| if let Event::Check(id, _, passed) = event { Some((*id, *passed)) } else { None })
+            .collect()
     }
 
-    pub(super) fn has(&self, wanted: &Told) -> bool {
-        self.told.borrow().contains(wanted)
+    pub(super) fn has(&self, wanted: &Event) -> bool {
+        self.events.borrow().contains(wanted)
     }
 
     /// What was counted, in order: the metric, by how much, and when.
     pub(super) fn counts(&self) -> Vec<(u32, f64, Instant)> {
-        let told = self.told.borrow();
-        told.iter().filter_map(|told| if let Told::Count(id, by, at) = told { Some((*id, *by, *at)) } else { None }).collect()
+        let events = self.events.borrow();
+        events
+            .iter()
+            .filter_map(|event| if let Event::Count(id, by, at) = event { Some((*id, *by, *at)) } else { None })
+            .collect()
     }
 
     /// The groups, how long they took, and how they ended.
     pub(super) fn groups(&self) -> Vec<(u32, Duration, Outcome)> {
-        let told = self.told.borrow();
-        let group = |told: &Told| match told {
-            Told::Group(id, _, nanoseconds, outcome) => Some((*id, Duration::from_nanos(*nanoseconds), *outcome)),
+        let events = self.events.borrow();
+        let group = |event: &Event| match event {
+            Event::Group(id, _, nanoseconds, outcome) => Some((*id, Duration::from_nanos(*nanoseconds), *outcome)),
             _ => None,
         };
-        told.iter().filter_map(group).collect()
+        events.iter().filter_map(group).collect()
     }
 
     /// The words of the failures, whether they had samples or not.
     pub(super) fn details(&self) -> Vec<String> {
-        let told = self.told.borrow();
-        told.iter()
-            .filter_map(|told| match told {
-                Told::Failure(_, _, _, detail, _) | Told::Broken(detail) => Some(detail.clone()),
+        let events = self.events.borrow();
+        events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Failure(_, _, _, detail, _) | Event::Broken(detail) => Some(detail.clone()),
                 _ => None,
             })
             .collect()
@@ -212,15 +220,15 @@ impl Sink for Book {
     type Begun = ();
 
     fn sample(&self, step: StepId, due: Instant, sample: &Sample) {
-        self.tell(Told::Sample(step.0, due, *sample));
+        self.report(Event::Sample(step.0, due, *sample));
     }
 
     fn transfer(&self, step: StepId, _: Instant, transfer: &Transfer) {
-        self.tell(Told::Transfer(step.0, *transfer));
+        self.report(Event::Transfer(step.0, *transfer));
     }
 
     fn lost(&self, step: StepId, _: Instant) {
-        self.tell(Told::Lost(step.0));
+        self.report(Event::Lost(step.0));
     }
 
     fn credentials(&self, _: &Sent, _: &HeaderMap) {}
@@ -228,27 +236,27 @@ impl Sink for Book {
     fn secrets(&self, _: Vec<String>) {}
 
     fn traced(&self, step: StepId, _: Instant, _: &Sample, trace: TraceId) {
-        self.tell(Told::Traced(step.0, trace));
+        self.report(Event::Traced(step.0, trace));
     }
 
     fn unheld(&self, check: CheckId, _: Instant, how: &dyn Fn() -> Explanation) {
-        self.tell(Told::Unheld(check.0, how().show(&crate::base::Secrets::default())));
+        self.report(Event::Unheld(check.0, how().show(&crate::base::Secrets::default())));
     }
 
     fn check(&self, check: CheckId, due: Instant, passed: bool) {
-        self.tell(Told::Check(check.0, due, passed));
+        self.report(Event::Check(check.0, due, passed));
     }
 
     fn group(&self, group: GroupId, due: Instant, _: Instant, nanoseconds: u64, outcome: Outcome) {
-        self.tell(Told::Group(group.0, due, nanoseconds, outcome));
+        self.report(Event::Group(group.0, due, nanoseconds, outcome));
     }
 
     fn connected(&self, _: Protocol, _: Instant, _: Instant, _: &ConnectTimes) {
-        self.tell(Told::Connected);
+        self.report(Event::Connected);
     }
 
     fn undone(&self, _: Instant, checks: &[CheckId]) {
-        self.tell(Told::Undone(checks.iter().map(|check| check.0).collect()));
+        self.report(Event::Undone(checks.iter().map(|check| check.0).collect()));
     }
 
     fn begins(&self, _: Work, _: Instant) {}
@@ -256,39 +264,39 @@ impl Sink for Book {
     fn ends(&self, _: Work, _: Instant, (): ()) {}
 
     fn unconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>, _: Duration) {
-        self.tell(Told::Unconnected(reason));
+        self.report(Event::Unconnected(reason));
     }
 
     fn disconnected(&self, _: Protocol, _: Instant, reason: Option<Reason>) {
-        self.tell(Told::Disconnected(reason));
+        self.report(Event::Disconnected(reason));
     }
 
     fn session(&self, step: StepId, _: Instant, _: Duration, outcome: Outcome) {
-        self.tell(Told::Session(step.0, outcome));
+        self.report(Event::Session(step.0, outcome));
     }
 
     fn passed(&self, _: StepId, _: Instant, passed: &Passed) {
-        self.tell(Told::Passed(*passed));
+        self.report(Event::Passed(*passed));
     }
 
     fn latency(&self, message: MessageId, _: Instant, nanoseconds: u64, skewed: bool) {
-        self.tell(Told::Latency(message.0, nanoseconds, skewed));
+        self.report(Event::Latency(message.0, nanoseconds, skewed));
     }
 
     fn numbered(&self, message: MessageId, _: Instant, numbered: &Numbered) {
-        self.tell(Told::Numbered(message.0, *numbered));
+        self.report(Event::Numbered(message.0, *numbered));
     }
 
     fn count(&self, metric: OwnId, by: f64, at: Instant) {
-        self.tell(Told::Count(metric.0, by, at));
+        self.report(Event::Count(metric.0, by, at));
     }
 
     fn observe(&self, metric: OwnId, value: f64, _: Instant) {
-        self.tell(Told::Observe(metric.0, value));
+        self.report(Event::Observe(metric.0, value));
     }
 
     fn remember(&self, list: ListId, value: Value) {
-        self.tell(Told::Remember(list.0, value.to_string()));
+        self.report(Event::Remember(list.0, value.to_string()));
     }
 
     fn is_over(&self) -> bool {
@@ -297,11 +305,11 @@ impl Sink for Book {
 
     fn failure(&self, step: StepId, _: Instant, failure: &Failure<'_>) {
         let body = String::from_utf8_lossy(failure.body).into_owned();
-        self.tell(Told::Failure(step.0, failure.reason, failure.status, failure.detail.to_owned(), body));
+        self.report(Event::Failure(step.0, failure.reason, failure.status, failure.detail.to_owned(), body));
     }
 
     fn broken(&self, _: Instant, _: Reason, detail: &str) {
-        self.tell(Told::Broken(detail.to_owned()));
+        self.report(Event::Broken(detail.to_owned()));
     }
 
     async fn sleep_until(&self, at: Instant) {
@@ -422,7 +430,10 @@ pub(super) fn or_else(mut step: Step, on_error: OnError) -> Step {
 
 /// What the users of a run share, with room for a few kinds of messages.
 pub(super) fn parts() -> UserParts {
-    UserParts { shared: Arc::new(Shared { seed: 1, ..Shared::default() }), sequences: Arc::new(Sequences::new(4)) }
+    UserParts {
+        shared: Arc::new(ScenarioValues { seed: 1, ..ScenarioValues::default() }),
+        sequences: Arc::new(Sequences::new(4)),
+    }
 }
 
 pub(super) fn flow<const N: usize>(steps: [Step; N]) -> Flow {

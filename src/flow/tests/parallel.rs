@@ -22,9 +22,9 @@ async fn each_turn_is_taken_once_by_users_with_connections_of_their_own() {
     assert_eq!(end, End::Completed);
     assert_eq!(sorted(&book), (0..20).collect::<Vec<_>>());
     assert_eq!(server.seen().len(), 20);
-    let told = book.told.borrow();
-    let told = |wanted: &Told| told.iter().filter(|told| *told == wanted).count();
-    assert_eq!((told(&Told::Connected), told(&Told::Disconnected(None))), (3, 3));
+    let events = book.events.borrow();
+    let count = |wanted: &Event| events.iter().filter(|event| *event == wanted).count();
+    assert_eq!((count(&Event::Connected), count(&Event::Disconnected(None))), (3, 3));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a failed iteration leaves out: as long as it took and as it would still have waited, so long one without the error takes.
+//! What a failed iteration leaves out: its time and the waits that it left out add up to an iteration without the error.
 
 use proptest::prelude::*;
 

@@ -38,10 +38,10 @@ async fn answers_are_taken_apart_checked_and_read_by_later_steps() {
         [id, limit, ticket, never].map(|name| text(&user, name)),
         [Some("v7".into()), Some("9".into()), Some("abc".into()), None]
     );
-    assert_eq!(book.told.borrow().iter().filter(|told| **told == Told::Connected).count(), 1);
+    assert_eq!(book.events.borrow().iter().filter(|event| **event == Event::Connected).count(), 1);
     let (_, due, sample) = book.samples()[0];
     assert!(sample.sent > 0 && sample.received > 0 && sample.service > 0 && sample.response >= sample.service);
-    assert!(book.told.borrow().iter().all(|told| !matches!(told, Told::Check(_, at, _) if *at != due)));
+    assert!(book.events.borrow().iter().all(|event| !matches!(event, Event::Check(_, at, _) if *at != due)));
 }
 
 #[tokio::test]
@@ -77,8 +77,8 @@ async fn own_metrics() {
     let (end, _) = run(steps, &book).await;
     assert_eq!(end, End::Failed);
     let (_, due, _) = book.samples()[0];
-    assert!(book.has(&Told::Count(0, 1.0, due)) && book.has(&Told::Count(1, 100.5, due)), "they belong with the request");
-    assert!(book.has(&Told::Observe(2, -0.5)));
+    assert!(book.has(&Event::Count(0, 1.0, due)) && book.has(&Event::Count(1, 100.5, due)), "they belong with the request");
+    assert!(book.has(&Event::Observe(2, -0.5)));
     assert_eq!(book.details(), ["count: `0 - 1` is negative, and counters only go up"]);
 }
 
@@ -93,8 +93,8 @@ async fn what_is_remembered_keeps_its_type() {
     let book = Book::default();
     let (end, _) = run(steps, &book).await;
     assert_eq!(end, End::Failed);
-    assert!(book.has(&Told::Remember(7, "42".into())), "{:?}", book.told);
-    assert!(book.has(&Told::Remember(7, "{'id': 'x4', 'n': [1, 4, None]}".into())), "{:?}", book.told);
+    assert!(book.has(&Event::Remember(7, "42".into())), "{:?}", book.events);
+    assert!(book.has(&Event::Remember(7, "{'id': 'x4', 'n': [1, 4, None]}".into())), "{:?}", book.events);
     assert_eq!(book.details(), ["remember: `{{ never_set }}` is undefined and can't be sent"]);
 }
 
@@ -111,7 +111,7 @@ async fn who_is_to_end_begins_no_request_but_remembers_what_came() {
     assert_eq!((cut, server.seen().len()), (Err((End::CutShort, String::new())), 0));
     let rest = vec![step(StepKind::Remember(remember)), make.set(&[("a", "1")])];
     assert_eq!(once(&Flow { steps: rest }, &mut user, &book).await, Ok(()));
-    assert!(book.has(&Told::Remember(0, "0".into())));
+    assert!(book.has(&Event::Remember(0, "0".into())));
     assert_eq!(user.take_variables().len(), 1);
 }
 

@@ -120,12 +120,12 @@ async fn a_request_that_is_cut_off_says_so() {
     assert!(samples[1].2.response >= samples[1].2.service && samples[1].2.service > 0);
     assert!(book.checks().is_empty() && book.details().is_empty());
     // Both connections are in the books: that of the first request, which the second one took over and broke.
-    assert!(book.has(&Told::Connected) && book.has(&Told::Disconnected(None)));
+    assert!(book.has(&Event::Connected) && book.has(&Event::Disconnected(None)));
     let open = || {
-        book.told
+        book.events
             .borrow()
             .iter()
-            .map(|told| i32::from(*told == Told::Connected) - i32::from(matches!(told, Told::Disconnected(_))))
+            .map(|event| i32::from(*event == Event::Connected) - i32::from(matches!(event, Event::Disconnected(_))))
             .sum::<i32>()
     };
     assert_eq!(open(), 0);
@@ -148,7 +148,7 @@ async fn a_connection_that_is_cut_off_while_it_is_opened_says_so() {
         accepted = listener.accept() => drop(accepted),
     }
     assert_eq!(book.outcomes(), [(Outcome::Interrupted, None, 0)]);
-    assert!(book.has(&Told::Unconnected(None)) && !book.has(&Told::Connected));
+    assert!(book.has(&Event::Unconnected(None)) && !book.has(&Event::Connected));
 }
 
 #[tokio::test]

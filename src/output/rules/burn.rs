@@ -1,4 +1,4 @@
-//! A requirement's error budget: what part of all may be bad, and the PromQL that tells what part is.
+//! A requirement's error budget: what part of all may be bad, and the PromQL for the part that is.
 
 use std::time::Duration;
 

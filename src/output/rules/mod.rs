@@ -118,7 +118,7 @@ fn watch(plan: &Plan, slo: &Slo, requirement: &Requirement, phases: &str) -> Wat
         Subject::Traffic(traffic) => {
             Burn::new(&plan.layout, &plan.name, traffic, requirement, phases).map_or(Watch::Judged, Watch::Burn)
         }
-        // An average is one of the whole phase, which only its end can tell.
+        // An average is one of the whole phase, which only its end shows.
         Subject::Promql(query) if matches!(requirement.measure, Measure::Value | Measure::Min | Measure::Max) => {
             let breach = match requirement.comparison {
                 Comparison::Below => ">=",
@@ -135,7 +135,7 @@ fn watch(plan: &Plan, slo: &Slo, requirement: &Requirement, phases: &str) -> Wat
 }
 
 impl Objective<'_> {
-    /// The labels of its alerts. `of` says what is measured, so that a latency of the generator's can be told from a level of the target.
+    /// The labels of its alerts. `of` says what is measured, so that a latency of the generator's is distinguished from a level of the target.
     fn labels(&self, plan: &Plan, alert: &Alert) -> Value {
         let of = match &self.slo.subject {
             Subject::Traffic(traffic) => traffic.of.name(&plan.layout),
@@ -188,7 +188,7 @@ impl Objective<'_> {
         alerts.push(Alert {
             name: "LoadSloMissed",
             severity: "ticket",
-            // What the last run came to stands while the next one goes on; one scrape that fails ends nothing.
+            // The last run's result stays while the next one goes on; one scrape that fails ends nothing.
             expr: format!(
                 "min by (job, instance, profile, phase) (last_over_time(load_slo_met{{profile={},slo={},requirement={}}}[5m])) == 0",
                 quoted(profile),
@@ -203,7 +203,7 @@ impl Objective<'_> {
 }
 
 impl Alert {
-    /// What tells a person of it; `value` is how its value is written.
+    /// What a person reads about it; `value` is how its value is written.
     fn annotations(&self, value: &str, links: Links<'_>) -> [(&'static str, String); 4] {
         let anchor = self.name.to_lowercase();
         [

@@ -61,7 +61,7 @@ fn grafana_gets_the_same_alerts() {
 }
 
 #[test]
-fn alerts_lead_where_they_are_told_to() {
+fn alerts_link_to_the_pages_that_are_named() {
     let plan = plan_of("config/votes.yml");
     let links = Links { runbooks: "https://runbooks.example/load", grafana: "https://grafana.example/" };
     for format in [RulesFormat::Prometheus, RulesFormat::Grafana] {
@@ -72,7 +72,7 @@ fn alerts_lead_where_they_are_told_to() {
 }
 
 #[test]
-fn a_latency_can_be_told_from_a_level_of_the_target() {
+fn a_latency_is_distinguished_from_a_level_of_the_target() {
     let plan = plan_of("config/votes.yml");
     let objectives = objectives(&plan);
     for (slo, of) in [("api", "response"), ("arrivals", "response"), ("cache", "server"), ("pool", "promql")] {

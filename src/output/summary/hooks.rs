@@ -13,7 +13,7 @@ pub(super) fn hooks(out: &mut String, run: &Run, before: bool, style: Style) {
     }
 }
 
-fn one(out: &mut String, hook: &Hook, told: &[String], style: Style) {
+fn one(out: &mut String, hook: &Hook, shown: &[String], style: Style) {
     let came = match (hook.ok, &hook.unsure) {
         (true, _) => Tone::Good.paint("OK", style),
         (false, Some(_)) => Tone::Unsure.paint("INCONCLUSIVE", style),
@@ -21,11 +21,11 @@ fn one(out: &mut String, hook: &Hook, told: &[String], style: Style) {
     };
     out.push_str(&format!("\n{}  {}  {came}\n", style.bold(&clean(&hook.name)), seconds(Some(hook.duration()))));
     // What stands at the top already isn't said again.
-    let news = hook.error.iter().filter(|error| !told.iter().any(|told| told.contains(error.as_str())));
+    let news = hook.error.iter().filter(|error| !shown.iter().any(|shown| shown.contains(error.as_str())));
     for error in news {
         out.push_str(&format!("  {}\n", Tone::Bad.paint(clean(error).trim_end(), style)));
     }
-    let said = |what: &str| told.iter().chain(&hook.error).any(|told| told.contains(what));
+    let said = |what: &str| shown.iter().chain(&hook.error).any(|shown| shown.contains(what));
     let mut checks =
         Table::new(vec![("", Align::Left), ("check", Align::Left), ("", Align::Left), ("held", Align::Right), ("", Align::Left)]);
     for check in &hook.checks {

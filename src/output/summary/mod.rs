@@ -109,7 +109,7 @@ fn failed(run: &Run, style: Style) -> String {
     )
 }
 
-fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, style: Style) {
+fn one_phase(out: &mut String, phase: &Phase, shown: &[String], repeated: bool, style: Style) {
     let repeat = if repeated { format!(" (repeat {})", phase.repeat + 1) } else { String::new() };
     let judged = match (phase.judged, phase.verdict) {
         (false, _) => style.dim("not judged"),
@@ -119,7 +119,7 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
     let name = style.bold(&format!("{}{repeat}", clean(&phase.name)));
     out.push_str(&format!("\n{name}  {}  {judged}\n", seconds(Some(phase.duration()))));
     // What stands at the top already isn't said again.
-    let news = phase.reasons.iter().filter(|reason| !told.contains(&format!("{}: {reason}", phase.name)));
+    let news = phase.reasons.iter().filter(|reason| !shown.contains(&format!("{}: {reason}", phase.name)));
     for reason in news {
         let tone = if phase.judged { tone(phase.verdict) } else { Tone::Plain };
         out.push_str(&format!("  {}\n", tone.paint(clean(reason).trim_end(), style)));
@@ -147,8 +147,8 @@ fn one_phase(out: &mut String, phase: &Phase, told: &[String], repeated: bool, s
     }
 }
 
-/// The requirements, targets behind them. What was `told` above already isn't said again.
-fn slos(out: &mut String, slos: &[SloResult], told: &[String], style: Style) {
+/// The requirements, targets behind them. What was `shown` above already isn't said again.
+fn slos(out: &mut String, slos: &[SloResult], shown: &[String], style: Style) {
     let mut table = Table::new(vec![
         ("", Align::Left),
         ("SLO", Align::Left),
@@ -159,7 +159,7 @@ fn slos(out: &mut String, slos: &[SloResult], told: &[String], style: Style) {
     ]);
     let (targets, requirements): (Vec<&SloResult>, Vec<&SloResult>) = slos.iter().partition(|slo| slo.target);
     for slo in requirements.into_iter().chain(targets) {
-        let reason = slo.reason.as_ref().filter(|reason| !told.iter().any(|told| told.contains(reason.as_str())));
+        let reason = slo.reason.as_ref().filter(|reason| !shown.iter().any(|shown| shown.contains(reason.as_str())));
         let note = match (slo.target, reason) {
             (false, None) => String::new(),
             (false, Some(reason)) => clean(reason),

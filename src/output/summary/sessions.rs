@@ -82,7 +82,7 @@ pub(super) fn messages(out: &mut String, phase: &Phase, style: Style) {
 
 fn missed(message: &Message) -> Cell {
     match (message.missed, message.missed_ratio) {
-        // Nobody was there who could tell.
+        // Nobody was there who could know.
         (0, None) if message.missed_unconnected.is_none() => Cell::toned("unknown".to_owned(), Tone::Bad),
         (0, None) => NONE.into(),
         (0, Some(_)) => "0".into(),

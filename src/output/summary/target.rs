@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::style::{Style, clean};
 use super::super::table::{Align, Cell, Table, Tone, line};
 use crate::base::figures::{count, number, optional};
-use crate::counters::Kind;
+use crate::counters::MetricKind;
 use crate::record::{CounterRow, Phase};
 
 type Labels = BTreeMap<String, String>;
@@ -93,23 +93,23 @@ pub(super) fn counters(out: &mut String, phase: &Phase, style: Style) {
 
 /// What a reader must know of the counters, once for the run. A phase's own figures stand in brackets at a note's end.
 pub(super) fn notes(out: &mut String, phases: &[Phase], style: Style) {
-    let mut told: Vec<&str> = Vec::new();
+    let mut notes: Vec<&str> = Vec::new();
     let is_source = |name: &str| phases.iter().flat_map(|phase| &phase.sources).any(|source| source.name == name);
     for note in phases.iter().flat_map(|phase| &phase.notes) {
         let note = match note.rfind(" (") {
             Some(at) if note.ends_with(')') => &note[..at],
             _ => note,
         };
-        // Which source told it doesn't change what is to be known.
+        // Which source said it doesn't change what is to be known.
         let note = note.split_once(": ").filter(|(source, _)| is_source(source)).map_or(note, |(_, note)| note);
-        if !told.contains(&note) {
-            told.push(note);
+        if !notes.contains(&note) {
+            notes.push(note);
         }
     }
-    if !told.is_empty() {
+    if !notes.is_empty() {
         out.push('\n');
     }
-    told.iter().for_each(|note| line(out, "note", clean(note).trim_end(), style));
+    notes.iter().for_each(|note| line(out, "note", clean(note).trim_end(), style));
 }
 
 /// Whether nothing happened to a series, and nothing is to be said of it.
@@ -129,12 +129,12 @@ fn repeats(counter: &CounterRow, other: &CounterRow) -> bool {
 }
 
 fn row(counter: &CounterRow, siblings: &[&Labels]) -> Vec<Cell> {
-    let told = |value: Option<f64>| Cell::from(value.filter(|value| *value != 0.0).map_or_else(String::new, number));
-    let gauge = counter.kind == Kind::Gauge;
+    let shown = |value: Option<f64>| Cell::from(value.filter(|value| *value != 0.0).map_or_else(String::new, number));
+    let gauge = counter.kind == MetricKind::Gauge;
     let mut cells: Vec<Cell> = vec![clean(&counter.source).into(), named(&counter.metric, &counter.labels, siblings).into()];
     cells.extend([optional(counter.before), optional(counter.after), optional(counter.delta)].map(Cell::from));
-    cells.push(told(counter.uncertainty));
-    cells.push(told(counter.per_request.filter(|_| !gauge)));
+    cells.push(shown(counter.uncertainty));
+    cells.push(shown(counter.per_request.filter(|_| !gauge)));
     cells.push(counter.max.map_or_else(String::new, number).into());
     let resets = match counter.resets {
         0 => String::new(),
@@ -147,22 +147,22 @@ fn row(counter: &CounterRow, siblings: &[&Labels]) -> Vec<Cell> {
     cells
 }
 
-/// A series by its name and the labels that tell it from its siblings: `pg_stat_database_xact_commit{datname="shop"}`.
+/// A series by its name and the labels that distinguish it from its siblings: `pg_stat_database_xact_commit{datname="shop"}`.
 fn named(name: &str, labels: &Labels, siblings: &[&Labels]) -> String {
-    let mut told = telling(siblings);
-    if !told.iter().any(|name| labels.contains_key(*name)) {
-        told = differing(siblings);
+    let mut names = distinguishing(siblings);
+    if !names.iter().any(|name| labels.contains_key(*name)) {
+        names = differing(siblings);
     }
     let shown: Vec<String> = labels
         .iter()
-        .filter(|(label, _)| told.contains(label.as_str()))
+        .filter(|(label, _)| names.contains(label.as_str()))
         .map(|(label, value)| format!("{}=\"{}\"", clean(label), clean(value)))
         .collect();
     if shown.is_empty() { clean(name) } else { format!("{}{{{}}}", clean(name), shown.join(",")) }
 }
 
-/// The labels that tell siblings apart: one that does it alone if there is one, best a `…name`, else all that differ.
-fn telling<'a>(siblings: &[&'a Labels]) -> BTreeSet<&'a str> {
+/// The labels that distinguish siblings: one that does it alone if there is one, best a `…name`, else all that differ.
+fn distinguishing<'a>(siblings: &[&'a Labels]) -> BTreeSet<&'a str> {
     let differing = differing(siblings);
     let alone = differing.iter().copied().filter(|name| values(siblings, name) == siblings.len());
     match alone.max_by_key(|name| name.ends_with("name")) {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_labels_that_tell_siblings_apart_are_shown() {
+    fn only_the_labels_that_distinguish_siblings_are_shown() {
         let (shop, zero) =
             (labels(&[("datid", "5"), ("datname", "shop"), ("server", "a")]), labels(&[("datid", "0"), ("server", "a")]));
         assert_eq!(named("commits", &shop, &[&shop]), "commits");

@@ -65,7 +65,7 @@ pub(super) fn phases(resolver: &mut Resolver<'_>, scenarios: &[String], paces: &
 }
 
 /// One load as written, in one stage.
-struct Part<'w> {
+struct StageLoad<'w> {
     duration: Duration,
     load: &'w written::Load,
     at: Node,
@@ -106,7 +106,7 @@ struct Builder<'a, 'p> {
 impl Builder<'_, '_> {
     fn phase(&mut self, id: PhaseId, phase: &written::Phase) -> Phase {
         let name = phase.name.value.0.clone();
-        let mut stages: Vec<(Duration, BTreeMap<usize, Part<'_>>)> = Vec::new();
+        let mut stages: Vec<(Duration, BTreeMap<usize, StageLoad<'_>>)> = Vec::new();
         match (&phase.duration, &phase.stages) {
             (Some(duration), None) => {
                 let length = self.length(duration);
@@ -173,14 +173,14 @@ impl Builder<'_, '_> {
         load: Option<&'w written::PhaseLoad>,
         split: Option<&'w Named<Of<written::Weight>>>,
         at: Node,
-    ) -> BTreeMap<usize, Part<'w>> {
+    ) -> BTreeMap<usize, StageLoad<'w>> {
         let mut parts = BTreeMap::new();
         match (load, split) {
             (None, _) => {}
             (Some(Flat::Each(each)), None) => {
                 for (name, load) in each.iter() {
                     if let Some(index) = self.scenario(name) {
-                        parts.insert(index, Part { duration, load: &load.value, at: load.at, split: None });
+                        parts.insert(index, StageLoad { duration, load: &load.value, at: load.at, split: None });
                     }
                 }
             }
@@ -196,7 +196,7 @@ impl Builder<'_, '_> {
                     if let Some(index) = self.scenario(name) {
                         parts.insert(
                             index,
-                            Part { duration, load: &load.value, at: load.at, split: Some((Rc::clone(&shared), which)) },
+                            StageLoad { duration, load: &load.value, at: load.at, split: Some((Rc::clone(&shared), which)) },
                         );
                     }
                 }
@@ -223,7 +223,7 @@ impl Builder<'_, '_> {
         found
     }
 
-    fn no_counts(&mut self, parts: &BTreeMap<usize, Part<'_>>) {
+    fn no_counts(&mut self, parts: &BTreeMap<usize, StageLoad<'_>>) {
         for part in parts.values() {
             for count in [part.load.iterations, part.load.total_iterations].into_iter().flatten() {
                 self.resolver.error(count.at, "iterations end a whole phase; they can't be counted in one of its stages");
@@ -232,7 +232,7 @@ impl Builder<'_, '_> {
     }
 
     /// What one scenario does in a phase; nothing if nothing.
-    fn load(&mut self, scenario: usize, stages: &[(Duration, BTreeMap<usize, Part<'_>>)]) -> Option<Load> {
+    fn load(&mut self, scenario: usize, stages: &[(Duration, BTreeMap<usize, StageLoad<'_>>)]) -> Option<Load> {
         let mut users = Vec::new();
         let mut rates = Vec::new();
         let mut bursts = Vec::new();
@@ -321,7 +321,7 @@ impl Builder<'_, '_> {
     }
 
     /// A count, scaled and split.
-    fn count(&self, count: u64, part: &Part<'_>) -> u64 {
+    fn count(&self, count: u64, part: &StageLoad<'_>) -> u64 {
         let scaled = scaled(count as f64, self.amount) as u64;
         match &part.split {
             None => scaled,
@@ -329,7 +329,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn users(&mut self, scenario: usize, part: &Part<'_>) -> Piece {
+    fn users(&mut self, scenario: usize, part: &StageLoad<'_>) -> Piece {
         let level = part.load.users.map_or(Level::Constant(0.0), |users| users.value.level());
         let number = |users: f64| self.count(users as u64, part) as f64;
         let (from, to) = match level {
@@ -344,7 +344,7 @@ impl Builder<'_, '_> {
         Piece { duration: part.duration, from, to }
     }
 
-    fn rate(&mut self, scenario: usize, part: &Part<'_>) -> Piece {
+    fn rate(&mut self, scenario: usize, part: &StageLoad<'_>) -> Piece {
         let level = part.load.rate.map_or(Level::Constant(0.0), |rate| rate.value.level());
         let share = match &part.split {
             None => self.amount,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Builder, DEFAULT_MAX_USERS, MOST_AT_ONCE, Pace, Part};
+use super::{Builder, DEFAULT_MAX_USERS, MOST_AT_ONCE, Pace, StageLoad};
 use crate::base::written::{Form, Node};
 use crate::load::{Arrivals, Iterations, Load, OnBusy, Shape, Spacing, prepared_users};
 use crate::profile::written;
@@ -28,7 +28,7 @@ pub(super) struct OpenOptions {
 }
 
 impl Builder<'_, '_> {
-    pub(super) fn closed_options(&mut self, part: &Part<'_>, options: &mut ClosedOptions) {
+    pub(super) fn closed_options(&mut self, part: &StageLoad<'_>, options: &mut ClosedOptions) {
         if let Some(each) = part.load.iterations {
             // There are more or fewer of those users already.
             options.iterations = Some(Iterations::Each(each.value));
@@ -44,7 +44,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    pub(super) fn open_options(&mut self, part: &Part<'_>, options: &mut OpenOptions) {
+    pub(super) fn open_options(&mut self, part: &StageLoad<'_>, options: &mut OpenOptions) {
         let load = part.load;
         if let Some(users) = load.users {
             match users.value.level() {

@@ -38,7 +38,7 @@ impl One<'_, '_> {
 
     fn of_step(&self, traffic: &Traffic, id: StepId) -> (String, ScenarioId, Traffic) {
         let step = &self.layout.steps[id.index()];
-        // A step that stands in several groups, or in one and outside of it, is told apart by them.
+        // A step that stands in several groups, or in one and outside of it, is distinguished by them.
         let twin = |other: &StepId| {
             let other = &self.layout.steps[other.index()];
             other.scenario == step.scenario && other.name == step.name

@@ -178,7 +178,7 @@ impl One<'_, '_> {
         }
     }
 
-    /// A connection serves all steps of its scenario, so what ended can't be told by step.
+    /// A connection serves all steps of its scenario, so what ended can't be counted by step.
     fn wider_than_its_steps(&mut self, slo: &Slo) {
         let (Some(step), Subject::Traffic(traffic)) = (self.slo.step.as_ref().and_then(|steps| steps.0.first()), &slo.subject)
         else {

@@ -78,7 +78,7 @@ impl One<'_, '_> {
             }
         };
         if let Some(unknown) = &query.unknown {
-            self.resolver.warn(written.at, format!("{unknown}; whether the query is right only the server can tell"));
+            self.resolver.warn(written.at, format!("{unknown}; only the server knows whether the query is right"));
         }
         let named =
             |phase: &&Phase| self.slo.phase.as_ref().is_none_or(|names| names.0.iter().any(|name| name.source == phase.name));
@@ -133,7 +133,7 @@ impl One<'_, '_> {
         Some(Subject::Server(Server { value: server.source.clone(), matchers, systems }))
     }
 
-    /// What tells systems apart says nothing of anything else.
+    /// What distinguishes systems says nothing of anything else.
     fn of_systems_only(&mut self) -> Option<()> {
         let over = self.slo.over.iter().flat_map(|list| &list.0).find(|over| over.value != written::Over::Run);
         if let Some(over) = over {
@@ -269,7 +269,7 @@ impl One<'_, '_> {
             .filter(|id| match of {
                 Of::Group => groups.iter().any(|group| layout.groups[group.index()].scenario == *id),
                 Of::Own(own) | Of::Gauge(own) => layout.own[own.index()].scenarios.contains(id) || gauge_from(layout, own),
-                // Who connects nowhere, holds no session or hears no message has none of the subject.
+                // A scenario that opens no connection or session, or receives no message, has none of the subject.
                 Of::Connect | Of::Session => steps.iter().any(|step| layout.steps[step.index()].scenario == *id),
                 Of::MessageLatency => !self.messages(&[*id], &steps, of).is_empty(),
                 Of::Response | Of::Service | Of::Iteration => true,
@@ -281,7 +281,7 @@ impl One<'_, '_> {
         Some(Traffic { of, steps, groups, scenarios, all_steps: !narrowed, protocols, checks, messages, timeout: 0.0 })
     }
 
-    /// The messages that sessions of the steps receive; of their latency only those that tell when they were published.
+    /// The messages that sessions of the steps receive; of their latency only those that say when they were published.
     fn messages(&self, scenarios: &[ScenarioId], steps: &[StepId], of: Of) -> Vec<MessageId> {
         let layout = self.layout;
         let inside = |step: StepId| steps.contains(&step) && scenarios.contains(&layout.steps[step.index()].scenario);

@@ -98,5 +98,5 @@ fn promql_is_read_before_a_run() {
     assert!(!reaches("rate(up[5m])", ", phase: long") && reaches("rate(up[10m])", ", phase: long"));
     assert!(!reaches("rate(up[10m])", ", over: run") && reaches("rate(up[11m])", ", over: run"));
     let (_, warnings) = of("rollup_rate(up[5s])", "").unwrap();
-    assert!(warnings.contains("only the server can tell"), "{warnings}");
+    assert!(warnings.contains("only the server knows"), "{warnings}");
 }

@@ -49,7 +49,7 @@ pub(super) fn flow<'a, 'p: 'a>(
     rows.start = builder.rows(&[]);
     let of_start = builder.names.clone();
     builder.know(&scenario.flow);
-    // What is only called is looked at where it is called: it is no flow of its own.
+    // A scenario that is only called is looked at where it is called: it is no flow of its own.
     let only_called = builder.resolver.calls.only_called.contains(&id.index());
     let flow = if only_called { Flow::default() } else { builder.flow(&scenario.flow) };
     rows.flow = builder.rows(&rows.start);

@@ -87,10 +87,10 @@ scenarios: {{a: {{flow: {{http: {{get: 'http://127.0.0.1:1/', auth: {auth}}}}}}}
 phases: [{{name: p, duration: 1s, load: {{a: {{users: 1}}}}}}]"
         );
         let env = Env::from_iter([("NOPE", "")]);
-        let told = match load_text(Path::new("test.yml"), text, &env, &[], Options::default()) {
+        let message = match load_text(Path::new("test.yml"), text, &env, &[], Options::default()) {
             Ok(_) => String::new(),
             Err(problems) => problems.to_string(),
         };
-        assert_eq!(told.contains("`auth` is one of basic"), wrong, "{auth}: {told}");
+        assert_eq!(message.contains("`auth` is one of basic"), wrong, "{auth}: {message}");
     }
 }

@@ -106,7 +106,7 @@ slos:
 
 #[test]
 fn limits_hold_for_all_that_makes_load() {
-    let told = |limits: &str, rest: &str| {
+    let problems = |limits: &str, rest: &str| {
         let text = format!(
             "name: test\nlimits: {{{limits}}}\nscenarios: {{a: {{flow: {{http: {{get: 'http://127.0.0.1:1/'}}}}}}}}\n{rest}\n"
         );
@@ -143,7 +143,7 @@ fn limits_hold_for_all_that_makes_load() {
             "`127.0.0.2:1` must not be loaded",
         ),
     ] {
-        let found = told(limits, &rest);
+        let found = problems(limits, &rest);
         assert!(if wrong.is_empty() { found.is_empty() } else { found.contains(wrong) }, "{limits} {rest}: {found}");
     }
 }

@@ -61,7 +61,7 @@ impl de::Error for Fault {
     }
 
     fn missing_field(_: &'static str) -> Self {
-        // Told for the whole mapping beforehand.
+        // Reported for the whole mapping beforehand.
         Self { message: None, node: None }
     }
 

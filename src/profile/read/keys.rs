@@ -1,9 +1,9 @@
-//! What a written type may hold, as its JSON Schema tells, and what it is called.
+//! What a written type may hold, as its JSON Schema says, and what it is called.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// The keys of a written type, as its schema tells them.
+/// The keys of a written type, as its schema lists them.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) known: Vec<String>,

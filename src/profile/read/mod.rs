@@ -1,8 +1,8 @@
 //! From nodes to the written types: a serde deserializer that reports every problem instead of the first.
 //!
 //! serde gives up a value at its first mistake. So a pass that fails takes the smallest node that failed out of the tree,
-//! and the next pass goes on without it, until one succeeds; what is only missing because it was taken out is not told.
-//! Unknown and missing keys are told for a whole mapping at once: the known ones are in the JSON Schema of the same type.
+//! and the next pass goes on without it, until one succeeds; what is only missing because it was taken out is not reported.
+//! Unknown and missing keys are reported for a whole mapping at once: the known ones are in the JSON Schema of the same type.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::diagnostic::Diagnostic;
-use super::tree::{Kind, Tree};
+use super::tree::{NodeKind, Tree};
 use crate::base::written::Node;
 
 mod fault;
@@ -20,7 +20,7 @@ mod reader;
 use fault::Notes;
 use reader::Reader;
 
-/// Reads a type from the node, takes out of the tree what can't be read, and tells why.
+/// Reads a type from the node, takes out of the tree what can't be read, and reports why.
 pub(super) fn read<T: DeserializeOwned + JsonSchema>(
     tree: &mut Tree,
     node: Node,
@@ -70,7 +70,7 @@ impl Damage {
     }
 
     fn look(&mut self, tree: &Tree, top: Node) {
-        let Kind::Map { entries, removed, .. } = &tree.entry(top).kind else { return };
+        let NodeKind::Map { entries, removed, .. } = &tree.entry(top).kind else { return };
         self.lost.extend(removed.iter().cloned());
         for (key, value) in entries {
             if tree.damaged.contains(value) {

@@ -9,7 +9,7 @@ use super::fault::{Fault, Notes};
 use super::keys::{Keys, keys_of, words};
 use crate::base::names::nearest;
 use crate::base::written::{Node, ask};
-use crate::profile::tree::{Kind, Tree};
+use crate::profile::tree::{NodeKind, Tree};
 use crate::profile::values::{Plain, in_another_base, plain};
 
 /// Reads one node.
@@ -39,10 +39,10 @@ impl<'t> Reader<'t> {
     /// What stands here, for "… is wanted, this is …".
     fn found(&self) -> String {
         match &self.tree.entry(self.node).kind {
-            Kind::List(_) => "a list".into(),
-            Kind::Map { .. } => "a mapping".into(),
-            Kind::Scalar(scalar) if !scalar.plain => format!("the text `{}`", self.shown(&scalar.text)),
-            Kind::Scalar(scalar) => match plain(&scalar.text) {
+            NodeKind::List(_) => "a list".into(),
+            NodeKind::Map { .. } => "a mapping".into(),
+            NodeKind::Scalar(scalar) if !scalar.plain => format!("the text `{}`", self.shown(&scalar.text)),
+            NodeKind::Scalar(scalar) => match plain(&scalar.text) {
                 Plain::Null => "nothing".into(),
                 Plain::Bool(value) => format!("`{value}`"),
                 Plain::Text(text) => format!("the text `{}`", self.shown(text)),
@@ -99,8 +99,8 @@ impl<'t> Reader<'t> {
 
     fn entries(&self) -> Result<&'t [(Node, Node)], Fault> {
         match &self.tree.entry(self.node).kind {
-            Kind::Map { entries, .. } => Ok(entries),
-            Kind::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => Err(self.nothing()),
+            NodeKind::Map { entries, .. } => Ok(entries),
+            NodeKind::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => Err(self.nothing()),
             _ => Err(self.wanted("a mapping")),
         }
     }
@@ -209,10 +209,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.tree.entry(self.node).kind {
-            Kind::List(_) => self.deserialize_seq(visitor),
-            Kind::Map { .. } => self.deserialize_map(visitor),
-            Kind::Scalar(scalar) if self.key || !scalar.plain => self.placed(visitor.visit_str(&scalar.text)),
-            Kind::Scalar(scalar) => self.placed(match plain(&scalar.text) {
+            NodeKind::List(_) => self.deserialize_seq(visitor),
+            NodeKind::Map { .. } => self.deserialize_map(visitor),
+            NodeKind::Scalar(scalar) if self.key || !scalar.plain => self.placed(visitor.visit_str(&scalar.text)),
+            NodeKind::Scalar(scalar) => self.placed(match plain(&scalar.text) {
                 Plain::Null => visitor.visit_unit(),
                 Plain::Bool(value) => visitor.visit_bool(value),
                 Plain::Unsigned(value) => visitor.visit_u64(value),
@@ -278,7 +278,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 self.placed(visitor.visit_seq(Chosen { node: Some(self.node.0), text: Some(text) }))
             }
             ask::MANY => match &self.tree.entry(self.node).kind {
-                Kind::List(items) => self.placed(visitor.visit_seq(Items { reader: self, items: items.iter() })),
+                NodeKind::List(items) => self.placed(visitor.visit_seq(Items { reader: self, items: items.iter() })),
                 _ => self.placed(visitor.visit_seq(Items { reader: self, items: [self.node].iter() })),
             },
             ask::FORM => self.pair(self.tree.scalar(self.node).is_some(), visitor),
@@ -298,8 +298,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.tree.entry(self.node).kind {
-            Kind::List(items) => self.placed(visitor.visit_seq(Items { reader: self, items: items.iter() })),
-            Kind::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => Err(self.nothing()),
+            NodeKind::List(items) => self.placed(visitor.visit_seq(Items { reader: self, items: items.iter() })),
+            NodeKind::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => Err(self.nothing()),
             _ => Err(self.wanted("a list")),
         }
     }
@@ -330,7 +330,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 self.unknown(*key, text, name, keys);
             }
         }
-        if let (Some(keys), Kind::Map { removed, .. }) = (keys, &self.tree.entry(self.node).kind) {
+        if let (Some(keys), NodeKind::Map { removed, .. }) = (keys, &self.tree.entry(self.node).kind) {
             let has = |field: &String| removed.contains(field) || known.iter().any(|(key, _)| self.tree.key(*key) == field);
             let missing: Vec<&String> = keys.required.iter().filter(|field| !has(field)).collect();
             if !missing.is_empty() {
@@ -384,7 +384,7 @@ impl Reader<'_> {
     /// Refuses a key of the contract that this version lacks. The fault is the key's, so that the caret is under it.
     fn not_yet(&self) -> Fault {
         let holder = self.tree.nodes.iter().find_map(|entry| match &entry.kind {
-            Kind::Map { entries, .. } => entries.iter().find(|(_, value)| *value == self.node).map(|(key, _)| *key),
+            NodeKind::Map { entries, .. } => entries.iter().find(|(_, value)| *value == self.node).map(|(key, _)| *key),
             _ => None,
         });
         let key = holder.unwrap_or(self.node);

@@ -25,7 +25,7 @@ impl Payload {
         Payload::Once(Bytes::new())
     }
 
-    /// What is told of an upload while it goes on, and afterwards.
+    /// What is known of an upload while it goes on, and afterwards.
     pub fn tally(&self) -> Option<Arc<Tally>> {
         match self {
             Payload::Once(_) => None,

@@ -20,7 +20,7 @@ use super::exchange::Exchange;
 use super::failure::Failure;
 use super::http2::H2Connection;
 use super::pool::Pool;
-use super::prepared::Prepared;
+use super::prepared::PreparedRequest;
 use super::progress::{Progress, Unreported};
 use super::received::BEGINNING;
 use super::request::{Request, allowed};
@@ -41,10 +41,10 @@ pub struct Client {
     connections: Vec<Box<Connection>>,
     /// Those that take many requests at once; they are never taken out.
     lines: Vec<H2Connection>,
-    /// Connections that were dropped with a request, and of which nobody has been told yet.
+    /// Connections that were dropped with a request, and not reported yet.
     lost: usize,
-    /// What the requests that were dropped could not tell any more.
-    untold: Unreported,
+    /// What the requests that were dropped could not report any more.
+    unreported: Unreported,
     knock: Knock,
     alarm: Alarm,
 }
@@ -75,34 +75,34 @@ impl Client {
         &self.knock
     }
 
-    /// Forgets the cookies and closes the connections, for the end of the user. Returns what nobody was told of, these closed
+    /// Forgets the cookies and closes the connections, for the end of the user. Returns what was not reported yet, these closed
     /// connections among it.
     pub fn close(&mut self) -> Unreported {
         self.jar = Jar::default();
-        let lines = self.lines.drain(..).filter(H2Connection::tell).count();
+        let lines = self.lines.drain(..).filter(H2Connection::claim_end).count();
         let closed = self.connections.len() + lines;
         self.connections.clear();
-        let mut untold = self.untold();
-        untold.closed(closed);
-        untold
+        let mut unreported = self.unreported();
+        unreported.closed(closed);
+        unreported
     }
 
-    /// What a request that was dropped could not tell of connections. To be asked for at once, since what was still being opened lasts
+    /// What a request that was dropped could not report of connections. To be asked for at once, since what was still being opened lasts
     /// until then.
-    pub fn untold(&mut self) -> Unreported {
-        self.untold.dropped(&self.knock);
-        self.untold.closed(std::mem::take(&mut self.lost));
-        std::mem::take(&mut self.untold)
+    pub fn unreported(&mut self) -> Unreported {
+        self.unreported.dropped(&self.knock);
+        self.unreported.closed(std::mem::take(&mut self.lost));
+        std::mem::take(&mut self.unreported)
     }
 
     /// Sends the request, follows its redirects, and reads the answer.
     ///
-    /// May be dropped at any time: the connection in use is then closed, and [`Client::untold`] or [`Pool::close`] tells of it.
-    pub async fn perform(&mut self, request: &Request, prepared: Prepared<'_>, pool: Option<&Pool>) -> Exchange {
+    /// May be dropped at any time: the connection in use is then closed, and [`Client::unreported`] or [`Pool::close`] reports it.
+    pub async fn perform(&mut self, request: &Request, prepared: PreparedRequest<'_>, pool: Option<&Pool>) -> Exchange {
         let spec = &request.spec;
         let deadline = Instant::now() + spec.timeout;
-        let Self { jar, connections, lines, lost, untold, knock, alarm } = self;
-        let mut progress = Progress::new(untold, knock);
+        let Self { jar, connections, lines, lost, unreported, knock, alarm } = self;
+        let mut progress = Progress::new(unreported, knock);
         progress.closed(std::mem::take(lost));
         // Held here, once: each future that took it would hold it again.
         let mut due = Due {
@@ -132,7 +132,7 @@ impl Client {
             .await
         };
         if result.is_none() && (progress.meter.is_some() || matches!(progress.line, Some((_, true)))) {
-            // A time limit drops the connection too, but this exchange tells of it.
+            // A time limit drops the connection too, but this exchange reports it.
             match pool {
                 Some(pool) if matches!(spec.connections, Connections::Shared(_)) => pool.forget_lost(),
                 _ => *lost = 0,

@@ -24,7 +24,7 @@ use crate::net::{DialError, Dialing, Meter, Stream, give_way};
 pub(super) type Outgoing = http::Request<Payload>;
 
 /// A connection that was idle for less is used without asking the kernel whether the peer is still there: a peer that closes
-/// so soon does so while the request is on its way, and nothing could tell.
+/// so soon does so while the request is on its way, and nothing would show it.
 const IDLE: Duration = Duration::from_millis(1);
 
 /// How much of an upload may stand in the socket's buffer without being on its way, in bytes.
@@ -93,7 +93,7 @@ impl Connection {
         if self.last_used.elapsed() > IDLE {
             // The peer had its pause: what it has said meanwhile is read at once.
             self.meter.restart();
-            // With TLS there may be a session ticket to read, so there only hyper can tell.
+            // With TLS there may be a session ticket to read, so there only hyper knows.
             let readable = !self.origin.is_secure() && self.meter.is_readable();
             self.driver.poll(&mut Context::from_waker(Waker::noop()));
             if readable {

@@ -58,7 +58,7 @@ impl Failure {
     fn of_io(error: &io::Error, stage: Stage) -> Self {
         let doing = stage.doing();
         match reason_of(error) {
-            // As the library of TLS words it. A body whose length isn't told may be whole, and anybody may have cut it.
+            // As the library of TLS words it. A body whose length isn't given may be whole, and anybody may have cut it.
             Reason::Closed if stage == Stage::Body && error.to_string().contains("close_notify") => {
                 let detail = "the peer closed the connection in the middle of the body, or behind it without the goodbye of TLS (close_notify), so it may not be whole";
                 Self::new(Reason::Protocol, detail)

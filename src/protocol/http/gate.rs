@@ -25,17 +25,17 @@ const MOST: usize = 16;
 /// One connection's gate.
 #[derive(Debug)]
 pub(super) struct Gate {
-    shared: Arc<Shared>,
+    shared: Arc<GateState>,
     waker: Waker,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct GateState {
     state: AtomicU8,
     task: AtomicWaker,
 }
 
-impl Wake for Shared {
+impl Wake for GateState {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -49,7 +49,7 @@ impl Wake for Shared {
 
 impl Gate {
     pub fn new() -> Self {
-        let shared = Arc::new(Shared { state: AtomicU8::new(OPEN), task: AtomicWaker::new() });
+        let shared = Arc::new(GateState { state: AtomicU8::new(OPEN), task: AtomicWaker::new() });
         Self { waker: Waker::from(Arc::clone(&shared)), shared }
     }
 

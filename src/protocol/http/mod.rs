@@ -37,12 +37,12 @@ pub use cookies::Jar as Cookies;
 pub use exchange::{Disconnect, Exchange, Stage};
 pub(crate) use failure::Failure;
 pub use pool::Pool;
-pub use prepared::Prepared;
+pub use prepared::PreparedRequest;
 pub use progress::Unreported;
 pub use request::Request;
 pub(crate) use spec::TWO_USERS;
 pub use spec::{Body, BuildError, Connections, MAX_BODY, Spec};
-pub use upload::{Content, Length, Multipart, Part, SizeError, Sizes, Uploaded, probe};
+pub use upload::{BodyPart, Content, Length, Multipart, SizeError, Sizes, Uploaded, probe};
 
 #[cfg(test)]
 mod tests;

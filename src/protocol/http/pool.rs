@@ -25,7 +25,7 @@ struct State {
     idle: VecDeque<Box<Connection>>,
     /// Connections that take many requests at once.
     lines: Vec<H2Connection>,
-    /// Connections that were dropped with their request, and of which nobody has been told yet.
+    /// Connections that were dropped with their request, and not reported yet.
     lost: usize,
 }
 
@@ -41,15 +41,15 @@ impl Pool {
         self.size
     }
 
-    /// Closes the idle connections, for the end of the worker; returns how many connections are gone that no exchange told.
+    /// Closes the idle connections, for the end of the worker; returns how many connections are gone that no exchange reported.
     pub fn close(&self) -> usize {
         let mut state = self.state();
-        let closed = state.idle.len() + state.lost + state.lines.iter().filter(|line| line.tell()).count();
+        let closed = state.idle.len() + state.lost + state.lines.iter().filter(|line| line.claim_end()).count();
         *state = State::default();
         closed
     }
 
-    /// Somebody has told of one connection that was dropped with its request.
+    /// One connection that was dropped with its request has been reported.
     pub(super) fn forget_lost(&self) {
         let mut state = self.state();
         state.lost = state.lost.saturating_sub(1);
@@ -148,7 +148,7 @@ impl Lease<'_> {
             return true;
         }
         let unused = state.lines.iter().position(|line| line.load() == 0);
-        unused.is_some_and(|at| state.lines.remove(at).tell())
+        unused.is_some_and(|at| state.lines.remove(at).claim_end())
     }
 
     /// Gives a connection back.

@@ -11,13 +11,13 @@ use crate::expr::unique;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request as rendered for one user.
-pub struct Prepared<'r> {
+pub struct PreparedRequest<'r> {
     pub(super) address: Rendered<'r, Address>,
     pub(super) headers: Rendered<'r, HeaderMap>,
     pub(super) body: Payload,
 }
 
-impl Prepared<'_> {
+impl PreparedRequest<'_> {
     /// Gives the request a trace of its own, by the header `traceparent`. None if it was written with one.
     pub fn begin_trace(&mut self) -> Option<TraceId> {
         let headers = match &self.headers {
@@ -38,7 +38,7 @@ impl Prepared<'_> {
     }
 }
 
-impl std::fmt::Debug for Prepared<'_> {
+impl std::fmt::Debug for PreparedRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Prepared")
     }

@@ -17,7 +17,7 @@ use crate::base::{Outcome, Reason};
 use crate::net::{DialTimes, Dialing, Meter};
 use crate::protocol::{Connect, Knock};
 
-/// What became of connections and of an answer, and nobody has been told yet. Kept by the user, since a request may be dropped.
+/// What became of connections and of an answer, and was not reported yet. Kept by the user, since a request may be dropped.
 #[derive(Debug, Default)]
 pub struct Unreported {
     /// The status of the answer that was being read; 0 if there was none.
@@ -29,7 +29,7 @@ pub struct Unreported {
 }
 
 impl Unreported {
-    /// Whether there is nothing to tell of connections.
+    /// Whether there is nothing to report of connections.
     pub fn is_empty(&self) -> bool {
         self.connects.is_empty() && self.disconnects.is_empty()
     }
@@ -42,7 +42,7 @@ impl Unreported {
     /// The request was dropped: what it was still opening ends with it.
     pub(super) fn dropped(&mut self, knock: &Knock) {
         knock.dialled(Err(None));
-        self.connects.extend(knock.untold());
+        self.connects.extend(knock.unreported());
     }
 }
 
@@ -77,12 +77,12 @@ pub(super) struct Progress<'c> {
     pub upload: Option<Arc<Tally>>,
     /// Whether redirects are followed.
     pub follows: bool,
-    pub untold: &'c mut Unreported,
+    pub unreported: &'c mut Unreported,
     knock: &'c Knock,
 }
 
 impl<'c> Progress<'c> {
-    pub fn new(untold: &'c mut Unreported, knock: &'c Knock) -> Self {
+    pub fn new(unreported: &'c mut Unreported, knock: &'c Knock) -> Self {
         Self {
             stage: Stage::Pool,
             dialing: Dialing::default(),
@@ -104,20 +104,20 @@ impl<'c> Progress<'c> {
             stray: None,
             upload: None,
             follows: false,
-            untold,
+            unreported,
             knock,
         }
     }
 
     /// Connections that this side closed.
     pub fn closed(&mut self, count: usize) {
-        self.untold.closed(count);
+        self.unreported.closed(count);
     }
 
     /// A request is about to be sent: the first, or one that a redirect asks for.
     pub fn sends(&mut self) {
         (self.asked, self.answered, self.idle) = (false, false, None);
-        (self.status, self.untold.status) = (0, 0);
+        (self.status, self.unreported.status) = (0, 0);
     }
 
     /// The head of an answer has come.
@@ -125,7 +125,7 @@ impl<'c> Progress<'c> {
         self.stage = Stage::Body;
         self.status = head.status.as_u16();
         // A redirect that is followed is not what the request is answered with.
-        self.untold.status = if self.follows && redirect::leads_on(head.status, &head.headers) { 0 } else { self.status };
+        self.unreported.status = if self.follows && redirect::leads_on(head.status, &head.headers) { 0 } else { self.status };
         self.headers = head.headers;
         self.body_bytes = 0;
     }
@@ -142,7 +142,7 @@ impl<'c> Progress<'c> {
     }
 
     pub fn disconnected(&mut self, reason: Option<Reason>) {
-        self.untold.disconnects.push(Disconnect { reason });
+        self.unreported.disconnects.push(Disconnect { reason });
     }
 
     /// A connection that was kept turns out to have ended before this request.
@@ -227,7 +227,7 @@ impl<'c> Progress<'c> {
         if self.upload.as_ref().is_some_and(|tally| !tally.is_complete()) {
             self.processing = Duration::ZERO;
         }
-        let Unreported { disconnects, .. } = std::mem::take(self.untold);
+        let Unreported { disconnects, .. } = std::mem::take(self.unreported);
         let wait = match (self.sent_at, self.first_received) {
             (Some(sent), Some(received)) => received.saturating_duration_since(sent),
             _ => Duration::ZERO,
@@ -250,7 +250,7 @@ impl<'c> Progress<'c> {
             unanswered: self.asked && !self.answered,
             stray: self.stray,
             upload: self.upload.map(|tally| Box::new(tally.uploaded())),
-            connects: self.knock.untold(),
+            connects: self.knock.unreported(),
             disconnects,
         }
     }
@@ -294,15 +294,15 @@ mod tests {
             (true, 304, "/x", 304),
             (false, 302, "/x", 302),
         ] {
-            let (mut untold, knock) = (Unreported::default(), Knock::default());
-            let mut progress = Progress::new(&mut untold, &knock);
+            let (mut unreported, knock) = (Unreported::default(), Knock::default());
+            let mut progress = Progress::new(&mut unreported, &knock);
             progress.follows = follows;
             let mut answer = http::Response::builder().status(status);
             if !location.is_empty() {
                 answer = answer.header("location", location);
             }
             progress.answers(answer.body(()).unwrap().into_parts().0);
-            assert_eq!(untold.status, known, "{status} {location}");
+            assert_eq!(unreported.status, known, "{status} {location}");
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct Received {
     pub cut: bool,
     /// Its length.
     pub bytes: u64,
-    /// Its SHA-256 in hex, where it was asked for and what was kept doesn't tell it.
+    /// Its SHA-256 in hex, where it was asked for and can't be worked out from what was kept.
     pub sha256: Option<Box<str>>,
 }
 
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn short_bodies_are_kept_and_long_ones_counted_where_nobody_reads_them() {
         let short = SHORT as u64;
-        assert_eq!(taken(Keep::Short, true, &[1000, SHORT - 1000]), (SHORT, false, short, None), "what is kept tells its hash");
+        assert_eq!(taken(Keep::Short, true, &[1000, SHORT - 1000]), (SHORT, false, short, None), "what is kept gives its hash");
         let long = taken(Keep::Short, true, &[SHORT, 1, 500_000]);
         assert_eq!(long, (BEGINNING, true, short + 500_001, hash(SHORT + 500_001)));
         assert_eq!(taken(Keep::Short, false, &[SHORT + 1]).3, None);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_read_has_a_longest_length_and_its_size_is_told() {
+    fn what_is_to_be_read_has_a_longest_length_and_its_size_is_reported() {
         let of = |keep, pieces: &[usize]| taken_up_to(keep, 1000, false, pieces);
         assert_eq!(of(Keep::All, &[400, 600]).body.map(|all| all.len()), Ok(1000));
         let failure = of(Keep::All, &[400, 601, 7_000_000]).body.unwrap_err();

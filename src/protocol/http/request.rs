@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::address::{Address, AddressError, Base, is_absolute, push_query};
 use super::body::Payload;
 use super::decode::ACCEPTED;
-use super::prepared::{Prepared, Rendered};
+use super::prepared::{PreparedRequest, Rendered};
 use super::spec::{Body, BuildError, Connections, Spec, TWO_USERS};
 use crate::base::secrets::{Naming, carries_secret, secrets_of_answer, secrets_of_form};
 use crate::expr::{EvalError, Scope, Template};
@@ -35,7 +35,7 @@ pub struct Request {
     /// Those of them that carry credentials.
     credentials: Vec<HeaderName>,
     /// Whether values under names of secrets are rendered into the body.
-    body_tells: bool,
+    body_has_secrets: bool,
     host_written: bool,
     /// Whether the profile says who asks, beside the URL.
     user_written: bool,
@@ -93,13 +93,14 @@ impl Request {
         let host_written = spec.headers.iter().any(|(name, _)| name == HOST);
         let credentials =
             dynamic.iter().map(|(name, _)| name).filter(|name: &&HeaderName| carries_secret(name.as_str())).cloned().collect();
-        let body_tells = match &spec.body {
+        let body_has_secrets = match &spec.body {
             Body::Form(fields) => fields.iter().any(|(name, value)| !value.is_static() && Naming::of(name) != Naming::Open),
-            Body::Json(template) => template.may_tell_secrets(),
+            Body::Json(template) => template.may_hold_secrets(),
             Body::Empty | Body::Static(_) | Body::Text(_) | Body::Multipart(_) => false,
         };
         let (base, address) = (None, None);
-        let mut request = Self { base, address, headers, dynamic, credentials, body_tells, host_written, user_written, spec };
+        let mut request =
+            Self { base, address, headers, dynamic, credentials, body_has_secrets, host_written, user_written, spec };
         request.resolve_static()?;
         Ok(request)
     }
@@ -167,16 +168,16 @@ impl Request {
     }
 
     /// The credentials that were rendered; those that are static are known to the plan.
-    pub fn credentials(&self, prepared: &Prepared<'_>) -> Sent {
+    pub fn credentials(&self, prepared: &PreparedRequest<'_>) -> Sent {
         let mut values = match &prepared.address {
             Rendered::Once(_) => Vec::new(),
             Rendered::Now(address) => secrets_of_query(address),
         };
         match (&self.spec.body, &prepared.body) {
-            (Body::Form(_), Payload::Once(form)) if self.body_tells => {
+            (Body::Form(_), Payload::Once(form)) if self.body_has_secrets => {
                 values.extend(secrets_of_form(&String::from_utf8_lossy(form)));
             }
-            (Body::Json(_), Payload::Once(json)) if self.body_tells => {
+            (Body::Json(_), Payload::Once(json)) if self.body_has_secrets => {
                 values.extend(secrets_of_answer(&String::from_utf8_lossy(json)));
             }
             (Body::Multipart(multipart), Payload::Streamed(upload)) => values.extend(multipart.secrets(upload)),
@@ -203,7 +204,7 @@ impl Request {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared<'_>, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedRequest<'_>, EvalError> {
         let address = match &self.address {
             Some(address) => Rendered::Once(address),
             None => Rendered::Now(self.render_address(scope)?),
@@ -223,7 +224,7 @@ impl Request {
             }
             _ => Payload::Once(self.render_body(scope)?),
         };
-        Ok(Prepared { address, headers, body })
+        Ok(PreparedRequest { address, headers, body })
     }
 
     fn render_address(&self, scope: &Scope) -> Result<Address, EvalError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::*;
-use crate::expr::{Compiler, JsonTemplate, Layer, Names, Shared, Value};
+use crate::expr::{Compiler, JsonTemplate, Layer, Names, ScenarioValues, Value};
 use crate::net::HostPort;
 
 fn lit(text: &str) -> Template {
@@ -20,7 +20,7 @@ fn request(change: impl FnOnce(&mut Spec)) -> Result<Request, BuildError> {
 }
 
 fn scope(variables: &[(crate::expr::Symbol, Value)]) -> Scope {
-    let mut scope = Scope::new(Arc::new(Shared::default()), 0);
+    let mut scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     for (symbol, value) in variables {
         scope.set(Layer::Iteration, *symbol, value.clone());
     }
@@ -96,8 +96,8 @@ fn what_cannot_be_sent_is_refused_with_what_to_change() {
 }
 
 #[test]
-fn what_is_rendered_under_names_of_secrets_is_told_of() {
-    use crate::protocol::http::upload::{Content, Multipart, Part};
+fn what_is_rendered_under_names_of_secrets_is_reported() {
+    use crate::protocol::http::upload::{BodyPart, Content, Multipart};
     let mut compiler = Compiler::new();
     let mut names = Names::new();
     names.variable("v");
@@ -106,14 +106,14 @@ fn what_is_rendered_under_names_of_secrets_is_told_of() {
     let (value, path) = (template("{{ v }}"), template("/p?a=1&token={{ v }}"));
     let json = compiler.json(&serde_json::json!({"user": {"password": "{{ v }}", "name": "{{ v }}"}}), &names).unwrap();
     let open = compiler.json(&serde_json::json!({"name": "{{ v }}", "password": "known"}), &names).unwrap();
-    assert!(json.may_tell_secrets());
+    assert!(json.may_hold_secrets());
     let field = |name: &str| vec![(name.to_owned(), value.clone())];
     let part = |name: &str| {
         let content = Content::Value(value.clone());
-        Part { name: lit(name), content, filename: None, content_type: None, digest: false }
+        BodyPart { name: lit(name), content, filename: None, content_type: None, digest: false }
     };
     let parts = |name| Body::Multipart(Multipart { parts: vec![part(name)] });
-    let told = |change: &dyn Fn(&mut Spec)| {
+    let credentials = |change: &dyn Fn(&mut Spec)| {
         let request = request(change).unwrap();
         let prepared = request.prepare(&scope(&[(symbol, Value::from("s3/cret +1"))])).unwrap();
         request.credentials(&prepared).secrets().collect::<Vec<_>>()
@@ -126,7 +126,7 @@ fn what_is_rendered_under_names_of_secrets_is_told_of() {
         &|spec| spec.body = parts("password"),
     ];
     for (at, change) in secret.iter().enumerate() {
-        assert!(told(change).contains(&"s3/cret +1".to_owned()), "{at}: {:?}", told(change));
+        assert!(credentials(change).contains(&"s3/cret +1".to_owned()), "{at}: {:?}", credentials(change));
     }
     let others: [&dyn Fn(&mut Spec); 4] = [
         &|spec| spec.query = field("page"),
@@ -135,7 +135,7 @@ fn what_is_rendered_under_names_of_secrets_is_told_of() {
         &|spec| spec.body = parts("name"),
     ];
     for (at, change) in others.iter().enumerate() {
-        assert!(!told(change).contains(&"s3/cret +1".to_owned()), "{at}: {:?}", told(change));
+        assert!(!credentials(change).contains(&"s3/cret +1".to_owned()), "{at}: {:?}", credentials(change));
     }
     let constant = request(|spec| spec.url = lit("/p?token=s3cret")).unwrap();
     assert_eq!(constant.constant_credentials().secrets().collect::<Vec<_>>(), ["s3cret"]);

@@ -90,8 +90,8 @@ impl ConnectionSource<'_> {
         match self {
             ConnectionSource::User { connections, lines, .. } if connections.len() + lines.len() >= MAX_CONNECTIONS => {
                 if connections.is_empty() {
-                    // One that has ended may have been told of.
-                    return lines.remove(0).tell();
+                    // One that has ended may have been reported.
+                    return lines.remove(0).claim_end();
                 }
                 connections.remove(0);
                 true

@@ -154,7 +154,7 @@ async fn on_line(
     if let Some(why) = end {
         home.forget(line);
         home.set_open(false);
-        if line.tell() {
+        if line.claim_end() {
             progress.disconnected(why);
         }
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::connection::{Connection, Heartbeat};
 use super::packet::{self, Packet};
 use super::polling::Poller;
-use super::{DEFAULT_PATH, Prepared, Transport};
+use super::{DEFAULT_PATH, PreparedConnect, Transport};
 use crate::base::Reason;
 use crate::protocol::http::Cookies;
 use crate::protocol::message::{IncomingKind, Lost, Outgoing};
@@ -29,7 +29,7 @@ struct Open {
 const VERSION_2: &str = "the server speaks Socket.IO 2, and only versions 3 and 4 are supported; upgrade the server";
 
 /// Dials, shakes hands and connects to the namespace.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     let limit = prepared.timeout;
     let mut opening = Opening::new();
     let result = tokio::time::timeout(limit, connect(prepared, cookies, &mut opening)).await;
@@ -37,7 +37,11 @@ pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> A
     opening.finish(result.map(Box::new))
 }
 
-async fn connect(prepared: Prepared, mut cookies: Option<&mut Cookies>, opening: &mut Opening) -> Result<Connection, OpenError> {
+async fn connect(
+    prepared: PreparedConnect,
+    mut cookies: Option<&mut Cookies>,
+    opening: &mut Opening,
+) -> Result<Connection, OpenError> {
     let namespace = match prepared.namespace.as_str() {
         "" => "/".to_owned(),
         name if name.starts_with('/') => name.to_owned(),
@@ -126,7 +130,7 @@ fn broken(detail: &str) -> OpenError {
     OpenError::new(Reason::Protocol, detail)
 }
 
-impl Prepared {
+impl PreparedConnect {
     /// The site, at the endpoint's path, with the query of this transport.
     fn visit_to(&self, transport: &str, sid: Option<&str>) -> Result<Visit, OpenError> {
         let mut visit = self.visit.clone();
@@ -151,8 +155,8 @@ impl Prepared {
         Ok(visit)
     }
 
-    fn by_websocket(&self, sid: Option<&str>) -> Result<websocket::Prepared, OpenError> {
-        Ok(websocket::Prepared {
+    fn by_websocket(&self, sid: Option<&str>) -> Result<websocket::PreparedConnect, OpenError> {
+        Ok(websocket::PreparedConnect {
             visit: self.visit_to("websocket", sid)?,
             subprotocols: Vec::new(),
             framing: websocket::Framing::Message,

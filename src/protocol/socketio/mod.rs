@@ -82,20 +82,20 @@ impl Connector {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedConnect, EvalError> {
         let visit = self.site.render(scope)?;
         let (mut path, mut namespace) = (String::new(), String::new());
         self.path.text(scope, &mut path)?;
         self.namespace.text(scope, &mut namespace)?;
         let auth = self.auth.as_ref().map(|auth| auth.render(scope)).transpose()?;
         let Self { transport, timeout, max_message, .. } = *self;
-        Ok(Prepared { visit, path, namespace, auth, transport, timeout, max_message })
+        Ok(PreparedConnect { visit, path, namespace, auth, transport, timeout, max_message })
     }
 }
 
 /// A `connect` as rendered for one user.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedConnect {
     visit: Visit,
     path: String,
     namespace: String,
@@ -105,7 +105,7 @@ pub struct Prepared {
     max_message: usize,
 }
 
-impl Prepared {
+impl PreparedConnect {
     /// What must not be shown of it.
     pub fn credentials(&self) -> Sent {
         let mut sent = self.visit.credentials();
@@ -116,7 +116,7 @@ impl Prepared {
 }
 
 /// Dials, shakes hands and connects to the namespace.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     engine::open(prepared, cookies).await
 }
 

@@ -11,7 +11,7 @@ use tokio_tungstenite::WebSocketStream;
 
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::expr::Shared;
+use crate::expr::ScenarioValues;
 use crate::protocol::session::{self, Connection, IncomingKind};
 use crate::protocol::websocket::Message;
 
@@ -55,7 +55,7 @@ async fn open(url: &str, change: impl FnOnce(&mut Connector)) -> session::Attemp
     connector.timeout = PLENTY;
     change(&mut connector);
     let connector = session::Connector::SocketIo(Box::new(connector));
-    let scope = Scope::new(Arc::new(Shared::default()), 0);
+    let scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     session::open(connector.prepare(&scope).unwrap(), None).await
 }
 
@@ -103,7 +103,7 @@ async fn what_is_waited_for_is_named_when_time_is_up() {
 }
 
 #[tokio::test]
-async fn nonsense_in_the_handshake_is_told() {
+async fn nonsense_in_the_handshake_is_reported() {
     for (packets, reason, part) in [
         (&["hello"][..], Reason::Protocol, "open packet"),
         (&["0{}"][..], Reason::Protocol, "cannot be read"),

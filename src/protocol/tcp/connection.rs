@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
-use super::{Frame, Prepared};
+use super::{Frame, PreparedConnect};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
 use crate::net::dial::{explain, reason_of};
@@ -26,7 +26,7 @@ const READ_BUFFER: usize = 4096;
 const KEPT_BUFFER: usize = 4 * READ_BUFFER;
 
 /// Dials.
-pub(super) async fn open(prepared: Prepared) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect) -> Attempt<Box<Connection>> {
     let limit = prepared.timeout;
     let mut opening = Opening::new();
     let result = tokio::time::timeout(limit, connect(prepared, &mut opening)).await;
@@ -34,10 +34,10 @@ pub(super) async fn open(prepared: Prepared) -> Attempt<Box<Connection>> {
     opening.finish(result.map(Box::new))
 }
 
-async fn connect(prepared: Prepared, opening: &mut Opening) -> Result<Connection, OpenError> {
+async fn connect(prepared: PreparedConnect, opening: &mut Opening) -> Result<Connection, OpenError> {
     let stream = opening.dial(&prepared.endpoint).await?;
     opening.connected();
-    let Prepared { frame, timeout, max_message, .. } = prepared;
+    let PreparedConnect { frame, timeout, max_message, .. } = prepared;
     Ok(Connection {
         meter: Arc::clone(stream.meter()),
         stream: Some(stream),

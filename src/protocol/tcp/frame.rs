@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_told_before_it_is_all_there() {
+    fn what_is_too_long_is_reported_before_it_is_all_there() {
         let long = [b'x'; LONGEST + 1];
         for frame in [Frame::Line, Frame::Until(Bytes::from_static(b"\r\n\r\n"))] {
             assert_eq!(decode(&frame, &[&long[..LONGEST]]).unwrap().len(), 0);

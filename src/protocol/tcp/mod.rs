@@ -53,11 +53,11 @@ impl Connector {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result is no address.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedConnect, EvalError> {
         let mut text = String::new();
         self.address.text(scope, &mut text)?;
         let endpoint = self.endpoint(&text).map_err(|problem| EvalError::new("connect", format!("the result {problem}")))?;
-        Ok(Prepared { endpoint, frame: self.frame.clone(), timeout: self.timeout, max_message: self.max_message })
+        Ok(PreparedConnect { endpoint, frame: self.frame.clone(), timeout: self.timeout, max_message: self.max_message })
     }
 
     /// Where it goes, if that is the same for all users.
@@ -70,7 +70,7 @@ impl Connector {
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        // An IPv6 address without brackets can't be told from its port.
+        // An IPv6 address without brackets can't be separated from its port.
         if host.is_empty() || (bare.is_none() && host.contains([':', '/', '[', ']'])) {
             return Err(wrong());
         }
@@ -82,7 +82,7 @@ impl Connector {
 
 /// A `connect` as rendered for one user.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedConnect {
     pub(super) endpoint: Endpoint,
     pub(super) frame: Frame,
     pub(super) timeout: Duration,
@@ -90,7 +90,7 @@ pub struct Prepared {
 }
 
 /// Dials.
-pub(super) async fn open(prepared: Prepared) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect) -> Attempt<Box<Connection>> {
     connection::open(prepared).await
 }
 

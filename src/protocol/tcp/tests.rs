@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::expr::Shared;
+use crate::expr::ScenarioValues;
 use crate::net::HostPort;
 use crate::protocol::session::{self, Connection, IncomingKind, Lost, Outgoing};
 
@@ -33,7 +33,7 @@ async fn attempt(address: &str, change: impl FnOnce(&mut Connector)) -> session:
     connector.timeout = PLENTY;
     change(&mut connector);
     connector.check().unwrap();
-    let scope = Scope::new(Arc::new(Shared::default()), 0);
+    let scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     session::open(session::Connector::Tcp(Box::new(connector)).prepare(&scope).unwrap(), None).await
 }
 
@@ -102,7 +102,7 @@ async fn frames_of_every_kind_are_echoed() {
 }
 
 #[tokio::test]
-async fn how_a_connection_ends_is_told_apart() {
+async fn how_a_connection_ends_is_distinguished() {
     async fn end(script: impl FnOnce(TcpStream) + Send + 'static) -> Lost {
         let (address, _server) = serve(|mut socket| async move {
             socket.read_u8().await.unwrap();
@@ -127,7 +127,7 @@ async fn how_a_connection_ends_is_told_apart() {
 }
 
 #[tokio::test]
-async fn refused_is_told_and_an_address_that_answers_nothing_is_timed_out() {
+async fn refused_is_reported_and_an_address_that_answers_nothing_is_timed_out() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     drop(taken);

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError}
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
-use super::{Framing, Prepared};
+use super::{Framing, PreparedConnect};
 use crate::base::Reason;
 use crate::base::units::show_seconds;
 use crate::net::dial::{explain, reason_of};
@@ -48,8 +48,8 @@ pub struct Connection {
 
 impl Connection {
     /// A connection whose handshake is over; `rest` came behind it.
-    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, prepared: &Prepared) -> Self {
-        let Prepared { framing, timeout, max_message, .. } = *prepared;
+    pub(super) async fn new(stream: Stream, rest: Bytes, meter: Arc<Meter>, prepared: &PreparedConnect) -> Self {
+        let PreparedConnect { framing, timeout, max_message, .. } = *prepared;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -242,7 +242,7 @@ impl Connection {
         self.lost.get_or_insert(lost).clone()
     }
 
-    /// The connection is lost to this error. A peer that broke the protocol is told so, as far as the socket takes it at once.
+    /// The connection is lost to this error. A peer that broke the protocol gets the code, as far as the socket takes it at once.
     fn fail(&mut self, error: &Error) -> Lost {
         let (lost, goodbye) = explain_error(error, self.max_message);
         if let (Some(code), Some(socket)) = (goodbye, &mut self.socket) {
@@ -332,7 +332,7 @@ fn closed_by(frame: Option<CloseFrame>) -> Lost {
     }
 }
 
-/// What an error means, and the code to tell the peer if it broke the protocol.
+/// What an error means, and the code for the peer if it broke the protocol.
 fn explain_error(error: &Error, max_message: usize) -> (Lost, Option<CloseCode>) {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => (Lost::new(Reason::Closed, "the peer closed the connection"), None),

@@ -18,7 +18,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
-use super::Prepared;
+use super::PreparedConnect;
 use super::connection::Connection;
 use crate::base::Reason;
 use crate::net::Stream;
@@ -30,7 +30,7 @@ use crate::protocol::site::Visit;
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Dials and shakes hands.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     let limit = prepared.timeout;
     let mut opening = Opening::new();
     let result = tokio::time::timeout(limit, connect(prepared, cookies, &mut opening)).await;
@@ -40,7 +40,7 @@ pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> A
 
 /// The same, for whoever has more to do before the connection is open.
 pub(in crate::protocol) async fn connect(
-    mut prepared: Prepared,
+    mut prepared: PreparedConnect,
     mut cookies: Option<&mut Cookies>,
     opening: &mut Opening,
 ) -> Result<Connection, OpenError> {
@@ -60,7 +60,7 @@ pub(in crate::protocol) async fn connect(
     Ok(connection)
 }
 
-fn request(prepared: &Prepared, key: &str) -> Result<Request<Empty<Bytes>>, OpenError> {
+fn request(prepared: &PreparedConnect, key: &str) -> Result<Request<Empty<Bytes>>, OpenError> {
     let Visit { address, headers, .. } = &prepared.visit;
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = address.path.clone().into();

@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455): the handshake over a stream of ours, frames by tokio-tungstenite.
 //!
 //! The handshake is this module's own, on hyper: so a refusal comes with its status, headers and a reason, a `Connection` header
-//! with more than one token is understood, and the parts are timed. Pings are answered without being told. No extension is asked
+//! with more than one token is understood, and the parts are timed. Pings are answered by themselves. No extension is asked
 //! for, so messages are not compressed.
 
 mod connection;
@@ -65,17 +65,17 @@ impl Connector {
     ///
     /// # Errors
     /// An expression that cannot be evaluated, or whose result cannot stand where it is to stand.
-    pub fn prepare(&self, scope: &Scope) -> Result<Prepared, EvalError> {
+    pub fn prepare(&self, scope: &Scope) -> Result<PreparedConnect, EvalError> {
         let visit = self.site.render(scope)?;
         let subprotocols = self.subprotocols.clone();
         let Self { framing, timeout, max_message, .. } = *self;
-        Ok(Prepared { visit, subprotocols, framing, timeout, max_message })
+        Ok(PreparedConnect { visit, subprotocols, framing, timeout, max_message })
     }
 }
 
 /// A `connect` as rendered for one user.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedConnect {
     pub(super) visit: Visit,
     pub(super) subprotocols: Vec<String>,
     pub(super) framing: Framing,
@@ -83,7 +83,7 @@ pub struct Prepared {
     pub(super) max_message: usize,
 }
 
-impl Prepared {
+impl PreparedConnect {
     /// The credentials in its headers.
     pub fn credentials(&self) -> Sent {
         self.visit.credentials()
@@ -91,7 +91,7 @@ impl Prepared {
 }
 
 /// Dials and shakes hands.
-pub(super) async fn open(prepared: Prepared, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
+pub(super) async fn open(prepared: PreparedConnect, cookies: Option<&mut Cookies>) -> Attempt<Box<Connection>> {
     handshake::open(prepared, cookies).await
 }
 

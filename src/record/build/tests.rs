@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::{DropReason, Outcome, Protocol, Reason, Verdict};
-use crate::counters::{CounterRow, Kind};
+use crate::counters::{CounterRow, MetricKind};
 use crate::load::{Arrivals, OnBusy, Shape, Spacing};
 use crate::measure::{CheckId, CheckLayout, OwnKind, OwnMetric, Sample, ScenarioLayout, StepLayout, Store};
 use crate::verdict::{SloResult, Unit};
@@ -73,7 +73,7 @@ fn row() -> CounterRow {
         source: "redis".into(),
         metric: "redis_commands_processed_total".into(),
         labels: [("instance".to_owned(), "a".to_owned())].into(),
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         before: Some(1.0),
         after: Some(2001.0),
         delta: Some(2000.0),
@@ -165,12 +165,12 @@ fn own_metrics_and_counters_are_there() {
     assert_eq!((phase.metrics[0].value, phase.metrics[2].value), (Some(90.0), Some(4.5)));
     assert_eq!(phase.metrics[1].distribution.map(|of| of.count), Some(1));
     assert_eq!(phase.counters[0].labels["instance"], "a");
-    assert_eq!((phase.counters[0].delta, phase.counters[0].kind), (Some(2000.0), Kind::Counter));
+    assert_eq!((phase.counters[0].delta, phase.counters[0].kind), (Some(2000.0), MetricKind::Counter));
     assert_eq!(phase.notes, ["scrapes are commands, too"]);
 }
 
 #[test]
-fn a_judgement_is_told_with_its_reasons() {
+fn a_judgement_is_reported_with_its_reasons() {
     let phase = with_input(phase);
     assert_eq!((phase.verdict, &phase.reasons[..]), (Verdict::Inconclusive, &["for a reason".to_owned()][..]));
     let slo = &phase.slos[0];

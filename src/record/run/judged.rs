@@ -12,7 +12,7 @@ use crate::verdict::Unit;
 pub struct Value {
     /// `preset.value`, or the name of a ratio.
     pub name: String,
-    /// What tells it from its siblings, where there are several systems of a kind.
+    /// What distinguishes it from its siblings, where there are several systems of a kind.
     pub labels: BTreeMap<String, String>,
     /// Its value: a counter's increase, a ratio of increases, or a level at the phase's end.
     pub value: Option<f64>,

@@ -28,11 +28,11 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::socket::{Open, Socket};
-use super::{Shared, socketio, websocket};
+use super::{TargetState, socketio, websocket};
 
 /// What a connection and the requests on it share.
 #[derive(Debug, Default)]
-struct Line {
+struct ConnectionState {
     /// Whether the socket is to be closed with a reset.
     reset: Arc<AtomicBool>,
     /// The upgrade that was agreed to.
@@ -47,9 +47,9 @@ enum Ask {
 }
 
 /// Serves one connection to its end, or to the end of the request in flight once `stopping` changes.
-pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(socket: TcpStream, shared: Arc<TargetState>, mut stopping: watch::Receiver<bool>) {
     let open = Open::new(Arc::clone(&shared));
-    let line = Line::default();
+    let line = ConnectionState::default();
     let io = TokioIo::new(Socket::new(socket, Arc::clone(&line.reset)));
     // Boxed, so that a session that stays open doesn't hold what only HTTP needs.
     let service = service_fn(|request| page::answer(request, &shared, &line));

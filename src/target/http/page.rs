@@ -9,10 +9,10 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
-use super::super::{Shared, socketio, websocket};
+use super::super::{TargetState, socketio, websocket};
 use super::payload::{Broken, End, Payload};
 use super::route::{Fault, Page, Route, route};
-use super::{Ask, Line};
+use super::{Ask, ConnectionState};
 
 /// The longest body that is echoed, in bytes; a longer one is answered with 413.
 const MAX_ECHO: usize = 16 * 1024 * 1024;
@@ -22,7 +22,11 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// Answers one request; an error closes the connection, with a reset if `reset` was set.
-pub(super) async fn answer(mut request: Request<Incoming>, shared: &Shared, line: &Line) -> Result<Response<Payload>, Broken> {
+pub(super) async fn answer(
+    mut request: Request<Incoming>,
+    shared: &TargetState,
+    line: &ConnectionState,
+) -> Result<Response<Payload>, Broken> {
     let route = route(request.uri());
     if matches!(route, Ok(Route { page: Page::Metrics, .. })) {
         return make(request, Page::Metrics, shared).await;
@@ -51,7 +55,11 @@ pub(super) async fn answer(mut request: Request<Incoming>, shared: &Shared, line
 }
 
 /// Agrees to an upgrade; the session begins once this answer is written.
-async fn upgrade(request: &mut Request<Incoming>, fault: Option<Fault>, line: &Line) -> Result<Response<Payload>, Broken> {
+async fn upgrade(
+    request: &mut Request<Incoming>,
+    fault: Option<Fault>,
+    line: &ConnectionState,
+) -> Result<Response<Payload>, Broken> {
     let uri = request.uri();
     let asked = if socketio::is_endpoint(uri.path()) {
         let plain = websocket::Ask::default();
@@ -75,7 +83,7 @@ async fn upgrade(request: &mut Request<Incoming>, fault: Option<Fault>, line: &L
     Ok(response)
 }
 
-async fn make(request: Request<Incoming>, what: Page, shared: &Shared) -> Result<Response<Payload>, Broken> {
+async fn make(request: Request<Incoming>, what: Page, shared: &TargetState) -> Result<Response<Payload>, Broken> {
     Ok(match what {
         Page::Echo => return echo(request).await,
         Page::Metrics => page(StatusCode::OK, TEXT, Payload::Whole(shared.counts.text().into())),

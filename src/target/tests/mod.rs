@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::base::{Outcome, Reason};
-use crate::expr::{Scope, Shared as Variables, Template};
+use crate::expr::{ScenarioValues as Variables, Scope, Template};
 use crate::protocol::http::{Body, Client, Exchange, Request, Spec};
 
 fn target(freeze: Option<Freeze>) -> Target {

@@ -82,11 +82,11 @@ impl Figures {
         self.open -= left as i64;
         // Of those that came to their end in a phase after, nobody knows which they were: the longest are taken for them.
         self.lasting.sort_unstable();
-        let mut untold = left;
+        let mut unassigned = left;
         let mut times = self.times().emptied();
         for (age, count) in std::mem::take(&mut self.lasting) {
-            let count = count.min(untold);
-            untold -= count;
+            let count = count.min(unassigned);
+            unassigned -= count;
             if !self.of_service && count > 0 {
                 times.put(age, count);
             }

@@ -4,9 +4,9 @@ use super::Figures;
 use crate::base::Reason;
 use crate::measure::{Layout, ScenarioId, Totals};
 
-/// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be told apart.
+/// What one scenario did of the subject, and what its load asked for: plain counts, so that parts of a phase can be distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(in crate::verdict) struct Part {
+pub(in crate::verdict) struct ScenarioShare {
     /// Requests, iterations, …: whatever the subject is about.
     pub all: u64,
     pub checks: u64,
@@ -48,7 +48,7 @@ pub(in crate::verdict) struct Each {
     counter: f64,
 }
 
-impl Part {
+impl ScenarioShare {
     pub fn minus(&self, earlier: &Self) -> Self {
         let less = u64::saturating_sub;
         Self {
@@ -196,7 +196,7 @@ impl Figures {
 
     /// What was never sent because the target was away.
     pub(in crate::verdict) fn unsent(&self) -> u64 {
-        self.parts.iter().map(Part::unsent).sum::<f64>().round() as u64
+        self.parts.iter().map(ScenarioShare::unsent).sum::<f64>().round() as u64
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a phase comes to: the rules of combination, told over made-up totals.
+//! What a phase comes to: the rules of combination, shown on made-up totals.
 
 use super::super::requirement::Unit;
 use super::super::slo::tests::{server, slo};
@@ -144,7 +144,7 @@ fn slos_of_other_phases_and_of_the_run_are_left_out() {
 }
 
 #[test]
-fn every_series_must_meet_it_and_the_worst_is_told() {
+fn every_series_must_meet_it_and_the_worst_is_reported() {
     let query = "sum by (instance) (up)";
     let mut case = Case::new(100, 0);
     case.outside.promql.insert(query.into(), answer(vec![series("a", 0.4), series("b", 0.6), series("c", 0.5)]));

@@ -179,7 +179,7 @@ impl Figures {
         doubts.join("; ")
     }
 
-    /// Tells of pauses of the generator: where more would have been done without, or where less would have been left for later.
+    /// Reports pauses of the generator: where more would have been done without, or where less would have been left for later.
     fn say_stood(&self, doubts: &mut Vec<String>, requirement: &Requirement, pace: Pace) {
         if matches!(requirement.comparison, Comparison::Below | Comparison::AtMost) {
             if pace.stood.is_some() && requirement.measure != Measure::Value {

@@ -62,7 +62,7 @@ fn a_late_failure_isnt_hidden_by_a_good_history() {
 }
 
 #[test]
-fn a_breach_that_recovers_is_told_as_such() {
+fn a_breach_that_recovers_is_reported_as_such() {
     let (watches, _) = play(windowed(10), 100, |at| if (40..45).contains(&at) { (50, 400) } else { (50, 10) });
     let mark = watches.mark(0, 0).unwrap();
     assert!(mark.recovered && mark.breached > 5 && mark.judged > 80, "{mark:?}");

@@ -97,7 +97,7 @@ pub async fn anonymous(State(app): State<App>) -> Result<(StatusCode, Json<Value
     Ok((StatusCode::CREATED, Json(open(&app, account, token).await?)))
 }
 
-/// Opens a session, and is what its client is told.
+/// Opens a session, and is what its client gets.
 async fn open(app: &App, account: i64, token: String) -> Result<Value, ApiError> {
     let mut redis = app.redis();
     redis::cmd("SET").arg(session_key(&token)).arg(account).arg("EX").arg(SESSION_SECONDS).query_async::<()>(&mut redis).await?;

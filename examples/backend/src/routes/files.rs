@@ -38,7 +38,7 @@ struct Received {
 }
 
 /// `POST /api/files`: the one part with a file name is stored; 413 before anything is read if the request is too long.
-/// The answer tells how long it took from the last byte on, also as `server-timing`.
+/// The answer says how long it took from the last byte on, also as `server-timing`.
 pub async fn upload(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let limit = app.config.upload_limit;
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

@@ -105,12 +105,12 @@ async fn recordings_are_played_in_ranges(service: &Service) {
     let part = async |range: String| {
         let request = Request::get("/api/recordings/7/media").header("authorization", &session).header("range", range);
         let response = tower::ServiceExt::oneshot(service.router.clone(), request.body(Body::empty()).unwrap()).await.unwrap();
-        let (status, told) = (response.status().as_u16(), response.headers().get("content-range").cloned());
+        let (status, range) = (response.status().as_u16(), response.headers().get("content-range").cloned());
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, told.map(|told| told.to_str().unwrap().to_owned()), body)
+        (status, range.map(|range| range.to_str().unwrap().to_owned()), body)
     };
-    let (status, told, long) = part("bytes=100000-299999".to_owned()).await;
-    assert_eq!((status, told.as_deref(), long.len()), (206, Some(&*format!("bytes 100000-299999/{bytes}")), 200_000));
+    let (status, range, long) = part("bytes=100000-299999".to_owned()).await;
+    assert_eq!((status, range.as_deref(), long.len()), (206, Some(&*format!("bytes 100000-299999/{bytes}")), 200_000));
     let (_, _, within) = part("bytes=150001-150100".to_owned()).await;
     assert_eq!(within, long.slice(50_001..50_101));
     assert_eq!(part(format!("bytes={}-", bytes - 10)).await.2.len(), 10);

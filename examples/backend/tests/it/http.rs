@@ -16,7 +16,7 @@ async fn what_clients_see() {
     let stack = Stack::up(STORES);
     let service = Service::start(&stack, &[("SEED_ROWS", "50"), ("UPLOAD_LIMIT", "5000")]).await;
     assert_eq!(service.get("/healthz").await.status, 200);
-    answers_come_from_the_cache_unless_told_otherwise(&service).await;
+    answers_come_from_the_cache_unless_bypassed(&service).await;
     sessions_name_their_account(&service).await;
     what_is_live_says_when_it_was_true(&service).await;
     a_vote_is_counted_once(&service).await;
@@ -53,7 +53,7 @@ async fn promises_are_broken_on_demand(stack: &Stack) {
     assert_eq!((&ledger["consistent"], ledger["tallied"].as_i64()), (&json!(false), ledger["total"].as_i64().map(|n| n + 1)));
 }
 
-async fn answers_come_from_the_cache_unless_told_otherwise(service: &Service) {
+async fn answers_come_from_the_cache_unless_bypassed(service: &Service) {
     for path in ["/manga/1", "/manga/popular", "/manga/search?q=wind", "/api/streamers?query=streamer-7", "/api/config"] {
         let (first, second) = (service.get(path).await, service.get(path).await);
         assert_eq!((first.status, first.cache.as_deref(), second.cache.as_deref()), (200, Some("miss"), Some("hit")), "{path}");
@@ -190,7 +190,7 @@ fn purchase(event: &str, account: &Value, tokens: u32) -> Value {
 }
 
 /// Sends it, signed with this secret.
-async fn tell(service: &Service, secret: &str, event: &Value) -> Answer {
+async fn deliver(service: &Service, secret: &str, event: &Value) -> Answer {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(format!("{time}.{event}"));
     let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -209,17 +209,18 @@ async fn a_signed_purchase_is_credited_once(service: &Service) {
     let (account, session) = anonymous(service).await;
     let before = service.get("/api/ledger").await.json();
     let bought = purchase("evt_1", &account, 7);
-    assert_eq!(tell(service, "whsec_guessed", &bought).await.status, 400);
+    assert_eq!(deliver(service, "whsec_guessed", &bought).await.status, 400);
     assert_eq!(service.post("/webhooks/stripe", &[], bought.clone()).await.status, 400);
     let secret = "whsec_for-trials";
-    let [first, again] = [tell(service, secret, &bought).await.json(), tell(service, secret, &bought).await.json()];
+    let [first, again] = [deliver(service, secret, &bought).await.json(), deliver(service, secret, &bought).await.json()];
     assert_eq!([&first["credited"], &first["tokens"]], [&json!(true), &json!(7)]);
     assert_eq!([&again["credited"], &again["tokens"]], [&json!(false), &json!(7)]);
     let at_once = purchase("evt_2", &account, 1);
-    let answers = tokio::join!(tell(service, secret, &at_once), tell(service, secret, &at_once), tell(service, secret, &at_once));
+    let answers =
+        tokio::join!(deliver(service, secret, &at_once), deliver(service, secret, &at_once), deliver(service, secret, &at_once));
     let credited = [answers.0, answers.1, answers.2].iter().filter(|answer| answer.json()["credited"] == true).count();
     assert_eq!(credited, 1, "of three at once one is the purchase");
-    assert_eq!(tell(service, secret, &purchase("evt_3", &json!(0), 1)).await.status, 404, "nobody to credit");
+    assert_eq!(deliver(service, secret, &purchase("evt_3", &json!(0), 1)).await.status, 404, "nobody to credit");
 
     let balance = Request::get("/api/tokens").header("authorization", &session).body(Body::empty()).unwrap();
     assert_eq!(service.ask(balance).await.json()["tokens"], 8);
@@ -241,7 +242,7 @@ async fn who_joins_is_paired_with_who_waits(service: &Service) {
     for n in 0..3 {
         let (account, session) = anonymous(service).await;
         assert_eq!(post(&session, "/api/queue/join").await.status, 402, "a call costs a token");
-        tell(service, "whsec_for-trials", &purchase(&format!("evt_queue_{n}"), &account, 1)).await;
+        deliver(service, "whsec_for-trials", &purchase(&format!("evt_queue_{n}"), &account, 1)).await;
         sessions.push(session);
     }
     let [ann, bob, eve] = &*sessions else { unreachable!("three were made") };
@@ -310,7 +311,7 @@ async fn faults_on_demand_and_stores_that_are_away() {
     slow.get("/manga/1").await;
     assert!(started.elapsed().as_millis() >= 50);
 
-    // One connection, held by another: whoever waits longer than POOL_WAIT is told.
+    // One connection, held by another: whoever waits longer than POOL_WAIT gets an error.
     let starved = Service::start(&stack, &[("POOL_SIZE", "1"), ("POOL_WAIT", "20ms")]).await;
     let locker = Service::start(&stack, &[]).await;
     let answers = held_up(&stack, &starved, &locker).await;

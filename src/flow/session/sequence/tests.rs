@@ -1,4 +1,4 @@
-//! What one listener is told of its numbers.
+//! What one listener finds out about its numbers.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ struct Listener {
     start: Instant,
     marks: Marks,
     tracker: Tracker,
-    told: Numbered,
+    counts: Numbered,
     lacks: Vec<Lack>,
     /// Whether the last edge left nothing that may still come.
     settled: bool,
@@ -23,7 +23,7 @@ impl Listener {
             start,
             marks: Marks::default(),
             tracker: Tracker::new(start),
-            told: Numbered::default(),
+            counts: Numbered::default(),
             lacks: Vec::new(),
             settled: false,
         }
@@ -36,14 +36,14 @@ impl Listener {
     fn hears(&mut self, number: i64, ms: u64) -> &mut Self {
         let at = self.at(ms);
         let mut lacks = Vec::new();
-        self.told = self.told.plus(self.tracker.see(number, at, &self.marks, &mut lacks));
+        self.counts = self.counts.plus(self.tracker.see(number, at, &self.marks, &mut lacks));
         self.lacks(lacks);
         self
     }
 
     /// Takes what is missed by now.
     fn lacks(&mut self, lacks: Vec<Lack>) {
-        self.told.missed += lacks.iter().map(|lack| lack.count).sum::<u64>();
+        self.counts.missed += lacks.iter().map(|lack| lack.count).sum::<u64>();
         self.lacks.extend(lacks);
     }
 
@@ -66,7 +66,7 @@ impl Listener {
 
     fn ends(mut self, ms: u64) -> Numbered {
         self.end(ms);
-        self.told
+        self.counts
     }
 
     fn end(&mut self, ms: u64) {
@@ -94,11 +94,11 @@ fn in_order_nothing_is_missed_wherever_the_count_begins() {
 fn a_gap_is_missed_once_it_has_had_its_time() {
     let mut listener = Listener::new();
     listener.hears(1, 0).hears(4, 10).hears(5, 500);
-    assert_eq!(listener.told, numbered(3, 0, 0, 0));
+    assert_eq!(listener.counts, numbered(3, 0, 0, 0));
     listener.hears(6, 1010);
-    assert_eq!(listener.told, numbered(4, 2, 0, 0));
-    assert_eq!(listener.hears(2, 1020).told, numbered(4, 2, 0, 1), "missed for good, and told to have come late");
-    assert_eq!(listener.hears(2, 1030).told, numbered(4, 2, 1, 1));
+    assert_eq!(listener.counts, numbered(4, 2, 0, 0));
+    assert_eq!(listener.hears(2, 1020).counts, numbered(4, 2, 0, 1), "missed for good, and counted as late");
+    assert_eq!(listener.hears(2, 1030).counts, numbered(4, 2, 1, 1));
     assert_eq!(listener.ends(5000), numbered(4, 2, 1, 1));
 }
 
@@ -106,7 +106,7 @@ fn a_gap_is_missed_once_it_has_had_its_time() {
 fn late_ones_fill_their_gap_and_an_open_gap_is_missed_at_the_end() {
     let mut listener = Listener::new();
     listener.hears(10, 0).hears(14, 10).hears(12, 20).hears(12, 30).hears(9, 40).hears(7, 50).hears(8, 60);
-    assert_eq!(listener.told, numbered(6, 0, 1, 4));
+    assert_eq!(listener.counts, numbered(6, 0, 1, 4));
     assert_eq!(listener.ends(100), numbered(6, 2, 1, 4));
 }
 
@@ -130,7 +130,7 @@ fn who_heard_nothing_was_owed_what_others_heard_from_a_second_on() {
     assert_eq!(listener.ends(3500), numbered(0, 2, 0, 0));
     let mut late = Listener::new();
     (1..=4).for_each(|n| late.others_hear(n, 600 * n as u64));
-    assert_eq!(late.hears(5, 3000).told, numbered(1, 3, 0, 0), "2 to 4 came to others while it was listening");
+    assert_eq!(late.hears(5, 3000).counts, numbered(1, 3, 0, 0), "2 to 4 came to others while it was listening");
     assert_eq!(Listener::new().ends(100_000), Numbered::default());
 }
 
@@ -143,7 +143,7 @@ fn what_was_heard_before_the_listener_began_is_not_owed() {
     // The sender has begun anew since.
     listener.tracker = Tracker::new(listener.at(3000));
     listener.hears(1, 3100).hears(2, 3200);
-    assert_eq!(listener.told, numbered(2, 0, 0, 0));
+    assert_eq!(listener.counts, numbered(2, 0, 0, 0));
     listener.others_hear(201, 3300);
     listener.others_hear(202, 3900);
     assert_eq!(listener.ends(4500), numbered(2, 1, 0, 0), "only 201: what went before is another's");
@@ -158,8 +158,8 @@ fn after_a_reconnect_a_lower_number_begins_another_count() {
     listener.others_hear(200, 600);
     listener.tracker.reconnected(listener.at(1000));
     listener.hears(3, 1100).hears(4, 1110).hears(7, 1120);
-    assert_eq!(listener.told, numbered(53, 0, 0, 0));
-    assert_eq!(listener.hears(4, 1130).told, numbered(53, 0, 1, 0), "only the first number is compared");
+    assert_eq!(listener.counts, numbered(53, 0, 0, 0));
+    assert_eq!(listener.hears(4, 1130).counts, numbered(53, 0, 1, 0), "only the first number is compared");
     assert_eq!(listener.ends(9000), numbered(53, 2, 1, 0), "5 and 6");
     let mut listener = Listener::new();
     listener.hears(1, 0).tracker.reconnected(Instant::now());
@@ -171,7 +171,7 @@ fn after_a_reconnect_a_lower_number_begins_another_count() {
 fn another_count_is_no_gap() {
     let mut listener = Listener::new();
     listener.hears(5, 0).hears(i64::MAX, 10).hears(i64::MIN, 20).hears(0, 30).hears(1, 40).hears(200_000, 50);
-    assert_eq!(listener.hears(1, 60).told, numbered(7, 199_998, 0, 0));
+    assert_eq!(listener.hears(1, 60).counts, numbered(7, 199_998, 0, 0));
     assert_eq!(listener.ends(2000), numbered(7, 199_998, 0, 0));
 }
 
@@ -189,11 +189,11 @@ fn gaps_without_end_take_no_memory_without_end() {
 fn what_nobody_heard_was_due_between_its_neighbours() {
     let mut listener = Listener::new();
     listener.hears(1, 0).hears(5, 4000).hears(6, 5000);
-    assert_eq!(listener.told.missed, 3);
+    assert_eq!(listener.counts.missed, 3);
     assert_eq!([1000, 1001, 2001, 3000, 3001].map(|at| listener.missed_by(at)), [0, 1, 2, 2, 3]);
     listener.hears(9, 8000).hears(8, 8100);
     listener.end(9000);
-    assert_eq!((listener.told.missed, listener.missed_by(6000), listener.missed_by(6001)), (4, 3, 4), "7; 8 came late");
+    assert_eq!((listener.counts.missed, listener.missed_by(6000), listener.missed_by(6001)), (4, 3, 4), "7; 8 came late");
 }
 
 #[test]
@@ -216,23 +216,23 @@ fn what_others_heard_was_due_when_they_did() {
 }
 
 #[test]
-fn an_edge_settles_what_was_due_before_it_and_nothing_is_told_twice() {
+fn an_edge_settles_what_was_due_before_it_and_nothing_is_reported_twice() {
     let mut dead = Listener::new();
     dead.hears(1, 100);
     (2..=30).for_each(|n| dead.others_hear(n, 100 * n as u64));
     dead.settles(1050, 11_100);
-    assert_eq!((dead.told.missed, dead.missed_by(1050), dead.settled), (9, 9, true), "2 to 10");
+    assert_eq!((dead.counts.missed, dead.missed_by(1050), dead.settled), (9, 9, true), "2 to 10");
     dead.settles(1050, 11_200).settles(2050, 12_100);
-    assert_eq!((dead.told.missed, dead.missed_by(2050)), (19, 19), "11 to 20");
-    assert_eq!(dead.hears(15, 12_150).told, numbered(1, 19, 0, 1), "one that was given up is missed for good");
+    assert_eq!((dead.counts.missed, dead.missed_by(2050)), (19, 19), "11 to 20");
+    assert_eq!(dead.hears(15, 12_150).counts, numbered(1, 19, 0, 1), "one that was given up is missed for good");
     dead.end(13_100);
-    assert_eq!((dead.told.received + dead.told.missed, dead.missed_by(1050), dead.missed_by(2050)), (30, 9, 19));
+    assert_eq!((dead.counts.received + dead.counts.missed, dead.missed_by(1050), dead.missed_by(2050)), (30, 9, 19));
 
     let mut nothing = Listener::new();
     (1..=30).for_each(|n| nothing.others_hear(n, 100 * n as u64));
     nothing.settles(1550, 11_600);
-    assert_eq!((nothing.told.missed, nothing.missed_by(1550)), (5, 5), "11 to 15: more than a second after its beginning");
-    assert_eq!(nothing.hears(31, 12_100).told, numbered(1, 20, 0, 0));
+    assert_eq!((nothing.counts.missed, nothing.missed_by(1550)), (5, 5), "11 to 15: more than a second after its beginning");
+    assert_eq!(nothing.hears(31, 12_100).counts, numbered(1, 20, 0, 0));
     assert_eq!(nothing.ends(14_000), numbered(1, 20, 0, 0));
 }
 
@@ -242,9 +242,9 @@ fn a_gap_over_an_edge_is_divided_there() {
     // 2 to 5 were due at 2, 4, 6 and 8 s.
     listener.hears(1, 0).hears(6, 10_000);
     listener.settles(5000, 10_100);
-    assert_eq!((listener.told.missed, listener.missed_by(5000)), (2, 2));
-    assert_eq!(listener.hears(4, 10_200).told, numbered(3, 2, 0, 1), "the rest may still come");
-    assert_eq!(listener.hears(2, 10_300).told, numbered(3, 2, 0, 2));
+    assert_eq!((listener.counts.missed, listener.missed_by(5000)), (2, 2));
+    assert_eq!(listener.hears(4, 10_200).counts, numbered(3, 2, 0, 1), "the rest may still come");
+    assert_eq!(listener.hears(2, 10_300).counts, numbered(3, 2, 0, 2));
     assert_eq!(listener.ends(12_000), numbered(3, 3, 0, 2));
 }
 
@@ -252,9 +252,9 @@ fn a_gap_over_an_edge_is_divided_there() {
 fn an_edge_leaves_what_may_still_come_to_one_that_is_only_slow() {
     let mut listener = Listener::new();
     listener.hears(1, 0).others_hear(2, 100);
-    assert_eq!(listener.settles(500, 5000).told, numbered(1, 0, 0, 0));
+    assert_eq!(listener.settles(500, 5000).counts, numbered(1, 0, 0, 0));
     assert!(!listener.settled);
-    assert_eq!(listener.hears(2, 5100).told, numbered(2, 0, 0, 0));
+    assert_eq!(listener.hears(2, 5100).counts, numbered(2, 0, 0, 0));
     assert!(listener.settles(500, 5200).settled);
 }
 
@@ -267,8 +267,8 @@ fn a_count_that_goes_on_after_an_edge_and_a_reconnect_is_no_other_count() {
     listener.tracker.reconnected(listener.at(12_100));
     // A server that sends again what was missed.
     listener.hears(5, 12_200);
-    assert_eq!(listener.told, numbered(1, 19, 0, 1));
-    assert_eq!(listener.hears(1, 12_300).told, numbered(1, 19, 1, 1));
+    assert_eq!(listener.counts, numbered(1, 19, 0, 1));
+    assert_eq!(listener.hears(1, 12_300).counts, numbered(1, 19, 1, 1));
 }
 
 proptest! {

@@ -22,7 +22,7 @@ async fn an_expected_close_is_no_error_and_no_disconnect() {
     let server = Scripted::start(|_, socket| closing(socket, 1001)).await;
     let mut make = Maker::new("");
     let pause = || message(MessageStep::Hold(Some(Think::Constant(Duration::from_millis(300)))));
-    // What has no length ends with the connection; what has one goes on to its end.
+    // A step without a length ends with the connection; one with a length goes on to its end.
     for steps in [vec![hold(), make.set(&[("a", "1")])], vec![pause()]] {
         let fixed = steps.len() == 1;
         let follows = Handler { every: Some(Duration::from_millis(20)), ..make.follows() };
@@ -30,7 +30,7 @@ async fn an_expected_close_is_no_error_and_no_disconnect() {
         let (book, began) = (Book::default(), Instant::now());
         let (end, _) = run(vec![connected(step)], &book).await;
         assert_eq!((end, book.samples_in_short()), (End::Completed, vec![(9, Outcome::Ok, None)]));
-        assert!(book.has(&Told::Disconnected(None)) && book.has(&Told::Session(9, Outcome::Ok)));
+        assert!(book.has(&Event::Disconnected(None)) && book.has(&Event::Session(9, Outcome::Ok)));
         assert!(!fixed || began.elapsed() >= Duration::from_millis(300));
         assert_eq!((book.numbered().received, book.numbered().missed), (1, 0));
     }
@@ -41,13 +41,13 @@ async fn an_expected_close_is_no_error_and_no_disconnect() {
         let (end, _) = run(vec![connected(step)], &book).await;
         let wrong: Vec<_> = book.samples_in_short().into_iter().filter(|(_, outcome, _)| *outcome != Outcome::Ok).collect();
         assert_eq!((end, wrong.len(), wrong[0].2), (End::Failed, 1, Some(Reason::Closed)));
-        assert!(book.has(&Told::Disconnected(None)));
+        assert!(book.has(&Event::Disconnected(None)));
     }
     // Another code is what it is without the key.
     let step = expecting(session(&server.url, vec![], vec![hold()]), Expected::Codes(vec![1000]));
     let book = Book::default();
     let (end, _) = run(vec![connected(step)], &book).await;
-    assert_eq!((end, book.has(&Told::Disconnected(Some(Reason::Closed)))), (End::Failed, true));
+    assert_eq!((end, book.has(&Event::Disconnected(Some(Reason::Closed)))), (End::Failed, true));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn after_an_expected_close_the_connection_is_brought_back_unseen() {
         book.ask_to_end();
     });
     assert_eq!((ended.0, book.samples_in_short()), (End::Completed, vec![(9, Outcome::Ok, None); 2]));
-    assert!(!book.has(&Told::Disconnected(Some(Reason::Closed))));
+    assert!(!book.has(&Event::Disconnected(Some(Reason::Closed))));
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_disconnect_of_socket_io_and_the_end_of_tcp_may_be_expected() {
             let (end, _) = run(vec![connected(step)], &book).await;
             let (wanted, reason) =
                 if expected == Expected::Proper { (End::Completed, None) } else { (End::Failed, Some(Reason::Closed)) };
-            assert_eq!((end, book.has(&Told::Disconnected(reason))), (wanted, true));
+            assert_eq!((end, book.has(&Event::Disconnected(reason))), (wanted, true));
         }
         tcp.await.unwrap();
     }
@@ -104,7 +104,7 @@ async fn a_disconnect_of_socket_io_and_the_end_of_tcp_may_be_expected() {
     let step = expecting(SessionStep { connector, ..session("", vec![], vec![hold()]) }, Expected::Proper);
     let book = Book::default();
     let (end, _) = run(vec![connected(step)], &book).await;
-    assert_eq!((end, book.has(&Told::Disconnected(Some(Reason::Closed)))), (End::Failed, true));
+    assert_eq!((end, book.has(&Event::Disconnected(Some(Reason::Closed)))), (End::Failed, true));
     tcp.await.unwrap();
 }
 
@@ -133,7 +133,7 @@ async fn a_peer_that_answers_no_goodbye_is_not_waited_for_beyond_close_within() 
         let (book, began) = (Book::default(), Instant::now());
         let (end, _) = run(vec![connected(step)], &book).await;
         assert_eq!((end, book.samples_in_short()), (End::Completed, vec![(9, Outcome::Ok, None)]));
-        assert!(book.has(&Told::Disconnected(None)) && book.has(&Told::Session(9, Outcome::Ok)));
+        assert!(book.has(&Event::Disconnected(None)) && book.has(&Event::Session(9, Outcome::Ok)));
         assert!(began.elapsed() >= Duration::from_millis(100), "it was given that time");
     }
     mute.abort();

@@ -22,7 +22,7 @@ async fn a_close_that_nobody_asked_for_is_one_error_at_that_moment() {
         let (end, _) = run(vec![connected(session(&server.url, vec![], steps))], &book).await;
         assert_eq!(end, End::Failed);
         assert_eq!(book.samples_in_short(), [(9, Outcome::Ok, None), (9, Outcome::Error, Some(Reason::Closed))]);
-        assert!(book.has(&Told::Disconnected(Some(Reason::Closed))) && book.has(&Told::Session(9, Outcome::Error)));
+        assert!(book.has(&Event::Disconnected(Some(Reason::Closed))) && book.has(&Event::Session(9, Outcome::Error)));
     }
     let server = Scripted::start(close).await;
     let book = Book::default();
@@ -87,8 +87,8 @@ async fn a_connection_is_brought_back_and_its_numbers_go_on() {
     assert_eq!(book.numbered(), Numbered { received: 2, missed: 1, repeated: 0, reordered: 0 });
     let outcomes: Vec<_> = book.samples_in_short().into_iter().map(|(_, outcome, _)| outcome).collect();
     use Outcome::{Error, Ok};
-    assert_eq!(outcomes, [Ok, Error, Ok, Error, Ok], "each loss is told, and each attempt");
-    assert!(book.has(&Told::Session(9, Ok)));
+    assert_eq!(outcomes, [Ok, Error, Ok, Error, Ok], "each loss is reported, and each attempt");
+    assert!(book.has(&Event::Session(9, Ok)));
     for _ in 0..2 {
         server.end().await;
     }
@@ -115,15 +115,15 @@ async fn where_it_does_not_come_back_the_session_fails() {
     let step = SessionStep { reconnect: Some(Reconnect { after, times: 3 }), ..session(&server.url, vec![], vec![hold()]) };
     let book = Book::default();
     let (ended, ()) = tokio::join!(run(vec![connected(step)], &book), async {
-        while !book.has(&Told::Disconnected(Some(Reason::Closed))) {
+        while !book.has(&Event::Disconnected(Some(Reason::Closed))) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         server.task.abort();
     });
     assert_eq!(ended.0, End::Failed);
-    let told = book.told.borrow();
-    assert_eq!(told.iter().filter(|told| **told == Told::Unconnected(Some(Reason::Refused))).count(), 3);
-    assert!(told.contains(&Told::Session(9, Outcome::Error)));
+    let events = book.events.borrow();
+    assert_eq!(events.iter().filter(|event| **event == Event::Unconnected(Some(Reason::Refused))).count(), 3);
+    assert!(events.contains(&Event::Session(9, Outcome::Error)));
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn whoever_cannot_connect_has_no_session() {
     let (end, _) = run(vec![connected(session(&url, vec![], vec![hold()]))], &book).await;
     assert_eq!(end, End::Failed);
     assert_eq!(book.samples_in_short(), [(9, Outcome::Error, Some(Reason::Refused))]);
-    assert!(book.has(&Told::Unconnected(Some(Reason::Refused))) && !book.has(&Told::Session(9, Outcome::Error)));
+    assert!(book.has(&Event::Unconnected(Some(Reason::Refused))) && !book.has(&Event::Session(9, Outcome::Error)));
     let book = Book::default();
     let mut make = Maker::new("");
     let mut step = session("", vec![], vec![]);
@@ -157,12 +157,12 @@ async fn a_session_that_is_cut_off_was_interrupted() {
         tokio::select! {
             _ = run(flow, &book) => panic!("it lasts"),
             () = async {
-                while !book.has(&Told::Connected) {
+                while !book.has(&Event::Connected) {
                     tokio::task::yield_now().await;
                 }
             } => {}
         }
-        assert!(book.has(&Told::Disconnected(None)) && book.has(&Told::Session(9, Outcome::Interrupted)));
+        assert!(book.has(&Event::Disconnected(None)) && book.has(&Event::Session(9, Outcome::Interrupted)));
         let cut: Vec<_> = book.samples_in_short().into_iter().filter(|(_, o, _)| *o == Outcome::Interrupted).collect();
         assert!(cut.len() <= usize::from(receives), "{cut:?}");
         assert_eq!(server.end().await, "a goodbye", "as far as that takes no waiting");

@@ -32,7 +32,7 @@ async fn a_reply_is_timed_from_its_sending_and_the_connection_ends_with_a_goodby
     assert_eq!(user.scope().get(make.symbol("a")).as_str(), Some("hello 4"));
     assert!(user.scope().message().is_none(), "it is the session's");
     assert_eq!(book.messages(), (1, 2));
-    assert!(book.has(&Told::Session(9, Outcome::Ok)) && book.has(&Told::Connected) && book.has(&Told::Disconnected(None)));
+    assert!(book.has(&Event::Session(9, Outcome::Ok)) && book.has(&Event::Connected) && book.has(&Event::Disconnected(None)));
     assert_eq!(server.end().await, "nothing", "the goodbye was read by the script");
 }
 
@@ -48,7 +48,7 @@ async fn what_does_not_come_in_time_is_a_timeout_and_the_session_still_says_good
     assert_eq!(book.samples_in_short()[1], (0, Outcome::Timeout, Some(Reason::Timeout)));
     assert!(book.samples()[1].2.response >= 30_000_000);
     assert_eq!(book.details(), ["no such message came within 30.0ms"]);
-    assert!(book.has(&Told::Session(9, Outcome::Timeout)) && book.has(&Told::Disconnected(None)));
+    assert!(book.has(&Event::Session(9, Outcome::Timeout)) && book.has(&Event::Disconnected(None)));
     assert_eq!(server.end().await, "a goodbye");
 }
 
@@ -77,12 +77,18 @@ async fn listening_lasts_until_the_user_is_asked_to_end_and_follows_what_comes()
     });
     assert_eq!(ended.0, End::Completed);
     assert_eq!(book.numbered(), Numbered { received: 5, missed: 1, repeated: 0, reordered: 1 });
-    let told = book.told.take();
-    let latencies: Vec<_> =
-        told.iter().filter_map(|told| if let Told::Latency(0, ns, skew) = told { Some((*ns, *skew)) } else { None }).collect();
+    let events = book.events.take();
+    let latencies: Vec<_> = events
+        .iter()
+        .filter_map(|event| if let Event::Latency(0, ns, skew) = event { Some((*ns, *skew)) } else { None })
+        .collect();
     assert_eq!((latencies.len(), latencies[4]), (5, (0, true)), "published in 2100");
     assert!(latencies[..4].iter().all(|(ns, skew)| *ns < 30_000_000_000 && !skew));
-    assert_eq!(told.iter().filter(|told| matches!(told, Told::Count(3, ..))).count(), 6, "for its whole life, whatever comes");
+    assert_eq!(
+        events.iter().filter(|event| matches!(event, Event::Count(3, ..))).count(),
+        6,
+        "for its whole life, whatever comes"
+    );
     assert_eq!(server.end().await, "a goodbye");
 }
 
@@ -107,7 +113,7 @@ async fn a_message_counts_once_for_a_name_however_many_handlers_take_it() {
     });
     assert_eq!(ended.0, End::Completed);
     assert_eq!(book.numbered(), Numbered { received: 3, missed: 2, repeated: 0, reordered: 0 });
-    assert_eq!(book.told.borrow().iter().filter(|told| matches!(told, Told::Latency(..))).count(), 3);
+    assert_eq!(book.events.borrow().iter().filter(|event| matches!(event, Event::Latency(..))).count(), 3);
 }
 
 #[tokio::test]
@@ -248,7 +254,7 @@ async fn echoes_in_both_forms_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn a_message_that_holds_no_json_is_told_once_where_json_was_asked_for() {
+async fn a_message_that_holds_no_json_is_reported_once_where_json_was_asked_for() {
     let server = Scripted::start(|_, mut socket: Socket| async move {
         for text in ["no json", r#"{"seq": 1, "at": 1}"#, "{", "the last"] {
             say(&mut socket, text).await;
@@ -358,13 +364,13 @@ async fn the_end_of_the_peer_after_ones_own_was_asked_for() {
         assert_eq!(end, wanted);
         let wrong: Vec<_> = book.samples_in_short().into_iter().filter(|(_, outcome, _)| *outcome != Outcome::Ok).collect();
         assert_eq!(wrong.len(), usize::from(wanted == End::Failed), "nothing but a receive that still waits: {wrong:?}");
-        assert!(book.has(&Told::Disconnected(None)));
+        assert!(book.has(&Event::Disconnected(None)));
     }
     server.abort();
 }
 
 #[tokio::test]
-async fn senders_that_are_not_followed_are_told() {
+async fn senders_that_are_not_followed_are_reported() {
     let server = Scripted::start(|_, mut socket: Socket| async move {
         for sender in 0..260 {
             say(&mut socket, format!(r#"{{"seq": 1, "at": 1, "by": {sender}}}"#)).await;
@@ -380,6 +386,6 @@ async fn senders_that_are_not_followed_are_told() {
         book.ask_to_end();
     });
     assert_eq!((ended.0, book.numbered().received), (End::Completed, 260));
-    let [told] = &book.details()[..] else { panic!("once: {:?}", book.details()) };
-    assert!(told.contains("more senders than are followed"), "{told}");
+    let [detail] = &book.details()[..] else { panic!("once: {:?}", book.details()) };
+    assert!(detail.contains("more senders than are followed"), "{detail}");
 }

@@ -135,22 +135,22 @@ impl Book {
     }
 
     fn numbered(&self) -> Numbered {
-        let told = self.told.borrow();
-        let all = told.iter().filter_map(|told| if let Told::Numbered(0, numbered) = told { Some(*numbered) } else { None });
+        let events = self.events.borrow();
+        let all = events.iter().filter_map(|event| if let Event::Numbered(0, numbered) = event { Some(*numbered) } else { None });
         all.fold(Numbered::default(), Numbered::plus)
     }
 
     /// Messages that hold no JSON, though it was asked for.
     fn unparsed(&self) -> u64 {
-        let told = self.told.borrow();
-        told.iter().map(|told| if let Told::Passed(passed) = told { passed.unparsed } else { 0 }).sum()
+        let events = self.events.borrow();
+        events.iter().map(|event| if let Event::Passed(passed) = event { passed.unparsed } else { 0 }).sum()
     }
 
     /// Messages sent and received.
     fn messages(&self) -> (u64, u64) {
-        let told = self.told.borrow();
-        told.iter().fold((0, 0), |sum, told| match told {
-            Told::Passed(passed) => (sum.0 + passed.sent, sum.1 + passed.received),
+        let events = self.events.borrow();
+        events.iter().fold((0, 0), |sum, event| match event {
+            Event::Passed(passed) => (sum.0 + passed.sent, sum.1 + passed.received),
             _ => sum,
         })
     }

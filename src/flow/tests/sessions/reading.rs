@@ -31,9 +31,9 @@ async fn messages_are_read_while_anything_waits() {
     let (end, _) = run(vec![connected(session(&server.url, vec![follows], steps))], &book).await;
     assert_eq!(end, End::Completed);
     assert_eq!(book.numbered(), Numbered { received: 3, ..Numbered::default() });
-    let told = book.told.borrow();
+    let events = book.events.borrow();
     let latencies: Vec<u64> =
-        told.iter().filter_map(|told| if let Told::Latency(_, ns, _) = told { Some(*ns) } else { None }).collect();
+        events.iter().filter_map(|event| if let Event::Latency(_, ns, _) = event { Some(*ns) } else { None }).collect();
     assert!(latencies[1] < 150_000_000, "its moment is that of its receipt, not of the request's end: {latencies:?}");
 }
 

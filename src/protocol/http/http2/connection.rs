@@ -31,10 +31,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// An open connection; the clones are the same one. With the last clone it closes.
 #[derive(Debug, Clone)]
-pub(in crate::protocol::http) struct H2Connection(Arc<Shared>);
+pub(in crate::protocol::http) struct H2Connection(Arc<ConnectionState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ConnectionState {
     origin: Arc<Origin>,
     meter: Arc<Meter>,
     sender: SendRequest<Bytes>,
@@ -48,11 +48,11 @@ struct Shared {
     limit: AtomicUsize,
     /// Permits to be taken away as they come back, since the peer has lowered its limit.
     owed: AtomicUsize,
-    /// The bytes that requests have been told of.
+    /// The bytes that have been given to requests.
     claimed_sent: AtomicU64,
     claimed_received: AtomicU64,
-    /// Whether somebody has told of its end.
-    told: AtomicBool,
+    /// Whether somebody has claimed its end, to report it.
+    end_claimed: AtomicBool,
     /// Dropped with this; the driving task then says goodbye.
     _alive: oneshot::Sender<()>,
 }
@@ -83,13 +83,13 @@ pub(in crate::protocol::http) async fn connect(
             let _ = dropped.await;
             tokio::time::sleep(GOODBYE).await;
         };
-        // How it ended is told to each stream, and to the next one that would be opened.
+        // Each stream learns how it ended, and so does the next one that would be opened.
         tokio::select! {
             _ = connection => {}
             () = given_up => {}
         }
     });
-    Ok(H2Connection(Arc::new(Shared {
+    Ok(H2Connection(Arc::new(ConnectionState {
         origin: Arc::clone(origin),
         meter,
         sender,
@@ -101,7 +101,7 @@ pub(in crate::protocol::http) async fn connect(
         owed: AtomicUsize::new(0),
         claimed_sent: AtomicU64::new(0),
         claimed_received: AtomicU64::new(0),
-        told: AtomicBool::new(false),
+        end_claimed: AtomicBool::new(false),
         _alive: alive,
     })))
 }
@@ -129,14 +129,14 @@ impl H2Connection {
 
     /// Takes the bytes that went over it, both ways, since somebody last did.
     pub fn claim(&self) -> (u64, u64) {
-        let Shared { meter, claimed_sent, claimed_received, .. } = &*self.0;
+        let ConnectionState { meter, claimed_sent, claimed_received, .. } = &*self.0;
         let take = |now: u64, claimed: &AtomicU64| now - claimed.swap(now, Relaxed);
         (take(meter.sent(), claimed_sent), take(meter.received(), claimed_received))
     }
 
-    /// Whether its end is still to be told; only once.
-    pub fn tell(&self) -> bool {
-        !self.0.told.swap(true, Relaxed)
+    /// Whether its end is still to be reported; true only once, for whoever asks first.
+    pub fn claim_end(&self) -> bool {
+        !self.0.end_claimed.swap(true, Relaxed)
     }
 
     /// Why it ended, where this side had not meant it to.
@@ -171,7 +171,7 @@ impl H2Connection {
 
     /// Follows what the peer says of how many streams it takes.
     fn adjust(&self) {
-        let Shared { sender, streams, limit, owed, .. } = &*self.0;
+        let ConnectionState { sender, streams, limit, owed, .. } = &*self.0;
         let wanted = sender.current_max_send_streams().min(MAX_STREAMS);
         let before = limit.swap(wanted, Relaxed);
         if wanted > before {
@@ -213,7 +213,7 @@ impl Drop for StreamPermit {
     }
 }
 
-impl Shared {
+impl ConnectionState {
     fn idle_since(&self) -> MutexGuard<'_, Option<Instant>> {
         // One thread drives a line and all its requests, so nobody waits; a panic leaves a time whole.
         self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
@@ -222,7 +222,7 @@ impl Shared {
 
 /// The right to one stream.
 pub(super) struct Slot<'l> {
-    shared: &'l Shared,
+    shared: &'l ConnectionState,
     permit: Option<SemaphorePermit<'l>>,
 }
 

@@ -118,7 +118,7 @@ fn send<B: Body<Data = Bytes>>(
     progress.stage = if upload.is_over() && !line.is_blocked() { Stage::FirstByte } else { Stage::Send };
     match sent {
         Poll::Ready(Err(Stopped::Body)) => Poll::Ready(Failure::new(Reason::Data, "the body could not be made")),
-        // What ended the stream is told by the answer.
+        // What ended the stream is reported with the answer.
         _ => Poll::Pending,
     }
 }
@@ -127,7 +127,7 @@ fn receive(stream: &mut RecvStream, collector: &mut Collector, cx: &mut Context<
     loop {
         match Pin::new(&mut *stream).poll_data(cx) {
             Poll::Ready(Some(Ok(data))) => {
-                // The peer may send as much again; it fails only where the stream is over, which the next turn tells.
+                // The peer may send as much again; it fails only where the stream is over, which the next turn shows.
                 let _ = stream.flow_control().release_capacity(data.len());
                 collector.push(data);
             }

@@ -64,7 +64,7 @@ async fn a_peer_that_says_so_closes() {
     let mut client = Client::new();
     let exchange = perform(&mut client, &get(&url, |_| {})).await;
     assert_eq!((exchange.outcome, client.connections()), (Outcome::Ok, 0));
-    assert_eq!(exchange.disconnects, [Disconnect { reason: None }], "it was told: nothing was lost");
+    assert_eq!(exchange.disconnects, [Disconnect { reason: None }], "it was said beforehand: nothing was lost");
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_dropped_request_takes_its_connection_with_it() {
         assert_eq!(
             (next.outcome, &next.body[..], next.connects.len()),
             (Outcome::Ok, &b"ok"[..], 2),
-            "the one that was dropped is told of too"
+            "the one that was dropped is reported too"
         );
         assert_eq!(next.disconnects, [Disconnect { reason: None }], "shared: {shared}");
         drop((client, pool));
@@ -155,7 +155,7 @@ async fn a_dropped_request_takes_its_connection_with_it() {
 }
 
 #[tokio::test]
-async fn every_connection_is_told_of_once() {
+async fn every_connection_is_reported_once() {
     let (url, server) = answers(&["HTTP/1.1 200 OK\r\n"]).await;
     let pool = Pool::new(2);
     let mut client = Client::new();

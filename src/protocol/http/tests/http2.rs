@@ -215,7 +215,7 @@ async fn users_who_share_a_connection_share_it_at_the_same_time() {
     }
     assert_eq!((totals.0, totals.1, server.connections()), (2, 0, 2));
     assert!(server.most() > 2, "they went one after the other");
-    // Each byte is told of once: 60 requests with small headers, and 60 answers.
+    // Each byte is reported once: 60 requests with small headers, and 60 answers.
     assert!((60 * 20..60 * 400).contains(&totals.2) && (60 * 10..60 * 400).contains(&totals.3), "{totals:?}");
     assert_eq!(pool.close(), 2);
 }
@@ -274,7 +274,7 @@ async fn a_time_limit_ends_the_stream_and_not_the_connection() {
         assert_eq!((next.outcome, next.connects.len()), (Outcome::Ok, usize::from(fresh)), "{:?}", next.detail);
         assert_eq!(next.disconnects, if fresh { vec![Disconnect { reason: None }] } else { vec![] });
         assert_eq!(server.connections() - before, if fresh { 2 } else { 1 });
-        // What was told while it went on and what is told at the end make one connection each.
+        // What was reported while it went on and what is reported at the end make one connection each.
         assert_eq!(
             (client.close().disconnects.len(), pool.close()),
             match connections {
@@ -293,7 +293,7 @@ async fn a_dropped_request_leaves_the_connection_to_the_next() {
     let never = server.get("/never", |_| {});
     assert!(tokio::time::timeout(Duration::from_millis(50), perform(&mut client, &never)).await.is_err());
     let next = perform(&mut client, &server.get("/head", |_| {})).await;
-    // The connect that the dropped one could not tell of any more.
+    // The connect that the dropped one could not report any more.
     assert_eq!((next.outcome, next.connects.len(), next.disconnects.len()), (Outcome::Ok, 1, 0));
     assert_eq!((server.connections(), client.close().disconnects.len()), (1, 1));
 }

@@ -283,9 +283,9 @@ fn answers() -> Vec<Case> {
 /// What is wrong with how the case is taken; nothing if it is right.
 async fn wrong_with(case: Case) -> Vec<String> {
     let Case { what, frames, method, closes, found, ended } = case;
-    let (tell, mut over) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut over) = tokio::sync::mpsc::unbounded_channel();
     let (url, server) = serve(move |n, mut peer| {
-        let (frames, tell) = (frames.clone(), tell.clone());
+        let (frames, sender) = (frames.clone(), sender.clone());
         async move {
             peer.greet(&[]).await;
             peer.next(HEADERS).await;
@@ -296,7 +296,7 @@ async fn wrong_with(case: Case) -> Vec<String> {
                 }
                 if peer.next(HEADERS).await == 0 {
                     // The client has let go of the connection.
-                    let _ = tell.send(());
+                    let _ = sender.send(());
                     return;
                 }
                 peer.say(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &field(":status", "201"))).await;
@@ -314,9 +314,9 @@ async fn wrong_with(case: Case) -> Vec<String> {
         })
     };
     let mut wrong = Vec::new();
-    let mut expect = |right: bool, told: String| {
+    let mut expect = |right: bool, detail: String| {
         if !right {
-            wrong.push(format!("{what}: {told}"));
+            wrong.push(format!("{what}: {detail}"));
         }
     };
     let mut client = Client::new();

@@ -49,7 +49,7 @@ async fn misbehave(fault: Fault, mut peer: Peer) {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart() {
+async fn failures_are_distinguished() {
     for (fault, reason, part) in [
         (Fault::Close, Reason::Closed, "without an answer"),
         (Fault::ResetConnection, Reason::Reset, "the connection broke"),

@@ -21,13 +21,13 @@ use std::time::Duration;
 use http::Method;
 
 use super::{Client, Exchange, Pool, Request, Spec};
-use crate::expr::{Scope, Shared, Template};
+use crate::expr::{ScenarioValues, Scope, Template};
 
 /// Far longer than anything here takes.
 const PLENTY: Duration = Duration::from_secs(30);
 
 fn scope() -> Scope {
-    Scope::new(Arc::new(Shared::default()), 0)
+    Scope::new(Arc::new(ScenarioValues::default()), 0)
 }
 
 /// GET of `url`, changed.

@@ -66,7 +66,7 @@ async fn times_and_bytes_are_of_the_wire() {
         assert_eq!(exchange.received as usize, OK.len());
         assert!(exchange.sent_at.unwrap() <= exchange.ended && exchange.wait <= exchange.service());
         assert!(exchange.wait > Duration::ZERO);
-        // The connection is told of once.
+        // The connection is reported once.
         match (turn, &exchange.connects[..]) {
             (0, [Connect { result: Ok(times), .. }]) => assert!(times.total >= times.tcp),
             (1, []) => {}
@@ -239,7 +239,7 @@ async fn a_body_to_be_read_may_have_max_body_and_its_connection_outlives_a_longe
 }
 
 #[tokio::test]
-async fn another_origin_is_not_told_secrets() {
+async fn another_origin_is_not_sent_secrets() {
     let (other, elsewhere) = answers(&[OK]).await;
     let (url, server) = answers(&[&format!("HTTP/1.1 307 X\r\nlocation: {other}/there\r\ncontent-length: 0\r\n\r\n")]).await;
     let secret = |spec: &mut Spec| {
@@ -258,7 +258,7 @@ async fn another_origin_is_not_told_secrets() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_cannot_be_followed_is_told_in_a_sentence() {
+async fn a_redirect_that_cannot_be_followed_is_explained_in_a_sentence() {
     for (location, said) in [
         ("http://192.0.2.1/", "the answer redirects to `192.0.2.1`, which is not among `limits: {hosts: …}`"),
         ("http://127.0.0.1:1/", "the answer redirects to `127.0.0.1:1`, which is not among `limits: {hosts: …}`"),

@@ -40,7 +40,7 @@ async fn a_proxy_that_wants_credentials_answers_as_any_target() {
 }
 
 #[tokio::test]
-async fn https_gets_a_tunnel_whose_refusal_is_told_without_the_password() {
+async fn https_gets_a_tunnel_whose_refusal_is_reported_without_the_password() {
     let (url, server) = serve(vec![script(|mut peer| async move { peer.answer("HTTP/1.1 407 No\r\n\r\n").await })]).await;
     let proxy = url.replace("http://", "http://ann:hunter2@");
     let exchange = perform(&mut Client::new(), &get("https://target.invalid/", |spec| spec.way.route = through(&proxy))).await;

@@ -128,7 +128,7 @@ async fn a_certificate_that_signed_itself_is_trusted_where_it_is_named_and_by_it
 }
 
 #[tokio::test]
-async fn trusts_whom_it_is_told_to() {
+async fn trusts_whom_the_profile_names() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let url = authority.serve("127.0.0.1", false).await;
     let exchange = ask(&url, TlsOptions { ca_file: authority.file("ca.pem"), ..Default::default() }).await;

@@ -380,9 +380,9 @@ async fn wrong_with(case: Case, pki: &Pki) -> Vec<String> {
     let exchange = perform(&mut client, &request).await;
     let detail = exchange.detail.clone().unwrap_or_default();
     let mut wrong = Vec::new();
-    let mut expect = |right: bool, told: String| {
+    let mut expect = |right: bool, detail: String| {
         if !right {
-            wrong.push(format!("{what}: {told}"));
+            wrong.push(format!("{what}: {detail}"));
         }
     };
     match found {

@@ -10,10 +10,10 @@ use super::server::{Peer, answers, script, serve};
 use super::{PLENTY, perform};
 use crate::base::{Outcome, Reason};
 use crate::expr::Template;
-use crate::protocol::http::{Body, Client, Content, Exchange, Length, Multipart, Part, Request, Sizes, Spec};
+use crate::protocol::http::{Body, BodyPart, Client, Content, Exchange, Length, Multipart, Request, Sizes, Spec};
 
 fn upload(url: &str, size: u64, change: impl FnOnce(&mut Spec)) -> Request {
-    let part = Part {
+    let part = BodyPart {
         name: Template::literal("file"),
         content: Content::Random(Length::Written(Sizes { least: size, most: size })),
         filename: None,
@@ -160,7 +160,7 @@ async fn a_target_that_answers_while_it_reads_gets_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_told_as_what_it_is() {
+async fn a_connection_that_breaks_is_reported_as_what_it_is() {
     let breaking = |reset: bool| {
         script(move |mut peer| async move {
             head(&mut peer).await;

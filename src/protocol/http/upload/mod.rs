@@ -2,7 +2,7 @@
 //!
 //! A [`Source`] is what one request sends, its length known to the byte: pieces of text, files, generated content. An [`Upload`]
 //! goes through it once, a chunk at a time, whenever the connection has room; a redirect that wants the body again goes through
-//! the same source anew and sends the same bytes. The [`Tally`] tells how far it came and what the SHA-256 of its parts is.
+//! the same source anew and sends the same bytes. The [`Tally`] says how far it came and what the SHA-256 of its parts is.
 //!
 //! hyper holds at most 16 chunks of a body in front of a full socket, so an upload takes about 16 times [`CHUNK`] of memory.
 
@@ -23,7 +23,7 @@ pub(super) use file::Source as File;
 pub use file::probe;
 use generate::Generator;
 pub(super) use generate::Seed;
-pub use multipart::{Content, Length, Multipart, Part, SizeError, Sizes};
+pub use multipart::{BodyPart, Content, Length, Multipart, SizeError, Sizes};
 pub(super) use tally::Tally;
 pub use tally::Uploaded;
 
@@ -113,7 +113,7 @@ impl Upload {
         Self { source, tally, at: 0, done: 0, left, work: Work::Nothing, digest: None }
     }
 
-    /// What is told of it.
+    /// What is reported of it.
     pub fn tally(&self) -> Arc<Tally> {
         Arc::clone(&self.tally)
     }

@@ -25,12 +25,12 @@ const OCTETS: &str = "application/octet-stream";
 #[derive(Debug, Clone, Default)]
 pub struct Multipart {
     /// The parts in order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<BodyPart>,
 }
 
 /// One part.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct BodyPart {
     /// The field's name.
     pub name: Template,
     /// What is in it.
@@ -64,8 +64,8 @@ pub enum Content {
 pub enum Length {
     /// As written.
     Written(Sizes),
-    /// Told by an expression: a number of bytes, or a text like `10MB` or `100KB..50MB`.
-    Told(Template),
+    /// Given by an expression: a number of bytes, or a text like `10MB` or `100KB..50MB`.
+    Expression(Template),
 }
 
 /// Sizes from a least to a most, in bytes, both among them.
@@ -147,7 +147,7 @@ impl Multipart {
     }
 }
 
-impl Part {
+impl BodyPart {
     /// What it sends, if that is a secret by its name and not known from the profile.
     fn secret(&self, segment: &Segment) -> Option<String> {
         let (Content::Value(value), Segment::Text(text)) = (&self.content, segment) else { return None };
@@ -178,7 +178,7 @@ impl Part {
             Content::Random(length) => {
                 let sizes = match length {
                     Length::Written(sizes) => *sizes,
-                    Length::Told(template) => {
+                    Length::Expression(template) => {
                         template.text(scope, &mut text)?;
                         Sizes::parse(&text).map_err(|error| EvalError::new("random", error.to_string()))?
                     }

@@ -1,4 +1,4 @@
-//! What an upload tells of itself: how far it came, and the SHA-256 of its parts.
+//! What is known of an upload: how far it came, and the SHA-256 of its parts.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

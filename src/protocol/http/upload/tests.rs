@@ -7,18 +7,18 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::Reason;
-use crate::expr::{Compiler, Layer, Names, Scope, Shared, Template, Value};
+use crate::expr::{Compiler, Layer, Names, ScenarioValues, Scope, Template, Value};
 
 fn scope() -> Scope {
-    Scope::new(Arc::new(Shared::default()), 0)
+    Scope::new(Arc::new(ScenarioValues::default()), 0)
 }
 
 fn lit(text: &str) -> Template {
     Template::literal(text)
 }
 
-fn part(name: &str, content: Content) -> Part {
-    Part { name: lit(name), content, filename: None, content_type: None, digest: false }
+fn part(name: &str, content: Content) -> BodyPart {
+    BodyPart { name: lit(name), content, filename: None, content_type: None, digest: false }
 }
 
 fn random(least: u64, most: u64) -> Content {
@@ -60,8 +60,8 @@ fn parts_stand_as_the_standard_has_them() {
     let multipart = Multipart {
         parts: vec![
             part("title", Content::Value(lit("A \"title\"\r\n"))),
-            Part { filename: Some(lit("a\"b\r\n.txt")), ..part("q\"", Content::Value(lit(""))) },
-            Part { content_type: Some(lit("image/png")), ..part("picture", content_of(&picture)) },
+            BodyPart { filename: Some(lit("a\"b\r\n.txt")), ..part("q\"", Content::Value(lit(""))) },
+            BodyPart { content_type: Some(lit("image/png")), ..part("picture", content_of(&picture)) },
             part("noise", random(3, 3)),
         ],
     };
@@ -86,7 +86,7 @@ fn parts_stand_as_the_standard_has_them() {
 
 #[test]
 fn generated_content_is_never_the_same_but_for_a_second_pass() {
-    let multipart = Multipart { parts: vec![Part { digest: true, ..part("a", random(100_001, 100_001)) }] };
+    let multipart = Multipart { parts: vec![BodyPart { digest: true, ..part("a", random(100_001, 100_001)) }] };
     let (first, one) = multipart.render(&scope()).unwrap();
     let (second, two) = multipart.render(&scope()).unwrap();
     assert_ne!(one, two, "a boundary of its own for each");
@@ -136,16 +136,16 @@ fn what_varies_is_rendered_for_the_user() {
         let multipart = Multipart { parts: vec![part("a", content)] };
         multipart.render(&scope).map(|(upload, _)| drain(upload).unwrap().0)
     };
-    let told = || Content::Random(Length::Told(size.clone()));
-    assert_eq!(render(told(), "7").unwrap().len() + 13, render(told(), "20").unwrap().len());
-    let error = render(told(), "far").unwrap_err().to_string();
+    let sized = || Content::Random(Length::Expression(size.clone()));
+    assert_eq!(render(sized(), "7").unwrap().len() + 13, render(sized(), "20").unwrap().len());
+    let error = render(sized(), "far").unwrap_err().to_string();
     assert!(error.contains("`random`") && error.contains("10MB"), "{error}");
     let named = || Content::File { name: plain.clone(), folder: folder.clone() };
     let name = picture.path().file_name().unwrap().to_str().unwrap();
     assert!(String::from_utf8(render(named(), name).unwrap()).unwrap().contains("\r\n\r\n12345\r\n"));
     let error = render(named(), "no-such-file").unwrap_err().to_string();
     assert!(error.contains("names no file that can be read") && !error.contains("no-such-file"), "{error}");
-    let broken = Part { content_type: Some(plain.clone()), ..part("a", random(1, 1)) };
+    let broken = BodyPart { content_type: Some(plain.clone()), ..part("a", random(1, 1)) };
     let mut scope = scope();
     scope.set(Layer::Iteration, symbol, Value::from("a/b\r\nx: y"));
     assert!(Multipart { parts: vec![broken] }.render(&scope).unwrap_err().to_string().contains("line break"));
@@ -198,7 +198,7 @@ proptest! {
                 }
                 _ => random(bytes.len() as u64, bytes.len() as u64),
             };
-            parts.push(Part { digest: *digest, ..part("p", content) });
+            parts.push(BodyPart { digest: *digest, ..part("p", content) });
         }
         let (upload, content_type) = Multipart { parts }.render(&scope()).unwrap();
         let (said, tally) = (upload.left(), upload.tally());
@@ -241,8 +241,8 @@ fn what_this_machine_lacks_for_a_file_is_not_the_datas_fault() {
         (file::named(std::path::Path::new("a.bin"), std::io::Error::from_raw_os_error(libc::EIO)), Reason::Data),
     ] {
         tally.fail(&error);
-        let (told, detail) = tally.failure().unwrap();
-        assert_eq!(told, reason, "{detail}");
+        let (failed, detail) = tally.failure().unwrap();
+        assert_eq!(failed, reason, "{detail}");
         assert!(detail.contains("a.bin cannot be read") || detail.contains("ulimit -u"), "{detail}");
     }
 }

@@ -118,7 +118,7 @@ async fn a_frame_may_come_with_the_handshake() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_ends_the_connection_and_the_peer_is_told() {
+async fn what_breaks_the_protocol_ends_the_connection_and_the_peer_gets_the_code() {
     let text_then = |frames: &[Vec<u8>]| [&[frame(false, TEXT, b"a")], frames].concat().concat();
     let mut cases = vec![
         ("a reserved bit", 1002, vec![0xc1, 0]),
@@ -149,7 +149,7 @@ async fn what_breaks_the_protocol_ends_the_connection_and_the_peer_is_told() {
         ("reason that is not UTF-8", 1007, frame(true, CLOSE, b"\x03\xe8\xff")),
         ("too long a frame", 1009, frame(true, BINARY, &[0; 2000])),
         ("too long in fragments", 1009, [frame(false, BINARY, &[0; 600]), frame(true, CONTINUED, &[0; 600])].concat()),
-        // Told from its header alone: 2^62 bytes will not be waited for, nor allocated.
+        // Known from its header alone: 2^62 bytes will not be waited for, nor allocated.
         ("too long to be", 1009, [vec![0x82, 127], (1u64 << 62).to_be_bytes().to_vec()].concat()),
     ];
     cases.extend((3..8).chain(11..16).map(|opcode| ("reserved opcode", 1002, frame(true, opcode, b""))));
@@ -171,7 +171,7 @@ async fn what_breaks_the_protocol_ends_the_connection_and_the_peer_is_told() {
 }
 
 #[tokio::test]
-async fn close_codes_are_told_and_the_lack_of_one() {
+async fn close_codes_are_reported_and_the_lack_of_one() {
     for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999] {
         let (url, server) = say(close(code)).await;
         let mut connection = open(&url).await;
@@ -187,7 +187,7 @@ async fn close_codes_are_told_and_the_lack_of_one() {
 }
 
 #[tokio::test]
-async fn an_end_without_a_close_frame_and_a_reset_are_told_apart() {
+async fn an_end_without_a_close_frame_and_a_reset_are_distinguished() {
     let (url, _server) = serve(|mut peer| async move {
         peer.accept().await;
         peer.say(&frame(true, TEXT, b"half a message")[..5]).await;

@@ -22,7 +22,7 @@ async fn answered(change: impl FnOnce(String) -> String + Send + 'static) -> (u1
 }
 
 #[tokio::test]
-async fn the_parts_of_a_handshake_are_told() {
+async fn the_parts_of_a_handshake_are_reported() {
     let (url, server) = serve(|mut peer| async move {
         let request = peer.accept().await;
         peer.closed().await;
@@ -135,7 +135,7 @@ async fn subprotocols_are_offered_and_one_is_to_be_chosen() {
 }
 
 #[tokio::test]
-async fn who_ends_the_connection_is_told_apart() {
+async fn who_ends_the_connection_is_distinguished() {
     let (url, server) = serve(|mut peer| async move {
         peer.request().await;
     })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Connector, Framing};
-use crate::expr::{Scope, Shared, Template};
+use crate::expr::{ScenarioValues, Scope, Template};
 use crate::protocol::http::Cookies;
 use crate::protocol::session::{self, Attempt, Connection, Lost, Outgoing};
 
@@ -26,7 +26,7 @@ async fn open_as(url: &str, cookies: Option<&mut Cookies>, change: impl FnOnce(&
     change(&mut connector);
     connector.check().unwrap();
     let connector = session::Connector::WebSocket(Box::new(connector));
-    let scope = Scope::new(Arc::new(Shared::default()), 0);
+    let scope = Scope::new(Arc::new(ScenarioValues::default()), 0);
     session::open(connector.prepare(&scope).unwrap(), cookies).await
 }
 
