@@ -1,5 +1,6 @@
 //! An exporter as a source: scraped at each edge, and every few seconds between, so that restarts and peaks are seen.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -11,9 +12,10 @@ use url::Url;
 use super::api::unix;
 use super::error::{SourceError, note};
 use super::http::{Access, Http};
+use super::labels::Labels;
 use super::report::{SourceReading, Traffic};
 use super::seen::Seen;
-use super::text::{Exposition, Format, Odd};
+use super::text::{Exposition, Format, Odd, Sample};
 use super::tracker::{Tracker, looked};
 use super::want::{Labelled, Wants};
 use crate::base::AwayList;
@@ -31,6 +33,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long before an edge under load the exporter is scraped too, in seconds: what happens around the edge is then known to
 /// that. Edges are announced about 0.1 s ahead.
 const AHEAD: f64 = 0.2;
+/// An answer that comes so late behind the last edge may hold what others did by then, in seconds.
+const SLOW: f64 = 0.1;
 /// So many seconds before the late statistics must be there the exporter is asked, to see whether they stand still.
 const STILL: f64 = 1.0;
 
@@ -144,7 +148,7 @@ impl Exporter {
         let _turn = self.turn.lock().await;
         let _edge = Count::new(&self.edges);
         // Under load, what is answered after the edge may hold what happened after it.
-        let before = |scrape: &Scrape| still || scrape.answered <= at;
+        let before = |scrape: &Scrape| traffic == Traffic::Still || scrape.answered <= at;
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.take_in(wants, held, before);
         if !still && !self.clock.until(at).is_zero() {
@@ -158,7 +162,7 @@ impl Exporter {
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
         loop {
             match self.scrape().await {
-                Ok(Scrape { asked: time, exposition, .. }) => {
+                Ok(Scrape { asked: time, answered, exposition }) => {
                     let there = exposition.samples.iter().flat_map(|sample| wants.find(&sample.name, &sample.labels));
                     let late = at + wants.latest(there.map(|(item, _)| item)).as_secs_f64();
                     if still && time < late {
@@ -168,6 +172,11 @@ impl Exporter {
                         continue;
                     }
                     reading.error = None;
+                    if ended && answered - at > SLOW {
+                        let again = self.scrape().await.ok();
+                        let moving = moving(wants, &exposition, again.as_ref().map(|again| &again.exposition));
+                        self.with_tracker(|tracker| tracker.others_go_on(moving));
+                    }
                     self.with_tracker(|tracker| tracker.feed_edge(wants, (at, still), time, &exposition, &mut reading));
                     return reading;
                 }
@@ -232,6 +241,19 @@ impl Exporter {
             (Err(error), Some(_)) => Err(SourceError::NotText(self.http.excerpt(&error.to_string()))),
         }
     }
+}
+
+/// The series that move from one scrape to the next; all of them where the second one failed.
+fn moving(wants: &Wants, first: &Exposition, second: Option<&Exposition>) -> HashSet<(String, Labels)> {
+    let values: HashMap<(&str, &Labels), f64> = second
+        .into_iter()
+        .flat_map(|second| &second.samples)
+        .map(|sample| ((&*sample.name, &sample.labels), sample.value))
+        .collect();
+    let moves = |sample: &&Sample| {
+        wants.reads(&sample.name) && values.get(&(&*sample.name, &sample.labels)).is_none_or(|value| *value != sample.value)
+    };
+    first.samples.iter().filter(moves).map(|sample| (sample.name.clone(), sample.labels.clone())).collect()
 }
 
 /// Odd while a scrape at an edge is on its way.

@@ -41,6 +41,8 @@ pub(super) struct Tracker {
     closed: Vec<LevelOf>,
     /// The edge that was read, and of which what is reported late is still to come; and whether the load has ended with it.
     prompt: Option<(f64, bool)>,
+    /// The series that others go on with behind the last edge, where its scrape came late.
+    moving: HashSet<(String, Labels)>,
     /// What came up and went between the last three edges.
     passed: Vec<Passed>,
     series: BTreeMap<(String, Labels), Tracked>,
@@ -92,6 +94,12 @@ impl Tracker {
         }
     }
 
+    /// Behind the edge that is fed next, others go on with these series: what its scrape says may be of later.
+    pub(super) fn others_go_on(&mut self, series: HashSet<(String, Labels)>) {
+        self.scraped();
+        self.moving = series;
+    }
+
     /// Gives up an edge.
     pub(super) fn give_up(&mut self) {
         self.prompt = None;
@@ -114,6 +122,7 @@ impl Tracker {
         let which = if self.prompt.is_some() { Which::Late } else { Which::All };
         self.take(wants, time, exposition, Some(([edge, own], which)));
         self.prompt = None;
+        self.moving.clear();
         reading.names = names(wants, exposition);
         reading.down = down(exposition);
         reading.looked = looked(wants, exposition);
@@ -272,7 +281,9 @@ impl Tracker {
             }
             let fell = tracked.fold.fell();
             match (own, edge) {
-                (None, Some([at, _])) => {
+                (None, Some([at, own])) => {
+                    let moves = self.moving.contains(&(sample.name.clone(), sample.labels.clone()));
+                    let at = if moves { At::flowing(own.time, 0.0) } else { at };
                     let (said, early) = (tracked.fold.last(), tracked.cut.take());
                     let cut = tracked.fold.feed_edge(at, time, sample.value, restarted);
                     // Others may have gone on, unless it stands still by now.

@@ -59,6 +59,38 @@ async fn an_edge_that_is_announced_late_takes_no_scrape_behind_it_for_one_before
     assert!(least <= 500.0 && 500.0 <= most && most.is_finite(), "{least} to {most}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_count_while_a_slow_exporter_answers_at_the_last_edge_is_within_the_bounds() {
+    let begun = SystemTime::now();
+    let ended = begun + Duration::from_secs(2);
+    // Others count 100 a second all the time; one counter stands still once the load is over.
+    let url = server(move |_| {
+        std::thread::sleep(Duration::from_millis(if SystemTime::now() < ended { 10 } else { 400 }));
+        let now = SystemTime::now().duration_since(begun).unwrap_or_default().as_secs_f64();
+        let (all, ours) = ((now * 100.0) as u64, (now.min(1.9) * 100.0) as u64);
+        let said = format!("redis_commands_processed_total {}\nredis_keyspace_hits_total {}\n", 1_000 + all, 1_000 + ours);
+        response("200 OK", "text/plain", &said)
+    });
+    let observer = observer(&url.await, SourceKind::Exporter);
+    assert!(observer.try_once(Duration::from_secs(5)).await.is_empty());
+    let before = observer.edge(SystemTime::now(), Traffic::Flowing).reading().await;
+    let at = SystemTime::now().duration_since(begun).unwrap().as_secs_f64();
+    tokio::time::sleep(ended.duration_since(SystemTime::now()).unwrap_or_default()).await;
+    let after = observer.edge(ended, Traffic::Ended).reading().await;
+    let observed = observer.between(&before, &after, 1).await;
+    let of = |metric: &str| observed.rows.iter().find(|row| row.metric == metric).unwrap().clone();
+    let (all, ours) = (of("redis_commands_processed_total"), of("redis_keyspace_hits_total"));
+    let truth = (2.0 - at) * 100.0;
+    let within = |delta: f64, off: f64, truth: f64| (delta - truth).abs() <= off + 5.0;
+    assert!(within(all.delta.unwrap(), all.uncertainty.unwrap(), truth), "{all:?}, truly {truth}");
+    assert!(all.uncertainty.unwrap() > 50.0, "{all:?}");
+    // It is as the flowing edge before it leaves it.
+    assert!(
+        within(ours.delta.unwrap(), ours.uncertainty.unwrap(), truth - 10.0) && ours.uncertainty < all.uncertainty,
+        "{ours:?}"
+    );
+}
+
 #[test]
 fn what_is_reported_late_is_waited_for_and_nothing_else_is_late() {
     let preset = presets::find("postgres").unwrap();
