@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio_postgres::NoTls;
 
 use crate::config::Config;
@@ -16,6 +16,8 @@ use crate::schema;
 
 /// So long the first connection may take.
 const START_WAIT: Duration = Duration::from_secs(10);
+/// So long Redis may take to answer. The library's own limit of 0.5 s fails requests wherever the machine stands still for a moment.
+const REDIS_WAIT: Duration = Duration::from_secs(30);
 
 /// The application; cheap to clone.
 #[derive(Clone)]
@@ -71,7 +73,10 @@ impl App {
         schema::create(&mut client, config.seed_rows).await.map_err(database_error)?;
         drop(client);
 
-        let redis = ConnectionManager::new(redis::Client::open(config.redis_url.as_str())?).await?;
+        let patient =
+            ConnectionManagerConfig::new().set_response_timeout(Some(REDIS_WAIT)).set_connection_timeout(Some(START_WAIT));
+        let client = redis::Client::open(config.redis_url.as_str())?;
+        let redis = ConnectionManager::new_with_config(client, patient).await?;
         let faults = Faults::new(&config);
         let files = Files::new(config.files_dir.as_deref())?;
         Ok(Self(Arc::new(Parts { metrics: Metrics::new()?, faults, files, pool, redis, config })))

@@ -32,7 +32,9 @@ impl Stack {
         let stack = Self { directory: tempfile::tempdir().unwrap() };
         let process = std::process::id().to_string();
         let mut command = script();
-        command.args(["up", "--while", &process, "--dir"]).arg(stack.path()).args(arguments).envs(variables.iter().copied());
+        command.args(["up", "--while", &process, "--dir"]).arg(stack.path()).args(arguments);
+        // Where the machine stands still for seconds, requests take long and none fails for it.
+        command.env("POOL_WAIT", "60s").envs(variables.iter().copied());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
         stack
