@@ -32,6 +32,9 @@ const TO_LEARN: (f64, f64) = (60.0, 600.0);
 /// How late a server's samples may be, in seconds: VictoriaMetrics holds them back for 30 s, others receive them from far away.
 const MOST_LATE: f64 = 60.0;
 
+/// How long after an edge a server that doesn't answer is asked again at least, in seconds: what it stored is as exact later.
+const ANSWERS_WITHIN: f64 = 10.0;
+
 /// A Prometheus server and what is known of it.
 #[derive(Debug)]
 pub(super) struct Prometheus {
@@ -122,27 +125,32 @@ impl Prometheus {
         Ok(())
     }
 
-    /// Asks until each series that is alive has a sample at or after the edge, for two of its scrape intervals at most.
+    /// Asks until each series that is alive has a sample at or after the edge, for two of its scrape intervals at most. A server that
+    /// doesn't answer is asked for [`ANSWERS_WITHIN`] at least.
     pub(super) async fn edge(&self, wants: &Wants, at: f64, traffic: Traffic) -> SourceReading {
         let still = traffic != Traffic::Flowing;
         // One more is waited for, which says whether others go on.
         let samples = if traffic == Traffic::Ended { 2 } else { 1 };
         let mut reading = SourceReading { name: self.name.clone(), ..SourceReading::default() };
-        let mut left = Duration::MAX;
+        // Since when samples are waited for, and how long the server is asked again that doesn't answer.
+        let (mut since, until) = (at, at + ANSWERS_WITHIN);
+        let mut answers = Duration::MAX;
         loop {
             // One that doesn't answer is asked again, but not waited for beyond the end.
-            let looked = tokio::time::timeout(left, self.look(wants, at, (still, samples), &mut reading)).await;
-            let none = || reading.error.clone().unwrap_or(SourceError::Timeout { seconds: left.as_secs_f64().ceil() });
+            let looked = tokio::time::timeout(answers, self.look(wants, at, (still, samples), &mut reading)).await;
+            let none = || reading.error.clone().unwrap_or(SourceError::Timeout { seconds: answers.as_secs_f64().ceil() });
             let result = looked.unwrap_or_else(|_| Err(none()));
             let (late, samples) = match &result {
                 Ok(_) if still => (wants.latest(0..wants.items.len()).as_secs_f64(), samples),
                 Ok(_) => (0.0, samples),
                 Err(_) => (0.0, 1),
             };
-            left = self
-                .api
-                .clock
-                .until(at + late + (1 + samples) as f64 * self.interval().unwrap_or(ASSUMED_INTERVAL) + STORING + self.lag());
+            if result.is_err() {
+                since = unix(self.api.clock.now()).clamp(at, until);
+            }
+            let interval = self.interval().unwrap_or(ASSUMED_INTERVAL);
+            let mut left = self.api.clock.until(since + late + (1 + samples) as f64 * interval + STORING + self.lag());
+            answers = left.max(self.api.clock.until(until));
             let wait = match result {
                 Ok(view) => {
                     reading.error = None;
@@ -156,6 +164,7 @@ impl Prometheus {
                     if hopeless {
                         break;
                     }
+                    left = answers;
                     Duration::from_millis(500)
                 }
             };

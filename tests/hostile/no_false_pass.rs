@@ -14,13 +14,13 @@ fn profile(rest: &str) -> String {
     format!("name: p\ndefaults: {{http: {{base_url: \"${{URL:-builtin}}\"}}}}\n{rest}\n")
 }
 
-/// The SLOs of a phase by name, with whether they were met.
-fn slos(phase: &Value) -> Vec<(&str, &str, &Value)> {
+/// The SLOs of a phase by name, with whether they were met, and why that is not known.
+fn slos(phase: &Value) -> Vec<(&str, &str, &Value, &Value)> {
     phase["slos"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|slo| (slo["name"].as_str().unwrap(), slo["requirement"].as_str().unwrap(), &slo["met"]))
+        .map(|slo| (slo["name"].as_str().unwrap(), slo["requirement"].as_str().unwrap(), &slo["met"], &slo["reason"]))
         .collect()
 }
 
@@ -46,8 +46,8 @@ slos:
     accounts_hold(&record);
     let phase = &record["phases"][0];
     assert_eq!(phase["scenarios"][0]["step_errors"], json!({"expect": 10, "template": 20}));
-    for (name, requirement, met) in slos(phase) {
-        assert_eq!(*met, json!(name != "all"), "{name}: {requirement}");
+    for (name, requirement, met, reason) in slos(phase) {
+        assert_eq!(*met, json!(name != "all"), "{name}: {requirement}: {reason}");
     }
     assert!(ended.out.contains("a: 30 that send nothing could not be done (expect: 10, template: 20)"), "{}", ended.out);
 }

@@ -304,11 +304,12 @@ fn bytes_that_come_late_on_an_idle_connection_are_shown_though_no_request_failed
     let bench = Bench::new();
     let target = Hostile::start(|_, stream| {
         let _ = stream.write_all(OK.as_bytes());
-        std::thread::sleep(Duration::from_millis(20));
+        // Long enough for the answer to have ended before, on any machine.
+        std::thread::sleep(Duration::from_millis(500));
         let _ = stream.write_all(b"HTTP/1.1 408 Too Late\r\n\r\n"); // the client may have gone
         Then::Keep
     });
-    let flow = format!("[{{http: {{get: \"{}/\", name: s}}}}, {{think: 150ms}}]", target.url());
+    let flow = format!("[{{http: {{get: \"{}/\", name: s}}}}, {{think: 1500ms}}]", target.url());
     bench.run(&profile(&[("a", flow)], "  - {name: one, duration: 30s, load: {a: {users: 1, iterations: 3}}}\n"));
     let record = bench.record();
     let step = step(&record, "one", "s");

@@ -385,7 +385,10 @@ fn two_daemons_may_share_a_storage_path() {
     for daemon in daemons {
         let ended = daemon.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.err);
-        assert!(!ended.err.contains("level=error") && !ended.err.contains("level=warn"), "{}", ended.err);
+        // On a busy machine the generator may well have been late.
+        let wrong =
+            |line: &&str| line.contains("level=error") || line.contains("level=warn") && !line.contains("was the bottleneck");
+        assert_eq!(ended.err.lines().find(wrong), None, "{}", ended.err);
     }
     bench.records().iter().for_each(accounts_hold);
 }

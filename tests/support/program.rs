@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -123,6 +125,13 @@ impl Running {
         let files: Vec<PathBuf> = (0..).map(|n| dir.join(format!("out.{n}"))).filter(|path| !path.exists()).take(2).collect();
         let open = |path: &PathBuf| fs::File::create(path).unwrap();
         command.stdin(Stdio::null()).stdout(open(&files[0])).stderr(open(&files[1]));
+        // However the tests were started: what `nohup` ignores is passed on.
+        // SAFETY: signal() may be called between fork() and exec(), and what it sets is a constant.
+        unsafe {
+            command.pre_exec(|| {
+                (libc::signal(libc::SIGHUP, libc::SIG_DFL) != libc::SIG_ERR).then_some(()).ok_or_else(io::Error::last_os_error)
+            })
+        };
         let child = command.spawn().unwrap();
         Self { child, out: files[0].clone(), err: files[1].clone(), began, port: 0 }
     }

@@ -51,6 +51,11 @@ impl Prometheus {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Stops it for a while, say.
+    pub fn signal(&self, signal: i32) {
+        self.service.signal(signal);
+    }
+
     pub fn kill(&mut self) {
         self.service.kill();
     }
