@@ -23,6 +23,31 @@ pub enum PemError {
     /// It isn't PEM.
     #[error("is no PEM: {0}")]
     Form(&'static str),
+    /// What is encoded in it is no certificate.
+    #[error("holds a certificate that can't be read: what is encoded in it is none, or not all of one")]
+    OddCertificate,
+    /// What is encoded in it is no key, or of a kind that isn't known.
+    #[error("holds a private key that can't be used: RSA from 2048 bits on, ECDSA on P-256 or P-384, and Ed25519 can")]
+    OddKey,
+    /// It is the key of another certificate.
+    #[error("holds the key of another certificate; the two don't belong together")]
+    OtherKey,
+}
+
+impl PemError {
+    /// Why a certificate and a key make no pair.
+    pub fn of_pair(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InconsistentKeys(_) => Self::OtherKey,
+            rustls::Error::InvalidCertificate(_) => Self::OddCertificate,
+            _ => Self::OddKey,
+        }
+    }
+
+    /// Whether it is the certificate of a pair that is wrong, and not the key.
+    pub fn is_of_certificate(&self) -> bool {
+        matches!(self, Self::NoCertificate | Self::OddCertificate)
+    }
 }
 
 /// The text of a plain file.
@@ -60,7 +85,9 @@ fn form(error: &Error) -> PemError {
     PemError::Form(match error {
         Error::MissingSectionEnd { .. } => "a part that begins has no end (`-----END …-----` on a line of its own)",
         Error::IllegalSectionStart { .. } => "a beginning (`-----BEGIN …-----`) has no line of its own",
-        Error::Base64Decode(_) => "what stands between a beginning and its end isn't Base64",
+        Error::Base64Decode(_) => {
+            "what stands between `-----BEGIN …-----` and `-----END …-----` isn't Base64 (letters, digits, `+` and `/`, `=` at its end)"
+        }
         Error::SectionTooLarge => "a part of it is longer than 10 MB",
         _ => "it can't be read",
     })
