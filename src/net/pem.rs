@@ -1,12 +1,16 @@
 //! Certificates and keys as PEM texts. What is wrong with a text is said without a word of it: it may be a key.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::base::files::plain;
+
+/// The longest file, in bytes.
+const LONGEST: u64 = 10 * 1024 * 1024;
 
 /// Why a PEM text can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +57,12 @@ impl PemError {
 /// The text of a plain file.
 ///
 /// # Errors
-/// What the system says, or that it is no plain file.
+/// What the system says, or that it is no plain file, or too long.
 pub fn file(path: &Path) -> Result<Vec<u8>, PemError> {
     plain(path)?;
-    Ok(std::fs::read(path)?)
+    let mut text = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST { Err(io::Error::other("it is longer than 10 MiB").into()) } else { Ok(text) }
 }
 
 /// All certificates of a text; there is one at least.
@@ -96,6 +102,16 @@ fn form(error: &Error) -> PemError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_not_read() {
+        let long = tempfile::NamedTempFile::new().unwrap();
+        long.as_file().set_len(LONGEST).unwrap();
+        assert_eq!(file(long.path()).unwrap().len() as u64, LONGEST);
+        long.as_file().set_len(LONGEST + 1).unwrap();
+        assert_eq!(file(long.path()).unwrap_err().to_string(), "it is longer than 10 MiB");
+        assert!(file(Path::new("/dev/zero")).unwrap_err().to_string().contains("no plain file"));
+    }
 
     #[test]
     fn what_is_wrong_with_a_key_shows_none_of_it() {

@@ -13,7 +13,7 @@ use super::written::{Wrong, wrong};
 
 /// What is new is taken once the file has said the same for so long: it may be being written.
 const STILL: Duration = Duration::from_millis(20);
-/// Whoever writes on and on isn't waited for any longer than so many times that.
+/// Whoever writes on and on is waited for so many times; until another look nothing changes then.
 const LOOKS: usize = 10;
 
 /// The web config file, and what of it is in force.
@@ -93,20 +93,7 @@ impl Current {
     pub fn read(&self) -> Good {
         // Held meanwhile: what was read first doesn't come last.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = self.look(&state.good);
-        for _ in 0..LOOKS {
-            let known = seen.found.as_ref().is_ok_and(|good| good.text == state.good.text);
-            if known || state.refused.as_ref() == Some(&seen) {
-                break;
-            }
-            std::thread::sleep(STILL);
-            let later = self.look(&state.good);
-            let still = later == seen;
-            seen = later;
-            if still {
-                break;
-            }
-        }
+        let Some(seen) = self.still(&state) else { return state.good.clone() };
         match seen.found {
             Ok(good) => {
                 let changed = good.text != state.good.text;
@@ -126,6 +113,24 @@ impl Current {
             }
         }
         state.good.clone()
+    }
+
+    /// The file once it stands still, if that is soon.
+    fn still(&self, state: &State) -> Option<Seen> {
+        let mut seen = self.look(&state.good);
+        for _ in 0..LOOKS {
+            let known = seen.found.as_ref().is_ok_and(|good| good.text == state.good.text);
+            if known || state.refused.as_ref() == Some(&seen) {
+                return Some(seen);
+            }
+            std::thread::sleep(STILL);
+            let later = self.look(&state.good);
+            if later == seen {
+                return Some(later);
+            }
+            seen = later;
+        }
+        None
     }
 
     fn look(&self, good: &Good) -> Seen {
