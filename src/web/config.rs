@@ -157,6 +157,12 @@ fn cost(hash: &str) -> Option<u32> {
 
 /// A user, if a password can be compared with what stands for it.
 fn user((name, hash): (String, String)) -> Result<(String, Secret), Wrong> {
+    if name.contains(':') {
+        return Err(wrong(
+            "basic_auth_users",
+            format!("{} holds a `:`, behind which a password begins; no such user can sign in", shown(&name)),
+        ));
+    }
     let message = match cost(&hash) {
         Some(cost) if COSTS.contains(&cost) => return Ok((name, Secret::new(hash))),
         Some(cost @ 19..=31) => {

@@ -171,6 +171,7 @@ fn a_value_of_another_kind_names_its_key_and_what_may_stand_there() {
         ("basic_auth_users: []".into(), "`basic_auth_users`: wants a mapping, and holds a list"),
         ("basic_auth_users:".into(), "`basic_auth_users`: has no value"),
         ("basic_auth_users: {a: }".into(), "`basic_auth_users`: `a` wants a text, and holds nothing"),
+        ("basic_auth_users: {'a:b': c}".into(), "`basic_auth_users`: `a:b` holds a `:`"),
         ("http_server_config: {http2: \"yes\"}".into(), "`http2`: wants `true` or `false`, without quotes, and holds a text"),
         (
             "http_server_config: {headers: {X-Own: a}}".into(),

@@ -103,7 +103,9 @@ fn clients_come_in_by_their_certificate_as_the_file_says() {
     assert_eq!(reload(1), "200");
     with(", client_auth_type: RequireAnyClientCert");
     assert_eq!((reload(1), reload(2)), ("403".to_owned(), "403".to_owned()));
-    assert_eq!(daemon.stop().code, Some(0));
+    let ended = daemon.stop();
+    // Twice with a type that verifies nobody.
+    assert_eq!((ended.code, ended.err.matches("`client_allowed_sans`: keeps nobody out").count()), (Some(0), 2), "{}", ended.err);
 }
 
 #[test]
