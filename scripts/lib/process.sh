@@ -44,15 +44,17 @@ ready() {
 answers() { curl --fail --silent --max-time 2 "http://$1" | grep -q -- "$2"; }
 
 # Stops what is in $dir/pids, the last started first, and verifies it. SIGTERM is enough for each of them; what isn't gone
-# after 10 s is killed. PostgreSQL is asked for a fast shutdown (SIGINT), for SIGTERM waits for its clients.
+# after 10 s is killed. PostgreSQL is asked for a fast shutdown (SIGINT), for SIGTERM waits for its clients. The daemon has
+# 30 s: it drains, asks sources that answer late, and stores its run.
 stop_all() {
-    local name pid started deadline
+    local name pid started deadline patience
     while read -r name pid started; do
         # The guard may be who asked for this.
         if [ "$name" = guard ] && [ "${STACK_GUARD:-}" = "$pid" ]; then continue; fi
         alive "$pid" "$started" || continue
         if [ "$name" = postgres ]; then kill -INT "$pid"; else kill -TERM "$pid"; fi 2>/dev/null || true
-        deadline=$((SECONDS + 10))
+        if [ "$name" = daemon ]; then patience=30; else patience=10; fi
+        deadline=$((SECONDS + patience))
         while alive "$pid" "$started"; do
             if [ $SECONDS -ge $deadline ]; then
                 say "$name does not end; killing it"

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::net::Limit;
 
-/// The most threads for what waits for a disk or hashes a password.
+/// The most threads for what waits for a disk.
 const BLOCKING: usize = 32;
 /// Threads that the program starts with: one for the runtime, one for what blocks, and one to spare.
 const FIRST: usize = 3;

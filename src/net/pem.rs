@@ -1,12 +1,16 @@
 //! Certificates and keys as PEM texts. What is wrong with a text is said without a word of it: it may be a key.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::base::files::plain;
+
+/// The longest file, in bytes.
+const LONGEST: u64 = 10 * 1024 * 1024;
 
 /// Why a PEM text can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,15 +27,42 @@ pub enum PemError {
     /// It isn't PEM.
     #[error("is no PEM: {0}")]
     Form(&'static str),
+    /// What is encoded in it is no certificate.
+    #[error("holds a certificate that can't be read: what is encoded in it is none, or not all of one")]
+    OddCertificate,
+    /// What is encoded in it is no key, or of a kind that isn't known.
+    #[error("holds a private key that can't be used: RSA from 2048 bits on, ECDSA on P-256 or P-384, and Ed25519 can")]
+    OddKey,
+    /// It is the key of another certificate.
+    #[error("holds the key of another certificate; the two don't belong together")]
+    OtherKey,
+}
+
+impl PemError {
+    /// Why a certificate and a key make no pair.
+    pub fn of_pair(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InconsistentKeys(_) => Self::OtherKey,
+            rustls::Error::InvalidCertificate(_) => Self::OddCertificate,
+            _ => Self::OddKey,
+        }
+    }
+
+    /// Whether it is the certificate of a pair that is wrong, and not the key.
+    pub fn is_of_certificate(&self) -> bool {
+        matches!(self, Self::NoCertificate | Self::OddCertificate)
+    }
 }
 
 /// The text of a plain file.
 ///
 /// # Errors
-/// What the system says, or that it is no plain file.
+/// What the system says, or that it is no plain file, or too long.
 pub fn file(path: &Path) -> Result<Vec<u8>, PemError> {
     plain(path)?;
-    Ok(std::fs::read(path)?)
+    let mut text = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST { Err(io::Error::other("it is longer than 10 MiB").into()) } else { Ok(text) }
 }
 
 /// All certificates of a text; there is one at least.
@@ -60,7 +91,9 @@ fn form(error: &Error) -> PemError {
     PemError::Form(match error {
         Error::MissingSectionEnd { .. } => "a part that begins has no end (`-----END …-----` on a line of its own)",
         Error::IllegalSectionStart { .. } => "a beginning (`-----BEGIN …-----`) has no line of its own",
-        Error::Base64Decode(_) => "what stands between a beginning and its end isn't Base64",
+        Error::Base64Decode(_) => {
+            "what stands between `-----BEGIN …-----` and `-----END …-----` isn't Base64 (letters, digits, `+` and `/`, `=` at its end)"
+        }
         Error::SectionTooLarge => "a part of it is longer than 10 MB",
         _ => "it can't be read",
     })
@@ -69,6 +102,16 @@ fn form(error: &Error) -> PemError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_not_read() {
+        let long = tempfile::NamedTempFile::new().unwrap();
+        long.as_file().set_len(LONGEST).unwrap();
+        assert_eq!(file(long.path()).unwrap().len() as u64, LONGEST);
+        long.as_file().set_len(LONGEST + 1).unwrap();
+        assert_eq!(file(long.path()).unwrap_err().to_string(), "it is longer than 10 MiB");
+        assert!(file(Path::new("/dev/zero")).unwrap_err().to_string().contains("no plain file"));
+    }
 
     #[test]
     fn what_is_wrong_with_a_key_shows_none_of_it() {

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTim
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::pem;
+use super::pem::{self, PemError};
 
 /// What can be said of TLS, as plain data: `tls: {ca_file, cert_file, key_file, server_name, insecure}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -52,9 +52,6 @@ pub enum TlsError {
         /// The key that is not.
         missing: &'static str,
     },
-    /// The certificate and the key do not make a usable pair.
-    #[error("`cert_file` and `key_file` cannot be used together: {0}")]
-    Pair(String),
     /// The system has no root certificates.
     #[error("no root certificates were found on this system; name the ones to trust with `tls: {{ca_file: …}}`")]
     NoRoots,
@@ -126,8 +123,12 @@ fn load(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates("cert_file", cert)?;
-            let key = pem::file(key).and_then(|text| pem::key(&text)).map_err(|error| file_error("key_file", key, error))?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| TlsError::Pair(error.to_string()))?
+            let pair = pem::file(key).and_then(|text| pem::key(&text)).map_err(|error| file_error("key_file", key, error))?;
+            builder.with_client_auth_cert(chain, pair).map_err(|error| {
+                let error = PemError::of_pair(&error);
+                let (at, path) = if error.is_of_certificate() { ("cert_file", cert) } else { ("key_file", key) };
+                file_error(at, path, error)
+            })?
         }
         (Some(_), None) => return Err(TlsError::Half { given: "cert_file", missing: "key_file" }),
         (None, Some(_)) => return Err(TlsError::Half { given: "key_file", missing: "cert_file" }),
@@ -141,7 +142,7 @@ fn trust_of_file(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Trust, T
     let certificates = certificates("ca_file", path)?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
-        roots.add(certificate.clone()).map_err(|error| file_error("ca_file", path, error))?;
+        roots.add(certificate.clone()).map_err(|_| file_error("ca_file", path, PemError::OddCertificate))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let by_chain = verifier.build().map_err(|error| file_error("ca_file", path, error))?;

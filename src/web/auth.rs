@@ -3,22 +3,24 @@
 //! A hash takes a tenth of a second of a processor on purpose. So one is worked out at a time, few may wait for that, answers are
 //! remembered, and a user who doesn't exist takes as long as one who does.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::net::auth::Secret;
 
 use super::change::{Authenticated, Certified};
 use super::config::{RateLimit, WebConfig};
+use super::current::Current;
 
 /// Answers that are remembered.
 const REMEMBERED: usize = 256;
@@ -30,7 +32,7 @@ type Proof = [u8; 32];
 
 #[derive(Clone)]
 struct Guard {
-    path: Arc<Path>,
+    current: Arc<Current>,
     answers: Arc<Mutex<Vec<(Proof, bool)>>>,
     places: Arc<Semaphore>,
     turn: Arc<Semaphore>,
@@ -51,25 +53,21 @@ enum Admission {
 }
 
 /// Lets only users of the web config file through, if it names any.
-pub(super) fn guard(router: Router, config: Option<PathBuf>) -> Router {
+pub(super) fn guard(router: Router, config: Option<Arc<Current>>) -> Router {
     match config {
         None => router,
-        Some(path) => router.layer(from_fn_with_state(Guard::new(&path), check)),
+        Some(current) => router.layer(from_fn_with_state(Guard::new(current), check)),
     }
 }
 
 async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let path = guard.path.clone();
-    let config = match tokio::task::spawn_blocking(move || WebConfig::read(&path)).await {
-        Ok(Ok(config)) => config,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the web config file can't be used");
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        }
-        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let current = guard.current.clone();
+    let Ok(good) = tokio::task::spawn_blocking(move || current.read()).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let further = config.http_server_config.headers.clone();
+    let config = good.config;
+    let further = config.http.headers.clone();
     let mut response = match config.rate_limit {
         Some(limit) if guard.is_too_soon(limit, Instant::now()) => {
             (StatusCode::TOO_MANY_REQUESTS, "more requests came than `rate_limit` allows\n").into_response()
@@ -77,17 +75,15 @@ async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Resp
         _ => guard.answer(config, given.as_deref(), request, next).await,
     };
     for (name, value) in further {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
-        }
+        response.headers_mut().insert(name, value);
     }
     response
 }
 
 impl Guard {
-    fn new(path: &Path) -> Self {
+    fn new(current: Arc<Current>) -> Self {
         let (places, turn) = (Arc::new(Semaphore::new(WAITING)), Arc::new(Semaphore::new(1)));
-        Self { path: path.into(), answers: Arc::default(), places, turn, next: Arc::default() }
+        Self { current, answers: Arc::default(), places, turn, next: Arc::default() }
     }
 
     /// Whether a request comes sooner than it may. Of `burst` that come after a while none does.
@@ -103,7 +99,7 @@ impl Guard {
         soon
     }
 
-    async fn answer(&self, config: WebConfig, given: Option<&str>, mut request: Request, next: Next) -> Response {
+    async fn answer(&self, config: Arc<WebConfig>, given: Option<&str>, mut request: Request, next: Next) -> Response {
         let certified = request.extensions().get::<Certified>().copied();
         match self.admits(config, given, certified).await {
             admission @ (Admission::Open | Admission::Known) => {
@@ -123,9 +119,9 @@ impl Guard {
         }
     }
 
-    async fn admits(&self, config: WebConfig, given: Option<&str>, certified: Option<Certified>) -> Admission {
+    async fn admits(&self, config: Arc<WebConfig>, given: Option<&str>, certified: Option<Certified>) -> Admission {
         if config.basic_auth_users.is_empty() {
-            let kind = config.tls_server_config.client_auth();
+            let kind = config.client_auth();
             return match certified {
                 _ if !kind.requires() => Admission::Open,
                 Some(Certified::Verified) if kind.verifies() => Admission::Known,
@@ -137,7 +133,7 @@ impl Guard {
         }
         let Some((name, password)) = given.and_then(credentials) else { return Admission::Unknown };
         // The hash is part of what is remembered: a changed password is asked for anew.
-        let hash = config.basic_auth_users.get(&name).map(String::as_str).unwrap_or_default();
+        let hash = config.basic_auth_users.get(&name).map(Secret::reveal).unwrap_or_default();
         let proof: Proof = Sha256::digest(format!("{name}\0{password}\0{hash}")).into();
         let admission = |known: bool| if known { Admission::Known } else { Admission::Unknown };
         if let Some(known) = self.remembered(&proof) {
@@ -150,14 +146,19 @@ impl Guard {
             return admission(known);
         }
         let guard = self.clone();
-        let verified = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        let verify = move || {
             let known = config.admits(&name, &password);
             guard.remember(proof, known);
             // Held until here: whoever asked may have gone, and the next one still has to wait.
             drop((place, turn));
-            known
-        });
-        admission(verified.await.unwrap_or(false))
+            let _ = answer.send(known); // whoever asked may have gone
+        };
+        // Not one of the runtime's threads, which the end of the program waits for.
+        if std::thread::Builder::new().name("password".to_owned()).spawn(verify).is_err() {
+            return Admission::Busy;
+        }
+        admission(answered.await.unwrap_or(false))
     }
 
     fn remember(&self, proof: Proof, known: bool) {
@@ -191,6 +192,7 @@ fn credentials(header: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
@@ -209,24 +211,23 @@ mod tests {
 
     fn guarded(password: &str, cost: u32) -> (tempfile::TempDir, Guard) {
         let folder = tempfile::tempdir().unwrap();
-        let guard = Guard::new(&folder.path().join("web.yml"));
-        write(&guard, password, cost);
+        write(&folder, password, cost);
+        let guard = Guard::new(Arc::new(Current::open(&folder.path().join("web.yml")).unwrap()));
         (folder, guard)
     }
 
-    fn write(guard: &Guard, password: &str, cost: u32) {
+    fn write(folder: &tempfile::TempDir, password: &str, cost: u32) {
         let hash = bcrypt::hash(password, cost).unwrap();
-        std::fs::write(&guard.path, format!("basic_auth_users: {{prometheus: {hash}}}\n")).unwrap();
+        std::fs::write(folder.path().join("web.yml"), format!("basic_auth_users: {{prometheus: {hash}}}\n")).unwrap();
     }
 
     async fn admits(guard: &Guard, given: Option<&str>) -> Admission {
-        guard.admits(WebConfig::read(&guard.path).unwrap(), given, None).await
+        guard.admits(guard.current.read().config, given, None).await
     }
 
     #[tokio::test]
     async fn whose_certificate_nobody_verified_is_nobody_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let guard = Guard::new(&folder.path().join("web.yml"));
+        let (_folder, guard) = guarded("right", 4);
         let (shown, verified) = (Some(Certified::Shown), Some(Certified::Verified));
         use Admission::{Known, Open, Unknown};
         for (kind, wanted) in [
@@ -237,9 +238,9 @@ mod tests {
             ("RequireAndVerifyClientCert, client_ca_file: c", [Unknown, Unknown, Known]),
         ] {
             let text = format!("tls_server_config: {{cert_file: a, key_file: b, client_auth_type: {kind}}}\n");
-            std::fs::write(&guard.path, text).unwrap();
+            let config = Arc::new(WebConfig::of(Path::new("web.yml"), &text).unwrap());
             for (certified, wanted) in [None, shown, verified].into_iter().zip(wanted) {
-                let admission = guard.admits(WebConfig::read(&guard.path).unwrap(), None, certified).await;
+                let admission = guard.admits(config.clone(), None, certified).await;
                 assert_eq!(admission, wanted, "{kind} {certified:?}");
             }
         }
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn requests_come_by_their_interval_and_a_burst_after_a_while() {
-        let guard = Guard::new(Path::new("web.yml"));
+        let (_folder, guard) = guarded("right", 4);
         let start = Instant::now();
         let limit = RateLimit { interval: Duration::from_millis(100), burst: 3 };
         let passes = |ms| !guard.is_too_soon(limit, start + Duration::from_millis(ms));
@@ -257,14 +258,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_password_is_asked_for_anew() {
-        let (_folder, guard) = guarded("one", 4);
+        let (folder, guard) = guarded("one", 4);
         let one = basic("prometheus", "one");
         for _ in 0..2 {
             assert_eq!(admits(&guard, Some(&one)).await, Admission::Known);
         }
         assert_eq!(guard.answers().len(), 1);
         assert_eq!(admits(&guard, None).await, Admission::Unknown);
-        write(&guard, "two", 4);
+        write(&folder, "two", 4);
         assert_eq!(admits(&guard, Some(&one)).await, Admission::Unknown);
     }
 

@@ -11,22 +11,19 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme};
-use serde::Deserialize;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
 /// Whether clients need a certificate.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
     /// None is asked for.
     #[default]
-    #[serde(alias = "")]
     NoClientCert,
     /// One is asked for, and taken whoever made it.
     RequestClientCert,
     /// One must be given, and is taken whoever made it.
-    #[serde(alias = "RequireClientCert")]
     RequireAnyClientCert,
     /// One is verified if it is given.
     VerifyClientCertIfGiven,
@@ -35,6 +32,17 @@ pub enum ClientAuth {
 }
 
 impl ClientAuth {
+    /// Each with its names; without one it is the first.
+    pub const NAMES: [(&str, Self); 7] = [
+        ("", Self::NoClientCert),
+        ("NoClientCert", Self::NoClientCert),
+        ("RequestClientCert", Self::RequestClientCert),
+        ("RequireAnyClientCert", Self::RequireAnyClientCert),
+        ("RequireClientCert", Self::RequireAnyClientCert),
+        ("VerifyClientCertIfGiven", Self::VerifyClientCertIfGiven),
+        ("RequireAndVerifyClientCert", Self::RequireAndVerifyClientCert),
+    ];
+
     /// Whether a client without one is turned away.
     pub fn requires(self) -> bool {
         matches!(self, Self::RequireAnyClientCert | Self::RequireAndVerifyClientCert)

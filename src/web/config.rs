@@ -2,336 +2,217 @@
 //! (`promtool check web-config` accepts it).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::Read as _;
+use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::HeaderValue;
 use bcrypt::HashParts;
 use rustls::ServerConfig;
-use serde::Deserialize;
 
 use crate::base::files::plain;
+use crate::base::units::parse_duration;
+use crate::net::auth::Secret;
 
-use super::tls::{TlsConfigError, TlsServerConfig};
+use super::clients::ClientAuth;
+use super::tls::{Pems, TlsServerConfig};
+use super::written::{Section, Written, Wrong, shown, wrong};
 
-/// Headers that say how an answer is sent and what it holds: another value breaks every answer.
-const OF_THE_ANSWER: [&str; 9] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+/// The longest file, in bytes.
+const LONGEST: u64 = 1024 * 1024;
+/// What a hash may cost. bcrypt itself goes up to 31; but each step doubles the time, and beyond 18 nobody waits for an answer.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=18;
+/// The headers that answers may have, each with the values that it has, where there are only some.
+const HEADERS: [(&str, &[&str]); 5] = [
+    ("Content-Security-Policy", &[]),
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
 ];
 
-/// Whether a password can be compared with this: bcrypt has costs from 4 to 31.
-fn is_hash(text: &str) -> bool {
-    HashParts::from_str(text).is_ok_and(|parts| (4..=31).contains(&parts.get_cost()))
-}
-
-/// The file as written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WebConfig {
-    /// Where it was read from.
-    #[serde(skip)]
-    path: PathBuf,
-    /// TLS; empty: plain HTTP.
-    pub tls_server_config: TlsServerConfig,
+/// What the file says.
+#[derive(Debug)]
+pub(super) struct WebConfig {
+    /// TLS; none: plain HTTP.
+    pub tls: Option<TlsServerConfig>,
     /// HTTP.
-    pub http_server_config: HttpServerConfig,
+    pub http: HttpServerConfig,
     /// How often somebody may ask; absent: as often as they like.
     pub rate_limit: Option<RateLimit>,
     /// Names, and their passwords as bcrypt hashes; empty: everyone.
-    pub basic_auth_users: BTreeMap<String, String>,
+    pub basic_auth_users: BTreeMap<String, Secret>,
 }
 
 /// HTTP of the web surface.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpServerConfig {
+#[derive(Debug)]
+pub(super) struct HttpServerConfig {
     /// Whether HTTP/2 is spoken, where the client wants it.
     pub http2: bool,
     /// Headers that every answer has.
-    pub headers: BTreeMap<String, String>,
-}
-
-impl Default for HttpServerConfig {
-    fn default() -> Self {
-        Self { http2: true, headers: BTreeMap::new() }
-    }
+    pub headers: Vec<(&'static str, HeaderValue)>,
 }
 
 /// How often somebody may ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateLimit {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RateLimit {
     /// The time from one request to the next; 0, as it is by default: as often as they like.
-    #[serde(with = "duration_text", default)]
     pub interval: Duration,
     /// How many may come at once after a while.
-    #[serde(default = "one")]
     pub burst: u32,
 }
 
-fn one() -> u32 {
-    1
-}
-
-/// Durations as people write them; 0 needs no unit.
-mod duration_text {
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer, de::Error as _};
-
-    use crate::base::units::parse_duration;
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == "0" { Ok(Duration::ZERO) } else { parse_duration(&text).map_err(D::Error::custom) }
-    }
-}
-
 /// What is wrong with the web config file.
-#[derive(Debug, thiserror::Error)]
-pub enum WebConfigError {
-    /// It can't be read.
-    #[error("{path}: {source}; check `--web.config.file`", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It isn't what it should be.
-    #[error("{path}: {message}", path = path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        message: String,
-    },
-    /// Its TLS can't be used.
-    #[error("{path}: {source}", path = path.display())]
-    Tls {
-        /// The file.
-        path: PathBuf,
-        /// What of it.
-        source: TlsConfigError,
-    },
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WebConfigError(String);
+
+impl WebConfigError {
+    pub(super) fn of(path: &Path, wrong: Wrong) -> Self {
+        Self(format!("{}: {wrong}", path.display()))
+    }
 }
 
 impl WebConfig {
-    /// Reads the file; relative paths in it are relative to it.
+    /// The text of the file.
     ///
     /// # Errors
-    /// It can't be read, or holds an unknown key or a wrong value.
-    pub fn read(path: &Path) -> Result<Self, WebConfigError> {
-        let text = plain(path)
-            .and_then(|_| std::fs::read_to_string(path))
-            .map_err(|source| WebConfigError::Read { path: path.into(), source })?;
-        // An excerpt of the file would show its keys.
-        let options = serde_yaml::options! { with_snippet: false };
-        let mut config: Self = serde_yaml::from_str_with_options(&text, options)
-            .map_err(|error| WebConfigError::Parse { path: path.into(), message: error.to_string() })?;
-        let wrong = |message| Err(WebConfigError::Parse { path: path.into(), message });
-        if let Some((name, _)) = config.basic_auth_users.iter().find(|(_, hash)| !is_hash(hash)) {
-            return wrong(format!(
-                "`basic_auth_users`: what stands for `{name}` is no bcrypt hash; make one: htpasswd -nBC 10 {name}"
-            ));
-        }
-        for (name, value) in &config.http_server_config.headers {
-            if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err() {
-                return wrong(format!("`http_server_config.headers`: `{name}` is no header that can be sent"));
-            }
-            if OF_THE_ANSWER.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-                return wrong(format!("`http_server_config.headers`: `{name}` is what each answer says of itself; leave it out"));
-            }
-        }
-        config.path = path.into();
-        config.tls_server_config.check().map_err(|source| config.wrong(source))?;
-        config.tls_server_config.set_folder(path.parent().unwrap_or(Path::new(".")));
-        Ok(config)
+    /// It can't be read.
+    pub fn text(path: &Path) -> Result<String, WebConfigError> {
+        let read = || {
+            plain(path)?;
+            let mut text = String::new();
+            let length = std::fs::File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+            if length as u64 > LONGEST { Err(std::io::Error::other("it is longer than 1 MiB")) } else { Ok(text) }
+        };
+        read().map_err(|error| WebConfigError(format!("{}: {error}; check `--web.config.file`", path.display())))
     }
 
-    fn wrong(&self, source: TlsConfigError) -> WebConfigError {
-        WebConfigError::Tls { path: self.path.clone(), source }
+    /// What a text says, of a file with this path; relative paths in it are relative to that.
+    ///
+    /// # Errors
+    /// It holds an unknown key or a wrong value.
+    pub fn of(path: &Path, text: &str) -> Result<Self, WebConfigError> {
+        Self::written(text, path.parent().unwrap_or(Path::new("."))).map_err(|wrong| WebConfigError::of(path, wrong))
+    }
+
+    fn written(text: &str, folder: &Path) -> Result<Self, Wrong> {
+        let keys = ["tls_server_config", "http_server_config", "rate_limit", "basic_auth_users"];
+        let mut top = Section::whole(Written::read(text)?.unwrap_or(Written::Map(Vec::new())), &keys)?;
+        let tls = top.section("tls_server_config", &TlsServerConfig::KEYS)?;
+        let http = top.section("http_server_config", &["http2", "headers"])?;
+        let limit = top.section("rate_limit", &["interval", "burst"])?;
+        Ok(Self {
+            tls: tls.map(|tls| TlsServerConfig::of(tls, folder)).transpose()?,
+            http: HttpServerConfig::of(http)?,
+            rate_limit: limit.map(RateLimit::of).transpose()?,
+            basic_auth_users: top.named("basic_auth_users")?.into_iter().map(user).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What its PEM files hold by now; none without TLS.
+    ///
+    /// # Errors
+    /// One can't be read.
+    pub fn pems(&self, path: &Path) -> Result<Option<Pems>, WebConfigError> {
+        self.tls.as_ref().map(TlsServerConfig::pems).transpose().map_err(|wrong| WebConfigError::of(path, wrong))
     }
 
     /// TLS, ready for a connection; none for plain HTTP.
     ///
     /// # Errors
     /// Certificates or keys that can't be used.
-    pub fn tls(&self) -> Result<Option<Arc<ServerConfig>>, WebConfigError> {
-        let tls = &self.tls_server_config;
-        if tls.is_empty() {
-            return Ok(None);
-        }
-        let mut config = tls.load().map_err(|source| self.wrong(source))?;
-        let protocols: &[&[u8]] = if self.http_server_config.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    pub fn load(&self, path: &Path, pems: &Pems) -> Result<Option<Arc<ServerConfig>>, WebConfigError> {
+        let Some(tls) = &self.tls else { return Ok(None) };
+        let mut config = tls.load(pems).map_err(|wrong| WebConfigError::of(path, wrong))?;
+        let protocols: &[&[u8]] = if self.http.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Some(Arc::new(config)))
+    }
+
+    /// Whether clients need a certificate.
+    pub fn client_auth(&self) -> ClientAuth {
+        self.tls.as_ref().map(TlsServerConfig::client_auth).unwrap_or_default()
     }
 
     /// Whether these credentials are one of the users'. Takes as long as a hash was made to take, whether there is such a user or not.
     pub fn admits(&self, name: &str, password: &str) -> bool {
         match self.basic_auth_users.get(name) {
-            Some(hash) => bcrypt::verify(password, hash).unwrap_or(false),
+            Some(hash) => bcrypt::verify(password, hash.reveal()).unwrap_or(false),
             None => {
-                let costs = self.basic_auth_users.values().filter_map(|hash| HashParts::from_str(hash).ok());
-                let cost = costs.map(|parts| parts.get_cost()).max().unwrap_or(bcrypt::DEFAULT_COST);
+                let cost = self.basic_auth_users.values().filter_map(|hash| cost(hash.reveal())).max();
                 // Nothing has this hash, as far as anybody knows.
-                let _ = bcrypt::verify(password, &format!("$2b${cost:02}${}", ".".repeat(53)));
+                let _ = bcrypt::verify(password, &format!("$2b${:02}${}", cost.unwrap_or(bcrypt::DEFAULT_COST), ".".repeat(53)));
                 false
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn cost(hash: &str) -> Option<u32> {
+    Some(HashParts::from_str(hash).ok()?.get_cost())
+}
 
-    fn read(text: &str) -> Result<WebConfig, WebConfigError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("web.yml");
-        std::fs::write(&path, text).unwrap();
-        WebConfig::read(&path)
+/// A user, if a password can be compared with what stands for it.
+fn user((name, hash): (String, String)) -> Result<(String, Secret), Wrong> {
+    if name.contains(':') {
+        return Err(wrong(
+            "basic_auth_users",
+            format!("{} holds a `:`, behind which a password begins; no such user can sign in", shown(&name)),
+        ));
     }
+    let message = match cost(&hash) {
+        Some(cost) if COSTS.contains(&cost) => return Ok((name, Secret::new(hash))),
+        Some(cost @ 19..=31) => {
+            format!("is a hash of cost {cost}, which takes a processor too long; the cost may be up to {}", COSTS.end())
+        }
+        _ => "is no bcrypt hash".to_owned(),
+    };
+    let name = shown(&name);
+    Err(wrong("basic_auth_users", format!("what stands for {name} {message}; make one: htpasswd -nBC 10 NAME")))
+}
 
-    #[test]
-    fn users_are_admitted_by_their_hash() {
-        let hash = bcrypt::hash("let me in", 4).unwrap();
-        let config = read(&format!("basic_auth_users:\n  prometheus: {hash}\n")).unwrap();
-        assert!(config.admits("prometheus", "let me in"));
-        assert!(!config.admits("prometheus", "let me out"));
-        assert!(!config.admits("grafana", "let me in"));
-        assert!(config.tls().unwrap().is_none());
+impl HttpServerConfig {
+    fn of(section: Option<Section>) -> Result<Self, Wrong> {
+        let Some(mut section) = section else { return Ok(Self { http2: true, headers: Vec::new() }) };
+        let http2 = section.flag("http2")?.unwrap_or(true);
+        let headers = section.named("headers")?.into_iter().map(header).collect::<Result<_, _>>()?;
+        Ok(Self { http2, headers })
     }
+}
 
-    #[test]
-    fn all_keys_of_the_exporters_are_taken_at_their_word() {
-        let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        file("cert.pem", &certificate.cert.pem());
-        file("key.pem", &certificate.signing_key.serialize_pem());
-        file(
-            "web.yml",
-            "tls_server_config: {cert_file: cert.pem, key_file: key.pem, max_version: TLS12, prefer_server_cipher_suites: false,\n  \
-             cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP256, X25519]}\n\
-             http_server_config: {http2: false, headers: {X-Frame-Options: deny}}\n\
-             rate_limit: {interval: 100ms, burst: 20}\n",
-        );
-        let config = WebConfig::read(&folder.path().join("web.yml")).unwrap();
-        assert_eq!(config.rate_limit, Some(RateLimit { interval: Duration::from_millis(100), burst: 20 }));
-        let tls = config.tls().unwrap().unwrap();
-        assert_eq!((tls.alpn_protocols.clone(), tls.ignore_client_order), (vec![b"http/1.1".to_vec()], false));
-        let provider = tls.crypto_provider();
-        let suites = provider.cipher_suites.iter().filter(|suite| suite.tls13().is_none());
-        let suites: Vec<String> = suites.map(|suite| format!("{:?}", suite.suite())).collect();
-        assert_eq!((suites, provider.kx_groups.len()), (vec!["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".to_owned()], 2));
+fn header((name, value): (String, String)) -> Result<(&'static str, HeaderValue), Wrong> {
+    let Some((name, values)) = HEADERS.iter().find(|(own, _)| *own == name) else {
+        let names = HEADERS.map(|(name, _)| name).join(", ");
+        return Err(wrong("headers", format!("{} can't be set; there are {names}", shown(&name))));
+    };
+    if !values.is_empty() && !values.contains(&value.as_str()) {
+        return Err(wrong("headers", format!("`{name}` may be {}, and not {}", values.join(" or "), shown(&value))));
     }
+    let value = HeaderValue::try_from(value).map_err(|_| wrong("headers", format!("`{name}` holds what no header can")))?;
+    Ok((name, value))
+}
 
-    #[test]
-    fn mistakes_name_the_place() {
-        assert!(read("basic_auth_user: {}\n").unwrap_err().to_string().contains("basic_auth_user"));
-        let config = read("tls_server_config: {cert_file: no.crt, key_file: no.key}\n").unwrap();
-        assert!(config.tls().unwrap_err().to_string().contains("no.crt"));
-        let plain = read("basic_auth_users: {prometheus: let me in}\n").unwrap_err().to_string();
-        assert!(plain.contains("`prometheus` is no bcrypt hash") && !plain.contains("let me in"), "{plain}");
-        let suite = "tls_server_config: {cert_file: no.crt, key_file: no.key, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}\n";
-        let suite = read(suite).unwrap().tls().unwrap_err().to_string();
-        assert!(suite.contains("`TLS_RSA_WITH_RC4_128_SHA` isn't spoken; there are TLS_AES_256_GCM_SHA384"), "{suite}");
-        for cost in ["00", "03", "32", "99"] {
-            let hash = bcrypt::hash("let me in", 4).unwrap().replacen("$04$", &format!("${cost}$"), 1);
-            let error = read(&format!("basic_auth_users: {{prometheus: '{hash}'}}\n")).unwrap_err().to_string();
-            assert!(error.contains("`prometheus` is no bcrypt hash"), "{cost}: {error}");
-        }
-        assert!(read("http_server_config: {headers: {a b: c}}\n").unwrap_err().to_string().contains("`a b`"));
-        let length = read("http_server_config: {headers: {Content-Length: '5'}}\n").unwrap_err().to_string();
-        assert!(length.contains("`Content-Length`"), "{length}");
-        let burst = read("rate_limit: {burst: 20}\n").unwrap().rate_limit;
-        assert_eq!(burst, Some(RateLimit { interval: Duration::ZERO, burst: 20 }));
-        assert!(read("rate_limit: {interval: often}\n").is_err());
-        let nobody = read("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}\n").unwrap_err().to_string();
-        assert!(nobody.contains("client_auth_type"), "{nobody}");
-    }
-
-    #[test]
-    fn what_of_tls_does_not_go_together_is_said() {
-        let whole = "cert_file: a, key_file: b";
-        for (text, key, words) in [
-            ("cert_file: a", "key_file", "is missing; TLS needs it, or `key`"),
-            ("key: b", "cert_file", "is missing; TLS needs it, or `cert`"),
-            ("min_version: TLS13", "cert_file", "is missing"),
-            ("client_auth_type: NoClientCert", "cert_file", "is missing"),
-            ("cert: a, cert_file: a, key: b", "cert", "says what `cert_file` says, too"),
-            ("cert: a, key: b, key_file: b", "key", "says what `key_file` says, too"),
-            (&format!("{whole}, client_ca: c, client_ca_file: c"), "client_ca", "says what `client_ca_file` says, too"),
-            (&format!("{whole}, client_ca: c"), "client_ca", "without `client_auth_type`"),
-            (
-                &format!("{whole}, client_ca_file: c, client_auth_type: NoClientCert"),
-                "client_ca_file",
-                "without `client_auth_type`",
-            ),
-            (&format!("{whole}, client_allowed_sans: [a]"), "client_allowed_sans", "without `client_auth_type`"),
-            (&format!("{whole}, client_auth_type: VerifyClientCertIfGiven"), "client_ca_file", "or by `client_ca`"),
-            (&format!("{whole}, client_auth_type: RequireAndVerifyClientCert"), "client_ca_file", "or by `client_ca`"),
-        ] {
-            let error = read(&format!("tls_server_config: {{{text}}}\n")).unwrap_err().to_string();
-            assert!(error.contains(&format!("web.yml: `{key}`: ")) && error.contains(words), "{text}: {error}");
-        }
-        // A section that says nothing asks for no TLS.
-        for nothing in ["{}", "{cert_file: '', key: '', client_auth_type: }"] {
-            assert!(read(&format!("tls_server_config: {nothing}\n")).unwrap().tls().unwrap().is_none(), "{nothing}");
-        }
-        for kind in ["''", "RequestClientCert", "RequireAnyClientCert", "RequireClientCert"] {
-            read(&format!("tls_server_config: {{{whole}, client_auth_type: {kind}}}\n")).unwrap();
-        }
-        let kind = read(&format!("tls_server_config: {{{whole}, client_auth_type: RequireCert}}\n")).unwrap_err().to_string();
-        assert!(kind.contains("RequireCert") && kind.contains("RequireAnyClientCert"), "{kind}");
-    }
-
-    #[test]
-    fn no_message_shows_a_key() {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        let block = |text: &str| format!("|\n    {}", text.trim_end().replace('\n', "\n    "));
-        let config = |cert: &str, key: &str| format!("tls_server_config:\n  cert: {cert}\n  key: {key}\n");
-        let whole = read(&config(&block(&cert), &block(&key))).unwrap();
-        assert!(whole.tls().unwrap().is_some());
-        let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
-        // Behind what all keys of its kind begin with, and before what the certificate holds, too.
-        let secret = &body[48..88];
-        let shows = |text: &str| secret.as_bytes().windows(8).any(|part| text.contains(std::str::from_utf8(part).unwrap()));
-        assert!(shows(&key) && !shows(&format!("{whole:?}")));
-        for broken in [
-            config(&block(&cert), &format!(">-\n    {}", key.trim_end().replace('\n', "\n    "))),
-            config(&block(&cert), &block(&key.replace("END", "END OF"))),
-            config(&block(&cert), &block(&key[..key.len() / 2])),
-            config(&block(&key), &block(&key)),
-            config(&block(&cert), &format!("|\n{key}")),
-            config(&block(&cert), &format!("[{:?}]", key)),
-            config(&block(&cert), &format!("{{{:?}: 1}}", key)),
-            config(&block(&cert), &format!("\"{body}")),
-            config(&block(&cert), &format!("!!int {body}")),
-            config(&block(&cert), &format!("{}: x", body)),
-            config(&block(&cert), &format!("{}\n key: x", block(&key))),
-            format!("{}  keyfile: x\n", config(&block(&cert), &block(&key))),
-            format!("{}  min_version: x\n", config(&block(&cert), &block(&key))),
-            format!("tls_server_config: {body}\n"),
-            format!("{body}\n"),
-        ] {
-            let error = read(&broken).and_then(|config| config.tls()).unwrap_err();
-            for shown in [error.to_string(), format!("{error:?}")] {
-                assert!(!shows(&shown), "{shown}");
-            }
-        }
+impl RateLimit {
+    fn of(mut section: Section) -> Result<Self, Wrong> {
+        let interval = match section.text("interval")? {
+            None => Duration::ZERO,
+            // It needs no unit.
+            Some(text) if text == "0" => Duration::ZERO,
+            Some(text) => parse_duration(&text).map_err(|_| {
+                wrong("interval", format!("{} is no duration; write a number and its unit, like 250ms", shown(&text)))
+            })?,
+        };
+        let burst = match section.text("burst")? {
+            None => 1,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|burst| *burst > 0)
+                .ok_or_else(|| wrong("burst", format!("{} is no whole number from 1 on", shown(&text))))?,
+        };
+        Ok(Self { interval, burst })
     }
 }

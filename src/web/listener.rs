@@ -1,5 +1,4 @@
-//! Listening: TCP, and TLS where the web config file asks for it. The file is read afresh for each connection, so that
-//! renewed certificates need no restart; a handshake that stalls holds up nobody else.
+//! Listening: TCP, and TLS where the web config file asks for it; a handshake that stalls holds up nobody else.
 //!
 //! Whoever connects takes little from the load: there are so many connections and no more, of one peer and in all, and others wait; those
 //! that say nothing, or take nothing, end; and the last descriptors are the load's.
@@ -8,7 +7,6 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::measure::process::max_fds;
 
 use super::change::Certified;
-use super::config::WebConfig;
+use super::current::Current;
 use super::patience::{Limits, Patience, Patient, Places};
 
 /// Connections at once; more wait to be accepted.
@@ -56,7 +54,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 /// What becomes of connections.
 #[derive(Clone)]
 pub(super) struct TlsListener {
-    pub config: Option<PathBuf>,
+    pub config: Option<Arc<Current>>,
     pub router: Router,
     /// Turns true when it closes.
     pub stopped: watch::Receiver<bool>,
@@ -132,7 +130,7 @@ impl TlsListener {
     async fn serve(mut self, stream: TcpStream, places: Places) -> io::Result<()> {
         let Secured { stream, http2, certified } = match self.config {
             None => Secured { stream: Box::new(stream), http2: true, certified: None },
-            Some(path) => tokio::time::timeout(HANDSHAKE, secure(stream, path)).await??,
+            Some(config) => tokio::time::timeout(HANDSHAKE, secure(stream, config)).await??,
         };
         let patience = Patience::new(places);
         let service = TowerToHyperService::new(self.router);
@@ -172,17 +170,12 @@ struct Secured {
     certified: Option<Certified>,
 }
 
-async fn secure(stream: TcpStream, path: PathBuf) -> io::Result<Secured> {
-    let read = move || WebConfig::read(&path).and_then(|config| Ok((config.tls()?, config)));
-    let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?;
-    let (tls, config) = read.map_err(|error| {
-        tracing::error!(%error, "the web config file can't be used");
-        io::Error::other(error)
-    })?;
-    let http2 = config.http_server_config.http2;
-    let Some(tls) = tls else { return Ok(Secured { stream: Box::new(stream), http2, certified: None }) };
+async fn secure(stream: TcpStream, config: Arc<Current>) -> io::Result<Secured> {
+    let good = tokio::task::spawn_blocking(move || config.read()).await.map_err(io::Error::other)?;
+    let http2 = good.config.http.http2;
+    let Some(tls) = good.tls else { return Ok(Secured { stream: Box::new(stream), http2, certified: None }) };
     let stream = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await?;
-    let verified = config.tls_server_config.client_auth().verifies();
+    let verified = good.config.client_auth().verifies();
     let certified = stream.get_ref().1.peer_certificates().map(|_| if verified { Certified::Verified } else { Certified::Shown });
     Ok(Secured { stream: Box::new(stream), http2, certified })
 }

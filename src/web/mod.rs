@@ -7,12 +7,16 @@ mod auth;
 mod change;
 mod clients;
 mod config;
+#[cfg(test)]
+mod config_tests;
+mod current;
 mod listen;
 mod listener;
 mod patience;
 mod scrape;
 mod status;
 mod tls;
+mod written;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,9 +35,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::exposition::Shown;
 
 use change::{Authenticated, refusal};
+use current::Current;
 use scrape::Scrapes;
 
-pub use config::{WebConfig, WebConfigError};
+pub use config::WebConfigError;
 pub use listen::{ListenError, bind};
 pub use status::ProfileStatus;
 
@@ -147,10 +152,8 @@ struct Site {
 /// # Errors
 /// An address that can't be listened on, or a web config file that can't be used.
 pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<mpsc::Sender<Order>>) -> Result<Web, WebError> {
-    if let Some(path) = &options.config {
-        // A file that is wrong from the start is reported at the start.
-        WebConfig::read(path)?.tls()?;
-    }
+    // A file that is wrong from the start is reported at the start.
+    let config = options.config.as_deref().map(Current::open).transpose()?.map(Arc::new);
     let external = options.external.as_deref().map(Arc::from);
     let site = Site { surface, orders, lifecycle: options.lifecycle, external, scrapes: Scrapes::default() };
     let changes = Router::new()
@@ -165,7 +168,7 @@ pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<m
         .route("/-/ready", get(ready))
         .merge(changes)
         .with_state(site);
-    let router = auth::guard(router, options.config.clone());
+    let router = auth::guard(router, config.clone());
     let (stop, stopped) = watch::channel(false);
     let mut addresses = Vec::new();
     let mut servers = Vec::new();
@@ -173,7 +176,7 @@ pub async fn serve(options: &WebOptions, surface: Arc<Surface>, orders: Option<m
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
         addresses.push(address);
-        let door = listener::TlsListener { config: options.config.clone(), router: router.clone(), stopped: stopped.clone() };
+        let door = listener::TlsListener { config: config.clone(), router: router.clone(), stopped: stopped.clone() };
         servers.push(tokio::spawn(door.open(listener)));
     }
     Ok(Web { addresses, stop, servers })

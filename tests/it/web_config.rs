@@ -1,7 +1,13 @@
-//! TLS of the web surface over real connections: which clients the web config file lets in, and keys that stand in the file itself.
+//! The web surface over real connections as the web config file wants it: which clients it lets in, keys that stand in it, and a file that
+//! is wrong while it is in force.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::SanType;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -97,7 +103,9 @@ fn clients_come_in_by_their_certificate_as_the_file_says() {
     assert_eq!(reload(1), "200");
     with(", client_auth_type: RequireAnyClientCert");
     assert_eq!((reload(1), reload(2)), ("403".to_owned(), "403".to_owned()));
-    assert_eq!(daemon.stop().code, Some(0));
+    let ended = daemon.stop();
+    // Twice with a type that verifies nobody.
+    assert_eq!((ended.code, ended.err.matches("`client_allowed_sans`: keeps nobody out").count()), (Some(0), 2), "{}", ended.err);
 }
 
 #[test]
@@ -144,7 +152,21 @@ fn keys_in_the_file_itself_are_used_renewed_and_never_shown() {
         ),
         (format!("key: {}", block(&key)), "`cert_file`: is missing; TLS needs it, or `cert`"),
         (format!("cert_file: server.pem\n  key: {}", block(&certificate)), "`key`: holds no private key"),
-        (format!("cert_file: server.pem\n  key: [{key:?}]"), "web.yml: expected string scalar at line 3"),
+        (format!("cert_file: server.pem\n  key: [{key:?}]"), "web.yml: `key`: wants a text, and holds a list"),
+        (format!("cert_file: server.pem\n  key_file: {}", block(&key)), "web.yml: `key_file`: wants the path of a file"),
+        (
+            format!("cert_file: server.pem\n  key_file: {:?}", &key[28..key.len() - 28].replace('\n', "")),
+            "web.yml: `key_file`: `…` (not shown",
+        ),
+        (
+            format!("cert_file: server.pem\n  key_file: server.key\n  min_version: {}", block(&key)),
+            "web.yml: `min_version`: `…` (not shown",
+        ),
+        (format!("? {}\n  : server.key", block(&key)), "web.yml: `tls_server_config`: there is no key `…` (not shown"),
+        ("client_auth_type: ''".to_owned(), "`cert_file`: is missing"),
+        ("cert: ''\n  cert_file: server.pem\n  key_file: server.key".to_owned(), "`cert`: is empty"),
+        ("cert_file: server.pem\n  key_file: first.pem".to_owned(), "first.pem: holds no private key"),
+        ("cert_file: first.pem\n  key_file: server.key".to_owned(), "server.key: holds the key of another certificate"),
     ] {
         bench.file("web.yml", &format!("tls_server_config:\n  {keys}\n"));
         let arguments = ["serve", "--web.listen-address=127.0.0.1:0", "--web.config.file=web.yml", "a.yml"];
@@ -152,4 +174,69 @@ fn keys_in_the_file_itself_are_used_renewed_and_never_shown() {
         assert!(ended.code == Some(2) && ended.err.contains("web.yml"), "{:?} {}", ended.code, ended.err);
         assert!(ended.err.contains(words) && !ended.err.contains(secret), "{words}: {}", ended.err);
     }
+}
+
+#[test]
+fn what_protects_stays_in_force_while_the_file_is_emptied_or_broken() {
+    let bench = Bench::new();
+    bench.file("a.yml", PROFILE);
+    let authority = Authority::new(bench.path(), "ca");
+    authority.certify("server");
+    let hash = bcrypt::hash("a password", 4).unwrap();
+    let tls = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
+    let users = format!("basic_auth_users:\n  ops: {hash}\n");
+    bench.file("web.yml", tls);
+    let daemon = bench.serve(&["--web.config.file=web.yml", "a.yml"]);
+    let refused = "the web config file can't be used; what it said before stays in force";
+    let status = || {
+        let answer = http::ask_tls(daemon.port, "GET", "/-/healthy", &authority.certificate(), None, &TLS13).unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let written_in_place = |text: &str| std::fs::write(bench.path().join("web.yml"), text).unwrap();
+    let wrong = ["", "# nothing\n", "tls_server_config: {}\n", &users, "tls_server_config:\n  cert_fi"];
+    for (at, text) in wrong.into_iter().enumerate() {
+        written_in_place(text);
+        for _ in 0..3 {
+            assert_eq!(status(), "200", "{text}");
+            assert!(http::get(daemon.port, "/-/healthy").is_none_or(|(status, _)| status == 400), "{text}");
+        }
+        assert_eq!(daemon.err().matches(refused).count(), at + 1, "once for each change: {}", daemon.err());
+    }
+    // A better one is taken at once, and its users stay.
+    written_in_place(&format!("{tls}{users}"));
+    assert_eq!(status(), "401");
+    written_in_place(tls);
+    assert_eq!(status(), "401");
+    std::fs::remove_file(bench.path().join("web.yml")).unwrap();
+    assert_eq!(status(), "401");
+    let ended = daemon.stop();
+    assert!(
+        ended.err.contains("`tls_server_config`: is gone") && ended.err.contains("`basic_auth_users`: is gone"),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("what the web config file says now is in force") && ended.err.contains("No such file"));
+}
+
+#[test]
+fn passwords_that_are_being_verified_hold_up_no_end() {
+    let bench = Bench::new();
+    bench.file("a.yml", PROFILE);
+    // Far more than a moment of a processor.
+    let hash = bcrypt::hash("a password", 4).unwrap().replacen("$04$", "$18$", 1);
+    bench.file("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
+    let daemon = bench.serve(&["--web.config.file=web.yml", "a.yml"]);
+    let open: Vec<TcpStream> = (0..64)
+        .map(|guess| {
+            let mut stream = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
+            let guess = STANDARD.encode(format!("ops:{guess}"));
+            write!(stream, "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {guess}\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    assert_eq!(daemon.stop().code, Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    drop(open);
 }
