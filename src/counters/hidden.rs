@@ -65,11 +65,11 @@ impl Pace {
         }
     }
 
-    /// Takes in the first sample after a reset: how much it counted, after what gap.
-    pub(super) fn reset(&mut self, resets: &mut Resets, gap: f64, counted: f64, (time, sum): (f64, f64)) {
+    /// Takes in the first sample after a reset: how much it counted, after what gap, and how long its scrape took, which the gap may be longer by.
+    pub(super) fn reset(&mut self, resets: &mut Resets, (gap, took): (f64, f64), counted: f64, (time, sum): (f64, f64)) {
         resets.when += time;
         match self.before.filter(|rate| *rate > 0.0) {
-            Some(rate) => resets.open += gap / rate,
+            Some(rate) => resets.open += (gap + took) / rate,
             None => resets.blind += 1,
         }
         self.fresh(counted / gap);
@@ -82,7 +82,7 @@ impl Pace {
         if self.highest <= 0.0 {
             self.highest = sum / gap;
         }
-        self.reset(&mut resets, gap, 0.0, (time, sum));
+        self.reset(&mut resets, (gap, 0.0), 0.0, (time, sum));
         self.so_far(resets)
     }
 
@@ -160,7 +160,7 @@ mod tests {
             sum += rate * 5.0;
             let at = (5.0 * (n + 1) as f64, sum);
             match reset {
-                true => pace.reset(&mut resets, 5.0, rate * 5.0, at),
+                true => pace.reset(&mut resets, (5.0, 0.0), rate * 5.0, at),
                 false => pace.see(at.0, at.1),
             }
         }

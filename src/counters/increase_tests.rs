@@ -60,6 +60,32 @@ fn a_burst_between_the_samples_around_an_edge_may_lie_on_either_side() {
 }
 
 #[test]
+fn a_scrape_that_was_not_over_at_the_edge_is_none_before_it() {
+    let fold = |kind, from, to, took, samples: &[(f64, f64)]| {
+        let mut fold = Fold::new(kind, &[from, to]);
+        samples.iter().for_each(|(time, value)| assert!(fold.feed_scrape((*time, took), *value, false)));
+        fold.track(None)
+    };
+    // All of it came at 4.4 s, and the scrape of 4 s said so when it was over.
+    let burst = [(0.0, 0.0), (2.0, 0.0), (4.0, 150.0), (6.0, 150.0), (8.0, 150.0)];
+    let of = |from, to, took| bounds(&fold(MetricKind::Counter, from, to, took, &burst));
+    assert_eq!(of(flowing(4.3), flowing(7.0), 0.8), Ok((0.0, 0.0, 150.0)));
+    assert_eq!(of(flowing(2.5), flowing(4.3), 0.8), Ok((150.0, 0.0, 150.0)));
+    assert_eq!(of(flowing(4.3), flowing(7.0), 0.2), Ok((0.0, 0.0, 0.0)), "it was over before that");
+    // The first sample of all says nothing of what was before its scrape.
+    let first = fold(MetricKind::Counter, flowing(4.3), flowing(7.0), 0.8, &burst[2..]);
+    assert_eq!(bounds(&first), Ok((0.0, 0.0, 150.0)));
+    // A pause in which a whole scrape lies is exact, and one that ends within it says nothing.
+    let pause = |from, until| At { still_until: Some(until), ..flowing(from) };
+    assert_eq!(of(pause(1.9, 2.9), pause(5.9, 6.9), 0.8), Ok((150.0, 150.0, 150.0)));
+    assert_eq!(of(pause(1.9, 2.9), pause(5.9, 6.7), 0.8), Err(Gap::NoEnd));
+    // A gauge may have had any value from the sample before that to the one behind.
+    let peak = [(0.0, 5.0), (2.0, 1.0), (4.0, 90.0), (6.0, 3.0)];
+    let level = |took| fold(MetricKind::Gauge, flowing(0.0), flowing(4.9), took, &peak).level().unwrap();
+    assert_eq!((level(0.8).least(), level(1.0).least(), level(1.0).most()), (3.0, 1.0, 90.0));
+}
+
+#[test]
 fn a_reset_counts_from_0_and_a_moved_start_too() {
     let samples = [(0.0, 100.0), (10.0, 150.0), (20.0, 30.0), (30.0, 40.0)];
     let fell = track(MetricKind::Counter, flowing(0.0), flowing(30.0), &samples);

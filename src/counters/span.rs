@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Series, unix};
 use super::cut::At;
+use super::durations::{Durations, duration_selectors};
 use super::error::SourceError;
 use super::increase::Fold;
 use super::kind::MetricKind;
@@ -60,6 +61,8 @@ struct Folding<'a> {
     to: Edge,
     folds: BTreeMap<Key, (Fold, Meter)>,
     starts: Starts,
+    /// Of the scrapes that are fed now.
+    durations: Durations,
     meters: LevelMeters,
 }
 
@@ -79,7 +82,7 @@ impl Edge {
         match self.still_until {
             Some(until) => {
                 let time = self.time + late + self.off;
-                At { still_until: Some(until.max(time)), ..At::flowing(time, 0.0) }
+                At { still_until: Some(until.max(time)), ..At::flowing(time, self.off) }
             }
             None if self.ended => At { ended: true, late, ..At::flowing(self.time, self.off) },
             None => At::flowing(self.time, self.off),
@@ -89,7 +92,8 @@ impl Edge {
 
 impl<'a> Folding<'a> {
     fn new(wants: &'a Wants, from: Edge, to: Edge) -> Self {
-        Self { wants, from, to, folds: BTreeMap::new(), starts: Starts::default(), meters: LevelMeters::default() }
+        let (starts, durations, meters) = (Starts::default(), Durations::default(), LevelMeters::default());
+        Self { wants, from, to, folds: BTreeMap::new(), starts, durations, meters }
     }
 
     fn feed(&mut self, (item, rank): (usize, usize), (kind, guessed): (MetricKind, bool), series: &Series) {
@@ -98,6 +102,7 @@ impl<'a> Folding<'a> {
         let (from, to) = (self.from.at(late), self.to.at(late));
         let key = (item, rank, series.metric.clone(), series.labels.clone());
         let (fold, meter) = self.folds.entry(key).or_insert_with(|| (Fold::of(kind, guessed, &[from, to]), Meter::default()));
+        let durations = self.durations.of(&series.labels);
         for (time, value) in &series.samples {
             let last = fold.last().map(|(time, _)| time);
             let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, last, *time);
@@ -106,7 +111,7 @@ impl<'a> Folding<'a> {
                 self.meters.feed(self.wants, item, &series.labels, *time, *value);
             }
             // A sample on the border of two chunks comes twice.
-            if !fold.feed(*time, *value, restarted) {
+            if !fold.feed_scrape((*time, durations.at(*time)), *value, restarted) {
                 continue;
             }
             // Where the load stands still, the first sample past an edge is the edge's.
@@ -212,6 +217,12 @@ impl Prometheus {
                 keep(&mut out.warnings, answer.warnings);
                 let jitter = |series: &Series| wants.jitter(&series.metric).unwrap_or_default();
                 answer.data.iter().for_each(|series| folding.starts.feed(series, jitter(series)));
+            }
+            folding.durations = Durations::default();
+            for selector in duration_selectors(&chunk) {
+                let answer = self.api.raw(&selector, until - at, until).await?;
+                keep(&mut out.warnings, answer.warnings);
+                folding.durations.add(&answer.data);
             }
             let (mut best, mut wanted) = (Best::default(), Vec::new());
             for series in &chunk {
