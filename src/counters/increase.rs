@@ -18,13 +18,16 @@
 //! value from 0 to its first sample at the edge. So its first sample is not sure, and the truth is within the bounds either way.
 
 use super::cut::{At, Cut};
-use super::hidden::Pace;
+use super::hidden::{Pace, Reset};
 use super::kind::MetricKind;
 use super::sums::{LEAST, LIKELY, MOST, Sums, WRAP};
 use super::track::Track;
 
 /// A fall of less than this part of the value that is left may be a rounding error.
 const ROUNDING: f64 = 1e-3;
+
+/// A counter that falls when it has no more than so many times to go to 2^53 as it counted behind the fall went on: by chance it is seldom so near.
+const FAR: f64 = 1e3;
 
 /// Takes samples in, gives [`Cut`]s at its edges and a [`Track`] between two.
 #[derive(Debug, Clone)]
@@ -197,7 +200,8 @@ impl Fold {
         let base = [last.base[LEAST] + went_on, last.base[LIKELY] + before, last.base[MOST] + before];
         let mut sums = Sums { time, value, base, resets: last.resets + u64::from(!wraps), open: last.open };
         let (likely, total) = (sums.since(&last, LIKELY), sums.total());
-        self.pace.reset(&mut sums.open, (gap, took), if wraps { likely } else { surely }, (time, total));
+        let reset = Reset { gap, took, counted: if wraps { likely } else { surely }, went_on: wraps };
+        self.pace.reset(&mut sums.open, &reset, (time, total));
         self.recent = if wraps {
             Recent { rate: Some(likely / gap), ..self.recent }
         } else {
@@ -213,10 +217,11 @@ impl Fold {
         value < last.value && last.value - value < ROUNDING * value && value > reach
     }
 
-    /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample.
+    /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample; or it was so near that
+    /// what it counted behind the fall speaks for it, whatever the rate before (behind a pause it is 0).
     fn wraps(&self, last: &Sums, value: f64, gap: f64) -> bool {
-        let reach = 2.0 * gap * self.recent.rate(last).unwrap_or(value / gap);
-        last.value <= WRAP && WRAP - last.value <= reach
+        let reach = 2.0 * gap * self.recent.rate(last).unwrap_or_default();
+        last.value <= WRAP && WRAP - last.value <= reach.max(FAR * value.max(1.0))
     }
 
     /// The series at its last sample, of a counter that was away at `time`: as at a reset, what it counted after that sample is lost.

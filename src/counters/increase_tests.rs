@@ -231,6 +231,39 @@ fn a_counter_that_counts_modulo_2_to_53_went_on() {
 }
 
 #[test]
+fn a_wrap_behind_a_pause_is_exact_and_bounded_whatever_the_rate_before() {
+    let near = WRAP - 100.0;
+    let paused = [(0.0, near), (5.0, near), (10.0, near), (15.0, 50.0), (20.0, 50.0)];
+    // It stood still before that; it was seen once; it had counted slowly long before; all but 1 came before the wrap.
+    let slowly = [(-5.0, near - 1.0), (0.0, near), (5.0, near), (10.0, near), (15.0, 50.0), (20.0, 50.0)];
+    let last = [(10.0, near), (15.0, 1.0), (20.0, 1.0)];
+    for (samples, truth) in [(&paused[..], 150.0), (&paused[2..], 150.0), (&slowly, 150.0), (&last, 101.0)] {
+        let got = track(MetricKind::Counter, still(9.0), still(19.0), samples);
+        let (value, least, most) = bounds(&got).unwrap();
+        assert_eq!((value, got.resets), (truth, 0), "{samples:?}");
+        // It may have started again all the same.
+        assert!(least == samples[samples.len() - 1].1 && most >= truth && most.is_finite(), "{least} {most}");
+    }
+    let got = track(MetricKind::Counter, still(9.0), still(19.0), &[(10.0, WRAP - 1e6), (15.0, 50.0), (20.0, 50.0)]);
+    assert_eq!((bounds(&got), got.resets), (Ok((50.0, 50.0, f64::INFINITY)), 1), "it had far to go");
+}
+
+#[test]
+fn what_a_counter_that_no_sample_saw_moving_counted_before_its_reset_is_not_known() {
+    let samples = [(0.0, 5.0), (5.0, 5.0), (10.0, 0.0), (15.0, 0.0)];
+    let got = track(MetricKind::Counter, flowing(0.0), flowing(15.0), &samples);
+    assert_eq!((bounds(&got), got.resets), (Ok((0.0, 0.0, f64::INFINITY)), 1));
+    // One that stands at 0 shows it by its start time alone.
+    let mut fold = Fold::new(MetricKind::Counter, &[flowing(0.0), flowing(15.0)]);
+    for time in [0.0, 5.0, 10.0, 15.0] {
+        fold.feed(time, 0.0, time == 10.0);
+    }
+    assert_eq!(bounds(&fold.track(None)), Ok((0.0, 0.0, f64::INFINITY)));
+    // In a phase behind the reset nothing is open.
+    assert_eq!(bounds(&track(MetricKind::Counter, flowing(10.0), flowing(15.0), &samples)), Ok((0.0, 0.0, 0.0)));
+}
+
+#[test]
 fn beyond_2_to_53_a_float_is_not_exact_to_the_unit() {
     let samples = [(0.0, WRAP), (5.0, 2.0 * WRAP + 8.0), (10.0, 4.0 * WRAP + 16.0)];
     let exact = track(MetricKind::Counter, flowing(0.0), flowing(0.0), &samples[..1]);

@@ -334,7 +334,7 @@ impl Asked {
                 parts.align(series.track.around);
                 let counted = place > 0 && self.of.item == series.item && self.of.takes(&series.labels);
                 if !counted {
-                    parts.hidden = parts.hidden + series.track.hidden;
+                    parts.hidden = parts.hidden + series.track.lost();
                 }
                 if place > 0 && !counted {
                     parts.rest = parts.rest + amount;
