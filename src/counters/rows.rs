@@ -96,9 +96,13 @@ fn row(source: &str, found: &SeriesFindings, requests: u64) -> CounterRow {
     let gone = track.gone.then(|| format!("it was gone again before the phase's end, and counts up to its last sample{lost}"));
     let unread =
         track.unread.then(|| "it was not read before the phase began: what it counted until it was is not in it".to_owned());
-    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).collect();
-    let note = (!notes.is_empty()).then(|| notes.join("; "));
     let levels = found.levels.filter(|_| found.kind == MetricKind::Gauge);
+    let away = levels.filter(|levels| levels.hole > 0.0).map(|levels| {
+        let away = show_seconds(levels.hole);
+        format!("it wasn't there for {away} of the phase: its least, greatest and mean value are those of the rest")
+    });
+    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).chain(away).collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     CounterRow {
         source: source.to_owned(),
         metric: found.metric.clone(),

@@ -117,6 +117,7 @@ impl<'a> Folding<'a> {
             // Where the load stands still, the first sample past an edge is the edge's.
             let ends = to.still_until.is_some_and(|until| *time <= until) && last.is_none_or(|last| last < to.time);
             if *time >= from.time && (*time <= to.time || ends) {
+                meter.there(*time);
                 meter.add(*value);
             }
             if (self.from.time..=self.to.time).contains(time) {
@@ -147,12 +148,14 @@ impl<'a> Folding<'a> {
         targets.filter(|target| !read.contains_key(target)).take(TARGETS).collect()
     }
 
-    fn finish(self, read: &Read, out: &mut Between) {
+    /// `every`: how far apart a metric's samples are, in seconds, where that is known.
+    fn finish(self, read: &Read, every: impl Fn(&str) -> Option<f64>, out: &mut Between) {
+        let within = [self.from.time, self.to.time];
         let mut best = Best::default();
         self.folds.keys().for_each(|(item, rank, _, labels)| best.add(*item, *rank, labels));
         for ((item, rank, metric, labels), (fold, meter)) in self.folds {
             let track = fold.track(read.get(&of_target(item, &metric, &labels)).copied());
-            let levels = meter.levels();
+            let levels = meter.levels_within(within, every(&metric).unwrap_or(f64::INFINITY));
             let samples = levels.map_or(0, |levels| levels.samples);
             // What only has samples outside of the phase was not there.
             let there = track.before.is_some() || track.after.is_some() || samples > 0;
@@ -170,7 +173,7 @@ impl<'a> Folding<'a> {
                 out.found.push(SeriesFindings { item, metric, labels, kind: fold.kind(), track, levels, samples });
             }
         }
-        out.levels = self.meters.levels(self.wants);
+        out.levels = self.meters.levels(self.wants, within, every);
     }
 }
 
@@ -251,7 +254,7 @@ impl Prometheus {
                 Err(_) => break,
             }
         }
-        folding.finish(&read, &mut out);
+        folding.finish(&read, |metric| self.intervals.of_metric(metric), &mut out);
         out.stale = self.stale(wants, &out, to.time).await;
         out.fell.iter().for_each(|of| self.keep_kind(of.clone(), Some(MetricKind::Gauge)));
         for prefix in wants.prefixes_missed(|item| out.found.iter().any(|found| found.item == item)) {
@@ -339,7 +342,7 @@ mod tests {
             }
             let mut out = Between::default();
             let read = folding.read();
-            folding.finish(&read, &mut out);
+            folding.finish(&read, |_| Some(1.0), &mut out);
             (out.found.iter().map(|found| (found.metric.clone(), found.track)).collect::<Vec<_>>(), out.levels)
         };
         let (found, levels) = fold(&[0..=60]);
@@ -348,6 +351,10 @@ mod tests {
         // Half an interval at the first edge, and one either way at the second, since the clocks may be off there.
         assert_eq!((delta.value, delta.least(), delta.most()), (79.0, 76.0, 82.0));
         let clients = levels.iter().find(|level| level.value == "redis.connected_clients").unwrap().levels;
-        assert_eq!((clients.min, clients.max, clients.samples), (11.0, 50.0, 40));
+        assert_eq!((clients.min, clients.max, clients.samples, clients.hole), (11.0, 50.0, 40, 0.0));
+        // It was away for a while.
+        let (_, levels) = fold(&[0..=20, 45..=60]);
+        let clients = levels.iter().find(|level| level.value == "redis.connected_clients").unwrap().levels;
+        assert_eq!((clients.samples, clients.hole), (16, 25.0));
     }
 }
