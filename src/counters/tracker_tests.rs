@@ -327,25 +327,6 @@ fn levels_are_those_since_the_first_edge_where_the_last_one_is_read_once_more() 
 }
 
 #[test]
-fn a_level_that_was_not_seen_for_long_has_a_hole_wherever_it_is() {
-    let mut tracker = Tracker::default();
-    let said = "redis_connected_clients 7\nredis_memory_used_bytes 1\nredis_memory_max_bytes 4\n";
-    let mut last = edge(&mut tracker, 0.0, 0.0, said);
-    let mut phase = |scrapes: &[f64], [from, to]: [f64; 2]| {
-        scrapes.iter().for_each(|at| feed(&mut tracker, from + at, said));
-        let before = std::mem::replace(&mut last, edge(&mut tracker, to, to, said));
-        let of = between([&before, &last], from);
-        let series = of.found.iter().find(|found| found.metric == "redis_connected_clients").unwrap().levels.unwrap().hole;
-        let ratio = of.levels.iter().find(|level| level.value == "redis.memory_used_ratio").unwrap().levels.hole;
-        (series, ratio)
-    };
-    assert_eq!(phase(&[5.0, 10.0, 15.0, 30.0], [0.0, 40.0]), (0.0, 0.0), "two scrapes failed");
-    assert_eq!(phase(&[5.0], [40.0, 100.0]), (55.0, 55.0));
-    assert_eq!(phase(&[5.0, 45.0, 50.0], [100.0, 160.0]), (40.0, 40.0));
-    assert_eq!(phase(&[40.0, 45.0, 50.0], [160.0, 220.0]), (40.0, 40.0));
-}
-
-#[test]
 fn a_gauge_without_a_number_is_reported_and_its_peak_is_not_known() {
     let mut tracker = Tracker::default();
     let said = |clients: &str| format!("redis_connected_clients {clients}\n");
