@@ -12,6 +12,7 @@ use url::Url;
 use super::api::unix;
 use super::error::{SourceError, note};
 use super::http::{Access, Http};
+use super::intervals::EVERY;
 use super::labels::Labels;
 use super::report::{SourceReading, Traffic};
 use super::seen::Seen;
@@ -21,8 +22,6 @@ use super::want::{Labelled, Wants};
 use crate::base::AwayList;
 use crate::measure::Clock;
 
-/// How often an exporter is scraped between edges, and a source of another kind looked at.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// How long a scrape at an edge is tried again while the load goes on, and while it stands still; in seconds.
 const PATIENCE: (f64, f64) = (2.0, 10.0);
 /// How old samples that bear a time of their own may be for an edge to wait for one past it, in seconds: cAdvisor's and those of

@@ -65,6 +65,7 @@ fn together((a, seen): (&ValueSeries, f64), (b, seconds): (&ValueSeries, f64)) -
         avg,
         blank: a.blank + b.blank,
         samples: a.samples + b.samples,
+        hole: a.hole.max(b.hole),
         ..b.clone()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! At most it is as much as one gap between samples holds at the counter's highest rate, and as many times more as that is above the
 //! rate just before the reset: a load that changed as much between two samples may have changed as much once more. A counter that stood still
-//! before the reset, and moved at any other time, may have counted anything: a load was about to begin.
+//! before the reset may have counted anything, whether or not it was ever seen to move: a load was about to begin.
 
 use std::ops::Add;
 
@@ -23,6 +23,19 @@ pub(super) struct Pace {
     before: Option<f64>,
     /// The highest over any window.
     highest: f64,
+}
+
+/// A reset between two samples, or what may be one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reset {
+    /// How far the samples are apart, in seconds.
+    pub(super) gap: f64,
+    /// How long the second one's scrape took, which the gap may be longer by.
+    pub(super) took: f64,
+    /// How much was counted between them.
+    pub(super) counted: f64,
+    /// The counter most likely went on, so that this is its rate before the reset as well.
+    pub(super) went_on: bool,
 }
 
 /// What the resets up to a sample leave open.
@@ -65,24 +78,21 @@ impl Pace {
         }
     }
 
-    /// Takes in the first sample after a reset: how much it counted, after what gap.
-    pub(super) fn reset(&mut self, resets: &mut Resets, gap: f64, counted: f64, (time, sum): (f64, f64)) {
+    /// Takes in the first sample after a reset: its time, and all that was counted up to it.
+    pub(super) fn reset(&mut self, resets: &mut Resets, reset: &Reset, (time, sum): (f64, f64)) {
+        let rate = reset.counted / reset.gap;
         resets.when += time;
-        match self.before.filter(|rate| *rate > 0.0) {
-            Some(rate) => resets.open += gap / rate,
+        match self.before.into_iter().chain(reset.went_on.then_some(rate)).find(|rate| *rate > 0.0) {
+            Some(before) => resets.open += (reset.gap + reset.took) / before,
             None => resets.blind += 1,
         }
-        self.fresh(counted / gap);
+        self.fresh(rate);
         self.window = Some((time, sum));
     }
 
-    /// What is open where the counter went away without another sample: how long after its last one, at which it had counted `sum`. One that
-    /// had counted before it was seen for the first time moved then.
+    /// What is open where the counter went away without another sample: how long after its last one, at which it had counted `sum`.
     pub(super) fn vanished(mut self, mut resets: Resets, gap: f64, (time, sum): (f64, f64)) -> Resets {
-        if self.highest <= 0.0 {
-            self.highest = sum / gap;
-        }
-        self.reset(&mut resets, gap, 0.0, (time, sum));
+        self.reset(&mut resets, &Reset { gap, took: 0.0, counted: 0.0, went_on: false }, (time, sum));
         self.so_far(resets)
     }
 
@@ -117,10 +127,11 @@ impl Hidden {
 
     /// At most how much.
     pub(crate) fn most(&self) -> f64 {
-        if !self.reset || self.highest <= 0.0 {
-            return 0.0;
+        match self.steady {
+            _ if !self.reset => 0.0,
+            steady if steady > 0.0 => self.highest * self.highest / steady,
+            _ => f64::INFINITY,
         }
-        if self.steady > 0.0 { self.highest * self.highest / self.steady } else { f64::INFINITY }
     }
 }
 
@@ -160,7 +171,10 @@ mod tests {
             sum += rate * 5.0;
             let at = (5.0 * (n + 1) as f64, sum);
             match reset {
-                true => pace.reset(&mut resets, 5.0, rate * 5.0, at),
+                true => {
+                    let reset = Reset { gap: 5.0, took: 0.0, counted: rate * 5.0, went_on: false };
+                    pace.reset(&mut resets, &reset, at);
+                }
                 false => pace.see(at.0, at.1),
             }
         }
@@ -181,7 +195,8 @@ mod tests {
     fn what_stood_still_before_may_have_counted_anything() {
         assert_eq!(hidden(&[(0.0, false), (10.0, true), (10.0, false)]).most(), f64::INFINITY);
         assert_eq!(hidden(&[(10.0, true)]).most(), f64::INFINITY);
-        assert_eq!(hidden(&[(0.0, false), (0.0, true), (0.0, false)]).most(), 0.0, "it never moved");
+        assert_eq!(hidden(&[(0.0, false), (0.0, true), (0.0, false)]).most(), f64::INFINITY, "no sample saw it move");
+        assert_eq!(hidden(&[(0.0, false), (0.0, false)]).most(), 0.0, "it didn't start again");
     }
 
     #[test]

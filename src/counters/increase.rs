@@ -6,7 +6,7 @@
 //! extrapolates to the range's ends.
 //!
 //! The increase is never better known than the samples say. What was counted between the two samples around an edge may lie on
-//! either side of it. What was counted after the last sample before a reset is lost: see [`Hidden`]. Where only a start time moved, the
+//! either side of it; a sample whose scrape was not over at the edge is none before it. What was counted after the last sample before a reset is lost: see [`Hidden`]. Where only a start time moved, the
 //! exporter alone may have started again. Beyond 2^53 a float isn't exact to the unit.
 //!
 //! Not every fall is a reset. A sum of floats may dip by a rounding error: see [`Fold::dips`]. And some exporters count modulo
@@ -18,13 +18,16 @@
 //! value from 0 to its first sample at the edge. So its first sample is not sure, and the truth is within the bounds either way.
 
 use super::cut::{At, Cut};
-use super::hidden::Pace;
+use super::hidden::{Pace, Reset};
 use super::kind::MetricKind;
 use super::sums::{LEAST, LIKELY, MOST, Sums, WRAP};
 use super::track::Track;
 
 /// A fall of less than this part of the value that is left may be a rounding error.
 const ROUNDING: f64 = 1e-3;
+
+/// A counter that falls when it has no more than so many times to go to 2^53 as it counted behind the fall went on: by chance it is seldom so near.
+const FAR: f64 = 1e3;
 
 /// Takes samples in, gives [`Cut`]s at its edges and a [`Track`] between two.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub(crate) struct Fold {
 struct Sample {
     sums: Sums,
     reset: bool,
+    /// For how long after its time its value may be, in seconds.
+    took: f64,
 }
 
 /// How fast a counter counted since it started, which distinguishes a reset from other falls.
@@ -63,11 +68,13 @@ struct Mark {
     /// The value at the edge, and what most likely comes to it.
     made: Option<(f64, f64)>,
     after: Option<Sums>,
+    /// The least and the greatest value from the sample before it to the one after it.
+    between: Option<[f64; 2]>,
 }
 
 impl Fold {
     pub(crate) fn new(kind: MetricKind, edges: &[At]) -> Self {
-        let marks = edges.iter().map(|at| Mark { at: *at, before: None, made: None, after: None }).collect();
+        let marks = edges.iter().map(|at| Mark::new(*at, None)).collect();
         Self {
             kind,
             as_gauge: None,
@@ -95,14 +102,19 @@ impl Fold {
     /// since the sample before. A sample that isn't later than the one before is passed over (chunks overlap), and so is
     /// what isn't finite. True if it was taken.
     pub(crate) fn feed(&mut self, time: f64, value: f64, restarted: bool) -> bool {
+        self.feed_scrape((time, 0.0), value, restarted)
+    }
+
+    /// The same of a scrape that began at `time` and took so long: the value is of any moment of it.
+    pub(crate) fn feed_scrape(&mut self, (time, took): (f64, f64), value: f64, restarted: bool) -> bool {
         if !value.is_finite() || self.last.is_some_and(|last| time <= last.sums.time) {
             return false;
         }
         if let Some(gauge) = &mut self.as_gauge {
             self.fell |= self.last.is_some_and(|last| value < last.sums.value) && !restarted;
-            gauge.feed(time, value, restarted);
+            gauge.feed_scrape((time, took), value, restarted);
         }
-        let now = self.next(time, value, restarted);
+        let now = self.next((time, took), value, restarted);
         for mark in &mut self.marks {
             mark.see(self.last.as_ref(), &now);
         }
@@ -120,8 +132,7 @@ impl Fold {
     }
 
     fn own_edge(&mut self, at: At, time: f64, value: f64, restarted: bool) -> Option<Cut> {
-        let before = self.last.map(|last| last.sums).filter(|sums| sums.time <= at.time - at.off);
-        self.marks.push(Mark { at, before, made: None, after: None });
+        self.marks.push(Mark::new(at, self.last.as_ref()));
         let taken = self.feed(time, value, restarted);
         let cut = self.marks.pop().and_then(|mark| self.cut_of(&mark));
         let (now, first) = (self.last?, self.first?);
@@ -131,8 +142,7 @@ impl Fold {
 
     /// Marks an edge that a sample is still to come for: the first past it.
     pub(crate) fn mark(&mut self, at: At) {
-        let before = self.last.map(|last| last.sums).filter(|sums| sums.time <= at.time - at.off);
-        self.marks.push(Mark { at, before, made: None, after: None });
+        self.marks.push(Mark::new(at, self.last.as_ref()));
         self.as_gauge.iter_mut().for_each(|gauge| gauge.mark(at));
     }
 
@@ -157,28 +167,30 @@ impl Fold {
         }
     }
 
-    fn next(&mut self, time: f64, value: f64, restarted: bool) -> Sample {
-        let mut now = self.counted(time, value, restarted);
+    fn next(&mut self, (time, took): (f64, f64), value: f64, restarted: bool) -> Sample {
+        let (sums, reset) = self.counted((time, took), value, restarted);
+        let mut now = Sample { sums, reset, took };
         self.pace.see(time, now.sums.total());
         now.sums.open = self.pace.so_far(now.sums.open);
         now
     }
 
-    fn counted(&mut self, time: f64, value: f64, restarted: bool) -> Sample {
+    /// What was counted up to the next sample, and whether the counter started again before it.
+    fn counted(&mut self, (time, took): (f64, f64), value: f64, restarted: bool) -> (Sums, bool) {
         let Some(last) = self.last.map(|last| last.sums) else {
             self.recent.since = (time, value);
-            return Sample { sums: Sums::first(self.kind, (time, value)), reset: false };
+            return (Sums::first(self.kind, (time, value)), false);
         };
         let (gap, moved) = (time - last.time, value - last.value);
         if self.kind == MetricKind::Counter && !restarted && self.dips(&last, value, gap) {
             // The next sample counts from the highest value so far.
             self.recent.rate = Some(0.0);
-            return Sample { sums: Sums { time, ..last }, reset: false };
+            return (Sums { time, ..last }, false);
         }
         let reset = self.kind == MetricKind::Counter && (value < last.value || restarted);
         if !reset {
             self.recent.rate = Some(moved / gap);
-            return Sample { sums: Sums { time, value, ..last }, reset };
+            return (Sums { time, value, ..last }, false);
         }
         // Where no value fell, it may have been the exporter alone that started again.
         let (surely, went_on) = if moved < 0.0 { (value, last.value) } else { (moved, 0.0) };
@@ -188,13 +200,14 @@ impl Fold {
         let base = [last.base[LEAST] + went_on, last.base[LIKELY] + before, last.base[MOST] + before];
         let mut sums = Sums { time, value, base, resets: last.resets + u64::from(!wraps), open: last.open };
         let (likely, total) = (sums.since(&last, LIKELY), sums.total());
-        self.pace.reset(&mut sums.open, gap, if wraps { likely } else { surely }, (time, total));
+        let reset = Reset { gap, took, counted: if wraps { likely } else { surely }, went_on: wraps };
+        self.pace.reset(&mut sums.open, &reset, (time, total));
         self.recent = if wraps {
             Recent { rate: Some(likely / gap), ..self.recent }
         } else {
             Recent { since: (time, total), rate: Some(value / gap) }
         };
-        Sample { sums, reset }
+        (sums, true)
     }
 
     /// Whether a fall is a rounding error: it is tiny, and from 0 the counter could not have come so far again since the last
@@ -204,10 +217,11 @@ impl Fold {
         value < last.value && last.value - value < ROUNDING * value && value > reach
     }
 
-    /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample.
+    /// Whether a counter that fell went on modulo 2^53: at twice the rate before it reached that since the last sample; or it was so near that
+    /// what it counted behind the fall speaks for it, whatever the rate before (behind a pause it is 0).
     fn wraps(&self, last: &Sums, value: f64, gap: f64) -> bool {
-        let reach = 2.0 * gap * self.recent.rate(last).unwrap_or(value / gap);
-        last.value <= WRAP && WRAP - last.value <= reach
+        let reach = 2.0 * gap * self.recent.rate(last).unwrap_or_default();
+        last.value <= WRAP && WRAP - last.value <= reach.max(FAR * value.max(1.0))
     }
 
     /// The series at its last sample, of a counter that was away at `time`: as at a reset, what it counted after that sample is lost.
@@ -245,7 +259,11 @@ impl Fold {
 
     fn cut_of(&self, mark: &Mark) -> Option<Cut> {
         let ((value, base), last, first) = (mark.made?, self.last?, self.first?);
-        Some(Cut { value, base, around: [mark.before?, mark.after.unwrap_or(last.sums)], first })
+        let mut around = [mark.before?, mark.after.unwrap_or(last.sums)];
+        if let (MetricKind::Gauge, Some(values)) = (self.kind, mark.between) {
+            around = [0, 1].map(|end| Sums { value: values[end], ..around[end] });
+        }
+        Some(Cut { value, base, around, first })
     }
 
     /// What happened between its two edges. `known`: its target was read at the first edge, and so long at the second one (the
@@ -269,20 +287,37 @@ impl Fold {
     }
 }
 
+impl Sample {
+    /// Its value is of this moment at the latest.
+    fn over(&self) -> f64 {
+        self.sums.time + self.took
+    }
+}
+
 impl Mark {
+    /// An edge behind this sample.
+    fn new(at: At, last: Option<&Sample>) -> Self {
+        let before = last.filter(|last| last.over() <= at.time - at.off).map(|last| last.sums);
+        Self { at, before, made: None, after: None, between: before.map(|sums| [sums.value; 2]) }
+    }
+
     fn see(&mut self, last: Option<&Sample>, now: &Sample) {
-        let (at, time) = (self.at, now.sums.time);
+        let (at, time, value) = (self.at, now.sums.time, now.sums.value);
         // The first sample at or past the edge.
         let reached = time >= at.time && last.is_none_or(|last| last.sums.time < at.time);
         let made = (now.sums.value, now.sums.base[LIKELY]);
         if let Some(until) = at.still_until {
-            if reached && time <= until {
-                *self = Self { at, before: Some(now.sums), made: Some(made), after: Some(now.sums) };
+            if reached && time <= until && now.over() <= until + at.off {
+                let sums = Some(now.sums);
+                *self = Self { at, before: sums, made: Some(made), after: sums, between: Some([value; 2]) };
             }
             return;
         }
-        if time <= at.time - at.off {
-            self.before = Some(now.sums);
+        if self.after.is_none() {
+            self.between = Some(self.between.map_or([value; 2], |[least, most]| [least.min(value), most.max(value)]));
+        }
+        if now.over() <= at.time - at.off {
+            (self.before, self.between) = (Some(now.sums), Some([value; 2]));
         }
         if reached {
             self.made = match last {
@@ -295,8 +330,9 @@ impl Mark {
                     Some((last.sums.value + on, last.sums.base[LIKELY] + before))
                 }
             };
-            // Where the clocks don't show whether the series' first sample was before the edge.
-            self.before = self.before.or(Some(last.unwrap_or(now).sums)).filter(|_| self.made.is_some());
+            // Where nothing shows that the series' first sample was before the edge.
+            let first = || last.unwrap_or(now).sums.unseen();
+            self.before = self.made.and(self.before.or_else(|| Some(first())));
         }
         if self.made.is_none() || time < at.time + at.off + at.late {
             return;
@@ -306,7 +342,7 @@ impl Mark {
             return;
         };
         if at.ended && last.is_some_and(|last| last.sums.time == after.time) && now.sums.since(&after, LIKELY) == 0.0 {
-            self.made = Some(made);
+            (self.made, self.between) = (Some(made), Some([value; 2]));
             self.before = self.before.map(|before| Sums { time: before.time, ..after });
         }
     }

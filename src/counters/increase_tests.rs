@@ -60,6 +60,32 @@ fn a_burst_between_the_samples_around_an_edge_may_lie_on_either_side() {
 }
 
 #[test]
+fn a_scrape_that_was_not_over_at_the_edge_is_none_before_it() {
+    let fold = |kind, from, to, took, samples: &[(f64, f64)]| {
+        let mut fold = Fold::new(kind, &[from, to]);
+        samples.iter().for_each(|(time, value)| assert!(fold.feed_scrape((*time, took), *value, false)));
+        fold.track(None)
+    };
+    // All of it came at 4.4 s, and the scrape of 4 s said so when it was over.
+    let burst = [(0.0, 0.0), (2.0, 0.0), (4.0, 150.0), (6.0, 150.0), (8.0, 150.0)];
+    let of = |from, to, took| bounds(&fold(MetricKind::Counter, from, to, took, &burst));
+    assert_eq!(of(flowing(4.3), flowing(7.0), 0.8), Ok((0.0, 0.0, 150.0)));
+    assert_eq!(of(flowing(2.5), flowing(4.3), 0.8), Ok((112.5, 0.0, 150.0)));
+    assert_eq!(of(flowing(4.3), flowing(7.0), 0.2), Ok((0.0, 0.0, 0.0)), "it was over before that");
+    // The first sample of all says nothing of what was before its scrape.
+    let first = fold(MetricKind::Counter, flowing(4.3), flowing(7.0), 0.8, &burst[2..]);
+    assert_eq!(bounds(&first), Ok((0.0, 0.0, 150.0)));
+    // A pause in which a whole scrape lies is exact, and one that ends within it says nothing.
+    let pause = |from, until| At { still_until: Some(until), ..flowing(from) };
+    assert_eq!(of(pause(1.9, 2.9), pause(5.9, 6.9), 0.8), Ok((150.0, 150.0, 150.0)));
+    assert_eq!(of(pause(1.9, 2.9), pause(5.9, 6.7), 0.8), Err(Gap::NoEnd));
+    // A gauge may have had any value from the sample before that to the one behind.
+    let peak = [(0.0, 5.0), (2.0, 1.0), (4.0, 90.0), (6.0, 3.0)];
+    let level = |took| fold(MetricKind::Gauge, flowing(0.0), flowing(4.9), took, &peak).level().unwrap();
+    assert_eq!((level(0.8).least(), level(1.0).least(), level(1.0).most()), (3.0, 1.0, 90.0));
+}
+
+#[test]
 fn a_reset_counts_from_0_and_a_moved_start_too() {
     let samples = [(0.0, 100.0), (10.0, 150.0), (20.0, 30.0), (30.0, 40.0)];
     let fell = track(MetricKind::Counter, flowing(0.0), flowing(30.0), &samples);
@@ -202,6 +228,39 @@ fn a_counter_that_counts_modulo_2_to_53_went_on() {
     let far = WRAP - 1e9;
     let got = track(MetricKind::Counter, flowing(0.0), flowing(10.0), &[(0.0, far - 6e3), (5.0, far), (10.0, 5e3)]);
     assert_eq!((value(&got), got.resets), (Ok(11e3), 1));
+}
+
+#[test]
+fn a_wrap_behind_a_pause_is_exact_and_bounded_whatever_the_rate_before() {
+    let near = WRAP - 100.0;
+    let paused = [(0.0, near), (5.0, near), (10.0, near), (15.0, 50.0), (20.0, 50.0)];
+    // It stood still before that; it was seen once; it had counted slowly long before; all but 1 came before the wrap.
+    let slowly = [(-5.0, near - 1.0), (0.0, near), (5.0, near), (10.0, near), (15.0, 50.0), (20.0, 50.0)];
+    let last = [(10.0, near), (15.0, 1.0), (20.0, 1.0)];
+    for (samples, truth) in [(&paused[..], 150.0), (&paused[2..], 150.0), (&slowly, 150.0), (&last, 101.0)] {
+        let got = track(MetricKind::Counter, still(9.0), still(19.0), samples);
+        let (value, least, most) = bounds(&got).unwrap();
+        assert_eq!((value, got.resets), (truth, 0), "{samples:?}");
+        // It may have started again all the same.
+        assert!(least == samples[samples.len() - 1].1 && most >= truth && most.is_finite(), "{least} {most}");
+    }
+    let got = track(MetricKind::Counter, still(9.0), still(19.0), &[(10.0, WRAP - 1e6), (15.0, 50.0), (20.0, 50.0)]);
+    assert_eq!((bounds(&got), got.resets), (Ok((50.0, 50.0, f64::INFINITY)), 1), "it had far to go");
+}
+
+#[test]
+fn what_a_counter_that_no_sample_saw_moving_counted_before_its_reset_is_not_known() {
+    let samples = [(0.0, 5.0), (5.0, 5.0), (10.0, 0.0), (15.0, 0.0)];
+    let got = track(MetricKind::Counter, flowing(0.0), flowing(15.0), &samples);
+    assert_eq!((bounds(&got), got.resets), (Ok((0.0, 0.0, f64::INFINITY)), 1));
+    // One that stands at 0 shows it by its start time alone.
+    let mut fold = Fold::new(MetricKind::Counter, &[flowing(0.0), flowing(15.0)]);
+    for time in [0.0, 5.0, 10.0, 15.0] {
+        fold.feed(time, 0.0, time == 10.0);
+    }
+    assert_eq!(bounds(&fold.track(None)), Ok((0.0, 0.0, f64::INFINITY)));
+    // In a phase behind the reset nothing is open.
+    assert_eq!(bounds(&track(MetricKind::Counter, flowing(10.0), flowing(15.0), &samples)), Ok((0.0, 0.0, 0.0)));
 }
 
 #[test]

@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::api::Series;
 use super::labels::label;
+
+/// How often an exporter is scraped between edges, and a source of another kind looked at.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
 
 /// The spacing of samples by job and metric, in seconds.
 #[derive(Debug, Default)]

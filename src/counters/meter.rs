@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Without a sample for longer than so many scrape intervals, a level may have been any.
+pub(super) const HOLE: f64 = 3.5;
+
 /// Least, greatest and mean value over a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
@@ -15,6 +18,9 @@ pub struct Levels {
     pub samples: u64,
     /// How many more there were that had no number (NaN, ±Inf).
     pub blank: u64,
+    /// The longest time without a sample, in seconds, where that is more than a few scrape intervals.
+    #[serde(default)]
+    pub hole: f64,
 }
 
 impl Levels {
@@ -28,6 +34,7 @@ impl Levels {
             avg: mean(self.avg, other.avg),
             samples,
             blank: self.blank + other.blank,
+            hole: self.hole.max(other.hole),
         }
     }
 }
@@ -41,6 +48,9 @@ pub(super) struct Meter {
     count: u64,
     /// What came and was no number.
     blank: u64,
+    /// Between which times there were samples, and the longest time without one in between.
+    times: Option<[f64; 2]>,
+    apart: f64,
 }
 
 impl Meter {
@@ -56,8 +66,45 @@ impl Meter {
         self.count += 1;
     }
 
+    /// A sample was there at this time.
+    pub(super) fn there(&mut self, time: f64) {
+        if let Some([_, last]) = self.times {
+            self.apart = self.apart.max(time - last);
+        }
+        self.times = Some(self.times.map_or([time; 2], |[first, last]| [first.min(time), last.max(time)]));
+    }
+
     pub(super) fn levels(&self) -> Option<Levels> {
-        let Self { min, max, sum, count: samples, blank } = *self;
-        (samples > 0).then(|| Levels { min, max, avg: sum / samples as f64, samples, blank })
+        let Self { min, max, sum, count: samples, blank, .. } = *self;
+        (samples > 0).then(|| Levels { min, max, avg: sum / samples as f64, samples, blank, hole: 0.0 })
+    }
+
+    /// The same of a stretch of time, where samples come each so many seconds.
+    pub(super) fn levels_within(&self, [from, to]: [f64; 2], every: f64) -> Option<Levels> {
+        let apart = self.times.map_or(0.0, |[first, last]| self.apart.max(first - from).max(to - last));
+        let hole = if apart > HOLE * every { apart } else { 0.0 };
+        self.levels().map(|levels| Levels { hole, ..levels })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hole of samples at these times, within 100 s, where one is due each 5 s.
+    fn hole(times: impl Iterator<Item = u32>) -> f64 {
+        let mut meter = Meter::default();
+        for time in times {
+            meter.there(f64::from(time));
+            meter.add(1.0);
+        }
+        meter.levels_within([0.0, 100.0], 5.0).unwrap().hole
+    }
+
+    #[test]
+    fn a_few_scrapes_that_are_missing_are_no_hole_and_more_are_one_wherever_they_are() {
+        let each = |from: u32, to: u32| (from..=to).step_by(5);
+        assert_eq!((hole(each(0, 100)), hole(each(15, 85)), hole(each(0, 40).chain(each(55, 100)))), (0.0, 0.0, 0.0));
+        assert_eq!((hole(each(20, 100)), hole(each(0, 60)), hole(each(0, 40).chain(each(70, 100)))), (20.0, 40.0, 30.0));
     }
 }

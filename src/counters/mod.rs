@@ -9,6 +9,7 @@
 mod amount;
 mod api;
 mod cut;
+mod durations;
 pub mod error;
 mod exporter;
 mod folded;

@@ -8,13 +8,11 @@ use super::api::{Answer, Series};
 use super::error::SourceError;
 use super::intervals::spacing;
 use super::labels::{Labels, NAME};
-use super::meter::{Levels, Meter};
+use super::meter::{HOLE, Levels, Meter};
 use super::select::keep;
 use super::systems::Unknown;
 use super::values::ValueSeries;
 
-/// Without a point for longer than so many scrape intervals, a level may have been any.
-const HOLE: f64 = 3.5;
 /// A value is that of the end where its point is no further from it than so many scrape intervals.
 const AT_THE_END: f64 = 1.5;
 
@@ -113,8 +111,8 @@ impl Points {
     pub(super) fn finish(self, own: bool, interval: f64, longest: Option<f64>) -> Answered {
         let (end, nothing) = (self.stretch.map(|(_, to)| to), self.nothing);
         let value = |((metric, mut labels), line): ((String, Labels), SeriesLevels)| {
-            let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0 };
-            let Levels { min, max, avg, blank, samples } = line.meter.levels().unwrap_or(none);
+            let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0, hole: 0.0 };
+            let Levels { min, max, avg, blank, samples, .. } = line.meter.levels().unwrap_or(none);
             if !metric.is_empty() {
                 labels.insert(0, (NAME.to_owned(), metric));
             }

@@ -81,24 +81,28 @@ fn row(source: &str, found: &SeriesFindings, requests: u64) -> CounterRow {
     let times = if track.resets == 1 { "once".to_owned() } else { format!("{} times", track.resets) };
     // Where nothing bounds it, there is no ±.
     let off = track.known().ok().map(|(value, least, most)| (value - least).max(most - value)).filter(|off| off.is_finite());
-    let lost = if off.is_some() {
-        "± covers what was lost"
-    } else {
-        "it had not been seen to move before that, so nothing bounds what was lost"
+    let lost = match off {
+        _ if track.hidden.most().is_infinite() => "; it was not seen to move just before that, so nothing bounds what was lost",
+        Some(_) => "; ± covers what was lost",
+        None => "",
     };
-    let restarted = (track.resets > 0).then(|| format!("started again {times}; {lost}"));
+    let restarted = (track.resets > 0).then(|| format!("started again {times}{lost}"));
     let born = track.born.map(|first| {
         format!(
             "came up during the phase, and its target was read without it before, so it is counted from 0; the first that it said \
              was {first}, and ± covers that it may have been hidden"
         )
     });
-    let gone = track.gone.then(|| format!("it was gone again before the phase's end, and counts up to its last sample; {lost}"));
+    let gone = track.gone.then(|| format!("it was gone again before the phase's end, and counts up to its last sample{lost}"));
     let unread =
         track.unread.then(|| "it was not read before the phase began: what it counted until it was is not in it".to_owned());
-    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).collect();
-    let note = (!notes.is_empty()).then(|| notes.join("; "));
     let levels = found.levels.filter(|_| found.kind == MetricKind::Gauge);
+    let away = levels.filter(|levels| levels.hole > 0.0).map(|levels| {
+        let away = show_seconds(levels.hole);
+        format!("it wasn't there for {away} of the phase: its least, greatest and mean value are those of the rest")
+    });
+    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).chain(away).collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     CounterRow {
         source: source.to_owned(),
         metric: found.metric.clone(),

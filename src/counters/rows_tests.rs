@@ -288,7 +288,7 @@ fn over_phases_levels_are_seen_together() {
         let (item, _) = wants.find("redis_connected_clients", &Labels::new()).next().unwrap();
         let track = Track { after: Some(mean), ends: Some([mean; 2]), ..track(0.0) };
         let (metric, labels, kind) = ("redis_connected_clients".to_owned(), Labels::new(), MetricKind::Gauge);
-        let levels = Levels { min: least, max: greatest, avg: mean, samples: 3, blank: 0 };
+        let levels = Levels { min: least, max: greatest, avg: mean, samples: 3, blank: 0, hole: 0.0 };
         let between = part.between.as_mut().unwrap();
         between.levels.push(LevelOf { value: "redis.connected_clients".into(), labels: Labels::new(), levels });
         between.found.push(SeriesFindings { item, metric, labels, kind, track, levels: Some(levels), samples: 3 });
@@ -444,12 +444,20 @@ fn systems_are_picked_by_labels_and_added_up() {
 
 #[test]
 fn a_row_says_what_a_restart_means_for_it() {
-    let mut part = part("prometheus", None, &[("a:1", 9.0, 1.0)]);
-    part.between.as_mut().unwrap().found[0].track = Track { resets: 2, hidden: Hidden::bounded(4.0), ..track(9.0) };
-    let observed = assemble(&wants(), vec![part], 10.0, 0, 1);
-    let row = observed.rows.iter().find(|row| row.resets > 0).unwrap();
-    assert_eq!((row.delta, row.uncertainty), (Some(9.0), Some(4.0)));
-    assert_eq!(row.note.as_deref(), Some("started again 2 times; ± covers what was lost"));
+    let said = |resets: u64, hidden: Hidden, unread: bool| {
+        let mut part = part("prometheus", None, &[("a:1", 9.0, 1.0)]);
+        part.between.as_mut().unwrap().found[0].track = Track { resets, hidden, unread, ..track(9.0) };
+        let observed = assemble(&wants(), vec![part], 10.0, 0, 1);
+        let row = observed.rows.iter().find(|row| row.resets > 0).unwrap();
+        (row.delta.unwrap(), row.uncertainty, row.note.clone().unwrap())
+    };
+    let bounded = Hidden::bounded(4.0);
+    assert_eq!(said(2, bounded, false), (9.0, Some(4.0), "started again 2 times; ± covers what was lost".to_owned()));
+    let blind = "started again once; it was not seen to move just before that, so nothing bounds what was lost";
+    assert_eq!(said(1, Hidden::unbounded(), false), (9.0, None, blind.to_owned()));
+    // What nothing bounds is of before the first sample, and not of the reset.
+    let (_, off, note) = said(1, bounded, true);
+    assert!(off.is_none() && note.starts_with("started again once; it was not read before the phase began"), "{note}");
 }
 
 #[test]

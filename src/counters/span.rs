@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Series, unix};
 use super::cut::At;
+use super::durations::{Durations, duration_selectors};
 use super::error::SourceError;
 use super::increase::Fold;
 use super::kind::MetricKind;
@@ -60,6 +61,8 @@ struct Folding<'a> {
     to: Edge,
     folds: BTreeMap<Key, (Fold, Meter)>,
     starts: Starts,
+    /// Of the scrapes that are fed now.
+    durations: Durations,
     meters: LevelMeters,
 }
 
@@ -79,7 +82,7 @@ impl Edge {
         match self.still_until {
             Some(until) => {
                 let time = self.time + late + self.off;
-                At { still_until: Some(until.max(time)), ..At::flowing(time, 0.0) }
+                At { still_until: Some(until.max(time)), ..At::flowing(time, self.off) }
             }
             None if self.ended => At { ended: true, late, ..At::flowing(self.time, self.off) },
             None => At::flowing(self.time, self.off),
@@ -89,7 +92,8 @@ impl Edge {
 
 impl<'a> Folding<'a> {
     fn new(wants: &'a Wants, from: Edge, to: Edge) -> Self {
-        Self { wants, from, to, folds: BTreeMap::new(), starts: Starts::default(), meters: LevelMeters::default() }
+        let (starts, durations, meters) = (Starts::default(), Durations::default(), LevelMeters::default());
+        Self { wants, from, to, folds: BTreeMap::new(), starts, durations, meters }
     }
 
     fn feed(&mut self, (item, rank): (usize, usize), (kind, guessed): (MetricKind, bool), series: &Series) {
@@ -98,6 +102,7 @@ impl<'a> Folding<'a> {
         let (from, to) = (self.from.at(late), self.to.at(late));
         let key = (item, rank, series.metric.clone(), series.labels.clone());
         let (fold, meter) = self.folds.entry(key).or_insert_with(|| (Fold::of(kind, guessed, &[from, to]), Meter::default()));
+        let durations = self.durations.of(&series.labels);
         for (time, value) in &series.samples {
             let last = fold.last().map(|(time, _)| time);
             let moved = |(start, _): &(String, f64)| self.starts.moved(start, &series.labels, last, *time);
@@ -106,12 +111,13 @@ impl<'a> Folding<'a> {
                 self.meters.feed(self.wants, item, &series.labels, *time, *value);
             }
             // A sample on the border of two chunks comes twice.
-            if !fold.feed(*time, *value, restarted) {
+            if !fold.feed_scrape((*time, durations.at(*time)), *value, restarted) {
                 continue;
             }
             // Where the load stands still, the first sample past an edge is the edge's.
             let ends = to.still_until.is_some_and(|until| *time <= until) && last.is_none_or(|last| last < to.time);
             if *time >= from.time && (*time <= to.time || ends) {
+                meter.there(*time);
                 meter.add(*value);
             }
             if (self.from.time..=self.to.time).contains(time) {
@@ -142,12 +148,14 @@ impl<'a> Folding<'a> {
         targets.filter(|target| !read.contains_key(target)).take(TARGETS).collect()
     }
 
-    fn finish(self, read: &Read, out: &mut Between) {
+    /// `every`: how far apart a metric's samples are, in seconds, where that is known.
+    fn finish(self, read: &Read, every: impl Fn(&str) -> Option<f64>, out: &mut Between) {
+        let within = [self.from.time, self.to.time];
         let mut best = Best::default();
         self.folds.keys().for_each(|(item, rank, _, labels)| best.add(*item, *rank, labels));
         for ((item, rank, metric, labels), (fold, meter)) in self.folds {
             let track = fold.track(read.get(&of_target(item, &metric, &labels)).copied());
-            let levels = meter.levels();
+            let levels = meter.levels_within(within, every(&metric).unwrap_or(f64::INFINITY));
             let samples = levels.map_or(0, |levels| levels.samples);
             // What only has samples outside of the phase was not there.
             let there = track.before.is_some() || track.after.is_some() || samples > 0;
@@ -165,7 +173,7 @@ impl<'a> Folding<'a> {
                 out.found.push(SeriesFindings { item, metric, labels, kind: fold.kind(), track, levels, samples });
             }
         }
-        out.levels = self.meters.levels(self.wants);
+        out.levels = self.meters.levels(self.wants, within, every);
     }
 }
 
@@ -213,6 +221,12 @@ impl Prometheus {
                 let jitter = |series: &Series| wants.jitter(&series.metric).unwrap_or_default();
                 answer.data.iter().for_each(|series| folding.starts.feed(series, jitter(series)));
             }
+            folding.durations = Durations::default();
+            for selector in duration_selectors(&chunk) {
+                let answer = self.api.raw(&selector, until - at, until).await?;
+                keep(&mut out.warnings, answer.warnings);
+                folding.durations.add(&answer.data);
+            }
             let (mut best, mut wanted) = (Best::default(), Vec::new());
             for series in &chunk {
                 if series.histogram {
@@ -240,7 +254,7 @@ impl Prometheus {
                 Err(_) => break,
             }
         }
-        folding.finish(&read, &mut out);
+        folding.finish(&read, |metric| self.intervals.of_metric(metric), &mut out);
         out.stale = self.stale(wants, &out, to.time).await;
         out.fell.iter().for_each(|of| self.keep_kind(of.clone(), Some(MetricKind::Gauge)));
         for prefix in wants.prefixes_missed(|item| out.found.iter().any(|found| found.item == item)) {
@@ -328,7 +342,7 @@ mod tests {
             }
             let mut out = Between::default();
             let read = folding.read();
-            folding.finish(&read, &mut out);
+            folding.finish(&read, |_| Some(1.0), &mut out);
             (out.found.iter().map(|found| (found.metric.clone(), found.track)).collect::<Vec<_>>(), out.levels)
         };
         let (found, levels) = fold(&[0..=60]);
@@ -337,6 +351,10 @@ mod tests {
         // Half an interval at the first edge, and one either way at the second, since the clocks may be off there.
         assert_eq!((delta.value, delta.least(), delta.most()), (79.0, 76.0, 82.0));
         let clients = levels.iter().find(|level| level.value == "redis.connected_clients").unwrap().levels;
-        assert_eq!((clients.min, clients.max, clients.samples), (11.0, 50.0, 40));
+        assert_eq!((clients.min, clients.max, clients.samples, clients.hole), (11.0, 50.0, 40, 0.0));
+        // It was away for a while.
+        let (_, levels) = fold(&[0..=20, 45..=60]);
+        let clients = levels.iter().find(|level| level.value == "redis.connected_clients").unwrap().levels;
+        assert_eq!((clients.samples, clients.hole), (16, 25.0));
     }
 }

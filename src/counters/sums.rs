@@ -33,6 +33,11 @@ impl Sums {
         Self { time, value, base: [unsure, 0.0, 0.0], ..Self::default() }
     }
 
+    /// What was there before a sample, where no earlier one says so: nothing is sure of a counter, and of a gauge the same.
+    pub(super) fn unseen(&self) -> Self {
+        if self.base[LEAST] < 0.0 { Self { value: 0.0, base: [0.0; 3], ..*self } } else { *self }
+    }
+
     /// What was counted since an earlier sample.
     pub(super) fn since(&self, earlier: &Self, bound: usize) -> f64 {
         (self.value - earlier.value) + (self.base[bound] - earlier.base[bound])

@@ -1,5 +1,6 @@
 //! The observer against servers that answer wrongly, or not at all.
 
+mod holes;
 mod lagging;
 mod queries;
 mod simulated;

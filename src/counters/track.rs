@@ -11,8 +11,9 @@ use super::sums::{LEAST, LIKELY, MOST, Sums, WRAP};
 pub(crate) struct Track {
     pub(crate) before: Option<f64>,
     pub(crate) after: Option<f64>,
-    /// What resets may have hidden isn't in it.
+    /// What is lost isn't in it.
     pub(crate) delta: Result<Amount, Gap>,
+    /// What resets may have hidden.
     pub(crate) hidden: Hidden,
     pub(crate) resets: u64,
     /// Of a gauge: its values around the second edge.
@@ -56,9 +57,14 @@ impl Track {
         }
     }
 
-    /// Value, least and most, with what resets may have hidden.
+    /// Value, least and most, with what is lost.
     pub(crate) fn known(&self) -> Result<(f64, f64, f64), Gap> {
-        self.delta.map(|delta| (delta.value, delta.least(), delta.most() + self.hidden.most()))
+        self.delta.map(|delta| (delta.value, delta.least(), delta.most() + self.lost().most()))
+    }
+
+    /// What resets may have hidden, and what was not read.
+    pub(crate) fn lost(&self) -> Hidden {
+        if self.unread { self.hidden + Hidden::unbounded() } else { self.hidden }
     }
 
     /// A gauge at the second edge. Between two samples it is taken to be between their values.
@@ -78,10 +84,7 @@ impl Track {
 
     /// Of a counter: at which edges no sample before the edge says what was counted between it and the first sample past it.
     pub(crate) fn unread(&mut self, [begun, ended]: [bool; 2]) {
-        if begun && self.born.is_none() {
-            self.unread = true;
-            self.hidden = self.hidden + Hidden::unbounded();
-        }
+        self.unread = begun && self.born.is_none();
         if let Some(delta) = self.delta.as_mut().ok().filter(|_| ended) {
             delta.all_past_the_edge();
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::cut::{At, Cut};
 use super::increase::Fold;
+use super::intervals::EVERY;
 use super::kind::MetricKind;
 use super::labels::Labels;
 use super::meter::{Levels, Meter};
@@ -131,7 +132,8 @@ impl Tracker {
         let there: HashSet<&str> = exposition.samples.iter().map(|sample| &*sample.name).collect();
         reading.read = (0..wants.items.len()).filter(|item| is_read(wants, *item, &there) && !left_out(item)).collect();
         keep(&mut reading.warnings, exposition.warnings().collect());
-        let levels = std::mem::take(&mut self.meters).levels(wants);
+        let (within, every) = ([self.edge.unwrap_or(f64::INFINITY), at], EVERY.as_secs_f64());
+        let levels = std::mem::take(&mut self.meters).levels(wants, within, |_| Some(every));
         let before = std::mem::replace(&mut self.closed, levels.clone());
         let since = self.edge.replace(at);
         self.pass(since);
@@ -141,10 +143,13 @@ impl Tracker {
         reading.left_out = self.left_out.clone();
         reading.points.clear();
         for ((metric, labels), tracked) in &mut self.series {
-            let levels = std::mem::take(&mut tracked.meter).levels();
+            let levels = std::mem::take(&mut tracked.meter).levels_within(within, every);
             let earlier = std::mem::replace(&mut tracked.closed, levels);
             // The edge's sample ends one phase and begins the next.
-            tracked.fold.last().iter().for_each(|(_, value)| tracked.meter.add(*value));
+            if let Some((_, value)) = tracked.fold.last().filter(|_| tracked.there) {
+                tracked.meter.there(at);
+                tracked.meter.add(value);
+            }
             if let Some(cut) = tracked.cut.take() {
                 reading.points.push(Point { earlier, ..point(metric, labels, tracked, cut, levels) });
             }
@@ -277,6 +282,7 @@ impl Tracker {
             let mut starts = wants.items[item].starts.iter();
             let restarted = starts.any(|(start, _)| self.starts.moved(start, &sample.labels, last, time));
             if fresh {
+                tracked.meter.there(time);
                 tracked.meter.add(sample.value);
             }
             let fell = tracked.fold.fell();

@@ -392,6 +392,23 @@ fn pgbouncer_has_its_values_by_the_names_of_any_exporter_and_once_by_two() {
 }
 
 #[test]
+fn a_wrap_between_two_pauses_is_exact() {
+    let mut tracker = Tracker::default();
+    let mut pause = |at: f64, hits: u64| {
+        let mut reading = SourceReading::default();
+        let said = text(&format!("redis_keyspace_hits_total {hits}\n"));
+        tracker.feed_edge(&wants(), (at, true), at + 0.1, &said, &mut reading);
+        reading
+    };
+    let near = (1_u64 << 53) - 60;
+    let _ = pause(0.0, near);
+    let (before, after) = (pause(5.0, near), pause(10.0, 90));
+    let hits = found([&before, &after], [5.0, 10.0], "redis_keyspace_hits_total", "").unwrap();
+    let (value, _, most) = bounds(&hits).unwrap();
+    assert!(value == 150.0 && hits.track.resets == 0 && most.is_finite(), "{hits:?}");
+}
+
+#[test]
 fn a_reading_is_a_plain_value() {
     let mut tracker = Tracker::default();
     let before = edge(&mut tracker, 0.0, 0.0, "redis_keyspace_hits_total 7\nredis_connected_clients 2\n");
@@ -462,7 +479,7 @@ fn a_series_that_came_up_and_went_between_the_edges_is_counted_with_what_it_may_
         // 500 more in the 5 s until it was missing; and its first sample may not be of the phase.
         assert_eq!((bounds(&steady), steady.track.after), (Ok((1_600.0, 1_500.0, 2_100.0)), None));
         assert_eq!(bounds(&passed("c")), Ok((1_800.0, 0.0, f64::INFINITY)));
-        assert_eq!(bounds(&passed("d")), Ok((0.0, 0.0, 0.0)), "it never counted");
+        assert_eq!(bounds(&passed("d")), Ok((0.0, 0.0, f64::INFINITY)), "no scrape saw it count, and it went");
     }
     assert!(found([&after, &last], [30.0, 31.0], "redis_commands_total", "b").is_none());
     // Nothing says what a system that couldn't be read before had counted by then.

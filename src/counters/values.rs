@@ -115,7 +115,9 @@ impl LevelMeters {
         for (at, asked) in wants.asked.iter().enumerate().filter(|(_, asked)| asked.level) {
             for (place, sum) in asked.terms().filter(|(_, sum)| sum.item == item && sum.takes(labels)) {
                 if !value.is_finite() {
-                    self.meters.entry((at, asked.system(labels, sum))).or_default().add(value);
+                    let meter = self.meters.entry((at, asked.system(labels, sum))).or_default();
+                    meter.there(time);
+                    meter.add(value);
                     continue;
                 }
                 let parts = self.open.entry((at, asked.system(labels, sum))).or_default();
@@ -128,17 +130,23 @@ impl LevelMeters {
     /// All series of the instants so far were fed.
     pub(super) fn close(&mut self, wants: &Wants) {
         for ((at, system), instants) in std::mem::take(&mut self.open) {
-            let values = instants.values().filter_map(|parts| wants.asked[at].value(parts).ok().flatten());
+            let value = |parts: &Parts| wants.asked[at].value(parts).ok().flatten();
             let meter = self.meters.entry((at, system)).or_default();
-            values.for_each(|value| meter.add(value.value));
+            for (time, value) in instants.iter().filter_map(|(time, parts)| Some((time, value(parts)?))) {
+                meter.there(*time as f64 / 1e3);
+                meter.add(value.value);
+            }
         }
     }
 
-    /// What came in.
-    pub(super) fn levels(&self, wants: &Wants) -> Vec<LevelOf> {
+    /// What came in of a stretch of time. `every`: how far apart a metric's samples are, in seconds, where that is known.
+    pub(super) fn levels(&self, wants: &Wants, within: [f64; 2], every: impl Fn(&str) -> Option<f64>) -> Vec<LevelOf> {
         let named = self.meters.iter().filter_map(|((at, labels), meter)| {
-            let value = wants.asked[*at].name.clone();
-            meter.levels().map(|levels| LevelOf { value, labels: labels.clone(), levels })
+            let asked = &wants.asked[*at];
+            let names = asked.terms().flat_map(|(_, sum)| &wants.items[sum.item].names);
+            let every = names.filter_map(|name| every(name)).max_by(f64::total_cmp).unwrap_or(f64::INFINITY);
+            let levels = meter.levels_within(within, every)?;
+            Some(LevelOf { value: asked.name.clone(), labels: labels.clone(), levels })
         });
         named.collect()
     }
@@ -334,7 +342,7 @@ impl Asked {
                 parts.align(series.track.around);
                 let counted = place > 0 && self.of.item == series.item && self.of.takes(&series.labels);
                 if !counted {
-                    parts.hidden = parts.hidden + series.track.hidden;
+                    parts.hidden = parts.hidden + series.track.lost();
                 }
                 if place > 0 && !counted {
                     parts.rest = parts.rest + amount;
@@ -361,10 +369,10 @@ impl Asked {
     /// Why it isn't known.
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
-        let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0 };
-        let Levels { min, max, avg, blank, samples } = levels.unwrap_or(seen);
+        let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0, hole: 0.0 };
+        let Levels { min, max, avg, blank, samples, hole } = levels.unwrap_or(seen);
         let lost = parts.lost();
-        Ok(Some(ValueSeries { least, most, min, max, avg, lost, blank, samples, ..ValueSeries::exact(labels, value) }))
+        Ok(Some(ValueSeries { least, most, min, max, avg, lost, blank, samples, hole, ..ValueSeries::exact(labels, value) }))
     }
 
     /// The levels of a system since the edge before.

@@ -97,7 +97,9 @@ fn databases_are_summed_and_levels_taken_at_the_same_instant() {
         found(&wants, "pg_stat_database_numbackends", &[("datname", "other"), ("job", "pg")], 0.0, 5.0),
         found(&wants, "pg_settings_max_connections", &system, 100.0, 100.0),
     ];
-    let values = series(&wants, "postgres.connections_used_ratio", &found, &meters.levels(&wants)).unwrap().unwrap();
+    let values = series(&wants, "postgres.connections_used_ratio", &found, &meters.levels(&wants, [0.0, 10.0], |_| None))
+        .unwrap()
+        .unwrap();
     assert_eq!(values.len(), 1);
     assert_eq!((values[0].value, values[0].min, values[0].max), (0.25, 0.1, 0.8));
     assert!((values[0].avg - 1.1 / 3.0).abs() < 1e-12);

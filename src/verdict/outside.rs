@@ -176,7 +176,7 @@ fn lost(series: &ValueSeries) -> Option<String> {
     match series.lost {
         0.0 => None,
         f64::INFINITY => Some(
-            "it started again, went away or was not read in time, had not been seen to move before that, and nothing bounds what was lost"
+            "it started again, went away or was not read in time, and nothing that was seen just before that bounds what was lost"
                 .to_owned(),
         ),
         most => Some(format!("it started again or went away, and up to {most:.0} that it counted before is lost")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::support::hostile::{Hostile, Then};
+use crate::support::hostile::{Hostile, Then, answer};
 use crate::support::prometheus::Prometheus;
 use crate::support::{postgres, redis};
 use load_exporter::counters::{
@@ -160,6 +160,51 @@ async fn a_series_own_start_time_shows_a_reset_that_its_value_does_not() {
         let row = row(&observed, source, "jobs_total", "kind=mail");
         assert_eq!((row.delta, row.resets), (Some(9_999.0), 1), "{row:?}");
     }
+}
+
+/// A moment within a scrape, which is long enough for that.
+async fn within_a_scrape(scrapes: &AtomicU64) -> SystemTime {
+    let before = scrapes.load(Ordering::SeqCst);
+    while scrapes.load(Ordering::SeqCst) == before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    SystemTime::now()
+}
+
+#[tokio::test]
+async fn what_came_while_a_scrape_was_under_way_may_lie_on_either_side_of_an_edge() {
+    let (jobs, scrapes) = (Arc::new(AtomicU64::new(1_000)), Arc::new(AtomicU64::new(0)));
+    let (counted, begun) = (Arc::clone(&jobs), Arc::clone(&scrapes));
+    // It says what it counted by the end of its answer, half a second after the time stamp.
+    let slow = Hostile::start(move |_, stream| {
+        begun.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(500));
+        let text = format!("# TYPE jobs_total counter\njobs_total {}\n", counted.load(Ordering::SeqCst));
+        let _ = stream.write_all(answer("200 OK", &text).as_bytes()); // the client may have gone
+        Then::Keep
+    });
+    let prometheus_server = Prometheus::start_every(&[("jobs", slow.port, 2)], &[]);
+    let (sources, counters) = (vec![prometheus(&prometheus_server)], vec![metric("jobs_total", &[])]);
+    let observer = Observer::new(Observe { sources, counters, ..Observe::default() }, Clock::default());
+
+    let before = observer.edge(within_a_scrape(&scrapes).await, Traffic::Flowing);
+    jobs.fetch_add(150, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let after = observer.edge(within_a_scrape(&scrapes).await, Traffic::Flowing);
+    jobs.fetch_add(1_000, Ordering::SeqCst);
+    let observed = observer.between(&before.reading().await, &after.reading().await, 1).await;
+    let flowing = row(&observed, "prometheus", "jobs_total", "");
+    let (delta, off) = (flowing.delta.unwrap(), flowing.uncertainty.unwrap());
+    assert!((delta - 150.0).abs() <= off && off <= 1_150.0, "{delta} ± {off}");
+
+    // A pause is waited for until a scrape that began in it is over, and is exact.
+    let before = observer.settled(SystemTime::now()).await;
+    jobs.fetch_add(70, Ordering::SeqCst);
+    let after = observer.settled(SystemTime::now()).await;
+    let observed = observer.between(&before, &after, 1).await;
+    let settled = row(&observed, "prometheus", "jobs_total", "");
+    assert_eq!((settled.delta, settled.uncertainty), (Some(70.0), Some(0.0)), "{settled:?}");
 }
 
 #[tokio::test]

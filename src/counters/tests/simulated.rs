@@ -32,6 +32,9 @@ struct World {
     events: Vec<(f64, Event)>,
     /// One of so many scrapes fails.
     fails: u32,
+    /// How long a scrape takes, and at which part of that it sees the server.
+    took: f64,
+    sees: f64,
     /// Whether it is others who make the requests, so that they go on after the last phase.
     others: bool,
 }
@@ -91,7 +94,12 @@ impl World {
         let first = ((from - self.offset) / self.interval).floor() as i64 + 1;
         let last = ((to - self.offset) / self.interval).floor() as i64;
         let there = move |n: &i64| n.unsigned_abs() % 7 % u64::from(self.fails) != 1;
-        (first..=last).filter(there).map(|n| n as f64 * self.interval + self.offset).filter(|at| !self.down(*at))
+        (first..=last).filter(there).map(|n| n as f64 * self.interval + self.offset).filter(|at| !self.down(self.seen_at(*at)))
+    }
+
+    /// When the scrape that began at this time saw the server.
+    fn seen_at(&self, began: f64) -> f64 {
+        began + self.sees * self.took
     }
 
     /// Whether there are samples near an edge; one that was scraped too seldom has none.
@@ -112,11 +120,14 @@ impl World {
             let to = form["time"].parse::<f64>().unwrap() - base;
             let length = query.rsplit_once('[').unwrap().1.trim_end_matches("ms]").parse::<f64>().unwrap() / 1e3;
             let one = |name: &str, labels: &str, value: &dyn Fn(f64) -> Option<f64>| {
-                let said = self.scrapes(to - length, to).filter_map(|at| Some(format!("[{},\"{}\"]", base + at, value(at)?)));
+                let said = |at: f64| Some(format!("[{},\"{}\"]", base + at, value(self.seen_at(at))?));
+                let said = self.scrapes(to - length, to).filter_map(said);
                 let said = said.collect::<Vec<_>>().join(",");
                 format!(r#"{{"metric":{{"__name__":"{name}","instance":"a"{labels}}},"values":[{said}]}}"#)
             };
-            let series = if query.contains("redis_start_time_seconds") {
+            let series = if query.contains("scrape_duration_seconds") {
+                vec![one("scrape_duration_seconds", "", &|_| Some(self.took))]
+            } else if query.contains("redis_start_time_seconds") {
                 vec![one("redis_start_time_seconds", "", &|at| Some(base + self.started(at)))]
             } else {
                 vec![
@@ -136,11 +147,13 @@ fn world() -> impl Strategy<Value = World> {
     let event = prop_oneof![(0.0..3.0f64).prop_map(Event::Restart), Just(Event::Reset)];
     let phases = proptest::collection::vec(2.0..60.0f64, 2..5);
     let events = proptest::collection::vec((6.0..20.0f64, event), 0..4);
-    let scrapes = (prop_oneof![Just(1.0), Just(5.0), Just(15.0)], 0.0..1.0f64, 3u32..8, any::<bool>());
+    let slow = (prop_oneof![Just(0.0), 0.0..0.9f64], 0.0..1.0f64);
+    let scrapes = (prop_oneof![Just(1.0), Just(5.0), Just(15.0)], 0.0..1.0f64, slow, 3u32..8, any::<bool>());
     let rates = [0.0..500.0f64, 0.0..500.0f64, 0.0..500.0f64];
     (scrapes, rates, 0.0..100.0f64, phases, events).prop_map(
-        |((interval, offset, fails, others), rates, born, phases, events)| {
-            let mut world = World { interval, offset: offset * interval, rates, born, phases, events, fails, others };
+        |((interval, offset, (took, sees), fails, others), rates, born, phases, events)| {
+            let (offset, took) = (offset * interval, took * interval);
+            let mut world = World { interval, offset, rates, born, phases, events, fails, took, sees, others };
             // Before a reset it was seen often enough to have a rate.
             let soon = |(begun, ..): &(f64, f64, Event)| *begun > world.born && *begun < world.born + 4.0 * interval;
             if let Some((_, up, _)) = world.resets().into_iter().find(soon) {
