@@ -352,7 +352,7 @@ impl Figures {
         if let Of::Own(metric) = of {
             let broken = own_doing(id, totals, extent.layout);
             self.blamed += broken;
-            unfinished = interrupted + broken.min(failed);
+            unfinished = totals.own(metric, id).unfinished + broken.min(failed);
             // A distribution lacks the value of what a time limit ended; a counter doesn't, for nothing was done.
             if matches!(extent.layout.own[metric.index()].kind, OwnKind::Histogram { .. }) {
                 unfinished = (unfinished + count(Outcome::Timeout)).min(interrupted + failed);

@@ -103,6 +103,7 @@ impl Set {
                         counter: cell.counter.get(),
                         histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
                         gauge: cell.set_at.get().zip(cell.gauge.get()),
+                        unfinished: cell.unfinished.get(),
                     },
                     None => OwnTotals::default(),
                 })

@@ -368,6 +368,7 @@ fn a_metric_of_ones_own_lacks_what_never_came_to_be() {
     own.set.count(OwnId(0), USERS, 90.0);
     (0..90).for_each(|_| own.set.iteration(USERS, 10 * MS, Outcome::Ok));
     (0..10).for_each(|_| own.set.iteration(USERS, 10_000 * MS, Outcome::Interrupted));
+    [OwnId(0), OwnId(1)].map(|metric| (0..10).for_each(|_| own.set.unfinished(metric, USERS)));
     let met = |of: usize, text: &str| {
         let figures = own.figures(&Traffic { of: Of::Own(OwnId::at(of)), ..own.subject.clone() }, &[]);
         figures.known(&Requirement::parse(text).unwrap(), PACE).unwrap().met

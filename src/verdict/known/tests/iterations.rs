@@ -81,6 +81,9 @@ fn an_iteration_that_was_cut_off_may_have_counted_as_much_as_one_that_came_to_a_
     recorder.set.count(OwnId(0), USERS, 10.0);
     let subject = Traffic { of: Of::Own(OwnId(0)), ..recorder.subject.clone() };
     let known = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap();
+    // Behind the last step that counts they leave nothing out.
+    assert_eq!((known("value < 13").least, known("value < 13").most), (10.0, 10.0));
+    (0..5).for_each(|_| recorder.set.unfinished(OwnId(0), USERS));
     assert_eq!((known("value < 13").least, known("value < 13").most), (10.0, 15.0));
     for (text, met) in [("value < 13", None), ("value >= 13", None), ("value < 16", Some(true)), ("value >= 16", Some(false))] {
         assert_eq!(known(text).met, met, "{text}");
