@@ -150,6 +150,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize, now: Option<u64>) ->
     ScenarioTotals {
         delayed_iterations,
         open: cell.open.totals(now),
+        hung: cell.hung.get(),
         absent: cell.absent.get(),
         wanted: cell.wanted.get(),
         held: cell.held.get(),
