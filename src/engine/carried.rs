@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::Arc;
 
-use crate::expr::{self, Lists, Symbol, Value};
+use crate::expr::{self, Lists, Shortfall, Symbol, Value};
 use crate::flow::{Sequences, UserParts};
 use crate::measure::Clock;
 use crate::plan::Plan;
@@ -39,6 +39,8 @@ pub struct Carried {
     pub metrics: Option<BTreeMap<String, f64>>,
     /// This run's totals, for `lost(step)`, once they are final.
     pub lost: Option<BTreeMap<String, u64>>,
+    /// By how much these may be off.
+    pub shortfall: Arc<Shortfall>,
 }
 
 impl Carried {
@@ -60,6 +62,7 @@ impl Carried {
                 lists: self.lists.clone(),
                 metrics: self.metrics.clone(),
                 lost: self.lost.clone(),
+                shortfall: self.shortfall.clone(),
             }),
             sequences: Arc::new(Sequences::new(plan.layout.messages.len())),
         }

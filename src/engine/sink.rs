@@ -448,6 +448,10 @@ impl Sink for UserSink {
         self.attach();
     }
 
+    fn comes_to(&self, step: u32) {
+        self.slot.step.set(step);
+    }
+
     fn is_over(&self) -> bool {
         // An iteration under way comes to its end. A start that nobody needs any more has none.
         self.slot.is_starting() && self.pool.is_unwanted(&self.slot)

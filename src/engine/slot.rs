@@ -33,6 +33,8 @@ pub(super) struct Slot {
     pub held_back: Cell<bool>,
     /// Its target is away, and its next request looks whether it is back.
     pub probe: Cell<bool>,
+    /// The number of the step that its iteration is at; 0 before the first.
+    pub step: Cell<u32>,
     /// When its iteration is cut off, as was last said.
     pub cut_at: Cell<Option<Instant>>,
     /// Has done all that the phase asks of it, and was counted.
@@ -81,6 +83,7 @@ impl Slot {
             busy: Cell::new(false),
             held_back: Cell::new(false),
             probe: Cell::new(false),
+            step: Cell::new(0),
             cut_at: Cell::new(None),
             finished: Cell::new(false),
             late: Cell::new(None),
@@ -189,6 +192,7 @@ impl Slot {
     /// Its next iteration begins.
     pub fn begins(&self, due: Instant, phase_run: u64) {
         self.asked.set(false);
+        self.step.set(0);
         self.last_due.set(Some(due));
         self.done.set((phase_run, self.done_in(phase_run) + 1));
     }

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use crate::base::Outcome;
 use crate::base::units::nanos;
 use crate::flow::{self, End, Sink as _};
+use crate::measure::Set;
 
 use super::arrival::Arrival;
 use super::aside::{self, Started};
@@ -56,6 +57,7 @@ impl Drop for UserTask {
             // Given to it, and never begun.
             if let Some(recorder) = self.pool.recorder(arrival.phase_run) {
                 recorder.set.iteration(self.pool.id(), 0, Outcome::Interrupted);
+                leaves_unfinished(&self.pool, &recorder.set, 0);
                 recorder.set.unsent(self.pool.id());
                 recorder.detach();
             } else {
@@ -190,6 +192,13 @@ impl Drop for Parting {
     }
 }
 
+/// An iteration was cut off at a step: what it would still have put into metrics of the profile's own, nobody knows.
+fn leaves_unfinished(pool: &Pool, set: &Set, step: u32) {
+    for (own, _) in pool.described().amounts.iter().filter(|(_, last)| step <= **last) {
+        set.unfinished(*own, pool.id());
+    }
+}
+
 /// One iteration under way. Dropped before its end, it was cut off.
 struct Iteration<'a> {
     pool: &'a Rc<Pool>,
@@ -260,6 +269,9 @@ impl Drop for Iteration<'_> {
         let set = place.of(&recorder.set);
         let took = nanos(end.saturating_duration_since(self.due));
         set.iteration(self.pool.id(), took, self.outcome);
+        if self.outcome == Outcome::Interrupted {
+            leaves_unfinished(self.pool, set, self.slot.step.get());
+        }
         let delay = self.sink.delay(self.due, end);
         set.delayed_iteration(self.pool.id(), took, self.outcome, delay);
         // It asked for nothing, and but for the delay it would have had no time to.

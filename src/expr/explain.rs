@@ -4,7 +4,7 @@
 //! times costs nothing for it. What it finds is shown to people: values are redacted before they are cut, since what is left of a secret that
 //! was cut in two would not be found, and what is named like a secret is never shown.
 
-mod gap;
+mod cause;
 
 use minijinja::value::ValueKind;
 
@@ -12,7 +12,6 @@ use super::Value;
 use super::error::EvalError;
 use super::eval::Evaluation;
 use super::functions::Function;
-use super::names::Symbol;
 use super::program::{Body, Kind, Node, Program};
 use super::scope::Scope;
 use super::secrets::secrets_of;
@@ -21,7 +20,8 @@ use super::template::Expression;
 use super::text::{write_json, write_string};
 use crate::base::secrets::{Naming, Secrets};
 
-pub use gap::Gap;
+pub use cause::Cause;
+use cause::Sides;
 
 /// The most characters of a value that are shown.
 const SHOWN: usize = 100;
@@ -35,7 +35,7 @@ const SEARCHED: usize = 64 * 1024;
 pub struct Explanation {
     parts: Vec<Fragment>,
     unclear: bool,
-    gap: Gap,
+    cause: Cause,
     secrets: Vec<String>,
 }
 
@@ -51,9 +51,9 @@ impl Explanation {
         self.unclear
     }
 
-    /// How far apart the numbers were that decided.
-    pub fn gap(&self) -> Gap {
-        self.gap
+    /// What may account for it.
+    pub fn cause(&self) -> Cause {
+        self.cause
     }
 
     /// What was read for it under names of secrets.
@@ -101,28 +101,21 @@ impl Expression {
     }
 }
 
-/// A status code is the name of an answer, and no number of anything.
-fn is_status(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Attribute(_, name) if &**name == "status")
-}
-
-/// Whether one side is what the run counted, and the other what the target says in its answer.
-fn are_two_counts(left: &Node, right: &Node) -> bool {
-    let of_the_run = |node: &Node| node.any(&|kind| matches!(kind, Kind::Call(Function::Metric | Function::Lost, _)));
-    let of_the_target = |node: &Node| node.any(&|kind| matches!(kind, Kind::Var(Symbol::RESPONSE | Symbol::MESSAGE)));
-    of_the_run(left) && of_the_target(right) || of_the_run(right) && of_the_target(left)
-}
-
 fn explain(program: &Program, scope: &Scope) -> Explanation {
     let source = program.source.trim();
-    let words =
-        |text: String| Explanation { parts: vec![Fragment::Words(text)], unclear: false, gap: Gap::NONE, secrets: Vec::new() };
+    let words = |text: String| Explanation {
+        parts: vec![Fragment::Words(text)],
+        unclear: false,
+        cause: Cause::Target,
+        secrets: Vec::new(),
+    };
     let Body::Value(node) = &program.body else { return words(format!("{source} did not hold")) };
-    let mut search = Search { program, evaluation: Evaluation::new(program, scope), found: Vec::new(), secrets: Vec::new() };
+    let evaluation = Evaluation::new(program, scope);
+    let mut search = Search { program, scope, evaluation, found: Vec::new(), secrets: Vec::new() };
     match search.evaluation.truth(node).and_then(|held| if held { Ok(()) } else { search.decided(node, false) }) {
         Err(error) => Explanation { unclear: true, ..words(format!("{source} could not be evaluated: {error}")) },
         Ok(()) => {
-            let gap = search.gap(node, false).unwrap_or(Gap::NONE);
+            let cause = search.cause(node, false).unwrap_or(Cause::Target);
             let mut parts = Vec::new();
             match &search.found[..] {
                 // What is drawn anew may come out otherwise.
@@ -135,13 +128,14 @@ fn explain(program: &Program, scope: &Scope) -> Explanation {
                 parts.push(Fragment::Words(format!("{and}{source} was ")));
                 parts.extend(sides);
             }
-            Explanation { parts, unclear: false, gap, secrets: search.secrets }
+            Explanation { parts, unclear: false, cause, secrets: search.secrets }
         }
     }
 }
 
 struct Search<'a> {
     program: &'a Program,
+    scope: &'a Scope,
     evaluation: Evaluation<'a>,
     /// What decided: its source, and what it came to.
     found: Vec<(&'a str, Vec<Fragment>)>,
@@ -199,32 +193,32 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// How far numbers would have to move for a node to come out otherwise than `held`.
-    fn gap(&mut self, node: &'a Node, held: bool) -> Result<Gap, EvalError> {
+    /// What may account for it that a node came out as `held`.
+    fn cause(&mut self, node: &'a Node, held: bool) -> Result<Cause, EvalError> {
         Ok(match &node.kind {
-            Kind::Not(inner) => self.gap(inner, !held)?,
+            Kind::Not(inner) => self.cause(inner, !held)?,
+            // One of them has to come out otherwise.
             Kind::And(pair) | Kind::Or(pair) if held == matches!(node.kind, Kind::And(_)) => {
-                self.gap(&pair[0], held)?.or(self.gap(&pair[1], held)?)
+                self.cause(&pair[0], held)?.min(self.cause(&pair[1], held)?)
             }
             Kind::And(pair) | Kind::Or(pair) => {
-                let mut most = Gap::default();
+                let mut all = Cause::default();
                 for side in pair.iter() {
                     // What can't be evaluated behind the side that ended it says nothing.
                     if self.evaluation.truth(side).is_ok_and(|truth| truth == held) {
-                        most = most.and(self.gap(side, held)?);
+                        all = all.max(self.cause(side, held)?);
                     }
                 }
-                most
+                all
             }
-            Kind::Compare(first, rest) if rest.len() == 1 && !is_status(first) && !is_status(&rest[0].1) => {
+            Kind::Compare(first, rest) if rest.len() == 1 => {
                 let (left, right) = (self.evaluation.value(first)?, self.evaluation.value(&rest[0].1)?);
                 match (f64::try_from(left), f64::try_from(right)) {
-                    (Ok(left), Ok(right)) if are_two_counts(first, &rest[0].1) => Gap { unread: (left - right).abs(), all: 0.0 },
-                    (Ok(left), Ok(right)) => Gap { all: (left - right).abs(), unread: 0.0 },
-                    _ => Gap::NONE,
+                    (Ok(left), Ok(right)) => Sides::of([first, &rest[0].1], self.scope).cause((left - right).abs()),
+                    _ => Cause::Target,
                 }
             }
-            _ => Gap::NONE,
+            _ => Cause::Target,
         })
     }
 

@@ -26,6 +26,7 @@ mod response;
 mod rows;
 mod scope;
 mod secrets;
+mod shortfall;
 mod size;
 mod strict;
 mod template;
@@ -36,7 +37,7 @@ pub use elements::{Elements, elements};
 pub use entropy::unique;
 pub use environment::EnvRead;
 pub use error::{CompileError, EvalError, ExtractError, Unknown};
-pub use explain::{Explanation, Gap};
+pub use explain::{Cause, Explanation};
 pub use extract::Extract;
 pub use json::from_json;
 pub use lists::{BOUND, Bound, ListId, Lists};
@@ -45,6 +46,7 @@ pub use names::{Names, Symbol, bodiless, is_reserved};
 pub use response::{Response, ResponseObject, hex};
 pub use rows::{Flaw, MAX_SIZE as MAX_DATA_SIZE, Rows, Table};
 pub use scope::{Layer, ScenarioValues, Scope};
+pub use shortfall::{Missing, Shortfall};
 pub use template::{Compiled, Expression, JsonParts, JsonTemplate, Template};
 
 /// A value of an expression: `Send` and `Sync`, cheap to clone.

@@ -52,18 +52,6 @@ impl Node {
             _ => false,
         }
     }
-
-    /// Whether it, or a part that its value is made of, is so.
-    pub(super) fn any(&self, is: &dyn Fn(&Kind) -> bool) -> bool {
-        is(&self.kind)
-            || match &self.kind {
-                Kind::Attribute(of, _) | Kind::Slice(of, _) | Kind::Negate(of) => of.any(is),
-                Kind::Item(pair) | Kind::Math(_, pair) | Kind::Concat(pair) => pair.iter().any(|node| node.any(is)),
-                Kind::Filter(_, arguments) => arguments.positional.iter().any(|node| node.any(is)),
-                Kind::Call(_, arguments) => arguments.iter().any(|node| node.any(is)),
-                _ => false,
-            }
-    }
 }
 
 /// A piece of a template.

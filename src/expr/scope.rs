@@ -14,6 +14,7 @@ use super::message::MessageObject;
 use super::names::Symbol;
 use super::response::{Response, ResponseObject};
 use super::secrets::secrets_of;
+use super::shortfall::Shortfall;
 use crate::base::random::Stream;
 use crate::base::secrets::Searched;
 
@@ -38,6 +39,8 @@ pub struct ScenarioValues {
     pub metrics: Option<BTreeMap<String, f64>>,
     /// What `lost(step)` answers: this run's totals, once they are final.
     pub lost: Option<BTreeMap<String, u64>>,
+    /// By how much these may be off, and what else the run is compared with.
+    pub shortfall: Arc<Shortfall>,
 }
 
 impl Default for ScenarioValues {
@@ -52,6 +55,7 @@ impl Default for ScenarioValues {
             lists: Arc::default(),
             metrics: None,
             lost: None,
+            shortfall: Arc::default(),
         }
     }
 }
@@ -274,6 +278,14 @@ impl Scope {
     /// The number of the iteration that runs.
     pub fn iteration(&self) -> u64 {
         self.number
+    }
+
+    /// Whether a name has its value by the profile, whatever the run does.
+    pub(super) fn is_given(&self, symbol: Symbol) -> bool {
+        let built_in = [Symbol::USER, Symbol::ITERATION, Symbol::INDEX, Symbol::PHASE, Symbol::SHARD, Symbol::ENV];
+        let of_run = [&self.iteration, &self.start, &self.shared.setup];
+        built_in.contains(&symbol)
+            || of_run.into_iter().all(|layer| find(layer, symbol).is_none()) && find(&self.shared.vars, symbol).is_some()
     }
 
     /// The value of a name; undefined if there is none.

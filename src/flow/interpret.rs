@@ -68,6 +68,7 @@ impl<'a, S: Sink> Run<'a, S> {
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        self.sink.comes_to(step.number);
         // The load's clock stands still in a pause, and so does what is due.
         let held = match self.session {
             _ if step.kind.is_instant() => Duration::ZERO,

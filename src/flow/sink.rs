@@ -159,6 +159,8 @@ pub trait Sink {
     /// Reports how a check failed: it didn't hold, or could not be evaluated. That is worked out when it is asked for, so of a flood
     /// of failures only what is shown costs anything. The user's secrets are taken out, and the plan's are not.
     fn unheld(&self, check: CheckId, due: Instant, how: &dyn Fn() -> Explanation);
+    /// The flow comes to a step, by its number.
+    fn comes_to(&self, _step: u32) {}
     /// Waits until a moment.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
     /// Whether the flow is to end before its next request or pause, with what is under way done and remembered: asked of what

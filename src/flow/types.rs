@@ -20,6 +20,8 @@ pub struct Flow {
 /// One step.
 #[derive(Debug)]
 pub struct Step {
+    /// Its place among the steps of its scenario as they are written, from 1.
+    pub number: u32,
     /// What it does.
     pub kind: StepKind,
     /// `if`: where it doesn't hold, or can't be evaluated, the step is left out.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arith::take;
-use super::atoms::{Cell, Float};
+use super::arith::{less, take};
+use super::atoms::{Cell, Count, Float};
 use super::outcomes::Lazy;
 use super::sparse::Sparse;
 
@@ -17,6 +17,9 @@ pub struct OwnTotals {
     /// What a gauge was set to last, behind the Unix time at which it was.
     #[serde(default)]
     pub gauge: Option<(f64, f64)>,
+    /// Iterations that were cut off before the last step that could have put something into it.
+    #[serde(default)]
+    pub unfinished: u64,
 }
 
 impl OwnTotals {
@@ -26,12 +29,14 @@ impl OwnTotals {
         self.histogram.add(&other.histogram);
         let later = |(at, _): &(f64, f64)| self.gauge.is_none_or(|gauge| gauge.0 < *at);
         self.gauge = other.gauge.filter(later).or(self.gauge);
+        self.unfinished += other.unfinished;
     }
 
     /// Takes away what was there earlier. What a gauge was set to before that says nothing of the time since.
     pub(super) fn take(&mut self, earlier: &OwnTotals) {
         self.counter -= earlier.counter;
         take(&mut self.histogram, &earlier.histogram);
+        less(&mut self.unfinished, &earlier.unfinished);
         self.gauge = self.gauge.filter(|gauge| earlier.gauge.is_none_or(|earlier| earlier.0 < gauge.0));
     }
 }
@@ -43,4 +48,5 @@ pub(super) struct OwnCell {
     pub histogram: Lazy,
     pub gauge: Cell,
     pub set_at: Cell,
+    pub unfinished: Count,
 }

@@ -61,6 +61,7 @@ struct ScenarioCell {
     open_eventually: OpenCell,
     delayed_iterations: DelayedCell,
     absent: Count,
+    hung: Count,
     wanted: Count,
     held: Count,
     held_back: Count,

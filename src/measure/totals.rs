@@ -120,10 +120,13 @@ pub struct ScenarioTotals {
     /// Iterations that the generator delayed.
     #[serde(default)]
     pub delayed_iterations: Delayed,
-    /// How long closed users that the load wanted were gone before their time, together, in nanoseconds: they ended themselves, their
-    /// rows ran out, or they were still at their `start` after the time that it may take.
+    /// How long closed users that the load wanted were missing, together, in nanoseconds: they ended themselves, their rows ran out, they
+    /// were still at their `start` after the time that it may take, or they waited for what they had asked for in an earlier phase.
     #[serde(default)]
     pub absent: u64,
+    /// How much of that they waited for what they had asked for in an earlier phase.
+    #[serde(default)]
+    pub hung: u64,
     /// How long closed users were wanted, together, in nanoseconds; those that were absent are among them.
     #[serde(default)]
     pub wanted: u64,
@@ -363,6 +366,7 @@ impl Totals {
             mine.open_eventually.take(&theirs.open_eventually);
             mine.delayed_iterations.take(&theirs.delayed_iterations);
             less(&mut mine.absent, &theirs.absent);
+            less(&mut mine.hung, &theirs.hung);
             less(&mut mine.wanted, &theirs.wanted);
             less(&mut mine.held, &theirs.held);
             less(&mut mine.held_back, &theirs.held_back);
@@ -427,6 +431,7 @@ impl ScenarioTotals {
         self.open_eventually.add(&other.open_eventually);
         self.delayed_iterations.add(&other.delayed_iterations);
         self.absent += other.absent;
+        self.hung += other.hung;
         self.wanted += other.wanted;
         self.held += other.held;
         self.held_back += other.held_back;

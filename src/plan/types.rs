@@ -1,6 +1,7 @@
 //! What a run needs to know: the profile, checked and resolved. Nothing here is optional that need not be, every label is an
 //! index, and no text is parsed again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::counters::Observe;
 use crate::expr::{Expression, ListId, Symbol, Table, Value};
 use crate::flow::Flow;
 use crate::load::Load;
-use crate::measure::{Layout, PhaseId, ScenarioId};
+use crate::measure::{Layout, OwnId, PhaseId, ScenarioId};
 use crate::net::Endpoint;
 pub use crate::profile::written::DeadTargetAction;
 use crate::verdict::Slo;
@@ -112,6 +113,8 @@ pub struct Scenario {
     pub stop: Option<Flow>,
     /// The rows that it needs.
     pub rows: ScenarioRows,
+    /// The metrics of the profile's own that an iteration puts something into, and behind which step it surely has.
+    pub amounts: BTreeMap<OwnId, u32>,
     /// The most users it has in any phase.
     pub max_users: u64,
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::base::Verdict;
 use crate::base::units::show_seconds;
 use crate::engine::{self, Ending, HookEnd, HookHow, HookOrder, HookRun};
-use crate::expr::{BOUND, Gap};
+use crate::expr::{BOUND, Cause};
 use crate::measure::process::unix_time;
 use crate::measure::{CheckId, Totals};
 use crate::plan::{Hook, HookKind};
@@ -23,6 +23,7 @@ use super::driver::RunDriver;
 use super::judging::{lost_by_step, samples, totals_by_name};
 use super::patience::{PATIENCE, passed};
 use super::result;
+use super::shortfall;
 use super::update::{SAID, Stop, Update};
 
 /// How often a hook reports how far it is.
@@ -38,8 +39,8 @@ struct Came {
     unchecked: bool,
     /// An `eventually` held only in the time that a pause of the generator took.
     undone: bool,
-    /// How far apart the numbers of its failed checks were.
-    gap: Gap,
+    /// What may account for its failed checks.
+    cause: Cause,
 }
 
 impl RunDriver {
@@ -118,19 +119,20 @@ impl RunDriver {
     ) -> bool {
         let Some(came) = self.hook(HookKind::Verify, stop, update).await else { return false };
         // What is not known completely proves nothing, neither way.
-        let kept = result::kept_back(&self.drained, &self.plan.layout);
-        // What an iteration that was cut off asked for may have been done or not, and it may not have counted any more what it was answered.
-        let (cut, left_out) = result::cut_off(&self.drained, &self.plan.layout);
-        let own = result::own_doing(&self.drained) as f64;
-        let unsure = if !self.carried.lists.overflowed().is_empty() {
-            Some("a list overflowed".to_owned())
-        } else if kept > 0.0 && came.gap.is_bridged_by(kept, own) {
-            Some(format!("the generator itself kept up to {} requests from being sent or read", kept.ceil()))
-        } else if cut > 0 && came.gap.is_bridged_by(kept + left_out, own + left_out) {
-            let iterations = if cut == 1 { "1 iteration was".to_owned() } else { format!("{cut} iterations were") };
-            Some(format!("{iterations} cut off when their drain ended, and may have left out what they were to do and to count"))
-        } else {
-            None
+        let unsure = match came.cause {
+            _ if !self.carried.lists.overflowed().is_empty() => Some("a list overflowed".to_owned()),
+            Cause::KeptBack => {
+                let kept = self.carried.shortfall.all.kept.ceil();
+                Some(format!("the generator itself kept up to {kept} requests from being sent or read"))
+            }
+            Cause::CutOff => {
+                let cut = shortfall::cut_off(&self.drained);
+                let iterations = if cut == 1 { "1 iteration was".to_owned() } else { format!("{cut} iterations were") };
+                Some(format!(
+                    "{iterations} cut off when their drain ended, and may have left out what they were to do and to count"
+                ))
+            }
+            Cause::Target => None,
         };
         if let Some(hook) = self.hooks.last_mut().filter(|hook| !hook.ok) {
             hook.unsure.clone_from(&unsure);
@@ -179,6 +181,7 @@ impl RunDriver {
             let run = self.drained.clone().plus(&self.staged);
             self.carried.metrics = Some(totals_by_name(&plan, &run, &self.own_gauges()));
             self.carried.lost = Some(lost_by_step(&plan, &run));
+            self.carried.shortfall = shortfall::of(&self.drained, &plan.layout).into();
         }
         let order = HookOrder {
             plan: plan.clone(),
@@ -196,15 +199,15 @@ impl RunDriver {
         let end = match end {
             Ok(end) => end,
             Err(wrong) => {
-                return Some(Came { wrong: vec![wrong], stopped: false, unchecked: false, undone: false, gap: Gap::NONE });
+                return Some(Came { wrong: vec![wrong], stopped: false, unchecked: false, undone: false, cause: Cause::Target });
             }
         };
         let wrong = self.wrong(hook, &end);
         let unchecked = wrong.is_empty() && self.is_unchecked(hook, &end);
-        let gap = if end.how == HookHow::Completed { end.gap } else { Gap::NONE };
+        let cause = if end.how == HookHow::Completed { end.cause } else { Cause::Target };
         // Of a verify that was cut off, an `eventually` was cut off with it.
         let undone = end.how == HookHow::Completed && end.totals.scenario(hook.scenario).undone > 0;
-        let came = Came { wrong, stopped: end.how == HookHow::Stopped, unchecked, undone, gap };
+        let came = Came { wrong, stopped: end.how == HookHow::Stopped, unchecked, undone, cause };
         self.keep(hook, &end, &came);
         let took = show_seconds((unix_time(end.ended) - unix_time(end.started)).max(0.0));
         let said = match came.wrong.first() {

@@ -20,6 +20,7 @@ mod phase_book;
 mod preflight;
 mod progress;
 mod result;
+mod shortfall;
 mod status;
 mod stored;
 mod update;

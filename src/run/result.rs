@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::{Protocol, Reason, Verdict};
 use crate::engine::Ending;
-use crate::measure::{Layout, OwnId, ScenarioId, ScenarioTotals, Sparse, StepTotals, Totals};
+use crate::measure::{StepTotals, Totals};
 use crate::plan::{self, DataSource, Plan};
 use crate::record::{RecordError, Run};
 use crate::verdict::Exit;
@@ -91,45 +91,13 @@ pub(super) fn never_reached(totals: &Totals, ending: &Ending, example: impl Fn(R
 
 /// Requests that broke on this machine's own limits, or that timed out while a worker stood still.
 pub(super) fn own_doing(totals: &Totals) -> u64 {
+    totals.steps.iter().map(own_doing_of).sum()
+}
+
+/// The same of one step.
+pub(super) fn own_doing_of(step: &StepTotals) -> u64 {
     let timeout = crate::base::Outcome::Timeout.index();
-    let of = |step: &StepTotals| step.reasons[Reason::Local.index()] + step.delayed_service.measured[timeout].count();
-    totals.steps.iter().map(of).sum()
-}
-
-/// How many requests the generator itself kept from being sent, or from being answered in time: what they would have done is in no total.
-pub(super) fn kept_back(totals: &Totals, layout: &Layout) -> f64 {
-    let of_scenario = |(at, scenario): (usize, &ScenarioTotals)| {
-        let requests = requests_of(at, totals, layout);
-        let each = if scenario.started > 0 { (requests / scenario.started as f64).max(1.0) } else { 1.0 };
-        let at_work = scenario.wanted.saturating_sub(scenario.absent + scenario.held + scenario.held_back);
-        let held = if scenario.held > 0 { scenario.held as f64 / at_work.max(1) as f64 } else { 0.0 };
-        (scenario.displaced + scenario.unsent) as f64 * each
-            + requests * held
-            + scenario.step_errors[Reason::Local.index()] as f64
-    };
-    own_doing(totals) as f64 + totals.scenarios.iter().enumerate().map(of_scenario).sum::<f64>()
-}
-
-/// How many iterations were cut off when their drain ended, and by how much numbers may lack what they would have done: as many requests as
-/// the others of their scenario had, or as much as those added to a metric of the profile's own.
-pub(super) fn cut_off(totals: &Totals, layout: &Layout) -> (u64, f64) {
-    totals.scenarios.iter().enumerate().fold((0, 0.0), |(all, requests), (at, scenario)| {
-        let cut = scenario.iterations[crate::base::Outcome::Interrupted.index()].count();
-        let ended = scenario.iterations.iter().map(Sparse::count).sum::<u64>().max(1) as f64;
-        let added = (0..layout.own.len()).map(|own| {
-            let own = totals.own(OwnId::at(own), ScenarioId::at(at));
-            own.counter.max(own.histogram.count() as f64).max(own.histogram.sum())
-        });
-        let whole = scenario.iterations[crate::base::Outcome::Ok.index()].count().max(1) as f64;
-        let each = (requests_of(at, totals, layout) / ended).max(1.0).max(added.fold(0.0, f64::max) / whole);
-        (all + cut, requests + cut as f64 * each)
-    })
-}
-
-/// How many requests a scenario had, by its place.
-fn requests_of(scenario: usize, totals: &Totals, layout: &Layout) -> f64 {
-    let of_it = totals.steps.iter().zip(&layout.steps).filter(|(_, step)| step.scenario.index() == scenario);
-    of_it.map(|(step, _)| step.requests()).sum::<u64>() as f64
+    step.reasons[Reason::Local.index()] + step.delayed_service.measured[timeout].count()
 }
 
 /// `refused: 3, timeout: 1`.

@@ -4,11 +4,13 @@
 mod outlasting;
 mod part;
 mod so_far;
+mod times;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use self::part::{ScenarioShare, own_doing};
+pub(super) use self::times::Times;
 use super::slo::{Of, Traffic};
 use crate::base::{DropReason, Outcome, Reason};
 use crate::measure::outcomes::ByOutcome;
@@ -39,53 +41,6 @@ impl Extent<'_> {
     /// Whether what outlasted the drain of a phase before is part of it: only of a run that is judged as a whole.
     fn counts_early(&self) -> bool {
         self.run && self.layout.active.iter().all(|(phase, _)| self.layout.judged.contains(phase))
-    }
-}
-
-/// Times as they were measured, and those of them that the generator may have made longer.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Times {
-    /// The most that each can have taken.
-    pub most: Sparse,
-    delayed: Sparse,
-    least: Sparse,
-}
-
-impl Times {
-    /// Adds times that ended so; those that were delayed are known by all outcomes.
-    fn add(&mut self, outcome: Outcome, measured: &Sparse, delayed: &Delayed) {
-        let at = outcome.index();
-        self.most.add(measured);
-        self.delayed.add(&delayed.measured[at]);
-        self.least.add(&delayed.least[at]);
-    }
-
-    fn minus(&self, earlier: &Self) -> Self {
-        Self {
-            most: self.most.minus(&earlier.most),
-            delayed: self.delayed.minus(&earlier.delayed),
-            least: self.least.minus(&earlier.least),
-        }
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        self.most.count()
-    }
-
-    /// How many of them the generator delayed.
-    pub fn delayed(&self) -> u64 {
-        self.delayed.count()
-    }
-
-    /// The least that each can have taken.
-    pub fn least(&self) -> Sparse {
-        if self.delayed.is_empty() {
-            return self.most.clone();
-        }
-        let mut least = self.most.minus(&self.delayed);
-        least.add(&self.least);
-        least
     }
 }
 
@@ -145,9 +100,10 @@ pub struct Figures {
     pub(super) heard: Vec<Heard>,
     /// `all` are requests, which have answers.
     pub(super) answers: bool,
-    /// `all` are messages, or sessions.
+    /// `all` are messages, sessions, or connections.
     pub(super) of_messages: bool,
     pub(super) of_sessions: bool,
+    of_connections: bool,
     /// The sum of a counter of the profile's own; `None` for other subjects.
     pub(super) counter: Option<f64>,
     /// The longest time limit of a request of the subject, in seconds; 0 where nothing limits it.
@@ -183,9 +139,9 @@ impl Figures {
         let (of_messages, of_sessions) = (subject.of == Of::MessageLatency, subject.of == Of::Session);
         let answers = matches!(subject.of, Of::Response | Of::Service);
         let counts_open = answers || matches!(subject.of, Of::Connect | Of::Iteration | Of::Group);
-        let of_service = subject.of == Of::Service;
-        let mut figures =
-            Self { timeout: subject.timeout, of_messages, of_sessions, answers, counts_open, of_service, ..Self::default() };
+        let (of_service, of_connections) = (subject.of == Of::Service, subject.of == Of::Connect);
+        let kind = Self { of_messages, of_sessions, of_connections, answers, counts_open, of_service, ..Self::default() };
+        let mut figures = Self { timeout: subject.timeout, ..kind };
         for id in &subject.scenarios {
             let before = figures.counted();
             figures.scenario(subject, *id, totals, extent.layout);
@@ -352,7 +308,7 @@ impl Figures {
         if let Of::Own(metric) = of {
             let broken = own_doing(id, totals, extent.layout);
             self.blamed += broken;
-            unfinished = interrupted + broken.min(failed);
+            unfinished = totals.own(metric, id).unfinished + broken.min(failed);
             // A distribution lacks the value of what a time limit ended; a counter doesn't, for nothing was done.
             if matches!(extent.layout.own[metric.index()].kind, OwnKind::Histogram { .. }) {
                 unfinished = (unfinished + count(Outcome::Timeout)).min(interrupted + failed);
@@ -393,7 +349,8 @@ impl Figures {
             dead,
             dead_unjudged: if extent.covered.contains(&id) { 0 } else { dead },
             wanted: scenario.wanted,
-            absent: scenario.absent,
+            // Who waits does what it asked for, wherever that counts.
+            absent: scenario.absent - if extent.counts_early() { scenario.hung.min(scenario.absent) } else { 0 },
             held: scenario.held,
             held_back: scenario.held_back,
             ended,

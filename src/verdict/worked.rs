@@ -117,7 +117,8 @@ pub fn totalled(slos: &[Slo], layout: &Layout, phase: Option<PhaseId>, totals: &
         messages: Vec::new(),
         timeout: 0.0,
     };
-    let requests = Figures::of(&of(Of::Response, (0..layout.scenarios.len()).map(ScenarioId::at).collect()), totals, extent);
+    let all = |subject: Of| Figures::of(&of(subject, (0..layout.scenarios.len()).map(ScenarioId::at).collect()), totals, extent);
+    let [requests, iterations, connections] = [Of::Response, Of::Iteration, Of::Connect].map(all);
     let idle = requests.is_idle();
     let mut between = BTreeMap::new();
     for (name, value) in &sums {
@@ -133,6 +134,8 @@ pub fn totalled(slos: &[Slo], layout: &Layout, phase: Option<PhaseId>, totals: &
                 let figures = Figures::of(&of(Of::Own(id), own.scenarios.clone()), totals, extent);
                 (Slack::of_own(&figures, own.kind == OwnKind::Counter), figures.is_idle())
             }
+            None if name.starts_with("load_iteration") => (Slack::of(name, *value, &iterations), idle),
+            None if name.starts_with("load_connect") => (Slack::of(name, *value, &connections), idle),
             None => (Slack::of(name, *value, &requests), idle),
         };
         if *value == 0.0 && idle {
@@ -170,9 +173,11 @@ impl Slack {
         let open = (figures.interrupted + figures.undone + figures.deaf) as f64;
         let (more, tally) = match name {
             // Those that were cut off are among them, and those that outlasted the drain are not.
-            "load_requests_total" => ((figures.all as f64 - value).max(0.0) + unmade.items + unmade.withheld, Tally::Timeouts),
+            "load_requests_total" | "load_iterations_total" | "load_connects_total" => {
+                ((figures.all as f64 - value).max(0.0) + unmade.items + unmade.withheld, Tally::Timeouts)
+            }
             "load_checks_total" | "load_check_failures_total" => (own + checks + unmade.withheld, Tally::Checks),
-            _ => (own + open + unmade.items.max(unmade.checks) + unmade.withheld + checks, Tally::Timeouts),
+            _ => (own + open + unmade.items + unmade.withheld, Tally::Timeouts),
         };
         let doubt = figures.doubt(&any(Measure::Count(tally)), Pace::default());
         Self { less: own, more, all: figures.all as f64, delay: figures.delay(), doubt }

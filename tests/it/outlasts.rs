@@ -73,6 +73,9 @@ slos:
   - {{name: took, of: took, require: [p95 < 2, rate < 15/s, rate > 25/s]}}
   - {{name: worked, value: metric('done_total'), require: [value < 15, value < 30]}}
   - {{name: whole, of: done_total, over: run, require: [value < 15, value < 30]}}
+  - {{name: iterations, value: metric('load_iterations_total'), require: value < 22}}
+  - {{name: failed, value: metric('load_request_errors_total'), require: [value < 12, value < 5]}}
+  - {{name: connects, value: metric('load_connects_total'), require: [value < 22, value > 18]}}
 ",
             target.port
         ));
@@ -94,6 +97,11 @@ slos:
             "a took rate > 25/s: fail",
             "a worked value < 15: inconclusive",
             "a worked value < 30: pass",
+            "a iterations value < 22: pass",
+            "a failed value < 12: pass",
+            "a failed value < 5: inconclusive",
+            "a connects value < 22: pass",
+            "a connects value > 18: pass",
         ];
         expect(&rows, &expected);
     }
@@ -222,4 +230,32 @@ slos:
     ));
     let b: Vec<&String> = rows.iter().filter(|row| row.starts_with("b ")).collect();
     assert!(b.len() == 8 && b.iter().all(|row| row.ends_with(": pass")), "{b:#?}");
+}
+
+#[test]
+fn users_that_wait_over_an_edge_are_missing_in_none_of_a_run_that_is_judged_as_a_whole() {
+    let target = Hostile::start(move |_, stream| {
+        // The first of each of two users.
+        static FIRST: AtomicU64 = AtomicU64::new(0);
+        if FIRST.fetch_add(1, Ordering::Relaxed) < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(3000));
+        }
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    let (rows, record) = verdicts(&format!(
+        "name: waiting
+defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /, name: get}}}}, {{think: 50ms}}]}}}}
+phases:
+  - {{name: a, duration: 500ms, drain: 100ms, load: {{s: {{users: 2}}}}}}
+  - {{name: b, duration: 4s, drain: 1s, load: {{s: {{users: 2}}}}}}
+slos:
+  - {{name: e, phase: b, require: errors < 1%}}
+  - {{name: whole, over: run, require: errors < 1%}}
+",
+        target.url()
+    ));
+    expect(&rows, &["b e errors < 1%: inconclusive"]);
+    assert_eq!(record["slos"][0]["verdict"], "pass", "{:#}", record["slos"]);
 }

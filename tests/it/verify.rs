@@ -97,6 +97,54 @@ verify: {flow: {http: {get: /votes, name: ledger, check: {all: \"response.json.t
 }
 
 #[test]
+fn iterations_that_were_cut_off_account_for_nothing_that_they_could_not_have_counted() {
+    // Loses the first vote, and answers none of those that are posted elsewhere.
+    let cast = std::sync::Arc::new(AtomicU64::new(0));
+    let server = Hostile::start({
+        let cast = cast.clone();
+        move |request, stream| {
+            if request.path == "/gone" {
+                return Then::Close;
+            }
+            let before = cast.fetch_add(u64::from(request.head.starts_with("POST")), Ordering::Relaxed);
+            let text = json!({"total": before.saturating_sub(1)}).to_string();
+            let _ = stream.write_all(answer("200 OK", &text).as_bytes()); // the client may be gone
+            Then::Keep
+        }
+    });
+    let bench = Bench::new();
+    let vote = "{http: {post: /votes, name: vote, json: {}}}";
+    let votes = format!("{vote}, {{count: {{votes_total: 1}}}}");
+    let (once, all) = ("{users: 5, iterations: 1}", "{users: 5}");
+    let idlers = ", idlers: {users: 3}";
+    let equal = "response.json.total == metric('votes_total')";
+    for (voters, load, beside, check, code) in [
+        // Others were.
+        (votes.clone(), once, idlers, equal, 1),
+        (votes.clone(), once, idlers, "metric('votes_total') >= 6", 1),
+        ("{http: {post: /gone, name: vote, json: {}}}".to_owned(), once, idlers, "lost('vote') == 0", 1),
+        // They had counted.
+        (format!("{votes}, {{think: 60s}}"), all, "", equal, 1),
+        (format!("{votes}, {{think: 60s}}"), all, "", "metric('votes_total') >= 6", 1),
+        // They might have counted, or nobody knows what they would have done.
+        (format!("{vote}, {{think: 60s}}, {{count: {{votes_total: 1}}}}"), all, "", equal, 3),
+        (format!("{vote}, {{repeat: {{times: 2, flow: [{{count: {{votes_total: 1}}}}, {{think: 60s}}]}}}}"), all, "", equal, 3),
+        (votes.clone(), once, idlers, "response.json.total == 5", 3),
+        // An answer takes the time that it takes.
+        (votes.clone(), once, idlers, "response.duration > 100", 1),
+    ] {
+        cast.store(0, Ordering::Relaxed);
+        let rest = format!(
+            "scenarios: {{voters: {{flow: [{voters}]}}, idlers: {{flow: [{{http: {{get: /, name: look}}}}, {{think: 60s}}]}}}}
+phases: [{{name: one, duration: 700ms, drain: 100ms, load: {{voters: {load}{beside}}}}}]
+verify: {{flow: {{http: {{get: /votes, name: ledger, check: {{all: \"{check}\"}}}}}}}}"
+        );
+        let ended = bench.run(&profile(&server, &rest));
+        assert_eq!(ended.code, Some(code), "{voters}, {check}: {}\n{}", ended.out, ended.err);
+    }
+}
+
+#[test]
 fn lost_requests_are_known_to_verify() {
     let (server, bench) = (ballots(), Bench::new());
     let away = free_port();

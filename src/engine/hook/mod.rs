@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 
 use crate::base::Outcome;
 use crate::base::units::nanos;
-use crate::expr::{Gap, Layer, Symbol, Value};
+use crate::expr::{Cause, Layer, Symbol, Value};
 use crate::flow::{self, End, User};
 use crate::load::Share;
 use crate::measure::{CheckId, Set, Store, Totals};
@@ -67,8 +67,8 @@ pub struct HookEnd {
     pub totals: Totals,
     /// How checks failed, each the first time that it did.
     pub unheld: Vec<(CheckId, String)>,
-    /// How far apart the numbers of checks that failed were.
-    pub gap: Gap,
+    /// What may account for the checks that failed.
+    pub cause: Cause,
     /// Examples of its errors.
     pub examples: Vec<ErrorExample>,
 }
@@ -151,7 +151,7 @@ async fn carry_out(order: &HookOrder, set: &Arc<Set>, mut wished: watch::Receive
         variables: Vec::new(),
         totals: Totals::empty(&order.plan.layout),
         unheld: Vec::new(),
-        gap: Gap::default(),
+        cause: Cause::default(),
         examples: Vec::new(),
     };
     let Some(hook) = order.plan.hooks.get(order.kind) else { return end };
@@ -182,7 +182,7 @@ async fn carry_out(order: &HookOrder, set: &Arc<Set>, mut wished: watch::Receive
     end.how = how;
     end.totals = set.totals();
     end.unheld = sink.unheld();
-    end.gap = sink.gap();
+    end.cause = sink.cause();
     end.examples = examples.all();
     end
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::base::trace::TraceId;
 use crate::base::units::nanos;
 use crate::base::{Outcome, Protocol, Reason};
-use crate::expr::{Explanation, Gap, ListId, Lists, Value};
+use crate::expr::{Cause, Explanation, ListId, Lists, Value};
 use crate::flow::{Failure, Sink, Stretch, Work};
 use crate::measure::exemplars::Exemplar;
 use crate::measure::process::unix_time;
@@ -46,8 +46,8 @@ pub(super) struct HookSink {
     failed: Cell<bool>,
     /// How checks failed, each the first time that it did.
     unheld: RefCell<Vec<(CheckId, String)>>,
-    /// How far apart the numbers of checks that failed were.
-    gap: Cell<Gap>,
+    /// What may account for the checks that failed.
+    cause: Cell<Cause>,
     pub(super) pulse: Pulse,
     store: Arc<Store>,
     over: Notify,
@@ -78,7 +78,7 @@ impl HookSink {
             checks_end: order.kind == HookKind::Setup,
             failed: Cell::new(false),
             unheld: RefCell::default(),
-            gap: Cell::default(),
+            cause: Cell::default(),
             pulse: Pulse::new(Instant::now()),
             store: order.store.clone(),
             over: Notify::new(),
@@ -95,9 +95,9 @@ impl HookSink {
         self.unheld.take()
     }
 
-    /// How far apart the numbers of checks that failed were.
-    pub fn gap(&self) -> Gap {
-        self.gap.get()
+    /// What may account for the checks that failed.
+    pub fn cause(&self) -> Cause {
+        self.cause.get()
     }
 }
 
@@ -215,8 +215,8 @@ impl Sink for HookSink {
     }
 
     fn unheld(&self, check: CheckId, _: Instant, how: &dyn Fn() -> Explanation) {
-        if self.gap.get() != Gap::NONE {
-            self.gap.set(self.gap.get().and(how().gap()));
+        if self.cause.get() != Cause::Target {
+            self.cause.set(self.cause.get().max(how().cause()));
         }
         let mut unheld = self.unheld.borrow_mut();
         if !unheld.iter().any(|(other, _)| *other == check) {

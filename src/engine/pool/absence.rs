@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::{Mode, Place, Pool, State};
@@ -24,8 +25,8 @@ pub(super) struct Absence {
     counted: Instant,
     /// When to report all again.
     next: Instant,
-    /// The missed time that was reported for a load of a number of iterations: it is taken back if they are all done in the end.
-    reported_time: u64,
+    /// What was reported for a load of a number of iterations: it is taken back if they are all done in the end.
+    reported_time: Missed,
     /// When the phase began.
     start: Instant,
     /// When to look who still waits for what it asked for before that.
@@ -37,7 +38,7 @@ pub(super) struct Absence {
 impl Absence {
     fn new(start: Instant) -> Self {
         let (reported, counted, next) = (start, start, start + REPORT_EVERY);
-        Self { gone: 0, reported, counted, next, reported_time: 0, start, look: None, hanging: false }
+        Self { gone: 0, reported, counted, next, reported_time: Missed::default(), start, look: None, hanging: false }
     }
 
     /// Looks at who may hang: what it asked for before the phase should have been answered by now.
@@ -62,14 +63,38 @@ impl Absence {
     }
 }
 
+/// How long users were missing, in nanoseconds; and how much of that they waited for what they had asked for in an earlier phase.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Missed {
+    pub time: u64,
+    pub hung: u64,
+}
+
+impl Missed {
+    fn plus(self, other: Self) -> Self {
+        Self { time: self.time + other.time, hung: self.hung + other.hung }
+    }
+
+    /// They were gone for so long, too.
+    fn gone(self, time: u64) -> Self {
+        Self { time: self.time + time, ..self }
+    }
+}
+
+/// What of these wasn't reported until `at`.
+fn report_all_late<'a>(slots: impl Iterator<Item = &'a Rc<Slot>>, at: Instant) -> Missed {
+    slots.map(|slot| report_late(slot, at)).fold(Missed::default(), Missed::plus)
+}
+
 /// A user that isn't through its start for so long that it is missing, or that hangs: the time until `at` that wasn't reported.
-fn report_late(slot: &Slot, at: Instant) -> u64 {
+fn report_late(slot: &Slot, at: Instant) -> Missed {
     let report = |missing: &Cell<Option<Instant>>| {
         let Some(since) = missing.get() else { return 0 };
         missing.set(Some(since.max(at)));
         nanos(at.saturating_duration_since(since))
     };
-    report(&slot.late) + report(&slot.hangs)
+    let hung = report(&slot.hangs);
+    Missed { time: report(&slot.late) + hung, hung }
 }
 
 /// A user is wanted from `at` on: what came before that is none of the phase's.
@@ -125,7 +150,8 @@ impl Pool {
         if !self.is_all_done(&state, &absence) {
             self.leaves_unsure(&state, &absence, (at, drained), 0..*wanted);
         } else if let Some(recorder) = self.newest() {
-            recorder.set.made_up(self.id(), absence.reported_time);
+            let Missed { time, hung } = absence.reported_time;
+            recorder.set.made_up(self.id(), time, hung);
         }
     }
 
@@ -134,13 +160,14 @@ impl Pool {
         for slot in between(&state.places, users.start, users.end).iter().filter_map(Place::slot) {
             let (since, until) = slot.grace.get();
             let waits = slot.hangs.get().is_none() && slot.asked_before(absence.start);
-            let (until, known) = match absence.look {
-                _ if slot.is_starting() => (until.min(at), drained),
-                Some(look) if waits => (at, look),
+            let (until, known, hangs) = match absence.look {
+                _ if slot.is_starting() => (until.min(at), drained, false),
+                Some(look) if waits => (at, look, true),
                 _ => continue,
             };
             if until > since {
-                self.is_unsure(slot, nanos(until - since), known);
+                let time = nanos(until - since);
+                self.is_unsure(slot, Missed { time, hung: if hangs { time } else { 0 } }, known);
             }
         }
     }
@@ -197,12 +224,12 @@ impl Pool {
         let State { mode: Mode::Closed { wanted, .. }, places, absence, .. } = &mut *state else { return };
         let Some(missing) = absence else { return };
         self.wanted(missing.report_wanted(at, *wanted));
-        let mut time = missing.report_gone(at);
-        if self.starts || missing.hanging {
-            let late = between(places, 0, *wanted).iter().filter_map(Place::slot);
-            time += late.map(|slot| report_late(slot, at)).sum::<u64>();
-        }
-        self.missed(state, time);
+        let gone = missing.report_gone(at);
+        let late = match self.starts || missing.hanging {
+            true => report_all_late(between(places, 0, *wanted).iter().filter_map(Place::slot), at),
+            false => Missed::default(),
+        };
+        self.missed(state, late.gone(gone));
     }
 
     /// Whether the load is a number of iterations, and all of them are done or under way: whoever was missing, nothing of it is.
@@ -220,12 +247,13 @@ impl Pool {
     pub(super) fn level_changes(&self, state: &mut State, at: Instant, before: u64, after: u64) {
         let State { places, absence: Some(absence), .. } = &mut *state else { return };
         self.wanted(absence.report_wanted(at, before));
-        let mut time = absence.report_gone(at);
+        let gone = absence.report_gone(at);
+        let mut late = Missed::default();
         if after < before {
             let leaving = between(places, after, before);
             // Who had done all its iterations isn't among those.
             absence.gone = absence.gone.saturating_sub(ended(leaving));
-            time += leaving.iter().filter_map(Place::slot).map(|slot| report_late(slot, at)).sum::<u64>();
+            late = report_all_late(leaving.iter().filter_map(Place::slot), at);
         } else {
             let coming = between(places, before, after);
             absence.gone += ended(coming);
@@ -236,7 +264,7 @@ impl Pool {
                 }
             }
         }
-        self.missed(state, time);
+        self.missed(state, late.gone(gone));
     }
 
     /// A user has its start behind it.
@@ -259,15 +287,15 @@ impl Pool {
         let Some(recorder) = self.newest().filter(|_| slot.local < *wanted) else { return };
         let now = Instant::now();
         let done = each.is_some_and(|each| slot.done_in(recorder.phase_run.number) >= each);
-        let mut time = report_late(slot, now);
+        let mut missed = report_late(slot, now);
         if ended_itself && !done {
-            time += absence.report_gone(now);
+            missed = missed.gone(absence.report_gone(now));
             absence.gone += 1;
             absence.next = absence.next.min(now + REPORT_EVERY);
             // The worker's loop comes to it from here on.
             self.ctx.nudge.notify_one();
         }
-        self.missed(state, time);
+        self.missed(state, missed);
     }
 
     /// An attempt of a user's start failed at `at`: it is missing from then on.
@@ -286,13 +314,13 @@ impl Pool {
     }
 
     /// Users were missing for so long. Where the load is a number of iterations others may do theirs yet.
-    pub(super) fn missed(&self, state: &mut State, time: u64) {
-        let Some(recorder) = self.newest().filter(|_| time > 0) else { return };
-        recorder.set.absent(self.id(), time);
+    pub(super) fn missed(&self, state: &mut State, missed: Missed) {
+        let Some(recorder) = self.newest().filter(|_| missed.time > 0) else { return };
+        recorder.set.absent(self.id(), missed.time, missed.hung);
         if let State { mode: Mode::Closed { each, total, .. }, absence: Some(absence), .. } = state
             && (each.is_some() || total.is_some())
         {
-            absence.reported_time += time;
+            absence.reported_time = absence.reported_time.plus(missed);
         }
     }
 }

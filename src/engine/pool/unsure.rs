@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Pool;
+use super::absence::Missed;
 use crate::engine::phase_run::PhaseRecorder;
 use crate::engine::slot::Slot;
 
@@ -18,10 +19,10 @@ const READING: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(super) struct Unsure(RefCell<HashMap<u64, Vec<Stretch>>>);
 
-/// So many nanoseconds of a phase its user was perhaps missing.
+/// For so long of a phase its user was perhaps missing.
 struct Stretch {
     recorder: Rc<PhaseRecorder>,
-    time: u64,
+    missed: Missed,
     /// When that came up, and when it is known: who still isn't through then was missing.
     since: Instant,
     until: Instant,
@@ -29,13 +30,13 @@ struct Stretch {
 
 impl Pool {
     /// Whether a user was missing for so long in the present phase is known at `until` at the latest. The phase's record waits for that.
-    pub(super) fn is_unsure(&self, slot: &Slot, time: u64, until: Instant) {
+    pub(super) fn is_unsure(&self, slot: &Slot, missed: Missed, until: Instant) {
         let Some(recorder) = self.newest() else { return };
         let since = Instant::now();
         let until = until.max(since + READING);
         recorder.iteration_begins();
         slot.unsure.set(true);
-        self.unsure.0.borrow_mut().entry(slot.local).or_default().push(Stretch { recorder, time, since, until });
+        self.unsure.0.borrow_mut().entry(slot.local).or_default().push(Stretch { recorder, missed, since, until });
     }
 
     /// It wasn't.
@@ -74,13 +75,13 @@ impl Pool {
         known.into_iter().for_each(|stretch| self.report_missing(stretch));
     }
 
-    fn report_missing(&self, Stretch { recorder, time, .. }: Stretch) {
+    fn report_missing(&self, Stretch { recorder, missed, .. }: Stretch) {
         recorder.iteration_ends();
         let goes_on = self.newest().is_some_and(|newest| Rc::ptr_eq(&newest, &recorder));
         if goes_on {
-            self.missed(&mut self.state.borrow_mut(), time);
+            self.missed(&mut self.state.borrow_mut(), missed);
         } else if !recorder.is_closed() {
-            recorder.set.absent(self.id(), time);
+            recorder.set.absent(self.id(), missed.time, missed.hung);
         }
     }
 }

@@ -41,6 +41,7 @@ async fn who_ended_itself_is_absent_to_the_end_of_the_phase() {
         let phases = "[{name: a, duration: 2500ms, load: {s: {users: 3}}}, {name: b, duration: 100ms, load: {s: {rate: 10/s}}}]";
         let (done, gone) = until_all_are_gone(ending(&server, phases), count).await;
         is_about(absent(done.drained[0].s()), Duration::from_millis(7500), 3, gone);
+        assert_eq!(done.drained[0].s().hung, 0);
         assert_eq!(done.drained[1].s().absent, 0, "arrivals want nobody");
     }
 }
@@ -187,6 +188,7 @@ async fn who_hangs_over_an_edge_is_absent_in_the_phases_behind_it() {
         let absent: Vec<Duration> = done.drained.iter().map(|drained| absent(drained.s())).collect();
         let whole = Duration::from_millis(2 * length);
         assert_eq!(absent, [Duration::ZERO, whole, whole], "{length} ms, drain {drain} ms");
+        assert!(done.drained.iter().all(|drained| drained.s().hung == drained.s().absent), "{length} ms, drain {drain} ms");
     }
 }
 

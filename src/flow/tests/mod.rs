@@ -416,7 +416,7 @@ impl Maker {
 }
 
 pub(super) fn step(kind: StepKind) -> Step {
-    Step { kind, condition: None, on_error: OnError::EndIteration }
+    Step { number: 1, kind, condition: None, on_error: OnError::EndIteration }
 }
 
 pub(super) fn http(http: HttpStep) -> Step {

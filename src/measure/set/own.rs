@@ -28,6 +28,11 @@ impl Set {
         }
     }
 
+    /// An iteration was cut off that might still have put something into a metric of the profile's own.
+    pub fn unfinished(&self, metric: OwnId, scenario: ScenarioId) {
+        self.own(metric, scenario).unfinished.add(1);
+    }
+
     fn own(&self, metric: OwnId, scenario: ScenarioId) -> &OwnCell {
         self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get_or_init(Box::default)
     }

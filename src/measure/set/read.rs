@@ -103,6 +103,7 @@ impl Set {
                         counter: cell.counter.get(),
                         histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
                         gauge: cell.set_at.get().zip(cell.gauge.get()),
+                        unfinished: cell.unfinished.get(),
                     },
                     None => OwnTotals::default(),
                 })
@@ -149,6 +150,7 @@ fn scenario(cell: &ScenarioCell, shapes: &Shapes, i: usize, now: Option<u64>) ->
     ScenarioTotals {
         delayed_iterations,
         open: cell.open.totals(now),
+        hung: cell.hung.get(),
         absent: cell.absent.get(),
         wanted: cell.wanted.get(),
         held: cell.held.get(),

@@ -9,14 +9,19 @@ impl Set {
         self.scenarios[scenario.index()].wanted.add(nanoseconds);
     }
 
-    /// Closed users that the load wanted were gone before their time, together for so many nanoseconds.
-    pub fn absent(&self, scenario: ScenarioId, nanoseconds: u64) {
-        self.scenarios[scenario.index()].absent.add(nanoseconds);
+    /// Closed users that the load wanted were missing, together for so many nanoseconds, and for so many of these since they waited for what
+    /// they had asked for in an earlier phase.
+    pub fn absent(&self, scenario: ScenarioId, nanoseconds: u64, hung: u64) {
+        let cell = &self.scenarios[scenario.index()];
+        cell.absent.add(nanoseconds);
+        cell.hung.add(hung);
     }
 
     /// Of closed users that were absent nothing is missing after all, for so many nanoseconds: others have done what was theirs.
-    pub fn made_up(&self, scenario: ScenarioId, nanoseconds: u64) {
-        self.scenarios[scenario.index()].absent.take_back(nanoseconds);
+    pub fn made_up(&self, scenario: ScenarioId, nanoseconds: u64, hung: u64) {
+        let cell = &self.scenarios[scenario.index()];
+        cell.hung.take_back(hung);
+        cell.absent.take_back(nanoseconds);
     }
 
     /// The worker stood still, and held closed users up for so many nanoseconds together.

@@ -9,6 +9,7 @@ mod remember;
 mod session;
 mod turns;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::http::Above;
@@ -19,7 +20,7 @@ use super::types::ScenarioRows;
 use crate::base::written::{At, Expr, Many, Scalar};
 use crate::expr::{Expression, Names, Symbol};
 use crate::flow::{self, Flow, StepKind};
-use crate::measure::{Layout, ScenarioId};
+use crate::measure::{Layout, OwnId, ScenarioId};
 use crate::profile::written::{Block, Defaults, Doing, OnError, Scenario, Step};
 
 /// A scenario's flows, and what its loads need to know of them.
@@ -29,6 +30,7 @@ pub(super) struct Resolved {
     pub flow: Flow,
     pub stop: Option<Flow>,
     pub rows: ScenarioRows,
+    pub amounts: BTreeMap<OwnId, u32>,
     pub pace: Pace,
 }
 
@@ -47,6 +49,7 @@ pub(super) fn flow<'a, 'p: 'a>(
     let mut rows = ScenarioRows::default();
     let start = scenario.start.as_ref().map(|start| builder.start(start));
     rows.start = builder.rows(&[]);
+    builder.amounts.clear();
     let of_start = builder.names.clone();
     builder.know(&scenario.flow);
     // A scenario that is only called is looked at where it is called: it is no flow of its own.
@@ -56,13 +59,20 @@ pub(super) fn flow<'a, 'p: 'a>(
     let pace = std::mem::take(&mut builder.pace);
     // What an iteration set is gone by then.
     builder.names = of_start;
+    let of_flow = builder.amounts.len();
     let stop = scenario.stop.as_ref().map(|stop| {
         builder.place = Place::Stop;
         builder.know(stop);
         builder.flow(stop)
     });
     rows.stop = builder.rows(&rows.start);
-    Resolved { start, start_within, flow, stop, rows, pace }
+    // Whose iteration is cut off has no stop.
+    builder.amounts[of_flow..].iter_mut().for_each(|(_, last)| *last = u32::MAX);
+    let mut amounts = BTreeMap::new();
+    for (own, last) in builder.amounts {
+        amounts.entry(own).and_modify(|before: &mut u32| *before = last.max(*before)).or_insert(last);
+    }
+    Resolved { start, start_within, flow, stop, rows, amounts, pace }
 }
 
 /// Resolves the steps of a block that is done once for the whole run.
@@ -127,6 +137,10 @@ pub(super) struct Builder<'a, 'p> {
     calls: u64,
     /// How many choices there were so far.
     choices: u32,
+    /// How many steps there were so far.
+    steps: u32,
+    /// The metrics of the profile's own that these put something into, each with the number of the last step in which that may be.
+    amounts: Vec<(OwnId, u32)>,
     /// The label `group` of what stands in a group.
     group: Option<String>,
     /// What the flow is for.
@@ -160,6 +174,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             calling: vec![id.index()],
             calls: 0,
             choices: 0,
+            steps: 0,
+            amounts: Vec::new(),
             group: None,
             place: Place::Scenario,
             in_session: None,
@@ -214,6 +230,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         }
         let condition = step.condition.as_ref().map(|expr| self.expression(expr));
         let on_error = step.on_error.map_or(self.on_error, |on_error| on_error.value);
+        self.steps += 1;
+        let (number, before) = (self.steps, self.amounts.len());
         let kind = match doings.pop() {
             Some(doing) => self.kind(doing),
             None => {
@@ -222,12 +240,20 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
                 None
             }
         };
+        if matches!(kind, Some(StepKind::Repeat(_) | StepKind::ForEach(_) | StepKind::Eventually(_))) {
+            self.last_until_here(before);
+        }
         let condition = match condition {
             Some(None) => return None,
             Some(condition) => condition,
             None => None,
         };
-        Some(flow::Step { kind: kind?, condition, on_error: resolved(on_error) })
+        Some(flow::Step { number, kind: kind?, condition, on_error: resolved(on_error) })
+    }
+
+    /// What was put into metrics since `before` may be so once more until here.
+    fn last_until_here(&mut self, before: usize) {
+        self.amounts[before..].iter_mut().for_each(|(_, last)| *last = self.steps);
     }
 
     fn kind(&mut self, doing: Doing<'a>) -> Option<StepKind> {

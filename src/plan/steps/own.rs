@@ -41,6 +41,7 @@ impl Builder<'_, '_> {
             if !own.scenarios.contains(&self.id) {
                 own.scenarios.push(self.id);
             }
+            self.amounts.push((OwnId::at(index), self.steps));
             match expression {
                 Some(expression) => amounts.push((OwnId::at(index), expression)),
                 None => wrong = true,

@@ -81,8 +81,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let names = self.names.clone().with_message();
         let around = std::mem::replace(&mut self.names, names);
         self.in_session = Some(Within { protocol, id, timeout });
+        let before = self.amounts.len();
         let on = self.handlers(body.on);
+        let of_messages = before..self.amounts.len();
         let flow = self.flow(body.session);
+        self.amounts[of_messages].iter_mut().for_each(|(_, last)| *last = self.steps);
         self.in_session = None;
         self.names = around;
         let reconnect = common.iter().find_map(|layer| layer.reconnect).map(|reconnect| Reconnect {

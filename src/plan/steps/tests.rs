@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::flow::{HttpStep, OnError, Step, StepKind};
+use crate::measure::OwnId;
 use crate::plan::{Options, Plan, load_text};
 use crate::profile::Env;
 use crate::verdict::Subject;
@@ -116,4 +117,27 @@ fn requests_without_a_name_are_called_by_method_and_path() {
         let plan = plan(&format!("{{a: {{flow: [{{http: {{get: \"{url}\"}}}}]}}}}"), "");
         assert_eq!(plan.layout.steps[0].name, name, "{url}");
     }
+}
+
+#[test]
+fn behind_which_step_an_iteration_puts_nothing_more_into_a_metric() {
+    let names = ["of_start", "once", "turns", "late", "messages", "heard", "tries", "of_stop"];
+    let metrics: String = names.iter().map(|name| format!("{name}_total: {{type: counter}}, ")).collect();
+    let plan = plan(
+        "{a: {
+          start: [{count: {of_start_total: 1, once_total: 1}}],
+          flow: [
+            {think: 1s}, {count: {once_total: 1}}, {repeat: {times: 2, flow: [{count: {turns_total: 1}}, {think: 1s}]}},
+            {websocket: {connect: 'ws://h/', on: [{count: {messages_total: 1}}], session: [{send: x}, {count: {late_total: 1}}, {listen: {for: 1s, on: [{count: {heard_total: 1}}]}}, {hold: 1s}]}},
+            {eventually: {within: 9s, flow: [{count: {tries_total: 1}}, {http: {get: 'http://h/'}}]}}, {think: 1s}],
+          stop: [{count: {of_stop_total: 1}}]}}",
+        &format!("metrics: {{{}}}", metrics.trim_end_matches(", ")),
+    );
+    let mut numbers = Vec::new();
+    plan.scenarios[0].flow.each(&mut |step| numbers.push(step.number));
+    assert_eq!(numbers, (2..=15).collect::<Vec<u32>>(), "one is the start's");
+    let own = |name: &str| plan.layout.own.iter().position(|own| own.name == format!("{name}_total")).unwrap();
+    let last = |name: &str| plan.scenarios[0].amounts.get(&OwnId::at(own(name))).copied();
+    let found = names.map(last);
+    assert_eq!(found, [None, Some(3), Some(6), Some(9), Some(11), Some(10), Some(14), Some(u32::MAX)]);
 }

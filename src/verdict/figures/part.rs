@@ -166,7 +166,9 @@ impl Figures {
             unmade.items += part.missing(part.all as f64, part.each.map(|each| each.items));
             unmade.dead += part.dead_unjudged;
             unmade.held_back += part.held_back as f64 / 1e9;
-            unmade.withheld += part.withheld(part.dead_unjudged, part.all as f64, 1.0);
+            let withheld = part.withheld(part.dead_unjudged, part.all as f64, 1.0);
+            let kind = if self.all_came_up() { &mut unmade.items } else { &mut unmade.withheld };
+            *kind += withheld;
             if part.checks > 0 {
                 unmade.checks += part.missing(part.checks as f64, part.each.map(|each| each.checks));
                 unmade.checks += part.withheld(part.dead_unjudged, part.checks as f64, 0.0);
@@ -194,8 +196,16 @@ impl Figures {
         self.parts.iter().all(|part| part.idle)
     }
 
-    /// What was never sent because the target was away.
+    /// Whether they are connections, and each that was tried came up: of those that were held back nobody knows whether they would have failed.
+    pub(in crate::verdict) fn all_came_up(&self) -> bool {
+        self.of_connections && self.errors == self.reasons[Reason::Local.index()]
+    }
+
+    /// What was never sent because the target was away, and counts as failed.
     pub(in crate::verdict) fn unsent(&self) -> u64 {
+        if self.all_came_up() {
+            return 0;
+        }
         self.parts.iter().map(ScenarioShare::unsent).sum::<f64>().round() as u64
     }
 }

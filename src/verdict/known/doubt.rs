@@ -154,7 +154,7 @@ impl Figures {
                     | Measure::Ratio(Tally::Errors | Tally::Success)
                     | Measure::Count(Tally::Errors | Tally::Success)
             );
-            let kept = self.unmade();
+            let (kept, failed) = (self.unmade(), failed && !self.all_came_up());
             // Of a counter of the profile's own nothing is there that could be counted.
             let withheld = if failed { 0 } else { (kept.withheld.ceil() as u64).max(kept.dead) };
             say(&mut doubts, withheld, &["was", "were"].map(|be| format!("{be} held back while the target was away")));

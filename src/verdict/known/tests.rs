@@ -280,7 +280,7 @@ fn users_that_are_gone_count_as_the_iterations_that_are_missing() {
     gone.good(100, 10);
     (0..100).for_each(|_| gone.set.iteration(USERS, 30 * MS, Outcome::Ok));
     gone.set.wanted(USERS, 30_000 * MS);
-    gone.set.absent(USERS, 27_000 * MS);
+    gone.set.absent(USERS, 27_000 * MS, 0);
     let known = gone.known("errors < 5%");
     assert_eq!((known.met, gone.met("p95 < 100ms")), (None, None));
     assert!((known.most - 0.9).abs() < 0.01, "900 requests are missing: {known:?}");
@@ -293,7 +293,7 @@ fn where_nothing_of_the_kind_was_done_what_is_missing_may_be_anything() {
     // Nobody got in; a second scenario did well.
     let nobody = Recorder::new(5.0);
     nobody.set.wanted(USERS, 30_000 * MS);
-    nobody.set.absent(USERS, 30_000 * MS);
+    nobody.set.absent(USERS, 30_000 * MS, 0);
     nobody.good(100, 10);
     for text in ["errors < 5%", "p95 < 100ms", "within(100ms) > 1%", "mean < 1s", "success > 1%", "count(errors) < 100"] {
         assert_eq!(nobody.met(text), None, "{text}");
@@ -368,6 +368,9 @@ fn a_metric_of_ones_own_lacks_what_never_came_to_be() {
     own.set.count(OwnId(0), USERS, 90.0);
     (0..90).for_each(|_| own.set.iteration(USERS, 10 * MS, Outcome::Ok));
     (0..10).for_each(|_| own.set.iteration(USERS, 10_000 * MS, Outcome::Interrupted));
+    for metric in [OwnId(0), OwnId(1)] {
+        (0..10).for_each(|_| own.set.unfinished(metric, USERS));
+    }
     let met = |of: usize, text: &str| {
         let figures = own.figures(&Traffic { of: Of::Own(OwnId::at(of)), ..own.subject.clone() }, &[]);
         figures.known(&Requirement::parse(text).unwrap(), PACE).unwrap().met

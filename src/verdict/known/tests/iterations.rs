@@ -81,8 +81,56 @@ fn an_iteration_that_was_cut_off_may_have_counted_as_much_as_one_that_came_to_a_
     recorder.set.count(OwnId(0), USERS, 10.0);
     let subject = Traffic { of: Of::Own(OwnId(0)), ..recorder.subject.clone() };
     let known = |text: &str| recorder.figures(&subject, &[]).known(&Requirement::parse(text).unwrap(), PACE).unwrap();
+    // Behind the last step that counts they leave nothing out.
+    assert_eq!((known("value < 13").least, known("value < 13").most), (10.0, 10.0));
+    (0..5).for_each(|_| recorder.set.unfinished(OwnId(0), USERS));
     assert_eq!((known("value < 13").least, known("value < 13").most), (10.0, 15.0));
     for (text, met) in [("value < 13", None), ("value >= 13", None), ("value < 16", Some(true)), ("value >= 16", Some(false))] {
         assert_eq!(known(text).met, met, "{text}");
+    }
+}
+
+#[test]
+fn users_that_wait_over_an_edge_are_missing_in_a_phase_and_not_in_the_run() {
+    let recorder = Recorder::new(10.0);
+    (0..100).for_each(|_| recorder.request(10, Outcome::Ok, None));
+    recorder.set.wanted(USERS, 10_000 * MS);
+    recorder.set.absent(USERS, 4_000 * MS, 3_000 * MS);
+    let totals = recorder.store.totals(PhaseId(0));
+    let known = |run: bool, text: &str| {
+        let extent = Extent { layout: recorder.store.layout(), covered: &[], run, over: true };
+        Figures::of(&recorder.subject, &totals, extent).known(&Requirement::parse(text).unwrap(), PACE).unwrap().met
+    };
+    // 4 of 10 seconds lack 67 requests, 1 of them 11.
+    for (text, of_phase, of_run) in
+        [("errors < 35%", None, Some(true)), ("errors < 45%", Some(true), Some(true)), ("errors < 5%", None, None)]
+    {
+        assert_eq!((known(false, text), known(true, text)), (of_phase, of_run), "{text}");
+    }
+}
+
+#[test]
+fn connections_that_were_held_back_have_failed_where_others_did() {
+    let recorder = Recorder::new(30.0);
+    (0..10)
+        .for_each(|_| recorder.set.connected(USERS, Protocol::Http, &ConnectTimes { total: 5 * MS, ..ConnectTimes::default() }));
+    (0..10).for_each(|_| recorder.set.iteration(USERS, 10 * MS, Outcome::Ok));
+    recorder.set.due(USERS, 15);
+    recorder.set.started(USERS, 10);
+    recorder.set.dropped(USERS, DropReason::DeadTarget, 5);
+    let subject = Traffic { of: Of::Connect, ..recorder.subject.clone() };
+    let figures = || recorder.figures(&subject, &[]);
+    let known = |text: &str| {
+        let requirement = Requirement::parse(text).unwrap();
+        let known = figures().known(&requirement, PACE).unwrap();
+        (known.met, figures().doubt(&requirement, PACE))
+    };
+    let doubt = "5 were held back while the target was away".to_owned();
+    assert_eq!(known("errors < 1%"), (None, doubt.clone()));
+    assert_eq!(known("success > 60%"), (Some(true), doubt.clone()));
+    assert_eq!((known("within(1s) > 99%").0, known("errors < 40%").0), (None, Some(true)));
+    recorder.set.unconnected(USERS, Protocol::Http, Some(Reason::Refused), MS);
+    for text in ["errors < 10%", "success > 90%", "within(1s) > 90%"] {
+        assert_eq!(known(text).0, Some(false), "{text}");
     }
 }

@@ -151,7 +151,7 @@ proptest! {
         unclear.set.dropped(USERS, DropReason::Busy, dropped);
         clear.set.wanted(USERS, 10_001 * MS);
         unclear.set.wanted(USERS, 10_001 * MS);
-        unclear.set.absent(USERS, absent_ms * MS);
+        unclear.set.absent(USERS, absent_ms * MS, 0);
         for text in REQUIREMENTS {
             unturned(&clear, &unclear, text)?;
         }
