@@ -33,7 +33,7 @@ pub(super) use needs::shared_connections;
 use absence::Absence;
 use held_back::HeldBack;
 use idle::Idle;
-use late::Spread;
+use late::{Busy, Spread};
 use prepare::Preparing;
 use unsure::Unsure;
 
@@ -58,6 +58,10 @@ pub(super) struct Pool {
     recorders: RefCell<Vec<Rc<PhaseRecorder>>>,
     /// How the arrivals stand that the worker came to late.
     late: RefCell<Option<Spread>>,
+    /// How many users arrivals find busy.
+    busy: Busy,
+    /// An arrival waits for a user to become free.
+    holds: Cell<bool>,
     /// When the last arrival was due that found somebody free at once.
     calm: Cell<Option<Instant>>,
     /// Who does its start for a phase that is to begin.
@@ -142,6 +146,8 @@ impl Pool {
             state: RefCell::new(state),
             recorders: RefCell::default(),
             late: RefCell::default(),
+            busy: Busy::default(),
+            holds: Cell::new(false),
             calm: Cell::new(None),
             preparing: RefCell::default(),
             listeners: Listeners::default(),

@@ -287,7 +287,7 @@ impl Pacer {
                     *held = None;
                     while let Some(due) = stream.peek().map(|(_, at)| *start + *at).filter(|due| *due <= until) {
                         // What is due by an edge is given out before it.
-                        *held = if until < now { None } else { pool.holds_late(due, now) };
+                        *held = if until < now { None } else { pool.holds(due, now) };
                         if held.is_some() {
                             break;
                         }

@@ -27,6 +27,7 @@ impl Pool {
             recorder.set.dropped(self.id(), DropReason::Data, 1);
             return;
         }
+        self.busy.see(self.running.get());
         self.looks_late(&arrival);
         let mut arrival = arrival;
         if self.is_held_back() {

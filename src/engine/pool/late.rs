@@ -1,8 +1,14 @@
-//! Arrivals that the worker itself comes to late. It finds many of them at once, while the answers that would make users free lie unread: a
+//! Arrivals for which nobody is free, and which wait a moment for somebody who will be.
+//!
+//! Some the worker itself comes to late. It finds many of them at once, while the answers that would make users free lie unread: a
 //! new user for each would open connections that the load doesn't need. So new users are made for them by a third
 //! faster than they were due, until that has caught up, and a user that becomes free meanwhile takes the next one at once. What that adds is
 //! the generator's lag and recorded as such: three quarters of the worker's own lateness at most, whatever the target does.
+//!
+//! Others find far more users busy than mostly are: a fast target stands still for a moment. They wait for [`MOMENT`] at most, which is
+//! the generator's lag, too. A target that has become slow is believed some hundred arrivals later.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::{Mode, Pool};
@@ -10,6 +16,39 @@ use super::{Mode, Pool};
 /// An arrival that the worker comes to so long after it was due is late; timers and other work take as much at times. As long the users have at
 /// least to become free.
 const LATE: Duration = Duration::from_micros(500);
+
+/// So long an arrival waits at most where far more users are busy than mostly are.
+const MOMENT: Duration = Duration::from_millis(5);
+/// As many users a worker has in any case.
+const FEW: f64 = 16.0;
+/// Far more than mostly: so many times.
+const FAR_MORE: f64 = 3.0;
+
+/// How many users arrivals find busy, on the average over the last [`Busy::OVER`] or so.
+#[derive(Debug)]
+pub(super) struct Busy(Cell<f64>);
+
+impl Busy {
+    const OVER: f64 = 512.0;
+    /// Before anything is known: a target is slow until it has shown that it is fast.
+    const UNKNOWN: f64 = 1e3;
+
+    /// An arrival finds so many busy.
+    pub(super) fn see(&self, busy: u32) {
+        self.0.set(self.0.get() + (f64::from(busy) - self.0.get()) / Self::OVER);
+    }
+
+    /// Whether so many users are far more than the load mostly needs.
+    fn has_plenty(&self, users: u64) -> bool {
+        users as f64 >= FEW.max(FAR_MORE * self.0.get())
+    }
+}
+
+impl Default for Busy {
+    fn default() -> Self {
+        Self(Cell::new(Self::UNKNOWN))
+    }
+}
 
 /// How the arrivals are given out that the worker came to late.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,23 +91,31 @@ impl Spread {
 }
 
 impl Pool {
-    /// Whether an arrival that the worker comes to late waits for a user to become free, and until when.
-    pub fn holds_late(&self, due: Instant, now: Instant) -> Option<Instant> {
+    /// Whether an arrival waits for a user to become free before a new one is made, and until when.
+    pub fn holds(&self, due: Instant, now: Instant) -> Option<Instant> {
         let state = self.state.borrow();
         // Whoever is busy may become free; without anybody there is nothing to wait for.
         let may_free = self.running.get() > 0 && !state.idle.is_at_work();
         let fresh = matches!(state.mode, Mode::Open { most, .. } if state.present < most) || state.idle.len() > 0;
-        if may_free && fresh && !self.starts { Spread::holds(&mut self.late.borrow_mut(), due, now) } else { None }
+        let until = if may_free && fresh && !self.starts {
+            let moment = Some(due + MOMENT).filter(|until| *until > now && self.busy.has_plenty(state.present));
+            Spread::holds(&mut self.late.borrow_mut(), due, now).max(moment)
+        } else {
+            None
+        };
+        self.holds.set(until.is_some());
+        until
     }
 
-    /// No arrival is late any more.
+    /// No arrival is late any more, and none waits.
     pub fn is_on_time(&self) {
+        self.holds.set(false);
         *self.late.borrow_mut() = None;
     }
 
     /// A user became free: the worker's loop comes to an arrival that waits for one.
     pub(super) fn frees(&self) {
-        if self.late.borrow().is_some_and(|spread| spread.held.is_some()) {
+        if self.holds.get() {
             self.ctx.nudge.notify_one();
         }
     }
@@ -124,6 +171,40 @@ mod tests {
         assert!(users_after_a_pause(busy(10, 1000), 1000) <= 24);
         // Where nothing is answered each arrival has a user of its own.
         assert_eq!(users_after_a_pause(busy(40, 4000), 10_000_000), 4000);
+    }
+
+    /// So many users there are in the end at 10,000 arrivals a second for a second, where an answer takes as long as it says for the time.
+    fn users_with(answers_in: impl Fn(u64) -> u64) -> (usize, u64) {
+        let (busy, mut users, mut longest) = (Busy::default(), Vec::<u64>::new(), 0);
+        for due in (0..1_000_000).step_by(100) {
+            busy.see(users.iter().filter(|free| **free > due).count() as u32);
+            let waits = if busy.has_plenty(users.len() as u64) { MOMENT.as_micros() as u64 } else { 0 };
+            match users.iter_mut().min().filter(|free| **free <= due + waits) {
+                Some(user) => {
+                    let begins = due.max(*user);
+                    longest = longest.max(begins - due);
+                    *user = begins + answers_in(begins);
+                }
+                None => {
+                    longest = longest.max(waits);
+                    users.push(due + waits + answers_in(due + waits));
+                }
+            }
+        }
+        (users.len(), longest)
+    }
+
+    #[test]
+    fn a_fast_target_that_stands_still_for_a_moment_gets_no_more_connections_than_it_needs() {
+        let stands_still =
+            |for_us: u64| move |now: u64| if (500_000..500_000 + for_us).contains(&now) { 500_000 + for_us - now } else { 300 };
+        assert!(users_with(stands_still(0)).0 <= 4);
+        assert!(users_with(stands_still(9000)).0 <= 64);
+        // A slow one gets what it needs, and at once.
+        assert_eq!(users_with(|_| 100_000), (1000, 0));
+        // One that becomes slow gets it after some hundred arrivals.
+        let (users, longest) = users_with(|now| if now < 500_000 { 300 } else { 100_000 });
+        assert!((950..=1060).contains(&users) && longest <= 5000, "{users} {longest}");
     }
 
     #[test]
