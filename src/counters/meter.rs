@@ -21,6 +21,9 @@ pub struct Levels {
     /// The longest time without a sample, in seconds, where that is more than a few scrape intervals.
     #[serde(default)]
     pub hole: f64,
+    /// How long before the end the last sample was, in seconds, where that and the next one are more than a few scrape intervals apart.
+    #[serde(default)]
+    pub ended: f64,
 }
 
 impl Levels {
@@ -35,6 +38,7 @@ impl Levels {
             samples,
             blank: self.blank + other.blank,
             hole: self.hole.max(other.hole),
+            ended: other.ended,
         }
     }
 }
@@ -51,6 +55,8 @@ pub(super) struct Meter {
     /// Between which times there were samples, and the longest time without one in between.
     times: Option<[f64; 2]>,
     apart: f64,
+    /// The samples around the end.
+    astride: Option<[f64; 2]>,
 }
 
 impl Meter {
@@ -74,16 +80,25 @@ impl Meter {
         self.times = Some(self.times.map_or([time; 2], |[first, last]| [first.min(time), last.max(time)]));
     }
 
+    /// A sample that is past the end was there at this time.
+    pub(super) fn past(&mut self, time: f64) {
+        if self.astride.is_none() {
+            self.astride = self.times.map(|[_, last]| [last, time]);
+        }
+    }
+
     pub(super) fn levels(&self) -> Option<Levels> {
         let Self { min, max, sum, count: samples, blank, .. } = *self;
-        (samples > 0).then(|| Levels { min, max, avg: sum / samples as f64, samples, blank, hole: 0.0 })
+        (samples > 0).then(|| Levels { min, max, avg: sum / samples as f64, samples, blank, hole: 0.0, ended: 0.0 })
     }
 
     /// The same of a stretch of time, where samples come each so many seconds.
     pub(super) fn levels_within(&self, [from, to]: [f64; 2], every: f64) -> Option<Levels> {
         let apart = self.times.map_or(0.0, |[first, last]| self.apart.max(first - from).max(to - last));
         let hole = if apart > HOLE * every { apart } else { 0.0 };
-        self.levels().map(|levels| Levels { hole, ..levels })
+        let far_apart = self.astride.filter(|[last, next]| next - last > HOLE * every);
+        let ended = far_apart.map_or(0.0, |[last, _]| to - last);
+        self.levels().map(|levels| Levels { hole, ended, ..levels })
     }
 }
 
@@ -99,6 +114,20 @@ mod tests {
             meter.add(1.0);
         }
         meter.levels_within([0.0, 100.0], 5.0).unwrap().hole
+    }
+
+    #[test]
+    fn a_level_at_the_end_is_known_by_samples_that_are_not_far_apart() {
+        for (last, next, ended) in [(85, 102, 0.0), (85, 103, 15.0), (99, 104, 0.0)] {
+            let mut meter = Meter::default();
+            for time in [80, last] {
+                meter.there(f64::from(time));
+                meter.add(1.0);
+            }
+            meter.past(f64::from(next));
+            meter.past(105.0);
+            assert_eq!(meter.levels_within([0.0, 100.0], 5.0).unwrap().ended, ended, "{last} {next}");
+        }
     }
 
     #[test]

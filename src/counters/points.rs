@@ -111,7 +111,7 @@ impl Points {
     pub(super) fn finish(self, own: bool, interval: f64, longest: Option<f64>) -> Answered {
         let (end, nothing) = (self.stretch.map(|(_, to)| to), self.nothing);
         let value = |((metric, mut labels), line): ((String, Labels), SeriesLevels)| {
-            let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0, hole: 0.0 };
+            let none = Levels { min: f64::NAN, max: f64::NAN, avg: f64::NAN, samples: 0, blank: 0, hole: 0.0, ended: 0.0 };
             let Levels { min, max, avg, blank, samples, .. } = line.meter.levels().unwrap_or(none);
             if !metric.is_empty() {
                 labels.insert(0, (NAME.to_owned(), metric));

@@ -101,7 +101,11 @@ fn row(source: &str, found: &SeriesFindings, requests: u64) -> CounterRow {
         let away = show_seconds(levels.hole);
         format!("it wasn't there for {away} of the phase: its least, greatest and mean value are those of the rest")
     });
-    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).chain(away).collect();
+    let ended = levels.filter(|levels| levels.ended > 0.0).map(|levels| {
+        let before = show_seconds(levels.ended);
+        format!("around the phase's end it wasn't there from {before} before it: its value at the end may have been any")
+    });
+    let notes: Vec<String> = born.into_iter().chain(restarted).chain(gone).chain(unread).chain(away).chain(ended).collect();
     let note = (!notes.is_empty()).then(|| notes.join("; "));
     CounterRow {
         source: source.to_owned(),

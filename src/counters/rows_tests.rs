@@ -288,7 +288,7 @@ fn over_phases_levels_are_seen_together() {
         let (item, _) = wants.find("redis_connected_clients", &Labels::new()).next().unwrap();
         let track = Track { after: Some(mean), ends: Some([mean; 2]), ..track(0.0) };
         let (metric, labels, kind) = ("redis_connected_clients".to_owned(), Labels::new(), MetricKind::Gauge);
-        let levels = Levels { min: least, max: greatest, avg: mean, samples: 3, blank: 0, hole: 0.0 };
+        let levels = Levels { min: least, max: greatest, avg: mean, samples: 3, blank: 0, hole: 0.0, ended: 0.0 };
         let between = part.between.as_mut().unwrap();
         between.levels.push(LevelOf { value: "redis.connected_clients".into(), labels: Labels::new(), levels });
         between.found.push(SeriesFindings { item, metric, labels, kind, track, levels: Some(levels), samples: 3 });

@@ -116,6 +116,9 @@ impl<'a> Folding<'a> {
             }
             // Where the load stands still, the first sample past an edge is the edge's.
             let ends = to.still_until.is_some_and(|until| *time <= until) && last.is_none_or(|last| last < to.time);
+            if *time > to.time {
+                meter.past(*time);
+            }
             if *time >= from.time && (*time <= to.time || ends) {
                 meter.there(*time);
                 meter.add(*value);

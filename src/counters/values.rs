@@ -107,6 +107,8 @@ pub(super) struct Parts {
     /// The samples around both edges, where all series have the same ones: one scrape delivers them.
     around: Option<[f64; 4]>,
     apart: bool,
+    /// Of a level: how long before the end the last sample was, where the next one is far from it.
+    ended: f64,
 }
 
 impl LevelMeters {
@@ -170,6 +172,7 @@ impl Parts {
         self.rest = self.rest + other.rest;
         self.missing = self.missing.take().or(other.missing);
         self.series.extend(other.series);
+        self.ended = self.ended.max(other.ended);
         self.apart |= other.apart || (!fresh && self.around != other.around);
         self.around = self.around.or(other.around);
     }
@@ -340,6 +343,7 @@ impl Asked {
                 parts.series.insert((source.to_owned(), series.metric.clone(), series.labels.clone()));
                 parts.add(place, self.to.len(), amount);
                 parts.align(series.track.around);
+                parts.ended = parts.ended.max(series.levels.filter(|_| self.level).map_or(0.0, |levels| levels.ended));
                 let counted = place > 0 && self.of.item == series.item && self.of.takes(&series.labels);
                 if !counted {
                     parts.hidden = parts.hidden + series.track.lost();
@@ -369,10 +373,23 @@ impl Asked {
     /// Why it isn't known.
     pub(super) fn series(&self, labels: Labels, parts: &Parts, levels: Option<Levels>) -> Result<Option<ValueSeries>, String> {
         let Some(Bounded { value, least, most }) = self.value(parts)? else { return Ok(None) };
-        let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0, hole: 0.0 };
-        let Levels { min, max, avg, blank, samples, hole } = levels.unwrap_or(seen);
+        let seen = Levels { min: value, max: value, avg: value, samples: u64::from(self.level), blank: 0, hole: 0.0, ended: 0.0 };
+        let Levels { min, max, avg, blank, samples, hole, .. } = levels.unwrap_or(seen);
+        let ended = parts.ended;
         let lost = parts.lost();
-        Ok(Some(ValueSeries { least, most, min, max, avg, lost, blank, samples, hole, ..ValueSeries::exact(labels, value) }))
+        Ok(Some(ValueSeries {
+            least,
+            most,
+            min,
+            max,
+            avg,
+            lost,
+            blank,
+            samples,
+            hole,
+            ended,
+            ..ValueSeries::exact(labels, value)
+        }))
     }
 
     /// The levels of a system since the edge before.

@@ -363,6 +363,39 @@ async fn a_prometheus_that_does_not_answer_for_seconds_is_read_when_it_does() {
 }
 
 #[tokio::test]
+async fn a_level_may_have_been_any_at_an_edge_around_which_its_source_was_away() {
+    let away = Arc::new(AtomicBool::new(false));
+    let by = {
+        let away = Arc::clone(&away);
+        Hostile::start(move |_, stream| {
+            let there = !away.load(Ordering::Relaxed);
+            let said = if there { answer("200 OK", "redis_connected_clients 10\n") } else { answer("503 Away", "") };
+            let _ = stream.write_all(said.as_bytes()); // Prometheus may be gone
+            Then::Close
+        })
+    };
+    let server = Prometheus::start(&[("redis", by.port)]);
+    let observe = Observe { sources: vec![prometheus(&server)], counters: vec![preset("redis")], ..Observe::default() };
+    let observer = Observer::new(observe, Clock::default());
+    let mut before = observer.edge(SystemTime::now(), Traffic::Flowing).reading().await;
+    for stays_away in [false, true] {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        away.store(stays_away, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let after = observer.edge(SystemTime::now(), Traffic::Flowing);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        away.store(false, Ordering::Relaxed);
+        let after = after.reading().await;
+        let observed = observer.between(&before, &after, 1).await;
+        let clients = &observed.values.series("redis.connected_clients").unwrap()[0];
+        assert_eq!((clients.value, clients.ended > 3.0), (10.0, stays_away), "{clients:?}");
+        let note = row(&observed, "prometheus", "redis_connected_clients", "").note.clone().unwrap_or_default();
+        assert_eq!(note.contains("its value at the end may have been any"), stays_away, "{note}");
+        before = after;
+    }
+}
+
+#[tokio::test]
 async fn a_prometheus_that_goes_away_is_reported_and_nothing_hangs() {
     let server = redis::Redis::start();
     let by = redis::Exporter::start(&server);

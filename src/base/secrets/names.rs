@@ -4,7 +4,7 @@
 //! `password_length`) holds none.
 
 /// Words that name a secret.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 26] = [
     "token",
     "secret",
     "password",
@@ -22,9 +22,18 @@ const WORDS: [&str; 17] = [
     "authorization",
     "bearer",
     "jwt",
+    "csrf",
+    "xsrf",
+    "otp",
+    "cred",
+    "signature",
+    "sig",
+    "jsessionid",
+    "phpsessid",
+    "dbpass",
 ];
 /// Those that do so at the end of a word too, where names are run together: `authtoken`, `dbpassword`.
-const ENDS: [&str; 11] = [
+const ENDS: [&str; 12] = [
     "token",
     "secret",
     "password",
@@ -36,6 +45,7 @@ const ENDS: [&str; 11] = [
     "accesskey",
     "privatekey",
     "secretkey",
+    "sessionid",
 ];
 /// Last words of names of what is counted or measured, or of what something is.
 const MEASURES: [&str; 25] = [
@@ -98,6 +108,12 @@ impl Naming {
             && OPEN_KEYS.contains(&before.as_str())
         {
             return Self::Open;
+        }
+        // Whoever knows it has the session.
+        if let [.., before, last] = &words[..]
+            && (before.as_str(), last.as_str()) == ("session", "id")
+        {
+            return Self::Secret;
         }
         let named = |word: &str| WORDS.contains(&word) || ENDS.iter().any(|end| word.ends_with(end));
         // The last word that says something is what the others are about: `authTokens` are tokens.
@@ -178,6 +194,12 @@ mod tests {
             "AZURE_PRIMARY_KEY",
             "session.cookie",
             "x-authorization",
+            "session_id",
+            "JSESSIONID",
+            "csrf",
+            "X-Amz-Signature",
+            "otp",
+            "DBPASS",
             "user_jwt",
         ];
         for name in one {

@@ -209,6 +209,9 @@ impl Address {
             let path = path_and_query(&with_query(whole.path, query))?;
             return Ok(Self { origin: whole.origin, path });
         }
+        if has_other_scheme(text) {
+            return Err(AddressError::Scheme);
+        }
         let base = base.ok_or(AddressError::NoBase)?;
         let mut path = String::with_capacity(base.path.len() + text.len() + query.len() + 2);
         path.push_str(base.path.trim_end_matches('/'));
@@ -258,6 +261,12 @@ impl Base {
 pub(super) fn is_absolute(text: &str) -> bool {
     let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     begins("http://") || begins("https://")
+}
+
+/// Whether it is a URL of another scheme, or one of HTTP that lacks a slash: no path looks so.
+fn has_other_scheme(text: &str) -> bool {
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    split_scheme(text).is_some() || begins("http:") || begins("https:")
 }
 
 fn with_query(mut path: String, query: &str) -> String {
@@ -317,6 +326,9 @@ mod tests {
             assert_eq!(resolve(base, text, query).unwrap(), (host.into(), path.into()), "{base} {text}");
         }
         assert_eq!(resolve("", "/api", ""), Err(AddressError::NoBase));
+        for no_path in ["ftp://other/x", "htps://other/x", "ws://other/x", "http:/other/x", "HTTPS:x"] {
+            assert_eq!(resolve("http://h", no_path, ""), Err(AddressError::Scheme), "{no_path}");
+        }
         assert!(matches!(resolve("http://h", "http://", ""), Err(AddressError::Invalid(_))));
         assert_eq!(Base::of_paths("http://h/v1?key=1", &Way::default()).err(), Some(AddressError::Query));
     }

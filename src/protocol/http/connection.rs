@@ -64,6 +64,13 @@ impl Driver {
     }
 }
 
+/// HTTP/1.1 with answers' headers as browsers read them.
+pub(in crate::protocol) fn http1_client() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_headers(MAX_HEADERS).allow_obsolete_multiline_headers_in_responses(true);
+    builder
+}
+
 /// Why a request was not answered.
 pub(super) enum Unanswered {
     /// Not a byte of it was written, since the connection had ended before. Here it is back.
@@ -76,10 +83,7 @@ impl Connection {
     /// Makes a connection of a stream. Boxed, since it changes hands twice a request.
     pub async fn open(origin: &Arc<Origin>, stream: Stream, dialing: &Dialing) -> Result<Box<Self>, DialError> {
         let meter = Arc::clone(stream.meter());
-        let mut builder = http1::Builder::new();
-        // As browsers read them.
-        builder.max_headers(MAX_HEADERS).allow_obsolete_multiline_headers_in_responses(true);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
+        let (sender, connection) = http1_client().handshake(TokioIo::new(stream)).await.map_err(|error| DialError {
             reason: Reason::Other,
             stage: dialing.stage,
             message: format!("the connection to {} cannot be used: {error}", origin.endpoint),
@@ -106,8 +110,9 @@ impl Connection {
     /// Bytes came behind the last answer that belong to none.
     pub fn stray(&self) -> Option<Failure> {
         let error = self.driver.error.as_ref()?;
-        // hyper has no question for it, but no other error of an idle connection is of this kind.
-        let stray = Failure::of(error, Stage::Body).reason == Reason::Protocol && !error.is_incomplete_message();
+        // hyper has no question for it, but no other error of an idle connection is of this kind. What ends behind an answer has cut off nothing
+        // of it, with the goodbye of TLS or without.
+        let stray = Failure::of(error, Stage::FirstByte).reason == Reason::Protocol && !error.is_incomplete_message();
         stray.then(|| Failure::new(Reason::Protocol, "bytes came behind the end of the answer that belong to no answer"))
     }
 

@@ -33,6 +33,7 @@ pub mod written;
 pub(crate) use address::{Address, Base, push_query, split_scheme};
 pub use address::{AddressError, Origin, Way};
 pub use client::Client;
+pub(in crate::protocol) use connection::http1_client;
 pub use cookies::Jar as Cookies;
 pub use exchange::{Disconnect, Exchange, Stage};
 pub(crate) use failure::Failure;

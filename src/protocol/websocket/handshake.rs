@@ -14,7 +14,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
@@ -22,7 +21,7 @@ use super::PreparedConnect;
 use super::connection::Connection;
 use crate::base::Reason;
 use crate::net::Stream;
-use crate::protocol::http::{Cookies, Failure, Stage};
+use crate::protocol::http::{Cookies, Failure, Stage, http1_client};
 use crate::protocol::opening::{Attempt, OpenError, Opening};
 use crate::protocol::site::Visit;
 
@@ -90,7 +89,7 @@ async fn upgrade(
     let unusable = |error: hyper::Error| OpenError::new(Reason::Other, format!("the connection cannot be used: {error}"));
     let meter = Arc::clone(stream.meter());
     let (mut sender, mut connection) =
-        http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(unusable)?;
+        http1_client().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(unusable)?;
     let mut over = None;
     let answer = {
         let mut response = pin!(sender.send_request(request));

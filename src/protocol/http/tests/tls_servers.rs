@@ -418,6 +418,27 @@ async fn each_odd_server_of_tls_is_what_it_is() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+#[tokio::test]
+async fn an_end_behind_a_whole_answer_is_an_end_with_the_goodbye_of_tls_or_without() {
+    let pki = Pki::new();
+    for polite in [true, false] {
+        let chain = certificate(&pki.root, &["127.0.0.1"], |_| {});
+        let port = Server::Tls(config(chain), b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", polite).start().await;
+        let request = get(&format!("https://127.0.0.1:{port}/"), |spec| spec.way.tls = Tls::new(pki.options(None)));
+        // Whether the end is seen at once, or by the next request, or too late for that, hangs on when it comes.
+        for _ in 0..20 {
+            let mut client = Client::new();
+            let first = perform(&mut client, &request).await;
+            assert_eq!((first.outcome, first.status), (Outcome::Ok, 200), "{:?}", first.detail);
+            let second = perform(&mut client, &request).await;
+            assert!(second.reason.is_none_or(|reason| reason == Reason::Closed), "{:?}", second.detail);
+            assert_eq!((first.stray, second.stray), (None, None));
+            let mut ends = first.disconnects.iter().chain(&second.disconnects);
+            assert!(ends.all(|end| end.reason.is_none_or(|reason| reason == Reason::Closed)));
+        }
+    }
+}
+
 /// Says which names clients ask for.
 #[derive(Debug)]
 struct Names(std::sync::Mutex<Vec<Option<String>>>, Arc<CertifiedKey>);

@@ -103,6 +103,21 @@ async fn broken_answers_are_protocol_errors() {
 }
 
 #[tokio::test]
+async fn an_answer_may_have_as_many_headers_as_one_over_http() {
+    for (many, opens) in [(200, true), (300, false)] {
+        let (url, _server) = serve(move |mut peer| async move {
+            let request = peer.request().await;
+            let more: String = (0..many).map(|n| format!("x-{n}: 1\r\n")).collect();
+            peer.say(good_answer(&request).replace("upgrade: w", &format!("{more}upgrade: w"))).await;
+            peer.closed().await;
+        })
+        .await;
+        let result = open_as(&url, None, |_| {}).await.result;
+        assert_eq!(result.is_ok(), opens, "{many}: {:?}", result.err());
+    }
+}
+
+#[tokio::test]
 async fn a_connection_header_may_hold_more_than_one_token() {
     let (url, _server) = serve(|mut peer| async move {
         let request = peer.request().await;
