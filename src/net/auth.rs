@@ -1,6 +1,7 @@
 //! Who the program says it is when it asks questions of its own: a token, or a user and a password, written down or in a file.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -79,11 +80,12 @@ impl Held {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let length = plain(path).map_err(|error| error.to_string())?.len();
+    let file = plain(path).map_err(|error| error.to_string())?;
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
     if length > LONGEST {
         return Err(format!("it has {length} bytes, which is no secret; most are below 10,000"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = std::io::read_to_string(file.take(LONGEST)).map_err(|error| error.to_string())?;
     let text = text.trim();
     if text.is_empty() { Err("it is empty".into()) } else { Ok(text.to_owned()) }
 }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::resolver::Resolver;
 use super::types::{Data, DataSource, Pick, Scenario};
+use crate::base::files::plain;
 use crate::base::names::nearest;
 use crate::base::written::{At, Name, Node, Of, Scalar};
 use crate::expr::{Flaw, ListId, MAX_DATA_SIZE, Names, Table, is_reserved};
@@ -178,8 +180,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     if metadata.len() > MAX_DATA_SIZE {
         return Err(format!("{shown}: this file is larger than 4 GiB; split it"));
     }
-    let bytes = std::fs::read(path).map_err(failed)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     // It may have grown meanwhile.
+    plain(path).and_then(|file| file.take(MAX_DATA_SIZE + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > MAX_DATA_SIZE { Err(format!("{shown}: this file is larger than 4 GiB; split it")) } else { Ok(bytes) }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -207,9 +208,15 @@ fn fingerprint(resolver: &Resolver<'_>) -> u64 {
     resolver.data_digest.hash(&mut hasher);
     for file in files {
         // One that can't be read has been reported.
-        (file, plain(file).and_then(|_| std::fs::read(file)).unwrap_or_default()).hash(&mut hasher);
+        (file, content(file).unwrap_or_default()).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+fn content(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain(file)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The profile's constants, and the names that are known everywhere.

@@ -9,6 +9,7 @@ use super::diagnostic::Diagnostic;
 use super::substitute::{Env, substitute, variables};
 use super::tree::{NodeKind, Place, SourceFile, Tree};
 use super::{masks, secrets, yaml};
+use crate::base::files::plain;
 use crate::base::written::Node;
 
 /// What an included file may hold.
@@ -101,7 +102,7 @@ impl<'a> Loader<'a> {
             return Err(too_large());
         }
         let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+        let file = if metadata.is_file() { plain(path) } else { std::fs::File::open(path) }.map_err(|error| failed(&error))?;
         // A pipe or a device has no length, and may have no end.
         file.take(MAX_SIZE + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
         if text.len() as u64 > MAX_SIZE {

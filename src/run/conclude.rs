@@ -32,7 +32,8 @@ impl RunDriver {
             Some((observer, whole)) if *ending == Ending::Completed => {
                 tokio::select! {
                     outside = whole.observe(&observer, &self.plan.slos) => outside,
-                    Some(_) = stop.recv() => {
+                    Some(order) = stop.recv() => {
+                        self.asked(order);
                         self.not_waited_for();
                         Outside::default()
                     }

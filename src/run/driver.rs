@@ -75,7 +75,7 @@ pub async fn run(
     let last = Arc::new(last);
     update(Update::Status(last.clone()));
     let record = Arc::new(Record { run, histograms, directory, plan: conduct.plan.clone() });
-    let stored = store_it(&record, &last, &mut stop, update).await;
+    let stored = store_it(&record, &last, conduct.asked.is_some(), &mut stop, update).await;
     if let Some(storage) = options.storage.clone()
         && let Err(error) = off_thread(move || storage.prune()).await
     {

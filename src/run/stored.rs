@@ -43,11 +43,12 @@ pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Sen
     }
 }
 
-/// Stores a run. What fails, for a disk may be full for a while, is tried again for [`STORED_WITHIN`], or until somebody stops it.
-/// Meanwhile it is shown as `last`, with a note.
+/// Stores a run. What fails, for a disk may be full for a while, is tried again for [`STORED_WITHIN`], or until somebody stops it; not at
+/// all if somebody has. Meanwhile it is shown as `last`, with a note.
 pub(super) async fn store_it(
     record: &Arc<Record>,
     last: &RunNow,
+    stopped: bool,
     stop: &mut UnboundedReceiver<Stop>,
     update: &mut (dyn FnMut(Update<'_>) + Send),
 ) -> Result<Option<PathBuf>, RecordError> {
@@ -56,7 +57,7 @@ pub(super) async fn store_it(
         let one = record.clone();
         let stored = off_thread(move || one.store()).await;
         let Err(error) = stored else { return stored };
-        if begun.elapsed() >= STORED_WITHIN {
+        if stopped || begun.elapsed() >= STORED_WITHIN {
             return Err(error);
         }
         let every = humantime::format_duration(STORED_EVERY);

@@ -36,8 +36,8 @@ struct Guard {
     answers: Arc<Mutex<Vec<(Proof, bool)>>>,
     places: Arc<Semaphore>,
     turn: Arc<Semaphore>,
-    /// When the next request may come by `rate_limit`.
-    next: Arc<Mutex<Option<Instant>>>,
+    /// When the next request may come by this `rate_limit`.
+    next: Arc<Mutex<Option<(RateLimit, Instant)>>>,
 }
 
 /// What is made of a request.
@@ -68,11 +68,10 @@ async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Resp
     };
     let config = good.config;
     let further = config.http.headers.clone();
-    let mut response = match config.rate_limit {
-        Some(limit) if guard.is_too_soon(limit, Instant::now()) => {
-            (StatusCode::TOO_MANY_REQUESTS, "more requests came than `rate_limit` allows\n").into_response()
-        }
-        _ => guard.answer(config, given.as_deref(), request, next).await,
+    let mut response = if guard.is_too_soon(config.rate_limit, Instant::now()) {
+        (StatusCode::TOO_MANY_REQUESTS, "more requests came than `rate_limit` allows\n").into_response()
+    } else {
+        guard.answer(config, given.as_deref(), request, next).await
     };
     for (name, value) in further {
         response.headers_mut().insert(name, value);
@@ -86,15 +85,19 @@ impl Guard {
         Self { current, answers: Arc::default(), places, turn, next: Arc::default() }
     }
 
-    /// Whether a request comes sooner than it may. Of `burst` that come after a while none does.
-    fn is_too_soon(&self, limit: RateLimit, now: Instant) -> bool {
+    /// Whether a request comes sooner than it may. Of `burst` that come after a while none does. What came by another limit doesn't count.
+    fn is_too_soon(&self, limit: Option<RateLimit>, now: Instant) -> bool {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(limit) = limit else {
+            *next = None;
+            return false;
+        };
         let ahead = limit.interval * limit.burst.saturating_sub(1);
         let earliest = now.checked_sub(ahead).unwrap_or(now);
-        let due = next.map_or(earliest, |next| next.max(earliest));
+        let due = next.filter(|(by, _)| *by == limit).map_or(earliest, |(_, next)| next.max(earliest));
         let soon = due > now;
         if !soon {
-            *next = Some(due + limit.interval);
+            *next = Some((limit, due + limit.interval));
         }
         soon
     }
@@ -251,9 +254,16 @@ mod tests {
         let (_folder, guard) = guarded("right", 4);
         let start = Instant::now();
         let limit = RateLimit { interval: Duration::from_millis(100), burst: 3 };
-        let passes = |ms| !guard.is_too_soon(limit, start + Duration::from_millis(ms));
+        let passes = |ms| !guard.is_too_soon(Some(limit), start + Duration::from_millis(ms));
         let passed: Vec<u64> = [0, 1, 2, 3, 50, 100, 101, 1000, 1001, 1002, 1003].into_iter().filter(|ms| passes(*ms)).collect();
         assert_eq!(passed, [0, 1, 2, 100, 1000, 1001, 1002]);
+        // A limit that was a mistake holds nobody up once it is another one, or none.
+        let by = |limit| !guard.is_too_soon(limit, start + Duration::from_secs(2));
+        let mistaken = Some(RateLimit { interval: Duration::from_secs(6000), burst: 1 });
+        for other in [Some(limit), None, Some(RateLimit { interval: Duration::ZERO, burst: 1 })] {
+            assert_eq!([mistaken, mistaken, other, mistaken].map(by), [true, false, true, true], "{other:?}");
+            by(None);
+        }
     }
 
     #[tokio::test]

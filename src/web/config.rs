@@ -82,9 +82,8 @@ impl WebConfig {
     /// It can't be read.
     pub fn text(path: &Path) -> Result<String, WebConfigError> {
         let read = || {
-            plain(path)?;
             let mut text = String::new();
-            let length = std::fs::File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+            let length = plain(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
             if length as u64 > LONGEST { Err(std::io::Error::other("it is longer than 1 MiB")) } else { Ok(text) }
         };
         read().map_err(|error| WebConfigError(format!("{}: {error}; check `--web.config.file`", path.display())))
@@ -156,11 +155,11 @@ fn cost(hash: &str) -> Option<u32> {
 }
 
 /// A user, if a password can be compared with what stands for it.
-fn user((name, hash): (String, String)) -> Result<(String, Secret), Wrong> {
+fn user((name, hash, line): (String, String, usize)) -> Result<(String, Secret), Wrong> {
     if name.contains(':') {
         return Err(wrong(
             "basic_auth_users",
-            format!("{} holds a `:`, behind which a password begins; no such user can sign in", shown(&name)),
+            format!("line {line}: {} holds a `:`, behind which a password begins; no such user can sign in", shown(&name)),
         ));
     }
     let message = match cost(&hash) {
@@ -171,7 +170,7 @@ fn user((name, hash): (String, String)) -> Result<(String, Secret), Wrong> {
         _ => "is no bcrypt hash".to_owned(),
     };
     let name = shown(&name);
-    Err(wrong("basic_auth_users", format!("what stands for {name} {message}; make one: htpasswd -nBC 10 NAME")))
+    Err(wrong("basic_auth_users", format!("line {line}: what stands for {name} {message}; make one: htpasswd -nBC 10 NAME")))
 }
 
 impl HttpServerConfig {
@@ -183,7 +182,7 @@ impl HttpServerConfig {
     }
 }
 
-fn header((name, value): (String, String)) -> Result<(&'static str, HeaderValue), Wrong> {
+fn header((name, value, _): (String, String, usize)) -> Result<(&'static str, HeaderValue), Wrong> {
     let Some((name, values)) = HEADERS.iter().find(|(own, _)| *own == name) else {
         let names = HEADERS.map(|(name, _)| name).join(", ");
         return Err(wrong("headers", format!("{} can't be set; there are {names}", shown(&name))));

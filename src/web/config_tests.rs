@@ -116,6 +116,18 @@ fn what_of_tls_does_not_go_together_is_said() {
         let error = read(&format!("tls_server_config: {{{text}}}\n")).unwrap_err().to_string();
         assert!(error.contains(&format!("web.yml: `{key}`: ")) && error.contains(words), "{text}: {error}");
     }
+    // The end of a key is no path.
+    for name in ["Zm9vYmFy/Zm9v=", "/Zm9vYmFyZm9v", "Zm9vYmFyZm9v"] {
+        let error = error(&format!("tls_server_config: {{cert_file: {name}, key: k}}\n"));
+        assert!(error.contains("`cert_file`: `…`") && !error.contains("Zm9v"), "{error}");
+    }
+    let absent = error("tls_server_config: {cert_file: /usr/bin/no-such-file, key: k}\n");
+    assert!(absent.contains("/usr/bin/no-such-file: No such"), "{absent}");
+    // A blank is forgotten behind the colon.
+    for text in ["{me:hunter2secret}", "{\"me:hunter2secret\": a}", "\n  me:hunter2secret", "{me: a, me:hunter2secret: a}"] {
+        let error = error(&format!("http_server_config: {{}}\nbasic_auth_users: {text}\n"));
+        assert!(!error.contains("hunter2"), "{error}");
+    }
     // Whoever writes the section wants TLS.
     for (nothing, words) in [
         ("{}", "`cert_file`: is missing"),
@@ -170,8 +182,8 @@ fn a_value_of_another_kind_names_its_key_and_what_may_stand_there() {
         ("tls_server_config: a".into(), "`tls_server_config`: wants a mapping, and holds a text"),
         ("basic_auth_users: []".into(), "`basic_auth_users`: wants a mapping, and holds a list"),
         ("basic_auth_users:".into(), "`basic_auth_users`: has no value"),
-        ("basic_auth_users: {a: }".into(), "`basic_auth_users`: `a` wants a text, and holds nothing"),
-        ("basic_auth_users: {'a:b': c}".into(), "`basic_auth_users`: `a:b` holds a `:`"),
+        ("basic_auth_users: {a: }".into(), "`basic_auth_users`: line 1: `a` wants a text, and holds nothing"),
+        ("basic_auth_users: {'a:b': c}".into(), "`basic_auth_users`: line 1: `a:…` holds a `:`"),
         ("http_server_config: {http2: \"yes\"}".into(), "`http2`: wants `true` or `false`, without quotes, and holds a text"),
         (
             "http_server_config: {headers: {X-Own: a}}".into(),
@@ -226,12 +238,17 @@ fn names_that_keep_nobody_out_are_warned_of() {
     let warning = |keys: &str| {
         let text =
             format!("tls_server_config: {{cert_file: a, key_file: b, client_allowed_sans: [c], client_auth_type: {keys}}}\n");
-        read(&text).unwrap().tls.unwrap().warning()
+        read(&text).unwrap().tls.unwrap().warnings()
     };
     for kind in ["RequestClientCert", "RequireAnyClientCert", "VerifyClientCertIfGiven, client_ca_file: c"] {
-        assert!(warning(kind).unwrap().contains("`client_allowed_sans`: keeps nobody out"), "{kind}");
+        assert!(warning(kind)[0].contains("`client_allowed_sans`: keeps nobody out"), "{kind}");
     }
-    assert_eq!(warning("RequireAndVerifyClientCert, client_ca_file: c"), None);
+    assert!(warning("RequireAndVerifyClientCert, client_ca_file: c").is_empty());
+    for kind in ["RequestClientCert", "RequireAnyClientCert"] {
+        let warnings = warning(&format!("{kind}, client_ca_file: c"));
+        assert!(warnings.len() == 2 && warnings[1].contains("`client_ca_file`: keeps nobody out"), "{warnings:?}");
+    }
+    assert_eq!(warning("VerifyClientCertIfGiven, client_ca_file: c").len(), 1);
 }
 
 #[test]
@@ -241,6 +258,7 @@ fn a_key_in_any_place_is_not_shown() {
     let hash = bcrypt::hash("let me in", 4).unwrap();
     let whole = "cert_file: a, key_file: b, client_ca_file: c, client_auth_type: RequireAndVerifyClientCert";
     let long = "very-long-".repeat(7);
+    let [among, user, password] = [format!("x {hash}"), format!("me:{hash}"), "me:hunter2secret".to_owned()];
     for (secret, part) in [
         (key.as_str(), &body[48..60]),
         // As lines of a plain text are folded.
@@ -249,6 +267,12 @@ fn a_key_in_any_place_is_not_shown() {
         (&body[..64], &body[48..60]),
         (&hash, &hash[20..30]),
         (&long, "long"),
+        (&among, &hash[20..30]),
+        (&user, &hash[20..30]),
+        (&password, "hunter2"),
+        ("$6$salt$0123456789abcdef", "0123456789"),
+        ("$apr1$salt$0123456789abcdef", "0123456789"),
+        ("{SHA}0123456789abcdef=", "0123456789"),
     ] {
         let mut texts = vec![
             format!("{secret:?}: 1"),

@@ -72,7 +72,7 @@ impl Good {
     }
 
     fn warn(&self) {
-        if let Some(warning) = self.config.tls.as_ref().and_then(TlsServerConfig::warning) {
+        for warning in self.config.tls.iter().flat_map(TlsServerConfig::warnings) {
             tracing::warn!("the web config file: {warning}");
         }
     }
@@ -150,11 +150,12 @@ impl Current {
 /// What protects by the old file and is gone from the new one. Somebody may have emptied it, or written half of it.
 fn gone(old: &WebConfig, new: &WebConfig) -> Option<Wrong> {
     let key = match (&old.tls, &new.tls) {
-        (Some(_), None) => "tls_server_config",
-        (Some(old), Some(new)) if old.client_auth().verifies() && !new.says_client_auth() => "client_auth_type",
-        _ if !old.basic_auth_users.is_empty() && new.basic_auth_users.is_empty() => "basic_auth_users",
-        _ => return None,
+        (Some(_), None) => Some("tls_server_config"),
+        (Some(old), Some(new)) => old.left_out_by(new),
+        (None, _) => None,
     };
+    let users = !old.basic_auth_users.is_empty() && new.basic_auth_users.is_empty();
+    let key = key.or(users.then_some("basic_auth_users"))?;
     Some(wrong(key, "is gone; what protects isn't turned off while the program runs. Write it again, or start the program anew"))
 }
 
@@ -197,6 +198,9 @@ mod tests {
         let users = format!("basic_auth_users: {{a: {hash}}}\n");
         let verified = format!("{TLS}  client_ca_file: cert.pem\n  client_auth_type: RequireAndVerifyClientCert\n");
         let both = format!("{TLS}{users}");
+        let any = format!("{TLS}  client_auth_type: RequireAnyClientCert\n");
+        let named = format!("{verified}  client_allowed_sans: [a]\n");
+        let newest = format!("{TLS}  min_version: TLS13\n");
         for (before, after, key) in [
             (TLS, "", "tls_server_config"),
             (TLS, " \n\n", "tls_server_config"),
@@ -210,6 +214,10 @@ mod tests {
             (&both, TLS, "basic_auth_users"),
             (&both, &users, "tls_server_config"),
             (&verified, TLS, "client_auth_type"),
+            (&any, TLS, "client_auth_type"),
+            (&named, &verified, "client_allowed_sans"),
+            (&named, &any, "client_allowed_sans"),
+            (&newest, TLS, "min_version"),
         ] {
             let current = folder.open(before);
             folder.write("web.yml", after);
@@ -220,7 +228,22 @@ mod tests {
             // Something else may come instead.
             folder.write("web.yml", &both);
             let error = fault(&current);
-            assert_eq!(error.is_empty(), before != verified, "{before:?}: {error}");
+            assert_eq!(
+                error.is_empty(),
+                ![&verified, &any, &named, &newest].contains(&&before.to_owned()),
+                "{before:?}: {error}"
+            );
+        }
+        for (before, after) in [
+            (&named, format!("{verified}  client_allowed_sans: [b]\n")),
+            (&named, format!("{verified}  client_allowed_sans: []\n")),
+            (&named, format!("{TLS}  client_auth_type: NoClientCert\n")),
+            (&any, format!("{TLS}  client_auth_type: RequestClientCert\n")),
+            (&newest, format!("{TLS}  min_version: TLS12\n")),
+        ] {
+            let current = folder.open(before);
+            folder.write("web.yml", &after);
+            assert_eq!(fault(&current), "", "{before:?} {after:?}");
         }
         // What never protected may go.
         let current = folder.open("http_server_config: {http2: false}\n");

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Version;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -24,6 +25,7 @@ use crate::measure::process::max_fds;
 use super::change::Certified;
 use super::current::Current;
 use super::patience::{Limits, Patience, Patient, Places};
+use super::scrape::PIECE;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 512;
@@ -37,6 +39,8 @@ const WAIT: Duration = Duration::from_secs(30);
 const RESERVED: u64 = 64;
 /// A handshake may take so long.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Requests at once over one connection of HTTP/2.
+const STREAMS: u32 = 8;
 /// What a connection may take without a word.
 const LIMITS: Limits = Limits {
     headers: Duration::from_secs(10),
@@ -92,7 +96,7 @@ impl TlsListener {
             let rooms = Places([places.clone(), own]);
             tokio::spawn(async move {
                 let Some(entered) = door.enter(&rooms, place, &waiting, WAIT).await else { return };
-                if let Err(error) = door.serve(stream, rooms).await {
+                if let Err(error) = door.serve(stream, rooms, LIMITS).await {
                     tracing::debug!(%peer, %error, "a connection to the web surface ended");
                 }
                 drop(entered);
@@ -127,16 +131,17 @@ impl TlsListener {
         }
     }
 
-    async fn serve(mut self, stream: TcpStream, places: Places) -> io::Result<()> {
+    async fn serve(mut self, stream: TcpStream, places: Places, limits: Limits) -> io::Result<()> {
         let Secured { stream, http2, certified } = match self.config {
             None => Secured { stream: Box::new(stream), http2: true, certified: None },
             Some(config) => tokio::time::timeout(HANDSHAKE, secure(stream, config)).await??,
         };
         let patience = Patience::new(places);
         let service = TowerToHyperService::new(self.router);
-        let answering = patience.clone();
+        let (answering, waiting) = (patience.clone(), patience.clone());
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             let under_way = answering.answers(request.version());
+            let sending = (request.version() == Version::HTTP_2).then(|| answering.clone());
             if let Some(certified) = certified {
                 request.extensions_mut().insert(certified);
             }
@@ -144,20 +149,30 @@ impl TlsListener {
             async move {
                 let answer = answer.await;
                 drop(under_way);
-                answer
+                match sending {
+                    Some(sending) => answer.map(|answer| answer.map(|body| sending.sends(body))),
+                    None => answer,
+                }
             }
         });
-        let io = TokioIo::new(Patient::new(stream, patience, LIMITS));
-        let builder = auto::Builder::new(TokioExecutor::new());
+        let io = TokioIo::new(Patient::new(stream, patience, limits));
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http2().max_concurrent_streams(STREAMS).max_send_buf_size(PIECE);
         let builder = if http2 { builder } else { builder.http1_only() };
         let connection = builder.serve_connection(io, service);
         tokio::pin!(connection);
+        let serving = async {
+            tokio::select! {
+                done = connection.as_mut() => return done.map_err(io::Error::other),
+                _ = self.stopped.wait_for(|stopped| *stopped) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await.map_err(io::Error::other)
+        };
         tokio::select! {
-            done = connection.as_mut() => return done.map_err(io::Error::other),
-            _ = self.stopped.wait_for(|stopped| *stopped) => {}
+            done = serving => done,
+            () = waiting.is_out(limits.stalled) => Err(io::ErrorKind::TimedOut.into()),
         }
-        connection.as_mut().graceful_shutdown();
-        connection.await.map_err(io::Error::other)
     }
 }
 
@@ -214,6 +229,28 @@ mod tests {
         drop(taken);
         peers.of(other);
         assert_eq!(peers.0.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn over_http2_a_peer_asks_for_little_at_once_and_has_to_take_it() {
+        let (_stop, stopped) = watch::channel(false);
+        let router = Router::new().route("/", axum::routing::get(async || "a".repeat(100 << 10)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let places = Places([CONNECTIONS, 1].map(|places| Arc::new(Semaphore::new(places))));
+        let limits = Limits { stalled: Duration::from_millis(300), ..LIMITS };
+        let served = tokio::spawn(TlsListener { config: None, router, stopped }.serve(accepted.unwrap().0, places, limits));
+
+        let (sender, connection) =
+            h2::client::Builder::new().initial_window_size(0).handshake::<_, bytes::Bytes>(stream.unwrap()).await.unwrap();
+        let mut client = tokio::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let request = hyper::Request::get("http://a/").body(()).unwrap();
+        let _stalled = sender.send_request(request, true).unwrap().0.await.unwrap();
+        assert_eq!(sender.current_max_send_streams(), STREAMS as usize);
+        let ended = tokio::time::timeout(Duration::from_secs(10), &mut client).await;
+        assert!(ended.is_ok(), "the connection is closed");
+        assert_eq!(served.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -3,12 +3,14 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Version;
+use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
@@ -22,7 +24,7 @@ pub(super) struct Limits {
     pub idle: Duration,
     /// The same where others wait for a place.
     pub crowded: Duration,
-    /// While an answer is sent over HTTP/1.1, without any progress of it.
+    /// While an answer is sent, without any progress of it.
     pub stalled: Duration,
 }
 
@@ -36,13 +38,15 @@ pub(super) struct Patience(Arc<Known>);
 struct Known {
     answering: AtomicUsize,
     http2: AtomicBool,
+    /// The answers that are being sent over HTTP/2, each with when something of it was taken last.
+    sending: Mutex<Vec<(u64, Instant)>>,
     places: Places,
 }
 
 impl Patience {
     /// Of a connection that has a place of these.
     pub fn new(places: Places) -> Self {
-        Self(Arc::new(Known { answering: AtomicUsize::new(0), http2: AtomicBool::new(false), places }))
+        Self(Arc::new(Known { answering: AtomicUsize::new(0), http2: AtomicBool::new(false), sending: Mutex::default(), places }))
     }
 
     fn is_crowded(&self) -> bool {
@@ -54,6 +58,32 @@ impl Patience {
         self.0.answering.fetch_add(1, Ordering::Relaxed);
         self.0.http2.fetch_or(version == Version::HTTP_2, Ordering::Relaxed);
         UnderWay(self.clone())
+    }
+
+    /// An answer over HTTP/2 as it is sent. The connection itself doesn't stand still where a peer takes nothing of one of them.
+    pub fn sends(&self, body: Body) -> Body {
+        let mut sending = self.sending();
+        let number = sending.last().map_or(0, |(last, _)| last + 1);
+        sending.push((number, Instant::now()));
+        drop(sending);
+        Body::new(Sending { body, number, patience: self.clone() })
+    }
+
+    /// Waits until nothing was taken of one of these answers for so long.
+    pub async fn is_out(&self, stalled: Duration) {
+        loop {
+            let oldest = self.sending().iter().map(|(_, at)| *at).min();
+            let left = oldest.map_or(stalled, |at| stalled.saturating_sub(at.elapsed()));
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Vec<(u64, Instant)>> {
+        // Nothing panics while it is locked.
+        self.0.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_answering(&self) -> bool {
@@ -72,6 +102,39 @@ pub(super) struct UnderWay(Patience);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.0.answering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer of which each part is asked for once its peer has room for it.
+struct Sending {
+    body: Body,
+    number: u64,
+    patience: Patience,
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some((_, at)) = self.patience.sending().iter_mut().find(|(number, _)| *number == self.number) {
+            *at = Instant::now();
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.patience.sending().retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -280,6 +343,36 @@ mod tests {
             Ok(())
         };
         assert_eq!(timeout(LONG, sending).await.unwrap(), Err(io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn over_http2_each_answer_has_to_be_taken() {
+        let patience = Patience::new(places(100));
+        assert!(timeout(SHORT * 3, patience.is_out(SHORT)).await.is_err(), "there is none");
+        let [mut taken, left] = ["a", "b"].map(|text| patience.sends(Body::from(text)));
+        let taking = async {
+            loop {
+                tokio::time::sleep(SHORT / 6).await;
+                std::future::poll_fn(|cx| Pin::new(&mut taken).poll_frame(cx)).await.transpose().unwrap();
+            }
+        };
+        tokio::select! {
+            () = taking => {}
+            () = patience.is_out(SHORT) => {}
+        }
+        drop(left);
+        let taking = async {
+            for _ in 0..20 {
+                tokio::time::sleep(SHORT / 6).await;
+                std::future::poll_fn(|cx| Pin::new(&mut taken).poll_frame(cx)).await.transpose().unwrap();
+            }
+        };
+        tokio::select! {
+            () = taking => {}
+            () = patience.is_out(SHORT * 2) => panic!("all is taken"),
+        }
+        drop(taken);
+        assert!(patience.sending().is_empty());
     }
 
     #[tokio::test]

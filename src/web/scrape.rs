@@ -17,7 +17,7 @@ use crate::exposition::{self, Format, Shown};
 /// So many bytes of pages are kept at most for those who take them slowly, however many there are.
 const KEPT: usize = 32 << 20;
 /// So much of a page a connection gets at once, as a copy: what it holds doesn't hold the page.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 16 << 10;
 
 /// The text of a page, until it is given up.
 struct Text {

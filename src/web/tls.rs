@@ -12,7 +12,7 @@ use crate::net::auth::Secret;
 use crate::net::pem::{self, PemError};
 
 use super::clients::{ClientAuth, Clients};
-use super::written::{Section, Wrong, shown, wrong};
+use super::written::{HIDDEN, Section, Wrong, shown, wrong};
 
 /// TLS of the web surface.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct TlsServerConfig {
     client_auth_type: Option<ClientAuth>,
     /// The names one of which a client's certificate must have, if it is given; without this it needs none.
     client_allowed_sans: Option<Vec<String>>,
-    /// The oldest version that is spoken; none before TLS 1.2 is.
-    min_version: TlsVersion,
+    /// The oldest version that is spoken, if it is said; none before TLS 1.2 is.
+    min_version: Option<TlsVersion>,
     /// The newest version that is spoken.
     max_version: TlsVersion,
     /// The cipher suites of TLS 1.2, by their names in Go; empty: all. Those of TLS 1.3 are always spoken.
@@ -87,8 +87,11 @@ impl Pem {
             }
             (None, Some(name)) => {
                 let path = folder.join(&name);
-                // The folder is no part of what is written.
-                let shown = if shown(&name) == format!("`{name}`") { path.display().to_string() } else { shown(&name) };
+                let whole = shown(&name) == format!("`{name}`");
+                let shown = match whole && is_like_a_path(&name, &path) {
+                    true => path.display().to_string(),
+                    false => HIDDEN.to_owned(),
+                };
                 Ok(Some(Self { key: file, held: Held::File { shown, path } }))
             }
             (Some(_), Some(_)) => Err(wrong(key, format!("says what `{file}` says, too; leave out one of them"))),
@@ -108,6 +111,12 @@ impl Pem {
             Held::File { shown, .. } => wrong(self.key, format!("{shown}: {message}")),
         }
     }
+}
+
+/// Whether a name is surely that of a file. The last line of a key may hold a `/`, but no `.`, and is in no folder that there is.
+fn is_like_a_path(name: &str, path: &Path) -> bool {
+    let folder = Path::new(name).parent().filter(|folder| folder.file_name().is_some());
+    name.contains('.') || folder.is_some() && path.parent().is_some_and(Path::is_dir)
 }
 
 /// What stands in the PEM texts of a section, in the order in which it names them.
@@ -147,7 +156,7 @@ impl TlsServerConfig {
         let config = Self {
             client_auth_type: section.choice("client_auth_type", &ClientAuth::NAMES)?,
             client_allowed_sans: section.texts("client_allowed_sans")?,
-            min_version: section.choice("min_version", &TlsVersion::NAMES)?.unwrap_or(TlsVersion::Tls12),
+            min_version: section.choice("min_version", &TlsVersion::NAMES)?,
             max_version: section.choice("max_version", &TlsVersion::NAMES)?.unwrap_or(TlsVersion::Tls13),
             cipher_suites: section.texts("cipher_suites")?.unwrap_or_default(),
             curve_preferences: section.texts("curve_preferences")?.unwrap_or_default(),
@@ -178,20 +187,32 @@ impl TlsServerConfig {
         self.client_auth_type.unwrap_or_default()
     }
 
-    /// Whether it says so, whatever it is.
-    pub(super) fn says_client_auth(&self) -> bool {
-        self.client_auth_type.is_some()
+    /// The key by which it protects, and which another leaves out. What that says instead is meant.
+    pub(super) fn left_out_by(&self, new: &Self) -> Option<&'static str> {
+        let kind = self.client_auth();
+        if (kind.requires() || kind.verifies()) && new.client_auth_type.is_none() {
+            return Some("client_auth_type");
+        }
+        // Names can't stand where nobody is asked for a certificate.
+        if self.client_allowed_sans.is_some()
+            && new.client_allowed_sans.is_none()
+            && new.client_auth_type != Some(ClientAuth::NoClientCert)
+        {
+            return Some("client_allowed_sans");
+        }
+        (self.min_version == Some(TlsVersion::Tls13) && new.min_version.is_none()).then_some("min_version")
     }
 
     /// What protects less than it seems to.
-    pub(super) fn warning(&self) -> Option<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let kind = self.client_auth();
-        if self.client_allowed_sans.is_none() || kind.requires() && kind.verifies() {
-            return None;
-        }
+        let names = self.client_allowed_sans.as_ref().filter(|_| !(kind.requires() && kind.verifies()));
+        let authorities = self.authorities.as_ref().filter(|_| !kind.verifies());
         let why =
             if kind.verifies() { "a client without a certificate comes in" } else { "nobody verifies who made a certificate" };
-        Some(format!("`client_allowed_sans`: keeps nobody out, since {why}; `client_auth_type: RequireAndVerifyClientCert` does"))
+        let keys = names.map(|_| "client_allowed_sans").into_iter().chain(authorities.map(|pem| pem.key));
+        keys.map(|key| format!("`{key}`: keeps nobody out, since {why}; `client_auth_type: RequireAndVerifyClientCert` does"))
+            .collect()
     }
 
     /// Reads its files.
@@ -261,7 +282,7 @@ impl TlsServerConfig {
 
     fn versions(&self) -> Result<&'static [&'static SupportedProtocolVersion], Wrong> {
         const ALL: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
-        match (self.min_version, self.max_version) {
+        match (self.min_version.unwrap_or(TlsVersion::Tls12), self.max_version) {
             (_, TlsVersion::Tls10 | TlsVersion::Tls11) => {
                 Err(wrong("max_version", "is older than TLS 1.2, the oldest that is spoken"))
             }

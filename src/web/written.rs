@@ -9,6 +9,8 @@ use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, 
 
 /// Texts of so many characters are not repeated: a line of a key has as many.
 const LONG: usize = 64;
+/// What stands in a message for a text that may be a secret.
+pub(super) const HIDDEN: &str = "`…` (not shown, for it may be a secret)";
 /// How deep the file may nest.
 const MAX_DEPTH: usize = 16;
 /// How many texts, lists and mappings it may hold once its aliases are written out.
@@ -24,12 +26,19 @@ pub(super) fn wrong(key: &str, message: impl std::fmt::Display) -> Wrong {
     Wrong(format!("`{key}`: {message}"))
 }
 
-/// How a text of the file is repeated in a message: not at all where it may be a secret, as a key, a part of one or a hash.
+/// How a text of the file is repeated in a message: not at all where it may be a secret, as a key, a part of one or a hash; and of what
+/// stands behind a `:` nothing, for a password may.
 pub(super) fn shown(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let secret =
-        text.chars().nth(LONG - 1).is_some() || text.contains(breaks) || text.contains("-----") || text.starts_with("$2");
-    if secret { "`…` (not shown, for it may be a secret)".to_owned() } else { format!("`{text}`") }
+    // `$2y$…`, `$apr1$…`, `$5$…`, `{SHA}…`, `{SSHA}…`, wherever they stand.
+    let hash = text.contains('$') || text.contains("SHA}");
+    if hash || text.chars().nth(LONG - 1).is_some() || text.contains(breaks) || text.contains("-----") {
+        return HIDDEN.to_owned();
+    }
+    match text.split_once(':') {
+        Some((before, _)) => format!("`{before}:…`"),
+        None => format!("`{text}`"),
+    }
 }
 
 /// What stands at one place.
@@ -39,6 +48,7 @@ pub(super) enum Written {
         text: String,
         /// Whether it has no quotes.
         plain: bool,
+        line: usize,
     },
     List(Vec<Written>),
     Map(Vec<(String, Written)>),
@@ -67,7 +77,7 @@ impl Written {
     }
 
     fn is_null(&self) -> bool {
-        matches!(self, Self::Text { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+        matches!(self, Self::Text { text, plain: true, .. } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// What it is, for messages.
@@ -138,7 +148,8 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<I> {
         }
         let (written, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
-                (Written::Text { text: text.into_owned(), plain: style == ScalarStyle::Plain }, anchor)
+                let (plain, line) = (style == ScalarStyle::Plain, span.start.line());
+                (Written::Text { text: text.into_owned(), plain, line }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => {
                 let mut items = Vec::new();
@@ -170,7 +181,7 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<I> {
         while let Some((key, span)) = self.inner(depth)? {
             let value = self.inner(depth)?.ok_or_else(|| at(&span, "this is not YAML"))?.0;
             match key {
-                Written::Text { text, plain: true } if text == "<<" => match value {
+                Written::Text { text, plain: true, .. } if text == "<<" => match value {
                     Written::List(all) => merged.extend(all),
                     one => merged.push(one),
                 },
@@ -255,14 +266,18 @@ impl Section {
         }
     }
 
-    /// The names under a key, each with its text; none without the key.
+    /// The names under a key, each with its text and the line of that; none without the key.
     ///
     /// # Errors
     /// It is no mapping from texts to texts.
-    pub fn named(&mut self, key: &str) -> Result<Vec<(String, String)>, Wrong> {
+    pub fn named(&mut self, key: &str) -> Result<Vec<(String, String, usize)>, Wrong> {
         let Some(written) = self.take(key) else { return Ok(Vec::new()) };
         let entry = |(name, written): (String, Written)| match written {
-            Written::Text { ref text, .. } if !written.is_null() => Ok((name, text.clone())),
+            Written::Text { ref text, line, .. } if !written.is_null() => Ok((name, text.clone(), line)),
+            Written::Text { line, .. } => Err(wrong(
+                key,
+                format!("line {line}: {} wants a text, and holds nothing; a blank belongs behind its `:`", shown(&name)),
+            )),
             other => Err(wrong(key, format!("{} wants a text, and holds {}", shown(&name), other.kind()))),
         };
         written.map(key)?.into_iter().map(entry).collect()
@@ -288,8 +303,8 @@ impl Section {
     pub fn flag(&mut self, key: &str) -> Result<Option<bool>, Wrong> {
         match self.take(key) {
             None => Ok(None),
-            Some(Written::Text { text, plain: true }) if is_one_of(&text, ["true", "yes", "on", "y"]) => Ok(Some(true)),
-            Some(Written::Text { text, plain: true }) if is_one_of(&text, ["false", "no", "off", "n"]) => Ok(Some(false)),
+            Some(Written::Text { text, plain: true, .. }) if is_one_of(&text, ["true", "yes", "on", "y"]) => Ok(Some(true)),
+            Some(Written::Text { text, plain: true, .. }) if is_one_of(&text, ["false", "no", "off", "n"]) => Ok(Some(false)),
             Some(other) => Err(other.is_not(key, "`true` or `false`, without quotes")),
         }
     }
@@ -318,9 +333,25 @@ mod tests {
         assert_eq!(shown("prometheus"), "`prometheus`");
         assert_eq!(shown(&"a".repeat(63)), format!("`{}`", "a".repeat(63)));
         let long = "ü".repeat(64);
-        for secret in ["a\nb", "a\u{2028}b", "-----BEGIN KEY-----", "$2y$10$abc", "a\u{85}b", &long] {
+        for secret in [
+            "a\nb",
+            "a\u{2028}b",
+            "-----BEGIN KEY-----",
+            "$2y$10$abc",
+            "x$2y$10$abc",
+            "x $2y$10$abc",
+            "me:$2b$10$abc",
+            "$5$abc",
+            "$6$abc",
+            "$apr1$abc",
+            "{SHA}abc=",
+            "me:{SSHA}abc=",
+            "a\u{85}b",
+            &long,
+        ] {
             assert_eq!(shown(secret), "`…` (not shown, for it may be a secret)", "{secret}");
         }
+        assert_eq!(shown("prometheus:hunter2secret"), "`prometheus:…`");
     }
 
     #[test]
@@ -352,7 +383,7 @@ mod tests {
         let section = |text: &str| Section::whole(Written::read(text).unwrap().unwrap(), &["a", "b", "c"]).unwrap();
         assert_eq!(
             section("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n").named("b").unwrap(),
-            [("x", "3"), ("y", "2")].map(|(n, t)| (n.into(), t.into()))
+            [("x", "3", 2), ("y", "2", 1)].map(|(n, t, line)| (n.into(), t.into(), line))
         );
         assert_eq!(section("a: 1.10\n").text("a").unwrap().unwrap(), "1.10");
         assert_eq!(
@@ -372,7 +403,10 @@ mod tests {
         assert_eq!(message(section("a: [x]\n").text("a").map(drop)), "`a`: wants a text, and holds a list");
         assert_eq!(message(section("a: x\n").texts("a").map(drop)), "`a`: wants a list of texts, and holds a text");
         assert_eq!(message(section("a: []\n").named("a").map(drop)), "`a`: wants a mapping, and holds a list");
-        assert_eq!(message(section("a: {x: }\n").named("a").map(drop)), "`a`: `x` wants a text, and holds nothing");
+        assert_eq!(
+            message(section("a: {x: }\n").named("a").map(drop)),
+            "`a`: line 1: `x` wants a text, and holds nothing; a blank belongs behind its `:`"
+        );
         assert_eq!(
             message(section("a: {d: 1}\n").section("a", &["b", "c"]).map(drop)),
             "`a`: there is no key `d`; there are b, c"

@@ -95,3 +95,28 @@ fn a_run_ends_with_its_terminal_but_under_nohup() {
         assert!(bench.records().pop().unwrap()["stopped"].is_string(), "{nohup}");
     }
 }
+
+#[test]
+fn whoever_stops_a_run_does_not_wait_for_a_disk() {
+    for command in ["run", "serve"] {
+        let bench = Bench::new();
+        bench.file(
+            "a.yml",
+            "name: a\ndefaults: {http: {base_url: builtin}}\nscenarios: {a: {flow: [{http: {get: /, name: home}}]}}\n\
+             phases: [{name: one, duration: 10m, drain: 100ms, load: {a: {rate: 1/s, max_users: 1}}}]\n",
+        );
+        let arguments = [command, "--web.listen-address=127.0.0.1:0", "--log.level=info", "a.yml"];
+        let mut running = Running::start(bench.command(&arguments), bench.path());
+        running.until("the load", |running| running.err().contains("phase started").then_some(()));
+        // Nothing can be written any more where the run is stored.
+        let runs: Vec<_> = std::fs::read_dir(bench.path().join("runs")).unwrap().map(|run| run.unwrap().path()).collect();
+        let run = runs.iter().find(|run| run.is_dir()).unwrap();
+        std::fs::remove_dir_all(run).unwrap();
+        std::fs::write(run, "").unwrap();
+        let stopped = Instant::now();
+        running.signal(libc::SIGTERM);
+        let ended = running.wait();
+        assert!(stopped.elapsed() < Duration::from_secs(4), "{command}: {:?}\n{}", stopped.elapsed(), ended.err);
+        assert!(ended.err.to_lowercase().contains("the run could not be stored"), "{command}: {}", ended.err);
+    }
+}

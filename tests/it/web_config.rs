@@ -99,6 +99,14 @@ fn clients_come_in_by_their_certificate_as_the_file_says() {
         let answer = http::ask_tls(daemon.port, "POST", "/-/reload", &ours.certificate(), client, &TLS13).unwrap();
         answer.split(' ').nth(1).unwrap_or_default().to_owned()
     };
+    // Names are not forgotten by being left out.
+    with(&format!(", {verified}"));
+    assert!(
+        http::ask_tls(daemon.port, "GET", "/-/healthy", &ours.certificate(), clients[1].1.clone(), &TLS13)
+            .is_none_or(|answer| !answer.contains("200 OK"))
+    );
+    with(", client_auth_type: NoClientCert");
+    assert_eq!(reload(0), "403");
     with(&format!(", {verified}"));
     assert_eq!(reload(1), "200");
     with(", client_auth_type: RequireAnyClientCert");

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::CHUNK;
+use crate::base::files::plain;
 use crate::net::Limit;
 
 /// How much is read at once, in bytes: a hop to another thread costs more than reading a small piece.
@@ -33,11 +34,10 @@ impl Source {
     /// It can't be opened, or is no plain file. The message names it.
     pub fn open(path: &Path) -> io::Result<(Self, u64)> {
         let named = |error| named(path, error);
-        // Looked at first, since opening a pipe would wait for its writer.
         if !fs::metadata(path).map_err(named)?.is_file() {
             return Err(named(io::Error::other("it is not a plain file")));
         }
-        let file = fs::File::open(path).map_err(named)?;
+        let file = plain(path).map_err(named)?;
         let metadata = file.metadata().map_err(named)?;
         Ok((Self { file, path: path.to_owned() }, metadata.len()))
     }
