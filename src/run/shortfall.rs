@@ -160,7 +160,9 @@ impl Part {
     fn own(&self, own: OwnId, metric: &OwnMetric, id: ScenarioId, totals: &Totals, ahead: u64) -> Missing {
         let each = self.each_of(own, id, totals);
         let cut = totals.own(own, id).unfinished as f64 * each + self.of_aside(own, id, totals);
-        let missing = Missing { cut, ahead: ahead as f64 * each, ..self.missing };
+        // Iterations that were cut off had counted it, too.
+        let counted = (totals.own(own, id).counter / (self.whole + self.cut)).max(1.0);
+        let missing = Missing { cut, ahead: ahead as f64 * counted, ..self.missing };
         // A gauge is what it was set to last, whatever that is.
         let whatever = |amount: f64| if amount > 0.0 { f64::INFINITY } else { 0.0 };
         match metric.kind {
