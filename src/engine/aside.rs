@@ -1,11 +1,14 @@
 //! What a user does before its first iteration and after its last one: `start` and `stop`.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::base::Outcome;
 use crate::base::random::Stream;
 use crate::expr::{Layer, Symbol, Value};
 use crate::flow::{self, End, Flow, User};
+use crate::measure::OwnId;
 
 use super::picker::Who;
 use super::pool::Pool;
@@ -34,18 +37,45 @@ struct StartStopGuard<'a> {
     pool: &'a Rc<Pool>,
     slot: &'a Slot,
     sink: &'a UserSink,
+    /// What it puts into metrics of the profile's own, and behind which step it surely has.
+    amounts: &'a BTreeMap<OwnId, u32>,
+    /// Its flow is under way.
+    within: bool,
 }
 
 impl<'a> StartStopGuard<'a> {
-    fn new(pool: &'a Rc<Pool>, slot: &'a Slot, sink: &'a UserSink) -> Self {
+    fn new(pool: &'a Rc<Pool>, slot: &'a Slot, sink: &'a UserSink, amounts: &'a BTreeMap<OwnId, u32>) -> Self {
         slot.busy.set(true);
         pool.aside();
-        Self { pool, slot, sink }
+        Self { pool, slot, sink, amounts, within: false }
+    }
+
+    async fn carry_out(&mut self, flow: &Flow, user: &mut User) -> End {
+        self.slot.step.set(0);
+        self.within = true;
+        let (end, outcome) = flow::carry_out(flow, user, Instant::now(), self.sink).await;
+        if outcome == Outcome::Interrupted {
+            self.leaves_unfinished();
+        }
+        self.within = false;
+        end
+    }
+
+    /// It was cut off at a step: what it would still have counted, nobody knows.
+    fn leaves_unfinished(&self) {
+        let Some(recorder) = self.pool.present() else { return };
+        let step = self.slot.step.get();
+        for (own, _) in self.amounts.iter().filter(|(_, last)| step <= **last) {
+            recorder.set.unfinished_aside(*own, self.pool.id());
+        }
     }
 }
 
 impl Drop for StartStopGuard<'_> {
     fn drop(&mut self) {
+        if self.within {
+            self.leaves_unfinished();
+        }
         self.sink.detach();
         self.pool.back();
         self.slot.busy.set(false);
@@ -55,7 +85,7 @@ impl Drop for StartStopGuard<'_> {
 
 /// Does a user's start again and again until it succeeds, ever more rarely: a target that is away isn't knocked at by everyone.
 pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &mut User, sink: &UserSink) -> Started {
-    let _aside = StartStopGuard::new(pool, slot, sink);
+    let mut aside = StartStopGuard::new(pool, slot, sink, &pool.described().aside[0]);
     let Ok(claim) = pool.claim_for_life() else { return Started::Ended };
     let ctx = &pool.ctx;
     let (seed, scenario) = (ctx.shared.plan.seed, pool.scenario as u64);
@@ -80,7 +110,7 @@ pub(super) async fn start(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &
         if let Some(recorder) = pool.present() {
             user.enter_phase(ctx.phase_name(&recorder));
         }
-        let (end, _) = flow::carry_out(flow, user, Instant::now(), sink).await;
+        let end = aside.carry_out(flow, user).await;
         sink.detach();
         slot.probe.set(false);
         match end {
@@ -126,7 +156,7 @@ fn wait(attempt: u32, stream: &mut Stream) -> Duration {
 
 /// Does a user's stop, once, whatever comes of it. It has what is left of its phase's drain.
 pub(super) async fn stop(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &mut User, sink: &UserSink) {
-    let _aside = StartStopGuard::new(pool, slot, sink);
+    let mut aside = StartStopGuard::new(pool, slot, sink, &pool.described().aside[1]);
     let ctx = &pool.ctx;
     if let Some(at) = slot.cut_at.get() {
         // What was to cut off its iteration is not for this.
@@ -140,7 +170,7 @@ pub(super) async fn stop(flow: &Flow, pool: &Rc<Pool>, slot: &Rc<Slot>, user: &m
     user.begin_stop();
     let who = Who { scenario: pool.scenario as u64, user: slot.number, iteration: Who::LIFE };
     ctx.picker.put(needs, claim, who, Layer::Iteration, user.scope_mut());
-    if let (End::Abort(reason), _) = flow::carry_out(flow, user, Instant::now(), sink).await {
+    if let End::Abort(reason) = aside.carry_out(flow, user).await {
         ctx.report(Report::Abort(reason));
     }
 }

@@ -21,7 +21,7 @@ use super::text::{write_json, write_string};
 use crate::base::secrets::{Naming, Secrets};
 
 pub use cause::Cause;
-use cause::Sides;
+use cause::Reading;
 
 /// The most characters of a value that are shown.
 const SHOWN: usize = 100;
@@ -211,14 +211,30 @@ impl<'a> Search<'a> {
                 }
                 all
             }
-            Kind::Compare(first, rest) if rest.len() == 1 => {
-                let (left, right) = (self.evaluation.value(first)?, self.evaluation.value(&rest[0].1)?);
-                match (f64::try_from(left), f64::try_from(right)) {
-                    (Ok(left), Ok(right)) => Sides::of([first, &rest[0].1], self.scope).cause((left - right).abs()),
-                    _ => Cause::Target,
+            Kind::If(pair, otherwise) => {
+                let condition = self.evaluation.truth(&pair[0])?;
+                // Another branch might have come out otherwise.
+                let by_condition = self.cause(&pair[0], condition)?;
+                match (condition, otherwise) {
+                    (true, _) => self.cause(&pair[1], held)?.min(by_condition),
+                    (false, Some(otherwise)) => self.cause(otherwise, held)?.min(by_condition),
+                    (false, None) => by_condition,
                 }
             }
-            _ => Cause::Target,
+            Kind::Compare(first, rest) => {
+                let nodes: Vec<&Node> = std::iter::once(&**first).chain(rest.iter().map(|(_, node)| node)).collect();
+                let mut found = Vec::new();
+                for ((op, right), left) in rest.iter().zip(&nodes) {
+                    let (a, b) = (self.evaluation.value(left)?, self.evaluation.value(right)?);
+                    if compare(*op, &usable(a), &usable(b)).is_ok_and(|truth| truth == held) {
+                        found.push(Reading::new(&mut self.evaluation, self.scope).compared(*op, left, right, held));
+                    }
+                }
+                // One of those that held has to come out otherwise, or all that didn't.
+                let found = found.into_iter();
+                if held { found.min() } else { found.max() }.unwrap_or(Cause::Target)
+            }
+            _ => Reading::new(&mut self.evaluation, self.scope).any(&[node]),
         })
     }
 

@@ -112,6 +112,25 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// All that it is made of.
+    pub(super) fn parts(&self) -> Vec<&Node> {
+        match self {
+            Kind::Const(_) | Kind::Var(_) | Kind::Local(_) => Vec::new(),
+            Kind::Attribute(of, _) | Kind::Not(of) | Kind::Negate(of) => vec![of],
+            Kind::Slice(of, bounds) => std::iter::once(&**of).chain(bounds.iter().flatten().map(|bound| &**bound)).collect(),
+            Kind::Item(pair) | Kind::And(pair) | Kind::Or(pair) | Kind::Math(_, pair) | Kind::Concat(pair) => {
+                pair.iter().collect()
+            }
+            Kind::Compare(first, rest) => std::iter::once(&**first).chain(rest.iter().map(|(_, node)| node)).collect(),
+            Kind::If(pair, otherwise) => pair.iter().chain(otherwise.as_deref()).collect(),
+            Kind::Filter(_, arguments) | Kind::Test(_, arguments) => {
+                arguments.positional.iter().chain(arguments.named.iter().map(|(_, node)| node)).collect()
+            }
+            Kind::Call(_, arguments) | Kind::List(arguments) => arguments.iter().collect(),
+            Kind::Map(pairs) => pairs.iter().flatten().collect(),
+        }
+    }
+
     /// The first and the last part of what is made of parts.
     pub(super) fn ends(&self) -> Option<(&Node, &Node)> {
         match self {

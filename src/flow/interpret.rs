@@ -30,23 +30,34 @@ pub async fn carry_out<S: Sink>(flow: &Flow, user: &mut User, due: Instant, sink
     }
 }
 
+/// How a flow that is done once ended before its last step.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// How it ended.
+    pub end: End,
+    /// If a step failed: which, and why, without the user's secrets.
+    pub why: String,
+    /// Nothing was wrong but checks that didn't hold in time, and each of them was reported.
+    pub unheld: bool,
+}
+
 /// A flow that is done once for the whole run, from now on.
 ///
 /// # Errors
-/// How it ended before its last step, and if a step failed: which, and why, without the user's secrets.
+/// It ended before its last step.
 ///
 /// May be dropped at any await, like [`carry_out`].
-pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(), (End, String)> {
+pub async fn once<S: Sink>(flow: &Flow, user: &mut User, sink: &S) -> Result<(), Halt> {
     user.scope.begin_iteration(0);
     let mut run = Run::new(user, sink, Instant::now());
     match run.flow(flow).await {
         Ok(()) => Ok(()),
         Err(Stop::Failed(broken)) => {
             let why = run.user.redact(&broken.why);
-            Err((End::Failed, why))
+            Err(Halt { end: End::Failed, why, unheld: broken.unheld })
         }
-        Err(Stop::End(End::Abort(why), _)) => Err((End::Abort(why.clone()), why)),
-        Err(Stop::End(end, _)) => Err((end, String::new())),
+        Err(Stop::End(End::Abort(why), _)) => Err(Halt { end: End::Abort(why.clone()), why, unheld: false }),
+        Err(Stop::End(end, _)) => Err(Halt { end, why: String::new(), unheld: false }),
     }
 }
 

@@ -24,7 +24,7 @@ pub use control::{Choose, Eventually, ForEach, Group, Maybe, Repeat, Times};
 pub use deck::Deck;
 pub use expect::Expect;
 pub use flight::report_connect;
-pub use interpret::{carry_out, once};
+pub use interpret::{Halt, carry_out, once};
 pub use rhythm::RETRY;
 pub use session::{
     Awaited, CloseStep, Closing, Ears, EmitStep, Expected, Finding, Handler, Handlers, Lack, ListenStep, MessageStep, Reconnect,

@@ -9,17 +9,19 @@ pub(super) struct Broken {
     pub(super) why: String,
     /// It was given up at a time limit: whatever it stands in would have taken longer.
     pub(super) timed_out: bool,
+    /// Nothing was wrong but checks that didn't hold, and each of them was reported.
+    pub(super) unheld: bool,
 }
 
 impl Broken {
     /// It failed for anything but its time limit.
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), timed_out: false }
+        Self { why: why.into(), timed_out: false, unheld: false }
     }
 
     /// It failed for that reason.
     pub(super) fn because(reason: Reason, why: String) -> Self {
-        Self { why, timed_out: reason == Reason::Timeout }
+        Self { why, timed_out: reason == Reason::Timeout, unheld: false }
     }
 
     /// How what the step stands in ended.

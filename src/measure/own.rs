@@ -20,6 +20,9 @@ pub struct OwnTotals {
     /// Iterations that were cut off before the last step that could have put something into it.
     #[serde(default)]
     pub unfinished: u64,
+    /// The same of users' `start` and `stop`.
+    #[serde(default)]
+    pub aside: u64,
 }
 
 impl OwnTotals {
@@ -30,6 +33,7 @@ impl OwnTotals {
         let later = |(at, _): &(f64, f64)| self.gauge.is_none_or(|gauge| gauge.0 < *at);
         self.gauge = other.gauge.filter(later).or(self.gauge);
         self.unfinished += other.unfinished;
+        self.aside += other.aside;
     }
 
     /// Takes away what was there earlier. What a gauge was set to before that says nothing of the time since.
@@ -37,6 +41,7 @@ impl OwnTotals {
         self.counter -= earlier.counter;
         take(&mut self.histogram, &earlier.histogram);
         less(&mut self.unfinished, &earlier.unfinished);
+        less(&mut self.aside, &earlier.aside);
         self.gauge = self.gauge.filter(|gauge| earlier.gauge.is_none_or(|earlier| earlier.0 < gauge.0));
     }
 }
@@ -49,4 +54,5 @@ pub(super) struct OwnCell {
     pub gauge: Cell,
     pub set_at: Cell,
     pub unfinished: Count,
+    pub aside: Count,
 }

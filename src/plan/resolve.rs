@@ -128,10 +128,10 @@ fn all(profile: &Profile, options: Options) -> (Option<Plan>, Vec<Diagnostic>) {
     let scenarios: Vec<Scenario> = flows
         .into_iter()
         .enumerate()
-        .map(|(index, steps::Resolved { start, start_within, flow, stop, rows, amounts, .. })| {
+        .map(|(index, steps::Resolved { start, start_within, flow, stop, rows, amounts, aside, .. })| {
             let id = ScenarioId::at(index);
             let max_users = phases.iter().filter_map(|phase| phase.load(id)).map(|load| load.max_users()).max().unwrap_or(0);
-            Scenario { id, name: scenario_names[index].clone(), start, start_within, flow, stop, rows, amounts, max_users }
+            Scenario { id, name: scenario_names[index].clone(), start, start_within, flow, stop, rows, amounts, aside, max_users }
         })
         .collect();
     let hooks = hooks::hooks(&mut resolver, &mut layout, &names);

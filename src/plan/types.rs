@@ -115,6 +115,8 @@ pub struct Scenario {
     pub rows: ScenarioRows,
     /// The metrics of the profile's own that an iteration puts something into, and behind which step it surely has.
     pub amounts: BTreeMap<OwnId, u32>,
+    /// The same of a user's `start`, and of its `stop`.
+    pub aside: [BTreeMap<OwnId, u32>; 2],
     /// The most users it has in any phase.
     pub max_users: u64,
 }

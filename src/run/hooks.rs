@@ -126,11 +126,7 @@ impl RunDriver {
                 Some(format!("the generator itself kept up to {kept} requests from being sent or read"))
             }
             Cause::CutOff => {
-                let cut = shortfall::cut_off(&self.drained);
-                let iterations = if cut == 1 { "1 iteration was".to_owned() } else { format!("{cut} iterations were") };
-                Some(format!(
-                    "{iterations} cut off when their drain ended, and may have left out what they were to do and to count"
-                ))
+                Some(format!("{}, and may have left out what they were to do and to count", shortfall::cut_off(&self.drained)))
             }
             Cause::Target => None,
         };
@@ -181,7 +177,7 @@ impl RunDriver {
             let run = self.drained.clone().plus(&self.staged);
             self.carried.metrics = Some(totals_by_name(&plan, &run, &self.own_gauges()));
             self.carried.lost = Some(lost_by_step(&plan, &run));
-            self.carried.shortfall = shortfall::of(&self.drained, &plan.layout).into();
+            self.carried.shortfall = shortfall::of(&self.drained, &plan).into();
         }
         let order = HookOrder {
             plan: plan.clone(),
@@ -204,7 +200,10 @@ impl RunDriver {
         };
         let wrong = self.wrong(hook, &end);
         let unchecked = wrong.is_empty() && self.is_unchecked(hook, &end);
-        let cause = if end.how == HookHow::Completed { end.cause } else { Cause::Target };
+        let cause = match &end.how {
+            HookHow::Completed | HookHow::Unheld(_) => end.cause,
+            _ => Cause::Target,
+        };
         // Of a verify that was cut off, an `eventually` was cut off with it.
         let undone = end.how == HookHow::Completed && end.totals.scenario(hook.scenario).undone > 0;
         let came = Came { wrong, stopped: end.how == HookHow::Stopped, unchecked, undone, cause };
@@ -292,7 +291,9 @@ impl RunDriver {
         let mut wrong = Vec::new();
         match &end.how {
             HookHow::Completed | HookHow::CheckFailed | HookHow::Stopped => {}
-            HookHow::Failed(why) => wrong.push(format!("{}.", self.plan.secrets.redact_own(why).trim_end_matches('.'))),
+            HookHow::Failed(why) | HookHow::Unheld(why) => {
+                wrong.push(format!("{}.", self.plan.secrets.redact_own(why).trim_end_matches('.')))
+            }
             HookHow::OutOfTime => wrong.push(format!(
                 "it was cut off after {}, which is its `timeout`; allow more, or let several `users` of a repeat do it.",
                 show_seconds(hook.timeout.as_secs_f64())

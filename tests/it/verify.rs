@@ -117,7 +117,7 @@ fn iterations_that_were_cut_off_account_for_nothing_that_they_could_not_have_cou
     let votes = format!("{vote}, {{count: {{votes_total: 1}}}}");
     let (once, all) = ("{users: 5, iterations: 1}", "{users: 5}");
     let idlers = ", idlers: {users: 3}";
-    let equal = "response.json.total == metric('votes_total')";
+    let (equal, more) = ("response.json.total == metric('votes_total')", "response.json.total + 3 == metric('votes_total')");
     for (voters, load, beside, check, code) in [
         // Others were.
         (votes.clone(), once, idlers, equal, 1),
@@ -126,9 +126,12 @@ fn iterations_that_were_cut_off_account_for_nothing_that_they_could_not_have_cou
         // They had counted.
         (format!("{votes}, {{think: 60s}}"), all, "", equal, 1),
         (format!("{votes}, {{think: 60s}}"), all, "", "metric('votes_total') >= 6", 1),
+        // What was cut off would have counted more, and never less.
+        (format!("{vote}, {{repeat: {{times: 2, flow: [{{count: {{votes_total: 1}}}}, {{think: 60s}}]}}}}"), all, "", equal, 1),
+        (votes.clone(), once, "", "response.json.total >= metric('votes_total')", 1),
         // They might have counted, or nobody knows what they would have done.
         (format!("{vote}, {{think: 60s}}, {{count: {{votes_total: 1}}}}"), all, "", equal, 3),
-        (format!("{vote}, {{repeat: {{times: 2, flow: [{{count: {{votes_total: 1}}}}, {{think: 60s}}]}}}}"), all, "", equal, 3),
+        (format!("{vote}, {{repeat: {{times: 2, flow: [{{count: {{votes_total: 1}}}}, {{think: 60s}}]}}}}"), all, "", more, 3),
         (votes.clone(), once, idlers, "response.json.total == 5", 3),
         // An answer takes the time that it takes.
         (votes.clone(), once, idlers, "response.duration > 100", 1),
@@ -141,6 +144,65 @@ verify: {{flow: {{http: {{get: /votes, name: ledger, check: {{all: \"{check}\"}}
         );
         let ended = bench.run(&profile(&server, &rest));
         assert_eq!(ended.code, Some(code), "{voters}, {check}: {}\n{}", ended.out, ended.err);
+    }
+}
+
+#[test]
+fn a_request_that_was_cut_off_accounts_for_itself_and_nothing_else() {
+    // Counts what is posted; answers no vote behind `from`. GET says how many came, how many were answered, and so many more as it asks for.
+    let (came, answered) = (std::sync::Arc::new(AtomicU64::new(0)), std::sync::Arc::new(AtomicU64::new(0)));
+    let server = Hostile::start({
+        let (came, answered) = (came.clone(), answered.clone());
+        move |request, stream| {
+            if request.head.starts_with("POST") {
+                let number = came.fetch_add(1, Ordering::Relaxed);
+                if number >= 6 {
+                    return Then::Stall;
+                }
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            let (came, answered) = (came.load(Ordering::Relaxed), answered.load(Ordering::Relaxed));
+            let text =
+                json!({"came": came, "more": came + 1, "answered": answered, "fewer": answered - answered.min(1)}).to_string();
+            let _ = stream.write_all(answer("200 OK", &text).as_bytes()); // the client may be gone
+            Then::Keep
+        }
+    });
+    let bench = Bench::new();
+    let (vote, count) = ("{http: {post: /votes, name: vote, json: {}}}", "{count: {votes_total: 1}}");
+    let behind = format!("flow: [{vote}, {count}, {{think: 50ms}}]");
+    let before = format!("flow: [{count}, {vote}, {{think: 50ms}}]");
+    let start = format!("start: [{vote}, {count}], flow: [{{think: 50ms}}]");
+    let equal = "response.json.came == metric('votes_total')";
+    for (scenario, users, check, code) in [
+        (&behind, 4, equal, 3),
+        // One that none of those can be.
+        (&behind, 4, "response.json.more == metric('votes_total')", 1),
+        (&behind, 4, "response.json.fewer >= metric('votes_total')", 1),
+        (&behind, 4, "response.json.came <= metric('votes_total') + lost('vote')", 0),
+        (&behind, 4, "response.json.more <= metric('votes_total') + lost('vote')", 1),
+        (&behind, 4, "response.json.came | string == metric('votes_total') | string", 3),
+        (&before, 4, "response.json.answered == metric('votes_total')", 3),
+        (&before, 4, "response.json.fewer == metric('votes_total')", 1),
+        (&start, 8, equal, 3),
+        (&start, 8, "response.json.fewer >= metric('votes_total')", 1),
+    ] {
+        for eventually in [false, true] {
+            came.store(0, Ordering::Relaxed);
+            answered.store(0, Ordering::Relaxed);
+            let ledger = format!("{{http: {{get: /votes, name: ledger, check: {{all: \"{check}\"}}}}}}");
+            let verify = match eventually {
+                true => format!("{{eventually: {{within: 200ms, every: 100ms, flow: [{ledger}]}}}}"),
+                false => ledger,
+            };
+            let rest = format!(
+                "scenarios: {{voters: {{{scenario}}}}}
+phases: [{{name: one, duration: 700ms, drain: 100ms, load: {{voters: {{users: {users}}}}}}}]
+verify: {{flow: [{verify}]}}"
+            );
+            let ended = bench.run(&profile(&server, &rest));
+            assert_eq!(ended.code, Some(code), "{scenario}, {check}, {eventually}: {}\n{}", ended.out, ended.err);
+        }
     }
 }
 

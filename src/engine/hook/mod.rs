@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 use crate::base::Outcome;
 use crate::base::units::nanos;
 use crate::expr::{Cause, Layer, Symbol, Value};
-use crate::flow::{self, End, User};
+use crate::flow::{self, End, Halt, User};
 use crate::load::Share;
 use crate::measure::{CheckId, Set, Store, Totals};
 use crate::net::thread;
@@ -65,7 +65,7 @@ pub struct HookEnd {
     pub variables: Vec<(Symbol, Value)>,
     /// What it recorded.
     pub totals: Totals,
-    /// How checks failed, each the first time that it did.
+    /// How checks failed, each as what decides of it: the first time, or the first that less accounts for.
     pub unheld: Vec<(CheckId, String)>,
     /// What may account for the checks that failed.
     pub cause: Cause,
@@ -82,6 +82,8 @@ pub enum HookHow {
     CheckFailed,
     /// A step failed: which, and why.
     Failed(String),
+    /// Checks of an `eventually` didn't hold in time, and nothing else failed: which, and why.
+    Unheld(String),
     /// Its time was over.
     OutOfTime,
     /// It was asked to end before all was done.
@@ -171,7 +173,7 @@ async fn carry_out(order: &HookOrder, set: &Arc<Set>, mut wished: watch::Receive
     user.close(&sink);
     let outcome = match &how {
         HookHow::Completed => Outcome::Ok,
-        HookHow::CheckFailed | HookHow::Failed(_) => Outcome::Error,
+        HookHow::CheckFailed | HookHow::Failed(_) | HookHow::Unheld(_) => Outcome::Error,
         HookHow::OutOfTime => Outcome::Timeout,
         HookHow::Stopped => Outcome::Interrupted,
     };
@@ -181,8 +183,8 @@ async fn carry_out(order: &HookOrder, set: &Arc<Set>, mut wished: watch::Receive
     end.ended = clock.now();
     end.how = how;
     end.totals = set.totals();
-    end.unheld = sink.unheld();
     end.cause = sink.cause();
+    end.unheld = sink.unheld();
     end.examples = examples.all();
     end
 }
@@ -212,12 +214,13 @@ fn new_user(order: &HookOrder, hook: &Hook) -> User {
     user
 }
 
-fn how(done: Result<(), (End, String)>, sink: &HookSink) -> HookHow {
+fn how(done: Result<(), Halt>, sink: &HookSink) -> HookHow {
     match done {
         Ok(()) => HookHow::Completed,
-        Err((End::CutShort, _)) if sink.a_check_failed() => HookHow::CheckFailed,
-        Err((End::CutShort, _)) => HookHow::Stopped,
-        Err((_, why)) if why.is_empty() => HookHow::Failed("a step failed, and its user was to end".to_owned()),
-        Err((_, why)) => HookHow::Failed(why),
+        Err(Halt { end: End::CutShort, .. }) if sink.a_check_failed() => HookHow::CheckFailed,
+        Err(Halt { end: End::CutShort, .. }) => HookHow::Stopped,
+        Err(Halt { why, unheld: true, .. }) => HookHow::Unheld(why),
+        Err(Halt { why, .. }) if why.is_empty() => HookHow::Failed("a step failed, and its user was to end".to_owned()),
+        Err(Halt { why, .. }) => HookHow::Failed(why),
     }
 }

@@ -44,10 +44,8 @@ pub(super) struct HookSink {
     /// A check that fails ends a set-up.
     checks_end: bool,
     failed: Cell<bool>,
-    /// How checks failed, each the first time that it did.
-    unheld: RefCell<Vec<(CheckId, String)>>,
-    /// What may account for the checks that failed.
-    cause: Cell<Cause>,
+    /// How checks failed, each the first time that it did, or the first that less accounts for.
+    unheld: RefCell<Vec<(CheckId, String, Cause)>>,
     pub(super) pulse: Pulse,
     store: Arc<Store>,
     over: Notify,
@@ -78,7 +76,6 @@ impl HookSink {
             checks_end: order.kind == HookKind::Setup,
             failed: Cell::new(false),
             unheld: RefCell::default(),
-            cause: Cell::default(),
             pulse: Pulse::new(Instant::now()),
             store: order.store.clone(),
             over: Notify::new(),
@@ -90,14 +87,14 @@ impl HookSink {
         self.failed.get()
     }
 
-    /// How checks failed, each the first time that it did.
+    /// How checks failed, each as what decides of it.
     pub fn unheld(&self) -> Vec<(CheckId, String)> {
-        self.unheld.take()
+        self.unheld.take().into_iter().map(|(check, how, _)| (check, how)).collect()
     }
 
     /// What may account for the checks that failed.
     pub fn cause(&self) -> Cause {
-        self.cause.get()
+        self.unheld.borrow().iter().map(|(.., cause)| *cause).max().unwrap_or_default()
     }
 }
 
@@ -215,12 +212,16 @@ impl Sink for HookSink {
     }
 
     fn unheld(&self, check: CheckId, _: Instant, how: &dyn Fn() -> Explanation) {
-        if self.cause.get() != Cause::Target {
-            self.cause.set(self.cause.get().max(how().cause()));
-        }
         let mut unheld = self.unheld.borrow_mut();
-        if !unheld.iter().any(|(other, _)| *other == check) {
-            unheld.push((check, how().show(&self.plan.secrets)));
+        let place = unheld.iter().position(|(other, ..)| *other == check);
+        if place.is_some_and(|place| unheld[place].2 == Cause::Target) {
+            return;
+        }
+        let how = how();
+        match place.map(|place| &mut unheld[place]) {
+            Some(first) if first.2 < how.cause() => (first.1, first.2) = (how.show(&self.plan.secrets), how.cause()),
+            Some(_) => {}
+            None => unheld.push((check, how.show(&self.plan.secrets), how.cause())),
         }
     }
 

@@ -137,7 +137,8 @@ fn it_changes_no_choice_that_follows() {
 
 /// What accounts for an expression that doesn't hold, where this is missing.
 fn cause(bench: &mut Bench, text: &str, shortfall: Shortfall) -> Cause {
-    let metrics = [("votes_total", 100.0), ("visits_total", 100.0)].map(|(name, value)| (name.to_owned(), value));
+    let metrics = [("votes_total", 100.0), ("visits_total", 100.0), ("load_request_errors_total", 100.0)]
+        .map(|(name, value)| (name.to_owned(), value));
     let lost = [("vote".to_owned(), 3)];
     let variables = ["b", "given"].map(|name| bench.compiler.symbol(name));
     let values = ScenarioValues {
@@ -160,7 +161,7 @@ fn cause(bench: &mut Bench, text: &str, shortfall: Shortfall) -> Cause {
 fn counting(json: &'static str) -> Bench {
     let mut bench = Bench::answered(503, json);
     bench.names.variable("given");
-    let metrics = ["votes_total", "visits_total"].map(str::to_owned);
+    let metrics = ["votes_total", "visits_total", "load_request_errors_total"].map(str::to_owned);
     bench.names = bench.names.with_totals(metrics, ["vote".to_owned()]);
     bench
 }
@@ -169,7 +170,7 @@ fn counting(json: &'static str) -> Bench {
 fn what_is_missing_accounts_for_numbers_that_are_no_further_apart() {
     let mut bench = counting(r#"{"total": 98, "errors": 40, "status_count": 97, "name": "ann"}"#);
     let kept = |kept| Shortfall { all: Missing { kept, ..Missing::default() }, ..Shortfall::default() };
-    let cut = |cut| Shortfall { all: Missing { kept: 1.0, unread: 1.0, cut }, ..Shortfall::default() };
+    let cut = |cut| Shortfall { all: Missing { kept: 1.0, unread: 1.0, cut, ..Missing::default() }, ..Shortfall::default() };
     for (text, gap) in [
         ("response.json.total >= a", Some(2.0)),
         ("response.json.total > 97 + 2", Some(1.0)),
@@ -205,12 +206,13 @@ fn it_is_missing_where_it_would_have_been_counted() {
     let mut bench = counting(r#"{"total": 98}"#);
     let shortfall = || Shortfall {
         metrics: [
-            ("votes_total".to_owned(), Missing { kept: 5.0, unread: 2.0, cut: 0.0 }),
-            ("visits_total".to_owned(), Missing { kept: 0.0, unread: 0.0, cut: 5.0 }),
+            ("votes_total".to_owned(), Missing { kept: 5.0, unread: 2.0, ..Missing::default() }),
+            ("visits_total".to_owned(), Missing { cut: 5.0, ..Missing::default() }),
         ]
         .into(),
-        lost: [("vote".to_owned(), Missing { kept: 0.0, unread: 0.0, cut: 3.0 })].into(),
-        all: Missing { kept: 5.0, unread: 2.0, cut: 20.0 },
+        lost: [("vote".to_owned(), Missing { less: 3.0, ..Missing::default() })].into(),
+        shared: [].into(),
+        all: Missing { kept: 5.0, unread: 2.0, cut: 20.0, ..Missing::default() },
     };
     for (text, expected) in [
         // What was never sent is in neither of two counts.
@@ -222,15 +224,19 @@ fn it_is_missing_where_it_would_have_been_counted() {
         ("response.json.total == metric('votes_total') and response.json.total >= 99", Cause::KeptBack),
         ("response.json.total + 9 == metric('votes_total') and response.json.total >= 99", Cause::Target),
         ("response.json.total + 9 == metric('votes_total') or response.json.total >= 99", Cause::KeptBack),
-        // Iterations of others were cut off.
-        ("response.json.total == metric('visits_total')", Cause::CutOff),
+        // Iterations that were cut off would have counted more, never less.
+        ("response.json.total + 5 == metric('visits_total')", Cause::CutOff),
+        ("response.json.total == metric('visits_total')", Cause::Target),
+        ("response.json.total >= metric('visits_total')", Cause::Target),
+        ("metric('visits_total') == 99", Cause::Target),
         ("metric('visits_total') >= 105", Cause::CutOff),
         ("metric('visits_total') >= given", Cause::CutOff),
         ("metric('visits_total') >= 106", Cause::Target),
         ("metric('visits_total') + metric('votes_total') >= 210", Cause::CutOff),
         ("lost('vote') == 0", Cause::CutOff),
         ("lost('vote') + 4 <= 0", Cause::Target),
-        ("metric('votes_total') + lost('vote') == 111", Cause::CutOff),
+        ("metric('visits_total') + lost('vote') == 101", Cause::CutOff),
+        ("metric('votes_total') + lost('vote') == 111", Cause::Target),
         // Nobody knows what these are made of.
         ("response.json.total >= 120", Cause::CutOff),
         ("metric('votes_total') + 6 <= b - 15", Cause::CutOff),
@@ -238,5 +244,80 @@ fn it_is_missing_where_it_would_have_been_counted() {
         ("response.json.total >= 124", Cause::Target),
     ] {
         assert_eq!(cause(&mut bench, text, shortfall()), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_request_that_is_lost_and_would_be_counted_moves_both_at_once() {
+    let mut bench = counting(r#"{"total": 104, "less": 95}"#);
+    let with = |missing: Missing| Shortfall {
+        metrics: [("votes_total".to_owned(), missing)].into(),
+        lost: [("vote".to_owned(), Missing { less: 3.0, ..Missing::default() })].into(),
+        shared: [(("votes_total".to_owned(), "vote".to_owned()), 3.0)].into(),
+        all: Missing { cut: 20.0, ahead: 3.0, ..Missing::default() },
+    };
+    // Three were cut off in the request, as far as is known, or one more behind it.
+    let (within, behind) = (Missing { cut: 3.0, ..Missing::default() }, Missing { cut: 4.0, ..Missing::default() });
+    let before = Missing { ahead: 3.0, ..Missing::default() };
+    for (text, missing, expected) in [
+        ("response.json.total <= metric('votes_total') + lost('vote')", within, Cause::Target),
+        ("response.json.total <= metric('votes_total') + lost('vote')", behind, Cause::CutOff),
+        ("response.json.total - 1 < metric('votes_total') + lost('vote')", within, Cause::Target),
+        ("response.json.total + 1 <= metric('votes_total') + lost('vote')", behind, Cause::Target),
+        ("response.json.total <= metric('votes_total')", within, Cause::Target),
+        ("response.json.total <= metric('votes_total')", behind, Cause::CutOff),
+        ("response.json.total - 3 == metric('votes_total') + lost('vote')", within, Cause::CutOff),
+        ("response.json.less >= metric('votes_total') - lost('vote')", within, Cause::Target),
+        ("response.json.less >= metric('votes_total') - lost('vote')", before, Cause::Target),
+        ("response.json.less >= metric('votes_total')", within, Cause::Target),
+        // It was counted before it was answered, if it was.
+        ("response.json.less + 2 == metric('votes_total')", before, Cause::CutOff),
+        ("response.json.less + 1 == metric('votes_total')", before, Cause::Target),
+        ("metric('votes_total') == 98", before, Cause::Target),
+        ("metric('load_request_errors_total') == 0", within, Cause::Target),
+        ("response.json.less + 2 == metric('load_request_errors_total')", within, Cause::CutOff),
+    ] {
+        assert_eq!(cause(&mut bench, text, with(missing)), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_may_come_of_all_that_is_missing_in_it() {
+    let mut bench = counting(r#"{"total": 98, "name": "ann", "on": false, "list": [1, 2]}"#);
+    let shortfall = |cut| Shortfall {
+        metrics: [("votes_total".to_owned(), Missing { cut, ..Missing::default() })].into(),
+        all: Missing { cut, ..Missing::default() },
+        ..Shortfall::default()
+    };
+    for (text, expected) in [
+        ("response.json.total * 10 == metric('votes_total') * 10 - 40", Cause::CutOff),
+        ("response.json.total * 10 == metric('votes_total') * 10", Cause::Target),
+        ("response.json.total == (metric('votes_total') - 20) / 2 + 56", Cause::CutOff),
+        ("response.json.total == (metric('votes_total') - 20) / 2 + 55", Cause::Target),
+        ("response.json.total ** 2 == metric('votes_total') ** 2", Cause::CutOff),
+        ("response.json.total in [metric('votes_total')]", Cause::CutOff),
+        ("[response.json.total] == [metric('votes_total')]", Cause::CutOff),
+        ("{'a': response.json.total} == {'a': metric('votes_total')}", Cause::CutOff),
+        ("(response.json.total == metric('votes_total')) == true", Cause::CutOff),
+        ("(response.json.total + 4 == metric('votes_total')) if true else false", Cause::CutOff),
+        ("false if metric('votes_total') == 100 else true", Cause::CutOff),
+        ("response.json.total is eq(metric('votes_total'))", Cause::CutOff),
+        ("metric('votes_total') is le(response.json.total)", Cause::CutOff),
+        ("response.json.total | string == metric('votes_total') | string", Cause::CutOff),
+        ("response.json.total ~ '' == metric('votes_total') ~ ''", Cause::CutOff),
+        ("(response.json.total - metric('votes_total')) | abs == 0", Cause::CutOff),
+        ("metric('votes_total') < response.json.total < 200", Cause::Target),
+        ("response.json.total + 4 < metric('votes_total') < 200", Cause::CutOff),
+        ("response.json.list | sum == 4", Cause::CutOff),
+        ("3 in response.json.list", Cause::CutOff),
+        ("b == 106", Cause::CutOff),
+        ("b == 110", Cause::Target),
+        ("b is eq(1)", Cause::CutOff),
+    ] {
+        assert_eq!(cause(&mut bench, text, shortfall(4.0)), expected, "{text}");
+        assert_eq!(cause(&mut bench, text, Shortfall::default()), Cause::Target, "{text}");
+    }
+    for text in ["response.json.name == 'bob'", "response.json.on", "response.status in [200]", "response.json.gone is defined"] {
+        assert_eq!(cause(&mut bench, text, shortfall(4.0)), Cause::Target, "{text}");
     }
 }

@@ -249,7 +249,8 @@ impl<'a, S: Sink> Run<'a, S> {
             let why = session.gone().why;
             return self.came_not(awaited, due, sent, Reason::Closed, why);
         }
-        let flight = Flight::new(self.sink, awaited.id, due, sent.is_some());
+        // What it answers was sent by a step before it, as far as is known.
+        let flight = Flight::new(self.sink, awaited.id, due, true);
         let began = Instant::now();
         let deadline = began + awaited.within;
         let mut late = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
@@ -374,9 +375,7 @@ impl<'a, S: Sink> Run<'a, S> {
         let now = Instant::now();
         self.due = now.max(due);
         self.sample(awaited, due, sent, now, Some(reason));
-        if sent.is_some() {
-            self.sink.lost(awaited.id, due);
-        }
+        self.sink.lost(awaited.id, due);
         Err(self.failed(awaited, due, reason, &detail))
     }
 

@@ -27,16 +27,16 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
             waiting.checks = attempt.checks.iter().map(|(check, _)| *check).collect();
             let over = start + (run.held - held) + eventually.within;
             let stood = run.sink.stood(start, Instant::now());
-            let why = match done {
+            let (why, unheld) = match done {
                 Ok(()) => match &attempt.wrong {
                     None if run.due <= over + stood => {
                         unclear = run.due > over;
                         break (Ok(()), attempt);
                     }
-                    None => "it held, but too late".to_owned(),
-                    Some(why) => why.clone(),
+                    None => ("it held, but too late".to_owned(), false),
+                    Some(why) => (why.clone(), true),
                 },
-                Err(Stop::Failed(broken)) => broken.why,
+                Err(Stop::Failed(broken)) => (broken.why, broken.unheld),
                 Err(end @ Stop::End(..)) => break (Err(end), attempt),
             };
             run.user.rest = std::time::Duration::ZERO;
@@ -47,7 +47,7 @@ pub(in crate::flow) fn run<'s, S: Sink>(eventually: &'s Eventually, run: &'s mut
                 let within = humantime::format_duration(eventually.within);
                 let detail = format!("eventually: {within} were not enough: {why}");
                 run.sink.broken(start, Reason::Expect, &detail);
-                break (Err(Broken { timed_out: true, ..Broken::because(Reason::Expect, detail) }.into()), attempt);
+                break (Err(Broken { timed_out: true, unheld, ..Broken::because(Reason::Expect, detail) }.into()), attempt);
             }
             if let Err(stop) = run.wait(next).await {
                 break (Err(stop), attempt);

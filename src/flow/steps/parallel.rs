@@ -32,7 +32,12 @@ pub(super) async fn run<S: Sink>(turns: Turns<'_>, users: u32, flow: &Flow, run:
         rested = rested.max(ended.at + ended.rest);
         attempts.extend(ended.attempt);
         if let Err(stop) = ended.done {
-            first_stop.get_or_insert(stop);
+            // What failed for more than checks says more.
+            match &first_stop {
+                Some(Stop::Failed(first)) if first.unheld => first_stop = Some(stop),
+                Some(_) => {}
+                None => first_stop = Some(stop),
+            }
         }
     }
     drop(lanes);

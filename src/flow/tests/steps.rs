@@ -108,7 +108,7 @@ async fn who_is_to_end_begins_no_request_but_remembers_what_came() {
     book.over.set(true);
     let mut user = user();
     let cut = once(&Flow { steps: vec![http(first)] }, &mut user, &book).await;
-    assert_eq!((cut, server.seen().len()), (Err((End::CutShort, String::new())), 0));
+    assert_eq!((cut, server.seen().len()), (Err(Halt { end: End::CutShort, why: String::new(), unheld: false }), 0));
     let rest = vec![step(StepKind::Remember(remember)), make.set(&[("a", "1")])];
     assert_eq!(once(&Flow { steps: rest }, &mut user, &book).await, Ok(()));
     assert!(book.has(&Event::Remember(0, "0".into())));

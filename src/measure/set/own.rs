@@ -33,6 +33,11 @@ impl Set {
         self.own(metric, scenario).unfinished.add(1);
     }
 
+    /// A user's `start` or `stop` was cut off that might still have put something into a metric of the profile's own.
+    pub fn unfinished_aside(&self, metric: OwnId, scenario: ScenarioId) {
+        self.own(metric, scenario).aside.add(1);
+    }
+
     fn own(&self, metric: OwnId, scenario: ScenarioId) -> &OwnCell {
         self.own[metric.index() * self.layout.scenarios.len() + scenario.index()].get_or_init(Box::default)
     }

@@ -104,6 +104,7 @@ impl Set {
                         histogram: cell.histogram.totals(&shapes.own[i / self.layout.scenarios.len()]),
                         gauge: cell.set_at.get().zip(cell.gauge.get()),
                         unfinished: cell.unfinished.get(),
+                        aside: cell.aside.get(),
                     },
                     None => OwnTotals::default(),
                 })

@@ -31,6 +31,7 @@ pub(super) struct Resolved {
     pub stop: Option<Flow>,
     pub rows: ScenarioRows,
     pub amounts: BTreeMap<OwnId, u32>,
+    pub aside: [BTreeMap<OwnId, u32>; 2],
     pub pace: Pace,
 }
 
@@ -49,7 +50,7 @@ pub(super) fn flow<'a, 'p: 'a>(
     let mut rows = ScenarioRows::default();
     let start = scenario.start.as_ref().map(|start| builder.start(start));
     rows.start = builder.rows(&[]);
-    builder.amounts.clear();
+    let starts = last_of(&std::mem::take(&mut builder.amounts));
     let of_start = builder.names.clone();
     builder.know(&scenario.flow);
     // A scenario that is only called is looked at where it is called: it is no flow of its own.
@@ -66,13 +67,20 @@ pub(super) fn flow<'a, 'p: 'a>(
         builder.flow(stop)
     });
     rows.stop = builder.rows(&rows.start);
+    let stops = last_of(&builder.amounts[of_flow..]);
     // Whose iteration is cut off has no stop.
     builder.amounts[of_flow..].iter_mut().for_each(|(_, last)| *last = u32::MAX);
-    let mut amounts = BTreeMap::new();
-    for (own, last) in builder.amounts {
-        amounts.entry(own).and_modify(|before: &mut u32| *before = last.max(*before)).or_insert(last);
+    let amounts = last_of(&builder.amounts);
+    Resolved { start, start_within, flow, stop, rows, amounts, aside: [starts, stops], pace }
+}
+
+/// The last step of each metric.
+fn last_of(amounts: &[(OwnId, u32)]) -> BTreeMap<OwnId, u32> {
+    let mut last = BTreeMap::new();
+    for (own, step) in amounts {
+        last.entry(*own).and_modify(|before: &mut u32| *before = *step.max(before)).or_insert(*step);
     }
-    Resolved { start, start_within, flow, stop, rows, amounts, pace }
+    last
 }
 
 /// Resolves the steps of a block that is done once for the whole run.
