@@ -2,7 +2,7 @@
 //! each phase comes to.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::support::hostile::{Hostile, Then, answer};
@@ -437,7 +437,7 @@ fn pauses_of_the_generator_make_a_total_as_unsure_as_a_count() {
         Then::Keep
     });
     let bench = Bench::new();
-    let running = bench.start(&format!(
+    let profile = format!(
         "name: stopped
 defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
 metrics: {{a_total: {{type: counter, help: a}}}}
@@ -449,8 +449,11 @@ slos:
   - {{name: own, value: metric('a_total'), require: [value > 130]}}
 ",
         target.url()
-    ));
-    std::thread::sleep(Duration::from_millis(1500));
+    );
+    bench.file("stopped.yml", &profile);
+    let mut running = Running::start(bench.command(&["run", "--web.listen-address=127.0.0.1:0", "stopped.yml"]), bench.path());
+    running.until("it is asked", |_| (target.requests() >= 4).then_some(()));
+    std::thread::sleep(Duration::from_millis(1000));
     running.signal(libc::SIGSTOP);
     std::thread::sleep(Duration::from_millis(1200));
     running.signal(libc::SIGCONT);
