@@ -15,6 +15,7 @@ use crate::measure::Set;
 use super::arrival::Arrival;
 use super::aside::{self, Started};
 use super::phase_run::PhaseRecorder;
+use super::place::Place;
 use super::pool::{Decision, Pool};
 use super::report::Report;
 use super::sink::UserSink;
@@ -270,7 +271,15 @@ impl Drop for Iteration<'_> {
         let took = nanos(end.saturating_duration_since(self.due));
         set.iteration(self.pool.id(), took, self.outcome);
         if self.outcome == Outcome::Interrupted {
-            leaves_unfinished(self.pool, set, self.slot.step.get());
+            let step = self.slot.step.get();
+            if place == Place::InTime {
+                leaves_unfinished(self.pool, set, step);
+            }
+            // What was still to come was due in the present phase, wherever the iteration began.
+            let present = self.pool.live_at(end).filter(|present| place != Place::InTime || !Rc::ptr_eq(present, &recorder));
+            if let Some(present) = present {
+                leaves_unfinished(self.pool, &present.set, step);
+            }
         }
         let delay = self.sink.delay(self.due, end);
         set.delayed_iteration(self.pool.id(), took, self.outcome, delay);

@@ -300,8 +300,8 @@ pub(super) fn expressions(plan: &Plan, phase: Option<PhaseId>, totals: &Totals) 
     let unset: BTreeMap<&str, String> = (plan.values.iter())
         .filter_map(|(text, _)| Some((text.as_str(), format!("nothing set the gauge `{}`", unset(text)?))))
         .collect();
-    let totalled = verdict::totalled(&plan.slos, &plan.layout, phase, totals, sums);
     let lost = lost_by_step(plan, &counted);
+    let totalled = verdict::totalled(&plan.slos, &plan.layout, phase, totals, sums, lost.clone());
     let value = |(text, expression): &(String, expr::Expression)| {
         let worked = Worked::out(text, &totalled, |metrics| {
             let (metrics, lost) = (Some(metrics.clone()), Some(lost.clone()));

@@ -291,16 +291,23 @@ impl Figures {
         self.delayed_timeouts += delayed.min(timed_out).min(failed - local);
     }
 
-    /// How much there is of what an iteration does: items, checks, and the growth of a counter.
-    fn counted(&self) -> (u64, u64, f64, i64) {
-        (self.all, self.checks.0, self.counter.unwrap_or(0.0), self.open)
+    /// How much there is of what an iteration does: items, checks, the growth of a counter, what is open, and checks that aren't clear.
+    fn counted(&self) -> (u64, u64, f64, i64, u64) {
+        (self.all, self.checks.0, self.counter.unwrap_or(0.0), self.open, self.unclear_checks)
     }
 
     /// Notes what a scenario did, where what was there `before` came from others, and what its load asked for.
-    fn part(&mut self, subject: &Traffic, id: ScenarioId, totals: &Totals, extent: Extent<'_>, before: (u64, u64, f64, i64)) {
+    fn part(
+        &mut self,
+        subject: &Traffic,
+        id: ScenarioId,
+        totals: &Totals,
+        extent: Extent<'_>,
+        before: (u64, u64, f64, i64, u64),
+    ) {
         let of = subject.of;
         let scenario = totals.scenario(id);
-        let (all, checks, counter, open) = self.counted();
+        let (all, checks, counter, open, unclear) = self.counted();
         let count = |outcome: Outcome| scenario.iterations[outcome.index()].count();
         let (interrupted, failed) = (count(Outcome::Interrupted), count(Outcome::Error) + count(Outcome::Timeout));
         let iterations: u64 = scenario.iterations.iter().map(Sparse::count).sum();
@@ -333,16 +340,18 @@ impl Figures {
         let dropped = scenario.unstarted() - dead;
         let judged = scenario.judged.min(dropped);
         let unjudged = if extent.covered.contains(&id) { scenario.displaced } else { dropped - judged };
-        // What an iteration adds to a counter, those say that came to their end.
-        let ended = match (of, count(Outcome::Ok)) {
-            (Of::Own(_), whole @ 1..) => whole,
-            _ => iterations - unfinished.min(iterations),
-        };
+        // What an iteration adds to a metric of the profile's own, those say that came to a good end.
+        let whole = count(Outcome::Ok);
+        let ended = if let Of::Own(_) = of { whole } else { iterations - unfinished.min(iterations) };
+        let has_checks = subject.checks.iter().any(|check| extent.layout.checks[check.index()].scenario == id);
         self.parts.push(ScenarioShare {
             all: all - before.0,
             checks: checks - before.1,
             counter: counter - before.2,
             open: open - before.3,
+            unclear: unclear - before.4,
+            has_checks,
+            whole,
             each: None,
             started: scenario.started.saturating_sub(unsent),
             unstarted: unsent + unjudged.min(dropped),

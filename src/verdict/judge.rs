@@ -74,7 +74,7 @@ pub fn judge(slos: &[Slo], inputs: &Inputs<'_>, mut watches: Watches) -> Judgeme
             }
             let found = match &figures {
                 Some((traffic, figures)) => measured(requirement, (i, j), slo, traffic, figures, inputs, &watches),
-                None => inputs.outside.judge(requirement, slo),
+                None => inputs.outside.judge(requirement, slo, inputs.pace(slo).limited),
             };
             judgement.slos.push(row(slo, requirement, found, j >= slo.require.len(), inputs));
         }

@@ -7,6 +7,8 @@
 
 mod doubt;
 
+pub(super) use self::doubt::LIMITED;
+
 use super::figures::Figures;
 use super::requirement::{Comparison, Measure, Requirement, Tally, Unit};
 use crate::base::Reason;

@@ -10,6 +10,7 @@ mod drift;
 mod exit;
 mod figures;
 mod found;
+mod interval;
 mod judge;
 mod known;
 mod outside;

@@ -24,16 +24,16 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// A requirement on a value that others found.
-    pub(super) fn judge(&self, requirement: &Requirement, slo: &Slo) -> RequirementFinding {
+    /// A requirement on a value that others found, where the generator may have been the bottleneck.
+    pub(super) fn judge(&self, requirement: &Requirement, slo: &Slo, limited: bool) -> RequirementFinding {
         match &slo.subject {
             Subject::Server(server) => self.server(requirement, server, slo.optional),
             Subject::Promql(query) => self.promql(requirement, query, slo.optional),
             Subject::Value(expression) => match self.expressions.get(expression) {
                 Some(Ok(worked)) if !worked.value.is_finite() => RequirementFinding::missing("the value is no finite number"),
-                Some(Ok(Worked { value, least, most, doubt })) => {
-                    let known = Known::between(requirement, *value, *least, *most);
-                    RequirementFinding::known(known, known.met.is_none().then(|| depends(requirement, &known, doubt)))
+                Some(Ok(worked)) => {
+                    let (known, doubt) = worked.known(requirement, limited);
+                    RequirementFinding::known(known, known.met.is_none().then(|| depends(requirement, &known, &doubt)))
                 }
                 Some(Err(reason)) => RequirementFinding::missing(reason.clone()),
                 None => RequirementFinding::missing("the expression wasn't evaluated"),

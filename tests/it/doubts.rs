@@ -2,7 +2,7 @@
 //! each phase comes to.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::support::hostile::{Hostile, Then, answer};
@@ -386,5 +386,87 @@ slos:
         bench.run(&profile);
         let record = bench.record();
         assert_eq!(record["slos"][0]["verdict"], expected, "{record:#}");
+    }
+}
+
+#[test]
+fn an_expression_has_its_bounds_between_the_ends_of_its_totals_too() {
+    let asked = AtomicU64::new(0);
+    let target = Hostile::start(move |_, stream| {
+        if asked.fetch_add(1, Ordering::Relaxed) >= 36 {
+            return Then::Stall;
+        }
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    let (rows, _) = verdicts(&format!(
+        "name: between
+defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
+metrics: {{a_total: {{type: counter, help: a}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /, name: r}}}}, {{count: {{a_total: 1}}}}]}}}}
+phases: [{{name: p, duration: 1s, drain: 300ms, load: {{s: {{users: 4, total_iterations: 40}}}}}}]
+slos:
+  - {{name: square, value: (metric('a_total') - 38) * (metric('a_total') - 38), require: value >= 4}}
+  - {{name: pole, value: 100 / (metric('a_total') - 38.5), require: value < 100}}
+  - {{name: share, value: metric('a_total') / (metric('a_total') + 10), require: [value < 0.81, value < 0.79]}}
+  - {{name: counted, value: metric('load_response_duration_seconds_count'), require: value == 40}}
+  - {{name: lags, value: metric('load_start_lag_seconds_count'), require: value == 40}}
+  - {{name: cut, value: metric('load_iterations_interrupted_total'), require: value == 4}}
+",
+        target.url()
+    ));
+    let expected = [
+        "p square value >= 4: inconclusive",
+        "p pole value < 100: inconclusive",
+        "p share value < 0.81: pass",
+        "p share value < 0.79: inconclusive",
+        "p counted value == 40: pass",
+        "p lags value == 40: pass",
+        "p cut value == 4: pass",
+    ];
+    for row in expected {
+        assert!(rows.iter().any(|found| found == row), "{row} of {rows:#?}");
+    }
+}
+
+#[test]
+fn pauses_of_the_generator_make_a_total_as_unsure_as_a_count() {
+    let target = Hostile::start(|_, stream| {
+        std::thread::sleep(Duration::from_millis(50));
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    let bench = Bench::new();
+    let profile = format!(
+        "name: stopped
+defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
+metrics: {{a_total: {{type: counter, help: a}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /, name: r}}}}, {{count: {{a_total: 1}}}}]}}}}
+phases: [{{name: p, duration: 4s, drain: 500ms, load: {{s: {{users: 2}}}}}}]
+slos:
+  - {{name: count, require: count(requests) > 130}}
+  - {{name: asked, value: metric('load_requests_total'), require: [value > 130, value > 400, value < 400]}}
+  - {{name: own, value: metric('a_total'), require: [value > 130]}}
+",
+        target.url()
+    );
+    bench.file("stopped.yml", &profile);
+    let mut running = Running::start(bench.command(&["run", "--web.listen-address=127.0.0.1:0", "stopped.yml"]), bench.path());
+    running.until("it is asked", |_| (target.requests() >= 4).then_some(()));
+    std::thread::sleep(Duration::from_millis(1000));
+    running.signal(libc::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(1200));
+    running.signal(libc::SIGCONT);
+    let _ = running.wait();
+    let rows = rows(&bench.record());
+    let expected = [
+        "p count count(requests) > 130: inconclusive",
+        "p asked value > 130: inconclusive",
+        "p asked value > 400: fail",
+        "p asked value < 400: pass",
+        "p own value > 130: inconclusive",
+    ];
+    for row in expected {
+        assert!(rows.iter().any(|found| found == row), "{row} of {rows:#?}");
     }
 }

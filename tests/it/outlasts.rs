@@ -259,3 +259,65 @@ slos:
     expect(&rows, &["b e errors < 1%: inconclusive"]);
     assert_eq!(record["slos"][0]["verdict"], "pass", "{:#}", record["slos"]);
 }
+
+#[test]
+fn what_an_iteration_of_a_phase_before_would_have_counted_is_unknown_in_the_phase_that_cut_it_off() {
+    let target = Hostile::start(|_, stream| {
+        std::thread::sleep(std::time::Duration::from_millis(900));
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    let (rows, _) = verdicts(&format!(
+        "name: begun
+defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
+metrics: {{a_total: {{type: counter, help: a}}, size: {{type: histogram, unit: ratio, help: size, buckets: [1, 10]}}}}
+scenarios:
+  s: {{flow: [{{repeat: {{times: 20, flow: [{{http: {{get: /, name: r}}}}, {{count: {{a_total: 1}}}}, {{record: {{size: 5}}}}, {{think: 50ms}}]}}}}]}}
+phases:
+  - {{name: p, duration: 2s, drain: 500ms, load: {{s: {{users: 4}}}}}}
+  - {{name: q, duration: 2s, drain: 500ms, load: {{s: {{users: 4}}}}}}
+slos:
+  - {{name: a, phase: q, value: metric('a_total'), require: [value < 5, value > 5, value > 2]}}
+  - {{name: c, phase: q, of: a_total, require: [value < 5, value > 5]}}
+  - {{name: h, phase: q, of: size, require: [max < 8, p95 < 8, mean < 8]}}
+",
+        target.url()
+    ));
+    let expected = [
+        "q a value < 5: inconclusive",
+        "q a value > 5: inconclusive",
+        "q a value > 2: pass",
+        "q c value < 5: inconclusive",
+        "q c value > 5: inconclusive",
+        "q h max < 8: inconclusive",
+        "q h p95 < 8: inconclusive",
+        "q h mean < 8: inconclusive",
+    ];
+    expect(&rows, &expected);
+}
+
+#[test]
+fn where_nothing_was_answered_neither_bytes_nor_checks_are_known() {
+    let target = Hostile::start(|_, stream| {
+        std::thread::sleep(std::time::Duration::from_millis(1700));
+        let _ = stream.write_all(answer("200 OK", "{}").as_bytes()); // the client may be gone
+        Then::Keep
+    });
+    let (rows, _) = verdicts(&format!(
+        "name: nothing
+defaults: {{http: {{base_url: '{}', timeout: 20s}}}}
+scenarios: {{s: {{flow: [{{http: {{get: /, name: r, check: {{good: response.status == 200}}}}}}]}}}}
+phases:
+  - {{name: p, duration: 2s, drain: 200ms, load: {{s: {{users: 4}}}}}}
+  - {{name: q, duration: 2s, drain: 200ms, load: {{s: {{users: 4}}}}}}
+slos:
+  - {{name: sent, phase: q, value: metric('load_sent_bytes_total'), require: [value < 200, value > 200]}}
+  - {{name: got, phase: q, value: metric('load_received_bytes_total'), require: [value < 200, value > 200]}}
+  - {{name: checks, phase: q, value: metric('load_checks_total'), require: [value < 5, value > 5]}}
+  - {{name: failures, phase: q, value: metric('load_check_failures_total'), require: [value < 5]}}
+",
+        target.url()
+    ));
+    let q: Vec<&String> = rows.iter().filter(|row| row.starts_with("q ")).collect();
+    assert!(q.len() == 7 && q.iter().all(|row| row.ends_with(": inconclusive")), "{q:#?}");
+}

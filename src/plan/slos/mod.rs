@@ -15,7 +15,7 @@ use crate::base::written::{Many, Of as Written, Ratio};
 use crate::counters::Observe;
 use crate::expr::Expression;
 use crate::load::Load;
-use crate::measure::{Layout, OwnKind, PhaseId, RequirementLayout, StepId};
+use crate::measure::{Layout, OwnKind, PhaseId, RequirementLayout, ScenarioId, StepId};
 use crate::verdict::{Measure, Of, Over, Requirement, Slo, Subject, Tally, Traffic, Unit};
 
 use subject::{One, gauge_from};
@@ -290,9 +290,14 @@ fn contains(phase: &Phase, subject: &Subject) -> bool {
 
 /// Whether the load of a phase has arrivals (`open`), or users of its own, for what the SLO is about.
 fn has_load(phase: &Phase, subject: &Subject, open: bool) -> bool {
-    let Subject::Traffic(traffic) = subject else { return false };
+    let is_about = |scenario: &ScenarioId| match subject {
+        Subject::Traffic(traffic) => traffic.scenarios.contains(scenario),
+        // Totals are of all that the load does, and nothing of `dropped`.
+        Subject::Value(_) => !open,
+        _ => false,
+    };
     let is_open = |load: &Load| matches!(load, Load::Open { .. });
-    phase.loads.iter().any(|(scenario, load)| traffic.scenarios.contains(scenario) && is_open(load) == open)
+    phase.loads.iter().any(|(scenario, load)| is_about(scenario) && is_open(load) == open)
 }
 
 /// Puts the SLO's thresholds into the layout, so that what lies below them is counted exactly.

@@ -61,11 +61,16 @@ impl Figures {
             self.undone += subject.scenarios.iter().map(|id| counted.eventually(*id)).sum::<u64>();
         }
         for check in subject.checks.iter().map(|check| &extent.layout.checks[check.index()]) {
-            self.unclear_checks += match check.step {
+            let unclear = match check.step {
                 _ if check.eventually => counted.eventually(check.scenario),
                 Some(step) => counted.requests(step),
                 None => 0,
             };
+            self.unclear_checks += unclear;
+            let mut parts = self.parts.iter_mut().zip(&subject.scenarios);
+            if let Some((part, _)) = parts.find(|(_, id)| **id == check.scenario) {
+                part.unclear += unclear;
+            }
         }
         if matches!(subject.of, Of::Own(_)) {
             for (part, id) in self.parts.iter_mut().zip(&subject.scenarios) {

@@ -11,6 +11,9 @@ pub(in crate::verdict) struct ScenarioShare {
     pub all: u64,
     pub checks: u64,
     pub counter: f64,
+    /// Checks that nobody could evaluate, and whether there are any to evaluate.
+    pub unclear: u64,
+    pub has_checks: bool,
     /// Begun and not over, of the subject.
     pub open: i64,
     /// What an arrival does, of a part of a phase: as the phase's arrivals did so far.
@@ -31,6 +34,8 @@ pub(in crate::verdict) struct ScenarioShare {
     /// a value of the profile's own, or another step broke on this machine's own limits before.
     pub ended: u64,
     pub unfinished: u64,
+    /// Iterations that came to a good end.
+    pub whole: u64,
     /// Requests that hung when the drain was over, and how much of what was counted of a metric of the profile's own they would have added.
     pub hanging: u64,
     pub hung: f64,
@@ -55,6 +60,8 @@ impl ScenarioShare {
             all: less(self.all, earlier.all),
             checks: less(self.checks, earlier.checks),
             counter: self.counter - earlier.counter,
+            unclear: less(self.unclear, earlier.unclear),
+            has_checks: self.has_checks,
             open: self.open - earlier.open,
             each: self.each(),
             started: less(self.started, earlier.started),
@@ -67,6 +74,7 @@ impl ScenarioShare {
             held_back: less(self.held_back, earlier.held_back),
             ended: less(self.ended, earlier.ended),
             unfinished: less(self.unfinished, earlier.unfinished),
+            whole: less(self.whole, earlier.whole),
             hanging: self.hanging,
             hung: self.hung,
             idle: self.idle,
@@ -74,11 +82,32 @@ impl ScenarioShare {
         }
     }
 
-    /// What an arrival does; none where none has started.
+    /// What an arrival does; none where none has started. What those that are under way have still to check and to count nobody knows: they
+    /// are taken for those that are over.
     fn each(&self) -> Option<Each> {
-        let share = |of: f64| of / self.started as f64;
-        let items = self.all as f64 + self.open.max(0) as f64;
-        (self.started > 0).then(|| Each { items: share(items), checks: share(self.checks as f64), counter: share(self.counter) })
+        let items = self.items() / self.started as f64;
+        let over = self.started.saturating_sub(u64::try_from(self.under_way).unwrap_or(0));
+        let share = |of: f64| if over > 0 { of / over as f64 } else { f64::INFINITY };
+        (self.started > 0).then(|| Each { items, checks: share(self.checks()), counter: share(self.counter) })
+    }
+
+    /// What there is of the subject, under way or over.
+    fn items(&self) -> f64 {
+        self.all as f64 + self.open.max(0) as f64
+    }
+
+    /// The checks that there would be if nothing had kept them from being evaluated.
+    fn checks(&self) -> f64 {
+        (self.checks + self.unclear) as f64
+    }
+
+    /// What there would be if iterations that lack the subject had done of it what the others did. Where nothing is there nobody can say.
+    fn whole_of(&self, there: f64) -> f64 {
+        match part(self.unfinished, self.ended) + self.hung {
+            0.0 => there,
+            _ if there <= 0.0 => f64::INFINITY,
+            lacking => there * (1.0 + lacking),
+        }
     }
 
     /// How long closed users were there, and not held back.
@@ -94,6 +123,10 @@ impl ScenarioShare {
     /// What was never done because the target was away, for so many arrivals and the time of users, where so much was done. An arrival
     /// counts as those that started, and time as that in which users were at work; `each` where none started.
     fn withheld(&self, arrivals: u64, there: f64, each: f64) -> f64 {
+        if arrivals == 0 && self.held_back == 0 {
+            return 0.0;
+        }
+        let there = self.whole_of(there);
         let each = if self.started > 0 { there / self.started as f64 } else { each };
         let share = if self.at_work() > 0 { self.held_back as f64 / self.at_work() as f64 } else { 0.0 };
         arrivals as f64 * each + there * share
@@ -102,20 +135,26 @@ impl ScenarioShare {
     /// What is missing, by what an arrival does, or by the share of what is there: for each arrival that started, each second of a user
     /// that was there, each iteration that ended. Where nothing is there nobody can say.
     fn missing(&self, there: f64, each: Option<f64>) -> f64 {
-        let part = |missing: u64, of: u64| match (missing, of) {
-            (0, _) => 0.0,
-            (_, 0) => f64::INFINITY,
-            (missing, of) => missing as f64 / of as f64,
-        };
-        let of_arrivals = each.filter(|each| *each > 0.0).map(|each| self.unstarted as f64 * each);
+        let whole = self.whole_of(there);
+        let each = each.filter(|each| *each > 0.0);
+        let of_arrivals = each.map(|each| if self.unstarted > 0 { self.unstarted as f64 * each } else { 0.0 });
         let unstarted = if of_arrivals.is_none() { part(self.unstarted, self.started) } else { 0.0 };
-        let missing = unstarted + part(self.absent, self.at_work()) + part(self.unfinished, self.ended) + self.hung;
-        let rest = match (missing > 0.0, there > 0.0) {
+        let missing = unstarted + part(self.absent, self.at_work());
+        let rest = match (missing > 0.0, whole > 0.0) {
             (false, _) => 0.0,
             (true, false) => f64::INFINITY,
-            (true, true) => missing * there,
+            (true, true) => missing * whole,
         };
-        of_arrivals.unwrap_or(0.0) + rest
+        (whole - there) + of_arrivals.unwrap_or(0.0) + rest
+    }
+}
+
+/// What is missing, by what is there. Where nothing is there nobody can say.
+fn part(missing: u64, of: u64) -> f64 {
+    match (missing, of) {
+        (0, _) => 0.0,
+        (_, 0) => f64::INFINITY,
+        (missing, of) => missing as f64 / of as f64,
     }
 }
 
@@ -163,23 +202,23 @@ impl Figures {
             unmade.absent += part.absent as f64 / 1e9;
             unmade.unfinished += part.unfinished;
             unmade.hanging += part.hanging;
-            unmade.items += part.missing(part.all as f64, part.each.map(|each| each.items));
+            unmade.items += part.missing(part.items(), part.each.map(|each| each.items));
             unmade.dead += part.dead_unjudged;
             unmade.held_back += part.held_back as f64 / 1e9;
             let withheld = part.withheld(part.dead_unjudged, part.all as f64, 1.0);
             let kind = if self.all_came_up() { &mut unmade.items } else { &mut unmade.withheld };
             *kind += withheld;
-            if part.checks > 0 {
-                unmade.checks += part.missing(part.checks as f64, part.each.map(|each| each.checks));
-                unmade.checks += part.withheld(part.dead_unjudged, part.checks as f64, 0.0);
+            // Where no iteration came to a good end nobody knows what one adds.
+            let unknown = part.whole == 0 || part.hung.is_infinite();
+            let adds = |there: f64, each: Option<f64>| match there > 0.0 || unknown {
+                true if there <= 0.0 && part.dead_unjudged + part.held_back > 0 => f64::INFINITY,
+                true => part.missing(there, each) + part.withheld(part.dead_unjudged, there, 0.0),
+                false => 0.0,
+            };
+            if part.has_checks {
+                unmade.checks += adds(part.checks(), part.each.map(|each| each.checks));
             }
-            // Where no iteration came to its end nobody knows what one adds.
-            if part.counter > 0.0 || part.ended == 0 || part.hung.is_infinite() {
-                unmade.counter += part.missing(part.counter, part.each.map(|each| each.counter));
-                let nobody = part.counter == 0.0 && part.dead_unjudged + part.held_back > 0;
-                let each = if nobody { f64::INFINITY } else { part.withheld(part.dead_unjudged, part.counter, 0.0) };
-                unmade.counter += each;
-            }
+            unmade.counter += adds(part.counter, part.each.map(|each| each.counter));
             let at_work = part.at_work().saturating_sub(part.held);
             if part.held > 0 {
                 let held = if at_work > 0 { part.held as f64 / at_work as f64 } else { f64::INFINITY };

@@ -69,6 +69,7 @@ impl Figures {
                 Tally::Requests => {
                     say(&mut doubts, local, &own_limits);
                     say(&mut doubts, unheard, &connections);
+                    say_limited(&mut doubts, pace);
                 }
                 Tally::Checks => say(
                     &mut doubts,
@@ -125,11 +126,12 @@ impl Figures {
             Measure::Rate => {
                 say(&mut doubts, local, &own_limits);
                 say(&mut doubts, unheard, &connections);
-                if pace.limited {
-                    doubts.push("the generator itself was the bottleneck".to_owned());
-                }
+                say_limited(&mut doubts, pace);
             }
-            Measure::Value => say(&mut doubts, self.blamed, &blamed),
+            Measure::Value => {
+                say(&mut doubts, self.blamed, &blamed);
+                say_limited(&mut doubts, pace);
+            }
             Measure::Silent => {
                 say(&mut doubts, self.deaf, &connections);
                 let stood = self.stood_silent();
@@ -190,11 +192,23 @@ impl Figures {
         }
         match pace.stood {
             Some(stood) if stood > 0.0 => doubts.push(format!("the generator stood still for {} of it", show_seconds(stood))),
-            None if self.unmade().held > 0.0 => {
-                doubts.push(format!("pauses of the generator held users up for {} together", show_seconds(self.held)));
-            }
+            None if self.unmade().held > 0.0 => doubts.push(self.doubt_of_pauses()),
             _ => {}
         }
+    }
+
+    /// How long pauses of the generator held closed users up, in words.
+    pub(in crate::verdict) fn doubt_of_pauses(&self) -> String {
+        format!("pauses of the generator held users up for {} together", show_seconds(self.held))
+    }
+}
+
+/// What the answer depends on where the generator was the bottleneck.
+pub(in crate::verdict) const LIMITED: &str = "the generator itself was the bottleneck";
+
+fn say_limited(doubts: &mut Vec<String>, pace: Pace) {
+    if pace.limited {
+        doubts.push(LIMITED.to_owned());
     }
 }
 

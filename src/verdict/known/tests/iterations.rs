@@ -91,6 +91,58 @@ fn an_iteration_that_was_cut_off_may_have_counted_as_much_as_one_that_came_to_a_
 }
 
 #[test]
+fn an_arrival_that_was_dropped_may_have_counted_as_much_as_a_good_one() {
+    let recorder = Recorder::new(20.0);
+    recorder.good(11, 10);
+    recorder.cut_off(4, 1000);
+    recorder.arrivals(11, 5);
+    recorder.set.due(USERS, 4);
+    recorder.set.started(USERS, 4);
+    for _ in 0..4 {
+        recorder.set.iteration(USERS, 1000 * MS, Outcome::Interrupted);
+        recorder.set.unfinished(OwnId(0), USERS);
+    }
+    recorder.set.count(OwnId(0), USERS, 11.0);
+    (0..11).for_each(|_| recorder.set.check(CheckId(0), true));
+    let subject = Traffic { of: Of::Own(OwnId(0)), ..recorder.subject.clone() };
+    let known = recorder.figures(&subject, &[]).known(&Requirement::parse("value < 19").unwrap(), PACE).unwrap();
+    assert_eq!((known.value, known.most.round(), known.met), (11.0, 20.0, None));
+    let checks = recorder.known("count(checks) < 19");
+    assert_eq!((checks.value, checks.most.round(), checks.met), (11.0, 20.0, None));
+}
+
+#[test]
+fn where_nothing_was_checked_or_counted_what_is_missing_may_be_any_number() {
+    let recorder = Recorder::new(20.0);
+    recorder.cut_off(4, 1000);
+    recorder.set.wanted(USERS, 10_000 * MS);
+    recorder.set.absent(USERS, 5_000 * MS, 0);
+    let unmade = |of: Of| recorder.figures(&Traffic { of, ..recorder.subject.clone() }, &[]).unmade();
+    // Half of the time is missing, and four that were there might have been checked.
+    assert_eq!(unmade(Of::Response).checks, 4.0);
+    let dropped = Recorder::new(20.0);
+    dropped.set.due(USERS, 5);
+    dropped.set.dropped(USERS, DropReason::Busy, 5);
+    assert_eq!(dropped.figures(&dropped.subject, &[]).unmade().checks, f64::INFINITY);
+    // All that ended failed before it could count.
+    (0..4).for_each(|_| recorder.set.iteration(USERS, MS, Outcome::Error));
+    (0..4).for_each(|_| recorder.set.iteration(USERS, MS, Outcome::Interrupted));
+    (0..4).for_each(|_| recorder.set.unfinished(OwnId(0), USERS));
+    assert_eq!(unmade(Of::Own(OwnId(0))).counter, f64::INFINITY);
+}
+
+#[test]
+fn a_saturated_generator_is_named_where_more_is_counted() {
+    let recorder = Recorder::new(20.0);
+    recorder.good(100, 10);
+    let pace = Pace { limited: true, ..PACE };
+    let requirement = Requirement::parse("count(requests) > 200").unwrap();
+    let figures = recorder.figures(&recorder.subject, &[]);
+    assert_eq!(figures.known(&requirement, pace).unwrap().met, None);
+    assert_eq!(figures.doubt(&requirement, pace), "the generator itself was the bottleneck");
+}
+
+#[test]
 fn users_that_wait_over_an_edge_are_missing_in_a_phase_and_not_in_the_run() {
     let recorder = Recorder::new(10.0);
     (0..100).for_each(|_| recorder.request(10, Outcome::Ok, None));
