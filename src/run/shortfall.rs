@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::{Outcome, Reason};
 use crate::expr::{Missing, Shortfall};
 use crate::flow::{Flow, MessageStep, StepKind};
-use crate::measure::{Layout, OwnId, OwnKind, OwnMetric, ScenarioId, Sparse, StepId, StepTotals, Totals};
+use crate::measure::{Layout, OwnId, OwnKind, OwnMetric, OwnTotals, ScenarioId, Sparse, StepId, StepTotals, Totals};
 use crate::plan::Plan;
 
 /// What was cut off when its drain ended, in words.
@@ -109,6 +109,11 @@ fn sum(all: impl Iterator<Item = Missing>) -> Missing {
     all.fold(Missing::default(), Missing::plus)
 }
 
+/// What a scenario put into a metric of the profile's own.
+fn added(own: &OwnTotals) -> f64 {
+    own.counter.max(own.histogram.count() as f64).max(own.histogram.sum())
+}
+
 /// What one scenario left out.
 struct Part {
     missing: Missing,
@@ -144,15 +149,13 @@ impl Part {
     /// What an iteration puts into a metric of the profile's own, or in how many requests it may do so.
     fn each_of(&self, own: OwnId, id: ScenarioId, totals: &Totals) -> f64 {
         let own = totals.own(own, id);
-        let added = own.counter.max(own.histogram.count() as f64).max(own.histogram.sum());
-        self.each.max(added / self.whole)
+        self.each.max(added(own) / self.whole)
     }
 
     /// What a `start` or a `stop` that was cut off may have left out of it: no more each than all of them together put into it.
     fn of_aside(&self, own: OwnId, id: ScenarioId, totals: &Totals) -> f64 {
         let own = totals.own(own, id);
-        let added = own.counter.max(own.histogram.count() as f64).max(own.histogram.sum());
-        own.aside as f64 * added.max(1.0)
+        own.aside as f64 * added(own).max(1.0)
     }
 
     /// What is missing in a metric of the profile's own: only iterations that had still to come to it left anything out, and the target may
@@ -161,7 +164,7 @@ impl Part {
         let each = self.each_of(own, id, totals);
         let cut = totals.own(own, id).unfinished as f64 * each + self.of_aside(own, id, totals);
         // Iterations that were cut off had counted it, too.
-        let counted = (totals.own(own, id).counter / (self.whole + self.cut)).max(1.0);
+        let counted = (added(totals.own(own, id)) / (self.whole + self.cut)).max(1.0);
         let missing = Missing { cut, ahead: ahead as f64 * counted, ..self.missing };
         // A gauge is what it was set to last, whatever that is.
         let whatever = |amount: f64| if amount > 0.0 { f64::INFINITY } else { 0.0 };
